@@ -1,0 +1,1 @@
+"""Trained networks as analog circuits of FitzHugh-Nagumo neurons."""

@@ -1,0 +1,1 @@
+"""Four simulators behind one protocol: reference, direct, brian, spice."""

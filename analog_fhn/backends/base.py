@@ -1,0 +1,87 @@
+"""What every backend does: (chip, drives, protocol) in, responses of the neurons out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol as Interface
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analog_fhn.circuit.chip import Chip
+from analog_fhn.neuron import FloatArray, Protocol
+
+
+@dataclass(frozen=True)
+class Response:
+    """What the neurons did over the control window.
+
+    Parameters
+    ----------
+    mean
+        Time average of x, shape (n_images, n_neurons); an integral over the window, not a mean of samples.
+    samples
+        x at `Protocol.sample_times`, shape (n_samples, n_images, n_neurons), or None if not asked for.
+    """
+
+    mean: FloatArray
+    samples: NDArray[np.float32] | None = None
+
+
+class Backend(Interface):
+    """One way to integrate the hidden neurons of a chip."""
+
+    @property
+    def name(self) -> str:
+        """Name on the command line and in result files."""
+
+    def respond(
+        self,
+        chip: Chip,
+        drives: FloatArray,
+        protocol: Protocol,
+        *,
+        samples: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Response:
+        """Integrate every neuron under a constant drive.
+
+        Parameters
+        ----------
+        chip
+            Carries the coefficients and component values; n_neurons neurons.
+        drives
+            Shape (n_images, n_neurons), dimensionless.
+        protocol
+            Settling time, control window, sampling interval and initial state.
+        samples
+            Whether the samples are wanted beside the mean.
+        progress
+            Called with (done, total) now and then.
+
+        Raises
+        ------
+        SimulationError
+            If a state is not finite or a simulator fails.
+        """
+
+
+class SimulationError(RuntimeError):
+    """A simulation gave no usable answer; the message says which neuron and where the evidence lies."""
+
+
+def check_drives(chip: Chip, drives: FloatArray) -> FloatArray:
+    """Drives as a (n_images, n_neurons) float64 array.
+
+    Raises
+    ------
+    ValueError
+        If the shape does not fit the chip or a value is not finite.
+    """
+    drives = np.asarray(drives, dtype=np.float64)
+    if drives.ndim != 2 or drives.shape[1] != chip.n_neurons:
+        raise ValueError(f"drives have shape {drives.shape}; expected (n_images, {chip.n_neurons})")
+    if not np.isfinite(drives).all():
+        raise ValueError("drives hold NaN or infinite values")
+    return drives

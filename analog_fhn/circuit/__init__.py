@@ -1,0 +1,1 @@
+"""From a network to parts: technology, neuron circuit, crossbars, design, chip, netlist."""

@@ -1,0 +1,289 @@
+"""The network as mathematics, and its `.npz` file: arrays w0, b0, w1, ... and a JSON string `meta`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analog_fhn.errors import InputError
+from analog_fhn.neuron import FHN, FloatArray, Protocol
+from analog_fhn.readout import Activation, Readout
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Network:
+    """Trained weights and what stands between them.
+
+    Parameters
+    ----------
+    weights
+        One array (n_in, n_out) per layer.
+    biases
+        One array (n_out,) or None per layer; empty: no biases.
+    hidden
+        Activation that the weights were trained with: "sigmoid" or "tanh".
+    fhn
+        Parameters of the FHN neurons that replace the hidden units.
+    protocol
+        Settling time, control window, sampling and initial state.
+    readout
+        "vote" or "mean".
+    recentre
+        Feed the output layer the activation in the trained weights' units (True) or x itself (the paper).
+    input_range
+        Smallest and largest input value of the training data.
+    provenance
+        How the weights came about; anything JSON can hold.
+
+    Raises
+    ------
+    InputError
+        Wrong shapes, NaN or infinite values, unknown activation or readout.
+    """
+
+    weights: tuple[FloatArray, ...]
+    biases: tuple[FloatArray | None, ...] = ()
+    hidden: Activation = "sigmoid"
+    fhn: FHN = field(default_factory=FHN)
+    protocol: Protocol = field(default_factory=Protocol)
+    readout: Readout = "mean"
+    recentre: bool = True
+    input_range: tuple[float, float] = (0.0, 1.0)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        weights = tuple(_array(f"w{i}", w, 2) for i, w in enumerate(self.weights))
+        if len(weights) < 2:
+            raise InputError(f"network has {len(weights)} weight layers; expected at least 2 (hidden and output)")
+        given = self.biases or (None,) * len(weights)
+        if len(given) != len(weights):
+            raise InputError(f"network has {len(weights)} weight layers but {len(given)} biases")
+        biases = tuple(None if b is None else _array(f"b{i}", b, 1) for i, b in enumerate(given))
+        for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
+            if i and w.shape[0] != weights[i - 1].shape[1]:
+                raise InputError(
+                    f"w{i} has shape {w.shape}: expected {weights[i - 1].shape[1]} rows, "
+                    f"as many as w{i - 1} has columns"
+                    + (" (is it transposed, as PyTorch stores it?)" if w.shape[1] == weights[i - 1].shape[1] else "")
+                )
+            if b is not None and b.shape != (w.shape[1],):
+                raise InputError(f"b{i} has shape {b.shape}: expected ({w.shape[1]},), one per column of w{i}")
+        check_hidden(self.hidden)
+        if self.readout not in get_args(Readout):
+            raise InputError(f"readout {self.readout!r}: expected 'vote' or 'mean'")
+        low, high = (float(v) for v in self.input_range)
+        if not (np.isfinite([low, high]).all() and low < high):
+            raise InputError(f"input_range {self.input_range}: expected two finite numbers, low < high")
+        object.__setattr__(self, "input_range", (low, high))
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "biases", biases)
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """Numbers of inputs, hidden neurons, ..., classes."""
+        return (self.weights[0].shape[0], *(w.shape[1] for w in self.weights))
+
+    def forward(self, images: NDArray[np.floating]) -> FloatArray:
+        """Scores of the plain network (no FHN neurons), shape (n_images, n_classes)."""
+        h = np.asarray(images, dtype=np.float64)
+        for i, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
+            h = h @ w if b is None else h @ w + b
+            if i < len(self.weights) - 1:
+                h = np.tanh(h) if self.hidden == "tanh" else 0.5 * (1.0 + np.tanh(0.5 * h))
+        return h
+
+    def with_options(
+        self,
+        *,
+        gamma: float | None = None,
+        slope: float | None = None,
+        a: float | None = None,
+        eps: float | None = None,
+        readout: Readout | None = None,
+        recentre: bool | None = None,
+        settle: float | None = None,
+        control: float | None = None,
+    ) -> Network:
+        """Copy with the given settings changed and the others kept."""
+
+        def given(**values: Any) -> dict[str, Any]:
+            return {key: value for key, value in values.items() if value is not None}
+
+        return replace(
+            self,
+            fhn=replace(self.fhn, **given(gamma=gamma, slope=slope, a=a, eps=eps)),
+            protocol=replace(self.protocol, **given(settle=settle, control=control)),
+            **given(readout=readout, recentre=recentre),
+        )
+
+    def paper_protocol(self) -> Network:
+        """Copy with the protocol of the paper: slope 1, raw, vote, settle 1000, control 1000."""
+        return self.with_options(slope=1.0, readout="vote", recentre=False, settle=1000.0, control=1000.0)
+
+    def save(self, path: Path) -> None:
+        """Write the network; nothing is pickled."""
+        arrays = _named_arrays(self.weights, self.biases)
+        meta = {
+            "format": FORMAT,
+            "stages": [{"type": "fhn", "trained_as": self.hidden}] * (len(self.weights) - 1),
+            "fhn": asdict(self.fhn),
+            "protocol": asdict(self.protocol),
+            "readout": {"type": self.readout, "recentre": self.recentre},
+            "input_range": list(self.input_range),
+            "provenance": self.provenance,
+            "sha256": weights_hash(arrays),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            np.savez(file, meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weight arrays."""
+        return weights_hash(_named_arrays(self.weights, self.biases))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Network:
+        """Read a network file.
+
+        Raises
+        ------
+        InputError
+            Missing or foreign file, pickled content, missing keys, wrong shapes, NaN, an unsupported
+            activation (such as ReLU), another format version, or arrays that do not match their hash.
+        """
+        path = Path(path)
+        arrays = read_npz(path, "network")
+        if "meta" not in arrays:
+            raise InputError(
+                f"{path}: no 'meta' in it (found: {', '.join(sorted(arrays)) or 'nothing'}); expected a network file "
+                "written by 'analog-fhn train' or Network.save"
+            )
+        try:
+            meta = json.loads(str(arrays.pop("meta")))
+            if meta["format"] != FORMAT:
+                raise InputError(f"{path}: format {meta['format']!r}; this version reads format {FORMAT}")
+            hidden = {stage.get("trained_as", stage["type"]) for stage in meta["stages"]}
+            if len(hidden) != 1:
+                raise InputError(
+                    f"{path}: stages {meta['stages']} differ; expected one activation for all hidden layers"
+                )
+            activation = hidden.pop()
+            check_hidden(activation, str(path))
+            n_layers = len(meta["stages"]) + 1
+            weights = tuple(arrays.pop(f"w{i}") for i in range(n_layers))
+            biases = tuple(arrays.pop(f"b{i}", None) for i in range(n_layers))
+            if arrays:
+                raise InputError(f"{path}: unexpected arrays {', '.join(sorted(arrays))} beside {n_layers} layers")
+            named = _named_arrays(weights, biases)
+            network = cls(
+                weights,
+                biases,
+                activation,
+                _settings(FHN, meta["fhn"]),
+                _settings(Protocol, meta["protocol"]),
+                meta["readout"]["type"],
+                bool(meta["readout"]["recentre"]),
+                tuple(meta["input_range"]),
+                meta["provenance"],
+            )
+            if weights_hash(named) != meta["sha256"]:
+                raise InputError(f"{path}: the arrays do not match their SHA-256; the file was altered")
+            return network
+        except InputError as error:
+            raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
+        except KeyError as error:
+            raise InputError(f"{path}: {error.args[0]!r} is missing; expected a network file") from None
+        except (json.JSONDecodeError, TypeError, AttributeError, ValueError) as error:
+            raise InputError(f"{path}: 'meta' cannot be read ({error}); expected a network file") from None
+
+
+def check_hidden(activation: object, source: str = "network") -> None:
+    """Refuse hidden activations that FHN neurons cannot stand in for.
+
+    Raises
+    ------
+    InputError
+        For ReLU-like and unknown activations, with the reason.
+    """
+    if activation in get_args(Activation):
+        return
+    if isinstance(activation, str) and any(s in activation.lower() for s in ("relu", "elu", "softplus", "linear")):
+        raise InputError(
+            f"{source}: hidden activation {activation!r} is unbounded, but an FHN neuron's drive is "
+            "gamma*tanh(slope*z) and its mean follows that bounded curve; train with sigmoid or tanh hidden units"
+        )
+    raise InputError(f"{source}: hidden activation {activation!r}: expected 'sigmoid' or 'tanh'")
+
+
+def read_npz(path: Path, what: str) -> dict[str, NDArray[Any]]:
+    """Read all arrays of an `.npz` file without unpickling.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no `.npz`, or holds pickled objects.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            path.stat()
+            raise InputError(f"{path}: is no .npz file; expected a {what} file")
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); expected a {what} file") from None
+    except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+        if "pickle" in str(error).lower():
+            raise InputError(
+                f"{path}: holds pickled Python objects, which could run code when loaded; save plain numeric arrays"
+            ) from None
+        raise InputError(f"{path}: is damaged ({error}); expected a {what} file") from None
+
+
+def weights_hash(arrays: dict[str, FloatArray]) -> str:
+    """SHA-256 over names, shapes, types and bytes of the arrays, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name}{array.shape}{array.dtype.str}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _named_arrays(weights: tuple[FloatArray, ...], biases: tuple[FloatArray | None, ...]) -> dict[str, FloatArray]:
+    named = {f"w{i}": w for i, w in enumerate(weights)}
+    return named | {f"b{i}": b for i, b in enumerate(biases) if b is not None}
+
+
+def _settings(kind: type[Any], values: dict[str, Any]) -> Any:
+    known = {f.name for f in fields(kind)}
+    unknown = set(values) - known
+    if unknown:
+        raise InputError(
+            f"unknown {kind.__name__} settings {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
+        )
+    return kind(**{key: float(value) for key, value in values.items()})
+
+
+def _array(name: str, value: object, ndim: int) -> FloatArray:
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{name} has type {array.dtype}: expected real numbers")
+    if array.ndim != ndim or 0 in array.shape:
+        raise InputError(f"{name} has shape {array.shape}: expected {ndim} dimension{'s' * (ndim > 1)}, none empty")
+    bad = np.count_nonzero(~np.isfinite(array))
+    if bad:
+        first = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise InputError(
+            f"{name} holds {bad} NaN or infinite values, the first at index {first}; expected finite numbers"
+        )
+    return np.ascontiguousarray(array, dtype=np.float64)

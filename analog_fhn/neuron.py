@@ -1,0 +1,342 @@
+"""The FitzHugh-Nagumo neuron as mathematics: equations, nullclines, rest point, regime, period.
+
+Equation 1 of Bogatenko et al., Chaos 33(7), 2023, doi:10.1063/5.0152703::
+
+    eps dx/dt = x - x^3/3 - y,        dy/dt = x + a + I
+
+x is the activator, y the inhibitor, I the constant drive. Time is dimensionless everywhere in this module.
+Every manufactured neuron obeys the same equations with nine coefficients of its own (see `Coefficients`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.integrate import solve_ivp
+
+from analog_fhn.errors import InputError
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FHN:
+    """What turns a pre-activation z into an FHN neuron's drive and dynamics.
+
+    Parameters
+    ----------
+    eps
+        Time-scale ratio of activator and inhibitor (paper's value lost; 0.01 is our choice).
+    a
+        Control parameter; with drive I the neuron spikes for ``|a + I| < 1`` and rests otherwise.
+    gamma
+        Range of the drive: ``I = gamma * tanh(slope * z)`` (the paper's "multiplier").
+    slope
+        1/2 matches a sigmoid exactly, since ``1 + tanh(z/2) = 2 sigmoid(z)``; 1 matches tanh and is the paper's.
+
+    Raises
+    ------
+    InputError
+        If a value is not finite, ``eps <= 0``, ``slope <= 0`` or ``gamma == 0``.
+    """
+
+    eps: float = 0.01
+    a: float = 1.0
+    gamma: float = -1.0
+    slope: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("eps", "a", "gamma", "slope"):
+            value = getattr(self, name)
+            if not np.isfinite(value):
+                raise InputError(f"FHN {name} = {value!r}: expected a finite number")
+        if self.eps <= 0 or self.slope <= 0:
+            raise InputError(f"FHN eps = {self.eps}, slope = {self.slope}: both must be positive")
+        if self.gamma == 0:
+            raise InputError("FHN gamma = 0: the neurons would not see their input; use a nonzero value")
+
+    def drive(self, z: ArrayLike) -> FloatArray:
+        """Drive of the neurons, ``I = gamma * tanh(slope * z)`` (equation 2 of the paper; slope is ours).
+
+        Parameters
+        ----------
+        z
+            Pre-activations ``X W + b``, any shape.
+        """
+        drive: FloatArray = self.gamma * np.tanh(self.slope * np.asarray(z, dtype=np.float64))
+        return drive
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """When the neurons are watched: all times in units of T (dimensionless).
+
+    Parameters
+    ----------
+    settle, control
+        Transient that is discarded, and length of the control window that is read.
+    interval
+        Sampling interval within the control window; samples stand at ``settle + k * interval``, k = 1, 2, ...
+    x0, y0
+        Initial state of every neuron.
+
+    Raises
+    ------
+    InputError
+        If a time is not positive (settle may be 0) or the control window is no multiple of the interval.
+    """
+
+    settle: float = 100.0
+    control: float = 200.0
+    interval: float = 0.2
+    x0: float = -1.0
+    y0: float = -0.6
+
+    def __post_init__(self) -> None:
+        for name in ("settle", "control", "interval", "x0", "y0"):
+            value = getattr(self, name)
+            if not np.isfinite(value):
+                raise InputError(f"protocol {name} = {value!r}: expected a finite number")
+        if self.settle < 0 or self.control <= 0 or self.interval <= 0:
+            raise InputError(
+                f"protocol settle = {self.settle}, control = {self.control}, interval = {self.interval}: "
+                "settle must not be negative, control and interval must be positive"
+            )
+        for name in ("settle", "control"):
+            ratio = getattr(self, name) / self.interval
+            if abs(ratio - round(ratio)) > 1e-6 * max(1.0, ratio):
+                raise InputError(
+                    f"protocol {name} = {getattr(self, name)} is no whole number of sampling intervals "
+                    f"({self.interval})"
+                )
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples in the control window."""
+        return round(self.control / self.interval)
+
+    @property
+    def n_settle(self) -> int:
+        """Number of sampling intervals in the discarded transient."""
+        return round(self.settle / self.interval)
+
+    @property
+    def sample_times(self) -> FloatArray:
+        """Times of the samples, shape (n_samples,), in units of T."""
+        return self.settle + self.interval * np.arange(1, self.n_samples + 1)
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Nine numbers per neuron; what every ODE backend integrates (time in units of T).
+
+    ``dx/dt = (p0 + p1 x + p2 x^2 + p3 x^3 + p4 y)/eps``,  ``dy/dt = q0 + q1 x + q2 y + q3 I``
+
+    Parameters
+    ----------
+    p
+        Shape (n_neurons, 5). Ideal: (0, 1, 0, -1/3, -1).
+    q
+        Shape (n_neurons, 4). Ideal: (a, 1, 0, 1).
+    eps
+        Nominal time-scale ratio; a neuron's own deviation is inside p.
+    """
+
+    p: FloatArray
+    q: FloatArray
+    eps: float
+
+    def __post_init__(self) -> None:
+        if self.p.ndim != 2 or self.p.shape[1] != 5 or self.q.shape != (len(self.p), 4):
+            raise ValueError(f"coefficients need shapes (n, 5) and (n, 4), got {self.p.shape} and {self.q.shape}")
+
+    @classmethod
+    def ideal(cls, fhn: FHN, n_neurons: int) -> Coefficients:
+        """Coefficients of `n_neurons` ideal neurons."""
+        p = np.tile([0.0, 1.0, 0.0, -1.0 / 3.0, -1.0], (n_neurons, 1))
+        q = np.tile([fhn.a, 1.0, 0.0, 1.0], (n_neurons, 1))
+        return cls(p, q, fhn.eps)
+
+    def __len__(self) -> int:
+        return len(self.p)
+
+    def __getitem__(self, index: slice | NDArray[np.intp]) -> Coefficients:
+        return replace(self, p=self.p[index], q=self.q[index])
+
+    def derivatives(self, x: ArrayLike, y: ArrayLike, drive: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Time derivatives (dx/dt, dy/dt) in units of 1/T; arguments broadcast to (..., n_neurons)."""
+        x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        p0, p1, p2, p3, p4 = self.p.T
+        q0, q1, q2, q3 = self.q.T
+        dx = (p0 + x * (p1 + x * (p2 + x * p3)) + p4 * y) / self.eps
+        dy = q0 + q1 * x + q2 * y + q3 * np.asarray(drive, dtype=np.float64)
+        return dx, dy
+
+    def fast_nullcline(self, x: ArrayLike) -> FloatArray:
+        """y on the cubic nullcline dx/dt = 0 at `x` (..., n_neurons)."""
+        x = np.asarray(x, dtype=np.float64)
+        p0, p1, p2, p3, p4 = self.p.T
+        return np.asarray(-(p0 + x * (p1 + x * (p2 + x * p3))) / p4)
+
+    def identity_mean(self, drive: ArrayLike, mean_y: ArrayLike = 0.0) -> FloatArray:
+        """Time-averaged x that follows from averaging dy/dt: ``-(q0 + q2 <y> + q3 I)/q1``.
+
+        A check on a simulation, never a replacement for one. For the ideal neuron it is ``-(a + I)``.
+        """
+        q0, q1, q2, q3 = self.q.T
+        return np.asarray(-(q0 + q2 * np.asarray(mean_y) + q3 * np.asarray(drive)) / q1)
+
+    def rest_point(self, drive: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Rest points (x, y), shape of `drive` (..., n_neurons); for several real ones the outermost in x.
+
+        Where both nullclines cross: a cubic in x. For the ideal neuron x = -(a + I), y = x - x^3/3.
+        """
+        drive = np.asarray(drive, dtype=np.float64)
+        p0, p1, p2, p3, p4 = (np.broadcast_to(v, drive.shape) for v in self.p.T)
+        q0, q1, q2, q3 = (np.broadcast_to(v, drive.shape) for v in self.q.T)
+        x = -(q0 + q3 * drive) / q1
+        if np.any(q2):
+            for _ in range(50):
+                value = (p0 + x * (p1 + x * (p2 + x * p3))) * q2 - p4 * (q0 + q1 * x + q3 * drive)
+                slope = (p1 + x * (2 * p2 + 3 * x * p3)) * q2 - p4 * q1
+                step = value / slope
+                x = x - step
+                if np.max(np.abs(step)) < 1e-14:
+                    break
+        y = -(p0 + x * (p1 + x * (p2 + x * p3))) / p4
+        return x, y
+
+    def stable_at_rest(self, drive: ArrayLike) -> NDArray[np.bool_]:
+        """True where the rest point is linearly stable: the neuron is excitable there, else it oscillates."""
+        x, _ = self.rest_point(drive)
+        _, p1, p2, p3, p4 = self.p.T
+        _, q1, q2, _ = self.q.T
+        fast = (p1 + x * (2 * p2 + 3 * x * p3)) / self.eps
+        trace = fast + q2
+        determinant = fast * q2 - p4 * q1 / self.eps
+        return np.asarray((trace < 0) & (determinant > 0))
+
+
+def regime(fhn: FHN, drive: float) -> Literal["oscillating", "excitable"]:
+    """Regime of the ideal neuron: oscillating for ``|a + I| < 1``, excitable (a stable rest point) otherwise."""
+    return "oscillating" if abs(fhn.a + drive) < 1.0 else "excitable"
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One period of an oscillating neuron, beginning at the rising zero crossing of x.
+
+    Parameters
+    ----------
+    period
+        In units of T.
+    phase, x
+        Shape (n_phase,): phase in [0, 1) and x there.
+    """
+
+    period: float
+    phase: FloatArray
+    x: FloatArray
+
+
+def cycle(coefficients: Coefficients, drive: float, n_phase: int = 512, settle: float = 30.0) -> Cycle:
+    """Limit cycle of one neuron by SciPy's Radau (rtol 1e-9) with crossing detection.
+
+    Parameters
+    ----------
+    coefficients
+        Of exactly one neuron.
+    drive
+        Constant drive I.
+    n_phase
+        Number of phase points.
+    settle
+        Transient before the cycle is measured, in units of T.
+
+    Raises
+    ------
+    ValueError
+        If the neuron does not oscillate at this drive.
+    """
+    if len(coefficients) != 1:
+        raise ValueError(f"expected one neuron, got {len(coefficients)}")
+    p0, p1, p2, p3, p4 = coefficients.p[0]
+    q0, q1, q2, q3 = coefficients.q[0]
+    eps = coefficients.eps
+
+    def rhs(_t: float, u: FloatArray) -> list[float]:
+        x, y = u
+        return [(p0 + x * (p1 + x * (p2 + x * p3)) + p4 * y) / eps, q0 + q1 * x + q2 * y + q3 * drive]
+
+    def jacobian(_t: float, u: FloatArray) -> list[list[float]]:
+        x = u[0]
+        return [[(p1 + x * (2 * p2 + 3 * x * p3)) / eps, p4 / eps], [q1, q2]]
+
+    def rising(_t: float, u: FloatArray) -> float:
+        return float(u[0])
+
+    rising.direction = 1.0  # type: ignore[attr-defined]
+    solution = solve_ivp(
+        rhs, (0.0, settle + 30.0), [-1.0, -0.6], method="Radau", rtol=1e-9, atol=1e-11,
+        jac=jacobian, events=rising, dense_output=True,
+    )  # fmt: skip
+    assert solution.t_events is not None
+    assert solution.sol is not None
+    crossings = np.asarray(solution.t_events[0])
+    crossings = crossings[crossings > settle]
+    if len(crossings) < 3:
+        raise ValueError(f"the neuron does not oscillate at drive {drive} (a rest point is reached)")
+    period = float((crossings[-1] - crossings[0]) / (len(crossings) - 1))
+    phase = np.arange(n_phase) / n_phase
+    x = np.asarray(solution.sol(crossings[0] + phase * period)[0])
+    return Cycle(period, phase, x)
+
+
+def cycle_from_samples(times: ArrayLike, x: ArrayLike, n_phase: int = 512, dip: float = -0.5) -> Cycle | None:
+    """Limit cycle of a sampled waveform: mean period over all whole periods, waveform folded into one.
+
+    A rising crossing of x = 0 counts only after x has been below `dip`, so noise near zero is not counted twice.
+
+    Parameters
+    ----------
+    times, x
+        Shape (n,); times increasing, in units of T; sampling must resolve the spikes (0.02 or finer).
+    n_phase
+        Number of phase points.
+    dip
+        Level that arms the next crossing.
+
+    Returns
+    -------
+    Cycle or None
+        None if there are fewer than three crossings: the neuron rests.
+    """
+    times, x = np.asarray(times, dtype=np.float64), np.asarray(x, dtype=np.float64)
+    up = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0))
+    low = np.flatnonzero(x < dip)
+    crossings: list[float] = []
+    last = -1
+    for i in up:
+        if np.searchsorted(low, last) < np.searchsorted(low, i):
+            crossings.append(float(times[i] - x[i] * (times[i + 1] - times[i]) / (x[i + 1] - x[i])))
+            last = int(i)
+    if len(crossings) < 3:
+        return None
+    period = (crossings[-1] - crossings[0]) / (len(crossings) - 1)
+    phase = np.arange(n_phase) / n_phase
+    folded = [np.interp(start + phase * (end - start), times, x) for start, end in itertools.pairwise(crossings)]
+    return Cycle(float(period), phase, np.mean(folded, axis=0))
+
+
+def waveform_rms(one: Cycle, other: Cycle) -> float:
+    """Rms difference of two cycles, each in its own phase, relative to the peak-to-peak of `other`.
+
+    Both cycles begin at the rising zero crossing of x, so that they are aligned there.
+    """
+    if one.x.shape != other.x.shape:
+        raise ValueError(f"cycles have {one.x.size} and {other.x.size} phase points; expected equal numbers")
+    return float(np.sqrt(np.mean((one.x - other.x) ** 2)) / np.ptp(other.x))
