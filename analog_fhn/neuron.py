@@ -17,6 +17,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import solve_ivp
+from scipy.interpolate import CubicSpline
+from scipy.optimize import brentq
 
 from analog_fhn.errors import InputError
 
@@ -127,7 +129,7 @@ class Protocol:
     @property
     def sample_times(self) -> FloatArray:
         """Times of the samples, shape (n_samples,), in units of T."""
-        return self.settle + self.interval * np.arange(1, self.n_samples + 1)
+        return self.settle + self.interval * np.arange(1, self.n_samples + 1, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -304,7 +306,8 @@ def cycle_from_samples(times: ArrayLike, x: ArrayLike, n_phase: int = 512, dip: 
     Parameters
     ----------
     times, x
-        Shape (n,); times increasing, in units of T; sampling must resolve the spikes (0.02 or finer).
+        Shape (n,); times increasing, in units of T; sampling must resolve the upstroke (half of eps or
+        finer); between samples a cubic spline is used.
     n_phase
         Number of phase points.
     dip
@@ -316,13 +319,14 @@ def cycle_from_samples(times: ArrayLike, x: ArrayLike, n_phase: int = 512, dip: 
         None if there are fewer than three crossings: the neuron rests.
     """
     times, x = np.asarray(times, dtype=np.float64), np.asarray(x, dtype=np.float64)
+    curve = CubicSpline(times, x)
     up = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0))
     low = np.flatnonzero(x < dip)
     crossings: list[float] = []
     last = -1
     for i in up:
         if np.searchsorted(low, last) < np.searchsorted(low, i):
-            crossings.append(float(times[i] - x[i] * (times[i + 1] - times[i]) / (x[i + 1] - x[i])))
+            crossings.append(float(brentq(lambda t: float(curve(t)), times[i], times[i + 1])))
             last = int(i)
     if len(crossings) < 3:
         return None

@@ -1,0 +1,79 @@
+"""SciPy's Radau at rtol 1e-9: the truth that the other backends are tested against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.integrate import solve_ivp
+
+from analog_fhn.backends.base import Response, SimulationError, check_drives
+from analog_fhn.circuit.chip import Chip
+from analog_fhn.neuron import FloatArray, Protocol
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Implicit Runge-Kutta of order 5 with error control, one neuron at a time.
+
+    Parameters
+    ----------
+    rtol
+        Relative tolerance; the absolute one is a hundredth of it.
+    """
+
+    rtol: float = 1e-9
+    name: str = "reference"
+
+    def respond(
+        self,
+        chip: Chip,
+        drives: FloatArray,
+        protocol: Protocol,
+        *,
+        samples: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Response:
+        """Integrate every neuron; see `Backend.respond`. The mean is a third state, the integral of x."""
+        drives = check_drives(chip, drives)
+        times = protocol.sample_times
+        mean = np.empty(drives.shape)
+        traces = np.empty((protocol.n_samples, *drives.shape), dtype=np.float32) if samples else None
+        for done, (image, neuron) in enumerate(np.ndindex(*drives.shape), start=1):
+            x, integral = self._one(chip, neuron, float(drives[image, neuron]), protocol, times)
+            mean[image, neuron] = integral / protocol.control
+            if traces is not None:
+                traces[:, image, neuron] = x
+            if progress is not None:
+                progress(done, drives.size)
+        return Response(mean, traces)
+
+    def _one(
+        self, chip: Chip, neuron: int, drive: float, protocol: Protocol, times: FloatArray
+    ) -> tuple[FloatArray, float]:
+        p0, p1, p2, p3, p4 = chip.coefficients.p[neuron]
+        q0, q1, q2, q3 = chip.coefficients.q[neuron]
+        eps = chip.coefficients.eps
+
+        def rhs(_t: float, u: FloatArray) -> list[float]:
+            x, y, _ = u
+            return [(p0 + x * (p1 + x * (p2 + x * p3)) + p4 * y) / eps, q0 + q1 * x + q2 * y + q3 * drive, x]
+
+        def jacobian(_t: float, u: FloatArray) -> list[list[float]]:
+            x = u[0]
+            return [[(p1 + x * (2 * p2 + 3 * x * p3)) / eps, p4 / eps, 0.0], [q1, q2, 0.0], [1.0, 0.0, 0.0]]
+
+        solution = solve_ivp(
+            rhs,
+            (0.0, times[-1]),
+            [protocol.x0, protocol.y0, 0.0],
+            method="Radau",
+            t_eval=np.concatenate([[protocol.settle], times]),
+            rtol=self.rtol,
+            atol=self.rtol / 100,
+            jac=jacobian,
+        )
+        if not solution.success or not np.isfinite(solution.y).all():
+            raise SimulationError(f"reference: neuron {neuron} at drive {drive:g}: {solution.message}")
+        return solution.y[0, 1:], float(solution.y[2, -1] - solution.y[2, 0])

@@ -1,0 +1,222 @@
+"""Where network, chip, backend and images meet: responses -> classes -> accuracy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analog_fhn.backends.base import Backend, Response
+from analog_fhn.circuit.chip import Chip
+from analog_fhn.errors import InputError
+from analog_fhn.network import Network
+from analog_fhn.neuron import FloatArray
+from analog_fhn.readout import Readout, recentring, vote
+
+BACKENDS = ("reference", "direct", "brian", "spice")
+
+_SAMPLE_BYTES = 200e6  # memory for the samples of one group of images
+_GROUP = 1000  # images per group where only means are asked for
+_UNSETTLED = 0.05
+
+
+@dataclass(frozen=True)
+class Result:
+    """Classes of a set of images, and how they came about.
+
+    Parameters
+    ----------
+    predictions
+        Shape (n_images,), class of each image.
+    scores
+        Shape (n_images, n_classes): time-averaged outputs (mean), or share of the control window in which each
+        class leads (vote).
+    readout, recentre
+        Settings of the readout.
+    backend
+        Name of the backend.
+    unsettled
+        Share of neurons and images whose time average deviates by more than 0.05 from the identity -(a + I):
+        these had not settled, or the control window was too short.
+    identity_deviation
+        Largest such deviation.
+    seconds
+        Wall time.
+    """
+
+    predictions: NDArray[np.intp]
+    scores: FloatArray
+    readout: Readout
+    recentre: bool
+    backend: str
+    unsettled: float
+    identity_deviation: float
+    seconds: float
+
+    def accuracy(self, labels: NDArray[np.integer]) -> float:
+        """Share of images whose class is right; `labels` has shape (n_images,)."""
+        return float(np.mean(self.predictions == labels))
+
+
+def make_backend(name: str, **options: Any) -> Backend:
+    """Backend by name: reference, direct, brian or spice; options go to its class.
+
+    Raises
+    ------
+    InputError
+        For an unknown name.
+    """
+    # Imported on demand: numba, Brian2 and PySpice take seconds to load.
+    if name == "reference":
+        from analog_fhn.backends.reference import Reference
+
+        return Reference(**options)
+    if name == "direct":
+        from analog_fhn.backends.direct import Direct
+
+        return Direct(**options)
+    if name == "brian":
+        from analog_fhn.backends.brian import Brian
+
+        return Brian(**options)
+    if name == "spice":
+        from analog_fhn.backends.spice import Spice
+
+        return Spice(**options)
+    raise InputError(f"backend {name!r}: expected one of {', '.join(BACKENDS)}")
+
+
+def classify(
+    network: Network,
+    images: NDArray[np.floating],
+    *,
+    chip: Chip | None = None,
+    backend: str | Backend = "direct",
+    progress: Callable[[int, int], None] | None = None,
+) -> Result:
+    """Classify images with FHN neurons in place of the hidden layer.
+
+    Parameters
+    ----------
+    network
+        Its readout, recentring and protocol are used.
+    images
+        Shape (n_images, n_in), scaled as in training.
+    chip
+        The manufactured sample; None: ideal equations and the float weights.
+    backend
+        Name or instance.
+    progress
+        Called with (images done, images in all).
+
+    Raises
+    ------
+    InputError
+        Images of the wrong shape, or a chip that belongs to another network.
+    SimulationError
+        If the backend fails.
+    """
+    wanted = [(network.readout, network.recentre)]
+    return classify_all(network, images, wanted, chip=chip, backend=backend, progress=progress)[0]
+
+
+def classify_all(
+    network: Network,
+    images: NDArray[np.floating],
+    readouts: Sequence[tuple[Readout, bool]],
+    *,
+    chip: Chip | None = None,
+    backend: str | Backend = "direct",
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Result]:
+    """As `classify`, but several (readout, recentre) pairs are read from one simulation."""
+    chip = Chip.ideal(network) if chip is None else chip
+    engine = make_backend(backend) if isinstance(backend, str) else backend
+    _check(network, chip, images)
+    start = time.perf_counter()
+    n_images, n_classes = len(images), network.layer_sizes[-1]
+    scores = [np.empty((n_images, n_classes)) for _ in readouts]
+    deviations = np.empty((n_images, chip.n_neurons))
+    with_samples = any(readout == "vote" for readout, _ in readouts)
+    group = _GROUP
+    if with_samples:
+        per_image = network.protocol.n_samples * (chip.n_neurons + 3 * n_classes) * 4
+        group = max(1, int(_SAMPLE_BYTES / per_image))
+    for first in range(0, n_images, group):
+        part = slice(first, min(first + group, n_images))
+        drives = chip.drives(images[part])
+
+        def advance(done: int, total: int, first: int = first, size: int = part.stop - first) -> None:
+            if progress is not None:
+                progress(first + size * done // total, n_images)
+
+        response = engine.respond(chip, drives, network.protocol, samples=with_samples, progress=advance)
+        deviations[part] = np.abs(response.mean - chip.coefficients.identity_mean(drives))
+        for target, value in zip(scores, _read(network, chip, response, readouts), strict=True):
+            target[part] = value
+    seconds = time.perf_counter() - start
+    return [
+        Result(
+            np.argmax(values, axis=1),
+            values,
+            readout,
+            recentre,
+            engine.name,
+            float(np.mean(deviations > _UNSETTLED)),
+            float(np.max(deviations)),
+            seconds,
+        )
+        for values, (readout, recentre) in zip(scores, readouts, strict=True)
+    ]
+
+
+def _read(
+    network: Network, chip: Chip, response: Response, readouts: Sequence[tuple[Readout, bool]]
+) -> list[FloatArray]:
+    """Scores (n_images, n_classes) for each (readout, recentre), from one response."""
+    weights, bias = chip.weights[1], chip.biases[1]
+    constant = np.zeros(weights.shape[1]) if bias is None else bias
+    mean = response.mean @ weights
+    output = None if response.samples is None else response.samples @ weights.astype(np.float32)
+    scores: list[FloatArray] = []
+    for readout, recentre in readouts:
+        gain, offset = recentring(network.hidden, network.fhn.a, network.fhn.gamma) if recentre else (1.0, 0.0)
+        shift = offset * weights.sum(axis=0) + constant
+        if readout == "mean":
+            scores.append(gain * mean + shift)
+        else:
+            assert output is not None
+            scores.append(vote(output, gain, shift))
+    return scores
+
+
+def _check(network: Network, chip: Chip, images: NDArray[np.floating]) -> None:
+    if len(network.weights) != 2:
+        raise InputError(
+            f"network has {len(network.weights) - 1} hidden layers; exactly one layer of FHN neurons is supported"
+        )
+    n_in = network.layer_sizes[0]
+    if images.ndim != 2 or images.shape[1] != n_in or len(images) == 0:
+        raise InputError(f"images have shape {images.shape}: expected (n_images, {n_in}) for this network")
+    if not np.isfinite(images).all():
+        raise InputError("images hold NaN or infinite values")
+    if chip.network.fhn != network.fhn or chip.network.sha256 != network.sha256:
+        raise InputError("the chip was made for another network or other FHN settings")
+
+
+def confusion(predictions: NDArray[np.intp], labels: NDArray[np.integer], n_classes: int) -> NDArray[np.intp]:
+    """Counts, shape (n_classes, n_classes): row = true class, column = predicted class."""
+    matrix = np.zeros((n_classes, n_classes), dtype=np.intp)
+    np.add.at(matrix, (labels, predictions), 1)
+    return matrix
+
+
+def per_class(predictions: NDArray[np.intp], labels: NDArray[np.integer], n_classes: int) -> list[float | None]:
+    """Accuracy of each class; None where a class has no image."""
+    matrix = confusion(predictions, labels, n_classes)
+    totals = matrix.sum(axis=1)
+    return [float(matrix[k, k] / totals[k]) if totals[k] else None for k in range(n_classes)]

@@ -1,0 +1,1 @@
+"""Training in Keras on JAX: networks whose weights become a circuit."""
