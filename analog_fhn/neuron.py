@@ -245,8 +245,8 @@ class Cycle:
     x: FloatArray
 
 
-def cycle(coefficients: Coefficients, drive: float, n_phase: int = 512, settle: float = 30.0) -> Cycle:
-    """Limit cycle of one neuron by SciPy's Radau (rtol 1e-9) with crossing detection.
+def cycle(coefficients: Coefficients, drive: float, n_phase: int = 512, settle: float = 20.0) -> Cycle:
+    """Limit cycle of one neuron by SciPy's Radau (rtol 1e-9), from the crossings of x = 0 in 12 T after `settle`.
 
     Parameters
     ----------
@@ -283,7 +283,7 @@ def cycle(coefficients: Coefficients, drive: float, n_phase: int = 512, settle: 
 
     rising.direction = 1.0  # type: ignore[attr-defined]
     solution = solve_ivp(
-        rhs, (0.0, settle + 30.0), [-1.0, -0.6], method="Radau", rtol=1e-9, atol=1e-11,
+        rhs, (0.0, settle + 12.0), [-1.0, -0.6], method="Radau", rtol=1e-9, atol=1e-11,
         jac=jacobian, events=rising, dense_output=True,
     )  # fmt: skip
     assert solution.t_events is not None

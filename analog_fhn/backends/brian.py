@@ -84,7 +84,7 @@ class Brian:
         if not np.isfinite(mean).all():
             image, neuron = (int(i) for i in np.argwhere(~np.isfinite(mean))[0])
             raise SimulationError(
-                f"brian: neuron {neuron} of image {image} diverged at drive {drives[image, neuron]:g} with step {step:g}"
+                f"brian: neuron {neuron} of image {image} diverged at drive {drives[image, neuron]:g}, step {step:g}"
             )
         if progress is not None:
             progress(drives.size, drives.size)

@@ -1,8 +1,9 @@
 """Compiled fixed-step integrator: SIMD over neurons, all cores, stable for every drive.
 
 Two methods share one loop. Ralston's explicit third-order Runge-Kutta method (Math. Comp. 16:431, 1962) serves
-neurons whose fast rate stays within its stability limit; a second-order linearly implicit Rosenbrock method (ROS2, L-stable; Verwer, Spee, Blom & Hundsdorfer, SIAM J. Sci.
-Comput. 20:1456, 1999) serves the others, where an explicit step would diverge (large \\|x\\|, at rest).
+neurons whose fast rate stays within its stability limit. A linearly implicit Rosenbrock method (ROS2, L-stable;
+Verwer, Spee, Blom and Hundsdorfer, SIAM J. Sci. Comput. 20:1456, 1999) serves the others, which rest at large x,
+where an explicit step would diverge.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ class Direct:
     Parameters
     ----------
     step_per_eps
-        Largest explicit step in units of eps (the implicit one is four times as long after 5 T). 0.5 keeps the period within 2e-4 and the waveform within 1e-3 of the exact ones
-        (measured at eps = 0.01); it is shortened to a whole number of steps per sampling interval.
+        Largest explicit step in units of eps; the implicit one is four times as long after 5 T. 0.5 keeps the
+        period within 2e-4 and the waveform within 1e-3 of the exact ones (measured at eps = 0.01). It is
+        shortened to a whole number of steps per sampling interval.
     refine
         Divides the step; `refine=2` is the step-halving check.
     """

@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 
 from analog_fhn.datasets import Dataset
 from analog_fhn.errors import InputError, MissingProgramError
+from analog_fhn.network import Network
+from analog_fhn.neuron import FHN
 
 Hidden = Literal["sigmoid", "tanh"]
+Schedule = Literal["constant", "cosine"]
 Progress = Callable[[int, int, float, float], None]
 
 
@@ -44,6 +47,21 @@ class Trained:
     history: dict[str, list[float]]
     settings: dict[str, str | int | float | bool]
 
+    def network(self, input_range: tuple[float, float]) -> Network:
+        """The trained network with FHN neurons to take the hidden units' place.
+
+        The slope of the drive's tanh matches the activation: 1/2 for sigmoid, 1 for tanh.
+        """
+        hidden: Hidden = "tanh" if self.settings["hidden"] == "tanh" else "sigmoid"
+        return Network(
+            tuple(self.weights),
+            tuple(self.biases),
+            hidden,
+            fhn=FHN(slope=0.5 if hidden == "sigmoid" else 1.0),
+            input_range=input_range,
+            provenance={"trained": self.settings},
+        )
+
 
 def train_plain(
     dataset: Dataset,
@@ -51,9 +69,10 @@ def train_plain(
     n_hidden: int = 100,
     hidden: Hidden = "sigmoid",
     bias: bool = False,
-    epochs: int = 12,
+    epochs: int = 20,
     batch_size: int = 32,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 3e-3,
+    schedule: Schedule = "cosine",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Trained:
@@ -76,7 +95,9 @@ def train_plain(
     epochs, batch_size
         Passes over the images, and images per step; the order is drawn anew in each pass.
     learning_rate
-        Step size of Adam, whose other settings are the usual ones (0.9, 0.999, 1e-7).
+        Step size of Adam at the start, whose other settings are the usual ones (0.9, 0.999, 1e-7).
+    schedule
+        "cosine" lets the step size fall to zero over all epochs; "constant" keeps it.
     seed
         Draws the starting weights and the order of the images; 0 to 2**32 - 1.
     progress
@@ -120,8 +141,10 @@ def train_plain(
                 dense(dataset.n_classes, "linear"),
             ]
         )
+        steps = epochs * math.ceil(len(dataset.images) / batch_size)
+        rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps) if schedule == "cosine" else learning_rate
         model.compile(
-            optimizer=keras.optimizers.Adam(learning_rate),
+            optimizer=keras.optimizers.Adam(rate),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
             jit_compile=True,
@@ -146,6 +169,7 @@ def train_plain(
             "epochs": epochs,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
+            "schedule": schedule,
             "seed": seed,
             "optimizer": "adam",
             "loss": "softmax cross-entropy",

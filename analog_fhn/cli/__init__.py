@@ -1,0 +1,53 @@
+"""Command line: `analog-fhn COMMAND --help`.
+
+Exit status: 0 done, 1 a stated check failed, 2 the input was wrong, 3 a needed program is missing.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from analog_fhn.cli import classify, compare, doctor, export, reproduce, sweep, train
+from analog_fhn.errors import InputError, MissingProgramError
+
+app = typer.Typer(
+    name="analog-fhn",
+    help="Trained neural networks as analog circuits of FitzHugh-Nagumo neurons.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("doctor")(doctor.doctor)
+app.command("train")(train.train)
+app.command("classify")(classify.classify)
+app.command("compare")(compare.compare)
+app.command("export")(export.export)
+app.command("sweep")(sweep.sweep)
+app.command("reproduce")(reproduce.reproduce)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake gives one message and a status, never a traceback."""
+    # BrokenPipeError is left to Python: `analog-fhn ... | head` ends quietly.
+    try:
+        app()
+    except InputError as error:
+        _stop(str(error), 2)
+    except MissingProgramError as error:
+        _stop(str(error), 3)
+    except KeyboardInterrupt:
+        _stop("interrupted; what was written before is kept", 130)
+    except RuntimeError as error:
+        from analog_fhn.backends.base import SimulationError
+
+        if not isinstance(error, SimulationError):
+            raise
+        _stop(str(error), 1)
+
+
+def _stop(message: str, status: int) -> None:
+    print(f"analog-fhn: {message}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,97 @@
+"""`analog-fhn classify`: images through a network with FHN neurons."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from analog_fhn.cli import common
+
+
+def classify(
+    network: common.NetworkArgument,
+    dataset: common.DatasetOption,
+    split: common.SplitOption = "test",
+    images: common.ImagesOption = None,
+    backend: Annotated[
+        Literal["direct", "reference", "brian", "spice"], typer.Option("--backend", help="What integrates the neurons.")
+    ] = "direct",
+    readout: common.ReadoutOption = None,
+    raw: common.RawOption = False,
+    protocol: common.ProtocolOption = None,
+    gamma: common.GammaOption = None,
+    a: common.AOption = None,
+    eps: common.EpsOption = None,
+    slope: common.SlopeOption = None,
+    settle: common.SettleOption = None,
+    control: common.ControlOption = None,
+    technology: common.TechnologyOption = None,
+    chip: common.ChipOption = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option("--predictions", metavar="FILE.csv", help="Write label, class and scores image by image."),
+    ] = None,
+    data: common.DataOption = None,
+    json: common.JsonOption = None,
+) -> None:
+    """Put FHN neurons in place of the hidden layer and classify images."""
+    from analog_fhn import inference
+
+    start = time.perf_counter()
+    net = common.load_network(
+        network, protocol=protocol, readout=readout, raw=raw, gamma=gamma, a=a, eps=eps, slope=slope,
+        settle=settle, control=control,
+    )  # fmt: skip
+    made = common.make_chip(net, technology, chip, backend)
+    chosen = common.load_images(dataset, split, data, images, net)
+    if predictions is not None:
+        common.writable(predictions)
+    with common.progress_bar("images") as bar:
+        result = inference.classify(net, chosen.images, chip=made, backend=backend, progress=bar)
+    n_classes = net.layer_sizes[-1]
+    accuracy = result.accuracy(chosen.labels)
+    plain = float((net.forward(chosen.images).argmax(axis=1) == chosen.labels).mean())
+    if predictions is not None:
+        write_predictions(predictions, chosen.labels, result)
+    what = "ideal FHN neurons" if made is None else f"{'nominal chip' if made.seed is None else f'chip {made.seed}'}"
+    common.say(
+        f"{what}, {backend}, {net.readout} readout, {'recentred' if net.recentre else 'raw'}, gamma {net.fhn.gamma:g}: "
+        f"{common.percent(accuracy)} of {len(chosen.labels)} images (plain network: {common.percent(plain)})",
+        json,
+    )
+    if result.unsettled > 0.01:
+        common.say(
+            f"note: {100 * result.unsettled:.1f} % of the neurons had not settled (time average off by more than 0.05 "
+            "from -(a + I)); a longer --settle or --control may change the answer",
+            json,
+        )
+    content = {
+        "accuracy": accuracy,
+        "accuracy_plain": plain,
+        "n_images": len(chosen.labels),
+        "per_digit": inference.per_class(result.predictions, chosen.labels, n_classes),
+        "confusion": inference.confusion(result.predictions, chosen.labels, n_classes).tolist(),
+        "unsettled": result.unsettled,
+        "identity_deviation": result.identity_deviation,
+        "settings": common.settings(net, made) | {"backend": backend, "dataset": dataset, "split": split},
+    }
+    common.write_json(json, "classify", chip, start, content)
+
+
+def write_predictions(path: Path, labels: object, result: object) -> None:
+    """Write one line per image: index, label, predicted class, scores of all classes."""
+    import numpy as np
+
+    from analog_fhn.inference import Result
+
+    assert isinstance(result, Result)
+    assert isinstance(labels, np.ndarray)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "label", "prediction", *(f"score_{k}" for k in range(result.scores.shape[1]))])
+        for i, (label, predicted, scores) in enumerate(zip(labels, result.predictions, result.scores, strict=True)):
+            writer.writerow([i, label, predicted, *(f"{s:.9g}" for s in scores)])

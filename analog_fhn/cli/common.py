@@ -1,0 +1,214 @@
+"""What the commands share: options, data, progress, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from analog_fhn.errors import InputError
+
+if TYPE_CHECKING:
+    from analog_fhn.circuit.chip import Chip
+    from analog_fhn.datasets import Dataset
+    from analog_fhn.network import Network
+
+JsonOption = Annotated[
+    str | None, typer.Option("--json", metavar="FILE|-", help="Write the result as JSON; '-' is pure stdout.")
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder of the MNIST files (else ANALOG_FHN_DATA, else cache)."),
+]
+DatasetOption = Annotated[
+    str, typer.Option("--dataset", metavar="mnist|digits|PATH", help="Data set, or your own .npz or .csv file.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+ImagesOption = Annotated[int | None, typer.Option("--images", min=1, help="Number of images (default: all).")]
+NetworkArgument = Annotated[Path, typer.Argument(metavar="NETWORK.npz", help="Network file.")]
+SplitOption = Annotated[Literal["train", "test"], typer.Option("--split", help="Which images.")]
+ReadoutOption = Annotated[
+    Literal["vote", "mean"] | None, typer.Option("--readout", help="Override the network's readout.")
+]
+RawOption = Annotated[bool, typer.Option("--raw", help="Feed x itself to the output layer (the paper): no recentring.")]
+GammaOption = Annotated[float | None, typer.Option("--gamma", help="Override gamma.")]
+AOption = Annotated[float | None, typer.Option("--a", help="Override a.")]
+EpsOption = Annotated[float | None, typer.Option("--eps", help="Override eps.")]
+SlopeOption = Annotated[float | None, typer.Option("--slope", help="Override the slope of the tanh.")]
+SettleOption = Annotated[float | None, typer.Option("--settle", help="Override the settling time (T).")]
+ControlOption = Annotated[float | None, typer.Option("--control", help="Override the control window (T).")]
+ProtocolOption = Annotated[
+    Literal["paper"] | None, typer.Option("--protocol", help="paper: slope 1, raw, vote, settle 1000, control 1000.")
+]
+TechnologyOption = Annotated[
+    str | None, typer.Option("--technology", metavar="NAME|PATH", help="Technology: a name (discrete) or a YAML file.")
+]
+ChipOption = Annotated[
+    int | None, typer.Option("--chip", metavar="SEED", min=0, help="Chip seed (default: the nominal chip).")
+]
+
+
+def load_network(
+    path: Path,
+    *,
+    protocol: str | None = None,
+    readout: Literal["vote", "mean"] | None = None,
+    raw: bool = False,
+    gamma: float | None = None,
+    a: float | None = None,
+    eps: float | None = None,
+    slope: float | None = None,
+    settle: float | None = None,
+    control: float | None = None,
+) -> Network:
+    """Network file with the options of the command line applied; a single option overrides the protocol."""
+    from analog_fhn.network import Network
+
+    network = Network.load(path)
+    if protocol == "paper":
+        network = network.paper_protocol()
+    return network.with_options(
+        gamma=gamma, slope=slope, a=a, eps=eps, readout=readout, recentre=False if raw else None,
+        settle=settle, control=control,
+    )  # fmt: skip
+
+
+def load_images(
+    dataset: str, split: Literal["train", "test"], data: Path | None, images: int | None, network: Network
+) -> Dataset:
+    """Data set checked against the network: number of pixels, range of values, number of classes."""
+    from analog_fhn.datasets import load
+
+    loaded = load(dataset, split, data)
+    n_in, n_classes = network.layer_sizes[0], network.layer_sizes[-1]
+    if loaded.images.shape[1] != n_in:
+        raise InputError(
+            f"{loaded.source}: images have {loaded.images.shape[1]} values; the network was trained on {n_in}"
+        )
+    if loaded.labels.max() >= n_classes:
+        raise InputError(f"{loaded.source}: label {loaded.labels.max()}; the network has {n_classes} classes")
+    low, high = network.input_range
+    span = high - low
+    if (
+        loaded.scale[0] < low - 0.5 * span
+        or loaded.scale[1] > high + 0.5 * span
+        or loaded.scale[1] - loaded.scale[0] < 0.1 * span
+    ):
+        raise InputError(
+            f"{loaded.source}: values from {loaded.scale[0]:g} to {loaded.scale[1]:g}, but the network was trained on "
+            f"values from {low:g} to {high:g}; scale the images as in training"
+        )
+    if images is not None:
+        if images > len(loaded.labels):
+            raise InputError(f"--images {images}: {loaded.source} has only {len(loaded.labels)} {split} images")
+        loaded = loaded.head(images)
+    return loaded
+
+
+def make_chip(network: Network, technology: str | None, seed: int | None, backend: str = "direct") -> Chip | None:
+    """Chip that the options ask for; None means ideal neurons and float weights.
+
+    The spice backend needs components: without a technology it gets the nominal chip of `discrete`.
+    """
+    from analog_fhn.circuit.design import Design
+    from analog_fhn.circuit.technology import Technology
+
+    if technology is None and seed is not None:
+        raise InputError(
+            f"--chip {seed} needs a --technology to draw the chip from (for example --technology discrete)"
+        )
+    if technology is None and backend != "spice":
+        return None
+    return Design(network, Technology.load(technology or "discrete")).chip(seed)
+
+
+def settings(network: Network, chip: Chip | None) -> dict[str, Any]:
+    """Everything that decided a result, for JSON."""
+    return {
+        "fhn": asdict(network.fhn),
+        "protocol": asdict(network.protocol),
+        "readout": network.readout,
+        "recentre": network.recentre,
+        "hidden": network.hidden,
+        "layers": list(network.layer_sizes),
+        "weights_sha256": network.sha256,
+        "technology": chip.technology.name if chip is not None and chip.technology is not None else None,
+        "chip": chip.seed if chip is not None else None,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of the package and of what computes in it."""
+    found = {}
+    for name in ("analog-fhn", "numpy", "scipy", "numba", "brian2", "PySpice", "keras", "jax"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def write_json(target: str | None, command: str, seed: int | None, start: float, content: dict[str, Any]) -> None:
+    """Write the result object of a command; `start` is the perf_counter at its beginning."""
+    if target is None:
+        return
+    head = {"command": command, "versions": versions(), "seed": seed, "seconds": time.perf_counter() - start}
+    text = json.dumps(head | content, indent=2, allow_nan=False) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+    else:
+        path = writable(Path(target))
+        path.write_text(text, encoding="utf-8")
+
+
+def writable(path: Path) -> Path:
+    """Path whose folder exists; an output that cannot be written is refused before the work begins."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a"):
+            pass
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    return path
+
+
+def output_folder(path: Path) -> Path:
+    """Create an output folder, or say why it cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be used as a folder ({error.strerror})") from None
+    return path
+
+
+def say(message: str, json_target: str | None) -> None:
+    """Print for people; with `--json -` standard output is JSON alone and people read standard error."""
+    print(message, file=sys.stderr if json_target == "-" else sys.stdout, flush=True)
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Progress bar with remaining time on standard error, only on a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=console, disable=not console.is_terminal, transient=True,
+    ) as bar:  # fmt: skip
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def percent(value: float) -> str:
+    """Accuracy as people read it."""
+    return f"{100 * value:.2f} %"

@@ -1,0 +1,93 @@
+"""`analog-fhn compare`: where accuracy is lost on the way from the trained weights to the chip."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from analog_fhn.cli import common
+
+
+def compare(
+    network: common.NetworkArgument,
+    dataset: common.DatasetOption,
+    split: common.SplitOption = "test",
+    images: common.ImagesOption = None,
+    technology: Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")] = "discrete",
+    chip: Annotated[int, typer.Option("--chip", metavar="SEED", min=0, help="Chip seed.")] = 0,
+    brian_images: Annotated[int, typer.Option("--brian-images", min=0, help="Images for the Brian2 stage.")] = 50,
+    spice_images: Annotated[
+        int,
+        typer.Option(
+            "--spice-images", min=0, help="Images for the ngspice stage (one transient per neuron and image)."
+        ),
+    ] = 2,
+    readout: common.ReadoutOption = None,
+    raw: common.RawOption = False,
+    gamma: common.GammaOption = None,
+    settle: common.SettleOption = None,
+    control: common.ControlOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Write compare.csv (image by image) and a picture."),
+    ] = None,
+    data: common.DataOption = None,
+    json: common.JsonOption = None,
+) -> None:
+    """Accuracy stage by stage: float, ideal FHN, quantised, programmed, mismatched, then Brian2 and ngspice."""
+    from analog_fhn import plots
+    from analog_fhn.compare import waterfall
+    from analog_fhn.montecarlo.statistics import wilson
+
+    start = time.perf_counter()
+    net = common.load_network(network, readout=readout, raw=raw, gamma=gamma, settle=settle, control=control)
+    made = common.make_chip(net, technology, chip)
+    assert made is not None
+    chosen = common.load_images(dataset, split, data, images, net)
+    if output is not None:
+        common.output_folder(output)
+    with common.progress_bar("stages") as bar:
+        stages = waterfall(
+            net, made, chosen.images, chosen.labels, brian_images=brian_images, spice_images=spice_images, progress=bar
+        )
+    width = max(len(stage.name) for stage in stages)
+    for stage in stages:
+        agreement = "" if stage.agreement is None else f"   same class as direct on {stage.same} of {stage.n_images}"
+        common.say(
+            f"{stage.name:{width}}  {stage.backend or '':9} {common.percent(stage.accuracy):>9}  "
+            f"{stage.n_images:6d} images  {stage.seconds:7.1f} s{agreement}",
+            json,
+        )
+    if output is not None:
+        with (output / "compare.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["image", "label", *(stage.name for stage in stages)])
+            for i, label in enumerate(chosen.labels):
+                writer.writerow([i, label, *(s.predictions[i] if i < s.n_images else "" for s in stages)])
+        figure = plots.waterfall(
+            [stage.name for stage in stages],
+            [stage.accuracy for stage in stages],
+            [wilson(round(stage.accuracy * stage.n_images), stage.n_images) for stage in stages],
+            [stage.n_images for stage in stages],
+            f"From trained weights to chip {chip} ({made.technology.name if made.technology else ''})",
+        )
+        common.say(f"written: {output / 'compare.csv'}, {plots.save(figure, output / 'waterfall.png')}", json)
+    content = {
+        "stages": [
+            {
+                "name": stage.name,
+                "accuracy": stage.accuracy,
+                "n_images": stage.n_images,
+                "backend": stage.backend,
+                "seconds": stage.seconds,
+                "agreement": stage.agreement,
+            }
+            for stage in stages
+        ],
+        "settings": common.settings(net, made) | {"dataset": dataset, "split": split},
+    }
+    common.write_json(json, "compare", chip, start, content)

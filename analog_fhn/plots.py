@@ -1,0 +1,176 @@
+"""Pictures: one function per picture, each returns a matplotlib Figure; `save` writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from analog_fhn.neuron import Coefficients, FloatArray
+
+_INK = "#222222"
+_COLOURS = ("#0b6e99", "#d1495b", "#3a7d44", "#8f5ba6", "#e59500", "#5c6b73")
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG (150 dpi) and return the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+    return path
+
+
+def _axes(width: float = 6.4, height: float = 4.2) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def phase_plane(
+    coefficients: Coefficients,
+    drives: Sequence[float],
+    trajectories: Mapping[float, tuple[FloatArray, FloatArray]],
+    title: str,
+) -> Figure:
+    """Both nullclines and trajectories (x, y) in the phase plane, one vertical nullcline per drive.
+
+    Parameters
+    ----------
+    coefficients
+        Of one neuron.
+    drives
+        Each shifts the nullcline dy/dt = 0.
+    trajectories
+        Per drive: x and y over time.
+    """
+    figure, axes = _axes()
+    x = np.linspace(-2.6, 2.6, 400)[:, None]
+    axes.plot(x, coefficients.fast_nullcline(x), color=_INK, lw=1.6, label="dx/dt = 0  (cubic)")
+    for colour, drive in zip(_COLOURS, drives, strict=False):
+        rest, height = (float(v[0]) for v in coefficients.rest_point(np.array([drive])))
+        axes.axvline(rest, color=colour, lw=1.2, ls="--")
+        if drive in trajectories:
+            axes.plot(*trajectories[drive], color=colour, lw=1.3)
+        kind = "rests" if coefficients.stable_at_rest(np.array([drive]))[0] else "spikes"
+        axes.plot(rest, height, "o", color=colour, ms=6, label=f"dy/dt = 0 at I = {drive:g}: {kind}")
+    axes.set(xlabel="activator x", ylabel="inhibitor y", xlim=(-2.6, 2.6), ylim=(-1.3, 1.3), title=title)
+    axes.legend(fontsize=8, loc="upper center", ncols=2)
+    return figure
+
+
+def traces(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str, ylabel: str = "activator x") -> Figure:
+    """Curves over time: label -> (t in units of T, values). Later curves are dashed, to be seen on top."""
+    figure, axes = _axes(8.0, 3.6)
+    for i, (label, (t, values)) in enumerate(curves.items()):
+        axes.plot(t, values, color=_COLOURS[i % len(_COLOURS)], lw=2.4 if i == 0 else 1.2,
+                  ls="-" if i == 0 else "--", label=label)  # fmt: skip
+    axes.set(xlabel="time (T)", ylabel=ylabel, title=title)
+    axes.margins(x=0)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
+    return figure
+
+
+def waterfall(
+    names: Sequence[str],
+    accuracies: Sequence[float],
+    intervals: Sequence[tuple[float, float]],
+    counts: Sequence[int],
+    title: str,
+) -> Figure:
+    """Accuracy stage by stage (fractions) with its interval; stages with fewer images than the first are grey."""
+    figure, axes = _axes(8.0, 0.55 * len(names) + 1.5)
+    place = np.arange(len(names))[::-1]
+    for i, (name, accuracy, n) in enumerate(zip(names, accuracies, counts, strict=True)):
+        low, high = intervals[i]
+        same = n == counts[0]
+        axes.plot([100 * low, 100 * high], [place[i]] * 2, color=_COLOURS[0 if same else 5], lw=2, alpha=0.5)
+        axes.plot(100 * accuracy, place[i], "o", color=_COLOURS[0 if same else 5], ms=8)
+        axes.annotate(f"{100 * accuracy:.2f} %", (100 * accuracy, place[i]), (0, 7), textcoords="offset points",
+                      ha="center", fontsize=9)  # fmt: skip
+        names = [*names[:i], f"{name}\n({n} images)", *names[i + 1 :]]
+    axes.set_yticks(place, names, fontsize=8)
+    axes.set(xlabel="accuracy (%), bars: 95 % interval of the finite image count", title=title)
+    axes.set_ylim(-0.6, len(names) - 0.3)
+    axes.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def histogram(accuracies: ArrayLike, specification: float, reference: float, title: str) -> Figure:
+    """Accuracies of many chips, with the specification and the ideal network's accuracy."""
+    values = 100 * np.asarray(accuracies)
+    figure, axes = _axes()
+    axes.hist(values, bins=min(30, max(6, len(values) // 3)), color=_COLOURS[0], alpha=0.8)
+    axes.axvline(100 * specification, color=_COLOURS[1], lw=2, label=f"specification {100 * specification:.1f} %")
+    axes.axvline(100 * reference, color=_INK, lw=1.5, ls="--", label=f"plain network {100 * reference:.2f} %")
+    share = float(np.mean(values >= 100 * specification))
+    axes.set(xlabel="accuracy of a chip (%)", ylabel="number of chips")
+    axes.set_title(f"{title}: {100 * share:.0f} % of {len(values)} chips pass", fontsize=11)
+    axes.legend(fontsize=9)
+    return figure
+
+
+def accuracy_against_gamma(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], plain: float, title: str) -> Figure:
+    """Accuracy (fractions) against gamma on a symmetric logarithmic axis; label -> (gammas, accuracies)."""
+    figure, axes = _axes(7.6, 4.6)
+    for i, (label, (gammas, accuracies)) in enumerate(curves.items()):
+        order = np.argsort(gammas)
+        axes.plot(np.asarray(gammas)[order], 100 * np.asarray(accuracies)[order], "o-", ms=4, lw=1.4,
+                  color=_COLOURS[i % len(_COLOURS)], label=label)  # fmt: skip
+    axes.axhline(100 * plain, color=_INK, lw=1, ls=":", label=f"plain network {100 * plain:.2f} %")
+    axes.set_xscale("symlog", linthresh=0.1)
+    ticks = [-20, -10, -5, -2, -1, -0.5, -0.2, 0, 0.2, 0.5, 1, 2]
+    axes.set_xticks(ticks, [f"{t:g}" for t in ticks], fontsize=8)
+    axes.set_xticks([], minor=True)
+    axes.set(xlabel="multiplier gamma", ylabel="accuracy (%)", ylim=(-2, 102), title=title)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, loc="center right")
+    return figure
+
+
+def per_digit_against_gamma(gammas: ArrayLike, accuracies: FloatArray, title: str) -> Figure:
+    """Accuracy of each class against gamma as a map; `accuracies` has shape (n_gammas, n_classes)."""
+    order = np.argsort(gammas)
+    figure, axes = _axes(8.0, 4.2)
+    image = axes.imshow(100 * accuracies[order].T, aspect="auto", cmap="viridis", vmin=0, vmax=100)
+    axes.set_xticks(range(len(order)), [f"{np.asarray(gammas)[i]:g}" for i in order], fontsize=7, rotation=60)
+    axes.set_yticks(range(accuracies.shape[1]))
+    axes.set(xlabel="multiplier gamma", ylabel="digit", title=title)
+    figure.colorbar(image, ax=axes, label="accuracy (%)")
+    return figure
+
+
+def paired_digits(columns: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str) -> Figure:
+    """Per-digit accuracy (percent), published beside ours: column -> (published, ours)."""
+    figure = Figure(figsize=(3.6 * len(columns), 3.6), layout="constrained")
+    grid = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+    for axes, (label, (published, ours)) in zip(grid, columns.items(), strict=True):
+        digits = np.arange(len(np.asarray(published)))
+        axes.bar(digits - 0.2, published, 0.4, color=_COLOURS[5], label="paper")
+        axes.bar(digits + 0.2, ours, 0.4, color=_COLOURS[0], label="ours")
+        axes.set(xlabel="digit", title=label)
+        axes.set_xticks(digits)
+        axes.spines[["top", "right"]].set_visible(False)
+    grid[0].set_ylabel("accuracy (%)")
+    grid[0].legend(fontsize=8)
+    figure.suptitle(title)
+    return figure
+
+
+def answers(times: ArrayLike, leaders: Mapping[str, NDArray[np.intp]], n_classes: int, title: str) -> Figure:
+    """The network's answer over time, one panel per image: label -> leading class at each instant."""
+    figure = Figure(figsize=(8.0, 1.7 * len(leaders) + 0.8), layout="constrained")
+    grid = figure.subplots(len(leaders), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (label, leader) in zip(grid, leaders.items(), strict=True):
+        axes.plot(times, leader, ".", ms=2.5, color=_COLOURS[0])
+        axes.set_yticks(range(n_classes), [str(k) if n_classes <= 10 else "" for k in range(n_classes)], fontsize=7)
+        axes.set(ylim=(-0.6, n_classes - 0.4), ylabel="answer")
+        axes.set_title(label, fontsize=9, loc="left")
+        axes.grid(axis="y", alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    grid[-1].set_xlabel("time (T)")
+    figure.suptitle(title)
+    return figure

@@ -1,0 +1,305 @@
+"""Figures 2, 3, 4 and table 1 of Bogatenko et al., Chaos 33(7), 2023, doi:10.1063/5.0152703.
+
+Each function writes a CSV file and a picture into a folder. The values of eps, a, the control record and the column
+headers of table 1 are lost in the copy at hand; what is used instead is an option and stands in the output.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from analog_fhn import plots
+from analog_fhn.backends.direct import Direct
+from analog_fhn.circuit.chip import Chip
+from analog_fhn.datasets import Dataset
+from analog_fhn.errors import InputError
+from analog_fhn.inference import Result, classify_all, per_class
+from analog_fhn.network import Network
+from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol
+from analog_fhn.readout import Readout, leaders, recentring
+
+Progress = Callable[[int, int], None]
+
+GAMMAS = (
+    *(2.0, 1.0, 0.5, 0.2, 0.1, -0.05, -0.1, -0.2, -0.35, -0.5),
+    *(-0.75, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0, -10.0, -20.0),
+)
+READOUTS: tuple[tuple[Readout, bool], ...] = (("vote", False), ("mean", False), ("vote", True), ("mean", True))
+_NAMES = {
+    ("vote", False): "vote, raw x (the paper)",
+    ("mean", False): "mean, raw x (offset alone)",
+    ("vote", True): "vote, recentred (voting alone)",
+    ("mean", True): "mean, recentred",
+}
+
+
+def figure2(folder: Path, fhn: FHN, drives: Sequence[float] = (-2.0, -1.0, -0.3, 0.3)) -> list[Path]:
+    """Phase plane: the cubic nullcline, and the vertical one shifted by the drive, with the trajectories."""
+    weights = (np.ones((1, len(drives))), np.ones((len(drives), 1)))
+    chip = Chip.ideal(Network(weights, fhn=fhn))
+    protocol = Protocol(settle=0.0, control=12.0, interval=0.005)
+    response = Direct().respond(chip, np.array([drives]), protocol, samples=True)
+    assert response.samples is not None
+    one = Coefficients.ideal(fhn, 1)
+    trajectories = {}
+    path = folder / "figure2.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["drive", "rest_x", "rest_y", "regime", "t", "x", "y"])
+        for k, drive in enumerate(drives):
+            x = np.concatenate([[protocol.x0], response.samples[:, 0, k].astype(np.float64)])
+            # dy/dt = x + a + I is linear: its integral along the computed x is exact up to the sampling.
+            y = protocol.y0 + np.concatenate(
+                [[0.0], np.cumsum(0.5 * (x[1:] + x[:-1]) + fhn.a + drive) * protocol.interval]
+            )
+            trajectories[drive] = (x, y)
+            rest_x, rest_y = (float(v[0]) for v in one.rest_point(np.array([drive])))
+            regime = "excitable" if one.stable_at_rest(np.array([drive]))[0] else "oscillating"
+            for i in range(0, len(x), 4):
+                writer.writerow(
+                    [drive, rest_x, rest_y, regime, f"{i * protocol.interval:.4g}", f"{x[i]:.6g}", f"{y[i]:.6g}"]
+                )
+    title = f"The drive I shifts the vertical nullcline (eps = {fhn.eps:g}, a = {fhn.a:g})"
+    return [path, plots.save(plots.phase_plane(one, drives, trajectories, title), folder / "figure2.png")]
+
+
+def figure3(folder: Path, network: Network, images: Dataset, digits: Sequence[int] = (0, 3, 5)) -> list[Path]:
+    """The network's answer over time for the first image of each given class, raw and recentred."""
+    chip = Chip.ideal(network)
+    chosen = []
+    for digit in digits:
+        found = np.flatnonzero(images.labels == digit)
+        if not found.size:
+            raise InputError(f"{images.name}: no image of class {digit}")
+        chosen.append(int(found[0]))
+    drives = chip.drives(images.images[chosen])
+    response = Direct().respond(chip, drives, network.protocol, samples=True)
+    assert response.samples is not None
+    outputs = response.samples @ chip.weights[1].astype(np.float32)
+    constant = 0.0 if chip.biases[1] is None else chip.biases[1]
+    times = network.protocol.sample_times
+    n_classes = network.layer_sizes[-1]
+    curves = {}
+    columns: dict[str, FloatArray] = {"t": times}
+    for name, recentre in (("raw x", False), ("recentred", True)):
+        gain, offset = recentring(network.hidden, network.fhn.a, network.fhn.gamma) if recentre else (1.0, 0.0)
+        leader = leaders(outputs, gain, offset * chip.weights[1].sum(axis=0) + constant)
+        for k, digit in enumerate(digits):
+            shares = np.bincount(leader[:, k], minlength=n_classes) / len(leader)
+            answer = int(np.argmax(shares))
+            curves[f"image of a {digit}, {name}: answers {answer} ({100 * shares[answer]:.0f} % of the time)"] = leader[
+                :, k
+            ]
+            columns[f"digit_{digit}_{name.replace(' ', '_')}"] = leader[:, k].astype(np.float64)
+    path = folder / "figure3.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows([f"{v:.10g}" for v in row] for row in np.column_stack(list(columns.values())))
+    shown = times <= network.protocol.settle + 100.0
+    figure = plots.answers(
+        times[shown],
+        {label: leader[shown] for label, leader in curves.items()},
+        n_classes,
+        f"The answer over time (gamma = {network.fhn.gamma:g}; 100 T of the control window)",
+    )
+    return [path, plots.save(figure, folder / "figure3.png")]
+
+
+@dataclass(frozen=True, eq=False)
+class GammaRow:
+    """Accuracy at one gamma with one readout: overall and per class."""
+
+    gamma: float
+    readout: Readout
+    recentre: bool
+    accuracy: float
+    per_digit: list[float | None]
+    unsettled: float
+
+
+def at_gamma(network: Network, gamma: float, images: Dataset, progress: Progress | None = None) -> list[GammaRow]:
+    """All four readouts from one simulation of the network at this gamma."""
+    changed = network.with_options(gamma=gamma)
+    results: list[Result] = classify_all(changed, images.images, READOUTS, progress=progress)
+    return [
+        GammaRow(
+            gamma,
+            r.readout,
+            r.recentre,
+            r.accuracy(images.labels),
+            per_class(r.predictions, images.labels, network.layer_sizes[-1]),
+            r.unsettled,
+        )
+        for r in results
+    ]
+
+
+def figure4(
+    folder: Path,
+    network: Network,
+    images: Dataset,
+    gammas: Sequence[float] = GAMMAS,
+    name: str = "figure4",
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Accuracy against the multiplier gamma, overall and per digit; the offset's and the vote's effect apart.
+
+    The CSV file is written anew after each gamma, so that an interrupted run keeps what it has.
+    """
+    path = folder / f"{name}.csv"
+    rows: list[GammaRow] = []
+    for done, gamma in enumerate(gammas):
+
+        def advance(k: int, n: int, done: int = done) -> None:
+            if progress is not None:
+                progress(done * n + k, len(gammas) * n)
+
+        rows += at_gamma(network, gamma, images, advance)
+        write_gamma_rows(path, rows)
+    plain = float(np.mean(network.forward(images.images).argmax(axis=1) == images.labels))
+    curves = {
+        label: ([r.gamma for r in chosen], [r.accuracy for r in chosen])
+        for key, label in _NAMES.items()
+        if (chosen := [r for r in rows if (r.readout, r.recentre) == key])
+    }
+    protocol = network.protocol
+    title = (
+        f"{len(images.labels)} images, {network.hidden}-trained, slope {network.fhn.slope:g}, eps {network.fhn.eps:g}, "
+        f"a {network.fhn.a:g}, settle {protocol.settle:g}, control {protocol.control:g}"
+    )
+    picture = plots.save(plots.accuracy_against_gamma(curves, plain, title), folder / f"{name}.png")
+    paper = [r for r in rows if (r.readout, r.recentre) == ("vote", False)]
+    digits = np.array([[np.nan if v is None else v for v in r.per_digit] for r in paper])
+    figure = plots.per_digit_against_gamma([r.gamma for r in paper], digits, "Vote, raw x (the paper), per digit")
+    return [path, picture, plots.save(figure, folder / f"{name}_digits.png")]
+
+
+def write_gamma_rows(path: Path, rows: Sequence[GammaRow]) -> None:
+    """CSV: gamma, readout, recentred, accuracy, one column per digit, share of unsettled neurons."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        n = len(rows[0].per_digit)
+        writer.writerow(["gamma", "readout", "recentred", "accuracy", *(f"digit_{k}" for k in range(n)), "unsettled"])
+        for r in rows:
+            digits = ["" if v is None else f"{v:.6f}" for v in r.per_digit]
+            writer.writerow([r.gamma, r.readout, int(r.recentre), f"{r.accuracy:.6f}", *digits, f"{r.unsettled:.4f}"])
+
+
+def published_table1() -> dict[str, list[float]]:
+    """Table 1 of the paper: column -> ten digits and the average, in percent."""
+    text = files("analog_fhn.report").joinpath("published/table1.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+    return {name: [float(row[name]) for row in rows] for name in rows[0] if name != "digit"}
+
+
+def crossing(gammas: Sequence[float], accuracies: Sequence[float], level: float) -> float:
+    """The negative gamma at which the accuracy first rises through `level`, interpolated in log |gamma|.
+
+    Raises
+    ------
+    InputError
+        If the curve does not cross the level.
+    """
+    pairs = sorted((-g, acc) for g, acc in zip(gammas, accuracies, strict=True) if g < 0)
+    for (g0, a0), (g1, a1) in itertools.pairwise(pairs):
+        if a0 < level <= a1:
+            return -float(np.exp(np.interp(level, [a0, a1], np.log([g0, g1]))))
+    raise InputError(f"the accuracy does not cross {100 * level:.1f} % between gamma {gammas[0]:g} and {gammas[-1]:g}")
+
+
+def saturation(gammas: Sequence[float], accuracies: Sequence[float], margin: float = 0.005) -> float:
+    """The smallest |gamma|, gamma < 0, from which on the accuracy stays within `margin` of its last value."""
+    pairs = sorted(((-g, acc) for g, acc in zip(gammas, accuracies, strict=True) if g < 0), reverse=True)
+    last = pairs[0]
+    for g, acc in pairs:
+        if abs(acc - pairs[0][1]) > margin:
+            break
+        last = (g, acc)
+    return -last[0]
+
+
+def read_curve(path: Path) -> tuple[list[float], list[float]]:
+    """Gammas and accuracies of the paper's readout (vote, raw) from a `figure4.csv`."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            rows = [r for r in csv.DictReader(file) if r["readout"] == "vote" and r["recentred"] == "0"]
+        return [float(r["gamma"]) for r in rows], [float(r["accuracy"]) for r in rows]
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as the output of 'reproduce figure4' ({error})") from None
+
+
+def table1(
+    folder: Path,
+    network: Network,
+    train: Dataset,
+    test: Dataset,
+    curve: tuple[Sequence[float], Sequence[float]],
+    progress: Progress | None = None,
+) -> tuple[list[Path], dict[str, dict[str, float]]]:
+    """Per-digit accuracy beside the published table, at gammas chosen from the curve of figure 4.
+
+    The published multipliers are lost. Column 1 is set where the curve crosses the paper's 73.3 %, column 2 where it
+    saturates, column 3 at gamma = +1.
+
+    Returns
+    -------
+    paths, agreement
+        Files written, and per column the gamma, our average, correlation and rms difference (percent points)
+        against the published digits.
+    """
+    chosen = {"col1": crossing(*curve, 0.733), "col2": saturation(*curve), "col3": 1.0}
+    published = published_table1()
+    columns: dict[str, list[float]] = {}
+    agreement: dict[str, dict[str, float]] = {}
+    total = 3 * (len(train.labels) + len(test.labels))
+    done = 0
+    for name, gamma in chosen.items():
+        for split, images in (("test", test), ("train", train)):
+
+            def advance(k: int, _n: int, done: int = done) -> None:
+                if progress is not None:
+                    progress(done + k, total)
+
+            changed = network.with_options(gamma=gamma)
+            result = classify_all(changed, images.images, [("vote", False)], progress=advance)[0]
+            done += len(images.labels)
+            digits = [100 * (v or 0.0) for v in per_class(result.predictions, images.labels, 10)]
+            key = f"{name}_{split}"
+            columns[key] = [*digits, 100 * result.accuracy(images.labels)]
+            theirs = np.array(published[key][:10])
+            agreement[key] = {
+                "gamma": gamma,
+                "accuracy": columns[key][10],
+                "published": published[key][10],
+                "correlation": float(np.corrcoef(theirs, digits)[0, 1]),
+                "rms_difference": float(np.sqrt(np.mean((theirs - digits) ** 2))),
+            }
+            _write_table1(folder / "table1.csv", published, columns)
+    figure = plots.paired_digits(
+        {
+            f"{name}: gamma = {chosen[name]:.3g}\n(r = {agreement[name + '_test']['correlation']:.2f})": (
+                published[f"{name}_test"][:10],
+                columns[f"{name}_test"][:10],
+            )
+            for name in chosen
+        },
+        "Table 1: accuracy per digit, test set",
+    )
+    return [folder / "table1.csv", plots.save(figure, folder / "table1.png")], agreement
+
+
+def _write_table1(path: Path, published: dict[str, list[float]], ours: dict[str, list[float]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["digit", *(f"{key}_{who}" for key in ours for who in ("paper", "ours"))])
+        for i in range(11):
+            values = [f"{v:.2f}" for key in ours for v in (published[key][i], ours[key][i])]
+            writer.writerow(["average" if i == 10 else i, *values])
