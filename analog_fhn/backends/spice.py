@@ -1,0 +1,297 @@
+"""Backend `spice`: ngspice transients of every neuron at component level.
+
+One small deck per neuron: a hundred op-amp neurons in one deck would share their time steps and cost 38 times more
+than a hundred decks. A deck is loaded once and its drive current altered from image to image; every run begins at the
+protocol's initial state, and gives the same values to the last bit as a freshly loaded deck, so results depend
+neither on the number of worker processes nor on the order of the runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analog_fhn.backends.base import Response, SimulationError, check_drives
+from analog_fhn.backends.ngspice import SimulatorProcess
+from analog_fhn.circuit.chip import Chip
+from analog_fhn.circuit.netlist import MAX_STEP, RELTOL, neuron_deck
+from analog_fhn.circuit.neuron import drive_current
+from analog_fhn.errors import InputError
+from analog_fhn.neuron import FloatArray, Protocol, cycle_from_samples
+
+
+class FailedRunError(SimulationError):
+    """A run of ngspice failed; its deck and log are kept.
+
+    Parameters
+    ----------
+    message
+        Names neuron, drive, fault and both files.
+    deck, log
+        The deck, which runs alone in `ngspice -b`, and what ngspice said.
+    partial
+        What had been simulated by then; NaN where nothing had.
+    """
+
+    def __init__(self, message: str, deck: Path, log: Path, partial: Response) -> None:
+        super().__init__(message)
+        self.deck = deck
+        self.log = log
+        self.partial = partial
+
+
+@dataclass(frozen=True)
+class Spice:
+    """PySpice/ngspice at component level.
+
+    Parameters
+    ----------
+    workers
+        Number of worker processes; None: one per usable core.
+    reltol
+        Relative tolerance of ngspice.
+    max_step
+        Largest time step, in units of T.
+    keep
+        Folder for the deck and log of a failed run; None: a fresh temporary folder.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range.
+    """
+
+    workers: int | None = None
+    reltol: float = RELTOL
+    max_step: float = MAX_STEP
+    keep: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise InputError(f"spice workers = {self.workers}: expected at least 1")
+        if not 0 < self.reltol < 1 or not 0 < self.max_step < np.inf:
+            raise InputError(
+                f"spice reltol = {self.reltol}, max_step = {self.max_step}: reltol must lie between 0 and 1, "
+                "max_step must be positive"
+            )
+
+    @property
+    def name(self) -> str:
+        """Name on the command line and in result files."""
+        return "spice"
+
+    def respond(
+        self,
+        chip: Chip,
+        drives: FloatArray,
+        protocol: Protocol,
+        *,
+        samples: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Response:
+        """Simulate every neuron under every drive; see `Backend.respond`.
+
+        Raises
+        ------
+        InputError
+            If the chip has no components.
+        MissingProgramError
+            If ngspice or PySpice is absent.
+        FailedRunError
+            If a run fails.
+        """
+        drives = check_drives(chip, drives)
+        n_images, n_neurons = drives.shape
+        mean = np.full(drives.shape, np.nan)
+        x = np.full((protocol.n_samples, *drives.shape), np.nan, dtype=np.float32) if samples else None
+        # Also refuses a chip without components before any process is started.
+        decks = [self._deck(chip, k, 0.0, protocol) for k in range(n_neurons)]
+        n_workers = self.workers or _usable_cores()
+        total = drives.size
+        if total == 0:
+            return Response(mean, x)
+        # Loading costs a fiftieth of a run, so short blocks spread the work evenly for little.
+        length = int(np.clip(total // (4 * n_workers), 1, 16))
+        blocks = [(k, i, min(i + length, n_images)) for k in range(n_neurons) for i in range(0, n_images, length)]
+        with _Crew(min(n_workers, len(blocks)), blocks, decks, chip, drives, protocol, samples) as crew:
+            for done, result in enumerate(crew.results(total), start=1):
+                if isinstance(result.fault, SimulationError):
+                    raise self._failure(result, chip, drives, protocol, Response(mean, x)) from result.fault
+                if result.fault is not None:
+                    raise result.fault
+                mean[result.image, result.neuron] = result.mean
+                if x is not None:
+                    x[:, result.image, result.neuron] = result.samples
+                if progress is not None:
+                    progress(done, total)
+        return Response(mean, x)
+
+    def check_settings(self, chip: Chip, neuron: int = 0, drive: float = -1.0, control: float = 60.0) -> float:
+        """Relative difference of the period between these settings and much tighter ones (reltol/10, half the step).
+
+        Parameters
+        ----------
+        neuron, drive
+            Which neuron, under which drive; it must oscillate.
+        control
+            Length of the run from which periods are counted, in units of T.
+
+        Raises
+        ------
+        ValueError
+            If the neuron does not oscillate.
+        """
+        protocol = Protocol(settle=10.0, control=control)
+        periods = []
+        for reltol, step in ((self.reltol, self.max_step), (self.reltol / 10, self.max_step / 2)):
+            deck = neuron_deck(chip, neuron, drive, protocol, reltol=reltol, max_step=step)
+            assert chip.scales is not None
+            with SimulatorProcess() as simulator:
+                simulator.load(deck)
+                waves = simulator.run()
+            time, x = waves["time"] / chip.scales.time_unit, waves["x"] / chip.scales.sx
+            cycle = cycle_from_samples(time[time >= protocol.settle], x[time >= protocol.settle])
+            if cycle is None:
+                raise ValueError(f"neuron {neuron} does not oscillate at drive {drive}")
+            periods.append(cycle.period)
+        return abs(periods[0] - periods[1]) / periods[1]
+
+    def _deck(self, chip: Chip, neuron: int, drive: float, protocol: Protocol, data_file: str | None = None) -> str:
+        return neuron_deck(
+            chip, neuron, drive, protocol, reltol=self.reltol, max_step=self.max_step, data_file=data_file
+        )
+
+    def _failure(
+        self, result: _Result, chip: Chip, drives: FloatArray, protocol: Protocol, partial: Response
+    ) -> FailedRunError:
+        folder = self.keep or Path(tempfile.mkdtemp(prefix="analog-fhn-failed-"))
+        folder.mkdir(parents=True, exist_ok=True)
+        drive = float(drives[result.image, result.neuron])
+        stem = f"neuron_{result.neuron:03d}_image_{result.image:05d}"
+        deck, log = folder / f"{stem}.cir", folder / f"{stem}.log"
+        deck.write_text(self._deck(chip, result.neuron, drive, protocol, data_file=f"{stem}.txt"), encoding="ascii")
+        log.write_text(f"{result.log}{result.fault}\n", encoding="utf-8")
+        message = f"neuron {result.neuron}, drive {drive:g}: {result.fault} (deck {deck}, log {log})"
+        return FailedRunError(message, deck, log, partial)
+
+
+@dataclass(frozen=True)
+class _Result:
+    """One run's outcome, or why there is none."""
+
+    neuron: int
+    image: int
+    mean: float = np.nan
+    samples: NDArray[np.float32] | None = None
+    fault: BaseException | None = None
+    log: str = ""
+
+
+class _Crew:
+    """Worker processes, each with a thread that feeds it blocks of runs (neuron, first image, end)."""
+
+    def __init__(
+        self,
+        n_workers: int,
+        blocks: list[tuple[int, int, int]],
+        decks: list[str],
+        chip: Chip,
+        drives: FloatArray,
+        protocol: Protocol,
+        samples: bool,
+    ) -> None:
+        self._blocks: queue.SimpleQueue[tuple[int, int, int]] = queue.SimpleQueue()
+        for block in blocks:
+            self._blocks.put(block)
+        self._decks, self._chip, self._drives = decks, chip, drives
+        self._protocol, self._samples = protocol, samples
+        self._done: queue.SimpleQueue[_Result] = queue.SimpleQueue()
+        self._stopped = threading.Event()
+        self._simulators: list[SimulatorProcess] = []
+        self._threads: list[threading.Thread] = []
+        self._n_workers = n_workers
+
+    def __enter__(self) -> _Crew:
+        try:
+            for _ in range(self._n_workers):
+                simulator = SimulatorProcess()
+                self._simulators.append(simulator)
+                thread = threading.Thread(target=self._work, args=(simulator,), daemon=True)
+                thread.start()
+                self._threads.append(thread)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        for simulator in self._simulators:
+            simulator.kill()
+        for thread in self._threads:
+            thread.join()
+        for simulator in self._simulators:
+            simulator.close()
+
+    def results(self, total: int) -> Iterator[_Result]:
+        """The outcomes of all runs, as they come."""
+        for _ in range(total):
+            yield self._done.get()
+
+    def _work(self, simulator: SimulatorProcess) -> None:
+        with contextlib.suppress(queue.Empty):
+            while not self._stopped.is_set():
+                neuron, first, end = self._blocks.get_nowait()
+                loaded = False
+                for image in range(first, end):
+                    try:
+                        if not loaded:
+                            simulator.load(self._decks[neuron])
+                            loaded = True
+                        self._done.put(self._run(simulator, neuron, image))
+                    except BaseException as fault:
+                        # Also programming mistakes: in a thread they would vanish, and the caller wait for ever.
+                        if not self._stopped.is_set():
+                            self._done.put(_Result(neuron, image, fault=fault, log=simulator.log))
+                        return
+
+    def _run(self, simulator: SimulatorProcess, neuron: int, image: int) -> _Result:
+        chip, protocol = self._chip, self._protocol
+        assert chip.scales is not None
+        assert chip.technology is not None
+        simulator.alter("idrive", drive_current(float(self._drives[image, neuron]), chip.scales, chip.technology))
+        waves = simulator.run()
+        time, x = waves["time"] / chip.scales.time_unit, waves["x"] / chip.scales.sx
+        mean = window_mean(time, x, protocol.settle, protocol.settle + protocol.control)
+        samples = np.interp(protocol.sample_times, time, x).astype(np.float32) if self._samples else None
+        return _Result(neuron, image, mean, samples)
+
+
+def window_mean(time: FloatArray, x: FloatArray, start: float, stop: float) -> float:
+    """Time average of a waveform with uneven steps: its trapezoid integral from `start` to `stop`, over the length.
+
+    Parameters
+    ----------
+    time, x
+        Shape (n,), time increasing; the window's edges need not be among the time points.
+    """
+    inside = (time > start) & (time < stop)
+    edges = np.interp([start, stop], time, x)
+    t = np.concatenate([[start], time[inside], [stop]])
+    values = np.concatenate([edges[:1], x[inside], edges[1:]])
+    return float(np.sum(np.diff(t) * (values[1:] + values[:-1])) / 2 / (stop - start))
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
