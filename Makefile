@@ -1,0 +1,46 @@
+# Everything happens in .venv; PYTHON may name another interpreter (3.11 or newer).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= out/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench docs ngspice install clean
+
+help: ## what can be made
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: install ## train, put FHN neurons in, compare all simulators, export, 20 chips; pictures in out/demo
+	$(BIN)/python examples/demo.py --output $(OUT)
+
+test: check ## checks, then the tests
+	$(BIN)/python -m pytest
+
+check: install ## ruff, mypy --strict, strict docs build
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mkdocs build --strict --quiet --site-dir site
+
+bench: install ## speed against named peers, measured in one run
+	$(BIN)/python -m pytest -m slow tests/benchmarks -s
+
+docs: install ## serve the documentation locally
+	$(BIN)/mkdocs serve
+
+install: ngspice $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; found $$($(PYTHON) --version). Set PYTHON=..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[all,dev]"
+	@touch $@
+
+ngspice:
+	@PYTHON="$(PYTHON)" sh .ci/ngspice
+
+clean: ## remove what was made, the virtual environment too
+	rm -rf $(VENV) out site dist .mypy_cache .ruff_cache .pytest_cache
