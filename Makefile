@@ -20,13 +20,13 @@ check: install ## ruff, mypy --strict, strict docs build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mkdocs build --strict --quiet --site-dir site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
 
 bench: install ## speed against named peers, measured in one run
 	$(BIN)/python -m pytest -m slow tests/benchmarks -s
 
 docs: install ## serve the documentation locally
-	$(BIN)/mkdocs serve
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 install: ngspice $(VENV)/installed
 

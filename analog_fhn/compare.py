@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from analog_fhn import plots
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
 from analog_fhn.inference import classify
+from analog_fhn.montecarlo.statistics import wilson
 from analog_fhn.network import Network
 
 
@@ -101,3 +104,15 @@ def waterfall(
         direct = result.predictions if backend == "direct" else direct
         stages.append(Stage(name, backend, result.predictions, result.accuracy(labels[:n]), result.seconds, agreement))
     return stages
+
+
+def picture(stages: Sequence[Stage], title: str) -> Figure:
+    """Waterfall of the stages that judged all images; the others are remarks on how often they agree."""
+    full = [stage for stage in stages if stage.agreement is None]
+    return plots.waterfall(
+        [stage.name for stage in full],
+        [stage.accuracy for stage in full],
+        [wilson(round(stage.accuracy * stage.n_images), stage.n_images) for stage in full],
+        title,
+        [f"{s.name}: same class on {s.same} of {s.n_images} images" for s in stages if s.agreement is not None],
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from analog_fhn.neuron import Coefficients, FloatArray
@@ -57,17 +58,25 @@ def phase_plane(
             axes.plot(*trajectories[drive], color=colour, lw=1.3)
         kind = "rests" if coefficients.stable_at_rest(np.array([drive]))[0] else "spikes"
         axes.plot(rest, height, "o", color=colour, ms=6, label=f"dy/dt = 0 at I = {drive:g}: {kind}")
-    axes.set(xlabel="activator x", ylabel="inhibitor y", xlim=(-2.6, 2.6), ylim=(-1.3, 1.3), title=title)
+    axes.set(xlabel="activator x", ylabel="inhibitor y", xlim=(-2.6, 2.6), ylim=(-1.1, 1.55), title=title)
     axes.legend(fontsize=8, loc="upper center", ncols=2)
     return figure
 
 
 def traces(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str, ylabel: str = "activator x") -> Figure:
-    """Curves over time: label -> (t in units of T, values). Later curves are dashed, to be seen on top."""
+    """Curves over time: label -> (t in units of T, values). The last one is thin and dashed, to be seen on top."""
     figure, axes = _axes(8.0, 3.6)
     for i, (label, (t, values)) in enumerate(curves.items()):
-        axes.plot(t, values, color=_COLOURS[i % len(_COLOURS)], lw=2.4 if i == 0 else 1.2,
-                  ls="-" if i == 0 else "--", label=label)  # fmt: skip
+        last = 0 < i == len(curves) - 1
+        axes.plot(
+            t,
+            values,
+            color=_INK if last else _COLOURS[i % len(_COLOURS)],
+            lw=1.2 if last else 3.0,
+            alpha=1.0 if last else 0.6,
+            ls="--" if last else "-",
+            label=label,
+        )
     axes.set(xlabel="time (T)", ylabel=ylabel, title=title)
     axes.margins(x=0)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
@@ -78,23 +87,27 @@ def waterfall(
     names: Sequence[str],
     accuracies: Sequence[float],
     intervals: Sequence[tuple[float, float]],
-    counts: Sequence[int],
     title: str,
+    remarks: Sequence[str] = (),
 ) -> Figure:
-    """Accuracy stage by stage (fractions) with its interval; stages with fewer images than the first are grey."""
-    figure, axes = _axes(8.0, 0.55 * len(names) + 1.5)
+    """Accuracy stage by stage (fractions), each with the interval that the finite image count leaves.
+
+    Parameters
+    ----------
+    remarks
+        Lines written below the axes.
+    """
+    figure, axes = _axes(8.0, 0.55 * len(names) + 1.4 + 0.2 * len(remarks))
     place = np.arange(len(names))[::-1]
-    for i, (name, accuracy, n) in enumerate(zip(names, accuracies, counts, strict=True)):
-        low, high = intervals[i]
-        same = n == counts[0]
-        axes.plot([100 * low, 100 * high], [place[i]] * 2, color=_COLOURS[0 if same else 5], lw=2, alpha=0.5)
-        axes.plot(100 * accuracy, place[i], "o", color=_COLOURS[0 if same else 5], ms=8)
-        axes.annotate(f"{100 * accuracy:.2f} %", (100 * accuracy, place[i]), (0, 7), textcoords="offset points",
-                      ha="center", fontsize=9)  # fmt: skip
-        names = [*names[:i], f"{name}\n({n} images)", *names[i + 1 :]]
-    axes.set_yticks(place, names, fontsize=8)
-    axes.set(xlabel="accuracy (%), bars: 95 % interval of the finite image count", title=title)
-    axes.set_ylim(-0.6, len(names) - 0.3)
+    for y, accuracy, (low, high) in zip(place, accuracies, intervals, strict=True):
+        axes.plot([100 * low, 100 * high], [y, y], color=_COLOURS[0], lw=2, alpha=0.4)
+        axes.plot(100 * accuracy, y, "o", color=_COLOURS[0], ms=8)
+        axes.annotate(
+            f"{100 * accuracy:.2f} %", (100 * accuracy, y), (0, 7), textcoords="offset points", ha="center", fontsize=9
+        )
+    axes.set_yticks(place, names, fontsize=9)
+    label = "accuracy (%); bars: 95 % interval that the finite number of images leaves"
+    axes.set(xlabel="\n".join([label, *remarks]), title=title, ylim=(-0.6, len(names) - 0.3))
     axes.grid(axis="x", alpha=0.3)
     return figure
 
@@ -108,8 +121,9 @@ def histogram(accuracies: ArrayLike, specification: float, reference: float, tit
     axes.axvline(100 * reference, color=_INK, lw=1.5, ls="--", label=f"plain network {100 * reference:.2f} %")
     share = float(np.mean(values >= 100 * specification))
     axes.set(xlabel="accuracy of a chip (%)", ylabel="number of chips")
-    axes.set_title(f"{title}: {100 * share:.0f} % of {len(values)} chips pass", fontsize=11)
-    axes.legend(fontsize=9)
+    axes.set_title(f"{title}: {100 * share:.0f} % of {len(values)} pass", fontsize=11)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize=9, loc="upper center")
     return figure
 
 

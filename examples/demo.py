@@ -17,11 +17,10 @@ from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.export import write_chip
 from analog_fhn.circuit.technology import Technology
-from analog_fhn.compare import waterfall
+from analog_fhn.compare import picture, waterfall
 from analog_fhn.datasets import load
 from analog_fhn.inference import classify, make_backend
 from analog_fhn.montecarlo.runner import run_chips, summary
-from analog_fhn.montecarlo.statistics import wilson
 from analog_fhn.neuron import FHN, Protocol
 from analog_fhn.report.paper import figure2
 from analog_fhn.training.plain import train_plain
@@ -81,16 +80,7 @@ def main(folder: Path) -> None:
 
     say("4/6  accuracy from float weights to the chip, stage by stage")
     stages = waterfall(network, chip, test.images, test.labels, brian_images=100, spice_images=5)
-    plots.save(
-        plots.waterfall(
-            [s.name for s in stages],
-            [s.accuracy for s in stages],
-            [wilson(round(s.accuracy * s.n_images), s.n_images) for s in stages],
-            [s.n_images for s in stages],
-            f"From trained weights to chip {CHIP}",
-        ),
-        folder / "waterfall.png",
-    )
+    plots.save(picture(stages, f"From trained weights to chip {CHIP}"), folder / "waterfall.png")
 
     say("5/6  exporting the chip: netlists that run in plain ngspice, conductance tables")
     export = folder / "chip"
@@ -102,7 +92,9 @@ def main(folder: Path) -> None:
     accuracies = [t.accuracy for t in trials if t.accuracy is not None]
     specification = plain - 0.01
     spread = summary(trials, specification)
-    plots.save(plots.histogram(accuracies, specification, plain, f"{CHIPS} chips"), folder / "histogram.png")
+    plots.save(
+        plots.histogram(accuracies, specification, plain, f"Monte-Carlo of {CHIPS} chips"), folder / "histogram.png"
+    )
 
     seconds = time.perf_counter() - start
     content = {

@@ -5,11 +5,17 @@ from __future__ import annotations
 import csv
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from analog_fhn.cli import common
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from analog_fhn.inference import Result
 
 
 def classify(
@@ -57,7 +63,7 @@ def classify(
     plain = float((net.forward(chosen.images).argmax(axis=1) == chosen.labels).mean())
     if predictions is not None:
         write_predictions(predictions, chosen.labels, result)
-    what = "ideal FHN neurons" if made is None else f"{'nominal chip' if made.seed is None else f'chip {made.seed}'}"
+    what = "ideal FHN neurons" if made is None else "nominal chip" if made.seed is None else f"chip {made.seed}"
     common.say(
         f"{what}, {backend}, {net.readout} readout, {'recentred' if net.recentre else 'raw'}, gamma {net.fhn.gamma:g}: "
         f"{common.percent(accuracy)} of {len(chosen.labels)} images (plain network: {common.percent(plain)})",
@@ -82,14 +88,8 @@ def classify(
     common.write_json(json, "classify", chip, start, content)
 
 
-def write_predictions(path: Path, labels: object, result: object) -> None:
+def write_predictions(path: Path, labels: NDArray[np.int64], result: Result) -> None:
     """Write one line per image: index, label, predicted class, scores of all classes."""
-    import numpy as np
-
-    from analog_fhn.inference import Result
-
-    assert isinstance(result, Result)
-    assert isinstance(labels, np.ndarray)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "label", "prediction", *(f"score_{k}" for k in range(result.scores.shape[1]))])

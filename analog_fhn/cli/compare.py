@@ -40,8 +40,7 @@ def compare(
 ) -> None:
     """Accuracy stage by stage: float, ideal FHN, quantised, programmed, mismatched, then Brian2 and ngspice."""
     from analog_fhn import plots
-    from analog_fhn.compare import waterfall
-    from analog_fhn.montecarlo.statistics import wilson
+    from analog_fhn.compare import picture, waterfall
 
     start = time.perf_counter()
     net = common.load_network(network, readout=readout, raw=raw, gamma=gamma, settle=settle, control=control)
@@ -68,13 +67,8 @@ def compare(
             writer.writerow(["image", "label", *(stage.name for stage in stages)])
             for i, label in enumerate(chosen.labels):
                 writer.writerow([i, label, *(s.predictions[i] if i < s.n_images else "" for s in stages)])
-        figure = plots.waterfall(
-            [stage.name for stage in stages],
-            [stage.accuracy for stage in stages],
-            [wilson(round(stage.accuracy * stage.n_images), stage.n_images) for stage in stages],
-            [stage.n_images for stage in stages],
-            f"From trained weights to chip {chip} ({made.technology.name if made.technology else ''})",
-        )
+        name = made.technology.name if made.technology is not None else technology
+        figure = picture(stages, f"From trained weights to chip {chip} (technology {name})")
         common.say(f"written: {output / 'compare.csv'}, {plots.save(figure, output / 'waterfall.png')}", json)
     content = {
         "stages": [

@@ -40,7 +40,7 @@ _NAMES = {
 }
 
 
-def figure2(folder: Path, fhn: FHN, drives: Sequence[float] = (-2.0, -1.0, -0.3, 0.3)) -> list[Path]:
+def figure2(folder: Path, fhn: FHN, drives: Sequence[float] = (-2.3, -1.0, -0.3, 0.3)) -> list[Path]:
     """Phase plane: the cubic nullcline, and the vertical one shifted by the drive, with the trajectories."""
     weights = (np.ones((1, len(drives))), np.ones((len(drives), 1)))
     chip = Chip.ideal(Network(weights, fhn=fhn))

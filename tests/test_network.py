@@ -1,0 +1,308 @@
+"""The network: its arithmetic, its file, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from analog_fhn.errors import InputError
+from analog_fhn.network import Network
+from analog_fhn.neuron import FHN, Protocol
+
+
+def make(hidden: str = "sigmoid", bias: bool = True, seed: int = 0, **settings: Any) -> Network:
+    rng = np.random.default_rng(seed)
+    weights = (rng.normal(size=(6, 4)), rng.normal(size=(4, 3)))
+    biases = (rng.normal(size=4), rng.normal(size=3)) if bias else ()
+    return Network(weights, biases, hidden, **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("hidden", "function"), [("sigmoid", expit), ("tanh", np.tanh)])
+def test_forward_is_two_layers(hidden: str, function: Callable[[Any], Any]) -> None:
+    net = make(hidden)
+    images = np.random.default_rng(1).random((5, 6))
+    (w0, w1), (b0, b1) = net.weights, net.biases
+    expected = np.einsum("ih,hk->ik", function(np.einsum("ij,jh->ih", images, w0) + b0), w1) + b1
+    np.testing.assert_allclose(net.forward(images), expected, rtol=1e-13, atol=1e-14)
+
+
+def test_forward_without_biases() -> None:
+    net = make(bias=False)
+    images = np.random.default_rng(1).random((5, 6))
+    expected = expit(images @ net.weights[0]) @ net.weights[1]
+    np.testing.assert_allclose(net.forward(images), expected, rtol=1e-13, atol=1e-14)
+
+
+def test_forward_does_not_overflow() -> None:
+    net = Network((np.array([[1000.0, -1000.0]]), np.eye(2)))
+    np.testing.assert_array_equal(net.forward(np.ones((1, 1))), [[1.0, 0.0]])
+
+
+@pytest.mark.parametrize("hidden", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("bias", [False, True])
+def test_save_and_load_give_the_same_network(hidden: str, bias: bool, tmp_path: Path) -> None:
+    net = make(
+        hidden, bias, fhn=FHN(0.02, 1.05, -1.5, 0.7), protocol=Protocol(10.0, 20.0, 0.1, 0.3, 0.1), readout="vote",
+        recentre=False, input_range=(-1.0, 2.0), provenance={"made": ["by", 1]},
+    )  # fmt: skip
+    path = tmp_path / "folder" / "net.npz"
+    net.save(path)
+    loaded = Network.load(path)
+    for name in ("hidden", "fhn", "protocol", "readout", "recentre", "input_range", "provenance", "sha256"):
+        assert getattr(loaded, name) == getattr(net, name), name
+    for one, other in zip(loaded.weights, net.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for b, c in zip(loaded.biases, net.biases, strict=True):
+        np.testing.assert_array_equal(b, c)
+
+
+def test_file_is_plain_arrays_and_json(tmp_path: Path) -> None:
+    make().save(tmp_path / "net.npz")
+    with np.load(tmp_path / "net.npz", allow_pickle=False) as file:
+        assert sorted(file.files) == ["b0", "b1", "meta", "w0", "w1"]
+        assert file["w0"].shape == (6, 4)
+        assert {"format", "stages", "fhn", "readout", "provenance", "sha256"} <= json.loads(str(file["meta"])).keys()
+
+
+def altered(path: Path, change: Callable[[dict[str, Any], dict[str, Any]], None], **options: Any) -> Path:
+    """Network file at `path` whose meta and arrays were changed after saving."""
+    make(**options).save(path)
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    meta = json.loads(str(arrays.pop("meta")))
+    change(meta, arrays)
+    np.savez(path, meta=np.array(json.dumps(meta)), **arrays)
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        Network.load(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    assert "No such file" in refusal(tmp_path / "absent.npz")
+
+
+def test_folder_in_place_of_a_file(tmp_path: Path) -> None:
+    assert "is no .npz file" in refusal(tmp_path)
+
+
+def test_other_kind_of_file(tmp_path: Path) -> None:
+    path = tmp_path / "net.npz"
+    path.write_text("w0 = 1\n")
+    assert refusal(path) == f"{path}: is no .npz file; expected a network file"
+
+
+def test_pickled_file(tmp_path: Path) -> None:
+    path = tmp_path / "net.npz"
+    np.savez(path, w0=np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    assert "pickled Python objects" in refusal(path)
+
+
+def test_bare_pickle(tmp_path: Path) -> None:
+    path = tmp_path / "net.npz"
+    path.write_bytes(pickle.dumps({"w0": 1}))
+    assert refusal(path) == f"{path}: is no .npz file; expected a network file"
+
+
+def test_archive_of_other_arrays(tmp_path: Path) -> None:
+    path = tmp_path / "net.npz"
+    np.savez(path, images=np.zeros(3))
+    assert "no 'meta' in it (found: images)" in refusal(path)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_damaged_archive_is_an_input_error(save: Callable[..., None], tmp_path: Path) -> None:
+    path, whole = tmp_path / "net.npz", tmp_path / "whole.npz"
+    make().save(whole)
+    with np.load(whole) as file:
+        save(whole, **file)
+    refused = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        raw = bytearray(whole.read_bytes())
+        start, length = rng.integers(len(raw)), rng.integers(1, 30)
+        raw[start : start + length] = rng.bytes(length)
+        path.write_bytes(raw)
+        try:
+            Network.load(path)
+        except InputError:
+            refused += 1
+    # The rest is damage to what nothing reads, such as the time stamps of the archive.
+    assert refused > 250
+
+
+def test_meta_that_is_no_json(tmp_path: Path) -> None:
+    path = tmp_path / "net.npz"
+    np.savez(path, meta=np.array("{"), w0=np.zeros((1, 1)))
+    assert "'meta' cannot be read" in refusal(path)
+
+
+@pytest.mark.parametrize("key", ["format", "stages", "fhn", "protocol", "readout", "input_range", "sha256"])
+def test_missing_key(key: str, tmp_path: Path) -> None:
+    assert f"'{key}' is missing" in refusal(altered(tmp_path / "net.npz", lambda meta, _: meta.pop(key)))
+
+
+def test_missing_array(tmp_path: Path) -> None:
+    assert "'w1' is missing" in refusal(altered(tmp_path / "net.npz", lambda _, arrays: arrays.pop("w1")))
+
+
+def test_relu_is_refused_with_the_reason(tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(stages=[{"type": "relu"}]))
+    message = refusal(path)
+    assert "'relu' is unbounded" in message
+    assert "train with sigmoid or tanh" in message
+
+
+def test_unknown_activation(tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(stages=[{"type": "fhn", "trained_as": "sine"}]))
+    assert "'sine': expected 'sigmoid' or 'tanh'" in refusal(path)
+
+
+def test_different_stages(tmp_path: Path) -> None:
+    stages = [{"type": "fhn", "trained_as": "sigmoid"}, {"type": "fhn", "trained_as": "tanh"}]
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(stages=stages))
+    assert "expected one activation for all hidden layers" in refusal(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_not_finite_weight_is_named_by_its_index(value: float, tmp_path: Path) -> None:
+    def change(_: dict[str, Any], arrays: dict[str, Any]) -> None:
+        arrays["w0"][3, 2] = value
+
+    message = refusal(altered(tmp_path / "net.npz", change))
+    assert "w0 holds 1 NaN or infinite values, the first at index (3, 2)" in message
+
+
+def test_text_in_place_of_numbers(tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda _, arrays: arrays.update(w1=np.full((4, 3), "x")))
+    assert "w1 has type <U1: expected real numbers" in refusal(path)
+
+
+def test_wrong_number_of_rows(tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda _, arrays: arrays.update(w1=np.zeros((5, 3))))
+    message = refusal(path)
+    assert "w1 has shape (5, 3): expected 4 rows" in message
+    assert "transposed" not in message
+
+
+def test_transposed_weights_are_recognised(tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda _, arrays: arrays.update(w1=arrays["w1"].T))
+    assert "is it transposed, as PyTorch stores it?" in refusal(path)
+
+
+def test_wrong_bias(tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda _, arrays: arrays.update(b1=np.zeros(4)))
+    assert "b1 has shape (4,): expected (3,)" in refusal(path)
+
+
+def test_empty_layer(tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda _, arrays: arrays.update(w0=np.zeros((0, 4))))
+    assert "w0 has shape (0, 4)" in refusal(path)
+
+
+@pytest.mark.parametrize("array", ["w0", "w1", "b0", "b1"])
+def test_altered_array_does_not_match_its_hash(array: str, tmp_path: Path) -> None:
+    def change(_: dict[str, Any], arrays: dict[str, Any]) -> None:
+        arrays[array].flat[0] += 1e-12
+
+    assert "do not match their SHA-256" in refusal(altered(tmp_path / "net.npz", change))
+
+
+def test_dropped_bias_does_not_match_its_hash(tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda _, arrays: arrays.pop("b0"))
+    assert "do not match their SHA-256" in refusal(path)
+
+
+@pytest.mark.parametrize("section", ["fhn", "protocol"])
+def test_unknown_setting(section: str, tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta[section].update(epsilon=0.01))
+    assert "settings epsilon; known:" in refusal(path)
+
+
+@pytest.mark.parametrize(("section", "key"), [("fhn", "gamma"), ("protocol", "settle")])
+def test_missing_setting(section: str, key: str, tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta[section].pop(key))
+    message = refusal(path)
+    assert key in message
+    assert "missing" in message
+
+
+def test_impossible_setting(tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta["fhn"].update(gamma=0))
+    assert "FHN gamma = 0" in refusal(path)
+
+
+@pytest.mark.parametrize("value", [0, 2, "1"])
+def test_other_format(value: object, tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(format=value))
+    assert f"format {value!r}; this version reads format 1" in refusal(path)
+
+
+def test_extra_arrays(tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda _, arrays: arrays.update(w2=np.zeros((3, 3))))
+    assert "unexpected arrays w2 beside 2 layers" in refusal(path)
+
+
+def test_unknown_readout(tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta["readout"].update(type="loudest"))
+    assert "readout 'loudest': expected 'vote' or 'mean'" in refusal(path)
+
+
+@pytest.mark.parametrize("value", [[1.0, 0.0], [0.0, None], [0.0]])
+def test_impossible_input_range(value: list[Any], tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(input_range=value))
+    assert refusal(path)
+
+
+def test_single_layer_is_no_network() -> None:
+    with pytest.raises(InputError, match="1 weight layers; expected at least 2"):
+        Network((np.zeros((3, 2)),))
+
+
+def test_number_of_biases_must_be_that_of_layers() -> None:
+    with pytest.raises(InputError, match="2 weight layers but 1 biases"):
+        Network((np.zeros((3, 2)), np.zeros((2, 2))), (None,))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("gamma", -0.3), ("slope", 2.0), ("a", 1.05), ("eps", 0.05), ("readout", "vote"), ("recentre", False),
+     ("settle", 0.0), ("control", 40.0)],
+)  # fmt: skip
+def test_with_options_changes_one_setting(option: str, value: Any) -> None:
+    def flat(network: Network) -> dict[str, Any]:
+        return {
+            **asdict(network.fhn), **asdict(network.protocol), "readout": network.readout,
+            "recentre": network.recentre, "hidden": network.hidden, "sha256": network.sha256,
+        }  # fmt: skip
+
+    net = make()
+    assert flat(net)[option] != value
+    assert flat(net.with_options(**{option: value})) == flat(net) | {option: value}
+
+
+def test_paper_protocol() -> None:
+    # shared by the paper: slope 1 as printed, settle 1000, raw x, vote; the control record of 1000 is our choice
+    net = make(fhn=FHN(a=1.05, gamma=-4.0)).paper_protocol()
+    assert (net.fhn, net.readout, net.recentre) == (FHN(a=1.05, gamma=-4.0, slope=1.0), "vote", False)
+    assert (net.protocol.settle, net.protocol.control) == (1000.0, 1000.0)
+
+
+def test_hash_depends_on_the_shape() -> None:
+    one = Network((np.ones((2, 6)), np.ones((6, 4))))
+    other = Network((np.ones((4, 3)), np.ones((3, 8))))
+    assert one.sha256 != other.sha256
