@@ -14,6 +14,7 @@ from analog_fhn.circuit.chip import Chip
 from analog_fhn.errors import MissingProgramError
 from analog_fhn.neuron import FloatArray, Protocol
 
+_STABLE_PRODUCT = 1.8  # step times fast rate, below the limits of all three methods
 # Brian2 wants physical units; one dimensionless time unit T is written as one second.
 EQUATIONS = """
 dx/dt = (p0 + p1*x + p2*x**2 + p3*x**3 + p4*y)/eps/second : 1
@@ -91,12 +92,8 @@ class Brian:
         return Response(mean, traces)
 
     def _steps_per_sample(self, chip: Chip, drives: FloatArray, protocol: Protocol) -> int:
-        rest, _ = chip.coefficients.rest_point(drives)
-        bound = np.maximum(np.abs(rest), 2.05)
-        _, p1, p2, p3, _ = chip.coefficients.p.T
-        rate = np.max(np.abs(p1 + 3.0 * p3 * bound**2) + 2.0 * np.abs(p2) * bound)
-        # Explicit Runge-Kutta methods of order 1 and 2 diverge where step * rate/eps exceeds 2, order 4 at 2.78.
-        step = chip.coefficients.eps * min(self.step_per_eps, 1.8 / float(rate))
+        rate = float(np.max(chip.coefficients.fast_rate(drives)))
+        step = min(self.step_per_eps * chip.coefficients.eps, _STABLE_PRODUCT / rate)
         return int(np.ceil(protocol.interval / step * (1.0 - 1e-9)))
 
     def _run(

@@ -22,8 +22,6 @@ from analog_fhn.neuron import Coefficients, FloatArray, Protocol
 
 _BLOCK = 256  # neurons integrated together; their state and coefficients fit into the first-level cache
 _GAMMA = np.float32(1.0 - math.sqrt(0.5))  # makes ROS2 L-stable
-# Spikes land at |x| = 2 from the fold at |x| = 1; finite eps overshoots the fold a little.
-_SPIKE_PEAK = 2.05
 _EARLY = 5.0  # duration (T) of the first jumps from the initial state, where the implicit method steps finely too
 _STABLE_PRODUCT = 2.3  # step times fast rate; third-order Runge-Kutta diverges at 2.51
 _FAST = {"contract", "arcp", "nsz"}  # no reassociation: it would remove the compensated sum
@@ -36,7 +34,8 @@ class Direct:
     Parameters
     ----------
     step_per_eps
-        Largest explicit step in units of eps; the implicit one is four times as long after 5 T. 0.5 keeps the
+        Largest explicit step in units of eps; the implicit one is four times as long for
+        neurons that rest, after 5 T. 0.5 keeps the
         period within 2e-4 and the waveform within 1e-3 of the exact ones (measured at eps = 0.01). It is
         shortened to a whole number of steps per sampling interval.
     refine
@@ -65,8 +64,6 @@ class Direct:
         drives = check_drives(chip, drives)
         n_steps = self.steps_per_sample(protocol, chip.coefficients.eps)
         step = protocol.interval / n_steps
-        # Neurons that need the implicit method rest far out: once there, no spike asks for a short step.
-        n_implicit = (n_steps + 3) // 4
         mean = np.empty(drives.size, dtype=np.float64)
         traces = np.empty((protocol.n_samples if samples else 0, drives.size), dtype=np.float32)
         coefficients = _scaled(chip.coefficients)
@@ -99,7 +96,10 @@ class Direct:
             )
 
         run(_explicit_kernel, np.flatnonzero(explicit), n_steps, n_steps)
-        run(_rosenbrock_kernel, np.flatnonzero(~explicit), n_implicit, n_steps)
+        # A neuron at rest far out has no spikes that would ask for a short step.
+        resting = chip.coefficients.stable_at_rest(drives).ravel()
+        run(_rosenbrock_kernel, np.flatnonzero(~explicit & resting), (n_steps + 3) // 4, n_steps)
+        run(_rosenbrock_kernel, np.flatnonzero(~explicit & ~resting), n_steps, n_steps)
         bad = np.flatnonzero(~np.isfinite(mean))
         for shorter in (4, 16, 64):
             if bad.size:
@@ -130,11 +130,7 @@ def explicit_is_stable(coefficients: Coefficients, drives: FloatArray, step: flo
     ndarray
         Shape (n_images, n_neurons).
     """
-    rest, _ = coefficients.rest_point(drives)
-    bound = np.maximum(np.abs(rest), _SPIKE_PEAK)
-    _, p1, p2, p3, _ = coefficients.p.T
-    rate = np.abs(p1 + 3.0 * p3 * bound**2) + 2.0 * np.abs(p2) * bound
-    return np.asarray(step * rate / coefficients.eps < _STABLE_PRODUCT)
+    return np.asarray(step * coefficients.fast_rate(drives) < _STABLE_PRODUCT)
 
 
 def _scaled(coefficients: Coefficients) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -171,12 +172,9 @@ def write_json(target: str | None, command: str, seed: int | None, start: float,
 
 def writable(path: Path) -> Path:
     """Path whose folder exists; an output that cannot be written is refused before the work begins."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a"):
-            pass
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    output_folder(path.parent)
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise InputError(f"{path}: cannot be written; expected a file name in a folder that may be written to")
     return path
 
 
