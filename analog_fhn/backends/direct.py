@@ -34,10 +34,9 @@ class Direct:
     Parameters
     ----------
     step_per_eps
-        Largest explicit step in units of eps; the implicit one is four times as long for
-        neurons that rest, after 5 T. 0.5 keeps the
-        period within 2e-4 and the waveform within 1e-3 of the exact ones (measured at eps = 0.01). It is
-        shortened to a whole number of steps per sampling interval.
+        Largest explicit step in units of eps; after 5 T the implicit one is four times as long for neurons that
+        rest. 0.5 keeps the period within 2e-4 and the waveform within 1e-3 of the exact ones (measured at eps =
+        0.01). It is shortened to a whole number of steps per sampling interval.
     refine
         Divides the step; `refine=2` is the step-halving check.
     """

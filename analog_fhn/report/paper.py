@@ -7,9 +7,11 @@ headers of table 1 are lost in the copy at hand; what is used instead is an opti
 from __future__ import annotations
 
 import csv
+import hashlib
 import itertools
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -27,10 +29,7 @@ from analog_fhn.readout import Readout, leaders, recentring
 
 Progress = Callable[[int, int], None]
 
-GAMMAS = (
-    *(2.0, 1.0, 0.5, 0.2, 0.1, -0.05, -0.1, -0.2, -0.35, -0.5),
-    *(-0.75, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0, -10.0, -20.0),
-)
+GAMMAS = (2.0, 1.0, 0.5, 0.2, 0.1, -0.1, -0.2, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0, -10.0, -20.0)
 READOUTS: tuple[tuple[Readout, bool], ...] = (("vote", False), ("mean", False), ("vote", True), ("mean", True))
 _NAMES = {
     ("vote", False): "vote, raw x (the paper)",
@@ -152,18 +151,24 @@ def figure4(
 ) -> list[Path]:
     """Accuracy against the multiplier gamma, overall and per digit; the offset's and the vote's effect apart.
 
-    The CSV file is written anew after each gamma, so that an interrupted run keeps what it has.
+    The CSV file is written anew after each gamma, and begins with a comment line of the settings: a later run with
+    the same settings keeps what is there and computes the rest.
     """
     path = folder / f"{name}.csv"
-    rows: list[GammaRow] = []
+    settings = _settings_line(network, images)
+    rows = read_gamma_rows(path) if _has_settings(path, settings) else []
+    known = {r.gamma for r in rows}
     for done, gamma in enumerate(gammas):
+        if gamma in known:
+            continue
 
         def advance(k: int, n: int, done: int = done) -> None:
             if progress is not None:
                 progress(done * n + k, len(gammas) * n)
 
         rows += at_gamma(network, gamma, images, advance)
-        write_gamma_rows(path, rows)
+        write_gamma_rows(path, rows, settings)
+    rows = [r for r in rows if r.gamma in gammas]
     plain = float(np.mean(network.forward(images.images).argmax(axis=1) == images.labels))
     curves = {
         label: ([r.gamma for r in chosen], [r.accuracy for r in chosen])
@@ -182,15 +187,56 @@ def figure4(
     return [path, picture, plots.save(figure, folder / f"{name}_digits.png")]
 
 
-def write_gamma_rows(path: Path, rows: Sequence[GammaRow]) -> None:
-    """CSV: gamma, readout, recentred, accuracy, one column per digit, share of unsettled neurons."""
+def write_gamma_rows(path: Path, rows: Sequence[GammaRow], settings: str = "{}") -> None:
+    """CSV: a comment line of settings, then gamma, readout, recentred, accuracy, each digit, unsettled share."""
     with path.open("w", newline="", encoding="utf-8") as file:
+        file.write(f"# {settings}\n")
         writer = csv.writer(file)
         n = len(rows[0].per_digit)
         writer.writerow(["gamma", "readout", "recentred", "accuracy", *(f"digit_{k}" for k in range(n)), "unsettled"])
         for r in rows:
             digits = ["" if v is None else f"{v:.6f}" for v in r.per_digit]
             writer.writerow([r.gamma, r.readout, int(r.recentre), f"{r.accuracy:.6f}", *digits, f"{r.unsettled:.4f}"])
+
+
+def read_gamma_rows(path: Path) -> list[GammaRow]:
+    """Rows of a file that `write_gamma_rows` wrote.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or of another form.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            table = list(csv.DictReader(line for line in file if not line.startswith("#")))
+        return [
+            GammaRow(
+                float(r["gamma"]),
+                "vote" if r["readout"] == "vote" else "mean",
+                r["recentred"] == "1",
+                float(r["accuracy"]),
+                [float(v) if v else None for key, v in r.items() if key.startswith("digit_")],
+                float(r["unsettled"]),
+            )
+            for r in table
+        ]
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as the output of 'reproduce figure4' ({error})") from None
+
+
+def _settings_line(network: Network, images: Dataset) -> str:
+    fhn = {key: value for key, value in asdict(network.fhn).items() if key != "gamma"}
+    digest = hashlib.sha256(images.images.tobytes() + images.labels.tobytes()).hexdigest()
+    data = {"dataset": images.name, "n_images": len(images.labels), "images_sha256": digest}
+    return json.dumps({"weights_sha256": network.sha256, **fhn, **asdict(network.protocol), **data})
+
+
+def _has_settings(path: Path, settings: str) -> bool:
+    if not path.exists():
+        return False
+    with path.open(encoding="utf-8") as file:
+        return file.readline().rstrip("\n") == f"# {settings}"
 
 
 def published_table1() -> dict[str, list[float]]:
@@ -228,12 +274,8 @@ def saturation(gammas: Sequence[float], accuracies: Sequence[float], margin: flo
 
 def read_curve(path: Path) -> tuple[list[float], list[float]]:
     """Gammas and accuracies of the paper's readout (vote, raw) from a `figure4.csv`."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            rows = [r for r in csv.DictReader(file) if r["readout"] == "vote" and r["recentred"] == "0"]
-        return [float(r["gamma"]) for r in rows], [float(r["accuracy"]) for r in rows]
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as the output of 'reproduce figure4' ({error})") from None
+    rows = [r for r in read_gamma_rows(path) if (r.readout, r.recentre) == ("vote", False)]
+    return [r.gamma for r in rows], [r.accuracy for r in rows]
 
 
 def table1(
