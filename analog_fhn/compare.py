@@ -103,6 +103,8 @@ def waterfall(
         agreement = None if backend == "direct" else float(np.mean(result.predictions == direct[:n]))
         direct = result.predictions if backend == "direct" else direct
         stages.append(Stage(name, backend, result.predictions, result.accuracy(labels[:n]), result.seconds, agreement))
+    if progress is not None:
+        progress(len(plan) + 1, len(plan) + 1)
     return stages
 
 

@@ -19,7 +19,7 @@ from analog_fhn.readout import Activation, Readout
 FORMAT = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Network:
     """Trained weights and what stands between them.
 
@@ -234,14 +234,19 @@ def read_npz(path: Path, what: str) -> dict[str, NDArray[Any]]:
         If the file is missing, is no `.npz`, or holds pickled objects.
     """
     try:
-        if not zipfile.is_zipfile(path):
-            path.stat()
-            raise InputError(f"{path}: is no .npz file; expected a {what} file")
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        with path.open("rb") as stream:
+            if not zipfile.is_zipfile(stream):
+                raise InputError(f"{path}: is no .npz file; expected a {what} file")
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+    except InputError:
+        raise
+    except IsADirectoryError:
+        raise InputError(f"{path}: is no .npz file; expected a {what} file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}); expected a {what} file") from None
-    except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+    except Exception as error:  # a damaged archive raises what its bytes happen to lead to
         if "pickle" in str(error).lower():
             raise InputError(
                 f"{path}: holds pickled Python objects, which could run code when loaded; save plain numeric arrays"
@@ -271,6 +276,8 @@ def _settings(kind: type[Any], values: dict[str, Any]) -> Any:
         raise InputError(
             f"unknown {kind.__name__} settings {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
         )
+    if known - set(values):
+        raise InputError(f"{kind.__name__} settings {', '.join(sorted(known - set(values)))} are missing")
     return kind(**{key: float(value) for key, value in values.items()})
 
 

@@ -131,9 +131,12 @@ def accuracy_against_gamma(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], pl
     """Accuracy (fractions) against gamma on a symmetric logarithmic axis; label -> (gammas, accuracies)."""
     figure, axes = _axes(7.6, 4.6)
     for i, (label, (gammas, accuracies)) in enumerate(curves.items()):
-        order = np.argsort(gammas)
-        axes.plot(np.asarray(gammas)[order], 100 * np.asarray(accuracies)[order], "o-", ms=4, lw=1.4,
-                  color=_COLOURS[i % len(_COLOURS)], label=label)  # fmt: skip
+        g, values = np.asarray(gammas), 100 * np.asarray(accuracies)
+        # Two branches: nothing was computed across gamma = 0, where the neurons do not see their input.
+        for branch in (g < 0, g > 0):
+            order = np.flatnonzero(branch)[np.argsort(g[branch])]
+            axes.plot(g[order], values[order], "o-", ms=4, lw=1.4, color=_COLOURS[i])
+        axes.plot([], [], "o-", ms=4, lw=1.4, color=_COLOURS[i], label=label)
     axes.axhline(100 * plain, color=_INK, lw=1, ls=":", label=f"plain network {100 * plain:.2f} %")
     axes.set_xscale("symlog", linthresh=0.1)
     ticks = [-20, -10, -5, -2, -1, -0.5, -0.2, 0, 0.2, 0.5, 1, 2]

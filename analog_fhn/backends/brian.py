@@ -19,7 +19,7 @@ _STABLE_PRODUCT = 1.8  # step times fast rate, below the limits of all three met
 EQUATIONS = """
 dx/dt = (p0 + p1*x + p2*x**2 + p3*x**3 + p4*y)/eps/second : 1
 dy/dt = (q0 + q1*x + q2*y + q3*I)/second : 1
-dm/dt = x*int(t >= settle)/second : 1
+dm/dt = x/second : 1
 p0 : 1 (constant)
 p1 : 1 (constant)
 p2 : 1 (constant)
@@ -109,8 +109,7 @@ class Brian:
         second = b2.second
         b2.start_scope()
         clock = b2.Clock(dt=step * second)
-        # Half a step less, so that rounding of t never moves the edge of the window.
-        namespace = {"eps": chip.coefficients.eps, "settle": (protocol.settle - 0.5 * step) * second}
+        namespace = {"eps": chip.coefficients.eps}
         group = b2.NeuronGroup(drives.size, EQUATIONS, method=self.method, clock=clock, namespace=namespace)
         for i in range(5):
             setattr(group, f"p{i}", np.tile(chip.coefficients.p[:, i], len(drives)))
@@ -119,6 +118,7 @@ class Brian:
         group.I, group.x, group.y = drives.ravel(), protocol.x0, protocol.y0
         network = b2.Network(group)
         network.run(protocol.settle * second, namespace={})
+        group.m = 0
         monitor = None
         if samples:
             monitor = b2.StateMonitor(group, "x", record=True, dt=protocol.interval * second)

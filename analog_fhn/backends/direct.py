@@ -76,8 +76,9 @@ class Direct:
 
         n_early = math.ceil(_EARLY / protocol.interval)
 
-        def run(kernel: Callable[..., None], index: NDArray[np.intp], n: int, early: int) -> None:
-            kernel(
+        def run(implicit: bool | None, index: NDArray[np.intp], n: int, early: int) -> None:
+            _kernel(
+                implicit,
                 coefficients,
                 offsets,
                 index,
@@ -94,15 +95,15 @@ class Direct:
                 traces,
             )
 
-        run(_explicit_kernel, np.flatnonzero(explicit), n_steps, n_steps)
+        run(None, np.flatnonzero(explicit), n_steps, n_steps)
         # A neuron at rest far out has no spikes that would ask for a short step.
         resting = chip.coefficients.stable_at_rest(drives).ravel()
-        run(_rosenbrock_kernel, np.flatnonzero(~explicit & resting), (n_steps + 3) // 4, n_steps)
-        run(_rosenbrock_kernel, np.flatnonzero(~explicit & ~resting), n_steps, n_steps)
+        run(True, np.flatnonzero(~explicit & resting), (n_steps + 3) // 4, n_steps)
+        run(True, np.flatnonzero(~explicit & ~resting), n_steps, n_steps)
         bad = np.flatnonzero(~np.isfinite(mean))
         for shorter in (4, 16, 64):
             if bad.size:
-                run(_rosenbrock_kernel, bad, n_steps * shorter, n_steps * shorter)
+                run(True, bad, n_steps * shorter, n_steps * shorter)
                 bad = np.flatnonzero(~np.isfinite(mean))
         if bad.size:
             image, neuron = divmod(int(bad[0]), chip.n_neurons)
@@ -185,65 +186,66 @@ def _rosenbrock(x, y, c, h, p0, p1, p2, p3, p4, q0, q1, q2):  # type: ignore[no-
     return x + np.float32(1.5) * kx + np.float32(0.5) * lx, total, (total - y) - increment
 
 
-def _make_kernel(advance: Callable[..., tuple[float, float, float]]) -> Callable[..., None]:
-    @njit(parallel=True, fastmath=_FAST, error_model="numpy", cache=True)
-    def kernel(  # type: ignore[no-untyped-def]
-        coefficients,
-        offsets,
-        index,
-        interval,
-        n_late,
-        early_steps,
-        n_early,
-        n_settle,
-        n_samples,
-        x0,
-        y0,
-        limit,
-        mean,
-        traces,
-    ):
-        n_neurons = coefficients.shape[1]
-        n_blocks = (index.size + _BLOCK - 1) // _BLOCK
-        for block in prange(n_blocks):
-            start = block * _BLOCK
-            n = min(_BLOCK, index.size - start)
-            p = np.zeros((8, _BLOCK), dtype=np.float32)
-            x = np.full(_BLOCK, x0, dtype=np.float32)
-            y = np.full(_BLOCK, y0, dtype=np.float32)
-            c = np.zeros(_BLOCK, dtype=np.float32)
-            total = np.zeros(_BLOCK, dtype=np.float32)
-            integral = np.zeros(_BLOCK, dtype=np.float64)
-            peak = np.zeros(_BLOCK, dtype=np.float32)
-            for i in range(_BLOCK):
-                flat = index[start + min(i, n - 1)]
-                for k in range(7):
-                    p[k, i] = coefficients[k, flat % n_neurons]
-                p[7, i] = offsets[flat]
-            p0, p1, p2, p3, p4, q1, q2, q0 = p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]
-            for sample in range(n_settle + n_samples):
-                n_steps = early_steps if sample < n_early else n_late
-                h = interval / np.float32(n_steps)
-                total[:] = np.float32(0.5) * x
-                for _ in range(n_steps):
-                    for i in range(_BLOCK):
-                        x[i], y[i], c[i] = advance(
+# `implicit` is None or True: Numba compiles the two cases apart and drops the other branch. A kernel made by a
+# function would not be found in the cache on disk.
+@njit(parallel=True, fastmath=_FAST, error_model="numpy", cache=True)
+def _kernel(  # type: ignore[no-untyped-def]
+    implicit,
+    coefficients,
+    offsets,
+    index,
+    interval,
+    n_late,
+    early_steps,
+    n_early,
+    n_settle,
+    n_samples,
+    x0,
+    y0,
+    limit,
+    mean,
+    traces,
+):
+    n_neurons = coefficients.shape[1]
+    n_blocks = (index.size + _BLOCK - 1) // _BLOCK
+    for block in prange(n_blocks):
+        start = block * _BLOCK
+        n = min(_BLOCK, index.size - start)
+        p = np.zeros((8, _BLOCK), dtype=np.float32)
+        x = np.full(_BLOCK, x0, dtype=np.float32)
+        y = np.full(_BLOCK, y0, dtype=np.float32)
+        c = np.zeros(_BLOCK, dtype=np.float32)
+        total = np.zeros(_BLOCK, dtype=np.float32)
+        integral = np.zeros(_BLOCK, dtype=np.float64)
+        peak = np.zeros(_BLOCK, dtype=np.float32)
+        for i in range(_BLOCK):
+            flat = index[start + min(i, n - 1)]
+            for k in range(7):
+                p[k, i] = coefficients[k, flat % n_neurons]
+            p[7, i] = offsets[flat]
+        p0, p1, p2, p3, p4, q1, q2, q0 = p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]
+        for sample in range(n_settle + n_samples):
+            n_steps = early_steps if sample < n_early else n_late
+            h = interval / np.float32(n_steps)
+            total[:] = np.float32(0.5) * x
+            for _ in range(n_steps):
+                for i in range(_BLOCK):
+                    if implicit is None:
+                        x[i], y[i], c[i] = _kutta(
                             x[i], y[i], c[i], h, p0[i], p1[i], p2[i], p3[i], p4[i], q0[i], q1[i], q2[i]
                         )
-                        total[i] += x[i]
-                        peak[i] = max(peak[i], abs(x[i]))
-                if sample >= n_settle:
-                    for i in range(_BLOCK):
-                        integral[i] += (total[i] - np.float32(0.5) * x[i]) / np.float32(n_steps)
-                    if traces.shape[0] > 0:
-                        for i in range(n):
-                            traces[sample - n_settle, index[start + i]] = x[i]
-            for i in range(n):
-                flat = index[start + i]
-                mean[flat] = integral[i] / n_samples if peak[i] < limit[flat] else np.nan
-
-    return kernel  # type: ignore[no-any-return]
-
-
-_explicit_kernel = _make_kernel(_kutta)
-_rosenbrock_kernel = _make_kernel(_rosenbrock)
+                    else:
+                        x[i], y[i], c[i] = _rosenbrock(
+                            x[i], y[i], c[i], h, p0[i], p1[i], p2[i], p3[i], p4[i], q0[i], q1[i], q2[i]
+                        )
+                    total[i] += x[i]
+                    peak[i] = max(peak[i], abs(x[i]))
+            if sample >= n_settle:
+                for i in range(_BLOCK):
+                    integral[i] += (total[i] - np.float32(0.5) * x[i]) / np.float32(n_steps)
+                if traces.shape[0] > 0:
+                    for i in range(n):
+                        traces[sample - n_settle, index[start + i]] = x[i]
+        for i in range(n):
+            flat = index[start + i]
+            mean[flat] = integral[i] / n_samples if peak[i] < limit[flat] else np.nan

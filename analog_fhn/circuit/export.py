@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.netlist import write_neuron_netlists
+from analog_fhn.circuit.netlist import LIBRARIES, write_neuron_netlists
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 
@@ -36,7 +36,8 @@ def write_chip(chip: Chip, drives: FloatArray, folder: Path, notes: dict[str, An
     """
     if chip.technology is None or chip.scales is None or chip.crossbars is None:
         raise InputError("an export needs a chip with a technology")
-    names = [path.name for path in write_neuron_netlists(chip, drives, chip.network.protocol, folder)]
+    decks = write_neuron_netlists(chip, drives, chip.network.protocol, folder)
+    names = [*LIBRARIES, *(path.name for path in decks)]
     for layer, crossbar in enumerate(chip.crossbars):
         path = folder / f"conductances_{layer}.csv"
         names.append(path.name)

@@ -85,7 +85,8 @@ MULTIPLIER_OFFSETS = ("m1_x", "m1_y", "m1_z", "m2_x", "m2_y", "m2_z")
 def choose_scales(fhn: FHN, technology: Technology) -> Scales:
     """Largest Sx, Sy for which no node leaves the linear range under the largest drive.
 
-    x reaches ``max(2, |a| + |gamma|)`` (2 is where a spike from the fold at x = 1 lands), y follows the cubic
+    x reaches ``max(2.05, |a| + |gamma|)`` (2 is where a spike from the fold at x = 1 lands, less than 0.05 of
+    overshoot measured at eps = 0.01), y follows the cubic
     nullcline, the cubic's voltage is ``W = Vx^3/Vm^2``. Sy never exceeds Sx: a larger one would win nothing
     against the offsets, which act through R1, R2 and R4.
 
@@ -96,7 +97,7 @@ def choose_scales(fhn: FHN, technology: Technology) -> Scales:
     """
     limit = technology.supplies.linear_range
     vm = technology.multiplier.scale
-    x_max = max(2.0, abs(fhn.a) + abs(fhn.gamma))
+    x_max = max(2.05, abs(fhn.a) + abs(fhn.gamma))
     y_max = max(2.0 / 3.0, abs(x_max - x_max**3 / 3.0))
     sx = min(limit, np.cbrt(limit * vm**2)) / x_max
     sy = min(sx, limit / y_max)
@@ -144,9 +145,9 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
     The summing nodes sit at the offset voltages, and an op-amp of finite gain-bandwidth and gain A adds
     ``sum(G)/wt`` to its integrator's capacitor and a leak ``sum(G)/A`` across it (first order in 1/A, 1/wt)::
 
-        (Cx + sumG1/wt) dVx/dt = -Vnx/R1 - W/R2 - Vy/R3 + Vos1 sumG1 - Vx sumG1/A
+        (Cx (1 + 1/A) + sumG1/wt) dVx/dt = -Vnx/R1 - W/R2 - Vy/R3 + Vos1 sumG1 - Vx sumG1/A
         Vnx = -(Rb/Ra) Vx + Vos3 (1 + Rb/Ra)
-        (Cy + sumG2/wt) dVy/dt = -Vnx/R4 + Vref/R5 + Iin + Vos2 sumG2 - Vy sumG2/A
+        (Cy (1 + 1/A) + sumG2/wt) dVy/dt = -Vnx/R4 + Vref/R5 + Iin + Vos2 sumG2 - Vy sumG2/A
 
     with sumG1 = 1/R1 + 1/R2 + 1/R3, sumG2 = 1/R4 + 1/R5. The multipliers give
     ``W = k2 (Vx + x2)(k1 (Vx + x1)(Vx + y1) + z1 + y2) + z2``, k = (1 + error)/Vm: an even term appears.
@@ -176,7 +177,7 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
     w0 = k2 * parts.m2_x * residue + parts.m2_z
 
     g1 = 1.0 / parts.r1 + 1.0 / parts.r2 + 1.0 / parts.r3
-    cx = parts.cx + g1 / wt
+    cx = parts.cx * (1.0 + 1.0 / amp.gain) + g1 / wt
     factor = eps * unit / (sx * cx)
     p = np.stack(
         [
@@ -189,7 +190,7 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
         axis=1,
     )
     g2 = 1.0 / parts.r4 + 1.0 / parts.r5
-    cy = parts.cy + g2 / wt
+    cy = parts.cy * (1.0 + 1.0 / amp.gain) + g2 / wt
     factor = unit / (sy * cy)
     reference = technology.supplies.reference
     q = np.stack(

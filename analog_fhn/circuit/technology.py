@@ -155,7 +155,7 @@ def read_yaml(path: Path, what: str) -> dict[str, object]:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{what} file {path}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{what} file {path}: is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
         raise InputError(f"{what} file {path}: expected 'key: value' lines, found {type(data).__name__}")

@@ -38,8 +38,11 @@ def main() -> None:
         _stop(str(error), 2)
     except MissingProgramError as error:
         _stop(str(error), 3)
-    except KeyboardInterrupt:
-        _stop("interrupted; what was written before is kept", 130)
+    except SystemExit as stop:
+        # Typer turns Ctrl-C into this status.
+        if stop.code == 130:
+            _stop("interrupted; what was written before is kept", 130)
+        raise
     except RuntimeError as error:
         from analog_fhn.backends.base import SimulationError
 

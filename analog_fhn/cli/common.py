@@ -22,8 +22,18 @@ if TYPE_CHECKING:
     from analog_fhn.datasets import Dataset
     from analog_fhn.network import Network
 
+
+def _check_json(target: str | None) -> str | None:
+    if target not in (None, "-"):
+        writable(Path(str(target)))
+    return target
+
+
 JsonOption = Annotated[
-    str | None, typer.Option("--json", metavar="FILE|-", help="Write the result as JSON; '-' is pure stdout.")
+    str | None,
+    typer.Option(
+        "--json", metavar="FILE|-", help="Write the result as JSON; '-' is pure stdout.", callback=_check_json
+    ),
 ]
 DataOption = Annotated[
     Path | None,
@@ -166,8 +176,7 @@ def write_json(target: str | None, command: str, seed: int | None, start: float,
     if target == "-":
         sys.stdout.write(text)
     else:
-        path = writable(Path(target))
-        path.write_text(text, encoding="utf-8")
+        Path(target).write_text(text, encoding="utf-8")
 
 
 def writable(path: Path) -> Path:

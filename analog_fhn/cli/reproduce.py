@@ -65,11 +65,12 @@ def reproduce(
                 train = common.load_images(dataset, "train", data, None, net)
                 paths, agreement = paper.table1(folder, net, train, chosen, known, bar)
                 content["agreement"] = agreement
-                for key, values_ in agreement.items():
+                for key, found in agreement.items():
+                    correlation = paper.correlation_text(found["correlation"])
                     common.say(
-                        f"{key:11} gamma {values_['gamma']:7.3f}: {values_['accuracy']:5.1f} % (paper "
-                        f"{values_['published']:.1f} %), per digit r = {values_['correlation']:.2f}, "
-                        f"rms difference {values_['rms_difference']:.1f} points",
+                        f"{key:11} gamma {found['gamma']:7.3f}: {found['accuracy']:5.1f} % (paper "
+                        f"{found['published']:.1f} %), per digit r = {correlation}, "
+                        f"rms difference {found['rms_difference']:.1f} points",
                         json,
                     )
         content["settings"] = common.settings(net, None) | {"dataset": dataset, "split": split}

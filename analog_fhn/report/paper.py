@@ -221,7 +221,7 @@ def read_gamma_rows(path: Path) -> list[GammaRow]:
             )
             for r in table
         ]
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as the output of 'reproduce figure4' ({error})") from None
 
 
@@ -235,7 +235,7 @@ def _settings_line(network: Network, images: Dataset) -> str:
 def _has_settings(path: Path, settings: str) -> bool:
     if not path.exists():
         return False
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:
         return file.readline().rstrip("\n") == f"# {settings}"
 
 
@@ -285,7 +285,7 @@ def table1(
     test: Dataset,
     curve: tuple[Sequence[float], Sequence[float]],
     progress: Progress | None = None,
-) -> tuple[list[Path], dict[str, dict[str, float]]]:
+) -> tuple[list[Path], dict[str, dict[str, float | None]]]:
     """Per-digit accuracy beside the published table, at gammas chosen from the curve of figure 4.
 
     The published multipliers are lost. Column 1 is set where the curve crosses the paper's 73.3 %, column 2 where it
@@ -300,7 +300,7 @@ def table1(
     chosen = {"col1": crossing(*curve, 0.733), "col2": saturation(*curve), "col3": 1.0}
     published = published_table1()
     columns: dict[str, list[float]] = {}
-    agreement: dict[str, dict[str, float]] = {}
+    agreement: dict[str, dict[str, float | None]] = {}
     total = 3 * (len(train.labels) + len(test.labels))
     done = 0
     for name, gamma in chosen.items():
@@ -321,13 +321,14 @@ def table1(
                 "gamma": gamma,
                 "accuracy": columns[key][10],
                 "published": published[key][10],
-                "correlation": float(np.corrcoef(theirs, digits)[0, 1]),
+                # Undefined where all our digits are equal (0 % everywhere, say).
+                "correlation": float(np.corrcoef(theirs, digits)[0, 1]) if np.ptp(digits) > 0 else None,
                 "rms_difference": float(np.sqrt(np.mean((theirs - digits) ** 2))),
             }
             _write_table1(folder / "table1.csv", published, columns)
     figure = plots.paired_digits(
         {
-            f"{name}: gamma = {chosen[name]:.3g}\n(r = {agreement[name + '_test']['correlation']:.2f})": (
+            f"{name}: gamma = {chosen[name]:.3g}\n(r = {correlation_text(agreement[name + '_test']['correlation'])})": (
                 published[f"{name}_test"][:10],
                 columns[f"{name}_test"][:10],
             )
@@ -336,6 +337,11 @@ def table1(
         "Table 1: accuracy per digit, test set",
     )
     return [folder / "table1.csv", plots.save(figure, folder / "table1.png")], agreement
+
+
+def correlation_text(correlation: float | None) -> str:
+    """Correlation as people read it."""
+    return "undefined" if correlation is None else f"{correlation:.2f}"
 
 
 def _write_table1(path: Path, published: dict[str, list[float]], ours: dict[str, list[float]]) -> None:

@@ -35,7 +35,7 @@ def direct_steps(chip, exact):
 
 def brian_group(b2, n, method, step, drives, build=None):
     clock = b2.Clock(dt=step * b2.second)
-    group = b2.NeuronGroup(n, EQUATIONS, method=method, clock=clock, namespace={"eps": EPS, "settle": -1 * b2.second})
+    group = b2.NeuronGroup(n, EQUATIONS, method=method, clock=clock, namespace={"eps": EPS})
     for name, value in {"p1": 1.0, "p3": -1.0 / 3.0, "p4": -1.0, "q0": 1.0, "q1": 1.0, "q3": 1.0}.items():
         setattr(group, name, value)
     group.I, group.x, group.y = drives, -1.0, -0.6

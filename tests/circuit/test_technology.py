@@ -32,7 +32,12 @@ def refusal(path: Path) -> str:
 
 
 def test_discrete_is_what_its_file_says() -> None:
-    assert Technology.load("discrete").model_dump() == yaml.safe_load(DISCRETE)
+    found = Technology.load("discrete").model_dump()
+    # Every number as it stands in the text: PyYAML alone takes 10.0e3 for text.
+    for section, values in yaml.load(DISCRETE, yaml.BaseLoader).items():
+        for key, text in values.items() if isinstance(values, dict) else [("", values)]:
+            value = found[section][key] if key else found[section]
+            assert value == (text if isinstance(value, str) else float(text)), (section, key)
 
 
 def test_discrete_is_the_agreed_board() -> None:
@@ -160,15 +165,3 @@ def test_not_text(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_bytes(b"name: \xff\xfe\n")
     assert "cannot be read" in refusal(path)
-
-
-def test_merge_keys_keep_their_meaning(tmp_path: Path) -> None:
-    # A key of its own beside a merged one is no key given twice.
-    path = tmp_path / "mine.yaml"
-    text = DISCRETE.replace("resistor:", "resistor: &part").replace(
-        "capacitor:\n  tolerance: 0.05          # class J\n  distribution: normal",
-        "capacitor:\n  <<: *part\n  tolerance: 0.05",
-    )
-    assert "<<" in text
-    path.write_text(text)
-    assert Technology.load(path).capacitor == Technology.load("discrete").capacitor

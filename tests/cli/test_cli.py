@@ -1,0 +1,561 @@
+"""The command line from training to yield, and what it says when the input is wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import yaml
+
+from analog_fhn import cli, datasets
+from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.technology import Technology
+from analog_fhn.inference import classify
+from analog_fhn.network import Network
+from analog_fhn.resources import resource
+
+SHORT = ("--settle", "4", "--control", "6")
+
+
+@dataclass(frozen=True)
+class Done:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def run(*arguments: object) -> Done:
+    """The command line in this process; anything but an exit, such as a traceback, is the test's failure."""
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with (
+        mock.patch.object(sys, "argv", ["analog-fhn", *map(str, arguments)]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            cli.main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+    return Done(status, out.getvalue(), err.getvalue())
+
+
+def good(*arguments: object) -> Done:
+    done = run(*arguments)
+    assert done.status == 0, done.err
+    return done
+
+
+def refused(*arguments: object, status: int = 2) -> str:
+    """The one line that a refusal says."""
+    done = run(*arguments)
+    assert done.status == status, done.err
+    (line,) = done.err.splitlines()
+    assert line.startswith("analog-fhn: ")
+    assert done.out == ""
+    return line
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cli")
+
+
+@pytest.fixture(scope="module")
+def training(folder: Path) -> Any:
+    """Result object of training; the network is net.npz beside it."""
+    return good(
+        "train", "--dataset", "digits", "--hidden", 8, "--epochs", 5, "--bias", "-o", folder / "net.npz", "--json", "-"
+    ).json
+
+
+@pytest.fixture(scope="module")
+def net(folder: Path, training: Any) -> Path:
+    return folder / "net.npz"
+
+
+@pytest.fixture(autouse=True)
+def _no_data_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("ANALOG_FHN_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# --- train ----------------------------------------------------------------------------------------------------
+
+
+def test_train_reports_the_accuracy_of_the_network_it_saved(training: Any, net: Path) -> None:
+    test = datasets.load("digits", "test")
+    right = Network.load(net).forward(test.images).argmax(axis=1) == test.labels
+    assert training["accuracy"] == pytest.approx(float(right.mean()), rel=1e-12)
+    assert training["accuracy"] > 0.5
+
+
+def test_train_result_has_the_agreed_names(training: Any) -> None:
+    assert {"command", "versions", "seed", "seconds", "accuracy", "n_images", "per_digit", "confusion"} <= set(training)
+    assert (training["command"], training["n_images"], training["seed"]) == ("train", 500, 0)
+
+
+def test_train_confusion_sums_to_the_images(training: Any) -> None:
+    matrix = np.array(training["confusion"])
+    counts = np.bincount(datasets.load("digits", "test").labels)
+    np.testing.assert_array_equal(matrix.sum(axis=1), counts)
+    np.testing.assert_allclose(training["per_digit"], np.diag(matrix) / counts, rtol=1e-12)
+
+
+def test_train_stores_how_it_was_made(net: Path) -> None:
+    network = Network.load(net)
+    assert network.layer_sizes == (64, 8, 10)
+    assert network.provenance["trained"]["epochs"] == 5
+
+
+# --- classify -------------------------------------------------------------------------------------------------
+
+
+def test_classify_writes_the_same_json_to_file_and_stdout(net: Path, tmp_path: Path) -> None:
+    command = ("classify", net, "--dataset", "digits", "--images", 20, *SHORT, "--json")
+    to_file = good(*command, tmp_path / "deep" / "result.json")
+    assert "images" in to_file.out  # people read standard output
+    to_stdout = good(*command, "-").json
+    found = json.loads((tmp_path / "deep" / "result.json").read_text())
+    for content in (found, to_stdout):
+        content.pop("seconds")
+    assert found == to_stdout
+
+
+def test_classify_predictions_are_image_by_image(net: Path, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    result = good(
+        "classify", net, "--dataset", "digits", "--images", 50, "--predictions", path, "--json", "-", *SHORT
+    ).json
+    rows = read(path)
+    assert list(rows[0]) == ["image", "label", "prediction", *(f"score_{k}" for k in range(10))]
+    assert [int(r["label"]) for r in rows] == datasets.load("digits", "test").labels[:50].tolist()
+    scores = np.array([[float(r[f"score_{k}"]) for k in range(10)] for r in rows])
+    assert [int(r["prediction"]) for r in rows] == scores.argmax(axis=1).tolist()
+    assert result["accuracy"] == np.mean([r["label"] == r["prediction"] for r in rows])
+
+
+def test_classify_states_its_settings(net: Path) -> None:
+    settings = good(
+        "classify", net, "--dataset", "digits", "--images", 5, "--split", "train", "--readout", "vote", "--raw",
+        "--gamma", -0.8, "--technology", "discrete", "--chip", 3, "--json", "-", *SHORT,
+    ).json["settings"]  # fmt: skip
+    assert (settings["readout"], settings["recentre"], settings["fhn"]["gamma"]) == ("vote", False, -0.8)
+    assert (settings["technology"], settings["chip"], settings["split"]) == ("discrete", 3, "train")
+    assert (settings["protocol"]["settle"], settings["protocol"]["control"]) == (4.0, 6.0)
+    assert settings["weights_sha256"] == Network.load(net).sha256
+
+
+def test_paper_protocol_yields_to_single_options(net: Path) -> None:
+    settings = good(
+        "classify", net, "--dataset", "digits", "--images", 2, "--protocol", "paper", *SHORT, "--json", "-"
+    ).json["settings"]
+    assert (settings["fhn"]["slope"], settings["readout"], settings["recentre"]) == (1.0, "vote", False)
+    assert settings["protocol"]["settle"] == 4.0
+
+
+def test_classify_with_a_chip_is_that_chip(net: Path) -> None:
+    test = datasets.load("digits", "test").head(60)
+    found = good(
+        "classify", net, "--dataset", "digits", "--images", 60, "--technology", "discrete", "--chip", 12, "--json", "-"
+    ).json
+    network = Network.load(net)
+    chip = Design(network, Technology.load("discrete")).chip(12)
+    assert found["accuracy"] == classify(network, test.images, chip=chip).accuracy(test.labels)
+
+
+def test_classify_in_spice_uses_components(net: Path) -> None:
+    found = good(
+        "classify", net, "--dataset", "digits", "--images", 1, "--backend", "spice", "--json", "-", *SHORT
+    ).json
+    assert (found["settings"]["backend"], found["settings"]["technology"]) == ("spice", "discrete")
+
+
+def test_classify_says_when_neurons_had_not_settled(net: Path) -> None:
+    done = good("classify", net, "--dataset", "digits", "--images", 5, "--settle", 0, "--control", 1)
+    assert "had not settled" in done.out
+
+
+# --- compare, export, sweep, reproduce, doctor ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def comparison(net: Path, folder: Path) -> Any:
+    return good(
+        "compare", net, "--dataset", "digits", "--images", 30, "--brian-images", 2, "--spice-images", 1, *SHORT,
+        "-o", folder / "compare", "--json", "-",
+    ).json  # fmt: skip
+
+
+def test_compare_goes_from_float_to_ngspice(comparison: Any) -> None:
+    assert [(s["backend"], s["n_images"]) for s in comparison["stages"]] == [
+        (None, 30), ("direct", 30), ("direct", 30), ("direct", 30), ("direct", 30), ("brian", 2), ("spice", 1),
+    ]  # fmt: skip
+    assert {"name", "accuracy", "n_images", "backend", "seconds"} <= set(comparison["stages"][0])
+
+
+def test_compare_table_is_image_by_image(comparison: Any, folder: Path) -> None:
+    rows = read(folder / "compare" / "compare.csv")
+    assert list(rows[0]) == ["image", "label", *(s["name"] for s in comparison["stages"])]
+    for stage in comparison["stages"]:
+        answers = [r[stage["name"]] for r in rows]
+        n = stage["n_images"]
+        assert answers[n:] == [""] * (30 - n)
+        right = [answer == row["label"] for answer, row in zip(answers[:n], rows[:n], strict=True)]
+        assert stage["accuracy"] == pytest.approx(np.mean(right))
+
+
+def test_compare_draws_a_picture(comparison: Any, folder: Path) -> None:
+    assert (folder / "compare" / "waterfall.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture(scope="module")
+def exported(net: Path, folder: Path) -> list[str]:
+    return good(
+        "export", net, "--chip", 5, "--image", 2, "--dataset", "digits", "-o", folder / "build", "--json", "-",
+        "--settle", 4, "--control", 20,
+    ).json["files"]  # fmt: skip
+
+
+def test_export_lists_what_is_there(exported: list[str], folder: Path) -> None:
+    assert [name for name in exported if name.endswith(".cir")] == [f"neuron_{k:03d}.cir" for k in range(8)]
+    assert {"conductances_0.csv", "conductances_1.csv", "manifest.json"} <= set(exported)
+    for name in exported:
+        assert (folder / "build" / name).stat().st_size > 0, name
+
+
+def test_exported_conductances_are_those_of_the_chip(exported: list[str], folder: Path, net: Path) -> None:
+    bar = (Design(Network.load(net), Technology.load("discrete")).chip(5).crossbars or ())[0]
+    rows = read(folder / "build" / "conductances_0.csv")
+    found = np.array([[float(r["g_plus_siemens"]), float(r["g_minus_siemens"])] for r in rows]).reshape(65, 8, 2)
+    np.testing.assert_array_equal(found, np.stack([bar.g_plus, bar.g_minus], axis=2))
+
+
+def test_exported_netlist_runs_alone(exported: list[str], folder: Path, net: Path) -> None:
+    build = folder / "build"
+    done = subprocess.run(
+        ["ngspice", "-b", "neuron_003.cir"], cwd=build, capture_output=True, text=True, check=True, timeout=60
+    )
+    found = re.search(r"^mean_vx = (\S+)", done.stdout, re.MULTILINE)
+    assert found is not None
+    manifest = json.loads((build / "manifest.json").read_text())
+    network = Network.load(net)
+    chip = Design(network, Technology.load("discrete")).chip(5)
+    drives = chip.drives(datasets.load("digits", "test").images[2:3])
+    np.testing.assert_allclose(manifest["drives"], drives[0], rtol=1e-12)
+    # <x> = -(q0 + q3 I)/q1 for this chip (the time average of dy/dt). Over 20 T it is off by (y(end) - y(start))/20,
+    # and y swings by 1.5 at most.
+    c = chip.coefficients
+    identity = float(c.identity_mean(drives)[0, 3])
+    assert float(found[1]) / manifest["scales"]["sx"] == pytest.approx(identity, abs=0.01 + 1.5 / 20)
+
+
+@pytest.fixture(scope="module")
+def swept(net: Path, folder: Path) -> Any:
+    plan = {"network": "net.npz", "technology": "discrete", "chips": 3, "images": 40, "dataset": "digits", "seed": 4}
+    (folder / "sweep.yaml").write_text(yaml.safe_dump(plan))
+    return good("sweep", folder / "sweep.yaml", "-o", folder / "run", "--json", "-").json
+
+
+def test_sweep_result_has_the_agreed_names(swept: Any) -> None:
+    assert (swept["n_trials"], swept["n_failed"]) == (3, 0)
+    assert swept["yield_low"] <= swept["yield"] <= swept["yield_high"]
+    assert swept["specification"] == pytest.approx(swept["accuracy_plain"] - 0.005)
+
+
+def test_sweep_statistics_are_those_of_its_rows(swept: Any, folder: Path) -> None:
+    accuracies = [float(r["accuracy"]) for r in read(folder / "run" / "trials.csv")]
+    assert len(accuracies) == 3
+    assert swept["median_accuracy"] == pytest.approx(np.median(accuracies))
+    assert swept["yield"] == pytest.approx(np.mean(np.array(accuracies) >= swept["specification"]))
+
+
+def test_classify_repeats_a_chip_of_the_sweep(swept: Any, folder: Path, net: Path) -> None:
+    row = read(folder / "run" / "trials.csv")[1]
+    again = good(
+        "classify", net, "--dataset", "digits", "--images", 40, "--technology", "discrete",
+        "--chip", row["chip_seed"], "--json", "-",
+    ).json  # fmt: skip
+    assert again["accuracy"] == float(row["accuracy"])
+
+
+def test_reproduce_figure3_needs_no_more_than_a_network(net: Path, tmp_path: Path) -> None:
+    result = good(
+        "reproduce", "figure3", "-o", tmp_path, "--network", net, "--dataset", "digits", "--json", "-", *SHORT
+    ).json
+    assert [Path(p).name for p in result["files"]] == ["figure3.csv", "figure3.png"]
+    assert result["settings"]["readout"] == "vote"
+
+
+def test_doctor_finds_this_installation_in_order() -> None:
+    result = good("doctor", "--json", "-").json
+    assert [c["name"] for c in result["checks"] if not c["ok"]] == []
+    assert set(result["neuron"]) == {"reference", "direct", "brian", "spice"}
+    assert set(result["neuron"]["direct"]) == {"period", "period_error", "waveform_rms", "mean"}
+
+
+def test_module_and_function_are_the_same_command(net: Path) -> None:
+    command = ["classify", str(net), "--dataset", "digits", "--images", "3", *SHORT, "--json", "-"]
+    done = subprocess.run([sys.executable, "-m", "analog_fhn", *command], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["n_images"] == 3
+    assert done.stderr.startswith("ideal FHN neurons")
+
+
+# --- wrong input: one line, status 2 --------------------------------------------------------------------------
+
+
+def altered(source: Path, target: Path, change: Callable[[dict[str, Any], dict[str, Any]], None]) -> Path:
+    with np.load(source) as file:
+        arrays = dict(file)
+    meta = json.loads(str(arrays.pop("meta")))
+    change(meta, arrays)
+    np.savez(target, meta=np.array(json.dumps(meta)), **arrays)
+    return target
+
+
+def technology(folder: Path, old: str, new: str) -> Path:
+    text = resource("calibration", "discrete.yaml").read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    path = folder / "mine.yaml"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    return path
+
+
+def test_missing_network(tmp_path: Path) -> None:
+    message = refused("classify", tmp_path / "absent.npz", "--dataset", "digits")
+    assert str(tmp_path / "absent.npz") in message
+
+
+def test_missing_data_folder(net: Path, tmp_path: Path) -> None:
+    message = refused("classify", net, "--dataset", "mnist", "--data", tmp_path / "absent")
+    assert str(tmp_path / "absent") in message
+
+
+def test_truncated_idx_file(net: Path, tmp_path: Path) -> None:
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(struct.pack(">IIII", 0x803, 10, 8, 8) + bytes(100))
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, 10) + bytes(10))
+    message = refused("classify", net, "--dataset", "mnist", "--data", tmp_path)
+    assert "t10k-images-idx3-ubyte" in message
+
+
+def test_missing_user_dataset(net: Path, tmp_path: Path) -> None:
+    assert "absent.npz" in refused("train", "--dataset", tmp_path / "absent.npz", "-o", tmp_path / "net.npz")
+
+
+def test_refused_training_leaves_no_file(tmp_path: Path) -> None:
+    refused("train", "--dataset", tmp_path / "absent.npz", "-o", tmp_path / "net.npz")
+    assert not (tmp_path / "net.npz").exists()
+
+
+def test_nan_weights(net: Path, tmp_path: Path) -> None:
+    def change(_: dict[str, Any], arrays: dict[str, Any]) -> None:
+        arrays["w1"][2, 7] = np.nan
+
+    path = altered(net, tmp_path / "bad.npz", change)
+    message = refused("classify", path, "--dataset", "digits")
+    assert "bad.npz: w1 holds 1 NaN or infinite values, the first at index (2, 7)" in message
+
+
+def test_relu_network(net: Path, tmp_path: Path) -> None:
+    path = altered(net, tmp_path / "bad.npz", lambda meta, _: meta.update(stages=[{"type": "relu"}]))
+    assert "'relu' is unbounded" in refused("classify", path, "--dataset", "digits")
+
+
+def test_pickled_network(tmp_path: Path) -> None:
+    path = tmp_path / "bad.npz"
+    np.savez(path, w0=np.array([print], dtype=object), allow_pickle=True)
+    assert "holds pickled Python objects" in refused("classify", path, "--dataset", "digits")
+
+
+def user_data(folder: Path, n_in: int = 64, top: float = 1.0, label: int = 3) -> Path:
+    path = folder / "mine.npz"
+    images = np.linspace(0, top, 4 * n_in).reshape(4, n_in)
+    np.savez(path, images=images, labels=np.array([0, 1, 2, label]))
+    return path
+
+
+def test_wrong_number_of_pixels(net: Path, tmp_path: Path) -> None:
+    message = refused("classify", net, "--dataset", user_data(tmp_path, n_in=63))
+    assert "images have 63 values; the network was trained on 64" in message
+
+
+@pytest.mark.parametrize("top", [255.0, 0.01])
+def test_images_in_another_scale(net: Path, tmp_path: Path, top: float) -> None:
+    message = refused("classify", net, "--dataset", user_data(tmp_path, top=top))
+    assert "scale the images as in training" in message
+
+
+def test_label_that_the_network_does_not_know(net: Path, tmp_path: Path) -> None:
+    assert "label 12; the network has 10 classes" in refused(
+        "classify", net, "--dataset", user_data(tmp_path, label=12)
+    )
+
+
+def test_more_images_than_there_are(net: Path) -> None:
+    assert "has only 500 test images" in refused("classify", net, "--dataset", "digits", "--images", 501)
+
+
+def test_unknown_key_in_a_technology(net: Path, tmp_path: Path) -> None:
+    path = technology(tmp_path, "  gain: 2.0e5", "  gain: 2.0e5\n  colour: 3")
+    message = refused("classify", net, "--dataset", "digits", "--technology", path)
+    assert "mine.yaml: unknown key 'opamp.colour'" in message
+
+
+def test_unknown_technology(net: Path) -> None:
+    message = refused("compare", net, "--dataset", "digits", "--technology", "discreet")
+    assert "technology 'discreet': not one of" in message
+
+
+def test_unknown_key_in_a_sweep(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    path.write_text("network: n.npz\ntechnology: discrete\nchips: 1\ndataset: digits\nseed: 0\nchip: 3\n")
+    assert "sweep.yaml: unknown key 'chip'" in refused("sweep", path, "-o", tmp_path / "run")
+
+
+def test_missing_sweep_file(tmp_path: Path) -> None:
+    assert "absent.yaml" in refused("sweep", tmp_path / "absent.yaml", "-o", tmp_path / "run")
+
+
+def test_chip_without_a_technology(net: Path) -> None:
+    message = refused("classify", net, "--dataset", "digits", "--chip", 3)
+    assert "--chip 3 needs a --technology" in message
+
+
+def test_gamma_that_the_rails_cannot_carry(net: Path) -> None:
+    message = refused("classify", net, "--dataset", "digits", "--technology", "discrete", "--gamma", -20)
+    assert "supplies.minimum_scale" in message
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--gamma", "nan"), ("--gamma", "0"), ("--eps", "-1"), ("--control", "0.33"), ("--a", "inf")]
+)
+def test_impossible_settings(option: str, value: str, net: Path) -> None:
+    assert option.strip("-") in refused("classify", net, "--dataset", "digits", option, value)
+
+
+def test_image_without_a_dataset(net: Path, tmp_path: Path) -> None:
+    assert "--image 3 needs --dataset" in refused("export", net, "--image", 3, "-o", tmp_path / "build")
+
+
+def test_image_that_is_not_there(net: Path, tmp_path: Path) -> None:
+    message = refused("export", net, "--image", 500, "--dataset", "digits", "-o", tmp_path / "build")
+    assert "--image 500" in message
+
+
+def test_output_folder_that_is_a_file(net: Path, tmp_path: Path) -> None:
+    (tmp_path / "build").write_text("")
+    assert "cannot be used as a folder" in refused("export", net, "-o", tmp_path / "build")
+
+
+def test_json_that_cannot_be_written_is_refused_before_the_work(net: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    target, predictions = tmp_path / "file" / "result.json", tmp_path / "predictions.csv"
+    done = run(
+        "classify", net, "--dataset", "digits", "--images", 2, *SHORT, "--predictions", predictions, "--json", target
+    )
+    assert done.status == 2
+    assert not predictions.exists()
+
+
+def test_no_list_of_gammas(net: Path, tmp_path: Path) -> None:
+    message = refused(
+        "reproduce", "figure4", "-o", tmp_path, "--network", net, "--dataset", "digits", "--gammas", "1;2"
+    )
+    assert "--gammas '1;2'" in message
+
+
+def test_table1_without_a_curve(net: Path, tmp_path: Path) -> None:
+    message = refused("reproduce", "table1", "-o", tmp_path, "--network", net, "--dataset", "digits")
+    assert "figure4.csv" in message
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("classify",), ("unknown",), ("classify", "net.npz", "--dataset", "digits", "--backend", "x"), ("train", "-x")],
+)
+def test_wrong_usage_has_status_2(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert (done.status, done.out) == (2, "")
+    assert "Traceback" not in done.err
+
+
+# --- something else is wrong ----------------------------------------------------------------------------------
+
+
+def test_absent_ngspice_has_status_3(net: Path, tmp_path: Path) -> None:
+    environment = os.environ | {"PATH": str(tmp_path), "NGSPICE_LIBRARY_PATH": str(tmp_path / "libngspice.so")}
+    command = [sys.executable, "-m", "analog_fhn", "classify", str(net), "--dataset", "digits", "--images", "1"]
+    done = subprocess.run(
+        [*command, "--backend", "spice", *SHORT], capture_output=True, text=True, env=environment, check=False
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("analog-fhn: ")
+    assert "apt install ngspice" in line
+
+
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [
+        ("brian2", ("classify", "NET", "--dataset", "digits", "--images", "1", "--backend", "brian")),
+        ("keras", ("train", "--dataset", "digits", "-o", "OUT")),
+    ],
+)
+def test_absent_package_has_status_3(
+    module: str, command: tuple[str, ...], net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)  # what Python takes for "not to be imported"
+    places = {"NET": str(net), "OUT": str(tmp_path / "new.npz")}
+    message = refused(*(places.get(word, word) for word in command), status=3)
+    assert 'pip install "analog-fhn[' in message
+
+
+def test_interrupted_work_says_so(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("analog_fhn.inference.classify", interrupt)
+    done = run("classify", net, "--dataset", "digits")
+    assert done.status == 130
+    assert done.err == "analog-fhn: interrupted; what was written before is kept\n"
+
+
+def test_failed_simulation_has_status_1(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from analog_fhn.backends.base import SimulationError
+
+    def fail(*_: object, **__: object) -> None:
+        raise SimulationError("neuron 3: timestep too small")
+
+    monkeypatch.setattr("analog_fhn.inference.classify", fail)
+    assert refused("classify", net, "--dataset", "digits", status=1) == "analog-fhn: neuron 3: timestep too small"
+
+
+def test_mistakes_of_the_program_are_not_hidden(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("analog_fhn.inference.classify", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run("classify", net, "--dataset", "digits")

@@ -1,0 +1,129 @@
+"""Imports point one way, floor by floor; asking for help loads nothing heavy."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import analog_fhn
+
+PACKAGE = Path(analog_fhn.__file__).parent
+
+# From the ground up; a module may import from its own floor and from those below.
+FLOORS = (
+    {"errors", "resources", "neuron", "readout", "datasets", "plots"},
+    {"network"},
+    {"circuit", "weights"},
+    {"backends"},
+    {"training", "reconstruct", "inference"},
+    {"montecarlo", "trim", "compare", "doctor"},
+    {"report"},
+    {"cli"},
+    {"__main__"},
+)
+
+
+def floor(part: str) -> int:
+    return next(k for k, names in enumerate(FLOORS) if part in names)
+
+
+def modules() -> dict[str, Path]:
+    """Dotted name within the package -> file, for every module but the package's own __init__."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts[0] == "_data":
+            continue
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if name:
+            found[name] = path
+    return found
+
+
+def imports(name: str, path: Path) -> set[str]:
+    """Modules of the package that a module imports, wherever in the file, under TYPE_CHECKING too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        targets: list[str] = []
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} imports relatively; the floors are checked on absolute names"
+            targets = [f"{node.module}.{alias.name}" for alias in node.names]
+        for target in targets:
+            if target.split(".")[0] == "analog_fhn":
+                parts = target.split(".")[1:]
+                # the longest part of the name that is a module; the rest is a name in it
+                known = [".".join(parts[:k]) for k in range(len(parts), 0, -1) if ".".join(parts[:k]) in modules()]
+                if known:
+                    found.add(known[0])
+    return found
+
+
+def test_every_module_has_a_floor() -> None:
+    named = set().union(*FLOORS)
+    assert {name.split(".")[0] for name in modules()} <= named
+
+
+def test_the_walk_finds_imports_inside_functions() -> None:
+    # inference imports its backends on demand, in a function
+    assert "backends.brian" in imports("inference", PACKAGE / "inference.py")
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_imports_point_down(name: str) -> None:
+    own = floor(name.split(".")[0])
+    upward = {target for target in imports(name, modules()[name]) if floor(target.split(".")[0]) > own}
+    assert upward == set()
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    graph = {name: imports(name, path) - {name} for name, path in modules().items()}
+    remaining = set(graph)
+    while remaining:
+        free = {name for name in remaining if not graph[name] & remaining}
+        assert free, f"a circle among {sorted(remaining)}"
+        remaining -= free
+
+
+def test_only_the_chip_and_training_draw_random_numbers() -> None:
+    # shared design: nothing but the chip draws component values. Training draws weights, the sweep its chips' seeds,
+    # the data set its split, and doctor the weights of a sample network.
+    allowed = {"circuit.chip", "training.plain", "montecarlo.runner", "datasets", "doctor"}
+    found = {
+        name
+        for name, path in modules().items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "random" and isinstance(node.value, ast.Name)
+        if node.value.id == "np"
+    }
+    assert found <= allowed
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["classify", "--help"], ["sweep", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    script = (
+        "import sys; from analog_fhn.cli import main; sys.argv = ['analog-fhn', *sys.argv[1:]]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "heavy = {'numpy', 'scipy', 'numba', 'keras', 'jax', 'matplotlib', 'brian2', 'PySpice', 'sklearn'}\n"
+        "print('loaded:', sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+    assert "Usage: analog-fhn" in done.stdout
+    assert done.stdout.splitlines()[-1] == "loaded: []"
+
+
+def test_importing_a_backend_module_starts_nothing() -> None:
+    script = (
+        "import sys, threading, multiprocessing\n"
+        "import analog_fhn.inference, analog_fhn.backends.spice, analog_fhn.backends.brian, analog_fhn.compare\n"
+        "import analog_fhn.training.plain\n"
+        "print(threading.active_count(), multiprocessing.active_children(),\n"
+        "      sorted({'brian2', 'PySpice', 'keras', 'jax'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "1 [] []\n"

@@ -1,0 +1,117 @@
+"""The waterfall: every stage adds one thing, and is what a direct calculation gives."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from analog_fhn import datasets
+from analog_fhn.circuit.chip import Chip
+from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.technology import Technology
+from analog_fhn.compare import Stage, waterfall
+from analog_fhn.inference import classify
+from analog_fhn.network import Network
+
+N_IMAGES = 40
+
+
+@cache
+def setup() -> tuple[Network, Chip, datasets.Dataset]:
+    """Random hidden neurons with an output layer by least squares: right on most digits, without training."""
+    train, test = datasets.load("digits", "train"), datasets.load("digits", "test").head(N_IMAGES)
+    w0 = np.random.default_rng(0).normal(size=(64, 12)) * 0.5
+    hidden = 1 / (1 + np.exp(-(train.images - 0.3) @ w0))
+    w1 = np.linalg.lstsq(hidden, np.eye(10)[train.labels], rcond=None)[0]
+    network = Network((w0, w1), (-0.3 * w0.sum(axis=0), np.zeros(10))).with_options(settle=4.0, control=30.0)
+    # Errors large enough that each stage changes something
+    technology = Technology.load("discrete")
+    array = technology.array.model_copy(update={"levels": 4, "programming_error": 0.2})
+    amplifier = technology.opamp.model_copy(update={"offset_sigma": 0.3})
+    return network, Design(network, technology.model_copy(update={"array": array, "opamp": amplifier})).chip(5), test
+
+
+@cache
+def stages() -> dict[str, Stage]:
+    network, chip, test = setup()
+    found = waterfall(network, chip, test.images, test.labels, brian_images=3, spice_images=0)
+    return {stage.name: stage for stage in found}
+
+
+def test_stages_in_their_order() -> None:
+    assert [(s.name, s.backend, s.n_images) for s in stages().values()] == [
+        ("float", None, N_IMAGES),
+        ("ideal FHN", "direct", N_IMAGES),
+        ("quantised weights", "direct", N_IMAGES),
+        ("programming error", "direct", N_IMAGES),
+        ("mismatched neurons", "direct", N_IMAGES),
+        ("same chip in Brian2", "brian", 3),
+    ]
+
+
+def test_first_stage_is_the_plain_network() -> None:
+    network, _, test = setup()
+    plain = network.forward(test.images).argmax(axis=1)
+    assert np.mean(plain == test.labels) > 0.5
+    np.testing.assert_array_equal(stages()["float"].predictions, plain)
+
+
+def test_last_stage_is_the_chip_itself() -> None:
+    network, chip, test = setup()
+    expected = classify(network, test.images, chip=chip).predictions
+    np.testing.assert_array_equal(stages()["mismatched neurons"].predictions, expected)
+
+
+def test_quantised_stage_has_neither_programming_error_nor_mismatch() -> None:
+    network, chip, test = setup()
+    assert chip.technology is not None
+    rounded = Design(network, chip.technology).crossbars
+    z = test.images @ rounded[0].weights + rounded[0].bias
+    scores = 1 / (1 + np.exp(-z)) @ rounded[1].weights + rounded[1].bias
+    two = np.sort(scores, axis=1)[:, -2:]
+    clear = two[:, 1] - two[:, 0] > 0.15  # what a window of 30 T leaves uncertain
+    assert np.count_nonzero(clear) > 10
+    found = stages()["quantised weights"].predictions
+    np.testing.assert_array_equal(found[clear], scores.argmax(axis=1)[clear])
+
+
+def test_stages_differ() -> None:
+    answers = [tuple(s.predictions) for s in stages().values() if s.backend == "direct"]
+    assert len(set(answers)) == len(answers)
+
+
+def test_accuracy_is_that_of_the_predictions() -> None:
+    _, _, test = setup()
+    for stage in stages().values():
+        assert stage.accuracy == np.mean(stage.predictions == test.labels[: stage.n_images]), stage.name
+
+
+def test_agreement_is_with_direct_on_the_same_chip() -> None:
+    brian, direct = stages()["same chip in Brian2"], stages()["mismatched neurons"]
+    assert brian.agreement == np.mean(brian.predictions == direct.predictions[:3])
+    assert brian.same == np.count_nonzero(brian.predictions == direct.predictions[:3])
+
+
+def test_only_simulators_of_the_same_chip_have_an_agreement() -> None:
+    assert [name for name, s in stages().items() if s.agreement is not None] == ["same chip in Brian2"]
+
+
+def test_more_simulator_images_than_images_are_cut() -> None:
+    network, chip, test = setup()
+    found = waterfall(network, chip, test.images[:2], test.labels[:2], brian_images=50)
+    assert found[-1].n_images == 2
+
+
+def test_progress_ends_complete() -> None:
+    network, chip, test = setup()
+    calls: list[tuple[int, int]] = []
+    waterfall(network, chip, test.images[:2], test.labels[:2], progress=lambda *call: calls.append(call))
+    assert calls[-1][0] == calls[-1][1]
+
+
+def test_chip_without_technology_is_refused() -> None:
+    network, _, test = setup()
+    with pytest.raises(ValueError, match="needs a chip with a technology"):
+        waterfall(network, Chip.ideal(network), test.images, test.labels)
