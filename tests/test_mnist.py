@@ -48,6 +48,6 @@ def test_plain_network_reaches_the_accuracy_of_its_kind() -> None:
     train, test = (datasets.load("mnist", split, real_mnist()) for split in ("train", "test"))
     trained = train_plain(train)
     scores = expit(test.images @ trained.weights[0]) @ trained.weights[1]
-    # Eight seeds gave 97.44 to 97.77 %, mean 97.62 %, standard deviation 0.13 %: three of these below the mean.
-    assert np.mean(scores.argmax(axis=1) == test.labels) >= 0.972
+    # Seeds 0 to 3 gave 97.83, 97.78, 97.82 and 97.73 %; 97.5 % is what the design asks for.
+    assert np.mean(scores.argmax(axis=1) == test.labels) >= 0.975
     assert trained.history["accuracy"][-1] >= 0.99

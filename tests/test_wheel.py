@@ -12,8 +12,6 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-pytestmark = pytest.mark.slow
-
 
 def run(*command: str | Path, folder: Path) -> str:
     # What the tests' own Python found by PYTHONPATH must not be found by the other one.

@@ -64,7 +64,8 @@ def test_shapes_and_settings(few: datasets.Dataset, hidden: str, bias: bool) -> 
     assert {len(values) for values in trained.history.values()} == {2}
     settings = json.loads(json.dumps(trained.settings))
     assert settings.items() >= {
-        "n_hidden": 7, "hidden": hidden, "bias": bias, "epochs": 2, "batch_size": 32, "learning_rate": 1e-3,
+        "n_hidden": 7, "hidden": hidden, "bias": bias, "epochs": 2, "batch_size": 32, "learning_rate": 3e-3,
+        "schedule": "cosine",
         "seed": 5, "dataset": "digits", "n_images": 100,
     }.items()  # fmt: skip
     assert {"keras", "jax"} <= settings.keys()
