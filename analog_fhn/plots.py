@@ -123,7 +123,7 @@ def histogram(accuracies: ArrayLike, specification: float, reference: float, tit
     axes.set(xlabel="accuracy of a chip (%)", ylabel="number of chips")
     axes.set_title(f"{title}: {100 * share:.0f} % of {len(values)} pass", fontsize=11)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(fontsize=9, loc="upper center")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9)
     return figure
 
 
