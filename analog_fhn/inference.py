@@ -174,18 +174,24 @@ def classify_all(
     ]
 
 
+def output_stage(network: Network, chip: Chip, recentre: bool) -> tuple[float, FloatArray]:
+    """Gain and shift, shape (n_classes,), of the scores: ``gain * (x W) + shift``, recentring and biases in one."""
+    gain, offset = recentring(network.hidden, network.fhn.a, network.fhn.gamma) if recentre else (1.0, 0.0)
+    weights, bias = chip.weights[1], chip.biases[1]
+    shift: FloatArray = offset * weights.sum(axis=0)
+    return gain, shift if bias is None else shift + bias
+
+
 def _read(
     network: Network, chip: Chip, response: Response, readouts: Sequence[tuple[Readout, bool]]
 ) -> list[FloatArray]:
     """Scores (n_images, n_classes) for each (readout, recentre), from one response."""
-    weights, bias = chip.weights[1], chip.biases[1]
-    constant = np.zeros(weights.shape[1]) if bias is None else bias
+    weights = chip.weights[1]
     mean = response.mean @ weights
     output = None if response.samples is None else response.samples @ weights.astype(np.float32)
     scores: list[FloatArray] = []
     for readout, recentre in readouts:
-        gain, offset = recentring(network.hidden, network.fhn.a, network.fhn.gamma) if recentre else (1.0, 0.0)
-        shift = offset * weights.sum(axis=0) + constant
+        gain, shift = output_stage(network, chip, recentre)
         if readout == "mean":
             scores.append(gain * mean + shift)
         else:

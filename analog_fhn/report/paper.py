@@ -22,10 +22,10 @@ from analog_fhn.backends.direct import Direct
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.datasets import Dataset
 from analog_fhn.errors import InputError
-from analog_fhn.inference import Result, classify_all, per_class
+from analog_fhn.inference import Result, classify_all, output_stage, per_class
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol
-from analog_fhn.readout import Readout, leaders, recentring
+from analog_fhn.readout import Readout, leaders
 
 Progress = Callable[[int, int], None]
 
@@ -82,20 +82,17 @@ def figure3(folder: Path, network: Network, images: Dataset, digits: Sequence[in
     response = Direct().respond(chip, drives, network.protocol, samples=True)
     assert response.samples is not None
     outputs = response.samples @ chip.weights[1].astype(np.float32)
-    constant = 0.0 if chip.biases[1] is None else chip.biases[1]
     times = network.protocol.sample_times
     n_classes = network.layer_sizes[-1]
     curves = {}
     columns: dict[str, FloatArray] = {"t": times}
     for name, recentre in (("raw x", False), ("recentred", True)):
-        gain, offset = recentring(network.hidden, network.fhn.a, network.fhn.gamma) if recentre else (1.0, 0.0)
-        leader = leaders(outputs, gain, offset * chip.weights[1].sum(axis=0) + constant)
+        leader = leaders(outputs, *output_stage(network, chip, recentre))
         for k, digit in enumerate(digits):
             shares = np.bincount(leader[:, k], minlength=n_classes) / len(leader)
             answer = int(np.argmax(shares))
-            curves[f"image of a {digit}, {name}: answers {answer} ({100 * shares[answer]:.0f} % of the time)"] = leader[
-                :, k
-            ]
+            label = f"image of a {digit}, {name}: answers {answer} ({100 * shares[answer]:.0f} % of the time)"
+            curves[label] = leader[:, k]
             columns[f"digit_{digit}_{name.replace(' ', '_')}"] = leader[:, k].astype(np.float64)
     path = folder / "figure3.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
