@@ -101,6 +101,10 @@ class Network:
                 h = np.tanh(h) if self.hidden == "tanh" else 0.5 * (1.0 + np.tanh(0.5 * h))
         return h
 
+    def accuracy(self, images: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+        """Share of images that the plain network (no FHN neurons) classifies as `labels`, shape (n_images,)."""
+        return float(np.mean(self.forward(images).argmax(axis=1) == labels))
+
     def with_options(
         self,
         *,

@@ -193,9 +193,10 @@ class Coefficients:
         return np.asarray(-(q0 + q2 * np.asarray(mean_y) + q3 * np.asarray(drive)) / q1)
 
     def rest_point(self, drive: ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Rest points (x, y), shape of `drive` (..., n_neurons); for several real ones the outermost in x.
+        """Rest points (x, y), each of the shape of `drive` (..., n_neurons).
 
-        Where both nullclines cross: a cubic in x. For the ideal neuron x = -(a + I), y = x - x^3/3.
+        Where both nullclines cross: x = -(q0 + q3 I)/q1 without a leak (q2 = 0; ideal: x = -(a + I), y = x - x^3/3),
+        from where Newton's method follows the crossing that a small leak moves.
         """
         drive = np.asarray(drive, dtype=np.float64)
         p0, p1, p2, p3, p4 = (np.broadcast_to(v, drive.shape) for v in self.p.T)

@@ -172,7 +172,7 @@ def paired_digits(columns: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str
         axes.set_xticks(digits)
         axes.spines[["top", "right"]].set_visible(False)
     grid[0].set_ylabel("accuracy (%)")
-    grid[0].legend(fontsize=8)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
     figure.suptitle(title)
     return figure
 

@@ -42,7 +42,7 @@ def main(folder: Path) -> None:
     say("1/6  training a plain 64-16-10 network on the digits")
     network = train_plain(train, n_hidden=16, epochs=100).network(train.scale)
     network.save(folder / "network.npz")
-    plain = float(np.mean(network.forward(test.images).argmax(axis=1) == test.labels))
+    plain = network.accuracy(test.images, test.labels)
     design = Design(network, Technology.load("discrete"))
     chip = design.chip(CHIP)
 

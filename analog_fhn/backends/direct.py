@@ -134,7 +134,7 @@ def explicit_is_stable(coefficients: Coefficients, drives: FloatArray, step: flo
 
 
 def _scaled(coefficients: Coefficients) -> NDArray[np.float32]:
-    """Coefficients of dx/dt and dy/dt, shape (8, n_neurons): p0..p4 over eps, q1, q2 and a row of padding."""
+    """Coefficients of dx/dt and dy/dt, shape (7, n_neurons): p0..p4 over eps, q1, q2."""
     p = coefficients.p / coefficients.eps
     return np.ascontiguousarray(np.column_stack([p, coefficients.q[:, 1:3]]).T, dtype=np.float32)
 

@@ -60,7 +60,7 @@ def classify(
         result = inference.classify(net, chosen.images, chip=made, backend=backend, progress=bar)
     n_classes = net.layer_sizes[-1]
     accuracy = result.accuracy(chosen.labels)
-    plain = float((net.forward(chosen.images).argmax(axis=1) == chosen.labels).mean())
+    plain = net.accuracy(chosen.images, chosen.labels)
     if predictions is not None:
         write_predictions(predictions, chosen.labels, result)
     what = "ideal FHN neurons" if made is None else "nominal chip" if made.seed is None else f"chip {made.seed}"

@@ -32,7 +32,7 @@ def sweep(
     design = Design(network, Technology.load(wanted.technology))
     chosen = common.load_images(wanted.dataset, wanted.split, data, wanted.images, network)
     folder = common.output_folder(output)
-    plain = float((network.forward(chosen.images).argmax(axis=1) == chosen.labels).mean())
+    plain = network.accuracy(chosen.images, chosen.labels)
     specification = plain - 0.005 if wanted.specification is None else wanted.specification
     with common.progress_bar("chips") as bar:
         trials = run_chips(

@@ -24,7 +24,7 @@ from analog_fhn.datasets import Dataset
 from analog_fhn.errors import InputError
 from analog_fhn.inference import Result, classify_all, output_stage, per_class
 from analog_fhn.network import Network
-from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol
+from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol, regime
 from analog_fhn.readout import Readout, leaders
 
 Progress = Callable[[int, int], None]
@@ -60,10 +60,17 @@ def figure2(folder: Path, fhn: FHN, drives: Sequence[float] = (-2.3, -1.0, -0.3,
             )
             trajectories[drive] = (x, y)
             rest_x, rest_y = (float(v[0]) for v in one.rest_point(np.array([drive])))
-            regime = "excitable" if one.stable_at_rest(np.array([drive]))[0] else "oscillating"
             for i in range(0, len(x), 4):
                 writer.writerow(
-                    [drive, rest_x, rest_y, regime, f"{i * protocol.interval:.4g}", f"{x[i]:.6g}", f"{y[i]:.6g}"]
+                    [
+                        drive,
+                        rest_x,
+                        rest_y,
+                        regime(fhn, drive),
+                        f"{i * protocol.interval:.4g}",
+                        f"{x[i]:.6g}",
+                        f"{y[i]:.6g}",
+                    ]
                 )
     title = f"The drive I shifts the vertical nullcline (eps = {fhn.eps:g}, a = {fhn.a:g})"
     return [path, plots.save(plots.phase_plane(one, drives, trajectories, title), folder / "figure2.png")]
@@ -166,7 +173,7 @@ def figure4(
         rows += at_gamma(network, gamma, images, advance)
         write_gamma_rows(path, rows, settings)
     rows = [r for r in rows if r.gamma in gammas]
-    plain = float(np.mean(network.forward(images.images).argmax(axis=1) == images.labels))
+    plain = network.accuracy(images.images, images.labels)
     curves = {
         label: ([r.gamma for r in chosen], [r.accuracy for r in chosen])
         for key, label in _NAMES.items()
@@ -323,14 +330,13 @@ def table1(
                 "rms_difference": float(np.sqrt(np.mean((theirs - digits) ** 2))),
             }
             _write_table1(folder / "table1.csv", published, columns)
+    panels = {}
+    for name, gamma in chosen.items():
+        correlation = correlation_text(agreement[f"{name}_test"]["correlation"])
+        label = f"column {name[-1]}: gamma = {gamma:.3g}\n(r = {correlation})"
+        panels[label] = (published[f"{name}_test"][:10], columns[f"{name}_test"][:10])
     figure = plots.paired_digits(
-        {
-            f"{name}: gamma = {chosen[name]:.3g}\n(r = {correlation_text(agreement[name + '_test']['correlation'])})": (
-                published[f"{name}_test"][:10],
-                columns[f"{name}_test"][:10],
-            )
-            for name in chosen
-        },
+        panels,
         "Table 1: accuracy per digit, test set",
     )
     return [folder / "table1.csv", plots.save(figure, folder / "table1.png")], agreement
