@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn.circuit.chip import Chip
+from analog_fhn.circuit.noise import Noise
+from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray, Protocol
 
 
@@ -23,10 +25,14 @@ class Response:
         Time average of x, shape (n_images, n_neurons); an integral over the window, not a mean of samples.
     samples
         x at `Protocol.sample_times`, shape (n_samples, n_images, n_neurons), or None if not asked for.
+    power
+        Mean power drawn from the supplies over the control window (W), shape (n_images, n_neurons); None where a
+        backend knows no supplies.
     """
 
     mean: FloatArray
     samples: NDArray[np.float32] | None = None
+    power: FloatArray | None = None
 
 
 class Backend(Interface):
@@ -43,6 +49,7 @@ class Backend(Interface):
         protocol: Protocol,
         *,
         samples: bool = False,
+        noise: Noise | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Response:
         """Integrate every neuron under a constant drive.
@@ -57,6 +64,8 @@ class Backend(Interface):
             Settling time, control window, sampling interval and initial state.
         samples
             Whether the samples are wanted beside the mean.
+        noise
+            White current noise at the summing nodes; None: none.
         progress
             Called with (done, total) now and then.
 
@@ -64,7 +73,15 @@ class Backend(Interface):
         ------
         SimulationError
             If a state is not finite or a simulator fails.
+        InputError
+            If noise is asked for and the backend has none.
         """
+
+
+def refuse_noise(name: str, noise: Noise | None) -> None:
+    """Raise InputError if noise is asked of a backend that has none."""
+    if noise is not None:
+        raise InputError(f"backend {name!r} has no reproducible noise; use direct or brian")
 
 
 class SimulationError(RuntimeError):

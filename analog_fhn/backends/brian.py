@@ -11,6 +11,7 @@ import numpy as np
 
 from analog_fhn.backends.base import Response, SimulationError, check_drives
 from analog_fhn.circuit.chip import Chip
+from analog_fhn.circuit.noise import Noise
 from analog_fhn.errors import MissingProgramError
 from analog_fhn.neuron import FloatArray, Protocol
 
@@ -60,6 +61,7 @@ class Brian:
         protocol: Protocol,
         *,
         samples: bool = False,
+        noise: Noise | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Response:
         """Integrate every neuron; see `Backend.respond`.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from analog_fhn.backends.base import Response, SimulationError, check_drives
 from analog_fhn.circuit.chip import Chip
+from analog_fhn.circuit.noise import Noise
 from analog_fhn.neuron import Coefficients, FloatArray, Protocol
 
 _BLOCK = 256  # neurons integrated together; their state and coefficients fit into the first-level cache
@@ -57,6 +58,7 @@ class Direct:
         protocol: Protocol,
         *,
         samples: bool = False,
+        noise: Noise | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Response:
         """Integrate every neuron; see `Backend.respond`."""

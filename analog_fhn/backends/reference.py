@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from analog_fhn.backends.base import Response, SimulationError, check_drives
+from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
 from analog_fhn.circuit.chip import Chip
+from analog_fhn.circuit.noise import Noise
 from analog_fhn.neuron import FloatArray, Protocol
 
 
@@ -33,9 +34,11 @@ class Reference:
         protocol: Protocol,
         *,
         samples: bool = False,
+        noise: Noise | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Response:
         """Integrate every neuron; see `Backend.respond`. The mean is a third state, the integral of x."""
+        refuse_noise(self.name, noise)
         drives = check_drives(chip, drives)
         times = protocol.sample_times
         mean = np.empty(drives.shape)

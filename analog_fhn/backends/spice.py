@@ -20,11 +20,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.backends.base import Response, SimulationError, check_drives
+from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
 from analog_fhn.backends.ngspice import SimulatorProcess
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.netlist import MAX_STEP, RELTOL, neuron_deck
 from analog_fhn.circuit.neuron import drive_current
+from analog_fhn.circuit.noise import Noise
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray, Protocol, cycle_from_samples
 
@@ -96,6 +97,7 @@ class Spice:
         protocol: Protocol,
         *,
         samples: bool = False,
+        noise: Noise | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Response:
         """Simulate every neuron under every drive; see `Backend.respond`.
@@ -109,6 +111,7 @@ class Spice:
         FailedRunError
             If a run fails.
         """
+        refuse_noise(self.name, noise)
         drives = check_drives(chip, drives)
         n_images, n_neurons = drives.shape
         mean = np.full(drives.shape, np.nan)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from analog_fhn.circuit.stages import Parts
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN, Coefficients, FloatArray
@@ -26,7 +27,7 @@ class Scales:
 
 
 @dataclass(frozen=True)
-class NeuronParts:
+class NeuronParts(Parts):
     """Component values of n neurons; every field has shape (n,).
 
     Parameters
@@ -63,16 +64,6 @@ class NeuronParts:
     m2_x: FloatArray
     m2_y: FloatArray
     m2_z: FloatArray
-
-    def __len__(self) -> int:
-        return len(self.r1)
-
-    def __getitem__(self, index: slice) -> NeuronParts:
-        return NeuronParts(**{name: value[index] for name, value in self.items()})
-
-    def items(self) -> list[tuple[str, FloatArray]]:
-        """Name and values of every component, in the order of the fields."""
-        return [(field.name, getattr(self, field.name)) for field in fields(self)]
 
 
 RESISTORS = ("r1", "r2", "r3", "r4", "r5", "ra", "rb")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +16,19 @@ from analog_fhn.resources import resource
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+NOMINAL_TEMPERATURE = 300.0  # K; part values are those at this temperature
+
+# Which values each error group spreads; see `Technology.with_errors`.
+ERRORS = {
+    "resistor": ("tolerance", "temperature_coefficient"),
+    "capacitor": ("tolerance", "temperature_coefficient"),
+    "opamp": ("offset_sigma", "offset_drift"),
+    "multiplier": ("scale_sigma", "offset_sigma"),
+    "tanh_pair": ("offset_sigma", "mirror_sigma", "beta_tolerance"),
+    "array": ("programming_error",),
+}
 
 
 class _Section(BaseModel):
@@ -31,6 +45,13 @@ class Supplies(_Section):
     minimum_scale: Positive
 
 
+class Conditions(_Section):
+    """Corner under which the chip works: ambient temperature (K), supplies relative to their nominal values."""
+
+    temperature: Annotated[float, Field(ge=200, le=400)] = NOMINAL_TEMPERATURE
+    supply: Annotated[float, Field(ge=0.5, le=1.5)] = 1.0
+
+
 class NeuronBase(_Section):
     """Resistors that set the impedance level of the neuron (ohm)."""
 
@@ -40,35 +61,135 @@ class NeuronBase(_Section):
 
 
 class Passive(_Section):
-    """Tolerance class of a resistor or capacitor: a fraction, and how parts are spread within it."""
+    """Tolerance class of a resistor or capacitor.
+
+    Parameters
+    ----------
+    tolerance
+        A fraction.
+    distribution
+        How parts are spread within the tolerance: normal with sigma = tolerance/3, cut there, or uniform.
+    temperature_coefficient
+        Limit of the relative change per kelvin; each part has its own coefficient, spread like its value.
+    lot_share
+        Share of the variance that all parts of one kind on a chip have in common because they come from one lot.
+    series
+        E series that nominal values are taken from; null: any value.
+    """
 
     tolerance: Fraction
     distribution: Literal["normal", "uniform"]
+    temperature_coefficient: Fraction = 0.0
+    lot_share: Share = 0.0
+    series: Literal["E12", "E24", "E48", "E96", "E192"] | None = None
 
 
 class OpAmp(_Section):
-    """Operational amplifier: offset (V), DC gain, gain-bandwidth (Hz), slew rate (V/s), output limit (V)."""
+    """Operational amplifier.
+
+    Parameters
+    ----------
+    offset_sigma, offset_drift
+        Input offset (V) and its change with temperature (V/K), both typical, taken as sigma.
+    bias_current
+        Current into each input at 300 K (A); doubles every 10 K (JFET input).
+    gain, gain_bandwidth, slew_rate
+        Open-loop DC gain, gain-bandwidth product (Hz), slew rate (V/s).
+    output_limit
+        Output swing (V) on the nominal supplies; the distance to the rail stays when the supplies move.
+    quiescent_current
+        Supply current of one amplifier without load (A).
+    noise_voltage
+        Input voltage noise, white part (V/sqrt(Hz)).
+    lot_share
+        As for passives, for the offset.
+    """
 
     offset_sigma: NonNegative
+    offset_drift: NonNegative = 0.0
+    bias_current: NonNegative = 0.0
     gain: Positive
     gain_bandwidth: Positive
     slew_rate: Positive
     output_limit: Positive
+    quiescent_current: NonNegative = 0.0
+    noise_voltage: NonNegative = 0.0
+    lot_share: Share = 0.0
 
 
 class Multiplier(_Section):
-    """Four-quadrant multiplier W = X Y / scale: scale (V), errors, bandwidth (Hz), output limit (V)."""
+    """Four-quadrant multiplier W = X Y / scale.
+
+    Parameters
+    ----------
+    scale
+        Scale voltage (V).
+    scale_sigma, offset_sigma
+        Relative scale error; X, Y and output offsets (V); typical, taken as sigma.
+    bandwidth, output_limit, quiescent_current
+        Hz, V (on the nominal supplies), A.
+    noise_voltage
+        Output voltage noise, white part (V/sqrt(Hz)).
+    lot_share
+        As for passives, for scale errors and offsets.
+    """
 
     scale: Positive
     scale_sigma: Fraction
     offset_sigma: NonNegative
     bandwidth: Positive
     output_limit: Positive
+    quiescent_current: NonNegative = 0.0
+    noise_voltage: NonNegative = 0.0
+    lot_share: Share = 0.0
+
+
+class TanhPair(_Section):
+    """Bipolar differential pair with tail source and current mirrors (an LM13700-type transconductance amplifier).
+
+    Parameters
+    ----------
+    volts_per_unit
+        V_z for z = 1, in front of the attenuator (V).
+    shunt
+        Lower resistor of each input's attenuator (ohm).
+    compensated
+        Whether the shunts have the temperature coefficient 1/300 K, which follows the pair's thermal voltage.
+    offset_sigma
+        Input offset of the pair (V), typical, taken as sigma.
+    mirror_sigma
+        Mismatch of the base-emitter voltages in each of the tail, positive and negative mirrors (V).
+    beta_npn, beta_pnp, beta_tolerance
+        Current gains and their relative tolerance (3 sigma, one draw per package).
+    saturation_current, early_voltage
+        Of all transistors at 300 K (A, V).
+    lot_share
+        As for passives, for offsets, mirrors and current gains.
+    """
+
+    volts_per_unit: Positive
+    shunt: Positive
+    compensated: bool
+    offset_sigma: NonNegative
+    mirror_sigma: NonNegative
+    beta_npn: Positive
+    beta_pnp: Positive
+    beta_tolerance: Fraction
+    saturation_current: Positive
+    early_voltage: Positive
+    lot_share: Share = 0.0
+
+
+class RowDriver(_Section):
+    """Amplifier that shifts and attenuates V(x) to the rows of the output array: its input resistor (ohm)."""
+
+    input_resistor: Positive
 
 
 class Array(_Section):
-    """Conductance range (S), levels, mapping and programming error of the crossbar devices."""
+    """Read voltage (V), conductance range (S), levels, mapping and programming error of the crossbar devices."""
 
+    read_voltage: Positive = 1.0
     g_min: NonNegative
     g_max: Positive
     levels: Annotated[int, Field(ge=2)] | None
@@ -96,7 +217,10 @@ class Technology(_Section):
     capacitor: Passive
     opamp: OpAmp
     multiplier: Multiplier
+    tanh_pair: TanhPair
+    row_driver: RowDriver
     array: Array
+    conditions: Conditions = Conditions()
 
     @model_validator(mode="after")
     def _headroom(self) -> Technology:
@@ -137,6 +261,26 @@ class Technology(_Section):
             return cls.model_validate(data)
         except ValidationError as error:
             raise InputError(explain(path, error)) from None
+
+    def with_errors(self, groups: Iterable[str]) -> Technology:
+        """Copy in which only the named groups of `ERRORS` are spread; all other parts are exact.
+
+        Each component has its own random stream, so a part that stays spread keeps its value on every chip.
+
+        Raises
+        ------
+        InputError
+            If a group is unknown.
+        """
+        wanted = set(groups)
+        if unknown := sorted(wanted - ERRORS.keys()):
+            raise InputError(f"error group {unknown[0]!r}: expected some of {', '.join(ERRORS)}")
+        exact = {
+            group: getattr(self, group).model_copy(update=dict.fromkeys(names, 0.0))
+            for group, names in ERRORS.items()
+            if group not in wanted
+        }
+        return self.model_copy(update=exact)
 
     def save(self, path: Path) -> None:
         """Write the technology as YAML; `load` gives an equal one."""

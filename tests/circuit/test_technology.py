@@ -37,7 +37,8 @@ def test_discrete_is_what_its_file_says() -> None:
     for section, values in yaml.load(DISCRETE, yaml.BaseLoader).items():
         for key, text in values.items() if isinstance(values, dict) else [("", values)]:
             value = found[section][key] if key else found[section]
-            assert value == (text if isinstance(value, str) else float(text)), (section, key)
+            expected = text if isinstance(value, str) else text == "true" if isinstance(value, bool) else float(text)
+            assert value == expected, (section, key)
 
 
 def test_discrete_is_the_agreed_board() -> None:
