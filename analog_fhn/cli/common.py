@@ -141,6 +141,14 @@ def make_chip(network: Network, technology: str | None, seed: int | None, backen
     return Design(network, Technology.load(technology or "discrete")).chip(seed)
 
 
+def numbers(option: str, text: str) -> list[float]:
+    """Numbers of a comma-separated list, the value of an option."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} {text!r}: expected numbers separated by commas, such as 1,-1,-4") from None
+
+
 def settings(network: Network, chip: Chip | None) -> dict[str, Any]:
     """Everything that decided a result, for JSON."""
     return {
