@@ -15,7 +15,7 @@ from analog_fhn.circuit.chip import Chip
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
-from analog_fhn.readout import Readout, recentring, vote
+from analog_fhn.readout import Readout, vote
 
 BACKENDS = ("reference", "direct", "brian", "spice")
 
@@ -156,7 +156,7 @@ def classify_all(
 
         response = engine.respond(chip, drives, network.protocol, samples=with_samples, progress=advance)
         deviations[part] = np.abs(response.mean - chip.coefficients.identity_mean(drives))
-        for target, value in zip(scores, _read(network, chip, response, readouts), strict=True):
+        for target, value in zip(scores, _read(chip, response, readouts), strict=True):
             target[part] = value
     seconds = time.perf_counter() - start
     return [
@@ -174,29 +174,16 @@ def classify_all(
     ]
 
 
-def output_stage(network: Network, chip: Chip, recentre: bool) -> tuple[float, FloatArray]:
-    """Gain and shift, shape (n_classes,), of the scores: ``gain * (x W) + shift``, recentring and biases in one."""
-    gain, offset = recentring(network.hidden, network.fhn.a, network.fhn.gamma) if recentre else (1.0, 0.0)
-    weights, bias = chip.weights[1], chip.biases[1]
-    shift: FloatArray = offset * weights.sum(axis=0)
-    return gain, shift if bias is None else shift + bias
-
-
-def _read(
-    network: Network, chip: Chip, response: Response, readouts: Sequence[tuple[Readout, bool]]
-) -> list[FloatArray]:
+def _read(chip: Chip, response: Response, readouts: Sequence[tuple[Readout, bool]]) -> list[FloatArray]:
     """Scores (n_images, n_classes) for each (readout, recentre), from one response."""
-    weights = chip.weights[1]
-    mean = response.mean @ weights
-    output = None if response.samples is None else response.samples @ weights.astype(np.float32)
     scores: list[FloatArray] = []
     for readout, recentre in readouts:
-        gain, shift = output_stage(network, chip, recentre)
+        weights, shift = chip.output_stage(recentre)
         if readout == "mean":
-            scores.append(gain * mean + shift)
+            scores.append(response.mean @ weights + shift)
         else:
-            assert output is not None
-            scores.append(vote(output, gain, shift))
+            assert response.samples is not None
+            scores.append(vote(response.samples @ weights.astype(np.float32), shift))
     return scores
 
 
