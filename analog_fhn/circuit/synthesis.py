@@ -17,8 +17,9 @@ from functools import lru_cache
 import eseries
 import numpy as np
 
-from analog_fhn.circuit.neuron import NeuronParts, Scales, choose_scales, nominal_parts
+from analog_fhn.circuit.neuron import CAPACITORS, RESISTORS, NeuronParts, Scales, choose_scales, nominal_parts
 from analog_fhn.circuit.technology import Technology
+from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN
 
 # What each relative error may be before a value farther from the technology's own is tried. a decides how far the
@@ -31,6 +32,8 @@ SX_LOSS = 0.08
 SY_LOSS = 0.15
 # R1 stays within a tenth of a decade of the technology's value, on either side.
 R1_SPAN = 10**0.1
+# What is called a resistor or capacitor at all (ohm, F); what is sensible is for `analog_fhn.circuit.lint` to say.
+RESISTORS_EXIST, CAPACITORS_EXIST = (1e-3, 1e15), (1e-18, 1e3)
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,18 @@ def synthesise(fhn: FHN, technology: Technology, n_neurons: int) -> Synthesis:
     Raises
     ------
     InputError
-        As `choose_scales` and `nominal_parts`.
+        As `choose_scales` and `nominal_parts`, and if a part is so small or large that it does not exist.
     """
     largest = choose_scales(fhn, technology)
     exact = nominal_parts(fhn, technology, largest, n_neurons)
+    for names, (low, high), unit in ((RESISTORS, RESISTORS_EXIST, "ohm"), (CAPACITORS, CAPACITORS_EXIST, "F")):
+        for name in names:
+            value = float(getattr(exact, name)[0])
+            if not low <= value <= high:
+                raise InputError(
+                    f"eps = {fhn.eps:g}, a = {fhn.a:g}, T = {technology.time_unit:g} s ask for "
+                    f"{name[0].upper()}{name[1:]} = {value:.3g} {unit}; expected {low:g} to {high:g} {unit}"
+                )
     if technology.resistor.series is None and technology.capacitor.series is None:
         return Synthesis(largest, exact, parameter_errors(fhn, technology, largest, exact))
     best: Synthesis | None = None

@@ -190,3 +190,7 @@ def test_refusals_are_those_of_the_scales_and_the_parts() -> None:
         synthesise(FHN(gamma=-20.0), DISCRETE, 1)
     with pytest.raises(InputError, match="a > 0"):
         synthesise(FHN(a=-1.0), DISCRETE, 1)
+    with pytest.raises(InputError, match=r"T = 1e-300 s ask for Cx = 1e-306 F; expected 1e-18 to"):
+        synthesise(FHN(), variant("E96", "E24", 1e-300), 1)
+    with pytest.raises(InputError, match="R5 = "):
+        synthesise(FHN(a=1e-200), DISCRETE, 1)
