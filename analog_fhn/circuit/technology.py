@@ -128,6 +128,8 @@ class Multiplier(_Section):
         Relative scale error; X, Y and output offsets (V); typical, taken as sigma.
     bandwidth, output_limit, quiescent_current
         Hz, V (on the nominal supplies), A.
+    slew_rate
+        V/s; null: not known. The circuit check compares with it; the netlist's multiplier has none.
     noise_voltage
         Output voltage noise, white part (V/sqrt(Hz)).
     lot_share
@@ -139,6 +141,7 @@ class Multiplier(_Section):
     offset_sigma: NonNegative
     bandwidth: Positive
     output_limit: Positive
+    slew_rate: Positive | None = None
     quiescent_current: NonNegative = 0.0
     noise_voltage: NonNegative = 0.0
     lot_share: Share = 0.0
