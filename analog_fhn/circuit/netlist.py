@@ -129,11 +129,9 @@ def cell_deck(
         If the chip has no components, or the initial state lies beyond the linear range of the parts.
     """
     technology, _ = _components(chip)
-    if chip.pair is None or chip.driver is None:
-        raise InputError("this chip has ideal tanh pairs and row drivers, and a cell's netlist needs their components")
-    fhn, supplies, transistor = chip.network.fhn, technology.supplies, technology.tanh_pair
-    pair = {name: values[neuron] for name, values in chip.pair.items()}
-    pair |= {"isat": transistor.saturation_current, "vaf": transistor.early_voltage}
+    if chip.driver is None:
+        raise InputError("this chip has ideal row drivers, and a cell's netlist needs their components")
+    fhn, supplies = chip.network.fhn, technology.supplies
     driver = {name: values[neuron] for name, values in chip.driver.items()}
     if not recentre:
         driver["rshift"] = NO_SHIFT
@@ -143,10 +141,7 @@ def cell_deck(
         "Hidden cell: tanh pair, FHN neuron, row driver",
         [
             *_neuron_lines(chip, neuron, protocol),
-            f"* The pre-activation, {number(transistor.volts_per_unit)} V per unit: z = {number(z)}",
-            f"Vz z 0 {number(transistor.volts_per_unit * z)}",
-            f"Xpair {'z 0' if fhn.gamma < 0 else '0 z'} sum2 vcc vee tanh_pair",
-            *_parameter_lines(pair),
+            *_pair_lines(chip, neuron, z),
             *([f"Vplus vplus 0 {number(supplies.reference)}"] if shift == "vplus" else []),
             f"Xdriver {'nx' if gain > 0 else 'x'} row {shift} vcc vee row_driver",
             *_parameter_lines(driver | _opamp_parameters(technology)),
@@ -160,6 +155,34 @@ def cell_deck(
         nodes=("x", "y", "row"),
         means=("x", "row"),
         data_file=data_file,
+    )
+
+
+def pair_deck(chip: Chip, neuron: int, z: float) -> str:
+    """Complete deck of one tanh pair, its output held at 0 V as by a summing node.
+
+    `Vz` may be altered, as in `cell_deck`; the current of `Vsum2` is what the pair pushes into the summing node. The
+    transistors have no capacitance, so every point of the short transient is the answer.
+
+    Raises
+    ------
+    InputError
+        If the chip has no components.
+    """
+    technology, _ = _components(chip)
+    return _deck(
+        "Tanh pair: output current into a node at 0 V",
+        [*_supply_lines(technology), *_pair_lines(chip, neuron, z), "Vsum2 sum2 0 0"],
+        chip,
+        Protocol(settle=0.0, control=0.2),
+        CELL_LIBRARIES[3:4],
+        reltol=RELTOL,
+        max_step=MAX_STEP,
+        inline=True,
+        nodes=("z",),
+        currents=("vsum2",),
+        means=(),
+        data_file=None,
     )
 
 
@@ -254,9 +277,28 @@ def _neuron_lines(chip: Chip, neuron: int, protocol: Protocol) -> list[str]:
     return [
         f"* Neuron {neuron} of the chip; V(x) = {number(scales.sx)} x, V(y) = {number(scales.sy)} y, "
         f"time unit {number(scales.time_unit)} s.",
-        *(f"V{name[1:]} {name} 0 {number(value)}" for name, value in supply_voltages(technology).items()),
+        *_supply_lines(technology),
         "Xneuron x nx y sum2 vref vcc vee fhn_neuron",
         *_parameter_lines(parameters),
+    ]
+
+
+def _supply_lines(technology: Technology) -> list[str]:
+    return [f"V{name[1:]} {name} 0 {number(value)}" for name, value in supply_voltages(technology).items()]
+
+
+def _pair_lines(chip: Chip, neuron: int, z: float) -> list[str]:
+    technology, _ = _components(chip)
+    if chip.pair is None:
+        raise InputError("this chip has ideal tanh pairs, and a netlist needs their components")
+    transistor = technology.tanh_pair
+    pair = {name: values[neuron] for name, values in chip.pair.items()}
+    pair |= {"isat": transistor.saturation_current, "vaf": transistor.early_voltage}
+    return [
+        f"* The pre-activation, {number(transistor.volts_per_unit)} V per unit: z = {number(z)}",
+        f"Vz z 0 {number(transistor.volts_per_unit * z)}",
+        f"Xpair {'z 0' if chip.network.fhn.gamma < 0 else '0 z'} sum2 vcc vee tanh_pair",
+        *_parameter_lines(pair),
     ]
 
 
@@ -292,6 +334,7 @@ def _deck(
     nodes: tuple[str, ...],
     means: tuple[str, ...],
     data_file: str | None,
+    currents: tuple[str, ...] = (),
 ) -> str:
     """A circuit with its subcircuits, supplies' currents, analysis and, with a data file, its evaluation."""
     technology, scales = _components(chip)
@@ -299,7 +342,7 @@ def _deck(
     stop = number((protocol.settle + protocol.control) * unit)
     step = number(max_step * unit)
     celsius = round(technology.conditions.temperature - 273.15, 9)
-    saved = [f"v({node})" for node in nodes] + [f"i({name})" for name in supply_voltages(technology)]
+    saved = [f"v({node})" for node in nodes] + [f"i({name})" for name in (*supply_voltages(technology), *currents)]
     lines = [
         title,
         *_libraries(libraries, inline),

@@ -73,13 +73,21 @@ MULTIPLIER_SCALES = ("m1_scale", "m2_scale")
 MULTIPLIER_OFFSETS = ("m1_x", "m1_y", "m1_z", "m2_x", "m2_y", "m2_z")
 
 
+def extremes(fhn: FHN) -> tuple[float, float]:
+    """Largest |x| and |y| that a neuron reaches under its largest drive.
+
+    x reaches ``max(2.05, |a| + |gamma|)``: the rest point, or 2, where a spike from the fold at x = 1 lands, with
+    less than 0.05 of overshoot (measured at eps = 0.01). y follows the cubic nullcline, which has its fold at 2/3.
+    """
+    x = max(2.05, abs(fhn.a) + abs(fhn.gamma))
+    return x, max(2.0 / 3.0, abs(x - x**3 / 3.0))
+
+
 def choose_scales(fhn: FHN, technology: Technology) -> Scales:
     """Largest Sx, Sy for which no node leaves the linear range under the largest drive.
 
-    x reaches ``max(2.05, |a| + |gamma|)`` (2 is where a spike from the fold at x = 1 lands, less than 0.05 of
-    overshoot measured at eps = 0.01), y follows the cubic
-    nullcline, the cubic's voltage is ``W = Vx^3/Vm^2``. Sy never exceeds Sx: a larger one would win nothing
-    against the offsets, which act through R1, R2 and R4.
+    x and y reach `extremes`, the cubic's voltage is ``W = Vx^3/Vm^2``. Sy never exceeds Sx: a larger one would win
+    nothing against the offsets, which act through R1, R2 and R4.
 
     Raises
     ------
@@ -88,8 +96,7 @@ def choose_scales(fhn: FHN, technology: Technology) -> Scales:
     """
     limit = technology.supplies.linear_range
     vm = technology.multiplier.scale
-    x_max = max(2.05, abs(fhn.a) + abs(fhn.gamma))
-    y_max = max(2.0 / 3.0, abs(x_max - x_max**3 / 3.0))
+    x_max, y_max = extremes(fhn)
     sx = min(limit, np.cbrt(limit * vm**2)) / x_max
     sy = min(sx, limit / y_max)
     if min(sx, sy) < technology.supplies.minimum_scale:

@@ -201,12 +201,13 @@ def test_the_simulators_own_settings_give_a_wrong_period(design: Design) -> None
     ours = neuron_deck(chip, 0, -1.0, Protocol(settle=10.0, control=50.0))
     lines = [line for line in ours.splitlines() if not line.startswith(".options")]
     lines = [".tran 0.001 0.06 uic" if line.startswith(".tran") else line for line in lines]
+    centre = float(chip.coefficients.identity_mean(0.0)[0])  # -a of the parts at hand
     periods = []
     with SimulatorProcess() as simulator:
         for deck in (ours, "\n".join(lines)):
             simulator.load(deck)
-            for drive in (-0.1, -0.5, -1.0, -1.9):
-                simulator.alter("idrive", drive * 40e-6)
+            for drive in (centre + 0.9, centre + 0.5, centre, centre - 0.9):
+                simulator.alter("idrive", drive * chip.scales.sx / 100e3)
                 waves = simulator.run()
                 keep = waves["time"] > 10e-3
                 found = cycle_from_samples(waves["time"][keep] / 1e-3, waves["x"][keep] / chip.scales.sx)

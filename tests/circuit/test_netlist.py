@@ -405,7 +405,8 @@ def test_deck_carries_every_component_exactly(chip: Chip) -> None:
     for name, values in chip.parts.items():
         assert written[name] == values[3], name
     (drive,) = re.findall(r"^Idrive sum2 0 (\S+)$", deck, re.MULTILINE)
-    assert float(drive) == pytest.approx(-0.7 * 4.0 / 100e3, rel=1e-15)
+    assert chip.scales is not None
+    assert float(drive) == pytest.approx(-0.7 * chip.scales.sx / 100e3, rel=1e-15)
     assert re.search(r"^\.tran 5e-05 0.3\d* 0 5e-05 uic$", deck, re.MULTILINE)
     assert "error" not in deck.splitlines()[0].lower()
 
@@ -546,7 +547,8 @@ def test_settle_zero_is_exported_too(chip: Chip, tmp_path: Path) -> None:
     run = batch(deck)
     assert run.returncode == 0
     mean = Spice(workers=1).respond(chip.only(slice(0, 1)), np.array([[-1.0]]), protocol).mean[0, 0]
-    assert measured(run.stdout)["mean_vx"] / 4.0 == pytest.approx(mean, abs=1e-5)
+    assert chip.scales is not None
+    assert measured(run.stdout)["mean_vx"] / chip.scales.sx == pytest.approx(mean, abs=1e-5)
 
 
 @needs_ngspice
