@@ -67,8 +67,8 @@ class Chip:
             z += self.biases[0]
         return self.network.fhn.drive(z)
 
-    def only(self, neurons: slice) -> Chip:
-        """Copy with only some of the hidden neurons."""
+    def only(self, neurons: slice | NDArray[np.intp]) -> Chip:
+        """Copy with only some of the hidden neurons; an array of indices may name a neuron more than once."""
         return replace(
             self,
             weights=(self.weights[0][:, neurons], self.weights[1][neurons]),

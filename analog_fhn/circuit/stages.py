@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from analog_fhn.neuron import FloatArray
 
 
@@ -14,7 +17,7 @@ class Parts:
     def __len__(self) -> int:
         return len(self.items()[0][1])
 
-    def __getitem__(self, index: slice) -> Self:
+    def __getitem__(self, index: slice | NDArray[np.intp]) -> Self:
         return type(self)(**{name: value[index] for name, value in self.items()})
 
     def items(self) -> list[tuple[str, FloatArray]]:
