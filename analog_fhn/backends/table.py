@@ -689,52 +689,60 @@ def _spread(s):  # type: ignore[no-untyped-def]
     return 2.0 * s * s if s < 0.5 else 1.0 - 2.0 * (1.0 - s) * (1.0 - s)
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(parallel=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
 def _fill(  # type: ignore[no-untyped-def]
     cells, weights, spiking, mean, period, rise, duty, wave, settle, interval, out
 ):
     n_samples, n_images, n_neurons = out.shape
     n_phase = wave.shape[3]
+    half, one32 = np.float32(0.5), np.float32(1.0)
     top = np.float32(n_phase - 1)
     for image in prange(n_images):
-        curve = np.empty((n_neurons, 2, n_phase), dtype=np.float32)
+        curve = np.empty(n_neurons * 2 * n_phase, dtype=np.float32)
         phase = np.zeros(n_neurons)
         speed = np.zeros(n_neurons)
-        up = np.ones(n_neurons)
+        up = np.full(n_neurons, np.float32(0.5))
+        per_up = np.full(n_neurons, np.float32(2.0))
+        per_down = np.full(n_neurons, np.float32(2.0))
         for k in range(n_neurons):
             cell, w = cells[image, k], weights[image, k]
             one, other = cell, cell + 1
             if spiking[k, one] != spiking[k, other]:
                 one = other = cell if w < 0.5 else cell + 1
+            first = k * 2 * n_phase
             if spiking[k, one]:
                 length = period[k, one] + w * (period[k, other] - period[k, one])
                 start = rise[k, one] + w * (rise[k, other] - rise[k, one])
                 phase[k] = (settle + interval - start) / length
+                phase[k] -= math.floor(phase[k])
                 speed[k] = interval / length
-                up[k] = duty[k, one] + w * (duty[k, other] - duty[k, one])
+                speed[k] -= math.floor(speed[k])
+                share = duty[k, one] + w * (duty[k, other] - duty[k, one])
+                up[k] = share
+                per_up[k] = 1.0 / share
+                per_down[k] = 1.0 / (1.0 - share)
                 single = np.float32(w)
                 for branch in range(2):
                     for i in range(n_phase):
                         left = wave[k, one, branch, i]
-                        curve[k, branch, i] = left + single * (wave[k, other, branch, i] - left)
+                        curve[first + branch * n_phase + i] = left + single * (wave[k, other, branch, i] - left)
             else:
-                curve[k] = np.float32(mean[k, one] + w * (mean[k, other] - mean[k, one]))
+                curve[first : first + 2 * n_phase] = np.float32(mean[k, one] + w * (mean[k, other] - mean[k, one]))
         for sample in range(n_samples):
+            # Written without branches, so that it runs on several neurons at a time.
             for k in range(n_neurons):
-                angle = phase[k] + sample * speed[k]
-                angle -= math.floor(angle)
-                branch = 0
-                if angle < up[k]:
-                    u = np.float32(angle / up[k])
-                else:
-                    branch = 1
-                    u = np.float32((angle - up[k]) / (1.0 - up[k]))
-                half = np.float32(0.5)
-                s = math.sqrt(half * u) if u < half else np.float32(1.0) - math.sqrt(half * (np.float32(1.0) - u))
-                place = s * top
-                i = min(max(int(place), 0), n_phase - 2)
-                left = curve[k, branch, i]
-                out[sample, image, k] = left + np.float32(place - i) * (curve[k, branch, i + 1] - left)
+                angle = np.float32(phase[k])
+                after = phase[k] + speed[k]
+                phase[k] = after - 1.0 if after >= 1.0 else after
+                high = angle < up[k]
+                u = angle * per_up[k] if high else (angle - up[k]) * per_down[k]
+                nearer = max(min(u, one32 - u), np.float32(0.0))
+                root = np.sqrt(half * nearer)
+                place = (root if u < half else one32 - root) * top
+                i = min(np.int32(place), np.int32(n_phase - 2))
+                at = np.int32(2 * n_phase) * np.int32(k) + (np.int32(0) if high else np.int32(n_phase)) + i
+                left = curve[at]
+                out[sample, image, k] = left + (place - np.float32(i)) * (curve[at + 1] - left)
 
 
 @njit(inline="always")
