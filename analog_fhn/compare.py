@@ -81,11 +81,11 @@ def waterfall(
     if chip.technology is None:
         raise ValueError("the waterfall needs a chip with a technology")
     design = Design(network, chip.technology)
-    quantised = design.chip(None).with_nominal_neurons()
+    quantised = design.chip(None).with_ideal_neurons()
     plan: list[tuple[str, str, Chip | None, int]] = [
         ("ideal FHN", "direct", None, len(labels)),
         ("quantised weights", "direct", quantised, len(labels)),
-        ("programming error", "direct", chip.with_nominal_neurons(), len(labels)),
+        ("programming error", "direct", chip.with_ideal_neurons(), len(labels)),
         ("mismatched neurons", "direct", chip, len(labels)),
     ]
     if brian_images:

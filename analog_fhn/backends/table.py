@@ -213,10 +213,13 @@ class ResponseTable:
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise InputError(f"{path}: is no response table ({error})") from None
         shape = table.drives.shape
-        if any(
-            getattr(table, name) is None or getattr(table, name).shape[: len(expected)] != expected
-            for name, expected in (("counts", shape[:1]), *((n, shape) for n in _ARRAYS[2:-1]))
-        ) or not np.isfinite(table.mean).all():
+        if (
+            any(
+                getattr(table, name) is None or getattr(table, name).shape[: len(expected)] != expected
+                for name, expected in (("counts", shape[:1]), *((n, shape) for n in _ARRAYS[2:-1]))
+            )
+            or not np.isfinite(table.mean).all()
+        ):
             raise InputError(f"{path}: is no response table (missing arrays, or shapes that do not fit)")
         return table
 
@@ -308,9 +311,7 @@ class Table:
         """Measured errors of the chip's table, which is made if there is none yet."""
         return self.make(chip, protocol).quality
 
-    def make(
-        self, chip: Chip, protocol: Protocol, progress: Callable[[int, int], None] | None = None
-    ) -> ResponseTable:
+    def make(self, chip: Chip, protocol: Protocol, progress: Callable[[int, int], None] | None = None) -> ResponseTable:
         """The chip's table: from memory, from the folder, or made by the inner backend.
 
         Parameters
@@ -372,9 +373,10 @@ class Table:
 
 
 def drive_range(chip: Chip) -> tuple[FloatArray, FloatArray]:
-    """Lowest and highest drive that each neuron's table covers, two arrays (n_neurons,)."""
-    reach = np.full(chip.n_neurons, 1.02 * abs(chip.network.fhn.gamma))
-    return -reach, reach
+    """Lowest and highest drive that each neuron's table covers: what the chip can produce, and a hundredth more."""
+    low, high = chip.drive_range()
+    margin = 0.005 * (high - low) + 1e-9
+    return low - margin, high + margin
 
 
 def _settings(backend: Backend) -> str:
@@ -419,7 +421,7 @@ class _Points:
 
     @property
     def spiking(self) -> NDArray[np.bool_]:
-        return self.status == _SPIKING
+        return np.asarray(self.status == _SPIKING)
 
 
 class _Maker:
@@ -481,7 +483,7 @@ class _Maker:
         place = 0.3 + 0.4 * ((i * n_neurons + k + 0.5) * _GOLDEN % 1.0)
         drives = grid[cell, k] + place * (grid[cell + 1, k] - grid[cell, k])
         found = self._measure(k, drives)
-        error = (table.respond(drives, self._protocol).mean.ravel() - found.mean)[:]
+        error = table.respond(drives, self._protocol).mean.ravel() - found.mean
         period = table.period_at(drives).ravel()
         both = found.spiking & (period > 0)
         relative = period[both] / found.period[both] - 1.0
@@ -562,9 +564,7 @@ class _Maker:
                 )
         return _Points.joined(found)
 
-    def _respond(
-        self, neurons: NDArray[np.intp], drives: FloatArray, protocol: Protocol, samples: bool
-    ) -> Response:
+    def _respond(self, neurons: NDArray[np.intp], drives: FloatArray, protocol: Protocol, samples: bool) -> Response:
         chip = self._chip
         whole = np.array_equal(neurons, np.arange(chip.n_neurons))
         before = self._runs
@@ -598,13 +598,12 @@ class _Pairs:
 
 def _look_up(table: ResponseTable, pairs: _Pairs) -> FloatArray:
     """Mean at a list of (neuron, drive)."""
-    rows = replace(table, drives=table.drives[pairs.neuron], counts=table.counts[pairs.neuron])
-    cells, weights = _locate(pairs.drive[None], rows.drives, rows.counts)
-    return _linear(table.mean[pairs.neuron], cells, weights)[0]
+    cells, weights = _locate(pairs.drive[None], table.drives[pairs.neuron], table.counts[pairs.neuron])
+    return np.asarray(_linear(table.mean[pairs.neuron], cells, weights)[0])
 
 
 def _identity(chip: Chip, points: _Points) -> FloatArray:
-    return chip.coefficients[points.neuron].identity_mean(points.drive)
+    return np.asarray(chip.coefficients[points.neuron].identity_mean(points.drive))
 
 
 def _rms(error: FloatArray) -> float:
@@ -739,10 +738,10 @@ def _fill(  # type: ignore[no-untyped-def]
                 nearer = max(min(u, one32 - u), np.float32(0.0))
                 root = np.sqrt(half * nearer)
                 place = (root if u < half else one32 - root) * top
-                i = min(np.int32(place), np.int32(n_phase - 2))
-                at = np.int32(2 * n_phase) * np.int32(k) + (np.int32(0) if high else np.int32(n_phase)) + i
+                point = min(np.int32(place), np.int32(n_phase - 2))
+                at = np.int32(2 * n_phase) * np.int32(k) + (np.int32(0) if high else np.int32(n_phase)) + point
                 left = curve[at]
-                out[sample, image, k] = left + (place - np.float32(i)) * (curve[at + 1] - left)
+                out[sample, image, k] = left + (place - np.float32(point)) * (curve[at + 1] - left)
 
 
 @njit(inline="always")

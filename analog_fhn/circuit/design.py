@@ -8,6 +8,7 @@ from functools import cached_property
 from analog_fhn.circuit.chip import Chip, draw_chip
 from analog_fhn.circuit.crossbar import Crossbar, map_weights
 from analog_fhn.circuit.neuron import NeuronParts, Scales, choose_scales, nominal_parts
+from analog_fhn.circuit.stages import DriverParts, PairParts, nominal_drivers, nominal_pairs
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
@@ -52,6 +53,17 @@ class Design:
         return nominal_parts(self.network.fhn, self.technology, self.scales, n_hidden)
 
     @cached_property
+    def pairs(self) -> PairParts:
+        """Nominal tanh pairs."""
+        return nominal_pairs(self.network.fhn, self.technology, self.scales.sx, len(self.parts))
+
+    @cached_property
+    def drivers(self) -> DriverParts:
+        """Nominal row drivers."""
+        net = self.network
+        return nominal_drivers(net.fhn, net.hidden, self.technology, self.scales.sx, len(self.parts))
+
+    @cached_property
     def crossbars(self) -> tuple[Crossbar, ...]:
         """Target conductances of each weight layer."""
         return tuple(
@@ -61,4 +73,5 @@ class Design:
 
     def chip(self, seed: int | None) -> Chip:
         """Chip number `seed`; None gives the nominal chip, which has no spread."""
-        return draw_chip(self.network, self.technology, self.scales, self.parts, self.crossbars, seed)
+        nominal = self.parts, self.pairs, self.drivers
+        return draw_chip(self.network, self.technology, self.scales, nominal, self.crossbars, seed)
