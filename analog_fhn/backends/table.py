@@ -50,7 +50,7 @@ _WAVE = 128  # phase points per branch
 _SAMPLE_BYTES = 100e6  # memory for the samples of one call of the inner backend
 _SETTLED = 2e-4  # error of a resting neuron's mean (units of x) below which it counts as settled
 _MAX_DOUBLINGS = 6
-_WINDOW_TIME = 10_000.0  # simulated time (T) spent on checks against the user's control window
+_WINDOW_TIME = 100.0  # simulated time (T) per neuron of the checks against the user's control window
 _KEPT = 4  # tables kept in memory
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
@@ -327,7 +327,7 @@ class Table:
             If the inner backend fails, or a neuron neither rests nor spikes regularly.
         """
         decided_by = self._decided_by(chip, protocol)
-        key = hashlib.sha256(json.dumps(decided_by, sort_keys=True).encode()).hexdigest()
+        key = _hash(decided_by)
         if key in self._made:
             return self._made[key]
         path = None if self.folder is None else self.folder / f"{key}.npz"
@@ -348,7 +348,7 @@ class Table:
 
     def key(self, chip: Chip, protocol: Protocol) -> str:
         """SHA-256 of everything that decides the table; the name of its file."""
-        return hashlib.sha256(json.dumps(self._decided_by(chip, protocol), sort_keys=True).encode()).hexdigest()
+        return _hash(self._decided_by(chip, protocol))
 
     def _decided_by(self, chip: Chip, protocol: Protocol) -> dict[str, Any]:
         digest = hashlib.sha256()
@@ -383,8 +383,13 @@ def _settings(backend: Backend) -> str:
     """Settings of a backend that change its results; the number of workers and the folder of failures do not."""
     if not is_dataclass(backend):
         return repr(backend)
-    values = {f.name: getattr(backend, f.name) for f in fields(backend) if f.name not in ("workers", "keep")}
+    deciding = [f.name for f in fields(backend) if f.compare and f.name not in ("workers", "keep")]
+    values = {name: getattr(backend, name) for name in deciding}
     return f"{type(backend).__name__} {values!r}"
+
+
+def _hash(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _versions() -> dict[str, str]:
@@ -500,7 +505,7 @@ class _Maker:
     def _window_drives(self, grid: FloatArray) -> _Pairs:
         n_neurons = self._chip.n_neurons
         length = self._protocol.settle + self._protocol.control
-        number = int(np.clip(_WINDOW_TIME / length, 4, 64))
+        number = int(np.clip(_WINDOW_TIME * n_neurons / length, 8, 64))
         i = np.arange(number)
         neuron = i * n_neurons // number if number <= n_neurons else i % n_neurons
         place = (i + 0.5) * _GOLDEN % 1.0
@@ -581,8 +586,8 @@ class _Maker:
             if whole:
                 raise
             raise SimulationError(
-                f"{self._settings.name}: {error}; its neurons 0, 1, ... are neurons {', '.join(map(str, neurons))} "
-                "of the chip"
+                f"{self._settings.name}: {error} (here 0, 1, ... stand for neurons {', '.join(map(str, neurons))} of "
+                "the chip)"
             ) from error
         self._runs += drives.size
         return response

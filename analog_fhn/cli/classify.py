@@ -89,7 +89,8 @@ def classify(
     what = "ideal FHN neurons" if made is None else "nominal chip" if made.seed is None else f"chip {made.seed}"
     common.say(
         f"{what}, {result.backend}, {net.readout} readout, {'recentred' if net.recentre else 'raw'}, "
-        f"gamma {net.fhn.gamma:g}: {common.percent(accuracy)} of {len(chosen.labels)} images (plain network: {common.percent(plain)})",
+        f"gamma {net.fhn.gamma:g}: {common.percent(accuracy)} of {len(chosen.labels)} images "
+        f"(plain network: {common.percent(plain)})",
         json,
     )
     if result.table is not None:
