@@ -153,7 +153,6 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
     """
     sx, sy, unit = scales.sx, scales.sy, scales.time_unit
     amp, vm = technology.opamp, technology.multiplier.scale
-    wt = 2.0 * np.pi * amp.gain_bandwidth
     inverter = parts.rb / parts.ra
     error3 = 1.0 / (1.0 + (1.0 + inverter) / amp.gain)
     inv_gain = inverter * error3
@@ -168,7 +167,7 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
     w0 = k2 * parts.m2_x * residue + parts.m2_z
 
     g1 = 1.0 / parts.r1 + 1.0 / parts.r2 + 1.0 / parts.r3
-    cx = parts.cx * (1.0 + 1.0 / amp.gain) + g1 / wt
+    cx, cy = integrators(parts, technology)
     factor = eps * unit / (sx * cx)
     p = np.stack(
         [
@@ -181,7 +180,6 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
         axis=1,
     )
     g2 = 1.0 / parts.r4 + 1.0 / parts.r5
-    cy = parts.cy * (1.0 + 1.0 / amp.gain) + g2 / wt
     factor = unit / (sy * cy)
     reference = technology.supplies.reference
     q = np.stack(
@@ -194,6 +192,15 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
         axis=1,
     )
     return Coefficients(p, q, eps)
+
+
+def integrators(parts: NeuronParts, technology: Technology) -> tuple[FloatArray, FloatArray]:
+    """Capacitances (F) on which U1 and U2 integrate, each of shape (n,): Cx (1 + 1/A) + sumG1/wt, likewise Cy."""
+    amp = technology.opamp
+    wt = 2.0 * np.pi * amp.gain_bandwidth
+    g1 = 1.0 / parts.r1 + 1.0 / parts.r2 + 1.0 / parts.r3
+    g2 = 1.0 / parts.r4 + 1.0 / parts.r5
+    return parts.cx * (1.0 + 1.0 / amp.gain) + g1 / wt, parts.cy * (1.0 + 1.0 / amp.gain) + g2 / wt
 
 
 def drive_current(drive: float, scales: Scales, technology: Technology) -> float:
