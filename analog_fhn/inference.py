@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from analog_fhn.backends.base import Backend, Response
 from analog_fhn.circuit.chip import Chip
+from analog_fhn.circuit.noise import Noise
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
@@ -96,6 +97,7 @@ def classify(
     *,
     chip: Chip | None = None,
     backend: str | Backend = "direct",
+    noise: Noise | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Classify images with FHN neurons in place of the hidden layer.
@@ -110,6 +112,8 @@ def classify(
         The manufactured sample; None: ideal equations and the float weights.
     backend
         Name or instance.
+    noise
+        White current noise at the summing nodes of the neurons; None: none.
     progress
         Called with (images done, images in all).
 
@@ -121,7 +125,7 @@ def classify(
         If the backend fails.
     """
     wanted = [(network.readout, network.recentre)]
-    return classify_all(network, images, wanted, chip=chip, backend=backend, progress=progress)[0]
+    return classify_all(network, images, wanted, chip=chip, backend=backend, noise=noise, progress=progress)[0]
 
 
 def classify_all(
@@ -131,6 +135,7 @@ def classify_all(
     *,
     chip: Chip | None = None,
     backend: str | Backend = "direct",
+    noise: Noise | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Result]:
     """As `classify`, but several (readout, recentre) pairs are read from one simulation."""
@@ -154,7 +159,10 @@ def classify_all(
             if progress is not None:
                 progress(first + size * done // total, n_images)
 
-        response = engine.respond(chip, drives, network.protocol, samples=with_samples, progress=advance)
+        response = engine.respond(
+            chip, drives, network.protocol, samples=with_samples, progress=advance,
+            noise=None if noise is None else noise.from_image(first),
+        )  # fmt: skip
         deviations[part] = np.abs(response.mean - chip.coefficients.identity_mean(drives))
         for target, value in zip(scores, _read(network, chip, response, readouts), strict=True):
             target[part] = value

@@ -46,7 +46,9 @@ class Noise:
 
     def __post_init__(self) -> None:
         if np.ndim(self.x) != 1 or np.shape(self.x) != np.shape(self.y):
-            raise ValueError(f"noise needs x and y of one shape (n_neurons,), got {np.shape(self.x)}, {np.shape(self.y)}")
+            raise ValueError(
+                f"noise needs x and y of one shape (n_neurons,), got {np.shape(self.x)}, {np.shape(self.y)}"
+            )
         values = np.concatenate([self.x, self.y])
         if not (np.isfinite(values).all() and np.all(values >= 0)):
             raise InputError("noise intensities must be finite and not negative")

@@ -37,6 +37,8 @@ def classify(
     control: common.ControlOption = None,
     technology: common.TechnologyOption = None,
     chip: common.ChipOption = None,
+    noise: common.NoiseOption = None,
+    noise_seed: common.NoiseSeedOption = 0,
     predictions: Annotated[
         Path | None,
         typer.Option("--predictions", metavar="FILE.csv", help="Write label, class and scores image by image."),
@@ -53,11 +55,12 @@ def classify(
         settle=settle, control=control,
     )  # fmt: skip
     made = common.make_chip(net, technology, chip, backend)
+    noisy = common.make_noise(made, noise, noise_seed)
     chosen = common.load_images(dataset, split, data, images, net)
     if predictions is not None:
         common.writable(predictions)
     with common.progress_bar("images") as bar:
-        result = inference.classify(net, chosen.images, chip=made, backend=backend, progress=bar)
+        result = inference.classify(net, chosen.images, chip=made, backend=backend, noise=noisy, progress=bar)
     n_classes = net.layer_sizes[-1]
     accuracy = result.accuracy(chosen.labels)
     plain = net.accuracy(chosen.images, chosen.labels)
@@ -83,7 +86,9 @@ def classify(
         "confusion": inference.confusion(result.predictions, chosen.labels, n_classes).tolist(),
         "unsettled": result.unsettled,
         "identity_deviation": result.identity_deviation,
-        "settings": common.settings(net, made) | {"backend": backend, "dataset": dataset, "split": split},
+        "settings": common.settings(net, made)
+        | {"backend": backend, "dataset": dataset, "split": split}
+        | {"noise": noise, "noise_seed": None if noise is None else noise_seed},
     }
     common.write_json(json, "classify", chip, start, content)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -19,6 +20,7 @@ from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
     from analog_fhn.circuit.chip import Chip
+    from analog_fhn.circuit.noise import Noise
     from analog_fhn.datasets import Dataset
     from analog_fhn.network import Network
 
@@ -65,6 +67,15 @@ TechnologyOption = Annotated[
 ChipOption = Annotated[
     int | None, typer.Option("--chip", metavar="SEED", min=0, help="Chip seed (default: the nominal chip).")
 ]
+NoiseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--noise",
+        metavar="intrinsic|DENSITY",
+        help="White current noise at both summing nodes: that of the parts, or a density in A/sqrt(Hz).",
+    ),
+]
+NoiseSeedOption = Annotated[int, typer.Option("--noise-seed", min=0, max=2**63 - 1, help="Seed of the noise.")]
 
 
 def load_network(
@@ -139,6 +150,25 @@ def make_chip(network: Network, technology: str | None, seed: int | None, backen
     if technology is None and backend != "spice":
         return None
     return Design(network, Technology.load(technology or "discrete")).chip(seed)
+
+
+def make_noise(chip: Chip | None, noise: str | None, seed: int) -> Noise | None:
+    """Noise that the options ask for."""
+    from analog_fhn.circuit.noise import Noise
+
+    if noise is None:
+        return None
+    if chip is None:
+        raise InputError(f"--noise {noise}: noise in physical units needs a technology (--technology discrete)")
+    if noise == "intrinsic":
+        return Noise.intrinsic(chip, seed)
+    try:
+        density = float(noise)
+    except ValueError:
+        density = math.nan
+    if not (math.isfinite(density) and density >= 0):
+        raise InputError(f"--noise {noise}: expected 'intrinsic' or a density in A/sqrt(Hz), 1e-9 for instance")
+    return Noise.from_density(chip, density, density, seed)
 
 
 def settings(network: Network, chip: Chip | None) -> dict[str, Any]:
