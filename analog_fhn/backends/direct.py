@@ -52,12 +52,14 @@ class Direct:
     refine
         Divides the step; `refine=2` is the step-halving check.
     noisy_step_per_eps
-        Largest step in units of eps where there is noise.
+        Largest step in units of eps where there is noise. At 0.2 the rate of noise-driven spikes and the mean square
+        of x agree with those at 0.05 within 0.5 % and 0.1 %, the statistical errors (sigma_x 0.25 to 2, sigma_y 0.02
+        to 0.3 at eps = 0.01); at 0.5 the mean square is 0.4 % low.
     """
 
     step_per_eps: float = 0.5
     refine: int = 1
-    noisy_step_per_eps: float = 0.1
+    noisy_step_per_eps: float = 0.2
     name: str = "direct"
 
     def steps_per_sample(self, protocol: Protocol, eps: float, noisy: bool = False) -> int:
@@ -247,7 +249,7 @@ def _rosenbrock(x, y, h, p0, p1, p2, p3, p4, q0, q1, q2):  # type: ignore[no-unt
 
 @njit(inline="always", fastmath=_FAST)
 def _add(y, increment):  # type: ignore[no-untyped-def]
-    # Kahan's compensated sum: y creeps, or is kicked, by less than its own rounding.
+    # Kahan's compensated sum: at rest y creeps by less than its own rounding, and so may kicks be.
     total = y + increment
     return total, (total - y) - increment
 
@@ -347,6 +349,7 @@ def _kernel(  # type: ignore[no-untyped-def]
                     kick[k, i] = sigma[k, flat % n_neurons] * root
                     kick[2 + k, i] = kick[k, i] * math.sqrt(share[flat])
                     kick[4 + k, i] = kick[k, i] * math.sqrt(np.float32(1.0) - share[flat])
+            cx = np.zeros(_BLOCK, dtype=np.float32)
             s0, s1, s2, s3 = random[0], random[1], random[2], random[3]
         p0, p1, p2, p3, p4, q1, q2, q0 = p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]
         for sample in range(n_settle + n_samples):
@@ -358,7 +361,7 @@ def _kernel(  # type: ignore[no-untyped-def]
                 total[:] = np.float32(0.0)
                 for i in range(_BLOCK):
                     word, s0[i], s1[i], s2[i], s3[i] = _next(s0[i], s1[i], s2[i], s3[i])
-                    x[i] += kick[4, i] * _three_points(word & np.uint32(0xFFFF))
+                    x[i], cx[i] = _add(x[i], kick[4, i] * _three_points(word & np.uint32(0xFFFF)) - cx[i])
                     y[i], c[i] = _add(y[i], kick[5, i] * _three_points(word >> np.uint32(16)) - c[i])
             for step in range(n_steps):
                 if sigma is not None:
@@ -386,7 +389,7 @@ def _kernel(  # type: ignore[no-untyped-def]
                         # A kick is a jump, and a stiff neuron is back within the step: no trapezoid serves here.
                         total[i] += x[i] + mx
                         word, s0[i], s1[i], s2[i], s3[i] = _next(s0[i], s1[i], s2[i], s3[i])
-                        x[i] += kx + kick_x[i] * _three_points(word & np.uint32(0xFFFF))
+                        x[i], cx[i] = _add(x[i], kx + kick_x[i] * _three_points(word & np.uint32(0xFFFF)) - cx[i])
                         y[i], c[i] = _add(y[i], ky + kick_y[i] * _three_points(word >> np.uint32(16)) - c[i])
                     peak[i] = max(peak[i], abs(x[i]))
             if sample >= n_settle:
