@@ -148,6 +148,43 @@ def accuracy_against_gamma(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], pl
     return figure
 
 
+def accuracy_against_noise(
+    densities: ArrayLike,
+    curves: Mapping[str, ArrayLike],
+    quiet: Mapping[str, float],
+    intrinsic: Mapping[str, float],
+    title: str,
+) -> Figure:
+    """Accuracy (fractions) against the density of white current noise (A/sqrt(Hz)) on a logarithmic axis.
+
+    Parameters
+    ----------
+    densities
+        Shape (n,), positive.
+    curves
+        Per label: accuracies at the densities, shape (n,).
+    quiet
+        Per label: accuracy without noise, drawn at the left edge.
+    intrinsic
+        Densities to mark: those of the parts, per summing node.
+    """
+    figure, axes = _axes(7.6, 4.6)
+    x = np.asarray(densities, dtype=np.float64)
+    left = x.min() / 4.0
+    for i, (label, values) in enumerate(curves.items()):
+        accuracy = 100 * np.asarray(values)
+        axes.plot(x, accuracy, "o-", ms=5, lw=1.6, color=_COLOURS[i], label=f"{label} (without noise "
+                  f"{100 * quiet[label]:.1f} %)")  # fmt: skip
+        axes.plot([left, x.min()], [100 * quiet[label], accuracy[np.argmin(x)]], ":", lw=1.2, color=_COLOURS[i])
+    for i, (label, density) in enumerate(intrinsic.items()):
+        axes.axvline(density, color=_COLOURS[3 + i], lw=1.4, ls="--", label=f"{label}: {density:.1e} A/√Hz")
+    axes.set(xscale="log", xlabel="noise current density at both summing nodes (A/√Hz)", ylabel="accuracy (%)")
+    axes.set(ylim=(0, 102), xlim=(left, 2 * x.max()), title=title)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, loc="lower left")
+    return figure
+
+
 def per_digit_against_gamma(gammas: ArrayLike, accuracies: FloatArray, title: str) -> Figure:
     """Accuracy of each class against gamma as a map; `accuracies` has shape (n_gammas, n_classes)."""
     order = np.argsort(gammas)

@@ -96,8 +96,8 @@ class Chip:
         shift: FloatArray = offset @ self.weights[1]
         return gain[:, None] * self.weights[1], shift if self.biases[1] is None else shift + self.biases[1]
 
-    def only(self, neurons: slice) -> Chip:
-        """Copy with only some of the hidden neurons."""
+    def only(self, neurons: slice | NDArray[np.intp]) -> Chip:
+        """Copy with only some of the hidden neurons; an array of indices may name a neuron more than once."""
         return replace(
             self,
             weights=(self.weights[0][:, neurons], self.weights[1][neurons]),

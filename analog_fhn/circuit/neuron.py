@@ -160,7 +160,6 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
     """
     sx, sy, unit = scales.sx, scales.sy, scales.time_unit
     amp, vm = technology.opamp, technology.multiplier.scale
-    wt = 2.0 * np.pi * amp.gain_bandwidth
     bias = bias_current(amp, technology.conditions.temperature)
     inv_gain, inv_offset = inverter(parts, technology)
 
@@ -173,7 +172,7 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
     w0 = k2 * parts.m2_x * residue + parts.m2_z
 
     g1 = 1.0 / parts.r1 + 1.0 / parts.r2 + 1.0 / parts.r3
-    cx = parts.cx * (1.0 + 1.0 / amp.gain) + g1 / wt
+    cx, cy = integrators(parts, technology)
     factor = eps * unit / (sx * cx)
     p = np.stack(
         [
@@ -186,7 +185,6 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
         axis=1,
     )
     g2 = 1.0 / parts.r4 + 1.0 / parts.r5
-    cy = parts.cy * (1.0 + 1.0 / amp.gain) + g2 / wt
     factor = unit / (sy * cy)
     reference = technology.supplies.reference
     q = np.stack(
@@ -207,6 +205,15 @@ def inverter(parts: NeuronParts, technology: Technology) -> tuple[FloatArray, Fl
     error = 1.0 / (1.0 + (1.0 + ratio) / technology.opamp.gain)
     bias = bias_current(technology.opamp, technology.conditions.temperature)
     return ratio * error, (parts.vos3 * (1.0 + ratio) + bias * parts.rb) * error
+
+
+def integrators(parts: NeuronParts, technology: Technology) -> tuple[FloatArray, FloatArray]:
+    """Capacitances (F) on which U1 and U2 integrate, each of shape (n,): Cx (1 + 1/A) + sumG1/wt, likewise Cy."""
+    amp = technology.opamp
+    wt = 2.0 * np.pi * amp.gain_bandwidth
+    g1 = 1.0 / parts.r1 + 1.0 / parts.r2 + 1.0 / parts.r3
+    g2 = 1.0 / parts.r4 + 1.0 / parts.r5
+    return parts.cx * (1.0 + 1.0 / amp.gain) + g1 / wt, parts.cy * (1.0 + 1.0 / amp.gain) + g2 / wt
 
 
 def drive_current(drive: float, scales: Scales, technology: Technology) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE, OpAmp, Technology
 from analog_fhn.neuron import FHN, FloatArray
@@ -31,7 +32,7 @@ class DriveStage:
         zero = np.zeros(n_neurons)
         return cls(np.full(n_neurons, fhn.gamma), np.full(n_neurons, fhn.slope), zero, zero)
 
-    def __getitem__(self, index: slice) -> DriveStage:
+    def __getitem__(self, index: slice | NDArray[np.intp]) -> DriveStage:
         return DriveStage(self.gain[index], self.slope[index], self.shift[index], self.offset[index])
 
     def drives(self, z: FloatArray) -> FloatArray:
@@ -63,7 +64,7 @@ class RowStage:
         one = np.ones(n_neurons)
         return cls(gain * one, offset * one, one, 0.0 * one)
 
-    def __getitem__(self, index: slice) -> RowStage:
+    def __getitem__(self, index: slice | NDArray[np.intp]) -> RowStage:
         return RowStage(self.gain[index], self.offset[index], self.raw_gain[index], self.raw_offset[index])
 
 
@@ -73,7 +74,7 @@ class Parts:
     def __len__(self) -> int:
         return len(self.items()[0][1])
 
-    def __getitem__(self, index: slice) -> Self:
+    def __getitem__(self, index: slice | NDArray[np.intp]) -> Self:
         return type(self)(**{name: value[index] for name, value in self.items()})
 
     def items(self) -> list[tuple[str, FloatArray]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -19,6 +20,7 @@ from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
     from analog_fhn.circuit.chip import Chip
+    from analog_fhn.circuit.noise import Noise
     from analog_fhn.circuit.technology import Technology
     from analog_fhn.datasets import Dataset
     from analog_fhn.network import Network
@@ -80,6 +82,15 @@ TemperatureOption = Annotated[
 SupplyOption = Annotated[
     float | None, typer.Option("--supply", metavar="FACTOR", help="Supplies relative to their nominal values.")
 ]
+NoiseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--noise",
+        metavar="intrinsic|DENSITY",
+        help="White current noise at both summing nodes: that of the parts, or a density in A/sqrt(Hz).",
+    ),
+]
+NoiseSeedOption = Annotated[int, typer.Option("--noise-seed", min=0, max=2**63 - 1, help="Seed of the noise.")]
 
 
 def load_network(
@@ -184,6 +195,25 @@ def numbers(option: str, text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise InputError(f"{option} {text!r}: expected numbers separated by commas, such as 1,-1,-4") from None
+
+
+def make_noise(chip: Chip | None, noise: str | None, seed: int) -> Noise | None:
+    """Noise that the options ask for."""
+    from analog_fhn.circuit.noise import Noise
+
+    if noise is None:
+        return None
+    if chip is None:
+        raise InputError(f"--noise {noise}: noise in physical units needs a technology (--technology discrete)")
+    if noise == "intrinsic":
+        return Noise.intrinsic(chip, seed)
+    try:
+        density = float(noise)
+    except ValueError:
+        density = math.nan
+    if not (math.isfinite(density) and density >= 0):
+        raise InputError(f"--noise {noise}: expected 'intrinsic' or a density in A/sqrt(Hz), 1e-9 for instance")
+    return Noise.from_density(chip, density, density, seed)
 
 
 def settings(network: Network, chip: Chip | None) -> dict[str, Any]:

@@ -83,7 +83,9 @@ def test_errors_are_those_of_the_coefficients(series: tuple[str | None, str | No
     for fhn, unit in wishes(8):
         technology = variant(*series, unit)
         ideal = technology.model_copy(
-            update={"opamp": technology.opamp.model_copy(update={"gain": 1e18, "gain_bandwidth": 1e24})}
+            update={
+                "opamp": technology.opamp.model_copy(update={"gain": 1e18, "gain_bandwidth": 1e24, "bias_current": 0.0})
+            }
         )
         found = synthesise(fhn, technology, 1)
         c = coefficients(found.parts, found.scales, ideal, fhn.eps)

@@ -23,6 +23,7 @@ import yaml
 
 from analog_fhn import cli, datasets
 from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.noise import Noise
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.cli.design import engineering
 from analog_fhn.inference import classify
@@ -185,6 +186,30 @@ def test_classify_with_a_chip_is_that_chip(net: Path) -> None:
     network = Network.load(net)
     chip = Design(network, Technology.load("discrete")).chip(12)
     assert found["accuracy"] == classify(network, test.images, chip=chip).accuracy(test.labels)
+
+
+def test_classify_with_noise_is_that_noise(net: Path) -> None:
+    test = datasets.load("digits", "test").head(40)
+    network = Network.load(net).with_options(settle=4.0, control=6.0)
+    chip = Design(network, Technology.load("discrete")).chip(2)
+    predictions = []
+    for noise, seed in (("3e-8", 5), ("3e-8", 6), ("intrinsic", 5)):
+        found = good(
+            "classify", net, "--dataset", "digits", "--images", 40, "--technology", "discrete", "--chip", 2,
+            "--noise", noise, "--noise-seed", seed, "--json", "-", *SHORT,
+        ).json  # fmt: skip
+        assert (found["settings"]["noise"], found["settings"]["noise_seed"]) == (noise, seed)
+        made = Noise.intrinsic(chip, seed) if noise == "intrinsic" else Noise.from_density(chip, 3e-8, 3e-8, seed)
+        result = classify(network, test.images, chip=chip, noise=made)
+        assert found["accuracy"] == result.accuracy(test.labels)
+        assert found["identity_deviation"] == result.identity_deviation
+        predictions.append(result.identity_deviation)
+    assert len(set(predictions)) == 3
+
+
+def test_classify_without_noise_says_so(net: Path) -> None:
+    settings = good("classify", net, "--dataset", "digits", "--images", 2, "--json", "-", *SHORT).json["settings"]
+    assert (settings["noise"], settings["noise_seed"]) == (None, None)
 
 
 def test_classify_in_spice_uses_components(net: Path) -> None:
@@ -508,6 +533,23 @@ def test_missing_sweep_file(tmp_path: Path) -> None:
 def test_chip_without_a_technology(net: Path) -> None:
     message = refused("classify", net, "--dataset", "digits", "--chip", 3)
     assert "--chip 3 needs a --technology" in message
+
+
+@pytest.mark.parametrize("value", ["-1e-9", "loud", "nan", "inf", ""])
+def test_impossible_noise_is_refused(net: Path, value: str) -> None:
+    message = refused("classify", net, "--dataset", "digits", "--technology", "discrete", "--noise", value)
+    assert f"--noise {value}: expected 'intrinsic' or a density in A/sqrt(Hz)" in message
+
+
+@pytest.mark.parametrize("value", ["intrinsic", "1e-9"])
+def test_noise_without_technology_is_refused(net: Path, value: str) -> None:
+    message = refused("classify", net, "--dataset", "digits", "--noise", value)
+    assert "noise in physical units needs a technology" in message
+
+
+def test_noise_in_spice_is_refused(net: Path) -> None:
+    message = refused("classify", net, "--dataset", "digits", "--backend", "spice", "--noise", "1e-9", *SHORT)
+    assert "backend 'spice' has no reproducible noise" in message
 
 
 def test_gamma_that_the_rails_cannot_carry(net: Path) -> None:
