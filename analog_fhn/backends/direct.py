@@ -128,12 +128,19 @@ class Direct:
                 traces,
             )
 
-        run(None, np.flatnonzero(explicit), n_steps, n_steps)
         # A neuron at rest far out has no spikes that would ask for a short step.
         resting = chip.coefficients.stable_at_rest(drives).ravel()
-        late = (n_steps + 3) // 4 if noise is None else n_steps
-        run(True, np.flatnonzero(~explicit & resting), late, n_steps)
-        run(True, np.flatnonzero(~explicit & ~resting), n_steps, n_steps)
+        if noise is None:
+            run(None, np.flatnonzero(explicit), n_steps, n_steps)
+            run(True, np.flatnonzero(~explicit & resting), (n_steps + 3) // 4, n_steps)
+            run(True, np.flatnonzero(~explicit & ~resting), n_steps, n_steps)
+        else:
+            finer, stable = _refinement(chip.coefficients, noise, step)
+            finer, stable = np.tile(finer, len(drives)), np.tile(stable, len(drives))
+            for factor in np.unique(finer):
+                for implicit in (None, True):
+                    chosen = (finer == factor) & ((explicit & stable) == (implicit is None))
+                    run(implicit, np.flatnonzero(chosen), n_steps * factor, n_steps * factor)
         bad = np.flatnonzero(~np.isfinite(mean))
         for shorter in (4, 16, 64):
             if bad.size:
@@ -169,6 +176,21 @@ def explicit_is_stable(
         Shape (n_images, n_neurons).
     """
     return np.asarray(step * coefficients.fast_rate(drives) < product)
+
+
+def _refinement(coefficients: Coefficients, noise: Noise, step: float) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """By how much strong noise divides each neuron's step, 1 to 8, and whether the explicit method is stable then.
+
+    Strong noise carries a neuron beyond its spikes, where its fast rate is larger. How far follows from the
+    equilibrium densities, down to exp(-18) of their peak: for x in ``V = x^4/(12 eps)``, of which exp(-2 V/sigma^2) is
+    the density; for y, with x at the cube root of 3 y, in ``V = 3^(4/3)/4 y^(4/3)``.
+    """
+    y = (18.0 * noise.y**2 / (2.0 * 3.0 ** (4.0 / 3.0) / 4.0)) ** 0.75
+    x = (108.0 * coefficients.eps * noise.x**2) ** 0.25 + np.cbrt(3.0 * y)
+    product = step * np.maximum(3.0 * np.abs(coefficients.p[:, 3]) * x**2 - np.abs(coefficients.p[:, 1]), 0.0)
+    product /= coefficients.eps * _NOISY_PRODUCT
+    finer = 2 ** np.clip(np.ceil(np.log2(np.maximum(product, 1.0))), 0, 3).astype(np.intp)
+    return finer, product <= finer
 
 
 def _share_before_sample(

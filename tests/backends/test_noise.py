@@ -120,6 +120,23 @@ def test_variance_in_brian_is_below_by_what_it_states() -> None:
     within_errors(np.mean(x**2, axis=0), SIGMA**2 / 640 * (1 - 0.32**2 / 12), largest_error=0.01)
 
 
+def test_strong_noise_in_direct_does_not_depend_on_the_step() -> None:
+    # x is carried to 4, where the fast rate is five times that within spikes: the step must be shortened for it.
+    chip, drives = ideal_chip(64), np.linspace(-2, 0, 64)[None].repeat(8, axis=0)
+    noise = Noise(np.full(64, 10.0), np.full(64, 1.5), 3)
+    protocol = Protocol(settle=4.0, control=40.0)
+    squares = []
+    for refine in (1, 4):
+        samples = Direct(refine=refine).respond(chip, drives, protocol, samples=True, noise=noise).samples
+        assert samples is not None
+        assert np.abs(samples).max() > 3.5
+        squares.append(np.mean(samples.reshape(protocol.n_samples, -1).astype(np.float64) ** 2, axis=0))
+    error = np.hypot(*(s.std(ddof=1) / np.sqrt(s.size) for s in squares))
+    assert error < 0.005 * squares[0].mean()
+    # Second order in a step of at most a fast time constant; x is known within 1 % of its mean square.
+    assert abs(squares[0].mean() - squares[1].mean()) < 4 * error + 0.005 * squares[1].mean()
+
+
 # --- a noisy neuron at rest -----------------------------------------------------------------------------------
 
 DRIVE = 0.3
