@@ -210,18 +210,27 @@ class ResponseTable:
                 raise InputError(f"{path}: belongs to another chip or other settings (key {meta['key']})")
             quality = TableQuality(**meta["quality"])
             table = cls(**{name: arrays.get(name) for name in _ARRAYS}, quality=quality)  # type: ignore[arg-type]
+            if not table._is_whole():
+                raise InputError(f"{path}: is no response table (values or shapes do not fit together)")
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise InputError(f"{path}: is no response table ({error})") from None
-        shape = table.drives.shape
-        if (
-            any(
-                getattr(table, name) is None or getattr(table, name).shape[: len(expected)] != expected
-                for name, expected in (("counts", shape[:1]), *((n, shape) for n in _ARRAYS[2:-1]))
-            )
-            or not np.isfinite(table.mean).all()
-        ):
-            raise InputError(f"{path}: is no response table (missing arrays, or shapes that do not fit)")
         return table
+
+    def _is_whole(self) -> bool:
+        """Whether all arrays fit together: compiled code does not check its indices."""
+        shape = self.drives.shape
+        rows = (self.spiking, self.mean, self.period, self.rise, self.duty)
+        return bool(
+            len(shape) == 2
+            and shape[1] >= 2
+            and all(array.shape == shape for array in rows)
+            and self.wave.shape[:3] == (*shape, 2)
+            and self.wave.ndim == 4
+            and (self.power is None or self.power.shape == shape)
+            and self.counts.shape == shape[:1]
+            and np.all((self.counts >= 2) & (self.counts <= shape[1]))
+            and all(np.isfinite(array).all() for array in (self.drives, self.wave, *rows))
+        )
 
 
 _ARRAYS = ("drives", "counts", "spiking", "mean", "period", "rise", "duty", "wave", "power")
@@ -242,7 +251,8 @@ class Table:
     n
         Drives per neuron, at least 5.
     folder
-        Where tables are stored and found again; None: only in memory.
+        Where tables are stored and found again; None: only in memory. One that cannot be read or stored is a
+        warning.
     settle, control
         Of the characterising runs. Runs that this does not suffice for are repeated with twice the time; a neuron
         that still creeps towards its rest point when the user's own protocol is as long gets the mean of that.
@@ -340,7 +350,10 @@ class Table:
         if table is None:
             table = _Maker(self, chip, protocol, progress).table()
             if path is not None:
-                table.save(path, decided_by | {"key": key, "versions": _versions()})
+                try:
+                    table.save(path, decided_by | {"key": key, "versions": _versions()})
+                except OSError as error:
+                    _log.warning("%s: the response table cannot be stored (%s)", path, error.strerror or error)
         while len(self._made) >= _KEPT:
             del self._made[next(iter(self._made))]
         self._made[key] = table
@@ -447,10 +460,28 @@ class _Maker:
         points = self._measure(everyone, grid)
         points = _Points.joined([points, *self._between_rests(points)])
         points = _Points.joined([points, *self._onsets(points)])
-        n_runs = self._runs
-        quality = TableQuality(n, n_runs, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0)
+        n_points = len(points.drive)
+        between = self._check_drives(grid)
+        # Together, because every call of a simulator has its price.
+        points = _Points.joined([points, self._measure(everyone, between)])
+        self._settle(points)
+        n_runs = self._runs - between.size
+        points, checks = points[:n_points], points[n_points:]
+        quality = TableQuality(n, n_runs, between.size, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0)
         table = _pack(points, n_neurons, quality)
-        return replace(table, quality=self._judge(table, points, grid))
+        return replace(table, quality=self._judge(table, points, checks, between))
+
+    def _check_drives(self, grid: FloatArray) -> FloatArray:
+        """Drives (checks, n_neurons) between those of the grid.
+
+        Cells are dealt out so that all checks together cover all of them; within a cell away from both ends, where a
+        linear interpolation errs most.
+        """
+        n, checks = self._settings.n, self._settings.checks
+        k, i = np.arange(self._chip.n_neurons), np.arange(checks)[:, None]
+        cell = np.minimum(((i + (k * _GOLDEN) % 1.0) / checks * (n - 1)).astype(np.intp), n - 2)
+        place = 0.3 + 0.4 * ((i * len(k) + k + 0.5) * _GOLDEN % 1.0)
+        return np.asarray(grid[cell, k] + place * (grid[cell + 1, k] - grid[cell, k]))
 
     def _between_rests(self, points: _Points) -> list[_Points]:
         """Rest on either side of zero: there are spikes between, in a cell wider than their range of drives."""
@@ -479,65 +510,66 @@ class _Maker:
             low, high = np.where(as_low, middle, low), np.where(as_low, high, middle)
         return found
 
-    def _judge(self, table: ResponseTable, points: _Points, grid: FloatArray) -> TableQuality:
-        n_neurons, n, checks = self._chip.n_neurons, self._settings.n, self._settings.checks
-        # Cells are dealt out so that all checks together cover all of them; within a cell away from both ends, where
-        # a linear interpolation errs most.
-        k, i = np.arange(n_neurons), np.arange(checks)[:, None]
-        cell = np.minimum(((i + (k * _GOLDEN) % 1.0) / checks * (n - 1)).astype(np.intp), n - 2)
-        place = 0.3 + 0.4 * ((i * n_neurons + k + 0.5) * _GOLDEN % 1.0)
-        drives = grid[cell, k] + place * (grid[cell + 1, k] - grid[cell, k])
-        found = self._measure(k, drives)
+    def _judge(self, table: ResponseTable, points: _Points, found: _Points, drives: FloatArray) -> TableQuality:
         error = table.respond(drives, self._protocol).mean.ravel() - found.mean
         period = table.period_at(drives).ravel()
         both = found.spiking & (period > 0)
         relative = period[both] / found.period[both] - 1.0
         identity = points.mean - _identity(self._chip, points)
 
-        window = self._window_drives(grid)
+        window = self._window_drives(table)
         single = self._respond(window.neuron, window.drive[None], self._protocol, samples=False).mean[0]
         difference = single - _look_up(table, window)
         return TableQuality(
-            n, table.quality.n_runs, drives.size, _rms(error), _largest(error), _rms(relative), _largest(relative),
-            _largest(identity), len(window.drive), _rms(difference), _largest(difference),
+            self._settings.n, table.quality.n_runs, drives.size, _rms(error), _largest(error), _rms(relative),
+            _largest(relative), _largest(identity), len(window.drive), _rms(difference), _largest(difference),
         )  # fmt: skip
 
-    def _window_drives(self, grid: FloatArray) -> _Pairs:
+    def _window_drives(self, table: ResponseTable) -> _Pairs:
         n_neurons = self._chip.n_neurons
         length = self._protocol.settle + self._protocol.control
         number = int(np.clip(_WINDOW_TIME * n_neurons / length, 8, 64))
         i = np.arange(number)
         neuron = i * n_neurons // number if number <= n_neurons else i % n_neurons
         place = (i + 0.5) * _GOLDEN % 1.0
-        return _Pairs(neuron, grid[0, neuron] + place * (grid[-1, neuron] - grid[0, neuron]))
+        low, high = table.drives[neuron, 0], table.drives[neuron, -1]
+        return _Pairs(neuron, low + place * (high - low))
 
     def _measure(self, neurons: NDArray[np.intp], drives: FloatArray) -> _Points:
-        """Characterise `neurons` (m,) at `drives` (k, m); points in the order of drives.ravel()."""
-        settle, control = self._settings.settle, self._settings.control
-        points = self._points(neurons, drives, settle, control)
+        """Characterise `neurons` (m,) at `drives` (k, m); points in the order of drives.ravel(), some unsettled."""
+        whole = self._settings.settle + self._settings.control
+        points = self._points(neurons, drives, self._settings.settle, self._settings.control)
         for doubling in range(1, _MAX_DOUBLINGS + 1):
-            whole = (settle + control) * 2**doubling
-            creeping = np.flatnonzero(points.status == _UNSETTLED)
-            if creeping.size and whole >= self._protocol.settle + self._protocol.control:
-                self._as_the_user_sees(points, creeping)
-            elif creeping.size:
-                again = self._points(points.neuron[creeping], points.drive[creeping][None], whole - control, control)
-                points.put(creeping, again)
             unclear = np.flatnonzero(points.status == _UNDECIDED)
-            if unclear.size:
-                half = whole / 2
-                points.put(unclear, self._points(points.neuron[unclear], points.drive[unclear][None], half, half))
-        creeping = np.flatnonzero(points.status == _UNSETTLED)
-        if creeping.size:
-            self._as_the_user_sees(points, creeping)
+            if not unclear.size:
+                return points
+            half = whole * 2**doubling / 2
+            points.put(unclear, self._points(points.neuron[unclear], points.drive[unclear][None], half, half))
         unclear = np.flatnonzero(points.status == _UNDECIDED)
         if unclear.size:
             first = unclear[0]
             raise SimulationError(
                 f"{self._settings.name}: neuron {points.neuron[first]} at drive {points.drive[first]:g} neither rests "
-                f"nor spikes regularly within {(settle + control) * 2**_MAX_DOUBLINGS:g} T"
+                f"nor spikes regularly within {whole * 2**_MAX_DOUBLINGS:g} T"
             )
         return points
+
+    def _settle(self, points: _Points) -> None:
+        """Give neurons that creep towards their rest point more time, in the end as much as the user does."""
+        control = self._settings.control
+        whole = self._settings.settle + control
+        while True:
+            creeping = np.flatnonzero(points.status == _UNSETTLED)
+            if not creeping.size:
+                return
+            whole *= 2
+            if whole >= self._protocol.settle + self._protocol.control:
+                self._as_the_user_sees(points, creeping)
+                return
+            neurons, drives = points.neuron[creeping], points.drive[creeping]
+            again = self._points(neurons, drives[None], whole - control, control)
+            again.status[again.status == _UNDECIDED] = _UNSETTLED
+            points.put(creeping, again)
 
     def _as_the_user_sees(self, points: _Points, index: NDArray[np.intp]) -> None:
         response = self._respond(points.neuron[index], points.drive[index][None], self._protocol, samples=False)

@@ -365,6 +365,13 @@ def drop_array(path: Path) -> None:
     np.savez(path, **rest)
 
 
+def spoil_counts(path: Path) -> None:
+    with np.load(path) as file:
+        content = {name: file[name] for name in file.files}
+    content["counts"] = content["counts"] + 1000
+    np.savez(path, **content)
+
+
 def other_key(path: Path) -> None:
     with np.load(path) as file:
         content = {name: file[name] for name in file.files}
@@ -381,6 +388,7 @@ def pickled(path: Path) -> None:
     [
         corrupt_middle,
         drop_array,
+        spoil_counts,
         other_key,
         pickled,
         lambda path: path.write_bytes(path.read_bytes()[:1000]),
@@ -403,6 +411,14 @@ def test_a_damaged_table_is_made_again(
     np.testing.assert_array_equal(again.mean, whole.mean)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     ResponseTable.load(path, path.stem)
+
+
+def test_a_table_that_cannot_be_stored_is_used_all_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with caplog.at_level(logging.WARNING):
+        table = Table(Direct(), 5, tmp_path / "file").make(mismatched(), PROTOCOL)
+    assert table.quality.n_drives == 5
+    assert "cannot be stored" in caplog.records[0].message
 
 
 def test_small_memory_gives_the_same_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -474,7 +490,7 @@ def test_spice_table_is_spice() -> None:
     chip = mismatched(2)
     protocol = Protocol(settle=20.0, control=40.0)
     calls: list[tuple[int, int]] = []
-    table = Table(Spice(), 5, checks=2, bisections=4)
+    table = Table(Spice(), 5, checks=2, bisections=2)
     quality = table.make(chip, protocol, lambda done, total: calls.append((done, total))).quality
     drives = np.array([[-0.77, -0.41], [-0.2, 0.3]])
     ours, spice = table.respond(chip, drives, protocol).mean, Spice().respond(chip, drives, protocol).mean

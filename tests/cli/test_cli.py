@@ -25,6 +25,7 @@ from analog_fhn import cli, datasets
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.noise import Noise
 from analog_fhn.circuit.technology import Technology
+from analog_fhn.cli.common import tables_folder
 from analog_fhn.cli.design import engineering
 from analog_fhn.inference import classify
 from analog_fhn.network import Network
@@ -217,6 +218,39 @@ def test_classify_in_spice_uses_components(net: Path) -> None:
         "classify", net, "--dataset", "digits", "--images", 1, "--backend", "spice", "--json", "-", *SHORT
     ).json
     assert (found["settings"]["backend"], found["settings"]["technology"]) == ("spice", "discrete")
+
+
+def test_classify_reads_images_from_a_table_that_it_keeps(net: Path, tmp_path: Path) -> None:
+    command = ("classify", net, "--dataset", "digits", "--images", 40, "--table", 9, "--tables", tmp_path / "t")
+    found = good(*command, "--json", "-").json
+    (path,) = (tmp_path / "t").iterdir()
+    before = path.stat().st_mtime_ns
+    text = good(*command).out
+    assert path.stat().st_mtime_ns == before
+    quality = found["table"]
+    assert quality["n_drives"] == 9
+    assert 0 < quality["rms"] < quality["largest"] < 1e-2
+    assert 0 < quality["window_rms"] < quality["window_largest"] < 1.6 / 200 + 1e-3
+    assert "direct table of 9" in text
+    assert f"table of 9 drives a neuron: interpolation error of mean x rms {quality['rms']:.1e}" in text
+    network, test = Network.load(net), datasets.load("digits", "test").head(40)
+    assert found["accuracy"] == classify(network, test.images, table=9).accuracy(test.labels)
+
+
+def test_tables_of_direct_are_not_kept_unless_asked(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = good("classify", net, "--dataset", "digits", "--images", 5, "--table", 5, "--json", "-", *SHORT).json
+    assert found["table"]["n_drives"] == 5
+    assert list(tmp_path.iterdir()) == []
+    assert tables_folder(33, None, "spice") == tmp_path / "analog-fhn" / "tables"
+    assert tables_folder(33, tmp_path / "own", "direct") == tmp_path / "own"
+    assert tables_folder(None, None, "spice") is None
+
+
+def test_impossible_tables_are_refused(net: Path, tmp_path: Path) -> None:
+    command = ("classify", net, "--dataset", "digits", "--images", 5)
+    assert "table of 4 drives: expected at least 5" in refused(*command, "--table", 4)
+    assert "without --table N" in refused(*command, "--tables", tmp_path)
 
 
 def test_classify_says_when_neurons_had_not_settled(net: Path) -> None:
