@@ -190,6 +190,9 @@ class Spice:
             waves = simulator.run()
             time, x = waves["time"] / chip.scales.time_unit, waves["x"] / chip.scales.sx
             up = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0) & (time[:-1] >= protocol.settle))
+            # As in `cycle_from_samples`: of the crossings that an upstroke with overshoot makes, the first counts.
+            n_low = np.cumsum(x < -0.5)[up]
+            up = up[np.diff(n_low, prepend=-1) > 0]
             crossings = time[up] - x[up] * (time[up + 1] - time[up]) / (x[up + 1] - x[up])
             found.append((np.diff(crossings), float(x[-1])))
         return found
