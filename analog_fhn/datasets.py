@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn.errors import InputError
+from analog_fhn.resources import cache_folder
 
 Split = Literal["train", "test"]
 
@@ -294,16 +295,10 @@ def _idx_array(path: Path, raw: bytes, ndim: int) -> NDArray[np.uint8]:
     return np.frombuffer(raw, dtype=np.uint8, offset=header).reshape(shape)
 
 
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG base directory specification tells programs to ignore a relative path.
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "analog-fhn" / "mnist"
-
-
 def _cached(name: str) -> tuple[Path, bytes]:
     """Read a file of MNIST from the cache; one that is absent or damaged there is downloaded."""
     try:
-        folder = _cache_folder()
+        folder = cache_folder("mnist")
         for path in _idx_candidates(folder, name):
             try:
                 raw = _unzipped(path, _read_bytes(path))

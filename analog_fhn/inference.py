@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,10 @@ from analog_fhn.circuit.noise import Noise
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
-from analog_fhn.readout import Readout, recentring, vote
+from analog_fhn.readout import Readout, vote
+
+if TYPE_CHECKING:
+    from analog_fhn.backends.table import TableQuality
 
 BACKENDS = ("reference", "direct", "brian", "spice")
 
@@ -39,14 +43,16 @@ class Result:
     readout, recentre
         Settings of the readout.
     backend
-        Name of the backend.
+        Name of the backend; with a response table, of that.
     unsettled
         Share of neurons and images whose time average deviates by more than 0.05 from the identity -(a + I):
         these had not settled, or the control window was too short.
     identity_deviation
         Largest such deviation.
     seconds
-        Wall time.
+        Wall time; the making of a response table is part of it.
+    table
+        Measured errors of the response table; None: there was none between backend and images.
     """
 
     predictions: NDArray[np.intp]
@@ -57,6 +63,7 @@ class Result:
     unsettled: float
     identity_deviation: float
     seconds: float
+    table: TableQuality | None = None
 
     def accuracy(self, labels: NDArray[np.integer]) -> float:
         """Share of images whose class is right; `labels` has shape (n_images,)."""
@@ -97,6 +104,8 @@ def classify(
     *,
     chip: Chip | None = None,
     backend: str | Backend = "direct",
+    table: int | None = None,
+    tables: Path | None = None,
     noise: Noise | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
@@ -112,20 +121,28 @@ def classify(
         The manufactured sample; None: ideal equations and the float weights.
     backend
         Name or instance.
+    table
+        Drives per neuron of a response table that the backend makes and the images are read from, at least 5; None:
+        every image is simulated.
+    tables
+        Folder where response tables are stored and found again; None: not stored.
     noise
         White current noise at the summing nodes of the neurons; None: none.
     progress
-        Called with (images done, images in all).
+        Called with (images done, images in all), and before that, while a response table is made, with (runs done,
+        runs in all).
 
     Raises
     ------
     InputError
-        Images of the wrong shape, or a chip that belongs to another network.
+        Images of the wrong shape, a chip that belongs to another network, or a table of fewer than 5 drives.
     SimulationError
         If the backend fails.
     """
     wanted = [(network.readout, network.recentre)]
-    return classify_all(network, images, wanted, chip=chip, backend=backend, noise=noise, progress=progress)[0]
+    return classify_all(
+        network, images, wanted, chip=chip, backend=backend, table=table, tables=tables, noise=noise, progress=progress
+    )[0]
 
 
 def classify_all(
@@ -135,14 +152,21 @@ def classify_all(
     *,
     chip: Chip | None = None,
     backend: str | Backend = "direct",
+    table: int | None = None,
+    tables: Path | None = None,
     noise: Noise | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Result]:
     """As `classify`, but several (readout, recentre) pairs are read from one simulation."""
+    from analog_fhn.backends.table import Table  # compiled code; loaded on demand like the backends
+
     chip = Chip.ideal(network) if chip is None else chip
     engine = make_backend(backend) if isinstance(backend, str) else backend
     _check(network, chip, images)
+    if table is not None:
+        engine = Table(engine, table, tables)
     start = time.perf_counter()
+    quality = engine.make(chip, network.protocol, progress).quality if isinstance(engine, Table) else None
     n_images, n_classes = len(images), network.layer_sizes[-1]
     scores = [np.empty((n_images, n_classes)) for _ in readouts]
     deviations = np.empty((n_images, chip.n_neurons))
@@ -164,7 +188,7 @@ def classify_all(
             noise=None if noise is None else noise.from_image(first),
         )  # fmt: skip
         deviations[part] = np.abs(response.mean - chip.coefficients.identity_mean(drives))
-        for target, value in zip(scores, _read(network, chip, response, readouts), strict=True):
+        for target, value in zip(scores, _read(chip, response, readouts), strict=True):
             target[part] = value
     seconds = time.perf_counter() - start
     return [
@@ -177,34 +201,22 @@ def classify_all(
             float(np.mean(deviations > _UNSETTLED)),
             float(np.max(deviations)),
             seconds,
+            quality,
         )
         for values, (readout, recentre) in zip(scores, readouts, strict=True)
     ]
 
 
-def output_stage(network: Network, chip: Chip, recentre: bool) -> tuple[float, FloatArray]:
-    """Gain and shift, shape (n_classes,), of the scores: ``gain * (x W) + shift``, recentring and biases in one."""
-    gain, offset = recentring(network.hidden, network.fhn.a, network.fhn.gamma) if recentre else (1.0, 0.0)
-    weights, bias = chip.weights[1], chip.biases[1]
-    shift: FloatArray = offset * weights.sum(axis=0)
-    return gain, shift if bias is None else shift + bias
-
-
-def _read(
-    network: Network, chip: Chip, response: Response, readouts: Sequence[tuple[Readout, bool]]
-) -> list[FloatArray]:
+def _read(chip: Chip, response: Response, readouts: Sequence[tuple[Readout, bool]]) -> list[FloatArray]:
     """Scores (n_images, n_classes) for each (readout, recentre), from one response."""
-    weights = chip.weights[1]
-    mean = response.mean @ weights
-    output = None if response.samples is None else response.samples @ weights.astype(np.float32)
     scores: list[FloatArray] = []
     for readout, recentre in readouts:
-        gain, shift = output_stage(network, chip, recentre)
+        weights, shift = chip.output_stage(recentre)
         if readout == "mean":
-            scores.append(gain * mean + shift)
+            scores.append(response.mean @ weights + shift)
         else:
-            assert output is not None
-            scores.append(vote(output, gain, shift))
+            assert response.samples is not None
+            scores.append(vote(response.samples @ weights.astype(np.float32), shift))
     return scores
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from analog_fhn.neuron import Coefficients, FloatArray
@@ -227,4 +227,87 @@ def answers(times: ArrayLike, leaders: Mapping[str, NDArray[np.intp]], n_classes
         axes.spines[["top", "right"]].set_visible(False)
     grid[-1].set_xlabel("time (T)")
     figure.suptitle(title)
+    return figure
+
+
+def frontier(
+    curves: Mapping[tuple[float, str], tuple[ArrayLike, ArrayLike]],
+    plain: float,
+    time_unit: float,
+    power: float | None,
+    title: str,
+) -> Figure:
+    """Accuracy against latency: (gamma, readout) -> (latencies in T, accuracies as fractions).
+
+    Parameters
+    ----------
+    time_unit
+        T in seconds, for the upper axis.
+    power
+        Of all hidden neurons (W); with it the upper axis shows the energy of an answer too.
+    """
+    figure, axes = _axes(8.4, 5.2)
+    gammas = sorted({gamma for gamma, _ in curves}, reverse=True)
+    for (gamma, readout), (latencies, accuracies) in curves.items():
+        axes.plot(
+            latencies,
+            100 * np.asarray(accuracies),
+            "o-" if readout == "mean" else "s--",
+            color=_COLOURS[gammas.index(gamma) % len(_COLOURS)],
+            ms=5,
+            lw=1.6,
+            mfc="white" if readout == "vote" else None,
+            label=f"gamma = {gamma:g}, {readout}",
+        )
+    axes.axhline(100 * plain, color=_INK, lw=1, ls=":", label=f"plain network {100 * plain:.2f} %")
+    ticks = np.unique([float(t) for latencies, _ in curves.values() for t in np.asarray(latencies)])
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{t:g}" for t in ticks], fontsize=8)
+    axes.set_xticks([], minor=True)
+    above = axes.secondary_xaxis("top")
+    above.set_xticks(ticks, [_engineering(t * time_unit * (power or 1.0)) for t in ticks], fontsize=8)
+    above.set_xticks([], minor=True)
+    above.set_xlabel("energy of an answer (J)" if power else "time (s)")
+    axes.set(xlabel=f"from image to answer: settling and control (T; 1 T = {_engineering(time_unit)}s)")
+    axes.set(ylabel="accuracy (%)", title=title)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, loc="lower right", ncols=2)
+    return figure
+
+
+def _engineering(value: float) -> str:
+    return EngFormatter(places=None, sep=" ").format_data(float(f"{value:.3g}"))
+
+
+def agreement(errors: Mapping[str, Sequence[float]], waveforms: Mapping[str, Sequence[float]], title: str) -> Figure:
+    """Period errors and waveform differences (fractions) of many neurons, one row of points per label."""
+    figure = Figure(figsize=(9.0, 0.45 * len(errors) + 1.6), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    place = np.arange(len(errors))[::-1]
+    for axes, values in ((left, errors), (right, waveforms)):
+        for y, points in zip(place, values.values(), strict=True):
+            spread = np.linspace(-0.2, 0.2, len(points))
+            axes.plot(100 * np.asarray(points), y + spread, "o", ms=3.5, alpha=0.7, color=_COLOURS[0])
+            axes.plot(100 * np.mean(points), y, "|", ms=18, mew=2, color=_COLOURS[1])
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="x", alpha=0.3)
+    left.axvline(0.0, color=_INK, lw=1)
+    left.set_yticks(place, list(errors), fontsize=9)
+    left.set_xlabel("period: error in % (red: mean)")
+    right.set_xlim(left=0)
+    right.set_xlabel("waveform: rms difference in % of peak-to-peak")
+    figure.suptitle(title)
+    return figure
+
+
+def deviations(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], xlabel: str, ylabel: str, title: str) -> Figure:
+    """Deviations (fractions, shown in %) against an input: label -> (input, deviation)."""
+    figure, axes = _axes(7.6, 4.6)
+    for colour, (label, (x, deviation)) in zip(_COLOURS, curves.items(), strict=False):
+        axes.plot(x, 100 * np.asarray(deviation), lw=1.8, color=colour, label=label)
+    axes.axhline(0.0, color=_INK, lw=0.8)
+    axes.axhspan(-0.5, 0.5, color=_INK, alpha=0.08, lw=0)
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    axes.grid(alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
     return figure

@@ -23,15 +23,15 @@ def recentring(hidden: Activation, a: float, gamma: float) -> tuple[float, float
     return -1.0 / gamma, -a / gamma
 
 
-def vote(outputs: NDArray[np.float32], gain: float, shift: NDArray[np.floating]) -> NDArray[np.float64]:
+def vote(outputs: NDArray[np.float32], shift: NDArray[np.floating]) -> NDArray[np.float64]:
     """Share of the control window in which each class leads (the paper's equation 3).
 
     Parameters
     ----------
     outputs
         Output layer over time, x(t) W without bias; shape (n_samples, n_images, n_classes).
-    gain, shift
-        The scores are ``gain * outputs + shift``, shift of shape (n_classes,): recentring and biases.
+    shift
+        The scores are ``outputs + shift``, shift of shape (n_classes,): recentring and biases.
 
     Returns
     -------
@@ -39,26 +39,26 @@ def vote(outputs: NDArray[np.float32], gain: float, shift: NDArray[np.floating])
         Shape (n_images, n_classes). The answer is the argmax over classes; of equal ones the lowest index wins,
         at each instant and in the count.
     """
-    counts = _count_leaders(outputs, np.float32(gain), np.asarray(shift, dtype=np.float32))
+    counts = _count_leaders(outputs, np.asarray(shift, dtype=np.float32))
     return np.asarray(counts / len(outputs), dtype=np.float64)
 
 
-def leaders(outputs: NDArray[np.float32], gain: float, shift: NDArray[np.floating]) -> NDArray[np.intp]:
+def leaders(outputs: NDArray[np.float32], shift: NDArray[np.floating]) -> NDArray[np.intp]:
     """Class that holds the argmax at each instant, shape (n_samples, n_images); arguments as for `vote`."""
-    leader: NDArray[np.intp] = np.argmax(np.float32(gain) * outputs + np.asarray(shift, dtype=np.float32), axis=2)
+    leader: NDArray[np.intp] = np.argmax(outputs + np.asarray(shift, dtype=np.float32), axis=2)
     return leader
 
 
 @njit(parallel=True, cache=True)
-def _count_leaders(outputs, gain, shift):  # type: ignore[no-untyped-def]
+def _count_leaders(outputs, shift):  # type: ignore[no-untyped-def]
     n_samples, n_images, n_classes = outputs.shape
     counts = np.zeros((n_images, n_classes), dtype=np.int64)
     for image in prange(n_images):
         for sample in range(n_samples):
             best = 0
-            highest = gain * outputs[sample, image, 0] + shift[0]
+            highest = outputs[sample, image, 0] + shift[0]
             for k in range(1, n_classes):
-                score = gain * outputs[sample, image, k] + shift[k]
+                score = outputs[sample, image, k] + shift[k]
                 if score > highest:
                     highest = score
                     best = k

@@ -1,7 +1,8 @@
-"""Finds the files that travel with the package (`netlists/`, `calibration/`), in a wheel and in a checkout."""
+"""Finds the files that travel with the package (in a wheel and in a checkout), and the user's cache."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -20,3 +21,10 @@ def resource(folder: Literal["netlists", "calibration"], name: str = "") -> Path
         if path.exists():
             return path
     raise FileNotFoundError(f"{folder}/{name} is not part of this installation of analog-fhn")
+
+
+def cache_folder(name: str) -> Path:
+    """Folder `name` in the user's cache: ``$XDG_CACHE_HOME`` or ``~/.cache``, ``analog-fhn/name``; may not exist."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG base directory specification tells programs to ignore a relative path.
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "analog-fhn" / name

@@ -1,4 +1,4 @@
-"""Asks how much noise the answer stands.
+"""How much noise the answer stands.
 
 White current noise at both summing nodes of every neuron of one chip, from what its own parts make upward until the
 accuracy collapses; vote and mean readout of the same runs. Writes one picture and prints the table behind it. The

@@ -158,11 +158,23 @@ def test_identity_deviation_tells_what_has_not_settled() -> None:
 
 def test_chip_scores_use_its_effective_weights() -> None:
     network = make()
-    chip = Design(network, Technology.load("discrete")).chip(3)
+    chip = Design(network, Technology.load("discrete")).chip(3).with_ideal_stages()
     result = classify(network, IMAGES, chip=chip, backend=Instant())
     z = IMAGES.astype(np.float64) @ chip.weights[0] + chip.biases[0]
     expected = (1 / (1 + np.exp(-z))) @ chip.weights[1] + chip.biases[1]
     np.testing.assert_allclose(result.scores, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("recentre", [True, False])
+def test_every_row_has_its_own_gain_and_offset(recentre: bool) -> None:
+    network = make().with_options(recentre=recentre)
+    chip = Design(network, Technology.load("discrete")).chip(3)
+    result = classify(network, IMAGES, chip=chip, backend=Instant())
+    x = Instant().respond(chip, chip.drives(IMAGES), network.protocol).mean
+    rows = chip.row_stage
+    carried = rows.gain * x + rows.offset if recentre else rows.raw_gain * x + rows.raw_offset
+    assert np.ptp(rows.gain) > 0
+    np.testing.assert_allclose(result.scores, carried @ chip.weights[1] + chip.biases[1], rtol=0, atol=1e-12)
 
 
 def test_chip_may_serve_other_readouts_and_protocols() -> None:

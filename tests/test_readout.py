@@ -30,40 +30,33 @@ def test_recentring_gives_the_tanh_back(seed: int) -> None:
     np.testing.assert_allclose(gain * (-a - gamma * np.tanh(z)) + offset, np.tanh(z), rtol=0, atol=2e-14)
 
 
-def random_outputs(seed: int) -> tuple[NDArray[np.float32], float, NDArray[np.float64]]:
+def random_outputs(seed: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     rng = np.random.default_rng(seed)
-    return rng.normal(size=(97, 6, 5)).astype(np.float32), rng.uniform(0.2, 2), rng.normal(size=5)
+    return rng.normal(size=(97, 6, 5)).astype(np.float32), rng.normal(size=5)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_vote_counts_the_leaders(seed: int) -> None:
-    outputs, gain, shift = random_outputs(seed)
-    winners = np.argmax(gain * outputs + shift, axis=2)
+    outputs, shift = random_outputs(seed)
+    winners = np.argmax(outputs + shift, axis=2)
     expected = np.stack([np.bincount(winners[:, k], minlength=5) for k in range(6)]) / 97
-    np.testing.assert_array_equal(vote(outputs, gain, shift), expected)
+    np.testing.assert_array_equal(vote(outputs, shift), expected)
 
 
 def test_leaders_are_the_argmax_at_each_instant() -> None:
-    outputs, gain, shift = random_outputs(9)
-    np.testing.assert_array_equal(leaders(outputs, gain, shift), np.argmax(gain * outputs + shift, axis=2))
-
-
-def test_negative_gain_lets_the_smallest_lead() -> None:
-    outputs, _, _ = random_outputs(5)
-    shares = vote(outputs, -0.5, np.zeros(5))
-    expected = np.stack([np.bincount(np.argmin(outputs[:, k], axis=1), minlength=5) for k in range(6)]) / 97
-    np.testing.assert_array_equal(shares, expected)
+    outputs, shift = random_outputs(9)
+    np.testing.assert_array_equal(leaders(outputs, shift), np.argmax(outputs + shift, axis=2))
 
 
 @pytest.mark.parametrize("function", [vote, leaders])
 def test_of_equal_scores_the_lowest_class_leads(function: object) -> None:
     outputs = np.zeros((1, 1, 4), dtype=np.float32)
     outputs[0, 0] = [1.0, 3.0, 3.0, 3.0]
-    found = function(outputs, 1.0, np.zeros(4))  # type: ignore[operator]
+    found = function(outputs, np.zeros(4))  # type: ignore[operator]
     assert np.ravel(found).tolist() == ([1] if function is leaders else [0, 1, 0, 0])
 
 
 def test_of_equal_counts_the_lowest_class_wins() -> None:
     outputs = np.zeros((2, 1, 3), dtype=np.float32)
     outputs[0, 0, 2] = outputs[1, 0, 1] = 1.0
-    assert int(np.argmax(vote(outputs, 1.0, np.zeros(3))[0])) == 1
+    assert int(np.argmax(vote(outputs, np.zeros(3))[0])) == 1

@@ -7,18 +7,25 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from analog_fhn.circuit import neuron as circuit
+from analog_fhn.circuit import stages
 from analog_fhn.circuit.crossbar import Crossbar, program
 from analog_fhn.circuit.neuron import NeuronParts, Scales
-from analog_fhn.circuit.technology import Passive, Technology
+from analog_fhn.circuit.stages import DriverParts, DriveStage, PairParts, Parts, RowStage
+from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE, Technology
 from analog_fhn.network import Network
 from analog_fhn.neuron import Coefficients, FloatArray
 
 # One stream per component: a chip's resistors do not change when its capacitors are drawn differently.
 _STREAM_NEURON = 0
 _STREAM_ARRAY = 1
+_STREAM_PAIR = 2
+_STREAM_DRIVER = 3
+# Within a component's stream: its temperature coefficient, and what its lot has in common.
+_TEMPERATURE = 1
+_LOT = 2
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,11 @@ class Chip:
         Effective weights of each layer (from the conductances where the chip has them).
     coefficients
         Nine numbers per hidden neuron.
-    parts, scales, technology, crossbars
-        Components behind them; None for ideal neurons that no technology was chosen for.
+    drive_stage, row_stage
+        What the tanh pairs make of z, and the row drivers of x.
+    parts, pair, driver, scales, technology, crossbars
+        Components behind them, at the technology's temperature; None for ideal neurons that no technology was
+        chosen for.
     seed
         The integer that all values were drawn from; None for a nominal or ideal chip.
     """
@@ -43,7 +53,11 @@ class Chip:
     weights: tuple[FloatArray, ...]
     biases: tuple[FloatArray | None, ...]
     coefficients: Coefficients
+    drive_stage: DriveStage
+    row_stage: RowStage
     parts: NeuronParts | None = None
+    pair: PairParts | None = None
+    driver: DriverParts | None = None
     scales: Scales | None = None
     technology: Technology | None = None
     crossbars: tuple[Crossbar, ...] | None = None
@@ -53,42 +67,81 @@ class Chip:
     def ideal(cls, network: Network) -> Chip:
         """The mathematics: float weights and ideal FHN equations."""
         n_hidden = network.weights[0].shape[1]
-        return cls(network, network.weights, network.biases, Coefficients.ideal(network.fhn, n_hidden))
+        return cls(network, network.weights, network.biases, *_ideal(network, n_hidden))
 
     @cached_property
     def n_neurons(self) -> int:
         """Number of hidden neurons."""
         return len(self.coefficients)
 
-    def drives(self, images: NDArray[np.floating]) -> FloatArray:
-        """Drives of the hidden neurons, shape (n_images, n_neurons), for images (n_images, n_in)."""
-        z = np.asarray(images, dtype=np.float64) @ self.weights[0]
+    def pre_activations(self, images: NDArray[np.floating]) -> FloatArray:
+        """What the input array hands the tanh pairs, z, shape (n_images, n_neurons), for images (n_images, n_in)."""
+        z: FloatArray = np.asarray(images, dtype=np.float64) @ self.weights[0]
         if self.biases[0] is not None:
             z += self.biases[0]
-        return self.network.fhn.drive(z)
+        return z
 
-    def only(self, neurons: slice) -> Chip:
-        """Copy with only some of the hidden neurons."""
+    def drives(self, images: NDArray[np.floating]) -> FloatArray:
+        """Drives of the hidden neurons, shape (n_images, n_neurons), for images (n_images, n_in)."""
+        return self.drive_stage.drives(self.pre_activations(images))
+
+    def drive_range(self) -> tuple[FloatArray, FloatArray]:
+        """Lowest and highest drive that each neuron can be given, each of shape (n_neurons,)."""
+        stage = self.drive_stage
+        return stage.offset - np.abs(stage.gain), stage.offset + np.abs(stage.gain)
+
+    def output_stage(self, recentre: bool) -> tuple[FloatArray, FloatArray]:
+        """Weights (n_neurons, n_classes) and shift (n_classes,) of the scores ``x @ weights + shift``.
+
+        Row drivers, output array and biases in one; without `recentre` the rows carry x itself.
+        """
+        rows = self.row_stage
+        gain, offset = (rows.gain, rows.offset) if recentre else (rows.raw_gain, rows.raw_offset)
+        shift: FloatArray = offset @ self.weights[1]
+        return gain[:, None] * self.weights[1], shift if self.biases[1] is None else shift + self.biases[1]
+
+    def only(self, neurons: slice | NDArray[np.intp]) -> Chip:
+        """Copy with only some of the hidden neurons; an array of indices may name a neuron more than once."""
         return replace(
             self,
             weights=(self.weights[0][:, neurons], self.weights[1][neurons]),
             biases=(None if self.biases[0] is None else self.biases[0][neurons], self.biases[1]),
             coefficients=self.coefficients[neurons],
+            drive_stage=self.drive_stage[neurons],
+            row_stage=self.row_stage[neurons],
             parts=None if self.parts is None else self.parts[neurons],
+            pair=None if self.pair is None else self.pair[neurons],
+            driver=None if self.driver is None else self.driver[neurons],
             crossbars=None,
         )
 
-    def with_nominal_neurons(self) -> Chip:
-        """Copy whose neurons are ideal equations; only the arrays keep their errors."""
-        ideal = Coefficients.ideal(self.network.fhn, self.n_neurons)
-        return replace(self, coefficients=ideal, parts=None, scales=None)
+    def with_ideal_neurons(self) -> Chip:
+        """Copy whose neurons, tanh pairs and row drivers are ideal; only the arrays keep their errors."""
+        neurons, drive, row = _ideal(self.network, self.n_neurons)
+        return replace(
+            self, coefficients=neurons, drive_stage=drive, row_stage=row,
+            parts=None, pair=None, driver=None, scales=None,
+        )  # fmt: skip
+
+    def with_ideal_stages(self) -> Chip:
+        """Copy whose tanh pairs and row drivers are ideal; arrays and neurons keep their errors."""
+        _, drive, row = _ideal(self.network, self.n_neurons)
+        return replace(self, drive_stage=drive, row_stage=row, pair=None, driver=None)
+
+
+def _ideal(network: Network, n_neurons: int) -> tuple[Coefficients, DriveStage, RowStage]:
+    return (
+        Coefficients.ideal(network.fhn, n_neurons),
+        DriveStage.ideal(network.fhn, n_neurons),
+        RowStage.ideal(network.hidden, network.fhn, n_neurons),
+    )
 
 
 def draw_chip(
     network: Network,
     technology: Technology,
     scales: Scales,
-    nominal: NeuronParts,
+    nominal: tuple[NeuronParts, PairParts, DriverParts],
     targets: tuple[Crossbar, ...],
     seed: int | None,
 ) -> Chip:
@@ -96,7 +149,15 @@ def draw_chip(
 
     Tolerances: normal with sigma = tolerance/3, cut at the tolerance, or uniform. Offsets and scale errors: normal
     with the data sheet's typical value as sigma. Each component has a random stream of its own, and spreads scale
-    the same draws, so that two tolerance levels share their random numbers.
+    the same draws, so that two tolerance levels share their random numbers. Of the variance, `lot_share` is common
+    to all parts of one kind on the chip. Temperature coefficients act on the distance from 300 K.
+
+    Parameters
+    ----------
+    nominal
+        Parts of the neurons, tanh pairs and row drivers.
+    targets
+        Conductances before programming.
 
     Raises
     ------
@@ -104,11 +165,10 @@ def draw_chip(
         If the seed is negative.
     """
     if seed is None:
-        parts, crossbars = nominal, targets
+        crossbars = targets
     else:
         if seed < 0:
             raise ValueError(f"chip seed {seed}: expected a non-negative integer")
-        parts = _draw_parts(nominal, technology, seed)
         crossbars = tuple(
             program(
                 target,
@@ -118,12 +178,25 @@ def draw_chip(
             )
             for layer, target in enumerate(targets)
         )
+    neuron, pair, driver = (
+        type(parts)(**_draw_parts(parts, stream, technology, seed))
+        for parts, stream in zip(nominal, (_STREAM_NEURON, _STREAM_PAIR, _STREAM_DRIVER), strict=True)
+    )
+    assert isinstance(neuron, NeuronParts)
+    assert isinstance(pair, PairParts)
+    assert isinstance(driver, DriverParts)
+    fhn, sx = network.fhn, scales.sx
+    inverter = circuit.inverter(neuron, technology)
     return Chip(
         network,
         tuple(c.weights for c in crossbars),
         tuple(c.bias for c in crossbars),
-        circuit.coefficients(parts, scales, technology, network.fhn.eps),
-        parts,
+        circuit.coefficients(neuron, scales, technology, fhn.eps),
+        stages.drive_stage(pair, fhn, technology, sx),
+        stages.row_stage(driver, nominal[2], inverter, fhn, network.hidden, technology, sx),
+        neuron,
+        pair,
+        driver,
         scales,
         technology,
         crossbars,
@@ -131,30 +204,69 @@ def draw_chip(
     )
 
 
-def _draw_parts(nominal: NeuronParts, technology: Technology, seed: int) -> NeuronParts:
+def _draw_parts(nominal: Parts, stream: int, technology: Technology, seed: int | None) -> dict[str, FloatArray]:
+    warmer = technology.conditions.temperature - NOMINAL_TEMPERATURE
     values = {}
     for index, (name, value) in enumerate(nominal.items()):
-        generator = _generator(seed, (_STREAM_NEURON, index))
-        uniform = generator.random(len(nominal))
-        if name in circuit.RESISTORS:
-            values[name] = value * (1.0 + _spread(uniform, technology.resistor))
-        elif name in circuit.CAPACITORS:
-            values[name] = value * (1.0 + _spread(uniform, technology.capacitor))
-        elif name in circuit.OFFSETS:
-            values[name] = value + technology.opamp.offset_sigma * ndtri(uniform)
-        elif name in circuit.MULTIPLIER_SCALES:
-            values[name] = value + technology.multiplier.scale_sigma * ndtri(uniform)
-        else:
-            values[name] = value + technology.multiplier.offset_sigma * ndtri(uniform)
-    return NeuronParts(**values)
+        section, spread, drift, relative = _KINDS[stream, name]
+        if seed is not None:
+            change = _Draw(technology, section, seed, (stream, index), len(nominal)).deviation
+            if relative:
+                value = value * (1.0 + change(spread)) * (1.0 + warmer * change(drift, _TEMPERATURE))
+            else:
+                value = value + change(spread) + warmer * change(drift, _TEMPERATURE)
+        if technology.tanh_pair.compensated and (stream, name) in ((_STREAM_PAIR, "rp1"), (_STREAM_PAIR, "rp2")):
+            value = value * (1.0 + warmer / NOMINAL_TEMPERATURE)
+        values[name] = value
+    return values
 
 
-def _spread(uniform: FloatArray, part: Passive) -> FloatArray:
-    """Relative deviations from uniform draws by the inverse distribution function (a cut normal, or uniform)."""
-    if part.distribution == "uniform":
-        return np.asarray(part.tolerance * (2.0 * uniform - 1.0))
-    tail = 0.0013498980316300933  # share of a standard normal beyond -3
-    return np.asarray(part.tolerance / 3.0 * ndtri(tail + (1.0 - 2.0 * tail) * uniform))
+# What spreads each component: section of the technology, spread, drift with temperature, and whether it is relative.
+_KINDS: dict[tuple[int, str], tuple[str, str, str, bool]] = {
+    (stream, name): kind
+    for stream, names, kind in (
+        (_STREAM_NEURON, circuit.RESISTORS, ("resistor", "tolerance", "temperature_coefficient", True)),
+        (_STREAM_NEURON, circuit.CAPACITORS, ("capacitor", "tolerance", "temperature_coefficient", True)),
+        (_STREAM_NEURON, circuit.OFFSETS, ("opamp", "offset_sigma", "offset_drift", False)),
+        (_STREAM_NEURON, circuit.MULTIPLIER_SCALES, ("multiplier", "scale_sigma", "", False)),
+        (_STREAM_NEURON, circuit.MULTIPLIER_OFFSETS, ("multiplier", "offset_sigma", "", False)),
+        (_STREAM_PAIR, stages.PAIR_RESISTORS, ("resistor", "tolerance", "temperature_coefficient", True)),
+        (_STREAM_PAIR, ("vos",), ("tanh_pair", "offset_sigma", "", False)),
+        (_STREAM_PAIR, stages.MIRRORS, ("tanh_pair", "mirror_sigma", "", False)),
+        (_STREAM_PAIR, stages.CURRENT_GAINS, ("tanh_pair", "beta_tolerance", "", True)),
+        (_STREAM_DRIVER, stages.DRIVER_RESISTORS, ("resistor", "tolerance", "temperature_coefficient", True)),
+        (_STREAM_DRIVER, ("vos",), ("opamp", "offset_sigma", "offset_drift", False)),
+    )
+    for name in names
+}
+_TAIL = 0.0013498980316300933  # share of a standard normal beyond -3
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Deviations of one component of all neurons."""
+
+    technology: Technology
+    section: str
+    seed: int
+    key: tuple[int, int]
+    n_neurons: int
+
+    def deviation(self, spread: str, *sub: int) -> FloatArray:
+        """Deviations of the quantity whose spread has this name; zero if it has none."""
+        section = getattr(self.technology, self.section)
+        width = getattr(section, spread) if spread else 0.0
+        if width == 0.0:
+            return np.zeros(self.n_neurons)
+        uniform = _generator(self.seed, (*self.key, *sub)).random(self.n_neurons)
+        if section.lot_share > 0.0:
+            lot = _generator(self.seed, (*self.key, *sub, _LOT)).standard_normal()
+            uniform = ndtr(np.sqrt(1.0 - section.lot_share) * ndtri(uniform) + np.sqrt(section.lot_share) * lot)
+        if not spread.endswith(("tolerance", "coefficient")):
+            return np.asarray(width * ndtri(uniform))
+        if getattr(section, "distribution", "normal") == "uniform":
+            return np.asarray(width * (2.0 * uniform - 1.0))
+        return np.asarray(width / 3.0 * ndtri(_TAIL + (1.0 - 2.0 * _TAIL) * uniform))
 
 
 def _generator(seed: int, key: tuple[int, ...]) -> np.random.Generator:

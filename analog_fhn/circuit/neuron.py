@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from analog_fhn.circuit.stages import Parts
+from analog_fhn.circuit.stages import Parts, bias_current
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN, Coefficients, FloatArray
@@ -73,13 +73,21 @@ MULTIPLIER_SCALES = ("m1_scale", "m2_scale")
 MULTIPLIER_OFFSETS = ("m1_x", "m1_y", "m1_z", "m2_x", "m2_y", "m2_z")
 
 
+def extremes(fhn: FHN) -> tuple[float, float]:
+    """Largest |x| and |y| that a neuron reaches under its largest drive.
+
+    x reaches ``max(2.05, |a| + |gamma|)``: the rest point, or 2, where a spike from the fold at x = 1 lands, with
+    less than 0.05 of overshoot (measured at eps = 0.01). y follows the cubic nullcline, which has its fold at 2/3.
+    """
+    x = max(2.05, abs(fhn.a) + abs(fhn.gamma))
+    return x, max(2.0 / 3.0, abs(x - x**3 / 3.0))
+
+
 def choose_scales(fhn: FHN, technology: Technology) -> Scales:
     """Largest Sx, Sy for which no node leaves the linear range under the largest drive.
 
-    x reaches ``max(2.05, |a| + |gamma|)`` (2 is where a spike from the fold at x = 1 lands, less than 0.05 of
-    overshoot measured at eps = 0.01), y follows the cubic
-    nullcline, the cubic's voltage is ``W = Vx^3/Vm^2``. Sy never exceeds Sx: a larger one would win nothing
-    against the offsets, which act through R1, R2 and R4.
+    x and y reach `extremes`, the cubic's voltage is ``W = Vx^3/Vm^2``. Sy never exceeds Sx: a larger one would win
+    nothing against the offsets, which act through R1, R2 and R4.
 
     Raises
     ------
@@ -88,8 +96,7 @@ def choose_scales(fhn: FHN, technology: Technology) -> Scales:
     """
     limit = technology.supplies.linear_range
     vm = technology.multiplier.scale
-    x_max = max(2.05, abs(fhn.a) + abs(fhn.gamma))
-    y_max = max(2.0 / 3.0, abs(x_max - x_max**3 / 3.0))
+    x_max, y_max = extremes(fhn)
     sx = min(limit, np.cbrt(limit * vm**2)) / x_max
     sy = min(sx, limit / y_max)
     if min(sx, sy) < technology.supplies.minimum_scale:
@@ -136,11 +143,11 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
     The summing nodes sit at the offset voltages, and an op-amp of finite gain-bandwidth and gain A adds
     ``sum(G)/wt`` to its integrator's capacitor and a leak ``sum(G)/A`` across it (first order in 1/A, 1/wt)::
 
-        (Cx (1 + 1/A) + sumG1/wt) dVx/dt = -Vnx/R1 - W/R2 - Vy/R3 + Vos1 sumG1 - Vx sumG1/A
-        Vnx = -(Rb/Ra) Vx + Vos3 (1 + Rb/Ra)
-        (Cy (1 + 1/A) + sumG2/wt) dVy/dt = -Vnx/R4 + Vref/R5 + Iin + Vos2 sumG2 - Vy sumG2/A
+        (Cx (1 + 1/A) + sumG1/wt) dVx/dt = -Vnx/R1 - W/R2 - Vy/R3 + Vos1 sumG1 + Ib - Vx sumG1/A
+        Vnx = -(Rb/Ra) Vx + Vos3 (1 + Rb/Ra) + Ib Rb
+        (Cy (1 + 1/A) + sumG2/wt) dVy/dt = -Vnx/R4 + Vref/R5 + Iin + Vos2 sumG2 + Ib - Vy sumG2/A
 
-    with sumG1 = 1/R1 + 1/R2 + 1/R3, sumG2 = 1/R4 + 1/R5. The multipliers give
+    with Ib the amplifiers' bias current, sumG1 = 1/R1 + 1/R2 + 1/R3, sumG2 = 1/R4 + 1/R5. The multipliers give
     ``W = k2 (Vx + x2)(k1 (Vx + x1)(Vx + y1) + z1 + y2) + z2``, k = (1 + error)/Vm: an even term appears.
     U3's finite gain scales -Vx by 1/(1 + (1 + Rb/Ra)/A). The drive is I = Iin R4/Sx with the nominal R4.
 
@@ -153,10 +160,8 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
     """
     sx, sy, unit = scales.sx, scales.sy, scales.time_unit
     amp, vm = technology.opamp, technology.multiplier.scale
-    inverter = parts.rb / parts.ra
-    error3 = 1.0 / (1.0 + (1.0 + inverter) / amp.gain)
-    inv_gain = inverter * error3
-    inv_offset = parts.vos3 * (1.0 + inverter) * error3
+    bias = bias_current(amp, technology.conditions.temperature)
+    inv_gain, inv_offset = inverter(parts, technology)
 
     k1, k2 = (1.0 + parts.m1_scale) / vm, (1.0 + parts.m2_scale) / vm
     residue = k1 * parts.m1_x * parts.m1_y + parts.m1_z + parts.m2_y
@@ -171,7 +176,7 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
     factor = eps * unit / (sx * cx)
     p = np.stack(
         [
-            factor * (parts.vos1 * g1 - inv_offset / parts.r1 - w0 / parts.r2),
+            factor * (parts.vos1 * g1 + bias - inv_offset / parts.r1 - w0 / parts.r2),
             factor * sx * (inv_gain / parts.r1 - w1 / parts.r2 - g1 / amp.gain),
             -factor * sx**2 * w2 / parts.r2,
             -factor * sx**3 * w3 / parts.r2,
@@ -184,7 +189,7 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
     reference = technology.supplies.reference
     q = np.stack(
         [
-            factor * (reference / parts.r5 + parts.vos2 * g2 - inv_offset / parts.r4),
+            factor * (reference / parts.r5 + parts.vos2 * g2 + bias - inv_offset / parts.r4),
             factor * sx * inv_gain / parts.r4,
             -factor * sy * g2 / amp.gain,
             factor * drive_current(1.0, scales, technology) * np.ones(len(parts)),
@@ -192,6 +197,14 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
         axis=1,
     )
     return Coefficients(p, q, eps)
+
+
+def inverter(parts: NeuronParts, technology: Technology) -> tuple[FloatArray, FloatArray]:
+    """Gain and output offset (V) of U3, each of shape (n,): ``Vnx = -gain Vx + offset``."""
+    ratio = parts.rb / parts.ra
+    error = 1.0 / (1.0 + (1.0 + ratio) / technology.opamp.gain)
+    bias = bias_current(technology.opamp, technology.conditions.temperature)
+    return ratio * error, (parts.vos3 * (1.0 + ratio) + bias * parts.rb) * error
 
 
 def integrators(parts: NeuronParts, technology: Technology) -> tuple[FloatArray, FloatArray]:

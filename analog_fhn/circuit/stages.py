@@ -5,7 +5,67 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Self
 
-from analog_fhn.neuron import FloatArray
+import numpy as np
+from numpy.typing import NDArray
+
+from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE, OpAmp, Technology
+from analog_fhn.neuron import FHN, FloatArray
+from analog_fhn.readout import Activation, recentring
+
+BOLTZMANN_OVER_CHARGE = 8.617333262e-5  # V/K (CODATA 2018)
+BAND_GAP = 1.11  # V, with the exponent 3 below the usual SPICE defaults of a silicon junction
+NO_SHIFT = 1e12  # ohm, in place of a shift resistor that is left out
+
+
+@dataclass(frozen=True)
+class DriveStage:
+    """What the tanh pairs make of z: ``I = gain tanh(slope z + shift) + offset``; every field has shape (n,)."""
+
+    gain: FloatArray
+    slope: FloatArray
+    shift: FloatArray
+    offset: FloatArray
+
+    @classmethod
+    def ideal(cls, fhn: FHN, n_neurons: int) -> DriveStage:
+        """``I = gamma tanh(slope z)`` for every neuron."""
+        zero = np.zeros(n_neurons)
+        return cls(np.full(n_neurons, fhn.gamma), np.full(n_neurons, fhn.slope), zero, zero)
+
+    def __getitem__(self, index: slice | NDArray[np.intp]) -> DriveStage:
+        return DriveStage(self.gain[index], self.slope[index], self.shift[index], self.offset[index])
+
+    def drives(self, z: FloatArray) -> FloatArray:
+        """Drives for pre-activations z of shape (..., n)."""
+        return np.asarray(self.gain * np.tanh(self.slope * z + self.shift) + self.offset)
+
+
+@dataclass(frozen=True)
+class RowStage:
+    """What the row drivers make of x: ``gain x + offset``; every field has shape (n,).
+
+    Parameters
+    ----------
+    gain, offset
+        With recentring: the activation in the units that the weights were trained for.
+    raw_gain, raw_offset
+        Without the shift resistor: x itself.
+    """
+
+    gain: FloatArray
+    offset: FloatArray
+    raw_gain: FloatArray
+    raw_offset: FloatArray
+
+    @classmethod
+    def ideal(cls, hidden: Activation, fhn: FHN, n_neurons: int) -> RowStage:
+        """Exact recentring for every neuron."""
+        gain, offset = recentring(hidden, fhn.a, fhn.gamma)
+        one = np.ones(n_neurons)
+        return cls(gain * one, offset * one, one, 0.0 * one)
+
+    def __getitem__(self, index: slice | NDArray[np.intp]) -> RowStage:
+        return RowStage(self.gain[index], self.offset[index], self.raw_gain[index], self.raw_offset[index])
 
 
 class Parts:
@@ -14,7 +74,7 @@ class Parts:
     def __len__(self) -> int:
         return len(self.items()[0][1])
 
-    def __getitem__(self, index: slice) -> Self:
+    def __getitem__(self, index: slice | NDArray[np.intp]) -> Self:
         return type(self)(**{name: value[index] for name, value in self.items()})
 
     def items(self) -> list[tuple[str, FloatArray]]:
@@ -70,3 +130,168 @@ class DriverParts(Parts):
     rf: FloatArray
     rshift: FloatArray
     vos: FloatArray
+
+
+PAIR_RESISTORS = ("rs1", "rp1", "rs2", "rp2", "rabc")
+MIRRORS = ("tail", "positive", "negative")
+CURRENT_GAINS = ("bn", "bp")
+DRIVER_RESISTORS = ("rin", "rf", "rshift")
+
+
+def thermal_voltage(temperature: float) -> float:
+    """kT/q in volts at `temperature` (K)."""
+    return BOLTZMANN_OVER_CHARGE * temperature
+
+
+def base_emitter_voltage(current: FloatArray, saturation_current: float, temperature: float) -> FloatArray:
+    """V_BE of a transistor at a collector current (A): ``V_T ln(I/I_S(T))``.
+
+    ``I_S(T) = I_S (T/T0)^3 exp((T/T0 - 1) E_g/V_T)``, T0 = 300 K (the temperature law of SPICE's bipolar model).
+    """
+    vt, ratio = thermal_voltage(temperature), temperature / NOMINAL_TEMPERATURE
+    i_s = saturation_current * ratio**3 * np.exp((ratio - 1.0) * BAND_GAP / vt)
+    return np.asarray(vt * np.log(current / i_s))
+
+
+def full_scale_current(fhn: FHN, sx: float, r4: float) -> float:
+    """Current (A) of a saturated pair: ``|gamma| Sx/R4``."""
+    return abs(fhn.gamma) * sx / r4
+
+
+def nominal_pairs(fhn: FHN, technology: Technology, sx: float, n_neurons: int) -> PairParts:
+    """Nominal tanh pairs: the attenuated V_z is ``2 slope z V_T``, the tail current gives ``|gamma| Sx/R4``.
+
+    Base currents take part of the tail current and load the attenuators, and the mirrors' ratios exceed 1; the nominal
+    values make up for all of this.
+    """
+    pair, vt = technology.tanh_pair, thermal_voltage(NOMINAL_TEMPERATURE)
+    nominal = technology.under(temperature=NOMINAL_TEMPERATURE, supply=1.0)
+    wanted = full_scale_current(fhn, sx, technology.neuron.r4)
+    attenuation = 2.0 * fhn.slope * vt / pair.volts_per_unit
+    factor = attenuation
+    values = dict.fromkeys((field.name for field in fields(PairParts)), 0.0)
+    values |= {"rp1": pair.shunt, "rp2": pair.shunt, "bn": pair.beta_npn, "bp": pair.beta_pnp}
+    tail = wanted
+    # Tail current and attenuation depend on what they bring about; a few rounds settle both.
+    for _ in range(50):
+        below = 2.0 * float(base_emitter_voltage(np.asarray(tail), pair.saturation_current, NOMINAL_TEMPERATURE))
+        rs = pair.shunt * (1.0 / factor - 1.0)
+        values |= {"rs1": rs, "rs2": rs, "rabc": (-technology.supplies.negative - below) / tail}
+        found = drive_stage(PairParts(**{n: np.full(1, v) for n, v in values.items()}), fhn, nominal, sx)
+        tail *= abs(fhn.gamma / float(found.gain[0]))
+        factor *= fhn.slope / float(found.slope[0])
+    return PairParts(**{name: np.full(n_neurons, value) for name, value in values.items()})
+
+
+def drive_stage(parts: PairParts, fhn: FHN, technology: Technology, sx: float) -> DriveStage:
+    """What tanh pairs of these parts make of z, at the technology's temperature and supplies.
+
+    With V the voltage between the bases, collector currents ``I1,2 = alpha I_tail (1 +- tanh(V/(2 V_T)))/2``,
+    alpha = beta/(beta + 1), the output pushes ``m_p I1 - m_n I2``. The tail current is what flows from ground through
+    rabc to two V_BE above the negative supply, times its mirror's ratio. A mirror's ratio is exp(mismatch/V_T), and
+    more by ``2 v/(beta (1 + v))``, v the collector-base voltage of its output transistor over the Early voltage,
+    because Early effect raises that transistor's current gain, as it does that of the pair. Base currents drop
+    ``alpha I_tail tanh(V/(2 V_T))/beta`` times the attenuators' mean parallel resistance; since that drop is taken as
+    proportional to V, exactly so at V = 2 V_T, it is a loss of slope. The drive is this current times -R4/Sx; for
+    gamma > 0 the other input is driven.
+
+    Parameters
+    ----------
+    parts
+        Values at the technology's temperature.
+    """
+    pair, conditions = technology.tanh_pair, technology.conditions
+    vt = thermal_voltage(conditions.temperature)
+    high, low = (v * conditions.supply for v in (technology.supplies.positive, -technology.supplies.negative))
+    current = full_scale_current(fhn, sx, technology.neuron.r4) * np.ones(len(parts))
+    for _ in range(20):
+        below = 2.0 * base_emitter_voltage(current, pair.saturation_current, conditions.temperature)
+        current = (low - below) / parts.rabc
+
+    def ratio(mismatch: FloatArray, *outputs: tuple[FloatArray, FloatArray]) -> FloatArray:
+        early = np.ones(len(parts))
+        for voltage, beta in outputs:
+            v = voltage / pair.early_voltage
+            early = early * (1.0 + 2.0 * v / (beta * (1.0 + v)))
+        return np.asarray(np.exp(mismatch / vt) * early)
+
+    mirror = ratio(parts.tail, (low - 1.5 * below, parts.bn))
+    positive = ratio(parts.positive, (high - below, parts.bp))
+    negative = ratio(parts.negative, (high + low - 2.0 * below, parts.bp), (low - below, parts.bn))
+    beta = parts.bn * (1.0 + (high - below) / pair.early_voltage)
+    collector = current * mirror * beta / (beta + 1.0)
+    parallel1, parallel2 = (r * p / (r + p) for r, p in ((parts.rs1, parts.rp1), (parts.rs2, parts.rp2)))
+    loading = 1.0 + np.tanh(1.0) * collector / beta * 0.5 * (parallel1 + parallel2) / (2.0 * vt)
+    if fhn.gamma < 0:
+        attenuation, sign = parts.rp1 / (parts.rs1 + parts.rp1), 1.0
+    else:
+        attenuation, sign = parts.rp2 / (parts.rs2 + parts.rp2), -1.0
+    offset = parts.vos - 0.5 * collector / beta * (parallel1 - parallel2)
+    to_drive = technology.neuron.r4 / sx
+    return DriveStage(
+        -sign * to_drive * collector * 0.5 * (positive + negative),
+        attenuation * pair.volts_per_unit / (2.0 * vt * loading),
+        sign * offset / (2.0 * vt * loading),
+        -to_drive * collector * 0.5 * (positive - negative),
+    )
+
+
+def largest_activation(fhn: FHN, hidden: Activation) -> float:
+    """Largest instantaneous |h|, on a spike or at rest under the largest drive."""
+    gain, offset = recentring(hidden, fhn.a, fhn.gamma)
+    return abs(gain) * max(2.05, abs(fhn.a) + abs(fhn.gamma)) + abs(offset)
+
+
+def nominal_drivers(fhn: FHN, hidden: Activation, technology: Technology, sx: float, n_neurons: int) -> DriverParts:
+    """Nominal row drivers: the largest activation becomes the read voltage.
+
+    ``Rf/Rin = V_read |gain|/(h_max Sx)``, ``Rf/Rshift = V_read |offset|/(h_max Vref)``, gain and offset of the
+    recentring.
+    """
+    gain, offset = recentring(hidden, fhn.a, fhn.gamma)
+    per_unit = technology.array.read_voltage / largest_activation(fhn, hidden)
+    rin = technology.row_driver.input_resistor
+    rf = rin * per_unit * abs(gain) / sx
+    shift = per_unit * abs(offset) / technology.supplies.reference
+    values = {"rin": rin, "rf": rf, "rshift": min(NO_SHIFT, rf / shift) if shift else NO_SHIFT, "vos": 0.0}
+    return DriverParts(**{name: np.full(n_neurons, value) for name, value in values.items()})
+
+
+def row_stage(
+    parts: DriverParts,
+    nominal: DriverParts,
+    inverter: tuple[FloatArray, FloatArray],
+    fhn: FHN,
+    hidden: Activation,
+    technology: Technology,
+    sx: float,
+) -> RowStage:
+    """What row drivers of these parts make of x, in units of the activation (with the output stage's nominal gain).
+
+    ``V_row = -(Rf/Rin) V_in - (Rf/Rshift) V_shift + Vos (1 + Rf/Rin + Rf/Rshift) + Ib Rf``; V_in is U3's output for
+    gamma < 0 and V(x) else. Without recentring the shift resistor is left out.
+
+    Parameters
+    ----------
+    inverter
+        Gain and output offset (V) of U3: ``V(nx) = -gain V(x) + offset``, each of shape (n,).
+    """
+    gain, offset = recentring(hidden, fhn.a, fhn.gamma)
+    per_volt = largest_activation(fhn, hidden) / technology.array.read_voltage
+    ratio, shift = parts.rf / parts.rin, parts.rf / parts.rshift
+    slope, level = inverter if gain > 0 else (-np.ones(len(parts)), np.zeros(len(parts)))
+    bias = bias_current(technology.opamp, technology.conditions.temperature) * parts.rf
+    fixed = -ratio * level + bias
+    reference = np.copysign(technology.supplies.reference, offset)
+    nominal_ratio = (nominal.rf / nominal.rin)[0] * sx
+    return RowStage(
+        per_volt * ratio * slope * sx,
+        per_volt * (fixed + shift * reference + parts.vos * (1.0 + ratio + shift)),
+        np.sign(gain) * ratio * slope * sx / nominal_ratio,
+        np.sign(gain) * (fixed + parts.vos * (1.0 + ratio)) / nominal_ratio,
+    )
+
+
+def bias_current(amplifier: OpAmp, temperature: float) -> float:
+    """Input bias current (A): doubles every 10 K, as the leakage of a JFET's gate does."""
+    return float(amplifier.bias_current * 2.0 ** ((temperature - NOMINAL_TEMPERATURE) / 10.0))

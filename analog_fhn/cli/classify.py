@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from analog_fhn.backends.table import TableQuality
     from analog_fhn.inference import Result
 
 
@@ -37,6 +39,18 @@ def classify(
     control: common.ControlOption = None,
     technology: common.TechnologyOption = None,
     chip: common.ChipOption = None,
+    errors: common.ErrorsOption = None,
+    temperature: common.TemperatureOption = None,
+    supply: common.SupplyOption = None,
+    table: Annotated[
+        int | None,
+        typer.Option(
+            "--table",
+            metavar="N",
+            help="Have the backend measure every neuron at N drives once, and interpolate for the images.",
+        ),
+    ] = None,
+    tables: common.TablesOption = None,
     noise: common.NoiseOption = None,
     noise_seed: common.NoiseSeedOption = 0,
     predictions: Annotated[
@@ -54,13 +68,16 @@ def classify(
         network, protocol=protocol, readout=readout, raw=raw, gamma=gamma, a=a, eps=eps, slope=slope,
         settle=settle, control=control,
     )  # fmt: skip
-    made = common.make_chip(net, technology, chip, backend)
+    made = common.make_chip(net, technology, chip, backend, errors=errors, temperature=temperature, supply=supply)
     noisy = common.make_noise(made, noise, noise_seed)
     chosen = common.load_images(dataset, split, data, images, net)
     if predictions is not None:
         common.writable(predictions)
-    with common.progress_bar("images") as bar:
-        result = inference.classify(net, chosen.images, chip=made, backend=backend, noise=noisy, progress=bar)
+    kept = common.tables_folder(table, tables, backend)
+    with common.progress_bar("images" if table is None else "neuron runs, then images") as bar:
+        result = inference.classify(
+            net, chosen.images, chip=made, backend=backend, table=table, tables=kept, noise=noisy, progress=bar
+        )
     n_classes = net.layer_sizes[-1]
     accuracy = result.accuracy(chosen.labels)
     plain = net.accuracy(chosen.images, chosen.labels)
@@ -68,10 +85,13 @@ def classify(
         write_predictions(predictions, chosen.labels, result)
     what = "ideal FHN neurons" if made is None else "nominal chip" if made.seed is None else f"chip {made.seed}"
     common.say(
-        f"{what}, {backend}, {net.readout} readout, {'recentred' if net.recentre else 'raw'}, gamma {net.fhn.gamma:g}: "
-        f"{common.percent(accuracy)} of {len(chosen.labels)} images (plain network: {common.percent(plain)})",
+        f"{what}, {result.backend}, {net.readout} readout, {'recentred' if net.recentre else 'raw'}, "
+        f"gamma {net.fhn.gamma:g}: {common.percent(accuracy)} of {len(chosen.labels)} images "
+        f"(plain network: {common.percent(plain)})",
         json,
     )
+    if result.table is not None:
+        common.say(table_line(result.table, net.protocol.control), json)
     if result.unsettled > 0.01:
         common.say(
             f"note: {100 * result.unsettled:.1f} % of the neurons had not settled (time average off by more than 0.05 "
@@ -86,11 +106,22 @@ def classify(
         "confusion": inference.confusion(result.predictions, chosen.labels, n_classes).tolist(),
         "unsettled": result.unsettled,
         "identity_deviation": result.identity_deviation,
+        "table": None if result.table is None else asdict(result.table),
         "settings": common.settings(net, made)
         | {"backend": backend, "dataset": dataset, "split": split}
         | {"noise": noise, "noise_seed": None if noise is None else noise_seed},
     }
     common.write_json(json, "classify", chip, start, content)
+
+
+def table_line(quality: TableQuality, control: float) -> str:
+    """What people read about a response table."""
+    return (
+        f"table of {quality.n_drives} drives a neuron: interpolation error of mean x rms {quality.rms:.1e}, largest "
+        f"{quality.largest:.1e} ({quality.n_checks} checks); against the control window of {control:g} T rms "
+        f"{quality.window_rms:.1e}, largest {quality.window_largest:.1e} ({quality.n_window} checks); largest "
+        f"deviation from -(a + I) {quality.identity_deviation:.1e}"
+    )
 
 
 def write_predictions(path: Path, labels: NDArray[np.int64], result: Result) -> None:

@@ -21,6 +21,7 @@ from analog_fhn.errors import InputError
 if TYPE_CHECKING:
     from analog_fhn.circuit.chip import Chip
     from analog_fhn.circuit.noise import Noise
+    from analog_fhn.circuit.technology import Technology
     from analog_fhn.datasets import Dataset
     from analog_fhn.network import Network
 
@@ -66,6 +67,28 @@ TechnologyOption = Annotated[
 ]
 ChipOption = Annotated[
     int | None, typer.Option("--chip", metavar="SEED", min=0, help="Chip seed (default: the nominal chip).")
+]
+TablesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tables",
+        metavar="DIR",
+        help="Where response tables are kept (default: the user's cache; those of direct are not kept).",
+    ),
+]
+ErrorsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--errors",
+        metavar="GROUP,...|none",
+        help="Spread only these parts: resistor, capacitor, opamp, multiplier, tanh_pair, array (default: all).",
+    ),
+]
+TemperatureOption = Annotated[
+    float | None, typer.Option("--temperature", metavar="KELVIN", help="Override the technology's temperature.")
+]
+SupplyOption = Annotated[
+    float | None, typer.Option("--supply", metavar="FACTOR", help="Supplies relative to their nominal values.")
 ]
 NoiseOption = Annotated[
     str | None,
@@ -135,21 +158,51 @@ def load_images(
     return loaded
 
 
-def make_chip(network: Network, technology: str | None, seed: int | None, backend: str = "direct") -> Chip | None:
+def load_technology(
+    name: str, *, errors: str | None = None, temperature: float | None = None, supply: float | None = None
+) -> Technology:
+    """Technology with the options of the command line applied."""
+    from analog_fhn.circuit.technology import Technology
+
+    technology = Technology.load(name).under(temperature=temperature, supply=supply)
+    if errors is None:
+        return technology
+    return technology.with_errors([] if errors == "none" else [group.strip() for group in errors.split(",")])
+
+
+def make_chip(
+    network: Network,
+    technology: str | None,
+    seed: int | None,
+    backend: str = "direct",
+    *,
+    errors: str | None = None,
+    temperature: float | None = None,
+    supply: float | None = None,
+) -> Chip | None:
     """Chip that the options ask for; None means ideal neurons and float weights.
 
     The spice backend needs components: without a technology it gets the nominal chip of `discrete`.
     """
     from analog_fhn.circuit.design import Design
-    from analog_fhn.circuit.technology import Technology
 
-    if technology is None and seed is not None:
-        raise InputError(
-            f"--chip {seed} needs a --technology to draw the chip from (for example --technology discrete)"
-        )
+    for option, value in (("chip", seed), ("errors", errors), ("temperature", temperature), ("supply", supply)):
+        if technology is None and value is not None:
+            raise InputError(
+                f"--{option} {value} needs a --technology to draw the chip from (for example --technology discrete)"
+            )
     if technology is None and backend != "spice":
         return None
-    return Design(network, Technology.load(technology or "discrete")).chip(seed)
+    made = load_technology(technology or "discrete", errors=errors, temperature=temperature, supply=supply)
+    return Design(network, made).chip(seed)
+
+
+def numbers(option: str, text: str) -> list[float]:
+    """Numbers of a comma-separated list, the value of an option."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} {text!r}: expected numbers separated by commas, such as 1,-1,-4") from None
 
 
 def make_noise(chip: Chip | None, noise: str | None, seed: int) -> Noise | None:
@@ -182,6 +235,9 @@ def settings(network: Network, chip: Chip | None) -> dict[str, Any]:
         "layers": list(network.layer_sizes),
         "weights_sha256": network.sha256,
         "technology": chip.technology.name if chip is not None and chip.technology is not None else None,
+        "conditions": (
+            chip.technology.conditions.model_dump() if chip is not None and chip.technology is not None else None
+        ),
         "chip": chip.seed if chip is not None else None,
     }
 
@@ -224,6 +280,20 @@ def output_folder(path: Path) -> Path:
     except OSError as error:
         raise InputError(f"{path}: cannot be used as a folder ({error.strerror})") from None
     return path
+
+
+def tables_folder(table: int | None, tables: Path | None, backend: str) -> Path | None:
+    """Folder of the response tables: the one given, else the user's cache.
+
+    Tables of `direct` stay in memory unless a folder is given: they are made faster than they are found.
+    """
+    from analog_fhn.resources import cache_folder
+
+    if tables is not None:
+        if table is None:
+            raise InputError(f"--tables {tables}: there is no table to keep without --table N")
+        return output_folder(tables)
+    return None if table is None or backend == "direct" else output_folder(cache_folder("tables"))
 
 
 def say(message: str, json_target: str | None) -> None:

@@ -22,7 +22,7 @@ from analog_fhn.backends.direct import Direct
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.datasets import Dataset
 from analog_fhn.errors import InputError
-from analog_fhn.inference import Result, classify_all, output_stage, per_class
+from analog_fhn.inference import Result, classify_all, per_class
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol, regime
 from analog_fhn.readout import Readout, leaders
@@ -88,13 +88,13 @@ def figure3(folder: Path, network: Network, images: Dataset, digits: Sequence[in
     drives = chip.drives(images.images[chosen])
     response = Direct().respond(chip, drives, network.protocol, samples=True)
     assert response.samples is not None
-    outputs = response.samples @ chip.weights[1].astype(np.float32)
     times = network.protocol.sample_times
     n_classes = network.layer_sizes[-1]
     curves = {}
     columns: dict[str, FloatArray] = {"t": times}
     for name, recentre in (("raw x", False), ("recentred", True)):
-        leader = leaders(outputs, *output_stage(network, chip, recentre))
+        weights, shift = chip.output_stage(recentre)
+        leader = leaders(response.samples @ weights.astype(np.float32), shift)
         for k, digit in enumerate(digits):
             shares = np.bincount(leader[:, k], minlength=n_classes) / len(leader)
             answer = int(np.argmax(shares))

@@ -215,7 +215,7 @@ def test_drives_follow_the_effective_weights_and_biases() -> None:
     bar = (chip.crossbars or ())[0]
     rows = (bar.g_plus - bar.g_minus) / bar.siemens_per_weight
     expected = -0.9 * np.tanh(0.7 * (np.column_stack([images, np.ones(6)]) @ rows))
-    np.testing.assert_allclose(chip.drives(images), expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(chip.with_ideal_stages().drives(images), expected, rtol=1e-12, atol=1e-14)
 
 
 def test_only_keeps_the_chosen_neurons_and_their_rows() -> None:
@@ -237,12 +237,14 @@ def test_only_of_an_asked_chip_counts_its_own_neurons() -> None:
     assert chip.only(slice(0, 1)).n_neurons == 1
 
 
-def test_with_nominal_neurons_keeps_the_arrays_errors() -> None:
+def test_with_ideal_neurons_keeps_the_arrays_errors() -> None:
     chip = draw(7)
-    other = chip.with_nominal_neurons()
+    other = chip.with_ideal_neurons()
     assert other.weights[0] is chip.weights[0]
     np.testing.assert_array_equal(other.coefficients.p, Coefficients.ideal(FHN(), 3).p)
     assert other.parts is None
+    np.testing.assert_array_equal(other.drive_stage.gain, -1.0)
+    np.testing.assert_array_equal(other.row_stage.offset, 1.0)
 
 
 def test_design_refuses_two_hidden_layers() -> None:

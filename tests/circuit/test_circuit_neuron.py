@@ -21,7 +21,10 @@ from analog_fhn.neuron import FHN, Protocol
 DISCRETE = Technology.load("discrete")
 # Amplifiers so good that their finite gain and bandwidth drop out of the 1e-9 comparison below.
 IDEAL_AMPLIFIERS = DISCRETE.model_copy(
-    update={"opamp": DISCRETE.opamp.model_copy(update={"gain": 1e18, "gain_bandwidth": 1e24})}
+    update={"opamp": DISCRETE.opamp.model_copy(update={"gain": 1e18, "gain_bandwidth": 1e24, "bias_current": 0.0})}
+)
+LEAKY_AMPLIFIERS = IDEAL_AMPLIFIERS.model_copy(
+    update={"opamp": IDEAL_AMPLIFIERS.opamp.model_copy(update={"bias_current": 2e-6})}
 )
 N = 40
 
@@ -50,13 +53,14 @@ def by_nodes(
     """(dVx/dt, dVy/dt) in V/s from Kirchhoff's law at three summing nodes, each held at its amplifier's offset."""
     vm, vref = technology.multiplier.scale, technology.supplies.reference
     # U3: the current through Ra into the node at Vos3 leaves through Rb.
-    vnx = parts.vos3 - (vx - parts.vos3) / parts.ra * parts.rb
+    bias = technology.opamp.bias_current
+    vnx = parts.vos3 - ((vx - parts.vos3) / parts.ra - bias) * parts.rb
     w = multiplier(vx, multiplier(vx, vx, 1, parts, vm), 2, parts, vm)
     # U1: what R1, R2 and R3 bring in flows on through Cx, whose other end is Vx.
     into_u1 = (vnx - parts.vos1) / parts.r1 + (w - parts.vos1) / parts.r2 + (vy - parts.vos1) / parts.r3
     # U2: likewise; the reference is negative, and the drive is drawn out of the node.
     into_u2 = (vnx - parts.vos2) / parts.r4 + (-vref - parts.vos2) / parts.r5 - current
-    return -into_u1 / parts.cx, -into_u2 / parts.cy
+    return -(into_u1 - bias) / parts.cx, -(into_u2 - bias) / parts.cy
 
 
 @pytest.mark.parametrize("fhn", [FHN(), FHN(eps=0.03, a=1.05, gamma=-0.5), FHN(a=0.7, gamma=-1.5)])
@@ -81,14 +85,14 @@ def test_nominal_values_are_those_of_the_worked_example() -> None:
 @pytest.mark.parametrize("fhn", [FHN(), FHN(eps=0.02, a=0.8, gamma=-1.4)])
 def test_coefficients_are_the_currents_at_the_nodes(fhn: FHN, seed: int) -> None:
     rng = np.random.default_rng(100 + seed)
-    scales = choose_scales(fhn, IDEAL_AMPLIFIERS)
-    parts = random_parts(fhn, IDEAL_AMPLIFIERS, scales, seed)
-    c = coefficients(parts, scales, IDEAL_AMPLIFIERS, fhn.eps)
+    scales = choose_scales(fhn, LEAKY_AMPLIFIERS)
+    parts = random_parts(fhn, LEAKY_AMPLIFIERS, scales, seed)
+    c = coefficients(parts, scales, LEAKY_AMPLIFIERS, fhn.eps)
     x, y, drive = rng.uniform(-2.5, 2.5, size=(3, 30, N))
     dx, dy = c.derivatives(x, y, drive)
     # I = Iin R4/Sx with the nominal R4
-    current = drive * scales.sx / IDEAL_AMPLIFIERS.neuron.r4
-    dvx, dvy = by_nodes(parts, IDEAL_AMPLIFIERS, scales.sx * x, scales.sy * y, current)
+    current = drive * scales.sx / LEAKY_AMPLIFIERS.neuron.r4
+    dvx, dvy = by_nodes(parts, LEAKY_AMPLIFIERS, scales.sx * x, scales.sy * y, current)
     # dx/dt is a difference of numbers up to 10/eps: 1e-9 of that size, not of what is left near a nullcline
     np.testing.assert_allclose(dx, dvx / scales.sx * scales.time_unit, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(dy, dvy / scales.sy * scales.time_unit, rtol=1e-9, atol=1e-9)

@@ -25,6 +25,8 @@ from analog_fhn import cli, datasets
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.noise import Noise
 from analog_fhn.circuit.technology import Technology
+from analog_fhn.cli.common import tables_folder
+from analog_fhn.cli.design import engineering
 from analog_fhn.inference import classify
 from analog_fhn.network import Network
 from analog_fhn.resources import resource
@@ -218,6 +220,39 @@ def test_classify_in_spice_uses_components(net: Path) -> None:
     assert (found["settings"]["backend"], found["settings"]["technology"]) == ("spice", "discrete")
 
 
+def test_classify_reads_images_from_a_table_that_it_keeps(net: Path, tmp_path: Path) -> None:
+    command = ("classify", net, "--dataset", "digits", "--images", 40, "--table", 9, "--tables", tmp_path / "t")
+    found = good(*command, "--json", "-").json
+    (path,) = (tmp_path / "t").iterdir()
+    before = path.stat().st_mtime_ns
+    text = good(*command).out
+    assert path.stat().st_mtime_ns == before
+    quality = found["table"]
+    assert quality["n_drives"] == 9
+    assert 0 < quality["rms"] < quality["largest"] < 1e-2
+    assert 0 < quality["window_rms"] < quality["window_largest"] < 1.6 / 200 + 1e-3
+    assert "direct table of 9" in text
+    assert f"table of 9 drives a neuron: interpolation error of mean x rms {quality['rms']:.1e}" in text
+    network, test = Network.load(net), datasets.load("digits", "test").head(40)
+    assert found["accuracy"] == classify(network, test.images, table=9).accuracy(test.labels)
+
+
+def test_tables_of_direct_are_not_kept_unless_asked(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = good("classify", net, "--dataset", "digits", "--images", 5, "--table", 5, "--json", "-", *SHORT).json
+    assert found["table"]["n_drives"] == 5
+    assert list(tmp_path.iterdir()) == []
+    assert tables_folder(33, None, "spice") == tmp_path / "analog-fhn" / "tables"
+    assert tables_folder(33, tmp_path / "own", "direct") == tmp_path / "own"
+    assert tables_folder(None, None, "spice") is None
+
+
+def test_impossible_tables_are_refused(net: Path, tmp_path: Path) -> None:
+    command = ("classify", net, "--dataset", "digits", "--images", 5)
+    assert "table of 4 drives: expected at least 5" in refused(*command, "--table", 4)
+    assert "without --table N" in refused(*command, "--tables", tmp_path)
+
+
 def test_classify_says_when_neurons_had_not_settled(net: Path) -> None:
     done = good("classify", net, "--dataset", "digits", "--images", 5, "--settle", 0, "--control", 1)
     assert "had not settled" in done.out
@@ -295,6 +330,72 @@ def test_exported_netlist_runs_alone(exported: list[str], folder: Path, net: Pat
     c = chip.coefficients
     identity = float(c.identity_mean(drives)[0, 3])
     assert float(found[1]) / manifest["scales"]["sx"] == pytest.approx(identity, abs=0.01 + 1.5 / 20)
+
+
+# --- design ---------------------------------------------------------------------------------------------------
+
+
+def test_design_says_what_to_buy(tmp_path: Path) -> None:
+    done = good("design", "-o", tmp_path)
+    rows = read(tmp_path / "neuron_parts.csv")
+    assert list(rows[0]) == ["name", "value", "unit", "series", "tolerance", "purpose"]
+    parts = Design(Network((np.ones((1, 1)), np.ones((1, 1)))), Technology.load("discrete")).parts
+    for row in rows:
+        assert float(row["value"]) == float(getattr(parts, row["name"].lower())[0])
+    assert [row["name"] for row in rows] == ["R1", "R2", "R3", "R4", "R5", "Ra", "Rb", "Cx", "Cy"]
+    assert {(row["unit"], row["series"], row["tolerance"]) for row in rows} == {
+        ("ohm", "E96", "0.01"), ("F", "E24", "0.05")
+    }  # fmt: skip
+    # value with engineering prefix, series, tolerance
+    assert re.search(r"^ *R2 +4\.42 kohm +E96 +1 %", done.out, re.MULTILINE)
+    assert re.search(r"^ *Cy +10 nF +E24 +5 %", done.out, re.MULTILINE)
+    assert "a -0.18 %" in done.out
+    assert "Sx = 3.8384 V" in done.out
+
+
+def test_design_follows_its_options_and_the_network(net: Path) -> None:
+    free = good("design", "--a", 1.1, "--eps", 0.02, "--gamma", -1.5, "--time-unit", 2e-3, "--json", "-").json
+    assert free["settings"]["fhn"] | {"slope": 0} == {"eps": 0.02, "a": 1.1, "gamma": -1.5, "slope": 0}
+    values = {part["name"]: part["value"] for part in free["parts"]}
+    # T = R4 Cy R3/R1, eps = R1 Cx/T
+    unit = values["R4"] * values["Cy"] * values["R3"] / values["R1"]
+    assert unit == pytest.approx(2e-3 * (1 + free["errors"]["time_unit"]), rel=1e-9)
+    assert values["R1"] * values["Cx"] / unit == pytest.approx(0.02 * (1 + free["errors"]["eps"]), rel=1e-9)
+    assert free["findings"] == [] or {f["severity"] for f in free["findings"]} == {"note"}
+    of_network = good("design", "--network", net, "--gamma", -0.5, "--json", "-").json
+    assert of_network["settings"]["fhn"]["gamma"] == -0.5
+
+
+def test_design_with_an_error_has_status_1() -> None:
+    done = run("design", "--time-unit", 1e-6, "--json", "-")
+    assert done.status == 1
+    assert "Traceback" not in done.err
+    severities = [finding["severity"] for finding in done.json["findings"]]
+    assert severities[0] == "error"
+    assert "error: U1: Vx must move at up to 512 V/us; its slew rate is 13 V/us" in done.err
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(4420.0, "4.42 kohm"), (1e6, "1 Mohm"), (999.96, "1 kohm"), (1e-3, "1 mohm"), (0.0, "0 ohm")]
+)
+def test_engineering_notation(value: float, text: str) -> None:
+    assert engineering(value, "ohm") == text
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "text"),
+    [
+        ("--time-unit", "nan", "expected a positive number of seconds"),
+        ("--time-unit", "-1", "expected a positive number of seconds"),
+        ("--time-unit", "1e-300", "Cx = 1e-306 F"),
+        ("--gamma", "-20", "supplies.minimum_scale"),
+        ("--a", "-1", "needs a > 0"),
+        ("--technology", "discreet", "not one of"),
+        ("--network", "absent.npz", "absent.npz"),
+    ],
+)
+def test_impossible_designs(option: str, value: str, text: str) -> None:
+    assert text in refused("design", option, value)
 
 
 @pytest.fixture(scope="module")
