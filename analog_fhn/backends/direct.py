@@ -86,8 +86,8 @@ class Direct:
         traces = np.empty((protocol.n_samples if samples else 0, drives.size), dtype=np.float32)
         coefficients = _scaled(chip.coefficients)
         offsets = (chip.coefficients.q[:, 0] + chip.coefficients.q[:, 3] * drives).astype(np.float32).ravel()
-        product = _STABLE_PRODUCT if noise is None else _NOISY_PRODUCT
-        explicit = explicit_is_stable(chip.coefficients, drives, step, product).ravel()
+        margin = 1.0 if noise is None else _STABLE_PRODUCT / _NOISY_PRODUCT
+        explicit = explicit_is_stable(chip.coefficients, drives, step * margin).ravel()
 
         rest, _ = chip.coefficients.rest_point(drives)
         start = max(2.0, abs(protocol.x0), np.cbrt(3.0 * abs(protocol.y0)))
@@ -158,24 +158,20 @@ class Direct:
         return Response(mean.reshape(shape), traces.reshape(-1, *shape) if samples else None)
 
 
-def explicit_is_stable(
-    coefficients: Coefficients, drives: FloatArray, step: float, product: float = _STABLE_PRODUCT
-) -> NDArray[np.bool_]:
+def explicit_is_stable(coefficients: Coefficients, drives: FloatArray, step: float) -> NDArray[np.bool_]:
     """Whether the explicit method is stable: step times the fast rate at the largest |x| stays below its limit.
 
     Parameters
     ----------
     drives
         Shape (n_images, n_neurons).
-    product
-        The limit.
 
     Returns
     -------
     ndarray
         Shape (n_images, n_neurons).
     """
-    return np.asarray(step * coefficients.fast_rate(drives) < product)
+    return np.asarray(step * coefficients.fast_rate(drives) < _STABLE_PRODUCT)
 
 
 def _refinement(coefficients: Coefficients, noise: Noise, step: float) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:

@@ -92,7 +92,7 @@ def test_mean_in_direct_has_the_exact_variance(rate: float) -> None:
 def test_correlation_time_in_direct(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if method == "implicit":
         monkeypatch.setattr(
-            direct_module, "explicit_is_stable", lambda _c, drives, *_: np.zeros(drives.shape, dtype=np.bool_)
+            direct_module, "explicit_is_stable", lambda _c, drives, _step: np.zeros(drives.shape, dtype=np.bool_)
         )
     rate, protocol = 5.0, Protocol(settle=2.0, control=20.0, interval=0.05, x0=0.0, y0=0.0)
     x, _ = linear_runs(Direct(), rate, 1024, protocol)
