@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.backends.base import Backend, Response
+from analog_fhn.backends.base import Backend, Response, refuse_noise
 from analog_fhn.circuit.chip import Chip
+from analog_fhn.circuit.noise import Noise
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
@@ -105,6 +106,7 @@ def classify(
     backend: str | Backend = "direct",
     table: int | None = None,
     tables: Path | None = None,
+    noise: Noise | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Classify images with FHN neurons in place of the hidden layer.
@@ -124,6 +126,8 @@ def classify(
         every image is simulated.
     tables
         Folder where response tables are stored and found again; None: not stored.
+    noise
+        White current noise at the summing nodes of the neurons; None: none.
     progress
         Called with (images done, images in all), and before that, while a response table is made, with (runs done,
         runs in all).
@@ -137,7 +141,7 @@ def classify(
     """
     wanted = [(network.readout, network.recentre)]
     return classify_all(
-        network, images, wanted, chip=chip, backend=backend, table=table, tables=tables, progress=progress
+        network, images, wanted, chip=chip, backend=backend, table=table, tables=tables, noise=noise, progress=progress
     )[0]
 
 
@@ -150,6 +154,7 @@ def classify_all(
     backend: str | Backend = "direct",
     table: int | None = None,
     tables: Path | None = None,
+    noise: Noise | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Result]:
     """As `classify`, but several (readout, recentre) pairs are read from one simulation."""
@@ -161,6 +166,8 @@ def classify_all(
     if table is not None:
         engine = Table(engine, table, tables)
     start = time.perf_counter()
+    if isinstance(engine, Table):
+        refuse_noise(engine.name, noise)  # before minutes are spent on the table
     quality = engine.make(chip, network.protocol, progress).quality if isinstance(engine, Table) else None
     n_images, n_classes = len(images), network.layer_sizes[-1]
     scores = [np.empty((n_images, n_classes)) for _ in readouts]
@@ -178,7 +185,10 @@ def classify_all(
             if progress is not None:
                 progress(first + size * done // total, n_images)
 
-        response = engine.respond(chip, drives, network.protocol, samples=with_samples, progress=advance)
+        response = engine.respond(
+            chip, drives, network.protocol, samples=with_samples, progress=advance,
+            noise=None if noise is None else noise.from_image(first),
+        )  # fmt: skip
         deviations[part] = np.abs(response.mean - chip.coefficients.identity_mean(drives))
         for target, value in zip(scores, _read(chip, response, readouts), strict=True):
             target[part] = value

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from analog_fhn.neuron import Coefficients, FloatArray
@@ -148,6 +148,43 @@ def accuracy_against_gamma(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], pl
     return figure
 
 
+def accuracy_against_noise(
+    densities: ArrayLike,
+    curves: Mapping[str, ArrayLike],
+    quiet: Mapping[str, float],
+    intrinsic: Mapping[str, float],
+    title: str,
+) -> Figure:
+    """Accuracy (fractions) against the density of white current noise (A/sqrt(Hz)) on a logarithmic axis.
+
+    Parameters
+    ----------
+    densities
+        Shape (n,), positive.
+    curves
+        Per label: accuracies at the densities, shape (n,).
+    quiet
+        Per label: accuracy without noise, drawn at the left edge.
+    intrinsic
+        Densities to mark: those of the parts, per summing node.
+    """
+    figure, axes = _axes(7.6, 4.6)
+    x = np.asarray(densities, dtype=np.float64)
+    left = x.min() / 4.0
+    for i, (label, values) in enumerate(curves.items()):
+        accuracy = 100 * np.asarray(values)
+        axes.plot(x, accuracy, "o-", ms=5, lw=1.6, color=_COLOURS[i], label=f"{label} (without noise "
+                  f"{100 * quiet[label]:.1f} %)")  # fmt: skip
+        axes.plot([left, x.min()], [100 * quiet[label], accuracy[np.argmin(x)]], ":", lw=1.2, color=_COLOURS[i])
+    for i, (label, density) in enumerate(intrinsic.items()):
+        axes.axvline(density, color=_COLOURS[3 + i], lw=1.4, ls="--", label=f"{label}: {density:.1e} A/√Hz")
+    axes.set(xscale="log", xlabel="noise current density at both summing nodes (A/√Hz)", ylabel="accuracy (%)")
+    axes.set(ylim=(0, 102), xlim=(left, 2 * x.max()), title=title)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, loc="lower left")
+    return figure
+
+
 def per_digit_against_gamma(gammas: ArrayLike, accuracies: FloatArray, title: str) -> Figure:
     """Accuracy of each class against gamma as a map; `accuracies` has shape (n_gammas, n_classes)."""
     order = np.argsort(gammas)
@@ -189,5 +226,75 @@ def answers(times: ArrayLike, leaders: Mapping[str, NDArray[np.intp]], n_classes
         axes.grid(axis="y", alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     grid[-1].set_xlabel("time (T)")
+    figure.suptitle(title)
+    return figure
+
+
+def frontier(
+    curves: Mapping[tuple[float, str], tuple[ArrayLike, ArrayLike]],
+    plain: float,
+    time_unit: float,
+    power: float | None,
+    title: str,
+) -> Figure:
+    """Accuracy against latency: (gamma, readout) -> (latencies in T, accuracies as fractions).
+
+    Parameters
+    ----------
+    time_unit
+        T in seconds, for the upper axis.
+    power
+        Of all hidden neurons (W); with it the upper axis shows the energy of an answer too.
+    """
+    figure, axes = _axes(8.4, 5.2)
+    gammas = sorted({gamma for gamma, _ in curves}, reverse=True)
+    for (gamma, readout), (latencies, accuracies) in curves.items():
+        axes.plot(
+            latencies,
+            100 * np.asarray(accuracies),
+            "o-" if readout == "mean" else "s--",
+            color=_COLOURS[gammas.index(gamma) % len(_COLOURS)],
+            ms=5,
+            lw=1.6,
+            mfc="white" if readout == "vote" else None,
+            label=f"gamma = {gamma:g}, {readout}",
+        )
+    axes.axhline(100 * plain, color=_INK, lw=1, ls=":", label=f"plain network {100 * plain:.2f} %")
+    ticks = np.unique([float(t) for latencies, _ in curves.values() for t in np.asarray(latencies)])
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{t:g}" for t in ticks], fontsize=8)
+    axes.set_xticks([], minor=True)
+    above = axes.secondary_xaxis("top")
+    above.set_xticks(ticks, [_engineering(t * time_unit * (power or 1.0)) for t in ticks], fontsize=8)
+    above.set_xticks([], minor=True)
+    above.set_xlabel("energy of an answer (J)" if power else "time (s)")
+    axes.set(xlabel=f"from image to answer: settling and control (T; 1 T = {_engineering(time_unit)}s)")
+    axes.set(ylabel="accuracy (%)", title=title)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, loc="lower right", ncols=2)
+    return figure
+
+
+def _engineering(value: float) -> str:
+    return EngFormatter(places=None, sep=" ").format_data(float(f"{value:.3g}"))
+
+
+def agreement(errors: Mapping[str, Sequence[float]], waveforms: Mapping[str, Sequence[float]], title: str) -> Figure:
+    """Period errors and waveform differences (fractions) of many neurons, one row of points per label."""
+    figure = Figure(figsize=(9.0, 0.45 * len(errors) + 1.6), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    place = np.arange(len(errors))[::-1]
+    for axes, values in ((left, errors), (right, waveforms)):
+        for y, points in zip(place, values.values(), strict=True):
+            spread = np.linspace(-0.2, 0.2, len(points))
+            axes.plot(100 * np.asarray(points), y + spread, "o", ms=3.5, alpha=0.7, color=_COLOURS[0])
+            axes.plot(100 * np.mean(points), y, "|", ms=18, mew=2, color=_COLOURS[1])
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="x", alpha=0.3)
+    left.axvline(0.0, color=_INK, lw=1)
+    left.set_yticks(place, list(errors), fontsize=9)
+    left.set_xlabel("period: error in % (red: mean)")
+    right.set_xlim(left=0)
+    right.set_xlabel("waveform: rms difference in % of peak-to-peak")
     figure.suptitle(title)
     return figure

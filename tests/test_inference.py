@@ -13,6 +13,7 @@ from analog_fhn import datasets, inference
 from analog_fhn.backends.base import Response
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.noise import Noise
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify, classify_all, confusion, make_backend, per_class
@@ -48,6 +49,7 @@ class Instant:
         protocol: Protocol,
         *,
         samples: bool = False,
+        noise: Noise | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Response:
         mean = -(chip.network.fhn.a + drives)

@@ -84,6 +84,12 @@ def refuse_noise(name: str, noise: Noise | None) -> None:
         raise InputError(f"backend {name!r} has no reproducible noise; use direct or brian")
 
 
+def check_noise(chip: Chip, noise: Noise | None) -> None:
+    """Raise ValueError if the noise is not that of as many neurons as the chip has."""
+    if noise is not None and np.shape(noise.x) != (chip.n_neurons,):
+        raise ValueError(f"noise has shape {np.shape(noise.x)}; expected ({chip.n_neurons},)")
+
+
 class SimulationError(RuntimeError):
     """A simulation gave no usable answer; the message says which neuron and where the evidence lies."""
 

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import shlex
+import shutil
+import sysconfig
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from analog_fhn.backends.base import Response, SimulationError, check_drives
+from analog_fhn.backends.base import Response, SimulationError, check_drives, check_noise
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.noise import Noise
 from analog_fhn.errors import MissingProgramError
 from analog_fhn.neuron import FloatArray, Protocol
 
+Mode = Literal["auto", "cython", "numpy", "standalone"]
+
 _STABLE_PRODUCT = 1.8  # step times fast rate, below the limits of all three methods
+_NOISY_STEP_PER_EPS = 0.1
 # Brian2 wants physical units; one dimensionless time unit T is written as one second.
 EQUATIONS = """
 dx/dt = (p0 + p1*x + p2*x**2 + p3*x**3 + p4*y)/eps/second : 1
@@ -32,11 +41,28 @@ q2 : 1 (constant)
 q3 : 1 (constant)
 I : 1 (constant)
 """
+# rk4 refuses Brian2's own `xi`. White noise that is held for a step dt has the variance 1/dt.
+NOISE_EQUATIONS = """
+dx/dt = (p0 + p1*x + p2*x**2 + p3*x**3 + p4*y)/eps/second + sigma_x*white_x/second : 1
+dy/dt = (q0 + q1*x + q2*y + q3*I)/second + sigma_y*white_y/second : 1
+sigma_x : 1 (constant)
+sigma_y : 1 (constant)
+white_x : 1
+white_y : 1
+"""
+NOISE_UPDATE = """
+white_x = randn()/sqrt(dt/second)
+white_y = randn()/sqrt(dt/second)
+"""
 
 
 @dataclass(frozen=True)
 class Brian:
     """Brian2 with a fixed step.
+
+    Noise is normal and held for a step, which is 0.1 eps or shorter then; that takes (rate * step)^2/12 off the
+    variance of a fast variable: 1 % at eps = 0.01 where x rests at 2. One stream serves all neurons of a call, seeded
+    by `Noise.seed` and `Noise.first_image`: the same call gives the same result, other groups of images another one.
 
     Parameters
     ----------
@@ -46,13 +72,28 @@ class Brian:
     method
         Brian2's name of the integrator; rk4 at half of eps keeps the period within 1e-4.
     mode
-        "runtime" (Brian2 picks Cython or NumPy) or "standalone" (C++, compiled at every call).
+        "auto": Cython if it compiles on this machine, else NumPy; "cython", "numpy"; or "standalone" (C++, compiled
+        at every call).
     """
 
     step_per_eps: float = 0.5
     method: Literal["rk4", "rk2", "euler"] = "rk4"
-    mode: Literal["runtime", "standalone"] = "runtime"
+    mode: Mode = "auto"
     name: str = "brian"
+
+    @property
+    def mode_used(self) -> Literal["cython", "numpy", "standalone"]:
+        """What `mode` comes to on this machine.
+
+        Raises
+        ------
+        MissingProgramError
+            If Brian2 is not installed.
+        """
+        if self.mode != "auto":
+            return self.mode
+        _brian2()
+        return "cython" if cython_works() else "numpy"
 
     def respond(
         self,
@@ -73,17 +114,20 @@ class Brian:
         """
         b2 = _brian2()
         drives = check_drives(chip, drives)
-        step = protocol.interval / self._steps_per_sample(chip, drives, protocol)
-        if self.mode == "standalone":
+        check_noise(chip, noise)
+        step = protocol.interval / self._steps_per_sample(chip, drives, protocol, noise is not None)
+        mode = self.mode_used
+        if mode == "standalone":
             with tempfile.TemporaryDirectory(prefix="analog-fhn-brian-") as folder:
                 b2.set_device("cpp_standalone", build_on_run=False)
                 try:
-                    mean, traces = self._run(b2, chip, drives, protocol, step, samples, folder)
+                    mean, traces = self._run(b2, chip, drives, protocol, step, samples, noise, folder)
                 finally:
                     b2.device.reinit()
                     b2.set_device("runtime")
         else:
-            mean, traces = self._run(b2, chip, drives, protocol, step, samples)
+            with _target(b2, mode):
+                mean, traces = self._run(b2, chip, drives, protocol, step, samples, noise)
         if not np.isfinite(mean).all():
             image, neuron = (int(i) for i in np.argwhere(~np.isfinite(mean))[0])
             raise SimulationError(
@@ -93,9 +137,10 @@ class Brian:
             progress(drives.size, drives.size)
         return Response(mean, traces)
 
-    def _steps_per_sample(self, chip: Chip, drives: FloatArray, protocol: Protocol) -> int:
+    def _steps_per_sample(self, chip: Chip, drives: FloatArray, protocol: Protocol, noisy: bool) -> int:
         rate = float(np.max(chip.coefficients.fast_rate(drives)))
-        step = min(self.step_per_eps * chip.coefficients.eps, _STABLE_PRODUCT / rate)
+        per_eps = min(self.step_per_eps, _NOISY_STEP_PER_EPS) if noisy else self.step_per_eps
+        step = min(per_eps * chip.coefficients.eps, _STABLE_PRODUCT / rate)
         return int(np.ceil(protocol.interval / step * (1.0 - 1e-9)))
 
     def _run(
@@ -106,19 +151,28 @@ class Brian:
         protocol: Protocol,
         step: float,
         samples: bool,
+        noise: Noise | None,
         build_folder: str | None = None,
     ) -> tuple[FloatArray, Any]:
         second = b2.second
         b2.start_scope()
         clock = b2.Clock(dt=step * second)
         namespace = {"eps": chip.coefficients.eps}
-        group = b2.NeuronGroup(drives.size, EQUATIONS, method=self.method, clock=clock, namespace=namespace)
+        equations = EQUATIONS
+        if noise is not None:
+            equations = NOISE_EQUATIONS + "".join(EQUATIONS.splitlines(keepends=True)[3:])
+            sequence = np.random.SeedSequence([noise.seed, noise.first_image])
+            b2.seed(int(sequence.generate_state(1)[0]))
+        group = b2.NeuronGroup(drives.size, equations, method=self.method, clock=clock, namespace=namespace)
         for i in range(5):
             setattr(group, f"p{i}", np.tile(chip.coefficients.p[:, i], len(drives)))
         for i in range(4):
             setattr(group, f"q{i}", np.tile(chip.coefficients.q[:, i], len(drives)))
         group.I, group.x, group.y = drives.ravel(), protocol.x0, protocol.y0
         network = b2.Network(group)
+        if noise is not None:
+            group.sigma_x, group.sigma_y = np.tile(noise.x, len(drives)), np.tile(noise.y, len(drives))
+            network.add(group.run_regularly(NOISE_UPDATE, when="start"))
         network.run(protocol.settle * second, namespace={})
         group.m = 0
         monitor = None
@@ -134,6 +188,30 @@ class Brian:
         # The monitor records at the beginning of its intervals; the last sample is the group's final state.
         traces = np.concatenate([np.asarray(monitor.x).T[1:], np.asarray(group.x[:])[None]])
         return mean, traces.reshape(-1, *drives.shape).astype(np.float32)
+
+
+@functools.cache
+def cython_works() -> bool:
+    """Whether Brian2 can compile Cython code here: a compiler is there, and a test module compiles and runs."""
+    from brian2.codegen.runtime.cython_rt.cython_rt import CythonCodeObject
+
+    # Brian2 keeps its test module on disk, and would find it there after the compiler is gone.
+    compiler = os.environ.get("CC") or sysconfig.get_config_var("CC")
+    if compiler and shutil.which(shlex.split(compiler)[0]) is None:
+        return False
+    return bool(CythonCodeObject.is_available())
+
+
+@contextmanager
+def _target(b2: Any, target: str) -> Iterator[None]:
+    """Generate code for `target`; afterwards preferences and random state are as they were before."""
+    before, state = b2.prefs.codegen.target, b2.get_device().get_random_state()
+    b2.prefs.codegen.target = target
+    try:
+        yield
+    finally:
+        b2.prefs.codegen.target = before
+        b2.get_device().set_random_state(state)
 
 
 def _brian2() -> Any:

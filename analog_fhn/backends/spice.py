@@ -9,12 +9,13 @@ neither on the number of worker processes nor on the order of the runs.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import queue
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,17 @@ from numpy.typing import NDArray
 from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
 from analog_fhn.backends.ngspice import SimulatorProcess
 from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.netlist import MAX_STEP, RELTOL, neuron_deck
+from analog_fhn.circuit.netlist import MAX_STEP, RELTOL, neuron_deck, supply_voltages
 from analog_fhn.circuit.neuron import drive_current
 from analog_fhn.circuit.noise import Noise
 from analog_fhn.errors import InputError
-from analog_fhn.neuron import FloatArray, Protocol, cycle_from_samples
+from analog_fhn.neuron import FloatArray, Protocol
+
+# Any single period may differ by this fraction, a rest value by this much in x, from a run with much tighter settings.
+# With the default settings it is 1e-4; with ngspice's own reltol of 1e-3 at least 5e-3 (12 neurons, 4 chips).
+SETTINGS_LIMIT = 2e-3
+_SAMPLE = Protocol(settle=3.0, control=12.0)
+_checked: set[tuple[str, bool]] = set()
 
 
 class FailedRunError(SimulationError):
@@ -64,6 +71,9 @@ class Spice:
         Largest time step, in units of T.
     keep
         Folder for the deck and log of a failed run; None: a fresh temporary folder.
+    check
+        Whether `respond` first runs one neuron with these settings and with much tighter ones, and refuses to go on
+        if they differ (once for a chip and its settings).
 
     Raises
     ------
@@ -75,6 +85,7 @@ class Spice:
     reltol: float = RELTOL
     max_step: float = MAX_STEP
     keep: Path | None = None
+    check: bool = True
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
@@ -110,33 +121,39 @@ class Spice:
             If ngspice or PySpice is absent.
         FailedRunError
             If a run fails.
+        SimulationError
+            If the period of a sample neuron, or the value it rests at, depends on the settings.
         """
         refuse_noise(self.name, noise)
         drives = check_drives(chip, drives)
         n_images, n_neurons = drives.shape
-        mean = np.full(drives.shape, np.nan)
+        mean, power = np.full(drives.shape, np.nan), np.full(drives.shape, np.nan)
         x = np.full((protocol.n_samples, *drives.shape), np.nan, dtype=np.float32) if samples else None
         # Also refuses a chip without components before any process is started.
         decks = [self._deck(chip, k, 0.0, protocol) for k in range(n_neurons)]
         n_workers = self.workers or _usable_cores()
         total = drives.size
         if total == 0:
-            return Response(mean, x)
+            return Response(mean, x, power)
         # Loading costs a fiftieth of a run, so short blocks spread the work evenly for little.
         length = int(np.clip(total // (4 * n_workers), 1, 16))
         blocks = [(k, i, min(i + length, n_images)) for k in range(n_neurons) for i in range(0, n_images, length)]
         with _Crew(min(n_workers, len(blocks)), blocks, decks, chip, drives, protocol, samples) as crew:
+            if self.check:
+                self._check_sample(crew.simulators[0], chip, drives, decks, protocol)
+            crew.start()
             for done, result in enumerate(crew.results(total), start=1):
                 if isinstance(result.fault, SimulationError):
-                    raise self._failure(result, chip, drives, protocol, Response(mean, x)) from result.fault
+                    raise self._failure(result, chip, drives, protocol, Response(mean, x, power)) from result.fault
                 if result.fault is not None:
                     raise result.fault
                 mean[result.image, result.neuron] = result.mean
+                power[result.image, result.neuron] = result.power
                 if x is not None:
                     x[:, result.image, result.neuron] = result.samples
                 if progress is not None:
                     progress(done, total)
-        return Response(mean, x)
+        return Response(mean, x, power)
 
     def check_settings(self, chip: Chip, neuron: int = 0, drive: float = -1.0, control: float = 60.0) -> float:
         """Relative difference of the period between these settings and much tighter ones (reltol/10, half the step).
@@ -154,19 +171,65 @@ class Spice:
             If the neuron does not oscillate.
         """
         protocol = Protocol(settle=10.0, control=control)
-        periods = []
+        with SimulatorProcess() as simulator:
+            (ours, _), (tight, _) = self._both_settings(simulator, chip, neuron, drive, protocol)
+        if not len(ours) or not len(tight):
+            raise ValueError(f"neuron {neuron} does not oscillate at drive {drive}")
+        return float(abs(ours.mean() - tight.mean()) / tight.mean())
+
+    def _both_settings(
+        self, simulator: SimulatorProcess, chip: Chip, neuron: int, drive: float, protocol: Protocol
+    ) -> list[tuple[FloatArray, float]]:
+        """Successive periods and last x of a neuron, with these settings and with much tighter ones."""
+        assert chip.scales is not None
+        found = []
         for reltol, step in ((self.reltol, self.max_step), (self.reltol / 10, self.max_step / 2)):
-            deck = neuron_deck(chip, neuron, drive, protocol, reltol=reltol, max_step=step)
-            assert chip.scales is not None
-            with SimulatorProcess() as simulator:
-                simulator.load(deck)
-                waves = simulator.run()
+            simulator.load(neuron_deck(chip, neuron, drive, protocol, reltol=reltol, max_step=step))
+            waves = simulator.run()
             time, x = waves["time"] / chip.scales.time_unit, waves["x"] / chip.scales.sx
-            cycle = cycle_from_samples(time[time >= protocol.settle], x[time >= protocol.settle])
-            if cycle is None:
-                raise ValueError(f"neuron {neuron} does not oscillate at drive {drive}")
-            periods.append(cycle.period)
-        return abs(periods[0] - periods[1]) / periods[1]
+            up = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0) & (time[:-1] >= protocol.settle))
+            crossings = time[up] - x[up] * (time[up + 1] - time[up]) / (x[up + 1] - x[up])
+            found.append((np.diff(crossings), float(x[-1])))
+        return found
+
+    def _check_sample(
+        self, simulator: SimulatorProcess, chip: Chip, drives: FloatArray, decks: list[str], protocol: Protocol
+    ) -> None:
+        """Refuse settings with which one neuron that oscillates, or rests if none does, is not simulated right."""
+        # Some images are enough to find a neuron that oscillates, far from the fold at |x| = 1.
+        some = drives[:: max(1, len(drives) // 16)]
+        distance = np.abs(chip.coefficients.rest_point(some)[0])
+        sample = int(np.argmin(distance))
+        neuron, drive = sample % some.shape[1], float(some.flat[sample])
+        oscillates = bool(distance.flat[sample] < 0.9)
+        # The decks carry components and settings.
+        digest = hashlib.sha256("".join(decks).encode()).hexdigest()
+        if not _checked.isdisjoint({(digest, True), (digest, oscillates)}):
+            return
+        brief = replace(_SAMPLE, x0=protocol.x0, y0=protocol.y0)
+        try:
+            (ours, x), (tight, x_tight) = self._both_settings(simulator, chip, neuron, drive, brief)
+        except SimulationError as fault:
+            empty = Response(np.full(drives.shape, np.nan))
+            image = int(np.argmax(drives[:, neuron] == drive))
+            result = _Result(neuron, image, fault=fault, log=simulator.log)
+            raise self._failure(result, chip, drives, brief, empty) from fault
+        # Coarse settings make single periods too long or too short; their mean may be right by chance.
+        n = min(len(ours), len(tight))
+        if n:
+            worst = int(np.argmax(np.abs(ours[:n] - tight[:n])))
+            what, value, expected, scale = "has a period of", ours[worst], tight[worst], tight[worst]
+        elif len(ours) or len(tight):
+            what, value, expected, scale = "has whole periods:", float(len(ours)), float(len(tight)), 0.0
+        else:
+            what, value, expected, scale = "rests at x =", x, x_tight, 1.0
+        if abs(value - expected) > SETTINGS_LIMIT * scale:
+            raise SimulationError(
+                f"spice reltol = {self.reltol:g}, max_step = {self.max_step:g} are too coarse: at drive {drive:g} "
+                f"neuron {neuron} {what} {value:.6g} with them, and {expected:.6g} with a tenth of reltol and half "
+                f"the step; at most {SETTINGS_LIMIT:g} of difference is accepted"
+            )
+        _checked.add((digest, oscillates))
 
     def _deck(self, chip: Chip, neuron: int, drive: float, protocol: Protocol, data_file: str | None = None) -> str:
         return neuron_deck(
@@ -194,6 +257,7 @@ class _Result:
     neuron: int
     image: int
     mean: float = np.nan
+    power: float = np.nan
     samples: NDArray[np.float32] | None = None
     fault: BaseException | None = None
     log: str = ""
@@ -219,30 +283,32 @@ class _Crew:
         self._protocol, self._samples = protocol, samples
         self._done: queue.SimpleQueue[_Result] = queue.SimpleQueue()
         self._stopped = threading.Event()
-        self._simulators: list[SimulatorProcess] = []
+        self.simulators: list[SimulatorProcess] = []
         self._threads: list[threading.Thread] = []
         self._n_workers = n_workers
 
     def __enter__(self) -> _Crew:
         try:
-            for _ in range(self._n_workers):
-                simulator = SimulatorProcess()
-                self._simulators.append(simulator)
-                thread = threading.Thread(target=self._work, args=(simulator,), daemon=True)
-                thread.start()
-                self._threads.append(thread)
+            self.simulators.extend(SimulatorProcess() for _ in range(self._n_workers))
         except BaseException:
             self.__exit__()
             raise
         return self
 
+    def start(self) -> None:
+        """Let the workers begin; until then the simulators are the caller's."""
+        for simulator in self.simulators:
+            thread = threading.Thread(target=self._work, args=(simulator,), daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
-        for simulator in self._simulators:
+        for simulator in self.simulators:
             simulator.kill()
         for thread in self._threads:
             thread.join()
-        for simulator in self._simulators:
+        for simulator in self.simulators:
             simulator.close()
 
     def results(self, total: int) -> Iterator[_Result]:
@@ -274,9 +340,12 @@ class _Crew:
         simulator.alter("idrive", drive_current(float(self._drives[image, neuron]), chip.scales, chip.technology))
         waves = simulator.run()
         time, x = waves["time"] / chip.scales.time_unit, waves["x"] / chip.scales.sx
-        mean = window_mean(time, x, protocol.settle, protocol.settle + protocol.control)
+        drawn = np.zeros_like(time)
+        for name, volts in supply_voltages(chip.technology).items():
+            drawn -= volts * waves[f"{name}#branch"]
+        window = protocol.settle, protocol.settle + protocol.control
         samples = np.interp(protocol.sample_times, time, x).astype(np.float32) if self._samples else None
-        return _Result(neuron, image, mean, samples)
+        return _Result(neuron, image, window_mean(time, x, *window), window_mean(time, drawn, *window), samples)
 
 
 def window_mean(time: FloatArray, x: FloatArray, start: float, stop: float) -> float:

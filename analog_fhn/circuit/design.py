@@ -7,8 +7,9 @@ from functools import cached_property
 
 from analog_fhn.circuit.chip import Chip, draw_chip
 from analog_fhn.circuit.crossbar import Crossbar, map_weights
-from analog_fhn.circuit.neuron import NeuronParts, Scales, choose_scales, nominal_parts
+from analog_fhn.circuit.neuron import NeuronParts, Scales
 from analog_fhn.circuit.stages import DriverParts, PairParts, nominal_drivers, nominal_pairs
+from analog_fhn.circuit.synthesis import Synthesis, synthesise
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
@@ -39,18 +40,27 @@ class Design:
                 f"network has {len(self.network.weights) - 1} hidden layers; "
                 "a design takes exactly one layer of FHN neurons"
             )
-        _ = self.scales, self.parts
+        _ = self.synthesis
 
     @cached_property
+    def synthesis(self) -> Synthesis:
+        """Scales and nominal parts of the hidden neurons, in the technology's E series."""
+        return synthesise(self.network.fhn, self.technology, self.network.weights[0].shape[1])
+
+    @property
     def scales(self) -> Scales:
         """Voltage scales Sx, Sy and the time unit."""
-        return choose_scales(self.network.fhn, self.technology)
+        return self.synthesis.scales
 
-    @cached_property
+    @property
     def parts(self) -> NeuronParts:
         """Nominal components of the hidden neurons."""
-        n_hidden = self.network.weights[0].shape[1]
-        return nominal_parts(self.network.fhn, self.technology, self.scales, n_hidden)
+        return self.synthesis.parts
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """Relative errors of eps, a, cubic, y_gain and time_unit that the E series leave."""
+        return self.synthesis.errors
 
     @cached_property
     def pairs(self) -> PairParts:

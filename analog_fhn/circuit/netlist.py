@@ -11,12 +11,20 @@ from pathlib import Path
 import numpy as np
 
 from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.neuron import drive_current
+from analog_fhn.circuit.neuron import Scales, drive_current
+from analog_fhn.circuit.stages import NO_SHIFT, bias_current
+from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE, Technology
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.readout import recentring
 from analog_fhn.resources import resource
 
-LIBRARIES = ("opamp.lib", "multiplier.lib", "fhn_neuron.lib")
+# Every subcircuit, each after those that it is made of.
+LIBRARIES = (
+    "opamp.lib", "multiplier.lib", "fhn_neuron.lib", "tanh_pair.lib", "row_driver.lib", "transimpedance.lib",
+)  # fmt: skip
+NEURON_LIBRARIES = LIBRARIES[:3]
+CELL_LIBRARIES = LIBRARIES[:5]
 
 # Measured on the nominal neuron against reltol 1e-7 with a step of 0.005 T: with these two the period is off by
 # less than 0.02 % at drives -0.1, -0.5 and -1. At reltol 1e-4 it is off by 0.2 %; at the simulator's own 1e-3, with
@@ -38,7 +46,8 @@ def neuron_deck(
 ) -> str:
     """Complete deck of one neuron of the chip under one constant drive.
 
-    Nodes `x` and `y` are Sx x and Sy y; the drive is the current source `Idrive`, which a simulator may alter.
+    Nodes `x` and `y` are Sx x and Sy y; the drive is the current source `Idrive`, which a simulator may alter. The
+    currents of the supplies `Vcc`, `Vee` and `Vref` are saved.
 
     Parameters
     ----------
@@ -63,53 +72,128 @@ def neuron_deck(
     InputError
         If the chip has no components, or the initial state lies beyond the linear range of the parts.
     """
-    if chip.parts is None or chip.scales is None or chip.technology is None:
-        raise InputError(
-            "ngspice simulates component values, and this chip has none (ideal equations): "
-            "choose a technology, for instance --technology discrete"
-        )
-    technology, scales = chip.technology, chip.scales
-    unit, supplies = scales.time_unit, technology.supplies
-    vx0, vy0 = scales.sx * protocol.x0, scales.sy * protocol.y0
-    if max(abs(vx0), abs(vy0)) > supplies.linear_range:
-        raise InputError(
-            f"protocol x0 = {protocol.x0:g}, y0 = {protocol.y0:g} are {vx0:g} V and {vy0:g} V in this circuit; "
-            f"technology {technology.name!r} has a linear range of {supplies.linear_range:g} V"
-        )
-    amp, multiplier = technology.opamp, technology.multiplier
-    parameters = {name: values[neuron] for name, values in chip.parts.items()}
-    parameters |= {
-        "gain": amp.gain,
-        "gbw": amp.gain_bandwidth,
-        "slew": amp.slew_rate,
-        "vmax": amp.output_limit,
-        "scale": multiplier.scale,
-        "bw": multiplier.bandwidth,
-        "wmax": multiplier.output_limit,
-        "vx0": vx0,
-        "vy0": vy0,
-    }
-    stop = (protocol.settle + protocol.control) * unit
-    step = number(max_step * unit)
-    lines = [
+    technology, scales = _components(chip)
+    return _deck(
         "FHN neuron: one transient under a constant drive",
-        f"* Neuron {neuron} of the chip; V(x) = {number(scales.sx)} x, V(y) = {number(scales.sy)} y, "
-        f"time unit {number(unit)} s.",
-        *_libraries(inline),
-        f"Vref vref 0 {number(-supplies.reference)}",
-        "Xneuron x nx y sum2 vref fhn_neuron",
-        *_parameter_lines(parameters),
-        f"* The drive, drawn out of the summing node: I = {number(drive)}",
-        f"Idrive sum2 0 {number(drive_current(drive, scales, technology))}",
-        "* With the usual reltol of 1e-3 and no largest step the period comes out wrong by several per cent, silently.",
-        "* abstol is reltol of the current Sx/R1, so that idle branches do not hold up the iterations.",
-        f".options reltol={number(reltol)} abstol={number(reltol * scales.sx / technology.neuron.r1)}",
-        f".tran {step} {number(stop)} 0 {step} uic",
-        ".save v(x) v(y)",
-        *([] if data_file is None else _control(protocol, unit, data_file)),
-        ".end",
-    ]
-    return "\n".join(lines) + "\n"
+        [
+            *_neuron_lines(chip, neuron, protocol),
+            f"* The drive, drawn out of the summing node: I = {number(drive)}",
+            f"Idrive sum2 0 {number(drive_current(drive, scales, technology))}",
+        ],
+        chip,
+        protocol,
+        NEURON_LIBRARIES,
+        reltol=reltol,
+        max_step=max_step,
+        inline=inline,
+        nodes=("x", "y"),
+        means=("x",),
+        data_file=data_file,
+    )
+
+
+def cell_deck(
+    chip: Chip,
+    neuron: int,
+    z: float,
+    protocol: Protocol,
+    *,
+    recentre: bool = True,
+    reltol: float = RELTOL,
+    max_step: float = MAX_STEP,
+    inline: bool = True,
+    data_file: str | None = None,
+) -> str:
+    """Complete deck of one hidden cell, from its pre-activation to its row: tanh pair, neuron, row driver.
+
+    The source `Vz`, which a simulator may alter, is `volts_per_unit` z; for gamma < 0 it drives the pair's `inp`, for
+    gamma > 0 its `inn`, and the other input is grounded. Nodes `x` and `y` are Sx x and Sy y; node `row` rises with
+    the activation (see `analog_fhn.readout.recentring`).
+
+    Parameters
+    ----------
+    neuron
+        Index of the hidden neuron.
+    z
+        Pre-activation, in the units of the weights.
+    protocol, reltol, max_step, inline
+        See `neuron_deck`.
+    recentre
+        Whether the row carries the activation; otherwise the shift resistor is left out and it carries x alone.
+    data_file
+        As for `neuron_deck`, with V(row) as a third column and its mean printed as `mean_vrow`.
+
+    Raises
+    ------
+    InputError
+        If the chip has no components, or the initial state lies beyond the linear range of the parts.
+    """
+    technology, _ = _components(chip)
+    if chip.driver is None:
+        raise InputError("this chip has ideal row drivers, and a cell's netlist needs their components")
+    fhn, supplies = chip.network.fhn, technology.supplies
+    driver = {name: values[neuron] for name, values in chip.driver.items()}
+    if not recentre:
+        driver["rshift"] = NO_SHIFT
+    gain, offset = recentring(chip.network.hidden, fhn.a, fhn.gamma)
+    shift = "vref" if offset >= 0 else "vplus"
+    return _deck(
+        "Hidden cell: tanh pair, FHN neuron, row driver",
+        [
+            *_neuron_lines(chip, neuron, protocol),
+            *_pair_lines(chip, neuron, z),
+            *([f"Vplus vplus 0 {number(supplies.reference)}"] if shift == "vplus" else []),
+            f"Xdriver {'nx' if gain > 0 else 'x'} row {shift} vcc vee row_driver",
+            *_parameter_lines(driver | _opamp_parameters(technology)),
+        ],
+        chip,
+        protocol,
+        CELL_LIBRARIES,
+        reltol=reltol,
+        max_step=max_step,
+        inline=inline,
+        nodes=("x", "y", "row"),
+        means=("x", "row"),
+        data_file=data_file,
+    )
+
+
+def pair_deck(chip: Chip, neuron: int, z: float) -> str:
+    """Complete deck of one tanh pair, its output held at 0 V as by a summing node.
+
+    `Vz` may be altered, as in `cell_deck`; the current of `Vsum2` is what the pair pushes into the summing node. The
+    transistors have no capacitance, so every point of the short transient is the answer.
+
+    Raises
+    ------
+    InputError
+        If the chip has no components.
+    """
+    technology, _ = _components(chip)
+    return _deck(
+        "Tanh pair: output current into a node at 0 V",
+        [*_supply_lines(technology), *_pair_lines(chip, neuron, z), "Vsum2 sum2 0 0"],
+        chip,
+        Protocol(settle=0.0, control=0.2),
+        CELL_LIBRARIES[3:4],
+        reltol=RELTOL,
+        max_step=MAX_STEP,
+        inline=True,
+        nodes=("z",),
+        currents=("vsum2",),
+        means=(),
+        data_file=None,
+    )
+
+
+def supply_voltages(technology: Technology) -> dict[str, float]:
+    """Name and voltage (V) of every supply of a deck, under the technology's conditions."""
+    supplies, relative = technology.supplies, technology.conditions.supply
+    return {
+        "vcc": supplies.positive * relative,
+        "vee": supplies.negative * relative,
+        "vref": -supplies.reference,
+    }
 
 
 def write_neuron_netlists(chip: Chip, drives: FloatArray, protocol: Protocol, folder: Path) -> list[Path]:
@@ -159,11 +243,127 @@ def number(value: float) -> str:
     return repr(float(value))
 
 
-def _libraries(inline: bool) -> list[str]:
+def _components(chip: Chip) -> tuple[Technology, Scales]:
+    if chip.parts is None or chip.scales is None or chip.technology is None:
+        raise InputError(
+            "ngspice simulates component values, and this chip has none (ideal equations): "
+            "choose a technology, for instance --technology discrete"
+        )
+    return chip.technology, chip.scales
+
+
+def _neuron_lines(chip: Chip, neuron: int, protocol: Protocol) -> list[str]:
+    technology, scales = _components(chip)
+    assert chip.parts is not None
+    supplies, multiplier = technology.supplies, technology.multiplier
+    vx0, vy0 = scales.sx * protocol.x0, scales.sy * protocol.y0
+    if max(abs(vx0), abs(vy0)) > supplies.linear_range:
+        raise InputError(
+            f"protocol x0 = {protocol.x0:g}, y0 = {protocol.y0:g} are {vx0:g} V and {vy0:g} V in this circuit; "
+            f"technology {technology.name!r} has a linear range of {supplies.linear_range:g} V"
+        )
+    high, low = _drops(technology, multiplier.output_limit)
+    parameters = {name: values[neuron] for name, values in chip.parts.items()}
+    parameters |= _opamp_parameters(technology)
+    parameters |= {
+        "scale": multiplier.scale,
+        "bw": multiplier.bandwidth,
+        "m_drop_high": high,
+        "m_drop_low": low,
+        "m_iq": multiplier.quiescent_current,
+        "vx0": vx0,
+        "vy0": vy0,
+    }
+    return [
+        f"* Neuron {neuron} of the chip; V(x) = {number(scales.sx)} x, V(y) = {number(scales.sy)} y, "
+        f"time unit {number(scales.time_unit)} s.",
+        *_supply_lines(technology),
+        "Xneuron x nx y sum2 vref vcc vee fhn_neuron",
+        *_parameter_lines(parameters),
+    ]
+
+
+def _supply_lines(technology: Technology) -> list[str]:
+    return [f"V{name[1:]} {name} 0 {number(value)}" for name, value in supply_voltages(technology).items()]
+
+
+def _pair_lines(chip: Chip, neuron: int, z: float) -> list[str]:
+    technology, _ = _components(chip)
+    if chip.pair is None:
+        raise InputError("this chip has ideal tanh pairs, and a netlist needs their components")
+    transistor = technology.tanh_pair
+    pair = {name: values[neuron] for name, values in chip.pair.items()}
+    pair |= {"isat": transistor.saturation_current, "vaf": transistor.early_voltage}
+    return [
+        f"* The pre-activation, {number(transistor.volts_per_unit)} V per unit: z = {number(z)}",
+        f"Vz z 0 {number(transistor.volts_per_unit * z)}",
+        f"Xpair {'z 0' if chip.network.fhn.gamma < 0 else '0 z'} sum2 vcc vee tanh_pair",
+        *_parameter_lines(pair),
+    ]
+
+
+def _opamp_parameters(technology: Technology) -> dict[str, float]:
+    amp = technology.opamp
+    high, low = _drops(technology, amp.output_limit)
+    return {
+        "ib": bias_current(amp, technology.conditions.temperature),
+        "gain": amp.gain,
+        "gbw": amp.gain_bandwidth,
+        "slew": amp.slew_rate,
+        "drop_high": high,
+        "drop_low": low,
+        "iq": amp.quiescent_current,
+    }
+
+
+def _drops(technology: Technology, output_limit: float) -> tuple[float, float]:
+    supplies = technology.supplies
+    return supplies.positive - output_limit, -supplies.negative - output_limit
+
+
+def _deck(
+    title: str,
+    circuit: list[str],
+    chip: Chip,
+    protocol: Protocol,
+    libraries: tuple[str, ...],
+    *,
+    reltol: float,
+    max_step: float,
+    inline: bool,
+    nodes: tuple[str, ...],
+    means: tuple[str, ...],
+    data_file: str | None,
+    currents: tuple[str, ...] = (),
+) -> str:
+    """A circuit with its subcircuits, supplies' currents, analysis and, with a data file, its evaluation."""
+    technology, scales = _components(chip)
+    unit = scales.time_unit
+    stop = number((protocol.settle + protocol.control) * unit)
+    step = number(max_step * unit)
+    celsius = round(technology.conditions.temperature - 273.15, 9)
+    saved = [f"v({node})" for node in nodes] + [f"i({name})" for name in (*supply_voltages(technology), *currents)]
+    lines = [
+        title,
+        *_libraries(libraries, inline),
+        *circuit,
+        "* With the usual reltol of 1e-3 and no largest step the period comes out wrong by several per cent, silently.",
+        "* abstol is reltol of the current Sx/R1, so that idle branches do not hold up the iterations.",
+        f".options reltol={number(reltol)} abstol={number(reltol * scales.sx / technology.neuron.r1)}",
+        f".options temp={number(celsius)} tnom={number(round(NOMINAL_TEMPERATURE - 273.15, 9))}",
+        f".tran {step} {stop} 0 {step} uic",
+        f".save {' '.join(saved)}",
+        *([] if data_file is None else _control(protocol, unit, data_file, nodes, means)),
+        ".end",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _libraries(names: tuple[str, ...], inline: bool) -> list[str]:
     if not inline:
-        return [f".include {name}" for name in LIBRARIES]
+        return [f".include {name}" for name in names]
     lines = []
-    for name in LIBRARIES:
+    for name in names:
         text = resource("netlists", name).read_text(encoding="ascii")
         lines += [line for line in text.splitlines() if line.strip() and not line.startswith("*")]
     return lines
@@ -175,11 +375,22 @@ def _parameter_lines(parameters: dict[str, float], per_line: int = 4) -> list[st
     return [f"+ PARAMS: {rows[0]}", *(f"+ {row}" for row in rows[1:])]
 
 
-def _control(protocol: Protocol, unit: float, data_file: str) -> list[str]:
+def _control(
+    protocol: Protocol, unit: float, data_file: str, nodes: tuple[str, ...], means: tuple[str, ...]
+) -> list[str]:
     start, stop = protocol.settle * unit, (protocol.settle + protocol.control) * unit
-    # The first time point is not 0 but a fraction of a step.
-    at_zero = "let area_start = -time[0]*v(x)[0]"
-    area_start = f"meas tran area_start FIND area AT={number(start)}" if start > 0 else at_zero
+    waves = " ".join(f"v({node})" for node in nodes)
+    evaluation = []
+    for node in means:
+        # The first time point is not 0 but a fraction of a step.
+        at_zero = f"let area_start = -time[0]*v({node})[0]"
+        evaluation += [
+            f"let area = integ(v({node}))",
+            f"meas tran area_start FIND area AT={number(start)}" if start > 0 else at_zero,
+            f"meas tran area_stop FIND area AT={number(stop)}",
+            f"let mean_v{node} = (area_stop - area_start)/{number(protocol.control * unit)}",
+            f"print mean_v{node}",
+        ]
     return [
         ".control",
         "set numdgt=12",
@@ -192,14 +403,10 @@ def _control(protocol: Protocol, unit: float, data_file: str) -> list[str]:
         "  quit 1",
         "end",
         "* The mean is the integral over the control window, both edges interpolated.",
-        "let area = integ(v(x))",
-        area_start,
-        f"meas tran area_stop FIND area AT={number(stop)}",
-        f"let mean_vx = (area_stop - area_start)/{number(protocol.control * unit)}",
-        "print mean_vx",
+        *evaluation,
         f"let lin-tstep = {number(protocol.interval * unit)}",
-        "linearize v(x) v(y)",
-        f"wrdata {data_file} v(x) v(y)",
+        f"linearize {waves}",
+        f"wrdata {data_file} {waves}",
         "quit",
         ".endc",
     ]

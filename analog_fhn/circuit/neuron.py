@@ -73,13 +73,21 @@ MULTIPLIER_SCALES = ("m1_scale", "m2_scale")
 MULTIPLIER_OFFSETS = ("m1_x", "m1_y", "m1_z", "m2_x", "m2_y", "m2_z")
 
 
+def extremes(fhn: FHN) -> tuple[float, float]:
+    """Largest |x| and |y| that a neuron reaches under its largest drive.
+
+    x reaches ``max(2.05, |a| + |gamma|)``: the rest point, or 2, where a spike from the fold at x = 1 lands, with
+    less than 0.05 of overshoot (measured at eps = 0.01). y follows the cubic nullcline, which has its fold at 2/3.
+    """
+    x = max(2.05, abs(fhn.a) + abs(fhn.gamma))
+    return x, max(2.0 / 3.0, abs(x - x**3 / 3.0))
+
+
 def choose_scales(fhn: FHN, technology: Technology) -> Scales:
     """Largest Sx, Sy for which no node leaves the linear range under the largest drive.
 
-    x reaches ``max(2.05, |a| + |gamma|)`` (2 is where a spike from the fold at x = 1 lands, less than 0.05 of
-    overshoot measured at eps = 0.01), y follows the cubic
-    nullcline, the cubic's voltage is ``W = Vx^3/Vm^2``. Sy never exceeds Sx: a larger one would win nothing
-    against the offsets, which act through R1, R2 and R4.
+    x and y reach `extremes`, the cubic's voltage is ``W = Vx^3/Vm^2``. Sy never exceeds Sx: a larger one would win
+    nothing against the offsets, which act through R1, R2 and R4.
 
     Raises
     ------
@@ -88,8 +96,7 @@ def choose_scales(fhn: FHN, technology: Technology) -> Scales:
     """
     limit = technology.supplies.linear_range
     vm = technology.multiplier.scale
-    x_max = max(2.05, abs(fhn.a) + abs(fhn.gamma))
-    y_max = max(2.0 / 3.0, abs(x_max - x_max**3 / 3.0))
+    x_max, y_max = extremes(fhn)
     sx = min(limit, np.cbrt(limit * vm**2)) / x_max
     sy = min(sx, limit / y_max)
     if min(sx, sy) < technology.supplies.minimum_scale:
@@ -153,7 +160,6 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
     """
     sx, sy, unit = scales.sx, scales.sy, scales.time_unit
     amp, vm = technology.opamp, technology.multiplier.scale
-    wt = 2.0 * np.pi * amp.gain_bandwidth
     bias = bias_current(amp, technology.conditions.temperature)
     inv_gain, inv_offset = inverter(parts, technology)
 
@@ -166,7 +172,7 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
     w0 = k2 * parts.m2_x * residue + parts.m2_z
 
     g1 = 1.0 / parts.r1 + 1.0 / parts.r2 + 1.0 / parts.r3
-    cx = parts.cx * (1.0 + 1.0 / amp.gain) + g1 / wt
+    cx, cy = integrators(parts, technology)
     factor = eps * unit / (sx * cx)
     p = np.stack(
         [
@@ -179,7 +185,6 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
         axis=1,
     )
     g2 = 1.0 / parts.r4 + 1.0 / parts.r5
-    cy = parts.cy * (1.0 + 1.0 / amp.gain) + g2 / wt
     factor = unit / (sy * cy)
     reference = technology.supplies.reference
     q = np.stack(
@@ -200,6 +205,15 @@ def inverter(parts: NeuronParts, technology: Technology) -> tuple[FloatArray, Fl
     error = 1.0 / (1.0 + (1.0 + ratio) / technology.opamp.gain)
     bias = bias_current(technology.opamp, technology.conditions.temperature)
     return ratio * error, (parts.vos3 * (1.0 + ratio) + bias * parts.rb) * error
+
+
+def integrators(parts: NeuronParts, technology: Technology) -> tuple[FloatArray, FloatArray]:
+    """Capacitances (F) on which U1 and U2 integrate, each of shape (n,): Cx (1 + 1/A) + sumG1/wt, likewise Cy."""
+    amp = technology.opamp
+    wt = 2.0 * np.pi * amp.gain_bandwidth
+    g1 = 1.0 / parts.r1 + 1.0 / parts.r2 + 1.0 / parts.r3
+    g2 = 1.0 / parts.r4 + 1.0 / parts.r5
+    return parts.cx * (1.0 + 1.0 / amp.gain) + g1 / wt, parts.cy * (1.0 + 1.0 / amp.gain) + g2 / wt
 
 
 def drive_current(drive: float, scales: Scales, technology: Technology) -> float:

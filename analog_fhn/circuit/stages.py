@@ -161,28 +161,25 @@ def full_scale_current(fhn: FHN, sx: float, r4: float) -> float:
 def nominal_pairs(fhn: FHN, technology: Technology, sx: float, n_neurons: int) -> PairParts:
     """Nominal tanh pairs: the attenuated V_z is ``2 slope z V_T``, the tail current gives ``|gamma| Sx/R4``.
 
-    Base currents take part of the tail current and load the attenuators; the nominal values make up for both.
+    Base currents take part of the tail current and load the attenuators, and the mirrors' ratios exceed 1; the nominal
+    values make up for all of this.
     """
     pair, vt = technology.tanh_pair, thermal_voltage(NOMINAL_TEMPERATURE)
+    nominal = technology.under(temperature=NOMINAL_TEMPERATURE, supply=1.0)
     wanted = full_scale_current(fhn, sx, technology.neuron.r4)
-    tail = wanted * (pair.beta_npn + 1.0) / pair.beta_npn
-    below = 2.0 * float(base_emitter_voltage(np.asarray(tail), pair.saturation_current, NOMINAL_TEMPERATURE))
     attenuation = 2.0 * fhn.slope * vt / pair.volts_per_unit
-    # The loading depends on the parallel resistance, which depends on the loading: a few rounds settle it.
     factor = attenuation
-    for _ in range(20):
-        parallel = pair.shunt * (1.0 - factor)
-        factor = attenuation * float(1.0 + _loading(wanted, pair.beta_npn, 2.0 * parallel, vt))
     values = dict.fromkeys((field.name for field in fields(PairParts)), 0.0)
-    values |= {
-        "rs1": pair.shunt * (1.0 / factor - 1.0),
-        "rp1": pair.shunt,
-        "rs2": pair.shunt * (1.0 / factor - 1.0),
-        "rp2": pair.shunt,
-        "rabc": (-technology.supplies.negative - below) / tail,
-        "bn": pair.beta_npn,
-        "bp": pair.beta_pnp,
-    }
+    values |= {"rp1": pair.shunt, "rp2": pair.shunt, "bn": pair.beta_npn, "bp": pair.beta_pnp}
+    tail = wanted
+    # Tail current and attenuation depend on what they bring about; a few rounds settle both.
+    for _ in range(50):
+        below = 2.0 * float(base_emitter_voltage(np.asarray(tail), pair.saturation_current, NOMINAL_TEMPERATURE))
+        rs = pair.shunt * (1.0 / factor - 1.0)
+        values |= {"rs1": rs, "rs2": rs, "rabc": (-technology.supplies.negative - below) / tail}
+        found = drive_stage(PairParts(**{n: np.full(1, v) for n, v in values.items()}), fhn, nominal, sx)
+        tail *= abs(fhn.gamma / float(found.gain[0]))
+        factor *= fhn.slope / float(found.slope[0])
     return PairParts(**{name: np.full(n_neurons, value) for name, value in values.items()})
 
 
@@ -190,11 +187,13 @@ def drive_stage(parts: PairParts, fhn: FHN, technology: Technology, sx: float) -
     """What tanh pairs of these parts make of z, at the technology's temperature and supplies.
 
     With V the voltage between the bases, collector currents ``I1,2 = alpha I_tail (1 +- tanh(V/(2 V_T)))/2``,
-    alpha = beta/(beta + 1), the output pushes ``m_p I1 - m_n I2``, m = exp(mismatch/V_T). The tail current is what
-    flows from ground through rabc to two V_BE above the negative supply, times its mirror's ratio. Base currents
-    drop ``alpha I_tail tanh(V/(2 V_T))/beta`` times the attenuators' mean parallel resistance; since that drop is
-    taken as proportional to V, exactly so at V = 2 V_T, it is a loss of slope. The drive is this current times
-    -R4/Sx; for gamma > 0 the other input is driven.
+    alpha = beta/(beta + 1), the output pushes ``m_p I1 - m_n I2``. The tail current is what flows from ground through
+    rabc to two V_BE above the negative supply, times its mirror's ratio. A mirror's ratio is exp(mismatch/V_T), and
+    more by ``2 v/(beta (1 + v))``, v the collector-base voltage of its output transistor over the Early voltage,
+    because Early effect raises that transistor's current gain, as it does that of the pair. Base currents drop
+    ``alpha I_tail tanh(V/(2 V_T))/beta`` times the attenuators' mean parallel resistance; since that drop is taken as
+    proportional to V, exactly so at V = 2 V_T, it is a loss of slope. The drive is this current times -R4/Sx; for
+    gamma > 0 the other input is driven.
 
     Parameters
     ----------
@@ -203,21 +202,31 @@ def drive_stage(parts: PairParts, fhn: FHN, technology: Technology, sx: float) -
     """
     pair, conditions = technology.tanh_pair, technology.conditions
     vt = thermal_voltage(conditions.temperature)
-    rail = -technology.supplies.negative * conditions.supply
-    mirror = np.exp(parts.tail / vt)
+    high, low = (v * conditions.supply for v in (technology.supplies.positive, -technology.supplies.negative))
     current = full_scale_current(fhn, sx, technology.neuron.r4) * np.ones(len(parts))
     for _ in range(20):
         below = 2.0 * base_emitter_voltage(current, pair.saturation_current, conditions.temperature)
-        current = (rail - below) / parts.rabc
-    collector = current * mirror * parts.bn / (parts.bn + 1.0)
-    positive, negative = np.exp(parts.positive / vt), np.exp(parts.negative / vt)
+        current = (low - below) / parts.rabc
+
+    def ratio(mismatch: FloatArray, *outputs: tuple[FloatArray, FloatArray]) -> FloatArray:
+        early = np.ones(len(parts))
+        for voltage, beta in outputs:
+            v = voltage / pair.early_voltage
+            early = early * (1.0 + 2.0 * v / (beta * (1.0 + v)))
+        return np.asarray(np.exp(mismatch / vt) * early)
+
+    mirror = ratio(parts.tail, (low - 1.5 * below, parts.bn))
+    positive = ratio(parts.positive, (high - below, parts.bp))
+    negative = ratio(parts.negative, (high + low - 2.0 * below, parts.bp), (low - below, parts.bn))
+    beta = parts.bn * (1.0 + (high - below) / pair.early_voltage)
+    collector = current * mirror * beta / (beta + 1.0)
     parallel1, parallel2 = (r * p / (r + p) for r, p in ((parts.rs1, parts.rp1), (parts.rs2, parts.rp2)))
-    loading = 1.0 + _loading(collector, parts.bn, parallel1 + parallel2, vt)
+    loading = 1.0 + np.tanh(1.0) * collector / beta * 0.5 * (parallel1 + parallel2) / (2.0 * vt)
     if fhn.gamma < 0:
         attenuation, sign = parts.rp1 / (parts.rs1 + parts.rp1), 1.0
     else:
         attenuation, sign = parts.rp2 / (parts.rs2 + parts.rp2), -1.0
-    offset = parts.vos - 0.5 * collector / parts.bn * (parallel1 - parallel2)
+    offset = parts.vos - 0.5 * collector / beta * (parallel1 - parallel2)
     to_drive = technology.neuron.r4 / sx
     return DriveStage(
         -sign * to_drive * collector * 0.5 * (positive + negative),
@@ -225,13 +234,6 @@ def drive_stage(parts: PairParts, fhn: FHN, technology: Technology, sx: float) -
         sign * offset / (2.0 * vt * loading),
         -to_drive * collector * 0.5 * (positive - negative),
     )
-
-
-def _loading(
-    collector: FloatArray | float, beta: FloatArray | float, resistance: FloatArray | float, vt: float
-) -> FloatArray:
-    """Relative loss of slope by base currents in the attenuators (sum of both parallel resistances), at V = 2 V_T."""
-    return np.asarray(np.tanh(1.0) * collector / beta * 0.5 * resistance / (2.0 * vt))
 
 
 def largest_activation(fhn: FHN, hidden: Activation) -> float:

@@ -128,6 +128,8 @@ class Multiplier(_Section):
         Relative scale error; X, Y and output offsets (V); typical, taken as sigma.
     bandwidth, output_limit, quiescent_current
         Hz, V (on the nominal supplies), A.
+    slew_rate
+        V/s; null: not known. The circuit check compares with it; the netlist's multiplier has none.
     noise_voltage
         Output voltage noise, white part (V/sqrt(Hz)).
     lot_share
@@ -139,6 +141,7 @@ class Multiplier(_Section):
     offset_sigma: NonNegative
     bandwidth: Positive
     output_limit: Positive
+    slew_rate: Positive | None = None
     quiescent_current: NonNegative = 0.0
     noise_voltage: NonNegative = 0.0
     lot_share: Share = 0.0
@@ -224,17 +227,20 @@ class Technology(_Section):
 
     @model_validator(mode="after")
     def _headroom(self) -> Technology:
+        lost = 1.0 - self.conditions.supply
+        positive, negative = lost * self.supplies.positive, -lost * self.supplies.negative
         limits = {
-            "supplies.positive": self.supplies.positive,
-            "-supplies.negative": -self.supplies.negative,
-            "opamp.output_limit": self.opamp.output_limit,
-            "multiplier.output_limit": self.multiplier.output_limit,
+            "supplies.positive": self.supplies.positive - positive,
+            "-supplies.negative": -self.supplies.negative - negative,
+            "opamp.output_limit": self.opamp.output_limit - max(positive, negative),
+            "multiplier.output_limit": self.multiplier.output_limit - max(positive, negative),
         }
+        corner = f" at conditions.supply = {self.conditions.supply:g}" if lost else ""
         for name, limit in limits.items():
             if self.supplies.linear_range >= limit:
                 raise ValueError(
-                    f"supplies.linear_range ({self.supplies.linear_range} V) must be below {name} ({limit} V): "
-                    "a rail would be reached"
+                    f"supplies.linear_range ({self.supplies.linear_range} V) must be below {name} ({limit:g} V"
+                    f"{corner}): a rail would be reached"
                 )
         return self
 
@@ -261,6 +267,21 @@ class Technology(_Section):
             return cls.model_validate(data)
         except ValidationError as error:
             raise InputError(explain(path, error)) from None
+
+    def under(self, *, temperature: float | None = None, supply: float | None = None) -> Technology:
+        """Copy under another ambient temperature (K) or other supplies (relative to nominal); None: as it is.
+
+        Raises
+        ------
+        InputError
+            If a value is out of range.
+        """
+        given = {name: value for name, value in (("temperature", temperature), ("supply", supply)) if value is not None}
+        data = self.model_dump()
+        try:
+            return Technology.model_validate(data | {"conditions": data["conditions"] | given})
+        except ValidationError as error:
+            raise InputError(explain(f"technology {self.name!r}", error)) from None
 
     def with_errors(self, groups: Iterable[str]) -> Technology:
         """Copy in which only the named groups of `ERRORS` are spread; all other parts are exact.
@@ -326,7 +347,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-def explain(path: Path, error: ValidationError) -> str:
+def explain(path: Path | str, error: ValidationError) -> str:
     """One message for everything that is wrong with a configuration file: file, key, value, expectation."""
     parts = []
     for item in error.errors():

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from analog_fhn.cli import classify, compare, doctor, export, reproduce, sweep, train
+from analog_fhn.cli import classify, compare, design, doctor, export, frontier, reproduce, sweep, train
 from analog_fhn.errors import InputError, MissingProgramError
 
 app = typer.Typer(
@@ -24,7 +24,9 @@ app.command("doctor")(doctor.doctor)
 app.command("train")(train.train)
 app.command("classify")(classify.classify)
 app.command("compare")(compare.compare)
+app.command("design")(design.design)
 app.command("export")(export.export)
+app.command("frontier")(frontier.frontier)
 app.command("sweep")(sweep.sweep)
 app.command("reproduce")(reproduce.reproduce)
 

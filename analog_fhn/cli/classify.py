@@ -41,6 +41,9 @@ def classify(
     control: common.ControlOption = None,
     technology: common.TechnologyOption = None,
     chip: common.ChipOption = None,
+    errors: common.ErrorsOption = None,
+    temperature: common.TemperatureOption = None,
+    supply: common.SupplyOption = None,
     table: Annotated[
         int | None,
         typer.Option(
@@ -57,6 +60,8 @@ def classify(
             help="Where response tables are kept (default: the user's cache; those of direct are not kept).",
         ),
     ] = None,
+    noise: common.NoiseOption = None,
+    noise_seed: common.NoiseSeedOption = 0,
     predictions: Annotated[
         Path | None,
         typer.Option("--predictions", metavar="FILE.csv", help="Write label, class and scores image by image."),
@@ -72,14 +77,15 @@ def classify(
         network, protocol=protocol, readout=readout, raw=raw, gamma=gamma, a=a, eps=eps, slope=slope,
         settle=settle, control=control,
     )  # fmt: skip
-    made = common.make_chip(net, technology, chip, backend)
+    made = common.make_chip(net, technology, chip, backend, errors=errors, temperature=temperature, supply=supply)
+    noisy = common.make_noise(made, noise, noise_seed)
     chosen = common.load_images(dataset, split, data, images, net)
     if predictions is not None:
         common.writable(predictions)
     kept = tables_folder(table, tables, backend)
     with common.progress_bar("images" if table is None else "neuron runs, then images") as bar:
         result = inference.classify(
-            net, chosen.images, chip=made, backend=backend, table=table, tables=kept, progress=bar
+            net, chosen.images, chip=made, backend=backend, table=table, tables=kept, noise=noisy, progress=bar
         )
     n_classes = net.layer_sizes[-1]
     accuracy = result.accuracy(chosen.labels)
@@ -110,7 +116,9 @@ def classify(
         "unsettled": result.unsettled,
         "identity_deviation": result.identity_deviation,
         "table": None if result.table is None else asdict(result.table),
-        "settings": common.settings(net, made) | {"backend": backend, "dataset": dataset, "split": split},
+        "settings": common.settings(net, made)
+        | {"backend": backend, "dataset": dataset, "split": split}
+        | {"noise": noise, "noise_seed": None if noise is None else noise_seed},
     }
     common.write_json(json, "classify", chip, start, content)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -19,6 +20,8 @@ from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
     from analog_fhn.circuit.chip import Chip
+    from analog_fhn.circuit.noise import Noise
+    from analog_fhn.circuit.technology import Technology
     from analog_fhn.datasets import Dataset
     from analog_fhn.network import Network
 
@@ -65,6 +68,29 @@ TechnologyOption = Annotated[
 ChipOption = Annotated[
     int | None, typer.Option("--chip", metavar="SEED", min=0, help="Chip seed (default: the nominal chip).")
 ]
+ErrorsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--errors",
+        metavar="GROUP,...|none",
+        help="Spread only these parts: resistor, capacitor, opamp, multiplier, tanh_pair, array (default: all).",
+    ),
+]
+TemperatureOption = Annotated[
+    float | None, typer.Option("--temperature", metavar="KELVIN", help="Override the technology's temperature.")
+]
+SupplyOption = Annotated[
+    float | None, typer.Option("--supply", metavar="FACTOR", help="Supplies relative to their nominal values.")
+]
+NoiseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--noise",
+        metavar="intrinsic|DENSITY",
+        help="White current noise at both summing nodes: that of the parts, or a density in A/sqrt(Hz).",
+    ),
+]
+NoiseSeedOption = Annotated[int, typer.Option("--noise-seed", min=0, max=2**63 - 1, help="Seed of the noise.")]
 
 
 def load_network(
@@ -124,21 +150,70 @@ def load_images(
     return loaded
 
 
-def make_chip(network: Network, technology: str | None, seed: int | None, backend: str = "direct") -> Chip | None:
+def load_technology(
+    name: str, *, errors: str | None = None, temperature: float | None = None, supply: float | None = None
+) -> Technology:
+    """Technology with the options of the command line applied."""
+    from analog_fhn.circuit.technology import Technology
+
+    technology = Technology.load(name).under(temperature=temperature, supply=supply)
+    if errors is None:
+        return technology
+    return technology.with_errors([] if errors == "none" else [group.strip() for group in errors.split(",")])
+
+
+def make_chip(
+    network: Network,
+    technology: str | None,
+    seed: int | None,
+    backend: str = "direct",
+    *,
+    errors: str | None = None,
+    temperature: float | None = None,
+    supply: float | None = None,
+) -> Chip | None:
     """Chip that the options ask for; None means ideal neurons and float weights.
 
     The spice backend needs components: without a technology it gets the nominal chip of `discrete`.
     """
     from analog_fhn.circuit.design import Design
-    from analog_fhn.circuit.technology import Technology
 
-    if technology is None and seed is not None:
-        raise InputError(
-            f"--chip {seed} needs a --technology to draw the chip from (for example --technology discrete)"
-        )
+    for option, value in (("chip", seed), ("errors", errors), ("temperature", temperature), ("supply", supply)):
+        if technology is None and value is not None:
+            raise InputError(
+                f"--{option} {value} needs a --technology to draw the chip from (for example --technology discrete)"
+            )
     if technology is None and backend != "spice":
         return None
-    return Design(network, Technology.load(technology or "discrete")).chip(seed)
+    made = load_technology(technology or "discrete", errors=errors, temperature=temperature, supply=supply)
+    return Design(network, made).chip(seed)
+
+
+def numbers(option: str, text: str) -> list[float]:
+    """Numbers of a comma-separated list, the value of an option."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} {text!r}: expected numbers separated by commas, such as 1,-1,-4") from None
+
+
+def make_noise(chip: Chip | None, noise: str | None, seed: int) -> Noise | None:
+    """Noise that the options ask for."""
+    from analog_fhn.circuit.noise import Noise
+
+    if noise is None:
+        return None
+    if chip is None:
+        raise InputError(f"--noise {noise}: noise in physical units needs a technology (--technology discrete)")
+    if noise == "intrinsic":
+        return Noise.intrinsic(chip, seed)
+    try:
+        density = float(noise)
+    except ValueError:
+        density = math.nan
+    if not (math.isfinite(density) and density >= 0):
+        raise InputError(f"--noise {noise}: expected 'intrinsic' or a density in A/sqrt(Hz), 1e-9 for instance")
+    return Noise.from_density(chip, density, density, seed)
 
 
 def settings(network: Network, chip: Chip | None) -> dict[str, Any]:
@@ -152,6 +227,9 @@ def settings(network: Network, chip: Chip | None) -> dict[str, Any]:
         "layers": list(network.layer_sizes),
         "weights_sha256": network.sha256,
         "technology": chip.technology.name if chip is not None and chip.technology is not None else None,
+        "conditions": (
+            chip.technology.conditions.model_dump() if chip is not None and chip.technology is not None else None
+        ),
         "chip": chip.seed if chip is not None else None,
     }
 

@@ -19,6 +19,9 @@ def compare(
     images: common.ImagesOption = None,
     technology: Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")] = "discrete",
     chip: Annotated[int, typer.Option("--chip", metavar="SEED", min=0, help="Chip seed.")] = 0,
+    errors: common.ErrorsOption = None,
+    temperature: common.TemperatureOption = None,
+    supply: common.SupplyOption = None,
     brian_images: Annotated[int, typer.Option("--brian-images", min=0, help="Images for the Brian2 stage.")] = 50,
     spice_images: Annotated[
         int,
@@ -44,7 +47,7 @@ def compare(
 
     start = time.perf_counter()
     net = common.load_network(network, readout=readout, raw=raw, gamma=gamma, settle=settle, control=control)
-    made = common.make_chip(net, technology, chip)
+    made = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply)
     assert made is not None
     chosen = common.load_images(dataset, split, data, images, net)
     if output is not None:

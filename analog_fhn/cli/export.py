@@ -17,6 +17,9 @@ def export(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
     technology: Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")] = "discrete",
     chip: common.ChipOption = None,
+    errors: common.ErrorsOption = None,
+    temperature: common.TemperatureOption = None,
+    supply: common.SupplyOption = None,
     image: Annotated[
         int | None, typer.Option("--image", min=0, help="Drive the neurons as this image does (needs --dataset).")
     ] = None,
@@ -37,7 +40,7 @@ def export(
 
     start = time.perf_counter()
     net = common.load_network(network, gamma=gamma, settle=settle, control=control)
-    made = common.make_chip(net, technology, chip)
+    made = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply)
     assert made is not None
     if image is None:
         # Half of gamma: a neuron that spikes, whatever the image.

@@ -58,7 +58,7 @@ def reproduce(
             if what == "figure3":
                 paths = paper.figure3(folder, net, chosen)
             elif what == "figure4":
-                values = paper.GAMMAS if gammas is None else _numbers(gammas)
+                values = paper.GAMMAS if gammas is None else common.numbers("--gammas", gammas)
                 paths = paper.figure4(folder, net, chosen, values, name, bar)
             else:
                 known = paper.read_curve(curve or folder / "figure4.csv")
@@ -88,10 +88,3 @@ def _trained(path: Path, dataset: str, data: Path | None, seed: int, json: str |
         train_plain(training, seed=seed).network(training.scale).save(path)
         common.say(f"trained a network: {path}", json)
     return path
-
-
-def _numbers(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"--gammas {text!r}: expected numbers separated by commas, such as 1,-1,-4") from None

@@ -17,11 +17,11 @@ from analog_fhn.backends.ngspice import SimulatorProcess
 from analog_fhn.backends.spice import FailedRunError, Spice, window_mean
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.netlist import neuron_deck
+from analog_fhn.circuit.netlist import RELTOL, neuron_deck
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.network import Network
-from analog_fhn.neuron import FHN, Protocol, cycle, cycle_from_samples, waveform_rms
+from analog_fhn.neuron import FHN, FloatArray, Protocol, cycle, cycle_from_samples, waveform_rms
 
 
 def _installed() -> bool:
@@ -109,6 +109,91 @@ def test_the_settings_have_converged(design: Design) -> None:
         Spice().check_settings(nominal, drive=0.3, control=5.0)
 
 
+def test_respond_refuses_settings_that_have_not_converged(design: Design) -> None:
+    chip = design.chip(None)
+    drives = np.array([[0.4, -1.0, 0.3, 0.2, 0.1], [0.5, 0.3, 0.3, 0.2, 0.1]])
+    protocol = Protocol(settle=0.0, control=1.0)
+    assert np.isfinite(Spice().respond(chip, drives, protocol).mean).all()
+    with pytest.raises(SimulationError, match=r"drive -1 neuron 1 has a period of [\d.]+ with them, and 1\.91"):
+        Spice(reltol=1e-3, max_step=1.0).respond(chip, drives, protocol)
+    coarse = Spice(reltol=1e-3, max_step=1.0, check=False).respond(chip, drives, protocol)
+    assert np.isfinite(coarse.mean).all()
+
+
+@pytest.mark.parametrize("seed", [2, 3, 4])
+def test_coarse_settings_do_not_pass_by_chance(design: Design, seed: int) -> None:
+    with pytest.raises(SimulationError, match="too coarse"):
+        Spice(reltol=1e-3).respond(design.chip(seed), np.full((1, 5), -0.9), SHORT)
+
+
+def test_settings_are_checked_once_for_a_chip(design: Design, monkeypatch: pytest.MonkeyPatch) -> None:
+    tight: list[float] = []
+
+    def counted(chip: Chip, neuron: int, drive: float, *arguments: object, **options: object) -> str:
+        if options["reltol"] == pytest.approx(RELTOL / 10):
+            tight.append(drive)
+        return neuron_deck(chip, neuron, drive, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(spice, "neuron_deck", counted)
+    chip, protocol = design.chip(11), Protocol(settle=0.0, control=1.0)
+    oscillating, resting = np.full((2, 5), -1.2), np.full((1, 5), 0.2)
+    for drives in (resting, resting, oscillating, oscillating, resting):
+        Spice(workers=1).respond(chip, drives, protocol)
+    # A neuron at rest tells less than one that oscillates: it does not stand for it, but the other way round.
+    assert tight == [0.2, -1.2]
+    Spice(workers=1).respond(design.chip(12), oscillating, protocol)
+    Spice(workers=1, max_step=0.04).respond(chip, oscillating, protocol)
+    assert len(tight) == 4
+
+
+def supply_power(deck_waves: dict[str, FloatArray], drive: float, rail: float) -> FloatArray:
+    """Power of the nominal neuron (W) at each time point, from its two voltages by nodal analysis."""
+    vx, vy = deck_waves["x"], deck_waves["y"]
+    w, vnx = vx**3 / 100, -vx
+    into1 = vnx / 10e3 + w / 4.8e3 + vy / 10e3
+    into2 = vnx / 100e3 - 10 / 250e3 - drive * 4 / 100e3
+    outputs = (
+        vx / 10e3 - into1,  # Ra, and Cx, which takes what flows into its summing node
+        vy / 10e3 - into2,
+        vnx * (1 / 10e3 + 1 / 100e3 + 1 / 10e3),
+        w / 4.8e3,
+    )
+    # The op-amps' 1.4 mA and the multipliers' 4 mA; an output's current comes from one of the two supplies.
+    return np.asarray(2 * rail * (3 * 1.4e-3 + 2 * 4e-3) + rail * np.abs(outputs).sum(axis=0) + 10 * 10 / 250e3)
+
+
+@pytest.mark.parametrize("supply", [1.0, 0.9])
+def test_power_is_what_nodal_analysis_gives(design: Design, supply: float) -> None:
+    nominal = design.chip(None).only(slice(0, 1))
+    assert nominal.technology is not None
+    technology = nominal.technology.model_copy(
+        update={"conditions": nominal.technology.conditions.model_copy(update={"supply": supply})}
+    )
+    chip = replace(nominal, technology=technology)
+    protocol = Protocol(settle=8.0, control=20.0)
+    power = Spice(workers=1).respond(chip, np.array([[-1.0], [0.25]]), protocol).power
+    assert power is not None
+    assert power.shape == (2, 1)
+    with SimulatorProcess() as simulator:
+        for image, drive in enumerate((-1.0, 0.25)):
+            simulator.load(neuron_deck(chip, 0, drive, protocol))
+            waves = simulator.run()
+            expected = window_mean(waves["time"] / 1e-3, supply_power(waves, drive, 15 * supply), 8.0, 28.0)
+            # The multipliers' lag shifts 0.2 % of the load's tenth.
+            assert power[image, 0] == pytest.approx(expected, rel=5e-4)
+
+
+def test_supplies_do_not_change_what_a_neuron_does_within_its_range(design: Design) -> None:
+    nominal = design.chip(None).only(slice(0, 1))
+    assert nominal.technology is not None
+    means = []
+    for supply in (0.8, 1.2):
+        conditions = nominal.technology.conditions.model_copy(update={"supply": supply})
+        chip = replace(nominal, technology=nominal.technology.model_copy(update={"conditions": conditions}))
+        means.append(Spice(workers=1).respond(chip, np.array([[-0.7]]), SHORT).mean[0, 0])
+    assert means[0] == pytest.approx(means[1], abs=1e-4)
+
+
 def test_the_simulators_own_settings_give_a_wrong_period(design: Design) -> None:
     """With reltol 1e-3 and no largest step, ngspice's defaults, periods are wrong and nothing says so."""
     chip = design.chip(None).only(slice(0, 1))
@@ -116,12 +201,13 @@ def test_the_simulators_own_settings_give_a_wrong_period(design: Design) -> None
     ours = neuron_deck(chip, 0, -1.0, Protocol(settle=10.0, control=50.0))
     lines = [line for line in ours.splitlines() if not line.startswith(".options")]
     lines = [".tran 0.001 0.06 uic" if line.startswith(".tran") else line for line in lines]
+    centre = float(chip.coefficients.identity_mean(0.0)[0])  # -a of the parts at hand
     periods = []
     with SimulatorProcess() as simulator:
         for deck in (ours, "\n".join(lines)):
             simulator.load(deck)
-            for drive in (-0.1, -0.5, -1.0, -1.9):
-                simulator.alter("idrive", drive * 40e-6)
+            for drive in (centre + 0.9, centre + 0.5, centre, centre - 0.9):
+                simulator.alter("idrive", drive * chip.scales.sx / 100e3)
                 waves = simulator.run()
                 keep = waves["time"] > 10e-3
                 found = cycle_from_samples(waves["time"][keep] / 1e-3, waves["x"][keep] / chip.scales.sx)

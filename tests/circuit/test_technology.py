@@ -108,10 +108,10 @@ def test_refusals_name_file_and_key(old: str, new: str, message: str, tmp_path: 
 @pytest.mark.parametrize(
     ("old", "new", "name"),
     [
-        ("positive: 15.0", "positive: 8.0", "supplies.positive (8.0 V)"),
-        ("negative: -15.0", "negative: -7.0", "-supplies.negative (7.0 V)"),
+        ("positive: 15.0", "positive: 8.0", "supplies.positive (8 V)"),
+        ("negative: -15.0", "negative: -7.0", "-supplies.negative (7 V)"),
         ("output_limit: 13.5", "output_limit: 7.9", "opamp.output_limit (7.9 V)"),
-        ("output_limit: 11.0", "output_limit: 6.0", "multiplier.output_limit (6.0 V)"),
+        ("output_limit: 11.0", "output_limit: 6.0", "multiplier.output_limit (6 V)"),
     ],
 )
 def test_no_rail_may_be_reached(old: str, new: str, name: str, tmp_path: Path) -> None:
@@ -166,3 +166,24 @@ def test_not_text(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_bytes(b"name: \xff\xfe\n")
     assert "cannot be read" in refusal(path)
+
+
+def test_another_corner() -> None:
+    hot = Technology.load("discrete").under(temperature=343.0, supply=0.95)
+    assert (hot.conditions.temperature, hot.conditions.supply) == (343.0, 0.95)
+    assert hot.under() == hot
+    assert hot.under(supply=1.0).under(temperature=300.0) == Technology.load("discrete")
+
+
+@pytest.mark.parametrize(
+    ("corner", "message"),
+    [
+        ({"temperature": 20.0}, r"technology 'discrete': conditions\.temperature = 20\.0: .* 200"),
+        # AD633: 11 V on 15 V; 20 % less supply leaves 8 V for the 8.2 V that the design uses
+        ({"supply": 0.8}, r"linear_range \(8\.2 V\) must be below multiplier\.output_limit \(8 V at .*supply = 0\.8\)"),
+        ({"supply": float("nan")}, r"conditions\.supply = nan"),
+    ],
+)
+def test_impossible_corners_are_refused(corner: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Technology.load("discrete").under(**corner)

@@ -23,8 +23,10 @@ import yaml
 
 from analog_fhn import cli, datasets
 from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.noise import Noise
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.cli.classify import tables_folder
+from analog_fhn.cli.design import engineering
 from analog_fhn.inference import classify
 from analog_fhn.network import Network
 from analog_fhn.resources import resource
@@ -187,6 +189,30 @@ def test_classify_with_a_chip_is_that_chip(net: Path) -> None:
     assert found["accuracy"] == classify(network, test.images, chip=chip).accuracy(test.labels)
 
 
+def test_classify_with_noise_is_that_noise(net: Path) -> None:
+    test = datasets.load("digits", "test").head(40)
+    network = Network.load(net).with_options(settle=4.0, control=6.0)
+    chip = Design(network, Technology.load("discrete")).chip(2)
+    predictions = []
+    for noise, seed in (("3e-8", 5), ("3e-8", 6), ("intrinsic", 5)):
+        found = good(
+            "classify", net, "--dataset", "digits", "--images", 40, "--technology", "discrete", "--chip", 2,
+            "--noise", noise, "--noise-seed", seed, "--json", "-", *SHORT,
+        ).json  # fmt: skip
+        assert (found["settings"]["noise"], found["settings"]["noise_seed"]) == (noise, seed)
+        made = Noise.intrinsic(chip, seed) if noise == "intrinsic" else Noise.from_density(chip, 3e-8, 3e-8, seed)
+        result = classify(network, test.images, chip=chip, noise=made)
+        assert found["accuracy"] == result.accuracy(test.labels)
+        assert found["identity_deviation"] == result.identity_deviation
+        predictions.append(result.identity_deviation)
+    assert len(set(predictions)) == 3
+
+
+def test_classify_without_noise_says_so(net: Path) -> None:
+    settings = good("classify", net, "--dataset", "digits", "--images", 2, "--json", "-", *SHORT).json["settings"]
+    assert (settings["noise"], settings["noise_seed"]) == (None, None)
+
+
 def test_classify_in_spice_uses_components(net: Path) -> None:
     found = good(
         "classify", net, "--dataset", "digits", "--images", 1, "--backend", "spice", "--json", "-", *SHORT
@@ -304,6 +330,72 @@ def test_exported_netlist_runs_alone(exported: list[str], folder: Path, net: Pat
     c = chip.coefficients
     identity = float(c.identity_mean(drives)[0, 3])
     assert float(found[1]) / manifest["scales"]["sx"] == pytest.approx(identity, abs=0.01 + 1.5 / 20)
+
+
+# --- design ---------------------------------------------------------------------------------------------------
+
+
+def test_design_says_what_to_buy(tmp_path: Path) -> None:
+    done = good("design", "-o", tmp_path)
+    rows = read(tmp_path / "neuron_parts.csv")
+    assert list(rows[0]) == ["name", "value", "unit", "series", "tolerance", "purpose"]
+    parts = Design(Network((np.ones((1, 1)), np.ones((1, 1)))), Technology.load("discrete")).parts
+    for row in rows:
+        assert float(row["value"]) == float(getattr(parts, row["name"].lower())[0])
+    assert [row["name"] for row in rows] == ["R1", "R2", "R3", "R4", "R5", "Ra", "Rb", "Cx", "Cy"]
+    assert {(row["unit"], row["series"], row["tolerance"]) for row in rows} == {
+        ("ohm", "E96", "0.01"), ("F", "E24", "0.05")
+    }  # fmt: skip
+    # value with engineering prefix, series, tolerance
+    assert re.search(r"^ *R2 +4\.42 kohm +E96 +1 %", done.out, re.MULTILINE)
+    assert re.search(r"^ *Cy +10 nF +E24 +5 %", done.out, re.MULTILINE)
+    assert "a -0.18 %" in done.out
+    assert "Sx = 3.8384 V" in done.out
+
+
+def test_design_follows_its_options_and_the_network(net: Path) -> None:
+    free = good("design", "--a", 1.1, "--eps", 0.02, "--gamma", -1.5, "--time-unit", 2e-3, "--json", "-").json
+    assert free["settings"]["fhn"] | {"slope": 0} == {"eps": 0.02, "a": 1.1, "gamma": -1.5, "slope": 0}
+    values = {part["name"]: part["value"] for part in free["parts"]}
+    # T = R4 Cy R3/R1, eps = R1 Cx/T
+    unit = values["R4"] * values["Cy"] * values["R3"] / values["R1"]
+    assert unit == pytest.approx(2e-3 * (1 + free["errors"]["time_unit"]), rel=1e-9)
+    assert values["R1"] * values["Cx"] / unit == pytest.approx(0.02 * (1 + free["errors"]["eps"]), rel=1e-9)
+    assert free["findings"] == [] or {f["severity"] for f in free["findings"]} == {"note"}
+    of_network = good("design", "--network", net, "--gamma", -0.5, "--json", "-").json
+    assert of_network["settings"]["fhn"]["gamma"] == -0.5
+
+
+def test_design_with_an_error_has_status_1() -> None:
+    done = run("design", "--time-unit", 1e-6, "--json", "-")
+    assert done.status == 1
+    assert "Traceback" not in done.err
+    severities = [finding["severity"] for finding in done.json["findings"]]
+    assert severities[0] == "error"
+    assert "error: U1: Vx must move at up to 512 V/us; its slew rate is 13 V/us" in done.err
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(4420.0, "4.42 kohm"), (1e6, "1 Mohm"), (999.96, "1 kohm"), (1e-3, "1 mohm"), (0.0, "0 ohm")]
+)
+def test_engineering_notation(value: float, text: str) -> None:
+    assert engineering(value, "ohm") == text
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "text"),
+    [
+        ("--time-unit", "nan", "expected a positive number of seconds"),
+        ("--time-unit", "-1", "expected a positive number of seconds"),
+        ("--time-unit", "1e-300", "Cx = 1e-306 F"),
+        ("--gamma", "-20", "supplies.minimum_scale"),
+        ("--a", "-1", "needs a > 0"),
+        ("--technology", "discreet", "not one of"),
+        ("--network", "absent.npz", "absent.npz"),
+    ],
+)
+def test_impossible_designs(option: str, value: str, text: str) -> None:
+    assert text in refused("design", option, value)
 
 
 @pytest.fixture(scope="module")
@@ -475,6 +567,23 @@ def test_missing_sweep_file(tmp_path: Path) -> None:
 def test_chip_without_a_technology(net: Path) -> None:
     message = refused("classify", net, "--dataset", "digits", "--chip", 3)
     assert "--chip 3 needs a --technology" in message
+
+
+@pytest.mark.parametrize("value", ["-1e-9", "loud", "nan", "inf", ""])
+def test_impossible_noise_is_refused(net: Path, value: str) -> None:
+    message = refused("classify", net, "--dataset", "digits", "--technology", "discrete", "--noise", value)
+    assert f"--noise {value}: expected 'intrinsic' or a density in A/sqrt(Hz)" in message
+
+
+@pytest.mark.parametrize("value", ["intrinsic", "1e-9"])
+def test_noise_without_technology_is_refused(net: Path, value: str) -> None:
+    message = refused("classify", net, "--dataset", "digits", "--noise", value)
+    assert "noise in physical units needs a technology" in message
+
+
+def test_noise_in_spice_is_refused(net: Path) -> None:
+    message = refused("classify", net, "--dataset", "digits", "--backend", "spice", "--noise", "1e-9", *SHORT)
+    assert "backend 'spice' has no reproducible noise" in message
 
 
 def test_gamma_that_the_rails_cannot_carry(net: Path) -> None:

@@ -1,0 +1,72 @@
+"""How much noise does the answer stand?
+
+White current noise at both summing nodes of every neuron of one chip, from what its own parts make upward until the
+accuracy collapses; vote and mean readout of the same runs. Writes one picture and prints the table behind it.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from analog_fhn import plots
+from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.noise import Noise, intrinsic_densities
+from analog_fhn.circuit.technology import Technology
+from analog_fhn.datasets import load
+from analog_fhn.inference import classify_all
+from analog_fhn.network import Network
+
+READOUTS = ("vote", "mean")
+
+
+def main(options: argparse.Namespace) -> None:
+    network = Network.load(options.network).with_options(settle=20.0, control=50.0)
+    test = load(options.dataset, "test", options.data)
+    test = test.head(min(options.images, len(test.labels)))
+    chip = Design(network, Technology.load(options.technology)).chip(options.chip)
+
+    def accuracies(noise: Noise | None) -> list[float]:
+        wanted = [(readout, network.recentre) for readout in READOUTS]
+        results = classify_all(network, test.images, wanted, chip=chip, noise=noise)
+        return [result.accuracy(test.labels) for result in results]
+
+    def show(label: str, noise: Noise | None, values: list[float]) -> None:
+        sigma = (0.0, 0.0) if noise is None else (float(np.median(noise.x)), float(np.median(noise.y)))
+        print(f"{label:>22} {sigma[0]:10.2e} {sigma[1]:10.2e} " + " ".join(f"{100 * v:8.2f} %" for v in values))
+
+    print(f"{'density (A/sqrt(Hz))':>22} {'sigma_x':>10} {'sigma_y':>10}      vote       mean")
+    quiet = accuracies(None)
+    show("none", None, quiet)
+    intrinsic = Noise.intrinsic(chip, options.seed)
+    show("intrinsic", intrinsic, accuracies(intrinsic))
+    at_u1, at_u2 = (float(np.median(density)) for density in intrinsic_densities(chip))
+    densities = 10.0 ** np.arange(np.floor(np.log10(at_u2)), -5.4, 0.5)
+    # Below a nanoampere nothing happens: there decades will do.
+    densities = densities[(densities > 0.9e-9) | (np.arange(len(densities)) % 2 == 0)]
+    rows = []
+    for density in densities:
+        noise = Noise.from_density(chip, density, density, options.seed)
+        rows.append(accuracies(noise))
+        show(f"{density:.1e}", noise, rows[-1])
+    figure = plots.accuracy_against_noise(
+        densities,
+        dict(zip(READOUTS, np.transpose(rows), strict=True)),
+        dict(zip(READOUTS, quiet, strict=True)),
+        {"own noise of the parts at U2 (y)": at_u2, "at U1 (x)": at_u1},
+        f"Chip {options.chip} of {options.technology}: {len(test.labels)} images of {options.dataset}",
+    )
+    print(f"picture: {plots.save(figure, options.output)}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("network", type=Path, metavar="NETWORK.npz")
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the MNIST files")
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--technology", default="discrete")
+    parser.add_argument("--chip", type=int, default=1, metavar="SEED")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the noise")
+    parser.add_argument("-o", "--output", type=Path, default=Path("out/noise.png"), metavar="PNG")
+    main(parser.parse_args())
