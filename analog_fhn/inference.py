@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.backends.base import Backend, Response
+from analog_fhn.backends.base import Backend, Response, refuse_noise
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.noise import Noise
 from analog_fhn.errors import InputError
@@ -166,6 +166,8 @@ def classify_all(
     if table is not None:
         engine = Table(engine, table, tables)
     start = time.perf_counter()
+    if isinstance(engine, Table):
+        refuse_noise(engine.name, noise)  # before minutes are spent on the table
     quality = engine.make(chip, network.protocol, progress).quality if isinstance(engine, Table) else None
     n_images, n_classes = len(images), network.layer_sizes[-1]
     scores = [np.empty((n_images, n_classes)) for _ in readouts]

@@ -36,7 +36,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from analog_fhn.backends.base import Backend, Response, SimulationError, check_drives
+from analog_fhn.backends.base import Backend, Response, SimulationError, check_drives, refuse_noise
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.noise import Noise
 from analog_fhn.errors import InputError
@@ -309,8 +309,7 @@ class Table:
         InputError
             If noise is asked for, or a drive lies outside the table.
         """
-        if noise is not None:
-            raise InputError(f"{self.name}: a response table has no noise; use direct or brian without a table")
+        refuse_noise(self.name, noise)
         drives = check_drives(chip, drives)
         response = self.make(chip, protocol).respond(drives, protocol, samples)
         if progress is not None:

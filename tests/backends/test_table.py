@@ -444,8 +444,12 @@ def test_drives_outside_the_table_are_refused(drive: float) -> None:
 
 def test_noise_is_refused() -> None:
     noise = Noise(np.ones(4), np.ones(4), 0)
-    with pytest.raises(InputError, match="direct table of 33: a response table has no noise"):
+    with pytest.raises(InputError, match="backend 'direct table of 33' has no reproducible noise"):
         Table(Direct()).respond(mismatched(), np.zeros((1, 4)), PROTOCOL, noise=noise)
+    backend = Counting()
+    with pytest.raises(InputError, match="no reproducible noise"):
+        classify(mismatched().network, np.ones((1, 1)), chip=mismatched(), backend=backend, table=5, noise=noise)
+    assert backend.asked == []  # not after minutes of making a table
 
 
 @pytest.mark.parametrize(
@@ -493,7 +497,8 @@ def test_spice_table_is_spice() -> None:
     table = Table(Spice(), 5, checks=2, bisections=2)
     quality = table.make(chip, protocol, lambda done, total: calls.append((done, total))).quality
     drives = np.array([[-0.77, -0.41], [-0.2, 0.3]])
-    ours, spice = table.respond(chip, drives, protocol).mean, Spice().respond(chip, drives, protocol).mean
+    one, other = table.respond(chip, drives, protocol), Spice().respond(chip, drives, protocol)
+    ours, spice = one.mean, other.mean
     # the finite window: 1.6/40, as measured
     assert 0 < quality.window_largest < 1.6 / 40
     assert np.abs(ours - spice).max() < 1.6 / 40
@@ -502,4 +507,7 @@ def test_spice_table_is_spice() -> None:
     long = Direct().respond(chip, drives, Protocol(settle=50.0, control=4000.0)).mean
     np.testing.assert_allclose(ours, long, rtol=0, atol=0.01)
     assert quality.largest < 2e-3
+    # Five drives a neuron, and windows that cut a period; the supply currents hardly depend on the drive.
+    assert one.power is not None
+    np.testing.assert_allclose(one.power, other.power, rtol=0.01)
     assert calls[-1][0] == calls[-1][1]
