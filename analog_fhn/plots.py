@@ -311,3 +311,15 @@ def deviations(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], xlabel: str, y
     axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
     return figure
+
+
+def scatter_of_differences(values: ArrayLike, differences: ArrayLike, title: str) -> Figure:
+    """Differences of mean x between two methods against mean x, one point per neuron and image."""
+    figure, axes = _axes(7.6, 4.2)
+    axes.plot(values, differences, "o", ms=2.5, alpha=0.4, color=_COLOURS[0])
+    axes.axhline(0.0, color=_INK, lw=0.8)
+    for limit in (-0.01, 0.01):
+        axes.axhline(limit, color=_COLOURS[1], lw=1.2, ls="--")
+    axes.set(xlabel="mean of x over the control window", ylabel="difference of the mean", title=title)
+    axes.grid(alpha=0.3)
+    return figure
