@@ -11,6 +11,7 @@ import pytest
 from analog_fhn.circuit import noise as module
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.neuron import Scales
 from analog_fhn.circuit.noise import Noise, intrinsic_densities, intrinsic_sources
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError
@@ -24,12 +25,19 @@ def chip_of(technology: Technology = DISCRETE, seed: int | None = None) -> Chip:
     return Design(NETWORK, technology).chip(seed)
 
 
+def textbook_chip() -> Chip:
+    """Nominal chip whose parts are those of the textbook design: a = 1, Sx = Sy = 4 V, T = 1 ms, Vref = 10 V."""
+    chip = chip_of()
+    assert chip.parts is not None
+    values = {"r1": 10e3, "r2": 4.8e3, "r3": 10e3, "r4": 100e3, "r5": 250e3, "ra": 10e3, "rb": 10e3}
+    parts = replace(chip.parts, **{name: np.full(3, value) for name, value in values.items()})
+    return replace(chip, parts=parts, scales=Scales(4.0, 4.0, 1e-3))
+
+
 def test_intrinsic_densities_by_hand() -> None:
-    # calibration/discrete.yaml: a = 1, Sx = 8.2 V/2.05 = 4 V = Sy, so R1 = R3 = Ra = Rb = 10k, R2 = 3*16*10k/100 =
-    # 4.8k, R4 = 100k, R5 = 10*100k/4 = 250k; 4kT = 1.6568e-20 J at 300 K; 18 nV and 0.8 uV per root Hz.
-    assert chip_of().scales is not None
-    assert chip_of().scales.sx == pytest.approx(4.0, rel=1e-12)  # type: ignore[union-attr]
-    x, y = intrinsic_sources(chip_of())
+    # calibration/discrete.yaml: 18 nV and 0.8 uV per root Hz, multipliers' scale 10 V; 4kT = 1.6568e-20 J at 300 K.
+    chip = textbook_chip()
+    x, y = intrinsic_sources(chip)
     g1, g2 = 1e-4 + 1 / 4800 + 1e-4, 1e-5 + 4e-6
     u3 = math.sqrt((2 * 18e-9) ** 2 + 2 * 1.6568e-20 * 1e4)  # 40.3 nV
     through_m2 = 4 * math.sqrt(2.7887) / 10
@@ -44,7 +52,7 @@ def test_intrinsic_densities_by_hand() -> None:
         assert found.keys() == expected.keys()
         for name, value in expected.items():
             np.testing.assert_allclose(found[name], np.full(3, value), rtol=1e-4, err_msg=name)
-    total_x, total_y = intrinsic_densities(chip_of())
+    total_x, total_y = intrinsic_densities(chip)
     np.testing.assert_allclose(total_x, math.sqrt(sum(v**2 for v in expected_x.values())), rtol=1e-4)
     np.testing.assert_allclose(total_y, math.sqrt(sum(v**2 for v in expected_y.values())), rtol=1e-4)
 
