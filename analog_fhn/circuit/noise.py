@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.constants import Boltzmann
+from scipy.constants import Boltzmann, elementary_charge
 
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.neuron import NeuronParts, Scales, integrators
+from analog_fhn.circuit.stages import thermal_voltage
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
@@ -113,10 +114,13 @@ def intrinsic_sources(chip: Chip) -> tuple[dict[str, FloatArray], dict[str, Floa
     inverter   output noise of U3, through R1 (R4): its voltage noise times ``1 + Rb/Ra``, and thermal of Ra, Rb
     multiplier output noise of M2 through R2, and that of M1, which M2 passes on times Vx/Vm: taken at the
                mean square of Vx = Sx x in the relaxation oscillation, ``<x^2> = 2.79`` (it is modulated in truth)
+    tanh pair  at balance: shot noise, 2 q I of each transistor that carries the output (the pair I_tail in all, two
+               pnp mirrors twice that, the npn mirror I_tail), and thermal noise of the attenuators times the
+               pair's slope I_tail/(2 V_T)
     ========== ==================================================================================================
 
     All parts count as white: 1/f noise is left out. Also left out are the op-amps' current noise (JFET inputs), the
-    reference, the source of the drive, and the noise of U1 and U2 that reaches their own outputs unintegrated. U3's
+    reference, and the noise of U1 and U2 that reaches their own outputs unintegrated. U3's
     noise is one and the same at both nodes; `Noise` takes the two for independent.
 
     Raises
@@ -139,6 +143,13 @@ def intrinsic_sources(chip: Chip) -> tuple[dict[str, FloatArray], dict[str, Floa
         "multiplier": multiplier.noise_voltage * np.sqrt(1.0 + through_m2**2) / parts.r2,
     }
     node_y = {"resistors": np.sqrt(thermal * g2), "opamp": amp * g2, "inverter": inverter / parts.r4}
+    if chip.pair is not None:
+        tail = np.abs(chip.drive_stage.gain) * scales.sx / technology.neuron.r4
+        parallel = sum(
+            rs * rp / (rs + rp) for rs, rp in ((chip.pair.rs1, chip.pair.rp1), (chip.pair.rs2, chip.pair.rp2))
+        )
+        slope = tail / (2.0 * thermal_voltage(technology.conditions.temperature))
+        node_y["tanh pair"] = np.sqrt(8.0 * elementary_charge * tail + thermal * parallel * slope**2)
     return node_x, node_y
 
 

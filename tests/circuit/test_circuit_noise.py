@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
+import shutil
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ import pytest
 from analog_fhn.circuit import noise as module
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.netlist import pair_deck
 from analog_fhn.circuit.neuron import Scales
 from analog_fhn.circuit.noise import Noise, intrinsic_densities, intrinsic_sources
 from analog_fhn.circuit.technology import Technology
@@ -48,6 +53,11 @@ def test_intrinsic_densities_by_hand() -> None:
         "multiplier": 0.8e-6 * math.sqrt(1 + through_m2**2) / 4800,  # 200 pA
     }
     expected_y = {"resistors": math.sqrt(1.6568e-20 * g2), "opamp": 18e-9 * g2, "inverter": u3 / 1e5}
+    assert chip.pair is not None
+    parallel = float((chip.pair.rs1 * chip.pair.rp1 / (chip.pair.rs1 + chip.pair.rp1))[0])
+    tail = float(-chip.drive_stage.gain[0]) * 4.0 / 1e5  # 40 uA
+    shot, slope = 8 * 1.602177e-19 * tail, tail / (2 * 8.617333e-5 * 300)
+    expected_y["tanh pair"] = math.sqrt(shot + 1.6568e-20 * 2 * parallel * slope**2)  # 8.4 pA
     for found, expected in ((x, expected_x), (y, expected_y)):
         assert found.keys() == expected.keys()
         for name, value in expected.items():
@@ -55,6 +65,23 @@ def test_intrinsic_densities_by_hand() -> None:
     total_x, total_y = intrinsic_densities(chip)
     np.testing.assert_allclose(total_x, math.sqrt(sum(v**2 for v in expected_x.values())), rtol=1e-4)
     np.testing.assert_allclose(total_y, math.sqrt(sum(v**2 for v in expected_y.values())), rtol=1e-4)
+
+
+@pytest.mark.skipif(shutil.which("ngspice") is None, reason="the program ngspice is not installed")
+@pytest.mark.parametrize("temperature", [300.0, 343.0])
+def test_noise_of_the_tanh_pair_is_that_of_its_transistors(temperature: float, tmp_path: Path) -> None:
+    """ngspice's small-signal noise analysis of the pair's transistors and resistors, at balance."""
+    chip = Design(NETWORK, DISCRETE.under(temperature=temperature)).chip(None)
+    lines = [line for line in pair_deck(chip, 0, 0.0).splitlines() if not line.startswith((".tran", ".save"))]
+    lines = [line + " ac 1" if line.startswith("Vz") else line for line in lines if line != ".end"]
+    deck = tmp_path / "noise.cir"
+    deck.write_text("\n".join([*lines, "Hout nout 0 Vsum2 1", "Rout nout 0 1e9",
+                               ".control", "noise v(nout) vz dec 1 100 1000", "setplot noise1",
+                               "print onoise_spectrum", "quit", ".endc", ".end", ""]))  # fmt: skip
+    run = subprocess.run(["ngspice", "-b", deck.name], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    found = float(re.findall(r"^0\t\S+\t(\S+)", run.stdout, re.MULTILINE)[0])
+    # Base currents' shot noise and the mirrors' finite beta are left out of the formula.
+    assert float(intrinsic_sources(chip)[1]["tanh pair"][0]) == pytest.approx(found, rel=0.01)
 
 
 def test_mean_square_of_the_relaxation_oscillation() -> None:

@@ -264,15 +264,18 @@ def test_classify_says_when_neurons_had_not_settled(net: Path) -> None:
 @pytest.fixture(scope="module")
 def comparison(net: Path, folder: Path) -> Any:
     return good(
-        "compare", net, "--dataset", "digits", "--images", 30, "--brian-images", 2, "--spice-images", 1, *SHORT,
-        "-o", folder / "compare", "--json", "-",
+        "compare", net, "--dataset", "digits", "--images", 30, "--noise-images", 3, "--brian-images", 2,
+        "--spice-images", 1, *SHORT, "-o", folder / "compare", "--json", "-",
     ).json  # fmt: skip
 
 
 def test_compare_goes_from_float_to_ngspice(comparison: Any) -> None:
     assert [(s["backend"], s["n_images"]) for s in comparison["stages"]] == [
-        (None, 30), ("direct", 30), ("direct", 30), ("direct", 30), ("direct", 30), ("brian", 2), ("spice", 1),
+        (None, 30), *[("direct", 30)] * 5, ("direct", 3), ("brian", 2), ("spice", 1),
     ]  # fmt: skip
+    n_hidden = comparison["settings"]["layers"][1]
+    assert comparison["power"] == pytest.approx(n_hidden * comparison["power_per_neuron"])
+    assert comparison["energy_per_inference"] == pytest.approx(comparison["power"] * 10e-3)  # SHORT, T = 1 ms
     assert {"name", "accuracy", "n_images", "backend", "seconds"} <= set(comparison["stages"][0])
 
 
