@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from analog_fhn import plots
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.noise import Noise
 from analog_fhn.inference import classify
 from analog_fhn.montecarlo.statistics import wilson
 from analog_fhn.network import Network
@@ -33,7 +36,7 @@ class Stage:
     seconds
         Wall time.
     agreement
-        For the stages that repeat the same chip in another simulator: share of images with the class that
+        For the stages that repeat the same chip with noise or in another simulator: share of images with the class that
         `direct` gives; None for the others.
     """
 
@@ -61,11 +64,14 @@ def waterfall(
     images: NDArray[np.floating],
     labels: NDArray[np.integer],
     *,
+    noise_images: int = 0,
     brian_images: int = 0,
     spice_images: int = 0,
+    spice_table: int = 0,
+    tables: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Stage]:
-    """Float -> ideal FHN -> quantised -> programmed -> mismatched, then the same chip in Brian2 and ngspice.
+    """Float -> ideal FHN -> quantised -> programmed -> mismatched; then the same chip with noise, Brian2, ngspice.
 
     Parameters
     ----------
@@ -73,39 +79,86 @@ def waterfall(
         A network and a chip of its design.
     images, labels
         Shapes (n_images, n_in) and (n_images,).
-    brian_images, spice_images
-        How many of the first images these slower simulators judge; 0 leaves the stage out.
+    noise_images, brian_images, spice_images
+        How many of the first images these slower stages judge; 0 leaves the stage out. The noise is that of the
+        chip's own parts, seed 0.
+    spice_table
+        Drives per neuron of a response table that ngspice makes, with which all images are judged; 0: none.
+    tables
+        Where the table is kept; None: not kept.
     progress
         Called with (stages done, stages in all).
     """
     if chip.technology is None:
         raise ValueError("the waterfall needs a chip with a technology")
-    design = Design(network, chip.technology)
-    quantised = design.chip(None).with_ideal_neurons()
-    plan: list[tuple[str, str, Chip | None, int]] = [
-        ("ideal FHN", "direct", None, len(labels)),
-        ("quantised weights", "direct", quantised, len(labels)),
-        ("programming error", "direct", chip.with_ideal_neurons(), len(labels)),
-        ("mismatched neurons", "direct", chip, len(labels)),
+    n = len(labels)
+    quantised = Design(network, chip.technology).chip(None).with_ideal_neurons()
+    plan: list[tuple[str, Chip | None, int, dict[str, Any]]] = [
+        ("ideal FHN", None, n, {}),
+        ("quantised weights", quantised, n, {}),
+        ("programming error", chip.with_ideal_neurons(), n, {}),
+        ("mismatched neurons", chip.with_ideal_stages(), n, {}),
+        ("mismatched tanh pairs and row drivers", chip, n, {}),
     ]
+    if noise_images:
+        plan.append(("same chip with the noise of its parts", chip, noise_images, {"noise": Noise.intrinsic(chip, 0)}))
     if brian_images:
-        plan.append(("same chip in Brian2", "brian", chip, min(brian_images, len(labels))))
+        plan.append(("same chip in Brian2", chip, brian_images, {"backend": "brian"}))
     if spice_images:
-        plan.append(("same chip in ngspice", "spice", chip, min(spice_images, len(labels))))
+        plan.append(("same chip in ngspice", chip, spice_images, {"backend": "spice"}))
+    if spice_table:
+        table = {"backend": "spice", "table": spice_table, "tables": tables}
+        plan.append(("same chip, ngspice response table", chip, n, table))
     start = time.perf_counter()
     plain = network.forward(images).argmax(axis=1)
     stages = [Stage("float", None, plain, float(np.mean(plain == labels)), time.perf_counter() - start)]
     direct = plain
-    for done, (name, backend, made, n) in enumerate(plan, start=1):
+    for done, (name, made, wanted, options) in enumerate(plan, start=1):
         if progress is not None:
             progress(done, len(plan) + 1)
-        result = classify(network, images[:n], chip=made, backend=backend)
-        agreement = None if backend == "direct" else float(np.mean(result.predictions == direct[:n]))
-        direct = result.predictions if backend == "direct" else direct
-        stages.append(Stage(name, backend, result.predictions, result.accuracy(labels[:n]), result.seconds, agreement))
+        k = min(wanted, n)
+        result = classify(network, images[:k], chip=made, **options)
+        agreement = float(np.mean(result.predictions == direct[:k])) if options else None
+        direct = direct if options else result.predictions
+        accuracy = result.accuracy(labels[:k])
+        stages.append(Stage(name, result.backend, result.predictions, accuracy, result.seconds, agreement))
     if progress is not None:
         progress(len(plan) + 1, len(plan) + 1)
     return stages
+
+
+@dataclass(frozen=True)
+class Consumption:
+    """What the hidden cells of a chip draw from their supplies, measured in ngspice.
+
+    Parameters
+    ----------
+    power_per_neuron
+        Mean over the hidden cells, each of tanh pair, neuron and row driver (W).
+    power
+        Of all hidden cells (W); arrays and their amplifiers are not in it.
+    seconds
+        Settling and control window of one answer.
+    """
+
+    power_per_neuron: float
+    power: float
+    seconds: float
+
+    @property
+    def energy(self) -> float:
+        """Energy of one answer (J)."""
+        return self.power * self.seconds
+
+
+def consumption(network: Network, chip: Chip, images: NDArray[np.floating]) -> Consumption:
+    """Power and energy of the hidden cells, from the supplies' currents in ngspice under some images (n, n_in)."""
+    from analog_fhn.backends.spice import cell_power
+
+    power = cell_power(chip, images)
+    assert chip.scales is not None
+    seconds = (network.protocol.settle + network.protocol.control) * chip.scales.time_unit
+    return Consumption(float(power.mean()), float(power.sum()), seconds)
 
 
 def picture(stages: Sequence[Stage], title: str) -> Figure:

@@ -298,3 +298,16 @@ def agreement(errors: Mapping[str, Sequence[float]], waveforms: Mapping[str, Seq
     right.set_xlabel("waveform: rms difference in % of peak-to-peak")
     figure.suptitle(title)
     return figure
+
+
+def deviations(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], xlabel: str, ylabel: str, title: str) -> Figure:
+    """Deviations (fractions, shown in %) against an input: label -> (input, deviation)."""
+    figure, axes = _axes(7.6, 4.6)
+    for colour, (label, (x, deviation)) in zip(_COLOURS, curves.items(), strict=False):
+        axes.plot(x, 100 * np.asarray(deviation), lw=1.8, color=colour, label=label)
+    axes.axhline(0.0, color=_INK, lw=0.8)
+    axes.axhspan(-0.5, 0.5, color=_INK, alpha=0.08, lw=0)
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    axes.grid(alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    return figure

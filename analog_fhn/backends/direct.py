@@ -86,8 +86,8 @@ class Direct:
         traces = np.empty((protocol.n_samples if samples else 0, drives.size), dtype=np.float32)
         coefficients = _scaled(chip.coefficients)
         offsets = (chip.coefficients.q[:, 0] + chip.coefficients.q[:, 3] * drives).astype(np.float32).ravel()
-        product = _STABLE_PRODUCT if noise is None else _NOISY_PRODUCT
-        explicit = explicit_is_stable(chip.coefficients, drives, step, product).ravel()
+        margin = 1.0 if noise is None else _STABLE_PRODUCT / _NOISY_PRODUCT
+        explicit = explicit_is_stable(chip.coefficients, drives, step * margin).ravel()
 
         rest, _ = chip.coefficients.rest_point(drives)
         start = max(2.0, abs(protocol.x0), np.cbrt(3.0 * abs(protocol.y0)))
@@ -128,12 +128,19 @@ class Direct:
                 traces,
             )
 
-        run(None, np.flatnonzero(explicit), n_steps, n_steps)
         # A neuron at rest far out has no spikes that would ask for a short step.
         resting = chip.coefficients.stable_at_rest(drives).ravel()
-        late = (n_steps + 3) // 4 if noise is None else n_steps
-        run(True, np.flatnonzero(~explicit & resting), late, n_steps)
-        run(True, np.flatnonzero(~explicit & ~resting), n_steps, n_steps)
+        if noise is None:
+            run(None, np.flatnonzero(explicit), n_steps, n_steps)
+            run(True, np.flatnonzero(~explicit & resting), (n_steps + 3) // 4, n_steps)
+            run(True, np.flatnonzero(~explicit & ~resting), n_steps, n_steps)
+        else:
+            finer, stable = _refinement(chip.coefficients, noise, step)
+            finer, stable = np.tile(finer, len(drives)), np.tile(stable, len(drives))
+            for factor in np.unique(finer):
+                for implicit in (None, True):
+                    chosen = (finer == factor) & ((explicit & stable) == (implicit is None))
+                    run(implicit, np.flatnonzero(chosen), n_steps * factor, n_steps * factor)
         bad = np.flatnonzero(~np.isfinite(mean))
         for shorter in (4, 16, 64):
             if bad.size:
@@ -151,24 +158,35 @@ class Direct:
         return Response(mean.reshape(shape), traces.reshape(-1, *shape) if samples else None)
 
 
-def explicit_is_stable(
-    coefficients: Coefficients, drives: FloatArray, step: float, product: float = _STABLE_PRODUCT
-) -> NDArray[np.bool_]:
+def explicit_is_stable(coefficients: Coefficients, drives: FloatArray, step: float) -> NDArray[np.bool_]:
     """Whether the explicit method is stable: step times the fast rate at the largest |x| stays below its limit.
 
     Parameters
     ----------
     drives
         Shape (n_images, n_neurons).
-    product
-        The limit.
 
     Returns
     -------
     ndarray
         Shape (n_images, n_neurons).
     """
-    return np.asarray(step * coefficients.fast_rate(drives) < product)
+    return np.asarray(step * coefficients.fast_rate(drives) < _STABLE_PRODUCT)
+
+
+def _refinement(coefficients: Coefficients, noise: Noise, step: float) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """By how much strong noise divides each neuron's step, 1 to 8, and whether the explicit method is stable then.
+
+    Strong noise carries a neuron beyond its spikes, where its fast rate is larger. How far follows from the
+    equilibrium densities, down to exp(-18) of their peak: for x in ``V = x^4/(12 eps)``, of which exp(-2 V/sigma^2) is
+    the density; for y, with x at the cube root of 3 y, in ``V = 3^(4/3)/4 y^(4/3)``.
+    """
+    y = (18.0 * noise.y**2 / (2.0 * 3.0 ** (4.0 / 3.0) / 4.0)) ** 0.75
+    x = (108.0 * coefficients.eps * noise.x**2) ** 0.25 + np.cbrt(3.0 * y)
+    product = step * np.maximum(3.0 * np.abs(coefficients.p[:, 3]) * x**2 - np.abs(coefficients.p[:, 1]), 0.0)
+    product /= coefficients.eps * _NOISY_PRODUCT
+    finer = 2 ** np.clip(np.ceil(np.log2(np.maximum(product, 1.0))), 0, 3).astype(np.intp)
+    return finer, product <= finer
 
 
 def _share_before_sample(

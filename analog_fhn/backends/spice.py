@@ -15,6 +15,7 @@ import queue
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,9 +25,10 @@ from numpy.typing import NDArray
 from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
 from analog_fhn.backends.ngspice import SimulatorProcess
 from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.netlist import MAX_STEP, RELTOL, neuron_deck, supply_voltages
+from analog_fhn.circuit.netlist import MAX_STEP, RELTOL, cell_deck, neuron_deck, supply_voltages
 from analog_fhn.circuit.neuron import drive_current
 from analog_fhn.circuit.noise import Noise
+from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray, Protocol
 
@@ -188,6 +190,9 @@ class Spice:
             waves = simulator.run()
             time, x = waves["time"] / chip.scales.time_unit, waves["x"] / chip.scales.sx
             up = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0) & (time[:-1] >= protocol.settle))
+            # As in `cycle_from_samples`: of the crossings that an upstroke with overshoot makes, the first counts.
+            n_low = np.cumsum(x < -0.5)[up]
+            up = up[np.diff(n_low, prepend=-1) > 0]
             crossings = time[up] - x[up] * (time[up + 1] - time[up]) / (x[up + 1] - x[up])
             found.append((np.diff(crossings), float(x[-1])))
         return found
@@ -340,12 +345,68 @@ class _Crew:
         simulator.alter("idrive", drive_current(float(self._drives[image, neuron]), chip.scales, chip.technology))
         waves = simulator.run()
         time, x = waves["time"] / chip.scales.time_unit, waves["x"] / chip.scales.sx
-        drawn = np.zeros_like(time)
-        for name, volts in supply_voltages(chip.technology).items():
-            drawn -= volts * waves[f"{name}#branch"]
+        drawn = supply_power(waves, chip.technology)
         window = protocol.settle, protocol.settle + protocol.control
         samples = np.interp(protocol.sample_times, time, x).astype(np.float32) if self._samples else None
         return _Result(neuron, image, window_mean(time, x, *window), window_mean(time, drawn, *window), samples)
+
+
+def cell_power(chip: Chip, images: NDArray[np.floating]) -> FloatArray:
+    """Power (W) that each hidden cell draws from the supplies: tanh pair, neuron and row driver, in ngspice.
+
+    The mean over `images` (n_images, n_in), each from 5 T to 15 T after its start, which is a few periods of a neuron
+    that spikes. Arrays and their amplifiers are not in it.
+
+    Returns
+    -------
+    ndarray
+        Shape (n_neurons,).
+
+    Raises
+    ------
+    InputError
+        If the chip has no components.
+    MissingProgramError
+        If ngspice or PySpice is absent.
+    SimulationError
+        If a run fails.
+    """
+    protocol = Protocol(settle=5.0, control=10.0, x0=chip.network.protocol.x0, y0=chip.network.protocol.y0)
+    decks = [cell_deck(chip, k, 0.0, protocol) for k in range(chip.n_neurons)]
+    assert chip.technology is not None
+    assert chip.scales is not None
+    technology, unit = chip.technology, chip.scales.time_unit
+    volts = technology.tanh_pair.volts_per_unit * chip.pre_activations(images)
+
+    def measure(neurons: range) -> list[float]:
+        found = []
+        with SimulatorProcess() as simulator:
+            for k in neurons:
+                simulator.load(decks[k])
+                powers = []
+                for value in volts[:, k]:
+                    simulator.alter("vz", float(value))
+                    waves = simulator.run()
+                    drawn = supply_power(waves, technology)
+                    powers.append(window_mean(waves["time"] / unit, drawn, 5.0, 15.0))
+                found.append(float(np.mean(powers)))
+        return found
+
+    n_workers = min(_usable_cores(), len(decks))
+    shares = [range(k, len(decks), n_workers) for k in range(n_workers)]
+    power = np.empty(len(decks))
+    with ThreadPoolExecutor(n_workers) as pool:
+        for share, found in zip(shares, pool.map(measure, shares), strict=True):
+            power[share] = found
+    return power
+
+
+def supply_power(waves: dict[str, FloatArray], technology: Technology) -> FloatArray:
+    """Power (W) that a deck draws from its supplies at each time point, from their saved currents."""
+    drawn = np.zeros_like(waves["time"])
+    for name, volts in supply_voltages(technology).items():
+        drawn -= volts * waves[f"{name}#branch"]
+    return drawn
 
 
 def window_mean(time: FloatArray, x: FloatArray, start: float, stop: float) -> float:

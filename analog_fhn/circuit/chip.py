@@ -74,12 +74,16 @@ class Chip:
         """Number of hidden neurons."""
         return len(self.coefficients)
 
-    def drives(self, images: NDArray[np.floating]) -> FloatArray:
-        """Drives of the hidden neurons, shape (n_images, n_neurons), for images (n_images, n_in)."""
-        z = np.asarray(images, dtype=np.float64) @ self.weights[0]
+    def pre_activations(self, images: NDArray[np.floating]) -> FloatArray:
+        """What the input array hands the tanh pairs, z, shape (n_images, n_neurons), for images (n_images, n_in)."""
+        z: FloatArray = np.asarray(images, dtype=np.float64) @ self.weights[0]
         if self.biases[0] is not None:
             z += self.biases[0]
-        return self.drive_stage.drives(z)
+        return z
+
+    def drives(self, images: NDArray[np.floating]) -> FloatArray:
+        """Drives of the hidden neurons, shape (n_images, n_neurons), for images (n_images, n_in)."""
+        return self.drive_stage.drives(self.pre_activations(images))
 
     def drive_range(self) -> tuple[FloatArray, FloatArray]:
         """Lowest and highest drive that each neuron can be given, each of shape (n_neurons,)."""

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from analog_fhn.cli import common
-from analog_fhn.errors import InputError
-from analog_fhn.resources import cache_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,14 +50,7 @@ def classify(
             help="Have the backend measure every neuron at N drives once, and interpolate for the images.",
         ),
     ] = None,
-    tables: Annotated[
-        Path | None,
-        typer.Option(
-            "--tables",
-            metavar="DIR",
-            help="Where response tables are kept (default: the user's cache; those of direct are not kept).",
-        ),
-    ] = None,
+    tables: common.TablesOption = None,
     noise: common.NoiseOption = None,
     noise_seed: common.NoiseSeedOption = 0,
     predictions: Annotated[
@@ -82,7 +73,7 @@ def classify(
     chosen = common.load_images(dataset, split, data, images, net)
     if predictions is not None:
         common.writable(predictions)
-    kept = tables_folder(table, tables, backend)
+    kept = common.tables_folder(table, tables, backend)
     with common.progress_bar("images" if table is None else "neuron runs, then images") as bar:
         result = inference.classify(
             net, chosen.images, chip=made, backend=backend, table=table, tables=kept, noise=noisy, progress=bar
@@ -121,18 +112,6 @@ def classify(
         | {"noise": noise, "noise_seed": None if noise is None else noise_seed},
     }
     common.write_json(json, "classify", chip, start, content)
-
-
-def tables_folder(table: int | None, tables: Path | None, backend: str) -> Path | None:
-    """Folder of the response tables: the one given, else the user's cache.
-
-    Tables of `direct` stay in memory unless a folder is given: they are made faster than they are found.
-    """
-    if tables is not None:
-        if table is None:
-            raise InputError(f"--tables {tables}: there is no table to keep without --table N")
-        return common.output_folder(tables)
-    return None if table is None or backend == "direct" else common.output_folder(cache_folder("tables"))
 
 
 def table_line(quality: TableQuality, control: float) -> str:

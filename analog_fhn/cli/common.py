@@ -68,6 +68,14 @@ TechnologyOption = Annotated[
 ChipOption = Annotated[
     int | None, typer.Option("--chip", metavar="SEED", min=0, help="Chip seed (default: the nominal chip).")
 ]
+TablesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tables",
+        metavar="DIR",
+        help="Where response tables are kept (default: the user's cache; those of direct are not kept).",
+    ),
+]
 ErrorsOption = Annotated[
     str | None,
     typer.Option(
@@ -272,6 +280,20 @@ def output_folder(path: Path) -> Path:
     except OSError as error:
         raise InputError(f"{path}: cannot be used as a folder ({error.strerror})") from None
     return path
+
+
+def tables_folder(table: int | None, tables: Path | None, backend: str) -> Path | None:
+    """Folder of the response tables: the one given, else the user's cache.
+
+    Tables of `direct` stay in memory unless a folder is given: they are made faster than they are found.
+    """
+    from analog_fhn.resources import cache_folder
+
+    if tables is not None:
+        if table is None:
+            raise InputError(f"--tables {tables}: there is no table to keep without --table N")
+        return output_folder(tables)
+    return None if table is None or backend == "direct" else output_folder(cache_folder("tables"))
 
 
 def say(message: str, json_target: str | None) -> None:

@@ -22,6 +22,9 @@ def compare(
     errors: common.ErrorsOption = None,
     temperature: common.TemperatureOption = None,
     supply: common.SupplyOption = None,
+    noise_images: Annotated[
+        int, typer.Option("--noise-images", min=0, help="Images for the stage with the noise of the parts.")
+    ] = 200,
     brian_images: Annotated[int, typer.Option("--brian-images", min=0, help="Images for the Brian2 stage.")] = 50,
     spice_images: Annotated[
         int,
@@ -29,6 +32,13 @@ def compare(
             "--spice-images", min=0, help="Images for the ngspice stage (one transient per neuron and image)."
         ),
     ] = 2,
+    spice_table: Annotated[
+        int,
+        typer.Option(
+            "--spice-table", metavar="N", min=0, help="Judge all images with ngspice response tables of N drives."
+        ),
+    ] = 0,
+    tables: common.TablesOption = None,
     readout: common.ReadoutOption = None,
     raw: common.RawOption = False,
     gamma: common.GammaOption = None,
@@ -41,9 +51,9 @@ def compare(
     data: common.DataOption = None,
     json: common.JsonOption = None,
 ) -> None:
-    """Accuracy stage by stage: float, ideal FHN, quantised, programmed, mismatched, then Brian2 and ngspice."""
+    """Accuracy stage by stage: float, ideal FHN, quantised, programmed, mismatched, then noise, Brian2 and ngspice."""
     from analog_fhn import plots
-    from analog_fhn.compare import picture, waterfall
+    from analog_fhn.compare import consumption, picture, waterfall
 
     start = time.perf_counter()
     net = common.load_network(network, readout=readout, raw=raw, gamma=gamma, settle=settle, control=control)
@@ -52,9 +62,19 @@ def compare(
     chosen = common.load_images(dataset, split, data, images, net)
     if output is not None:
         common.output_folder(output)
+    kept = common.tables_folder(spice_table or None, tables, "spice")
     with common.progress_bar("stages") as bar:
         stages = waterfall(
-            net, made, chosen.images, chosen.labels, brian_images=brian_images, spice_images=spice_images, progress=bar
+            net,
+            made,
+            chosen.images,
+            chosen.labels,
+            noise_images=noise_images,
+            brian_images=brian_images,
+            spice_images=spice_images,
+            spice_table=spice_table,
+            tables=kept,
+            progress=bar,
         )
     width = max(len(stage.name) for stage in stages)
     for stage in stages:
@@ -62,6 +82,13 @@ def compare(
         common.say(
             f"{stage.name:{width}}  {stage.backend or '':9} {common.percent(stage.accuracy):>9}  "
             f"{stage.n_images:6d} images  {stage.seconds:7.1f} s{agreement}",
+            json,
+        )
+    drawn = consumption(net, made, chosen.images[:2]) if spice_images or spice_table else None
+    if drawn is not None:
+        common.say(
+            f"power: {drawn.power_per_neuron:.3f} W a hidden cell (tanh pair, neuron, row driver), {drawn.power:.3g} W "
+            f"in all; an answer takes {drawn.seconds:.3g} s and {drawn.energy:.3g} J (arrays not counted)",
             json,
         )
     if output is not None:
@@ -85,6 +112,9 @@ def compare(
             }
             for stage in stages
         ],
+        "power_per_neuron": None if drawn is None else drawn.power_per_neuron,
+        "power": None if drawn is None else drawn.power,
+        "energy_per_inference": None if drawn is None else drawn.energy,
         "settings": common.settings(net, made) | {"dataset": dataset, "split": split},
     }
     common.write_json(json, "compare", chip, start, content)

@@ -92,7 +92,7 @@ def test_mean_in_direct_has_the_exact_variance(rate: float) -> None:
 def test_correlation_time_in_direct(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if method == "implicit":
         monkeypatch.setattr(
-            direct_module, "explicit_is_stable", lambda _c, drives, *_: np.zeros(drives.shape, dtype=np.bool_)
+            direct_module, "explicit_is_stable", lambda _c, drives, _step: np.zeros(drives.shape, dtype=np.bool_)
         )
     rate, protocol = 5.0, Protocol(settle=2.0, control=20.0, interval=0.05, x0=0.0, y0=0.0)
     x, _ = linear_runs(Direct(), rate, 1024, protocol)
@@ -118,6 +118,23 @@ def test_variance_in_brian_is_below_by_what_it_states() -> None:
     # Held noise: tanh(r h/2)/(r h/2) = 1 - 0.32^2/12 at r h = 0.32.
     x, _ = linear_runs(Brian(), 320.0, 2048, Protocol(settle=0.2, control=4.0, x0=0.0, y0=0.0))
     within_errors(np.mean(x**2, axis=0), SIGMA**2 / 640 * (1 - 0.32**2 / 12), largest_error=0.01)
+
+
+def test_strong_noise_in_direct_does_not_depend_on_the_step() -> None:
+    # x is carried to 4, where the fast rate is five times that within spikes: the step must be shortened for it.
+    chip, drives = ideal_chip(64), np.linspace(-2, 0, 64)[None].repeat(8, axis=0)
+    noise = Noise(np.full(64, 10.0), np.full(64, 1.5), 3)
+    protocol = Protocol(settle=4.0, control=40.0)
+    squares = []
+    for refine in (1, 4):
+        samples = Direct(refine=refine).respond(chip, drives, protocol, samples=True, noise=noise).samples
+        assert samples is not None
+        assert np.abs(samples).max() > 3.5
+        squares.append(np.mean(samples.reshape(protocol.n_samples, -1).astype(np.float64) ** 2, axis=0))
+    error = np.hypot(*(s.std(ddof=1) / np.sqrt(s.size) for s in squares))
+    assert error < 0.005 * squares[0].mean()
+    # Second order in a step of at most a fast time constant; x is known within 1 % of its mean square.
+    assert abs(squares[0].mean() - squares[1].mean()) < 4 * error + 0.005 * squares[1].mean()
 
 
 # --- a noisy neuron at rest -----------------------------------------------------------------------------------

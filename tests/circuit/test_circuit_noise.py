@@ -112,7 +112,7 @@ def test_intrinsic_is_the_density_of_the_parts() -> None:
     np.testing.assert_array_equal(found.y, expected.y)
 
 
-@pytest.mark.parametrize("chip", [Chip.ideal(NETWORK), chip_of().with_nominal_neurons()])
+@pytest.mark.parametrize("chip", [Chip.ideal(NETWORK), chip_of().with_ideal_neurons()])
 def test_ideal_neurons_have_no_physical_noise(chip: Chip) -> None:
     for make in (lambda: Noise.intrinsic(chip, 0), lambda: Noise.from_density(chip, 1e-9, 1e-9, 0)):
         with pytest.raises(InputError, match="noise in physical units needs a technology"):

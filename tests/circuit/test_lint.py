@@ -152,7 +152,9 @@ def deviation(one: Design) -> tuple[float, float]:
     """(period error, waveform rms) of the nominal neuron in ngspice against its coefficients, at I = -1."""
     chip = one.chip(None)
     protocol = Protocol(settle=6.0, control=16.0, interval=0.005)
-    samples = Spice(workers=1).respond(chip, np.array([[-1.0]]), protocol, samples=True).samples
+    # With slow multipliers the neuron jitters between cycles of 0.07 and 0.2 T, and the check of settings refuses that.
+    spice = Spice(workers=1, check=False)
+    samples = spice.respond(chip, np.array([[-1.0]]), protocol, samples=True).samples
     assert samples is not None
     found = cycle_from_samples(protocol.sample_times, samples[:, 0, 0])
     assert found is not None

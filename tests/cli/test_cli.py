@@ -25,7 +25,7 @@ from analog_fhn import cli, datasets
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.noise import Noise
 from analog_fhn.circuit.technology import Technology
-from analog_fhn.cli.classify import tables_folder
+from analog_fhn.cli.common import tables_folder
 from analog_fhn.cli.design import engineering
 from analog_fhn.inference import classify
 from analog_fhn.network import Network
