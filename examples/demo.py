@@ -17,7 +17,7 @@ from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.export import write_chip
 from analog_fhn.circuit.technology import Technology
-from analog_fhn.compare import picture, waterfall
+from analog_fhn.compare import consumption, picture, waterfall
 from analog_fhn.datasets import load
 from analog_fhn.inference import classify, make_backend
 from analog_fhn.montecarlo.runner import run_chips, summary
@@ -79,7 +79,11 @@ def main(folder: Path) -> None:
     }
 
     say("4/6  accuracy from float weights to the chip, stage by stage")
-    stages = waterfall(network, chip, test.images, test.labels, brian_images=100, spice_images=5)
+    stages = waterfall(
+        network, chip, test.images, test.labels,
+        noise_images=len(test.labels), brian_images=100, spice_images=5, spice_table=17,
+    )  # fmt: skip
+    drawn = consumption(network, chip, test.images[:1])
     plots.save(picture(stages, f"From trained weights to chip {CHIP}"), folder / "waterfall.png")
 
     say("5/6  exporting the chip: netlists that run in plain ngspice, conductance tables")
@@ -107,20 +111,24 @@ def main(folder: Path) -> None:
             }
             for s in stages
         ],
+        "power_per_neuron": drawn.power_per_neuron,
+        "energy_per_inference": drawn.energy,
         "sweep": spread,
         "seconds": seconds,
     }  # fmt: skip
     (folder / "summary.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     by_name = {s.name: s for s in stages}
-    ideal, made = by_name["ideal FHN"], by_name["mismatched neurons"]
-    spice = by_name["same chip in ngspice"]
+    ideal, made = by_name["ideal FHN"], by_name["mismatched tanh pairs and row drivers"]
+    spice, table = by_name["same chip in ngspice"], by_name["same chip, ngspice response table"]
     same = all(result.predictions.tolist() == agreement["reference"]["predictions"] for result in results.values())
     rows = [
         ("plain network, float weights", f"{100 * plain:.1f} %", f"{len(test.labels)} test images"),
         ("FHN neurons, ideal equations", f"{100 * ideal.accuracy:.1f} %", "nothing retrained"),
         (f"chip {CHIP}: 32 levels, mismatched parts", f"{100 * made.accuracy:.1f} %", "nine coefficients a neuron"),
         ("the same chip as op-amps in ngspice", f"{spice.same} of {spice.n_images}", "images with the same answer"),
+        ("the same, ngspice response tables", f"{100 * table.accuracy:.1f} %", f"all {table.n_images} images"),
+        ("a hidden cell draws", f"{drawn.power_per_neuron:.2f} W", f"an answer takes {drawn.energy:.2g} J"),
         ("four simulators, 3 images", "agree" if same else "DISAGREE", "same class for every image"),
         (
             f"{CHIPS} chips, median",

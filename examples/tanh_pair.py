@@ -71,7 +71,7 @@ def main() -> None:
             accuracy = classify(network, test.images, chip=design.chip(arguments.chip)).accuracy(test.labels)
             kind = "compensated" if compensated else "plain shunts"
             label = f"{temperature:g} K" if temperature == 300.0 else f"{temperature:g} K, {kind}"
-            curves[f"{label}: {100 * accuracy:.2f} %"] = z, error
+            curves[f"{label}: accuracy {100 * accuracy:.2f} %"] = z, error
             rows.append([temperature, compensated, float(np.abs(error).max()), accuracy])
             print(
                 f"{label:22} largest deviation from tanh {100 * np.abs(error).max():.2f} % of full scale, accuracy of "
