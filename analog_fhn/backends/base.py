@@ -26,8 +26,8 @@ class Response:
     samples
         x at `Protocol.sample_times`, shape (n_samples, n_images, n_neurons), or None if not asked for.
     power
-        Mean power drawn from the supplies over the control window (W), shape (n_images, n_neurons); None where a
-        backend knows no supplies.
+        Mean power that each neuron, without its tanh pair and row driver, draws from the supplies over the control
+        window (W), shape (n_images, n_neurons); None where a backend knows no supplies.
     """
 
     mean: FloatArray

@@ -35,7 +35,6 @@ from analog_fhn.neuron import FloatArray, Protocol
 # Any single period may differ by this fraction, a rest value by this much in x, from a run with much tighter settings.
 # With the default settings it is 1e-4; with ngspice's own reltol of 1e-3 at least 5e-3 (12 neurons, 4 chips).
 SETTINGS_LIMIT = 2e-3
-_SAMPLE = Protocol(settle=3.0, control=12.0)
 _checked: set[str] = set()
 
 
@@ -157,45 +156,50 @@ class Spice:
                     progress(done, total)
         return Response(mean, x, power)
 
-    def check_settings(self, chip: Chip, neuron: int = 0, drive: float = -1.0, control: float = 60.0) -> float:
-        """Relative difference of the period between these settings and much tighter ones (reltol/10, half the step).
+    def check_settings(self, chip: Chip, neuron: int = 0, drive: float | None = None, control: float = 12.0) -> float:
+        """Largest relative difference of a period between these settings and much tighter ones (reltol/10, half step).
+
+        Single periods are compared: with coarse settings some are too long and some too short, and their mean may be
+        right by chance.
 
         Parameters
         ----------
         neuron, drive
-            Which neuron, under which drive; it must oscillate.
+            Which neuron, under which drive; it must oscillate. None: the drive that puts its rest point at x = -1/2,
+            where every neuron spikes. Near the onset of spikes, or at rest, a small difference of the settings tells
+            either too much or nothing.
         control
-            Length of the run from which periods are counted, in units of T.
+            Length of the runs after 3 T, in units of T; made longer until there is a whole period.
 
         Raises
         ------
         ValueError
             If the neuron does not oscillate.
         """
-        protocol = Protocol(settle=10.0, control=control)
         with SimulatorProcess() as simulator:
-            ours, tight = self._both_settings(simulator, chip, neuron, drive, protocol)
-        if not len(ours) or not len(tight):
-            raise ValueError(f"neuron {neuron} does not oscillate at drive {drive}")
-        return float(abs(ours.mean() - tight.mean()) / tight.mean())
+            return self._difference(simulator, chip, neuron, drive, Protocol(settle=3.0, control=control))
 
-    def _both_settings(
-        self, simulator: SimulatorProcess, chip: Chip, neuron: int, drive: float, protocol: Protocol
-    ) -> tuple[FloatArray, FloatArray]:
-        """Successive periods of a neuron, with these settings and with much tighter ones."""
+    def _difference(
+        self, simulator: SimulatorProcess, chip: Chip, neuron: int, drive: float | None, protocol: Protocol
+    ) -> float:
         assert chip.scales is not None
-        found = []
-        for reltol, step in ((self.reltol, self.max_step), (self.reltol / 10, self.max_step / 2)):
-            simulator.load(neuron_deck(chip, neuron, drive, protocol, reltol=reltol, max_step=step))
-            waves = simulator.run()
-            time, x = waves["time"] / chip.scales.time_unit, waves["x"] / chip.scales.sx
-            up = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0) & (time[:-1] >= protocol.settle))
-            # As in `cycle_from_samples`: of the crossings that an upstroke with overshoot makes, the first counts.
-            n_low = np.cumsum(x < -0.5)[up]
-            up = up[np.diff(n_low, prepend=-1) > 0]
-            crossings = time[up] - x[up] * (time[up + 1] - time[up]) / (x[up + 1] - x[up])
-            found.append(np.diff(crossings))
-        return found[0], found[1]
+        q0, q1, _, q3 = chip.coefficients.q[neuron]
+        drive = float((0.5 * q1 - q0) / q3) if drive is None else drive
+        for longer in (1.0, 4.0, 16.0):
+            long = replace(protocol, control=longer * protocol.control)
+            periods = []
+            for reltol, step in ((self.reltol / 10, self.max_step / 2), (self.reltol, self.max_step)):
+                simulator.load(neuron_deck(chip, neuron, drive, long, reltol=reltol, max_step=step))
+                waves = simulator.run()
+                time, x = waves["time"] / chip.scales.time_unit, waves["x"] / chip.scales.sx
+                up = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0) & (time[:-1] >= protocol.settle))
+                periods.append(np.diff(time[up] - x[up] * (time[up + 1] - time[up]) / (x[up + 1] - x[up])))
+                if not periods[0].size:
+                    break
+            else:
+                n = min(len(p) for p in periods)
+                return float(np.max(np.abs(periods[1][:n] / periods[0][:n] - 1.0))) if n else np.inf
+        raise ValueError(f"neuron {neuron} does not oscillate at drive {drive}")
 
     def _check_sample(self, simulator: SimulatorProcess, chip: Chip, deck: str, protocol: Protocol) -> None:
         """Refuse settings with which the chip's first neuron does not spike as it does with much tighter ones.
@@ -208,26 +212,19 @@ class Spice:
         digest = hashlib.sha256(deck.encode()).hexdigest()
         if digest in _checked:
             return
-        # Rest point at x = -1/2: the neuron spikes, whatever drives are asked for. Near the onset of spikes and at
-        # rest a small difference of the settings would tell either too much or nothing.
-        (q0, q1, _, q3) = chip.coefficients.q[0]
-        drive = float((0.5 * q1 - q0) / q3)
-        brief = replace(_SAMPLE, x0=protocol.x0, y0=protocol.y0)
+        brief = Protocol(settle=3.0, control=12.0, x0=protocol.x0, y0=protocol.y0)
         try:
-            ours, tight = self._both_settings(simulator, chip, 0, drive, brief)
+            difference = self._difference(simulator, chip, 0, None, brief)
         except SimulationError as fault:
-            result = _Result(0, 0, fault=fault, log=simulator.log)
-            drives = np.array([[drive]])
-            raise self._failure(result, chip, drives, brief, Response(np.full((1, 1), np.nan))) from fault
-        # Coarse settings make single periods too long or too short; their mean may be right by chance.
-        n = min(len(ours), len(tight))
-        worst = int(np.argmax(np.abs(ours[:n] - tight[:n]))) if n else 0
-        if n == 0 or abs(ours[worst] - tight[worst]) > SETTINGS_LIMIT * tight[worst]:
-            found = f"a period of {ours[worst]:.6g} T with them, and {tight[worst]:.6g} T" if n else "no periods"
+            result, nothing = _Result(0, 0, fault=fault, log=simulator.log), np.zeros((1, 1))
+            raise self._failure(result, chip, nothing, brief, Response(nothing * np.nan)) from fault
+        except ValueError:
+            difference = 0.0  # no spikes within 192 T: nothing to compare, and nothing to be refused for
+        if difference > SETTINGS_LIMIT:
             raise SimulationError(
-                f"spice reltol = {self.reltol:g}, max_step = {self.max_step:g} are too coarse: at drive {drive:g} "
-                f"neuron 0 has {found} with a tenth of reltol and half the step; at most {SETTINGS_LIMIT:g} of "
-                "difference is accepted"
+                f"spice reltol = {self.reltol:g}, max_step = {self.max_step:g} are too coarse: a period of neuron 0 "
+                f"differs by {difference:.2g} from that with a tenth of reltol and half the step; at most "
+                f"{SETTINGS_LIMIT:g} is accepted"
             )
         _checked.add(digest)
 
@@ -366,33 +363,48 @@ def cell_power(chip: Chip, images: NDArray[np.floating]) -> FloatArray:
     SimulationError
         If a run fails.
     """
+    if not len(images):
+        raise InputError("power needs at least one image to be measured with")
     protocol = Protocol(settle=5.0, control=10.0, x0=chip.network.protocol.x0, y0=chip.network.protocol.y0)
     decks = [cell_deck(chip, k, 0.0, protocol) for k in range(chip.n_neurons)]
     assert chip.technology is not None
     assert chip.scales is not None
     technology, unit = chip.technology, chip.scales.time_unit
-    volts = technology.tanh_pair.volts_per_unit * chip.pre_activations(images)
-
-    def measure(neurons: range) -> list[float]:
-        found = []
-        with SimulatorProcess() as simulator:
-            for k in neurons:
-                simulator.load(decks[k])
-                powers = []
-                for value in volts[:, k]:
-                    simulator.alter("vz", float(value))
-                    waves = simulator.run()
-                    drawn = supply_power(waves, technology)
-                    powers.append(window_mean(waves["time"] / unit, drawn, 5.0, 15.0))
-                found.append(float(np.mean(powers)))
-        return found
-
+    z = chip.pre_activations(images)
     n_workers = min(_usable_cores(), len(decks))
-    shares = [range(k, len(decks), n_workers) for k in range(n_workers)]
     power = np.empty(len(decks))
-    with ThreadPoolExecutor(n_workers) as pool:
-        for share, found in zip(shares, pool.map(measure, shares), strict=True):
-            power[share] = found
+
+    def measure(simulator: SimulatorProcess, first: int) -> None:
+        for k in range(first, len(decks), n_workers):
+            found: list[float] = []
+            for value in z[:, k]:
+                try:
+                    if not found:
+                        simulator.load(decks[k])
+                    simulator.alter("vz", float(value) * technology.tanh_pair.volts_per_unit)
+                    waves = simulator.run()
+                except SimulationError as fault:
+                    kept = Path(tempfile.mkdtemp(prefix="analog-fhn-failed-")) / f"cell_{k:03d}"
+                    deck, logged = kept.with_suffix(".cir"), kept.with_suffix(".log")
+                    alone = cell_deck(chip, k, float(value), protocol, data_file=f"{kept.name}.txt")
+                    deck.write_text(alone, encoding="ascii")
+                    logged.write_text(f"{simulator.log}{fault}\n", encoding="utf-8")
+                    message = f"hidden cell {k}, z = {value:g}: {fault} (deck {deck}, log {logged})"
+                    raise FailedRunError(message, deck, logged, Response(np.full((1, 1), np.nan))) from fault
+                found.append(window_mean(waves["time"] / unit, supply_power(waves, technology), 5.0, 15.0))
+            power[k] = np.mean(found)
+
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(n_workers) as pool:
+        simulators = [stack.enter_context(SimulatorProcess()) for _ in range(n_workers)]
+        runs = [pool.submit(measure, simulator, first) for first, simulator in enumerate(simulators)]
+        try:
+            for run in runs:
+                run.result()
+        except BaseException:
+            # Also Ctrl-C: the simulators ignore it, and the pool would wait for all of their runs.
+            for simulator in simulators:
+                simulator.kill()
+            raise
     return power
 
 

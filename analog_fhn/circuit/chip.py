@@ -14,7 +14,7 @@ from analog_fhn.circuit import stages
 from analog_fhn.circuit.crossbar import Crossbar, program
 from analog_fhn.circuit.neuron import NeuronParts, Scales
 from analog_fhn.circuit.stages import DriverParts, DriveStage, PairParts, Parts, RowStage
-from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE, Technology
+from analog_fhn.circuit.technology import ERRORS, NOMINAL_TEMPERATURE, Technology
 from analog_fhn.network import Network
 from analog_fhn.neuron import Coefficients, FloatArray
 
@@ -23,9 +23,9 @@ _STREAM_NEURON = 0
 _STREAM_ARRAY = 1
 _STREAM_PAIR = 2
 _STREAM_DRIVER = 3
-# Within a component's stream: its temperature coefficient, and what its lot has in common.
+_STREAM_LOT = 4
+# Within a component's stream, and its lot's: the temperature coefficient.
 _TEMPERATURE = 1
-_LOT = 2
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,9 @@ def _draw_parts(nominal: Parts, stream: int, technology: Technology, seed: int |
     for index, (name, value) in enumerate(nominal.items()):
         section, spread, drift, relative = _KINDS[stream, name]
         if seed is not None:
-            change = _Draw(technology, section, seed, (stream, index), len(nominal)).deviation
+            # One reel holds one value; amplifiers and multipliers of one lot have their errors in common.
+            lot = _value_key(float(value[0])) if relative else _name_key(name)
+            change = _Draw(technology, section, seed, (stream, index), lot, len(nominal)).deviation
             if relative:
                 value = value * (1.0 + change(spread)) * (1.0 + warmer * change(drift, _TEMPERATURE))
             else:
@@ -219,6 +221,16 @@ def _draw_parts(nominal: Parts, stream: int, technology: Technology, seed: int |
             value = value * (1.0 + warmer / NOMINAL_TEMPERATURE)
         values[name] = value
     return values
+
+
+def _value_key(value: float) -> tuple[int, ...]:
+    bits = int(np.float64(value).view(np.uint64))
+    return bits >> 32, bits & 0xFFFFFFFF
+
+
+def _name_key(name: str) -> tuple[int, ...]:
+    """Bytes of what is in error (vos1 and vos2: vos; m1_x and m2_x: x)."""
+    return tuple(name.removeprefix("m1_").removeprefix("m2_").rstrip("123").encode())
 
 
 # What spreads each component: section of the technology, spread, drift with temperature, and whether it is relative.
@@ -250,6 +262,7 @@ class _Draw:
     section: str
     seed: int
     key: tuple[int, int]
+    lot: tuple[int, ...]
     n_neurons: int
 
     def deviation(self, spread: str, *sub: int) -> FloatArray:
@@ -260,7 +273,8 @@ class _Draw:
             return np.zeros(self.n_neurons)
         uniform = _generator(self.seed, (*self.key, *sub)).random(self.n_neurons)
         if section.lot_share > 0.0:
-            lot = _generator(self.seed, (*self.key, *sub, _LOT)).standard_normal()
+            own = list(ERRORS).index(self.section)
+            lot = _generator(self.seed, (_STREAM_LOT, own, *self.lot, *sub)).standard_normal()
             uniform = ndtr(np.sqrt(1.0 - section.lot_share) * ndtri(uniform) + np.sqrt(section.lot_share) * lot)
         if not spread.endswith(("tolerance", "coefficient")):
             return np.asarray(width * ndtri(uniform))

@@ -5,14 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from analog_fhn.circuit.chip import Chip, draw_chip
 from analog_fhn.circuit.crossbar import Crossbar, map_weights
 from analog_fhn.circuit.neuron import NeuronParts, Scales
-from analog_fhn.circuit.stages import DriverParts, PairParts, nominal_drivers, nominal_pairs
+from analog_fhn.circuit.stages import (
+    DriverParts,
+    PairParts,
+    drive_stage,
+    nominal_drivers,
+    nominal_pairs,
+    row_stage,
+)
 from analog_fhn.circuit.synthesis import Synthesis, synthesise
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE, Technology
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
+from analog_fhn.readout import recentring
 
 
 @dataclass(frozen=True)
@@ -27,8 +37,8 @@ class Design:
     Raises
     ------
     InputError
-        If a rail would be reached or offsets would dominate (see `choose_scales`), if a <= 0, or if the network
-        has more than one hidden layer.
+        If a rail would be reached or offsets would dominate (see `choose_scales`), if a <= 0, if no resistors make
+        the tanh pair (see `nominal_pairs`), or if the network has more than one hidden layer.
     """
 
     network: Network
@@ -40,7 +50,7 @@ class Design:
                 f"network has {len(self.network.weights) - 1} hidden layers; "
                 "a design takes exactly one layer of FHN neurons"
             )
-        _ = self.synthesis
+        _ = self.synthesis, self.pairs, self.drivers
 
     @cached_property
     def synthesis(self) -> Synthesis:
@@ -57,10 +67,23 @@ class Design:
         """Nominal components of the hidden neurons."""
         return self.synthesis.parts
 
-    @property
+    @cached_property
     def errors(self) -> dict[str, float]:
-        """Relative errors of eps, a, cubic, y_gain and time_unit that the E series leave."""
-        return self.synthesis.errors
+        """Relative errors that the E series leave.
+
+        Of eps, a, cubic, y_gain and time_unit in the neuron, gamma and slope in the tanh pair, and of the row driver's
+        offset, in units of the activation.
+        """
+        fhn, hidden, sx = self.network.fhn, self.network.hidden, self.scales.sx
+        nominal = self.technology.under(temperature=NOMINAL_TEMPERATURE, supply=1.0)
+        drive = drive_stage(self.pairs[slice(0, 1)], fhn, nominal, sx)
+        ideal = np.ones(1), np.zeros(1)
+        row = row_stage(self.drivers[slice(0, 1)], self.drivers, ideal, fhn, hidden, nominal, sx)
+        return self.synthesis.errors | {
+            "gamma": float(drive.gain[0]) / fhn.gamma - 1.0,
+            "slope": float(drive.slope[0]) / fhn.slope - 1.0,
+            "offset": float(row.offset[0]) - recentring(hidden, fhn.a, fhn.gamma)[1],
+        }
 
     @cached_property
     def pairs(self) -> PairParts:

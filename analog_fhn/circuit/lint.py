@@ -15,8 +15,10 @@ from numpy.polynomial import Polynomial
 
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.neuron import CAPACITORS, MULTIPLIER_OFFSETS, OFFSETS, RESISTORS, coefficients, extremes
-from analog_fhn.circuit.synthesis import in_series, nearest
+from analog_fhn.circuit.series import in_series, nearest
+from analog_fhn.circuit.stages import DRIVER_RESISTORS, NO_SHIFT, PAIR_RESISTORS
 from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE
+from analog_fhn.readout import recentring
 
 Severity = Literal["error", "warning", "note"]
 
@@ -270,8 +272,7 @@ def _offsets(design: Design) -> Iterator[Finding]:
 
 def _values(design: Design) -> Iterator[Finding]:
     low, high = RESISTANCE_RANGE
-    for name in RESISTORS:
-        value, label = _part(design, name), _label(name)
+    for label, value in _resistors(design):
         if not low <= value <= high:
             yield Finding(
                 label, "resistance", value, low if value < low else high, "ohm", "warning",
@@ -302,9 +303,12 @@ def _currents(design: Design) -> Iterator[Finding]:
         # On the jump Cx takes 4/3 Sx/R1, whatever eps and T are.
         "U1": volts["U1"] / ra + 4.0 / 3.0 * scales.sx / r1,
         "U2": volts["U2"] / r3 + cy * slow,
-        "U3": volts["U3"] * (1 / r1 + 1 / r4 + 1 / rb + 1 / design.technology.row_driver.input_resistor),
+        "U3": volts["U3"] * (1 / r1 + 1 / r4 + 1 / rb),
         "M2": volts["M2"] / r2,
     }
+    # The row driver hangs on U3 if its gain is positive, which an inverting amplifier makes of -Vx.
+    driven = "U3" if recentring(design.network.hidden, fhn.a, fhn.gamma)[0] > 0 else "U1"
+    loads[driven] += volts[driven] / design.technology.row_driver.input_resistor
     for part, current in loads.items():
         if judged := _judge(current, CURRENT_WARNING, CURRENT_ERROR):
             yield Finding(
@@ -314,19 +318,33 @@ def _currents(design: Design) -> Iterator[Finding]:
 
 
 def _series(design: Design) -> Iterator[Finding]:
-    parts = {"eps": "R1, Cx, Cy", "a": "R2, R5", "cubic": "R2", "y_gain": "R3", "time_unit": "R3, Cy"}
+    parts = {
+        "eps": "R1, Cx, Cy", "a": "R2, R5", "cubic": "R2", "y_gain": "R3", "time_unit": "R3, Cy",
+        "gamma": "Rabc", "slope": "Rs1, Rs2", "offset": "Rshift",
+    }  # fmt: skip
     for name, error in design.errors.items():
         if judged := _judge(abs(error), SERIES_WARNING, SERIES_ERROR):
             yield Finding(
                 parts[name], f"error of {name}", error, judged[1], "1", judged[0],
                 f"{parts[name]}: the series leave an error of {100 * error:+.2g} % in {name}",
             )  # fmt: skip
-    for names, passive in ((RESISTORS, design.technology.resistor), (CAPACITORS, design.technology.capacitor)):
-        for name in names:
-            value = _part(design, name)
+    capacitors = [(_label(name), _part(design, name)) for name in CAPACITORS]
+    for unit, values, passive in (
+        ("ohm", _resistors(design), design.technology.resistor),
+        ("F", capacitors, design.technology.capacitor),
+    ):
+        for label, value in values:
             if not in_series(passive.series, value):
                 near = nearest(passive.series, value)
                 yield Finding(
-                    _label(name), "series", value, near, "ohm" if name in RESISTORS else "F", "warning",
-                    f"{_label(name)} = {value:.6g}: no value of {passive.series}; the nearest is {near:.6g}",
+                    label, "series", value, near, unit, "warning",
+                    f"{label} = {value:.6g}: no value of {passive.series}; the nearest is {near:.6g}",
                 )  # fmt: skip
+
+
+def _resistors(design: Design) -> list[tuple[str, float]]:
+    """Label and value of every resistor of a hidden cell; a shift resistor that is left out is none."""
+    found = [(_label(name), _part(design, name)) for name in RESISTORS]
+    found += [(_label(name), float(getattr(design.pairs, name)[0])) for name in PAIR_RESISTORS]
+    found += [(_label(name), float(getattr(design.drivers, name)[0])) for name in DRIVER_RESISTORS]
+    return [(label, value) for label, value in found if value < NO_SHIFT]

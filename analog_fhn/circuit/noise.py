@@ -130,7 +130,7 @@ def intrinsic_sources(chip: Chip) -> tuple[dict[str, FloatArray], dict[str, Floa
     """
     parts, scales, technology = _components(chip)
     thermal = 4.0 * Boltzmann * technology.conditions.temperature
-    amp, multiplier = technology.opamp.noise_voltage, technology.multiplier
+    amp, multiplier = technology.opamp.voltage_noise_density, technology.multiplier
     g1 = 1.0 / parts.r1 + 1.0 / parts.r2 + 1.0 / parts.r3
     g2 = 1.0 / parts.r4 + 1.0 / parts.r5
     inversion = parts.rb / parts.ra
@@ -140,7 +140,7 @@ def intrinsic_sources(chip: Chip) -> tuple[dict[str, FloatArray], dict[str, Floa
         "resistors": np.sqrt(thermal * g1),
         "opamp": amp * g1,
         "inverter": inverter / parts.r1,
-        "multiplier": multiplier.noise_voltage * np.sqrt(1.0 + through_m2**2) / parts.r2,
+        "multiplier": multiplier.voltage_noise_density * np.sqrt(1.0 + through_m2**2) / parts.r2,
     }
     node_y = {"resistors": np.sqrt(thermal * g2), "opamp": amp * g2, "inverter": inverter / parts.r4}
     if chip.pair is not None:

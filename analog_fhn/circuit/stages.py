@@ -8,7 +8,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn.circuit.series import downward, nearest
 from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE, OpAmp, Technology
+from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN, FloatArray
 from analog_fhn.readout import Activation, recentring
 
@@ -94,7 +96,7 @@ class PairParts(Parts):
         Sets the tail current from ground (ohm).
     vos
         Input offset of the pair (V).
-    tail, positive, negative
+    dvbe_tail, dvbe_source, dvbe_sink
         Mismatch of the base-emitter voltages in the tail mirror, in the mirror of the current that leaves the output,
         and in those of the current that enters it (V): a mirror's ratio is exp(mismatch/V_T).
     bn, bp
@@ -107,9 +109,9 @@ class PairParts(Parts):
     rp2: FloatArray
     rabc: FloatArray
     vos: FloatArray
-    tail: FloatArray
-    positive: FloatArray
-    negative: FloatArray
+    dvbe_tail: FloatArray
+    dvbe_source: FloatArray
+    dvbe_sink: FloatArray
     bn: FloatArray
     bp: FloatArray
 
@@ -133,7 +135,7 @@ class DriverParts(Parts):
 
 
 PAIR_RESISTORS = ("rs1", "rp1", "rs2", "rp2", "rabc")
-MIRRORS = ("tail", "positive", "negative")
+MIRRORS = ("dvbe_tail", "dvbe_source", "dvbe_sink")
 CURRENT_GAINS = ("bn", "bp")
 DRIVER_RESISTORS = ("rin", "rf", "rshift")
 
@@ -162,7 +164,12 @@ def nominal_pairs(fhn: FHN, technology: Technology, sx: float, n_neurons: int) -
     """Nominal tanh pairs: the attenuated V_z is ``2 slope z V_T``, the tail current gives ``|gamma| Sx/R4``.
 
     Base currents take part of the tail current and load the attenuators, and the mirrors' ratios exceed 1; the nominal
-    values make up for all of this.
+    values make up for all of this, as far as the technology's E series allows.
+
+    Raises
+    ------
+    InputError
+        If no positive resistance gives the wanted slope or current.
     """
     pair, vt = technology.tanh_pair, thermal_voltage(NOMINAL_TEMPERATURE)
     nominal = technology.under(temperature=NOMINAL_TEMPERATURE, supply=1.0)
@@ -176,10 +183,24 @@ def nominal_pairs(fhn: FHN, technology: Technology, sx: float, n_neurons: int) -
     for _ in range(50):
         below = 2.0 * float(base_emitter_voltage(np.asarray(tail), pair.saturation_current, NOMINAL_TEMPERATURE))
         rs = pair.shunt * (1.0 / factor - 1.0)
-        values |= {"rs1": rs, "rs2": rs, "rabc": (-technology.supplies.negative - below) / tail}
+        rabc = (-technology.supplies.negative - below) / tail
+        if not (rs > 0.0 and np.isfinite(rs)):
+            raise InputError(
+                f"technology {technology.name!r}: slope {fhn.slope:g} asks for {2.0 * fhn.slope * vt:.3g} V per unit "
+                "of z at the tanh pair's bases, which leaves no attenuator for tanh_pair.volts_per_unit = "
+                f"{pair.volts_per_unit:g} V and shunt = {pair.shunt:g} ohm"
+            )
+        if not (rabc > 0.0 and np.isfinite(rabc)):
+            raise InputError(
+                f"technology {technology.name!r}: the tanh pair's tail source needs {below:.3g} V; "
+                f"supplies.negative is {technology.supplies.negative:g} V"
+            )
+        values |= {"rs1": rs, "rs2": rs, "rabc": rabc}
         found = drive_stage(PairParts(**{n: np.full(1, v) for n, v in values.items()}), fhn, nominal, sx)
         tail *= abs(fhn.gamma / float(found.gain[0]))
         factor *= fhn.slope / float(found.slope[0])
+    for name in ("rs1", "rs2", "rabc"):
+        values[name] = nearest(technology.resistor.series, values[name])
     return PairParts(**{name: np.full(n_neurons, value) for name, value in values.items()})
 
 
@@ -199,6 +220,11 @@ def drive_stage(parts: PairParts, fhn: FHN, technology: Technology, sx: float) -
     ----------
     parts
         Values at the technology's temperature.
+
+    Raises
+    ------
+    InputError
+        If the supplies leave the mirrors no voltage.
     """
     pair, conditions = technology.tanh_pair, technology.conditions
     vt = thermal_voltage(conditions.temperature)
@@ -206,6 +232,11 @@ def drive_stage(parts: PairParts, fhn: FHN, technology: Technology, sx: float) -
     current = full_scale_current(fhn, sx, technology.neuron.r4) * np.ones(len(parts))
     for _ in range(20):
         below = 2.0 * base_emitter_voltage(current, pair.saturation_current, conditions.temperature)
+        if not np.all((low > 1.5 * below) & (high > below)):
+            raise InputError(
+                f"technology {technology.name!r}: the tanh pair's mirrors need {1.5 * float(np.max(below)):.3g} V "
+                f"below and {float(np.max(below)):.3g} V above ground; the supplies are -{low:g} V and {high:g} V"
+            )
         current = (low - below) / parts.rabc
 
     def ratio(mismatch: FloatArray, *outputs: tuple[FloatArray, FloatArray]) -> FloatArray:
@@ -215,9 +246,9 @@ def drive_stage(parts: PairParts, fhn: FHN, technology: Technology, sx: float) -
             early = early * (1.0 + 2.0 * v / (beta * (1.0 + v)))
         return np.asarray(np.exp(mismatch / vt) * early)
 
-    mirror = ratio(parts.tail, (low - 1.5 * below, parts.bn))
-    positive = ratio(parts.positive, (high - below, parts.bp))
-    negative = ratio(parts.negative, (high + low - 2.0 * below, parts.bp), (low - below, parts.bn))
+    mirror = ratio(parts.dvbe_tail, (low - 1.5 * below, parts.bn))
+    positive = ratio(parts.dvbe_source, (high - below, parts.bp))
+    negative = ratio(parts.dvbe_sink, (high + low - 2.0 * below, parts.bp), (low - below, parts.bn))
     beta = parts.bn * (1.0 + (high - below) / pair.early_voltage)
     collector = current * mirror * beta / (beta + 1.0)
     parallel1, parallel2 = (r * p / (r + p) for r, p in ((parts.rs1, parts.rp1), (parts.rs2, parts.rp2)))
@@ -243,17 +274,19 @@ def largest_activation(fhn: FHN, hidden: Activation) -> float:
 
 
 def nominal_drivers(fhn: FHN, hidden: Activation, technology: Technology, sx: float, n_neurons: int) -> DriverParts:
-    """Nominal row drivers: the largest activation becomes the read voltage.
+    """Nominal row drivers: the largest activation becomes the read voltage, or the next lower that the series has.
 
-    ``Rf/Rin = V_read |gain|/(h_max Sx)``, ``Rf/Rshift = V_read |offset|/(h_max Vref)``, gain and offset of the
+    ``Rf/Rin = V_read |gain|/(h_max Sx)``, ``Rin/Rshift = |offset| Sx/(|gain| Vref)``, gain and offset of the
     recentring.
     """
     gain, offset = recentring(hidden, fhn.a, fhn.gamma)
+    series, rin = technology.resistor.series, technology.row_driver.input_resistor
     per_unit = technology.array.read_voltage / largest_activation(fhn, hidden)
-    rin = technology.row_driver.input_resistor
-    rf = rin * per_unit * abs(gain) / sx
-    shift = per_unit * abs(offset) / technology.supplies.reference
-    values = {"rin": rin, "rf": rf, "rshift": min(NO_SHIFT, rf / shift) if shift else NO_SHIFT, "vos": 0.0}
+    rf = downward(series, rin * per_unit * abs(gain) / sx, 1.0)[0]
+    rshift = NO_SHIFT
+    if offset:
+        rshift = min(NO_SHIFT, nearest(series, rin * abs(gain) * technology.supplies.reference / (abs(offset) * sx)))
+    values = {"rin": rin, "rf": rf, "rshift": rshift, "vos": 0.0}
     return DriverParts(**{name: np.full(n_neurons, value) for name, value in values.items()})
 
 
@@ -266,7 +299,9 @@ def row_stage(
     technology: Technology,
     sx: float,
 ) -> RowStage:
-    """What row drivers of these parts make of x, in units of the activation (with the output stage's nominal gain).
+    """What row drivers of these parts make of x, in units of the activation.
+
+    The output stage's gain is that which the nominal driver asks for: it takes h_max and the series' error of Rf back.
 
     ``V_row = -(Rf/Rin) V_in - (Rf/Rshift) V_shift + Vos (1 + Rf/Rin + Rf/Rshift) + Ib Rf``; V_in is U3's output for
     gamma < 0 and V(x) else. Without recentring the shift resistor is left out.
@@ -277,13 +312,13 @@ def row_stage(
         Gain and output offset (V) of U3: ``V(nx) = -gain V(x) + offset``, each of shape (n,).
     """
     gain, offset = recentring(hidden, fhn.a, fhn.gamma)
-    per_volt = largest_activation(fhn, hidden) / technology.array.read_voltage
+    nominal_ratio = (nominal.rf / nominal.rin)[0] * sx
+    per_volt = abs(gain) / nominal_ratio
     ratio, shift = parts.rf / parts.rin, parts.rf / parts.rshift
     slope, level = inverter if gain > 0 else (-np.ones(len(parts)), np.zeros(len(parts)))
     bias = bias_current(technology.opamp, technology.conditions.temperature) * parts.rf
     fixed = -ratio * level + bias
     reference = np.copysign(technology.supplies.reference, offset)
-    nominal_ratio = (nominal.rf / nominal.rin)[0] * sx
     return RowStage(
         per_volt * ratio * slope * sx,
         per_volt * (fixed + shift * reference + parts.vos * (1.0 + ratio + shift)),

@@ -7,17 +7,14 @@ Sy = Sx R3/R1 so is y's gain. What is left are the errors of eps, a and T, and t
 
 from __future__ import annotations
 
-import itertools
 import math
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from functools import lru_cache
 
-import eseries
 import numpy as np
 
 from analog_fhn.circuit.neuron import CAPACITORS, RESISTORS, NeuronParts, Scales, choose_scales, nominal_parts
+from analog_fhn.circuit.series import between, downward, nearest
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN
@@ -111,18 +108,6 @@ def parameter_errors(fhn: FHN, technology: Technology, scales: Scales, parts: Ne
     }
 
 
-def nearest(series: str | None, value: float) -> float:
-    """Value of the E series (IEC 60063) with the smallest relative distance from `value`; None: `value` itself."""
-    if series is None:
-        return value
-    return min(_between(series, value / 2.0, value * 2.0), key=lambda v: abs(math.log(v / value)))
-
-
-def in_series(series: str | None, value: float) -> bool:
-    """Whether the E series has this value, to nine digits."""
-    return abs(nearest(series, value) / value - 1.0) < 1e-9
-
-
 def _cost(found: Synthesis) -> float:
     return sum((error / AIMS[name]) ** 2 for name, error in found.errors.items())
 
@@ -133,7 +118,7 @@ def _candidates(fhn: FHN, technology: Technology, largest: Scales) -> Iterator[S
     vm, r4, unit = technology.multiplier.scale, technology.neuron.r4, largest.time_unit
     ra = nearest(r_series, technology.neuron.ra)
     for r1 in _r1_values(fhn, technology, unit):
-        for r2 in _downward(r_series, 3.0 * largest.sx**2 * r1 / vm**2, (1.0 - SX_LOSS) ** 2):
+        for r2 in downward(r_series, 3.0 * largest.sx**2 * r1 / vm**2, (1.0 - SX_LOSS) ** 2):
             sx = vm * math.sqrt(r2 / (3.0 * r1))
             r5 = nearest(r_series, technology.supplies.reference * r4 / (fhn.a * sx))
             for r3, cy in _slow_side(technology, r1, min(1.0, largest.sy / sx), unit):
@@ -151,7 +136,7 @@ def _r1_values(fhn: FHN, technology: Technology, unit: float) -> list[float]:
     base, series = technology.neuron.r1, technology.resistor.series
     if series is None:
         return [fhn.eps * unit / nearest(technology.capacitor.series, fhn.eps * unit / base)]
-    near = _between(series, base / R1_SPAN, base * R1_SPAN)
+    near = between(series, base / R1_SPAN, base * R1_SPAN)
     return sorted(near, key=lambda r1: abs(math.log(r1 / base)))
 
 
@@ -162,29 +147,6 @@ def _slow_side(technology: Technology, r1: float, ratio: float, unit: float) -> 
     if r_series is None:
         assert c_series is not None
         lowest = wanted / (ratio * r1)
-        cy = _between(c_series, lowest * (1.0 - 1e-9), 2.0 * lowest)[0]
+        cy = between(c_series, lowest * (1.0 - 1e-9), 2.0 * lowest)[0]
         return [(wanted / cy, cy)]
-    return [(r3, nearest(c_series, wanted / r3)) for r3 in _downward(r_series, ratio * r1, 1.0 - SY_LOSS)]
-
-
-def _downward(series: str | None, limit: float, share: float) -> list[float]:
-    """Values from `limit` down to `share` of it; at least the largest that does not exceed the limit."""
-    if series is None:
-        return [limit]
-    below = _between(series, limit / 10.0, limit * (1.0 + 1e-9))[::-1]
-    return [value for value in below if value >= share * limit] or below[:1]
-
-
-def _between(series: str, low: float, high: float) -> list[float]:
-    decades = range(math.floor(math.log10(low)) - 1, math.floor(math.log10(high)) + 1)
-    values = list(itertools.chain.from_iterable(_decade(series, decade) for decade in decades))
-    return values[bisect_left(values, low) : bisect_right(values, high)]
-
-
-@lru_cache(maxsize=256)
-def _decade(series: str, decade: int) -> tuple[float, ...]:
-    # Read from text, so that 1 nF is the same number as in a file.
-    return tuple(float(f"{value / 100.0:.3g}e{decade}") for value in eseries.erange(_KEYS[series], 100.0, 999.0))
-
-
-_KEYS = {key.name: key for key in eseries.series_keys()}
+    return [(r3, nearest(c_series, wanted / r3)) for r3 in downward(r_series, ratio * r1, 1.0 - SY_LOSS)]

@@ -72,7 +72,8 @@ class Passive(_Section):
     temperature_coefficient
         Limit of the relative change per kelvin; each part has its own coefficient, spread like its value.
     lot_share
-        Share of the variance that all parts of one kind on a chip have in common because they come from one lot.
+        Share of the variance that all parts of one kind on a chip have in common because they come from one lot: for
+        resistors and capacitors those of one nominal value, for amplifiers and multipliers those of one error.
     series
         E series that nominal values are taken from; null: any value.
     """
@@ -99,7 +100,7 @@ class OpAmp(_Section):
         Output swing (V) on the nominal supplies; the distance to the rail stays when the supplies move.
     quiescent_current
         Supply current of one amplifier without load (A).
-    noise_voltage
+    voltage_noise_density
         Input voltage noise, white part (V/sqrt(Hz)).
     lot_share
         As for passives, for the offset.
@@ -113,7 +114,7 @@ class OpAmp(_Section):
     slew_rate: Positive
     output_limit: Positive
     quiescent_current: NonNegative = 0.0
-    noise_voltage: NonNegative = 0.0
+    voltage_noise_density: NonNegative = 0.0
     lot_share: Share = 0.0
 
 
@@ -130,7 +131,7 @@ class Multiplier(_Section):
         Hz, V (on the nominal supplies), A.
     slew_rate
         V/s; null: not known. The circuit check compares with it; the netlist's multiplier has none.
-    noise_voltage
+    voltage_noise_density
         Output voltage noise, white part (V/sqrt(Hz)).
     lot_share
         As for passives, for scale errors and offsets.
@@ -143,7 +144,7 @@ class Multiplier(_Section):
     output_limit: Positive
     slew_rate: Positive | None = None
     quiescent_current: NonNegative = 0.0
-    noise_voltage: NonNegative = 0.0
+    voltage_noise_density: NonNegative = 0.0
     lot_share: Share = 0.0
 
 
@@ -242,6 +243,11 @@ class Technology(_Section):
                     f"supplies.linear_range ({self.supplies.linear_range} V) must be below {name} ({limit:g} V"
                     f"{corner}): a rail would be reached"
                 )
+        for name in ("opamp", "multiplier"):
+            limit = getattr(self, name).output_limit
+            rail = min(self.supplies.positive, -self.supplies.negative)
+            if limit > rail:
+                raise ValueError(f"{name}.output_limit ({limit:g} V) must not exceed the nearer supply ({rail:g} V)")
         return self
 
     @classmethod

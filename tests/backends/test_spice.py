@@ -14,10 +14,10 @@ import pytest
 from analog_fhn.backends import ngspice, spice
 from analog_fhn.backends.base import SimulationError
 from analog_fhn.backends.ngspice import SimulatorProcess
-from analog_fhn.backends.spice import FailedRunError, Spice, window_mean
+from analog_fhn.backends.spice import FailedRunError, Spice, cell_power, window_mean
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.netlist import RELTOL, neuron_deck
+from analog_fhn.circuit.netlist import RELTOL, cell_deck, neuron_deck
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.network import Network
@@ -103,8 +103,8 @@ def test_mean_over_whole_periods_keeps_the_identity(chip: Chip) -> None:
 
 def test_the_settings_have_converged(design: Design) -> None:
     nominal = design.chip(None)
-    assert Spice().check_settings(nominal, control=40.0) < 5e-4
-    assert Spice(reltol=1e-3, max_step=1.0).check_settings(nominal, control=40.0) > 2e-3
+    assert Spice().check_settings(nominal, drive=-1.0, control=40.0) < 5e-4
+    assert Spice(reltol=1e-3, max_step=1.0).check_settings(nominal, drive=-1.0, control=40.0) > 2e-3
     with pytest.raises(ValueError, match="does not oscillate"):
         Spice().check_settings(nominal, drive=0.3, control=5.0)
 
@@ -114,7 +114,7 @@ def test_respond_refuses_settings_that_have_not_converged(design: Design) -> Non
     drives = np.array([[0.4, -1.0, 0.3, 0.2, 0.1], [0.5, 0.3, 0.3, 0.2, 0.1]])
     protocol = Protocol(settle=0.0, control=1.0)
     assert np.isfinite(Spice().respond(chip, drives, protocol).mean).all()
-    with pytest.raises(SimulationError, match=r"drive -0\.49\d+ neuron 0 has a period of [\d.]+ T with them"):
+    with pytest.raises(SimulationError, match=r"too coarse: a period of neuron 0 differs by"):
         Spice(reltol=1e-3, max_step=1.0).respond(chip, drives, protocol)
     coarse = Spice(reltol=1e-3, max_step=1.0, check=False).respond(chip, drives, protocol)
     assert np.isfinite(coarse.mean).all()
@@ -361,3 +361,26 @@ def test_the_chip_may_be_one_of_many_neurons(chip: Chip) -> None:
     for k in (1, 3):
         alone = Spice(workers=1).respond(chip.only(slice(k, k + 1)), drives[:, k : k + 1], SHORT)
         assert alone.mean[0, 0] == mean[0, k]
+
+
+@pytest.mark.parametrize("eps", [0.005, 1.0, 4.0])
+def test_slow_neurons_are_not_taken_for_coarse_settings(eps: float) -> None:
+    # eps = 4 spikes every 13 T: longer than the check's first window
+    chip = make_design(FHN(eps=eps)).chip(1).only(slice(0, 1))
+    assert np.isfinite(Spice(workers=1).respond(chip, np.array([[-1.0]]), SHORT).mean).all()
+    assert Spice().check_settings(chip) < 2e-3
+
+
+def test_power_of_a_failed_cell_keeps_its_deck(chip: Chip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(chip: Chip, neuron: int, *arguments: object, **options: object) -> str:
+        deck = cell_deck(chip, neuron, *arguments, **options)  # type: ignore[arg-type]
+        return deck.replace("row_driver\n+", "nosuch\n+") if neuron == 2 else deck
+
+    monkeypatch.setattr(spice, "cell_deck", broken)
+    monkeypatch.setattr(spice.tempfile, "mkdtemp", lambda **_: str(tmp_path))
+    with pytest.raises(FailedRunError, match=r"hidden cell 2, z = .*unknown subckt") as caught:
+        cell_power(chip, np.zeros((2, 20)))
+    assert "nosuch" in caught.value.deck.read_text()
+    assert "unknown subckt" in caught.value.log.read_text()
+    with pytest.raises(InputError, match="at least one image"):
+        cell_power(chip, np.zeros((0, 20)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,11 @@ DISCRETE = Technology.load("discrete")
 
 # Ohm, farad, volt, siemens, as `test_golden_chip` reads them
 GOLDEN = {
+    "rs1 of the pair, hot, half its variance from the reel": 37400.182560484755,
+    "vos of the pair": 0.00028871137572792456,
+    "last bp": 85.41223260141317,
+    "rshift of the driver": 130363.37372286971,
+    "vos of the driver, hot": 0.0007063785253759963,
     "r1": 9990.897560833007,
     "cx": 9.985342753359526e-10,
     "vos1": 0.0029120594165985463,
@@ -75,6 +81,17 @@ def test_golden_chip() -> None:
         "g_plus": chip.crossbars[0].g_plus[0, 0],
         "g_minus": chip.crossbars[0].g_minus[0, 0],
         "g_plus of the output layer": chip.crossbars[1].g_plus[0, 0],
+    }
+    hot = draw(7, conditions={"temperature": 320.0}, resistor={"lot_share": 0.5})
+    for made in (chip, hot):
+        assert made.pair is not None
+        assert made.driver is not None
+    found |= {
+        "rs1 of the pair, hot, half its variance from the reel": hot.pair.rs1[0],
+        "vos of the pair": chip.pair.vos[0],
+        "last bp": chip.pair.bp[-1],
+        "rshift of the driver": chip.driver.rshift[0],
+        "vos of the driver, hot": hot.driver.vos[0],
     }
     assert found == pytest.approx(GOLDEN, rel=1e-12)
 
@@ -183,16 +200,15 @@ def test_nominal_chip_has_the_designs_conductances() -> None:
 
 
 def test_chip_without_any_tolerance_is_the_nominal_one() -> None:
-    none = {
-        "resistor": {"tolerance": 0.0},
-        "capacitor": {"tolerance": 0.0},
-        "opamp": {"offset_sigma": 0.0},
-        "multiplier": {"scale_sigma": 0.0, "offset_sigma": 0.0},
-        "array": {"programming_error": 0.0},
-    }
-    one, nominal = draw(7, **none), draw(None, **none)
+    design = Design(small_network(), DISCRETE.with_errors([]))
+    one, nominal = design.chip(7), design.chip(None)
     np.testing.assert_array_equal(one.coefficients.p, nominal.coefficients.p)
+    np.testing.assert_array_equal(one.coefficients.q, nominal.coefficients.q)
     np.testing.assert_array_equal(one.weights[1], nominal.weights[1])
+    for stage in ("drive_stage", "row_stage"):
+        for field in fields(getattr(one, stage)):
+            values = (getattr(getattr(made, stage), field.name) for made in (one, nominal))
+            np.testing.assert_array_equal(*values, err_msg=field.name)
 
 
 def test_negative_seed_is_refused() -> None:
@@ -229,6 +245,17 @@ def test_only_keeps_the_chosen_neurons_and_their_rows() -> None:
     np.testing.assert_array_equal(part.parts.cy, chip.parts.cy[1:3])
     np.testing.assert_array_equal(part.weights[1], chip.weights[1][1:3])
     np.testing.assert_allclose(part.drives(images), chip.drives(images)[:, 1:3], rtol=1e-13)
+
+
+def test_only_takes_every_component_of_the_chosen_neurons() -> None:
+    chip = Design(small_network(5, bias=True), DISCRETE).chip(7)
+    index = np.array([3, 0])
+    part = chip.only(index)
+    for group in ("drive_stage", "row_stage", "parts", "pair", "driver"):
+        for field in fields(getattr(chip, group)):
+            whole, chosen = (getattr(getattr(made, group), field.name) for made in (chip, part))
+            np.testing.assert_array_equal(chosen, whole[index], err_msg=f"{group}.{field.name}")
+    np.testing.assert_array_equal(part.weights[1], chip.weights[1][index])
 
 
 def test_only_of_an_asked_chip_counts_its_own_neurons() -> None:

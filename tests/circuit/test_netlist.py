@@ -12,12 +12,11 @@ from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.netlist import LIBRARIES, cell_deck, neuron_deck, number, write_neuron_netlists
 from analog_fhn.circuit.neuron import NeuronParts, drive_current
-from analog_fhn.circuit.stages import largest_activation
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, FloatArray, Protocol, cycle_from_samples
-from analog_fhn.readout import Activation
+from analog_fhn.readout import Activation, recentring
 from analog_fhn.resources import resource
 
 needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="the program ngspice is not installed")
@@ -324,7 +323,7 @@ def test_tanh_pair_tail_follows_the_supply(rail: float, tmp_path: Path) -> None:
 @pytest.mark.parametrize("tail_current", [0.1e-6, 4e-6, 40e-6, 80e-6])
 def test_mirror_ratios_are_exponentials_of_their_mismatch(tail_current: float, tmp_path: Path) -> None:
     rabc = f"rabc={number(13.7 / tail_current)}"
-    mismatches = {"tail": 1, "positive": 1, "negative": -1}
+    mismatches = {"dvbe_tail": 1, "dvbe_source": 1, "dvbe_sink": -1}
     cases = [(side * ONE_SIDE, rabc) for side in (1, -1)]
     cases += [
         (side * ONE_SIDE, f"{rabc} {name}={sign}1e-3")
@@ -337,7 +336,7 @@ def test_mirror_ratios_are_exponentials_of_their_mismatch(tail_current: float, t
         # 1 mV is five times the mismatch that is typical within a package.
         np.testing.assert_allclose(ratios, np.exp(np.array([1e-3, -1e-3]) / V_T), rtol=1e-3, err_msg=name)
     # ... and each acts on its own side only
-    for name, side in (("positive", -1), ("negative", 1)):
+    for name, side in (("dvbe_source", -1), ("dvbe_sink", 1)):
         (other,) = pair_currents(tmp_path, [(side * ONE_SIDE, f"{rabc} {name}=1e-3")])
         # 15 V on the simulator's gmin of 1e-12 S are 1.5e-4 of 0.1 uA.
         assert other == pytest.approx(high if side > 0 else low, rel=2e-4), name
@@ -455,7 +454,8 @@ def test_cell_goes_from_its_pre_activation_to_its_row(
     assert x == pytest.approx(chip.coefficients.rest_point(drive)[0][1], abs=1e-3)
     stage, volts = chip.row_stage, found["mean_vrow"]
     if recentre:
-        h = volts * largest_activation(network.fhn, hidden) / 1.0  # 1 V read voltage
+        nominal = Design(network, Technology.load("discrete")).drivers
+        h = volts * abs(recentring(hidden, a, gamma)[0]) / float((nominal.rf / nominal.rin)[0] * chip.scales.sx)
         assert h == pytest.approx(stage.gain[1] * x + stage.offset[1], abs=1e-4)
     else:
         part = {name: values[1] for name, values in chip.driver.items()}

@@ -17,7 +17,8 @@ from analog_fhn.backends.spice import window_mean
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.netlist import cell_deck, pair_deck
-from analog_fhn.circuit.stages import drive_stage, largest_activation, thermal_voltage
+from analog_fhn.circuit.series import in_series
+from analog_fhn.circuit.stages import drive_stage, thermal_voltage
 from analog_fhn.circuit.technology import ERRORS, Technology
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
@@ -26,13 +27,16 @@ from analog_fhn.readout import recentring
 
 DISCRETE = Technology.load("discrete")
 needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="the program ngspice is not installed")
-EXACT_AMPLIFIERS = {"opamp": {"gain": 1e18, "bias_current": 0.0}}
+EXACT = {"opamp": {"gain": 1e18, "bias_current": 0.0}, "resistor": {"series": None}}
 
 
 def technology(changes: dict[str, dict[str, Any]]) -> Technology:
     return DISCRETE.model_copy(
         update={section: getattr(DISCRETE, section).model_copy(update=values) for section, values in changes.items()}
     )
+
+
+ANY_VALUE = technology({"resistor": {"series": None}})
 
 
 def design(n_hidden: int = 3, hidden: str = "sigmoid", parts: Technology = DISCRETE, **fhn: float) -> Design:
@@ -43,7 +47,7 @@ def design(n_hidden: int = 3, hidden: str = "sigmoid", parts: Technology = DISCR
 
 @pytest.mark.parametrize("fhn", [{}, {"gamma": -1.5, "slope": 1.0}, {"gamma": 0.8, "a": 0.9}])
 def test_nominal_pairs_make_the_wanted_drive(fhn: dict[str, float]) -> None:
-    chip = design(**fhn).chip(None)
+    chip = design(parts=ANY_VALUE, **fhn).chip(None)
     z = np.linspace(-6.0, 6.0, 25)[:, None] * np.ones(3)
     # The mirrors' ratios differ by 0.27 %: half of that is an offset, which no nominal value takes away.
     offset = chip.drive_stage.offset
@@ -54,7 +58,7 @@ def test_nominal_pairs_make_the_wanted_drive(fhn: dict[str, float]) -> None:
 @pytest.mark.parametrize("hidden", ["sigmoid", "tanh"])
 @pytest.mark.parametrize("fhn", [{}, {"gamma": -1.5}, {"gamma": 0.8}, {"gamma": 1.0}])
 def test_nominal_drivers_recentre(hidden: str, fhn: dict[str, float]) -> None:
-    chip = design(hidden=hidden, parts=technology(EXACT_AMPLIFIERS), **fhn).chip(None)
+    chip = design(hidden=hidden, parts=technology(EXACT), **fhn).chip(None)
     gain, offset = recentring(hidden, chip.network.fhn.a, chip.network.fhn.gamma)  # type: ignore[arg-type]
     np.testing.assert_allclose(chip.row_stage.gain, gain, rtol=1e-12)
     # gamma = a for sigmoid weights asks for no shift: 1e12 ohm in its place leaves some 1e-7
@@ -64,7 +68,7 @@ def test_nominal_drivers_recentre(hidden: str, fhn: dict[str, float]) -> None:
 
 
 def test_rows_stay_below_the_read_voltage() -> None:
-    made = design()
+    made = design(parts=ANY_VALUE)
     driver, sx = made.chip(None).driver, made.scales.sx
     assert driver is not None
     # by hand: the inverting amplifier's output for x = +-2.05, the peak of a spike (Vnx = -Vx, reference -10 V)
@@ -108,7 +112,8 @@ def test_a_whole_cell_from_its_input_to_its_row(fhn: dict[str, float], recentre:
     gain, offset = (rows.gain, rows.offset) if recentre else (rows.raw_gain, rows.raw_offset)
     assert chip.driver is not None
     nominal = made.drivers.rf[1] / made.drivers.rin[1] * made.scales.sx
-    to_volts = 1.0 / largest_activation(made.network.fhn, "sigmoid") if recentre else np.sign(rows.gain[1]) * nominal
+    activation, _ = recentring("sigmoid", made.network.fhn.a, made.network.fhn.gamma)
+    to_volts = nominal / abs(activation) if recentre else np.sign(activation) * nominal
     with SimulatorProcess() as simulator:
         simulator.load(cell_deck(chip, 1, 0.0, protocol, recentre=recentre))
         for z in (-3.0, -0.5, 0.4, 1.5):
@@ -125,6 +130,7 @@ def test_a_whole_cell_from_its_input_to_its_row(fhn: dict[str, float], recentre:
 def test_compensated_pairs_keep_their_slope() -> None:
     def slope(temperature: float, compensated: bool) -> float:
         corner = {"conditions": {"temperature": temperature}, "tanh_pair": {"compensated": compensated}}
+        corner |= {"resistor": {"series": None}}
         return float(design(parts=technology(corner)).chip(None).drive_stage.slope[0])
 
     for temperature in (273.0, 343.0):
@@ -142,7 +148,7 @@ def test_the_tail_follows_the_supply() -> None:
 
 
 def test_offsets_act_where_they_stand() -> None:
-    made = design()
+    made = design(parts=ANY_VALUE)
     nominal = made.chip(None)
     assert nominal.pair is not None
     fhn, vt = FHN(), thermal_voltage(300.0)
@@ -153,8 +159,8 @@ def test_offsets_act_where_they_stand() -> None:
         return drive_stage(pair, fhn, DISCRETE, made.scales.sx)
 
     assert stage(vos=1e-3).shift == pytest.approx(np.full(3, 1e-3 / (2 * vt)), rel=5e-3)
-    assert stage(tail=1e-3).gain == pytest.approx(np.full(3, -np.exp(1e-3 / vt)), rel=1e-4)
-    one_sided = stage(positive=1e-3)
+    assert stage(dvbe_tail=1e-3).gain == pytest.approx(np.full(3, -np.exp(1e-3 / vt)), rel=1e-4)
+    one_sided = stage(dvbe_source=1e-3)
     ends = np.array([[50.0], [-50.0]]) * np.ones(3)
     before, after = nominal.drive_stage.drives(ends), one_sided.drives(ends)
     assert after / before == pytest.approx(np.array([[np.exp(1e-3 / vt)], [1.0]]) * np.ones(3), rel=1e-12)
@@ -209,12 +215,49 @@ def test_lots_share_part_of_the_variance(share: float) -> None:
     assert np.abs(values).max() <= 3 * (1 + 1e-9)
 
 
-def test_other_kinds_of_parts_have_other_lots() -> None:
-    chip = design(50, parts=technology({"resistor": {"lot_share": 1.0}})).chip(1)
+def test_one_reel_holds_one_value() -> None:
+    full = {section: {"lot_share": 1.0} for section in ("resistor", "opamp", "multiplier")}
+    warm = {"conditions": {"temperature": 340.0}}
+    chip = design(50, parts=technology(full | warm)).chip(1)
     assert chip.parts is not None
-    assert np.ptp(chip.parts.r1) < 1e-9 * chip.parts.r1[0]
-    ratio = chip.parts.r1 / chip.parts.r4 * 10 - 1
-    assert abs(ratio[0]) > 1e-4
+    assert chip.pair is not None
+    for name in ("r1", "r3", "ra", "rb"):  # 10 kohm each: values and temperature coefficients
+        np.testing.assert_allclose(getattr(chip.parts, name), chip.parts.r1[0], rtol=1e-12, err_msg=name)
+    np.testing.assert_allclose(chip.pair.rs2, chip.pair.rs1[0], rtol=1e-12)
+    assert abs(chip.parts.r1[0] / chip.parts.r4[0] * 10 - 1) > 1e-4, "another value, another reel"
+    assert chip.driver is not None
+    for offsets in (chip.parts.vos1, chip.parts.vos3, chip.driver.vos):
+        np.testing.assert_allclose(offsets, chip.parts.vos2[0], rtol=1e-12)
+    np.testing.assert_allclose(chip.parts.m2_x, chip.parts.m1_x[0], rtol=1e-12)
+    assert abs(chip.parts.m1_x[0] - chip.parts.m1_y[0]) > 1e-6
+
+
+def test_pairs_that_no_resistor_makes_are_refused() -> None:
+    with pytest.raises(InputError, match=r"slope 25 asks for 1\.29 V per unit of z .*volts_per_unit = 1 V"):
+        design(slope=25.0)
+    thirsty = technology({"tanh_pair": {"beta_npn": 3.0, "shunt": 1e6}})
+    with pytest.raises(InputError, match="leaves no attenuator"):
+        design(parts=thirsty)
+    low = {"supplies": {"positive": 2.0, "negative": -1.2, "linear_range": 1.0, "minimum_scale": 0.1}}
+    low |= {"opamp": {"output_limit": 1.15}, "multiplier": {"output_limit": 1.15}}
+    with pytest.raises(InputError, match=r"supplies.*1\.2 V|1\.2 V.*supplies"):
+        design(parts=technology(low))
+
+
+def test_series_values_are_chosen_and_their_errors_reported() -> None:
+    made = design()
+    assert {name: float(getattr(made.pairs, name)[0]) for name in ("rs1", "rp1", "rs2", "rp2")} == {
+        "rs1": 37.4e3, "rp1": 1e3, "rs2": 37.4e3, "rp2": 1e3
+    }  # fmt: skip
+    assert in_series("E96", float(made.pairs.rabc[0]))
+    assert in_series("E96", float(made.drivers.rf[0]))
+    assert in_series("E96", float(made.drivers.rshift[0]))
+    nominal = made.chip(None)
+    assert made.errors["slope"] == pytest.approx(float(nominal.drive_stage.slope[0]) / 0.5 - 1, rel=1e-9)
+    assert made.errors["gamma"] == pytest.approx(-float(nominal.drive_stage.gain[0]) - 1, rel=1e-9)
+    # U3's finite gain, 1e-5, is not the series' doing
+    assert made.errors["offset"] == pytest.approx(float(nominal.row_stage.offset[0]) - 1.0, abs=3e-5)
+    assert all(abs(error) < 0.01 for error in made.errors.values())
 
 
 def test_temperature_moves_each_part_by_its_own_coefficient() -> None:

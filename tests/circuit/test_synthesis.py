@@ -9,7 +9,8 @@ import pytest
 
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.neuron import CAPACITORS, RESISTORS, choose_scales, coefficients, drive_current, nominal_parts
-from analog_fhn.circuit.synthesis import AIMS, SX_LOSS, Synthesis, in_series, nearest, synthesise
+from analog_fhn.circuit.series import in_series, nearest
+from analog_fhn.circuit.synthesis import AIMS, SX_LOSS, Synthesis, synthesise
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
@@ -183,7 +184,8 @@ def test_not_in_series() -> None:
 def test_design_carries_scales_parts_and_errors() -> None:
     design = Design(Network((np.ones((4, 3)), np.ones((3, 2)))), DISCRETE)
     found = synthesise(FHN(), DISCRETE, 3)
-    assert (design.scales, design.errors) == (found.scales, found.errors)
+    assert design.scales == found.scales
+    assert design.errors.items() >= found.errors.items()
     np.testing.assert_array_equal(design.parts.r5, [261e3] * 3)
 
 
