@@ -107,9 +107,9 @@ def classify(
         "unsettled": result.unsettled,
         "identity_deviation": result.identity_deviation,
         "table": None if result.table is None else asdict(result.table),
-        "settings": common.settings(net, made)
+        "settings": common.settings(net, made, errors=errors)
         | {"backend": backend, "dataset": dataset, "split": split}
-        | {"noise": noise, "noise_seed": None if noise is None else noise_seed},
+        | {"noise": noise, "noise_seed": None if noisy is None else noisy.seed},
     }
     common.write_json(json, "classify", chip, start, content)
 

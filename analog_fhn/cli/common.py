@@ -167,7 +167,19 @@ def load_technology(
     technology = Technology.load(name).under(temperature=temperature, supply=supply)
     if errors is None:
         return technology
-    return technology.with_errors([] if errors == "none" else [group.strip() for group in errors.split(",")])
+    try:
+        return technology.with_errors(error_groups(errors))
+    except InputError as error:
+        raise InputError(f"--errors {errors!r}: {error}, or none") from None
+
+
+def error_groups(errors: str | None) -> list[str]:
+    """Groups that `--errors` spreads: without the option all of them."""
+    from analog_fhn.circuit.technology import ERRORS
+
+    if errors is None:
+        return list(ERRORS)
+    return [] if errors == "none" else list(dict.fromkeys(group.strip() for group in errors.split(",")))
 
 
 def make_chip(
@@ -224,8 +236,20 @@ def make_noise(chip: Chip | None, noise: str | None, seed: int) -> Noise | None:
     return Noise.from_density(chip, density, density, seed)
 
 
-def settings(network: Network, chip: Chip | None) -> dict[str, Any]:
-    """Everything that decided a result, for JSON."""
+def settings(
+    network: Network, chip: Chip | None, *, errors: str | None = None, technology: Technology | None = None
+) -> dict[str, Any]:
+    """Everything that decided a result, for JSON.
+
+    Parameters
+    ----------
+    errors
+        Value of `--errors`.
+    technology
+        Where there is no single chip; None: the chip's.
+    """
+    if technology is None and chip is not None:
+        technology = chip.technology
     return {
         "fhn": asdict(network.fhn),
         "protocol": asdict(network.protocol),

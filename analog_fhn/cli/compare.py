@@ -115,6 +115,7 @@ def compare(
         "power_per_neuron": None if drawn is None else drawn.power_per_neuron,
         "power": None if drawn is None else drawn.power,
         "energy_per_inference": None if drawn is None else drawn.energy,
-        "settings": common.settings(net, made) | {"dataset": dataset, "split": split},
+        "settings": common.settings(net, made, errors=errors)
+        | {"dataset": dataset, "split": split, "spice_table": spice_table},
     }
     common.write_json(json, "compare", chip, start, content)
