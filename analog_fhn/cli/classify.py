@@ -52,7 +52,7 @@ def classify(
     ] = None,
     tables: common.TablesOption = None,
     noise: common.NoiseOption = None,
-    noise_seed: common.NoiseSeedOption = 0,
+    noise_seed: common.NoiseSeedOption = None,
     predictions: Annotated[
         Path | None,
         typer.Option("--predictions", metavar="FILE.csv", help="Write label, class and scores image by image."),

@@ -62,7 +62,9 @@ def compare(
     chosen = common.load_images(dataset, split, data, images, net)
     if output is not None:
         common.output_folder(output)
-    kept = common.tables_folder(spice_table or None, tables, "spice")
+        for name in ("compare.csv", "waterfall.png"):
+            common.writable(output / name)
+    kept = common.tables_folder(spice_table or None, tables, "spice", option="--spice-table")
     with common.progress_bar("stages") as bar:
         stages = waterfall(
             net,
