@@ -16,6 +16,7 @@ from analog_fhn import plots
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.noise import Noise
+from analog_fhn.errors import InputError
 from analog_fhn.inference import classify
 from analog_fhn.montecarlo.statistics import wilson
 from analog_fhn.network import Network
@@ -88,9 +89,20 @@ def waterfall(
         Where the table is kept; None: not kept.
     progress
         Called with (stages done, stages in all).
+
+    Raises
+    ------
+    InputError
+        If the response table has too few drives.
     """
+    from analog_fhn.backends.table import MIN_DRIVES  # compiled code; loaded on demand
+
     if chip.technology is None:
         raise ValueError("the waterfall needs a chip with a technology")
+    if spice_table and spice_table < MIN_DRIVES:
+        raise InputError(
+            f"ngspice response table of {spice_table} drives: expected at least {MIN_DRIVES}, or 0 for none"
+        )
     n = len(labels)
     quantised = Design(network, chip.technology).chip(None).with_ideal_neurons()
     plan: list[tuple[str, Chip | None, int, dict[str, Any]]] = [

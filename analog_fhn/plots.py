@@ -244,7 +244,7 @@ def frontier(
     time_unit
         T in seconds, for the upper axis.
     power
-        Of all hidden neurons (W); with it the upper axis shows the energy of an answer too.
+        Of all hidden neurons (W), the largest among the gammas; with it the upper axis shows energies, not times.
     """
     figure, axes = _axes(8.4, 5.4)
     gammas = sorted({gamma for gamma, _ in curves}, reverse=True)
@@ -273,7 +273,8 @@ def frontier(
     above = axes.secondary_xaxis("top")
     above.set_xticks(ticks, [_engineering(t * time_unit * (power or 1.0)) for t in ticks], fontsize=8)
     above.set_xticks([], minor=True)
-    above.set_xlabel("energy of an answer (J)" if power else "time (s)")
+    which = " at the largest of these gammas' powers" if len(gammas) > 1 else ""
+    above.set_xlabel(f"energy of an answer{which} (J)" if power else "time (s)")
     axes.set(xlabel=f"from image to answer: settling and control (T; 1 T = {_engineering(time_unit)}s)")
     axes.set(ylabel=f"points lost against the plain network's {100 * plain:.2f} %", title=title)
     axes.grid(alpha=0.3)

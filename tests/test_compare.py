@@ -12,6 +12,7 @@ from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.compare import Stage, consumption, waterfall
+from analog_fhn.errors import InputError
 from analog_fhn.inference import classify
 from analog_fhn.network import Network
 
@@ -125,6 +126,17 @@ def test_progress_ends_complete() -> None:
     calls: list[tuple[int, int]] = []
     waterfall(network, chip, test.images[:2], test.labels[:2], progress=lambda *call: calls.append(call))
     assert calls[-1][0] == calls[-1][1]
+
+
+@pytest.mark.parametrize("drives", [4, -1])
+def test_too_small_a_table_is_refused_before_any_stage(drives: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def reached(*_: object, **__: object) -> None:
+        raise AssertionError("a stage was reached")
+
+    monkeypatch.setattr("analog_fhn.compare.classify", reached)
+    network, chip, test = setup()
+    with pytest.raises(InputError, match=f"table of {drives} drives: expected at least 5, or 0 for none"):
+        waterfall(network, chip, test.images, test.labels, spice_table=drives)
 
 
 def test_chip_without_technology_is_refused() -> None:

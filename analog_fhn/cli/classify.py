@@ -52,7 +52,7 @@ def classify(
     ] = None,
     tables: common.TablesOption = None,
     noise: common.NoiseOption = None,
-    noise_seed: common.NoiseSeedOption = 0,
+    noise_seed: common.NoiseSeedOption = None,
     predictions: Annotated[
         Path | None,
         typer.Option("--predictions", metavar="FILE.csv", help="Write label, class and scores image by image."),
@@ -107,9 +107,9 @@ def classify(
         "unsettled": result.unsettled,
         "identity_deviation": result.identity_deviation,
         "table": None if result.table is None else asdict(result.table),
-        "settings": common.settings(net, made)
+        "settings": common.settings(net, made, errors=errors)
         | {"backend": backend, "dataset": dataset, "split": split}
-        | {"noise": noise, "noise_seed": None if noise is None else noise_seed},
+        | {"noise": noise, "noise_seed": None if noisy is None else noisy.seed},
     }
     common.write_json(json, "classify", chip, start, content)
 

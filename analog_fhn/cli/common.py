@@ -98,7 +98,9 @@ NoiseOption = Annotated[
         help="White current noise at both summing nodes: that of the parts, or a density in A/sqrt(Hz).",
     ),
 ]
-NoiseSeedOption = Annotated[int, typer.Option("--noise-seed", min=0, max=2**63 - 1, help="Seed of the noise.")]
+NoiseSeedOption = Annotated[
+    int | None, typer.Option("--noise-seed", min=0, max=2**63 - 1, help="Seed of the noise (default: 0).")
+]
 
 
 def load_network(
@@ -167,7 +169,19 @@ def load_technology(
     technology = Technology.load(name).under(temperature=temperature, supply=supply)
     if errors is None:
         return technology
-    return technology.with_errors([] if errors == "none" else [group.strip() for group in errors.split(",")])
+    try:
+        return technology.with_errors(error_groups(errors))
+    except InputError as error:
+        raise InputError(f"--errors {errors!r}: {error}, or none") from None
+
+
+def error_groups(errors: str | None) -> list[str]:
+    """Groups that `--errors` spreads: without the option all of them."""
+    from analog_fhn.circuit.technology import ERRORS
+
+    if errors is None:
+        return list(ERRORS)
+    return [] if errors == "none" else list(dict.fromkeys(group.strip() for group in errors.split(",")))
 
 
 def make_chip(
@@ -205,12 +219,15 @@ def numbers(option: str, text: str) -> list[float]:
         raise InputError(f"{option} {text!r}: expected numbers separated by commas, such as 1,-1,-4") from None
 
 
-def make_noise(chip: Chip | None, noise: str | None, seed: int) -> Noise | None:
+def make_noise(chip: Chip | None, noise: str | None, seed: int | None) -> Noise | None:
     """Noise that the options ask for."""
     from analog_fhn.circuit.noise import Noise
 
     if noise is None:
+        if seed is not None:
+            raise InputError(f"--noise-seed {seed}: there is no noise without --noise intrinsic or --noise DENSITY")
         return None
+    seed = 0 if seed is None else seed
     if chip is None:
         raise InputError(f"--noise {noise}: noise in physical units needs a technology (--technology discrete)")
     if noise == "intrinsic":
@@ -224,8 +241,20 @@ def make_noise(chip: Chip | None, noise: str | None, seed: int) -> Noise | None:
     return Noise.from_density(chip, density, density, seed)
 
 
-def settings(network: Network, chip: Chip | None) -> dict[str, Any]:
-    """Everything that decided a result, for JSON."""
+def settings(
+    network: Network, chip: Chip | None, *, errors: str | None = None, technology: Technology | None = None
+) -> dict[str, Any]:
+    """Everything that decided a result, for JSON.
+
+    Parameters
+    ----------
+    errors
+        Value of `--errors`.
+    technology
+        Where there is no single chip; None: the chip's.
+    """
+    if technology is None and chip is not None:
+        technology = chip.technology
     return {
         "fhn": asdict(network.fhn),
         "protocol": asdict(network.protocol),
@@ -234,10 +263,10 @@ def settings(network: Network, chip: Chip | None) -> dict[str, Any]:
         "hidden": network.hidden,
         "layers": list(network.layer_sizes),
         "weights_sha256": network.sha256,
-        "technology": chip.technology.name if chip is not None and chip.technology is not None else None,
-        "conditions": (
-            chip.technology.conditions.model_dump() if chip is not None and chip.technology is not None else None
-        ),
+        "technology": None if technology is None else technology.name,
+        "technology_values": None if technology is None else technology.model_dump(),
+        "conditions": None if technology is None else technology.conditions.model_dump(),
+        "errors": None if technology is None else error_groups(errors),
         "chip": chip.seed if chip is not None else None,
     }
 
@@ -282,18 +311,25 @@ def output_folder(path: Path) -> Path:
     return path
 
 
-def tables_folder(table: int | None, tables: Path | None, backend: str) -> Path | None:
-    """Folder of the response tables: the one given, else the user's cache.
+def tables_folder(table: int | None, tables: Path | None, backend: str, *, option: str = "--table") -> Path | None:
+    """Folder of the response tables: the one given, else the user's cache; `option` is what asks for a table.
 
-    Tables of `direct` stay in memory unless a folder is given: they are made faster than they are found.
+    Tables of `direct` stay in memory unless a folder is given: they are made faster than they are found. So do those
+    for which there is no cache: nobody asked for that folder.
     """
     from analog_fhn.resources import cache_folder
 
     if tables is not None:
         if table is None:
-            raise InputError(f"--tables {tables}: there is no table to keep without --table N")
+            raise InputError(f"--tables {tables}: there is no table to keep without {option} N")
         return output_folder(tables)
-    return None if table is None or backend == "direct" else output_folder(cache_folder("tables"))
+    if table is None or backend == "direct":
+        return None
+    try:
+        return output_folder(cache_folder("tables"))
+    except InputError as error:
+        print(f"analog-fhn: {error}; the response table is not kept (--tables DIR)", file=sys.stderr, flush=True)
+        return None
 
 
 def say(message: str, json_target: str | None) -> None:

@@ -62,7 +62,9 @@ def compare(
     chosen = common.load_images(dataset, split, data, images, net)
     if output is not None:
         common.output_folder(output)
-    kept = common.tables_folder(spice_table or None, tables, "spice")
+        for name in ("compare.csv", "waterfall.png"):
+            common.writable(output / name)
+    kept = common.tables_folder(spice_table or None, tables, "spice", option="--spice-table")
     with common.progress_bar("stages") as bar:
         stages = waterfall(
             net,
@@ -115,6 +117,7 @@ def compare(
         "power_per_neuron": None if drawn is None else drawn.power_per_neuron,
         "power": None if drawn is None else drawn.power,
         "energy_per_inference": None if drawn is None else drawn.energy,
-        "settings": common.settings(net, made) | {"dataset": dataset, "split": split},
+        "settings": common.settings(net, made, errors=errors)
+        | {"dataset": dataset, "split": split, "spice_table": spice_table},
     }
     common.write_json(json, "compare", chip, start, content)

@@ -59,6 +59,9 @@ def export(
         f"manifest.json. Try: cd {folder} && ngspice -b neuron_000.cir",
         json,
     )
-    common.write_json(
-        json, "export", chip, start, {"files": written, "settings": common.settings(net, made) | {"image": image}}
-    )
+    content = {
+        "files": written,
+        "settings": common.settings(net, made, errors=errors)
+        | {"image": image, "dataset": dataset, "split": None if image is None else split},
+    }
+    common.write_json(json, "export", chip, start, content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated
 import typer
 
 from analog_fhn.cli import common
+from analog_fhn.errors import InputError
 
 
 def frontier(
@@ -21,6 +23,9 @@ def frontier(
     images: common.ImagesOption = None,
     technology: Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")] = "discrete",
     chip: Annotated[int, typer.Option("--chip", metavar="SEED", min=0, help="Chip seed.")] = 0,
+    errors: common.ErrorsOption = None,
+    temperature: common.TemperatureOption = None,
+    supply: common.SupplyOption = None,
     gammas: Annotated[
         str, typer.Option("--gammas", help="Comma-separated list; the supplies must allow each.")
     ] = "-0.25,-0.5,-1,-1.9",
@@ -39,41 +44,47 @@ def frontier(
     from analog_fhn.report import frontier as report
 
     start = time.perf_counter()
-    values = common.numbers("--gammas", gammas)
+    values = list(dict.fromkeys(common.numbers("--gammas", gammas)))
+    times = sorted({*report.SETTLE, settle})
+    report.check_times(times)
+    if not math.isfinite(loss):
+        raise InputError(f"--loss {loss:g}: expected a fraction, 0.003 for instance")
     net = common.load_network(network)
-    chips = [common.make_chip(net.with_options(gamma=gamma), technology, chip) for gamma in values]
+    chips = {}
+    for gamma in values:
+        made = common.make_chip(
+            net.with_options(gamma=gamma), technology, chip, errors=errors, temperature=temperature, supply=supply
+        )
+        assert made is not None
+        chips[gamma] = made
+    some = chips[values[0]]
+    assert some.scales is not None
+    unit = some.scales.time_unit
     chosen = common.load_images(dataset, split, data, images, net)
     folder = common.output_folder(output)
+    table, picture = (common.writable(folder / name) for name in ("frontier.csv", "frontier.png"))
     plain = net.accuracy(chosen.images, chosen.labels)
-    points, powers = [], {}
-    times = sorted({*report.SETTLE, settle})
-    with common.progress_bar("images") as bar:
-        for k, (gamma, made) in enumerate(zip(values, chips, strict=True)):
-            assert made is not None
+    # First: minutes, where the frontiers can take hours, and an absent ngspice is found at once.
+    powers: dict[float, float] = {}
+    with common.progress_bar("powers") as bar:
+        for gamma, made in chips.items():
+            powers[gamma] = float(cell_power(made, chosen.images[:1]).sum())
+            bar(len(powers), len(values))
+    points: list[report.Point] = []
+    with table.open("w", newline="", encoding="utf-8") as file, common.progress_bar("images") as bar:
+        writer = csv.writer(file)
+        writer.writerow(["gamma", "readout", "settle", "control", "latency_seconds", "energy_joule", "accuracy"])
+        for k, (gamma, made) in enumerate(chips.items()):
 
             def advance(done: int, total: int, k: int = k) -> None:
                 bar(k * total + done, len(values) * total)
 
-            points += report.frontier(made, chosen.images, chosen.labels, settle=times, progress=advance)
-            powers[gamma] = cell_power(made, chosen.images[:1]).sum()
-    assert chips[0] is not None
-    assert chips[0].scales is not None
-    unit = chips[0].scales.time_unit
-    with (folder / "frontier.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["gamma", "readout", "settle", "control", "latency_seconds", "energy_joule", "accuracy"])
-        for p in points:
-            writer.writerow(
-                [
-                    p.gamma,
-                    p.readout,
-                    p.settle,
-                    p.control,
-                    p.latency * unit,
-                    powers[p.gamma] * p.latency * unit,
-                    p.accuracy,
-                ]
-            )
+            found = report.frontier(made, chosen.images, chosen.labels, settle=times, progress=advance)
+            for p in found:
+                seconds = p.latency * unit
+                writer.writerow([gamma, p.readout, p.settle, p.control, seconds, powers[gamma] * seconds, p.accuracy])
+            file.flush()
+            points += found
     curves = {}
     for gamma in values:
         for readout in ("mean", "vote"):
@@ -81,10 +92,10 @@ def frontier(
             curves[gamma, readout] = [p.latency for p in line], [p.accuracy for p in line]
     power = max(powers.values())
     title = f"Accuracy against time and energy, {settle:g} T of settling, chip {chip}, {len(chosen.labels)} images"
-    picture = plots.save(plots.frontier(curves, plain, unit, power, title), folder / "frontier.png")
+    plots.save(plots.frontier(curves, plain, unit, power, title), picture)
     best = report.cheapest(points, plain - loss)
     for gamma, watts in powers.items():
-        common.say(f"gamma {gamma:g}: {watts / chips[0].n_neurons:.3f} W a neuron, {watts:.1f} W in all", json)
+        common.say(f"gamma {gamma:g}: {watts / some.n_neurons:.3f} W a neuron, {watts:.1f} W in all", json)
     if best is None:
         common.say(f"no choice comes within {100 * loss:g} points of {common.percent(plain)}", json)
     else:
@@ -95,13 +106,14 @@ def frontier(
             f"{powers[best.gamma] * best.latency * unit:.3g} J an answer",
             json,
         )
-    common.say(f"written: {folder / 'frontier.csv'}, {picture}", json)
+    common.say(f"written: {table}, {picture}", json)
     content = {
         "accuracy_plain": plain,
         "n_images": len(chosen.labels),
-        "power_watt": [{"gamma": gamma, "power": float(watts)} for gamma, watts in powers.items()],
+        "power_watt": [{"gamma": gamma, "power": watts} for gamma, watts in powers.items()],
         "cheapest": None if best is None else asdict(best),
         "points": [asdict(p) for p in points],
-        "settings": common.settings(net, chips[0]) | {"dataset": dataset, "split": split},
+        "settings": common.settings(net, some, errors=errors)
+        | {"dataset": dataset, "split": split, "gammas": values, "settle": settle, "loss": loss},
     }
     common.write_json(json, "frontier", chip, start, content)

@@ -65,7 +65,8 @@ def sweep(
     content = result | {
         "accuracy_plain": plain,
         "n_images": len(chosen.labels),
-        "settings": common.settings(network, None) | wanted.model_dump(),
+        # What the plan leaves open (readout: null) stands in the settings as it was used.
+        "settings": wanted.model_dump() | common.settings(network, None, technology=design.technology),
     }
     common.write_json(json, "sweep", wanted.seed, start, content)
     if not accuracies:

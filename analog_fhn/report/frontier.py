@@ -71,14 +71,15 @@ def frontier(
         If a time is no whole number of intervals, or negative.
     """
     network = chip.network
-    for s in settle:
-        for c in control:
-            _ = Protocol(settle=s, control=c, interval=interval)
-    edges = np.unique([0.0, *settle, *(s + c for s in settle for c in control)])
+    check_times(settle, control, interval)
+    # Counted in intervals: as sums of floats, equal edges can differ in their last digit.
+    windows = {
+        (s, c): (round(s / interval), round(s / interval) + round(c / interval)) for s in settle for c in control
+    }
+    edges = np.unique([0, *itertools.chain.from_iterable(windows.values())])
     protocol = Protocol(
-        settle=0.0, control=float(edges[-1]), interval=interval, x0=network.protocol.x0, y0=network.protocol.y0
+        settle=0.0, control=edges[-1] * interval, interval=interval, x0=network.protocol.x0, y0=network.protocol.y0
     )
-    at = np.round(edges / interval).astype(np.intp)
     weights, shift = chip.output_stage(network.recentre)
     engine = Direct() if backend is None else backend
     n_images, n_classes = len(labels), len(shift)
@@ -90,24 +91,38 @@ def frontier(
         samples = engine.respond(chip, chip.drives(images[part]), protocol, samples=True).samples
         assert samples is not None
         outputs = samples @ weights.astype(np.float32)
-        for k, (start, stop) in enumerate(itertools.pairwise(at), start=1):
+        for k, (start, stop) in enumerate(itertools.pairwise(edges), start=1):
             window = outputs[start:stop]
             sums[k, part] = sums[k - 1, part] + window.sum(axis=0, dtype=np.float64) + (stop - start) * shift
             counts[k, part] = counts[k - 1, part] + (stop - start) * vote(window, shift)
         if progress is not None:
             progress(part.stop, n_images)
 
-    def accuracy(totals: FloatArray, start: float, stop: float) -> float:
-        i, j = np.searchsorted(edges, [start - interval / 2, stop - interval / 2])
+    def accuracy(totals: FloatArray, window: tuple[int, int]) -> float:
+        i, j = np.searchsorted(edges, window)
         return float(np.mean(np.argmax(totals[j] - totals[i], axis=1) == labels))
 
     readouts: tuple[tuple[Readout, FloatArray], ...] = (("mean", sums), ("vote", np.round(counts)))
     return [
-        Point(network.fhn.gamma, readout, s, c, accuracy(totals, s, s + c))
+        Point(network.fhn.gamma, readout, s, c, accuracy(totals, window))
         for readout, totals in readouts
-        for s in settle
-        for c in control
+        for (s, c), window in windows.items()
     ]
+
+
+def check_times(
+    settle: Sequence[float] = SETTLE, control: Sequence[float] = CONTROL, interval: float = INTERVAL
+) -> None:
+    """Check the times of a frontier before the work.
+
+    Raises
+    ------
+    InputError
+        If a time is no whole number of intervals, or negative.
+    """
+    for s in settle:
+        for c in control:
+            _ = Protocol(settle=s, control=c, interval=interval)
 
 
 def cheapest(points: Sequence[Point], accuracy: float) -> Point | None:

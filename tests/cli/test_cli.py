@@ -22,13 +22,17 @@ import pytest
 import yaml
 
 from analog_fhn import cli, datasets
+from analog_fhn.backends.base import SimulationError
+from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.noise import Noise
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.circuit.technology import ERRORS, Technology
 from analog_fhn.cli.common import tables_folder
 from analog_fhn.cli.design import engineering
+from analog_fhn.errors import InputError
 from analog_fhn.inference import classify
 from analog_fhn.network import Network
+from analog_fhn.report.frontier import CONTROL, SETTLE, Point
 from analog_fhn.resources import resource
 
 SHORT = ("--settle", "4", "--control", "6")
@@ -247,10 +251,30 @@ def test_tables_of_direct_are_not_kept_unless_asked(net: Path, tmp_path: Path, m
     assert tables_folder(None, None, "spice") is None
 
 
+def test_table_without_a_cache_is_made_in_memory(
+    net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert tables_folder(5, None, "spice") is None
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(tmp_path / "file") in line
+    assert "the response table is not kept" in line
+    command = ("classify", net, "--dataset", "digits", "--backend", "spice", "--table", 5, *SHORT)
+    assert "cannot be used as a folder" in refused(*command, "--tables", tmp_path / "file")
+    with mock.patch("analog_fhn.inference.classify", side_effect=InputError("reached")) as reached:
+        done = run(*command)
+    assert done.err.splitlines() == [line, "analog-fhn: reached"]
+    assert reached.call_args.kwargs["tables"] is None
+
+
 def test_impossible_tables_are_refused(net: Path, tmp_path: Path) -> None:
     command = ("classify", net, "--dataset", "digits", "--images", 5)
     assert "table of 4 drives: expected at least 5" in refused(*command, "--table", 4)
     assert "without --table N" in refused(*command, "--tables", tmp_path)
+    command = ("compare", *command[1:])
+    assert "without --spice-table N" in refused(*command, "--tables", tmp_path)
+    assert "table of 3 drives: expected at least 5" in refused(*command, "--spice-table", 3)
 
 
 def test_classify_says_when_neurons_had_not_settled(net: Path) -> None:
@@ -258,7 +282,56 @@ def test_classify_says_when_neurons_had_not_settled(net: Path) -> None:
     assert "had not settled" in done.out
 
 
-# --- compare, export, sweep, reproduce, doctor ----------------------------------------------------------------
+# --- errors and corner ----------------------------------------------------------------------------------------
+
+
+def settings_and_scores(net: Path, folder: Path, *options: object) -> tuple[Any, list[dict[str, str]]]:
+    path = folder / "predictions.csv"
+    found = good(
+        "classify", net, "--dataset", "digits", "--images", 2, "--technology", "discrete", "--chip", 3, *SHORT,
+        "--predictions", path, "--json", "-", *options,
+    ).json  # fmt: skip
+    return found["settings"], read(path)
+
+
+@pytest.fixture(scope="module")
+def full(net: Path, folder: Path) -> tuple[Any, list[dict[str, str]]]:
+    """Settings and scores of a chip with all its errors, at the technology's own corner."""
+    return settings_and_scores(net, folder)
+
+
+def test_errors_are_recorded_and_act(full: tuple[Any, list[dict[str, str]]], net: Path, tmp_path: Path) -> None:
+    values = Technology.load("discrete").model_dump()
+    assert full[0]["errors"] == list(ERRORS)
+    assert full[0]["technology_values"] == values
+    one, of_one = settings_and_scores(net, tmp_path, "--errors", "opamp")
+    assert (one["technology"], one["errors"]) == ("discrete", ["opamp"])
+    assert one["technology_values"]["opamp"] == values["opamp"]
+    assert one["technology_values"]["resistor"]["tolerance"] == 0.0
+    two, of_two = settings_and_scores(net, tmp_path, "--errors", "array, opamp")
+    none, of_none = settings_and_scores(net, tmp_path, "--errors", "none")
+    assert (two["errors"], none["errors"]) == (["array", "opamp"], [])
+    scores = [full[1], of_one, of_two, of_none]
+    assert all(a != b for k, a in enumerate(scores) for b in scores[:k])
+
+
+@pytest.mark.parametrize(("option", "value"), [("temperature", 340.0), ("supply", 0.9)])
+def test_corner_is_recorded_and_acts(
+    option: str, value: float, full: tuple[Any, list[dict[str, str]]], net: Path, tmp_path: Path
+) -> None:
+    assert full[0]["conditions"] == {"temperature": 300.0, "supply": 1.0}
+    settings, scores = settings_and_scores(net, tmp_path, f"--{option}", value)
+    assert settings["conditions"] == full[0]["conditions"] | {option: value}
+    assert settings["technology_values"]["conditions"] == settings["conditions"]
+    assert scores != full[1]
+
+
+def test_without_components_there_is_no_technology_to_record(net: Path) -> None:
+    settings = good("classify", net, "--dataset", "digits", "--images", 2, "--json", "-", *SHORT).json["settings"]
+    assert [settings[name] for name in ("technology", "technology_values", "conditions", "errors")] == [None] * 4
+
+
+# --- compare, export, frontier, sweep, reproduce, doctor ------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -333,6 +406,108 @@ def test_exported_netlist_runs_alone(exported: list[str], folder: Path, net: Pat
     c = chip.coefficients
     identity = float(c.identity_mean(drives)[0, 3])
     assert float(found[1]) / manifest["scales"]["sx"] == pytest.approx(identity, abs=0.01 + 1.5 / 20)
+
+
+GAMMAS = (-0.5, -1.0)
+
+
+@pytest.fixture(scope="module")
+def frontier(net: Path, folder: Path) -> Any:
+    return good(
+        "frontier", net, "--dataset", "digits", "--images", 20, "--chip", 2, "--gammas", "-0.5,-1,-0.5",
+        "--settle", 3, "--loss", 0.1, "--errors", "opamp", "--temperature", 310, "--supply", 1.1,
+        "-o", folder / "frontier", "--json", "-",
+    ).json  # fmt: skip
+
+
+def test_frontier_table_holds_every_choice(frontier: Any, folder: Path) -> None:
+    rows = read(folder / "frontier" / "frontier.csv")
+    assert list(rows[0]) == [
+        "gamma", "readout", "settle", "control", "latency_seconds", "energy_joule", "accuracy"
+    ]  # fmt: skip
+    choices = {(float(r["gamma"]), r["readout"], float(r["settle"]), float(r["control"])) for r in rows}
+    settle = {*SETTLE, 3.0}
+    assert choices == {(g, r, s, c) for g in GAMMAS for r in ("mean", "vote") for s in settle for c in CONTROL}
+    assert len(rows) == len(choices)
+    powers = {p["gamma"]: p["power"] for p in frontier["power_watt"]}
+    for row, point in zip(rows, frontier["points"], strict=True):
+        seconds = (float(row["settle"]) + float(row["control"])) * 1e-3  # T = 1 ms
+        assert float(row["latency_seconds"]) == pytest.approx(seconds)
+        assert float(row["energy_joule"]) == pytest.approx(powers[float(row["gamma"])] * seconds)
+        assert {name: row[name] for name in point} == {name: str(value) for name, value in point.items()}
+
+
+def test_frontier_result_and_settings(frontier: Any, folder: Path, net: Path) -> None:
+    assert [p["gamma"] for p in frontier["power_watt"]] == list(GAMMAS)
+    # Data sheets: four op-amps of 1.4 mA and two multipliers of 4 mA for each of 8 neurons, on 33 V.
+    assert all(8 * 0.44 < p["power"] < 8 * 0.66 for p in frontier["power_watt"])
+    test = datasets.load("digits", "test").head(20)
+    assert frontier["accuracy_plain"] == Network.load(net).accuracy(test.images, test.labels)
+    good_enough = [p for p in frontier["points"] if p["accuracy"] >= frontier["accuracy_plain"] - 0.1]
+    assert frontier["cheapest"] in good_enough
+    latencies = [p["settle"] + p["control"] for p in good_enough]
+    assert frontier["cheapest"]["settle"] + frontier["cheapest"]["control"] == min(latencies)
+    settings = frontier["settings"]
+    assert (settings["gammas"], settings["settle"], settings["loss"]) == (list(GAMMAS), 3.0, 0.1)
+    assert (settings["chip"], settings["errors"]) == (2, ["opamp"])
+    assert settings["conditions"] == {"temperature": 310.0, "supply": 1.1}
+    assert (folder / "frontier" / "frontier.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_frontier_keeps_what_was_computed_before_a_failure(
+    net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+
+    def power(chip: Chip, _: object) -> np.ndarray:
+        steps.append(f"power {chip.network.fhn.gamma:g}")
+        return np.ones(chip.n_neurons)
+
+    def points(chip: Chip, *_: object, **__: object) -> list[Point]:
+        steps.append(f"frontier {chip.network.fhn.gamma:g}")
+        if chip.network.fhn.gamma == -1.0:
+            raise SimulationError("neuron 3: timestep too small")
+        return [Point(chip.network.fhn.gamma, "mean", 1.0, 2.0, 0.5)]
+
+    monkeypatch.setattr("analog_fhn.backends.spice.cell_power", power)
+    monkeypatch.setattr("analog_fhn.report.frontier.frontier", points)
+    command = ("frontier", net, "--dataset", "digits", "--images", 2, "--gammas", "-0.5,-1", "-o", tmp_path)
+    assert "timestep too small" in refused(*command, status=1)
+    assert steps == ["power -0.5", "power -1", "frontier -0.5", "frontier -1"]
+    (row,) = read(tmp_path / "frontier.csv")
+    assert (row["gamma"], row["latency_seconds"], row["energy_joule"]) == ("-0.5", "0.003", "0.024")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("--gammas", "-1,-20"), "supplies.minimum_scale"),
+        (("--gammas", "-1;-2"), "--gammas '-1;-2': expected numbers"),
+        (("--gammas", "-1,nan"), "gamma"),
+        (("--settle", "inf"), "settle = inf: expected a finite number"),
+        (("--settle", "0.12"), "settle = 0.12 is no whole number of sampling intervals"),
+        (("--loss", "inf"), "--loss inf: expected a fraction"),
+        (("--errors", "opamps"), "error group 'opamps'"),
+    ],
+)
+def test_impossible_frontiers_are_refused_at_once(
+    options: tuple[str, str], text: str, net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reached(*_: object, **__: object) -> None:
+        raise AssertionError("work was begun")
+
+    for name in ("backends.spice.cell_power", "report.frontier.frontier"):
+        monkeypatch.setattr(f"analog_fhn.{name}", reached)
+    assert text in refused("frontier", net, "--dataset", "digits", "-o", tmp_path / "new", *options)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("option", ["--settle", "--loss"])
+def test_frontier_refuses_nan(option: str, net: Path, tmp_path: Path) -> None:
+    done = run("frontier", net, "--dataset", "digits", "-o", tmp_path / "new", option, "nan")
+    assert (done.status, done.out) == (2, "")
+    assert "Traceback" not in done.err
+    assert f"Invalid value for '{option}'" in done.err
 
 
 # --- design ---------------------------------------------------------------------------------------------------
@@ -412,6 +587,13 @@ def test_sweep_result_has_the_agreed_names(swept: Any) -> None:
     assert (swept["n_trials"], swept["n_failed"]) == (3, 0)
     assert swept["yield_low"] <= swept["yield"] <= swept["yield_high"]
     assert swept["specification"] == pytest.approx(swept["accuracy_plain"] - 0.005)
+
+
+def test_sweep_states_its_settings(swept: Any, net: Path) -> None:
+    settings = swept["settings"]
+    assert (settings["chips"], settings["seed"], settings["readout"]) == (3, 4, Network.load(net).readout)
+    assert settings["technology_values"] == Technology.load("discrete").model_dump()
+    assert settings["errors"] == list(ERRORS)
 
 
 def test_sweep_statistics_are_those_of_its_rows(swept: Any, folder: Path) -> None:
@@ -589,6 +771,40 @@ def test_noise_in_spice_is_refused(net: Path) -> None:
     assert "backend 'spice' has no reproducible noise" in message
 
 
+def test_noise_seed_without_noise_is_refused(net: Path) -> None:
+    message = refused("classify", net, "--dataset", "digits", "--technology", "discrete", "--noise-seed", 3)
+    assert "--noise-seed 3: there is no noise without --noise" in message
+
+
+@pytest.mark.parametrize("command", ["classify", "compare", "export", "frontier"])
+@pytest.mark.parametrize(("value", "group"), [("opamp,resistors", "resistors"), ("", ""), ("opamp,none", "none")])
+def test_unknown_error_groups_are_refused(command: str, value: str, group: str, net: Path, tmp_path: Path) -> None:
+    options = {"export": ("-o", tmp_path), "frontier": ("-o", tmp_path)}.get(command, ())
+    message = refused(command, net, "--dataset", "digits", "--technology", "discrete", "--errors", value, *options)
+    assert f"--errors {value!r}: error group {group!r}: expected some of resistor, capacitor" in message
+    assert message.endswith(", or none")
+
+
+@pytest.mark.parametrize(("option", "value"), [("--errors", "opamp"), ("--temperature", 310.0), ("--supply", 0.9)])
+def test_errors_and_corner_need_a_technology(option: str, value: object, net: Path) -> None:
+    message = refused("classify", net, "--dataset", "digits", option, value)
+    assert f"{option} {value} needs a --technology" in message
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("temperature", "500"), ("temperature", "27"), ("temperature", "nan"), ("supply", "2"), ("supply", "nan")],
+)
+def test_corner_out_of_range_is_refused(option: str, value: str, net: Path) -> None:
+    message = refused("classify", net, "--dataset", "digits", "--technology", "discrete", f"--{option}", value)
+    assert f"technology 'discrete': conditions.{option} = " in message
+
+
+def test_supply_that_leaves_no_headroom_is_refused(net: Path) -> None:
+    message = refused("classify", net, "--dataset", "digits", "--technology", "discrete", "--supply", 0.5)
+    assert "at conditions.supply = 0.5): a rail would be reached" in message
+
+
 def test_gamma_that_the_rails_cannot_carry(net: Path) -> None:
     message = refused("classify", net, "--dataset", "digits", "--technology", "discrete", "--gamma", -20)
     assert "supplies.minimum_scale" in message
@@ -689,8 +905,6 @@ def test_interrupted_work_says_so(net: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_failed_simulation_has_status_1(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from analog_fhn.backends.base import SimulationError
-
     def fail(*_: object, **__: object) -> None:
         raise SimulationError("neuron 3: timestep too small")
 

@@ -52,6 +52,20 @@ def test_cheapest_is_the_shortest_that_is_good_enough() -> None:
     assert cheapest(points, 0.99) is None
 
 
+def test_equal_edges_that_differ_as_sums_of_floats(network: Network) -> None:
+    assert 0.1 + 0.2 != 0.3
+    data = datasets.load("digits", "test").head(100)
+    chip = Design(network, Technology.load("discrete")).chip(3)
+    together = frontier(chip, data.images, data.labels, settle=(0.1, 0.3), control=(0.2, 0.4), interval=0.1)
+    alone = [
+        point
+        for settle in (0.1, 0.3)
+        for control in (0.2, 0.4)
+        for point in frontier(chip, data.images, data.labels, settle=(settle,), control=(control,), interval=0.1)
+    ]
+    assert set(together) == set(alone)
+
+
 def test_times_must_fit_the_interval(network: Network) -> None:
     chip = Design(network, Technology.load("discrete")).chip(None)
     with pytest.raises(InputError, match=r"settle = 0\.12"):
