@@ -20,6 +20,8 @@ from analog_fhn.neuron import FloatArray
 # as (x - 1/x) dx, so it is the integral of x^3 - x over that of x - 1/x.
 MEAN_SQUARE_X = 2.25 / (1.5 - math.log(2.0))
 
+LARGEST = 1e3  # per square root of T; spikes are 4 high, and at a tenth of this no answer is left
+
 
 @dataclass(frozen=True, eq=False)
 class Noise:
@@ -37,7 +39,7 @@ class Noise:
     Raises
     ------
     InputError
-        If an intensity is negative or not finite, or the seed out of range.
+        If an intensity is negative, not finite or above `LARGEST`, or the seed out of range.
     """
 
     x: FloatArray
@@ -53,6 +55,11 @@ class Noise:
         values = np.concatenate([self.x, self.y])
         if not (np.isfinite(values).all() and np.all(values >= 0)):
             raise InputError("noise intensities must be finite and not negative")
+        if values.size and values.max() > LARGEST:
+            raise InputError(
+                f"noise moves x or y by {values.max():.3g} per square root of T; more than {LARGEST:g} would carry "
+                "every amplifier to its rails at once"
+            )
         if not 0 <= self.seed < 2**63 or self.first_image < 0:
             raise InputError(f"noise seed {self.seed}: expected an integer from 0 to 2^63 - 1")
 

@@ -26,6 +26,14 @@ PURPOSE = {
     "rb": "feedback of the inverter U3",
     "cx": "feedback of U1: integrates x",
     "cy": "feedback of U2: integrates y",
+    "rs1": "tanh pair: attenuator of the input for gamma < 0, sets the slope",
+    "rp1": "tanh pair: its shunt",
+    "rs2": "tanh pair: attenuator of the input for gamma > 0",
+    "rp2": "tanh pair: its shunt",
+    "rabc": "tanh pair: tail current, sets gamma",
+    "rin": "row driver: input",
+    "rf": "row driver: feedback",
+    "rshift": "row driver: reference, recentres",
 }
 
 
@@ -45,7 +53,7 @@ def design(
     ] = None,
     json: common.JsonOption = None,
 ) -> None:
-    """Scales and parts of the neuron for eps, a, gamma, T; what the E series leave; what may be wrong (status 1)."""
+    """Scales and parts of a hidden cell for eps, a, gamma, T; what the E series leave; what may be wrong (status 1)."""
     from dataclasses import asdict
 
     start = time.perf_counter()
@@ -66,7 +74,7 @@ def design(
     )
     for part in parts:
         common.say(
-            f"  {part['name']:3} {engineering(part['value'], part['unit']):>11}  {part['series'] or 'any':4} "
+            f"  {part['name']:6} {engineering(part['value'], part['unit']):>11}  {part['series'] or 'any':4} "
             f"{100 * part['tolerance']:3g} %  {part['purpose']}",
             json,
         )
@@ -133,14 +141,20 @@ def _design(
 
 
 def _parts(made: Design) -> list[dict[str, Any]]:
+    from analog_fhn.circuit.stages import NO_SHIFT
+
     technology = made.technology
+    nominal = dict(made.parts.items()) | dict(made.pairs.items()) | dict(made.drivers.items())
     rows = []
     for name, purpose in PURPOSE.items():
+        value = float(nominal[name][0])
+        if value >= NO_SHIFT:
+            continue
         passive, unit = (technology.resistor, "ohm") if name.startswith("r") else (technology.capacitor, "F")
         rows.append(
             {
                 "name": name[0].upper() + name[1:],
-                "value": float(getattr(made.parts, name)[0]),
+                "value": value,
                 "unit": unit,
                 "series": passive.series,
                 "tolerance": passive.tolerance,

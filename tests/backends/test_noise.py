@@ -28,7 +28,7 @@ from analog_fhn.backends.direct import Direct
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.netlist import neuron_deck, number
-from analog_fhn.circuit.noise import Noise
+from analog_fhn.circuit.noise import LARGEST, Noise
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.inference import classify, make_backend
@@ -395,10 +395,14 @@ def test_vanishing_noise_is_the_finer_step() -> None:
     np.testing.assert_allclose(noisy, quiet, rtol=0, atol=2e-3)
 
 
-def test_very_strong_noise_is_finite_or_refused() -> None:
-    noise = Noise(np.full(13, 20.0), np.full(13, 5.0), 1)
-    mean = Direct().respond(ideal_chip(13), some_drives(), SHORT, noise=noise).mean
-    assert np.isfinite(mean).all()
+def test_strong_noise_is_integrated_up_to_the_largest_that_is_taken() -> None:
+    for x, y in ((20.0, 5.0), (LARGEST, LARGEST)):
+        mean = (
+            Direct().respond(ideal_chip(13), some_drives(), SHORT, noise=Noise(np.full(13, x), np.full(13, y), 1)).mean
+        )
+        assert np.isfinite(mean).all()
+    with pytest.raises(InputError, match="per square root of T; more than 1000 would carry every amplifier"):
+        Noise(np.zeros(2), np.full(2, 1.1 * LARGEST), 1)
 
 
 @pytest.mark.parametrize("name", ["reference", "spice"])

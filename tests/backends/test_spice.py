@@ -377,7 +377,7 @@ def test_power_of_a_failed_cell_keeps_its_deck(chip: Chip, tmp_path: Path, monke
         return deck.replace("row_driver\n+", "nosuch\n+") if neuron == 2 else deck
 
     monkeypatch.setattr(spice, "cell_deck", broken)
-    monkeypatch.setattr(spice.tempfile, "mkdtemp", lambda **_: str(tmp_path))
+    monkeypatch.setattr(spice.tempfile, "tempdir", str(tmp_path))
     with pytest.raises(FailedRunError, match=r"hidden cell 2, z = .*unknown subckt") as caught:
         cell_power(chip, np.zeros((2, 20)))
     assert "nosuch" in caught.value.deck.read_text()

@@ -517,10 +517,14 @@ def test_design_says_what_to_buy(tmp_path: Path) -> None:
     done = good("design", "-o", tmp_path)
     rows = read(tmp_path / "neuron_parts.csv")
     assert list(rows[0]) == ["name", "value", "unit", "series", "tolerance", "purpose"]
-    parts = Design(Network((np.ones((1, 1)), np.ones((1, 1)))), Technology.load("discrete")).parts
+    made = Design(Network((np.ones((1, 1)), np.ones((1, 1)))), Technology.load("discrete"))
+    parts = dict(made.parts.items()) | dict(made.pairs.items()) | dict(made.drivers.items())
     for row in rows:
-        assert float(row["value"]) == float(getattr(parts, row["name"].lower())[0])
-    assert [row["name"] for row in rows] == ["R1", "R2", "R3", "R4", "R5", "Ra", "Rb", "Cx", "Cy"]
+        assert float(row["value"]) == float(parts[row["name"].lower()][0])
+    assert [row["name"] for row in rows] == [
+        "R1", "R2", "R3", "R4", "R5", "Ra", "Rb", "Cx", "Cy",
+        "Rs1", "Rp1", "Rs2", "Rp2", "Rabc", "Rin", "Rf", "Rshift",
+    ]  # fmt: skip
     assert {(row["unit"], row["series"], row["tolerance"]) for row in rows} == {
         ("ohm", "E96", "0.01"), ("F", "E24", "0.05")
     }  # fmt: skip
