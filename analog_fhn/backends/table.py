@@ -28,6 +28,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,11 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from analog_fhn.backends import ngspice
 from analog_fhn.backends.base import Backend, Response, SimulationError, check_drives, refuse_noise
+from analog_fhn.backends.spice import Spice
 from analog_fhn.circuit.chip import Chip
+from analog_fhn.circuit.netlist import neuron_deck
 from analog_fhn.circuit.noise import Noise
 from analog_fhn.errors import InputError
 from analog_fhn.network import read_npz
@@ -52,6 +56,8 @@ _SETTLED = 2e-4  # error of a resting neuron's mean (units of x) below which it 
 _MAX_DOUBLINGS = 6
 _WINDOW_TIME = 100.0  # simulated time (T) per neuron of the checks against the user's control window
 _KEPT = 4  # tables kept in memory
+# Of a technology, what a neuron's response to a drive does not depend on; the range of drives is in the key by itself.
+_UNINVOLVED = {"name", "source", "tanh_pair", "row_driver", "array"}
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
 _REST, _SPIKING, _UNSETTLED, _UNDECIDED = 0, 1, 2, 3
@@ -365,7 +371,7 @@ class Table:
     def _decided_by(self, chip: Chip, protocol: Protocol) -> dict[str, Any]:
         digest = hashlib.sha256()
         parts = [] if chip.parts is None else chip.parts.items()
-        ranges = zip(("low", "high"), drive_range(chip), strict=True)
+        ranges = zip(("low", "high"), grid_range(chip), strict=True)
         named = [("p", chip.coefficients.p), ("q", chip.coefficients.q), *parts, *ranges]
         for name, values in named:
             digest.update(f"{name}{values.shape}{values.dtype.str}".encode())
@@ -376,26 +382,41 @@ class Table:
             "chip": digest.hexdigest(),
             "eps": chip.coefficients.eps,
             "scales": None if chip.scales is None else asdict(chip.scales),
-            "technology": None if chip.technology is None else chip.technology.model_dump_json(),
+            "technology": None if chip.technology is None else chip.technology.model_dump_json(exclude=_UNINVOLVED),
             "protocol": asdict(protocol),
             "table": own,
             "backend": self.inner.name,
             "settings": _settings(self.inner),
+            "program": version("analog-fhn"),
+            "simulator": _simulator(self.inner, chip, protocol),
         }
 
 
-def drive_range(chip: Chip) -> tuple[FloatArray, FloatArray]:
+def grid_range(chip: Chip) -> tuple[FloatArray, FloatArray]:
     """Lowest and highest drive that each neuron's table covers: what the chip can produce, and a hundredth more."""
     low, high = chip.drive_range()
     margin = 0.005 * (high - low) + 1e-9
     return low - margin, high + margin
 
 
+def _simulator(backend: Backend, chip: Chip, protocol: Protocol) -> dict[str, str] | None:
+    """What decides besides the chip's numbers where ngspice simulates: the text of the circuit, and its version."""
+    if not isinstance(backend, Spice):
+        return None
+    deck = neuron_deck(chip, 0, 1.0, protocol, reltol=backend.reltol, max_step=backend.max_step)
+    return {"deck": hashlib.sha256(deck.encode()).hexdigest(), "ngspice": _ngspice_version()}
+
+
+@cache
+def _ngspice_version() -> str:
+    return ngspice.version()
+
+
 def _settings(backend: Backend) -> str:
-    """Settings of a backend that change its results; the number of workers and the folder of failures do not."""
+    """Settings of a backend that change its results: not its workers, its checks, nor the folder of its failures."""
     if not is_dataclass(backend):
         return repr(backend)
-    deciding = [f.name for f in fields(backend) if f.compare and f.name not in ("workers", "keep")]
+    deciding = [f.name for f in fields(backend) if f.compare and f.name not in ("workers", "keep", "check")]
     values = {name: getattr(backend, name) for name in deciding}
     return f"{type(backend).__name__} {values!r}"
 
@@ -405,7 +426,7 @@ def _hash(content: dict[str, Any]) -> str:
 
 
 def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("analog-fhn", "numpy", "numba")}
+    return {name: version(name) for name in ("numpy", "numba")}
 
 
 # --- making a table -------------------------------------------------------------------------------------------
@@ -453,7 +474,7 @@ class _Maker:
 
     def table(self) -> ResponseTable:
         n, n_neurons = self._settings.n, self._chip.n_neurons
-        low, high = drive_range(self._chip)
+        low, high = grid_range(self._chip)
         grid = np.linspace(low, high, n)
         everyone = np.arange(n_neurons)
         points = self._measure(everyone, grid)

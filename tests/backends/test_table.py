@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -18,15 +19,18 @@ from analog_fhn.backends import table as table_module
 from analog_fhn.backends.base import Backend, Response, SimulationError
 from analog_fhn.backends.direct import Direct
 from analog_fhn.backends.spice import Spice
-from analog_fhn.backends.table import ResponseTable, Table, drive_range
+from analog_fhn.backends.table import ResponseTable, Table, grid_range
+from analog_fhn.circuit import netlist
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.netlist import NEURON_LIBRARIES
 from analog_fhn.circuit.noise import Noise
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify, classify_all
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol, cycle, cycle_from_samples, waveform_rms
+from analog_fhn.resources import resource
 from analog_fhn.training.plain import train_plain
 
 PROTOCOL = Protocol()
@@ -107,7 +111,7 @@ def test_mean_is_that_of_very_long_windows() -> None:
 def test_stated_errors_are_those_of_an_independent_look(n: int) -> None:
     chip = leaky()
     table = Table(Direct(), n).make(chip, PROTOCOL)
-    low, high = drive_range(chip)
+    low, high = grid_range(chip)
     drives = np.linspace(low, high, 60)[1:-1]
     # Beside the jump of the mean at the onset of spikes, into whose cell no check falls
     clear = np.abs(drives - [-0.169, -0.335]) > 0.01
@@ -335,22 +339,70 @@ def test_a_table_is_made_once_per_process() -> None:
 
 def test_the_key_is_everything_that_decides_and_nothing_else() -> None:
     base, chip = Table(Spice(), 9), mismatched()
-    warm = Technology.load("discrete")
-    warm = warm.model_copy(update={"supplies": warm.supplies.model_copy(update={"linear_range": 7.9})})
+    technology, stage = chip.technology, chip.drive_stage
+    assert technology is not None
+    narrower = technology.supplies.model_copy(update={"linear_range": 7.9})
+    faster = technology.opamp.model_copy(update={"slew_rate": 2 * technology.opamp.slew_rate})
     different = [
         base.key(chip, PROTOCOL),
         base.key(mismatched(seed=6), PROTOCOL),
-        base.key(replace(chip, technology=warm), PROTOCOL),
+        base.key(replace(chip, technology=technology.model_copy(update={"supplies": narrower})), PROTOCOL),
+        base.key(replace(chip, technology=technology.model_copy(update={"opamp": faster})), PROTOCOL),
+        base.key(replace(chip, technology=technology.under(temperature=310.0)), PROTOCOL),
+        base.key(replace(chip, technology=technology.under(supply=0.97)), PROTOCOL),
+        base.key(replace(chip, drive_stage=replace(stage, gain=1.01 * stage.gain)), PROTOCOL),
+        base.key(replace(chip, drive_stage=replace(stage, offset=stage.offset + 0.01)), PROTOCOL),
         base.key(chip, Protocol(y0=-0.5)),
         base.key(chip, Protocol(control=100.0)),
         Table(Spice(), 10).key(chip, PROTOCOL),
         Table(Spice(), 9, settle=10.0).key(chip, PROTOCOL),
         Table(Spice(reltol=1e-6), 9).key(chip, PROTOCOL),
+        Table(Spice(max_step=0.02), 9).key(chip, PROTOCOL),
         Table(Direct(), 9).key(chip, PROTOCOL),
     ]
     assert len(set(different)) == len(different)
-    same = Table(Spice(workers=1, keep=Path("somewhere")), 9, Path("elsewhere"))
+
+    renamed = technology.model_copy(update={"name": "other", "source": "another", **other_stages(technology)})
+    same = Table(Spice(workers=1, keep=Path("somewhere"), check=False), 9, Path("elsewhere"))
     assert same.key(chip, PROTOCOL) == different[0]
+    assert base.key(replace(chip, technology=renamed), PROTOCOL) == different[0]
+
+
+def other_stages(technology: Technology) -> dict[str, Any]:
+    """Arrays, tanh pairs and row drivers unlike those of the technology, for neurons that stay the same."""
+    return {
+        "array": technology.array.model_copy(update={"programming_error": 0.123}),
+        "tanh_pair": technology.tanh_pair.model_copy(update={"offset_sigma": 0.0123}),
+        "row_driver": technology.row_driver.model_copy(update={"input_resistor": 12345.0}),
+    }
+
+
+@pytest.mark.parametrize("library", NEURON_LIBRARIES)
+def test_another_circuit_has_another_key(library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chip = mismatched()
+    keys = [[Table(inner, 9).key(chip, PROTOCOL) for inner in (Spice(), Direct())]]
+    for name in NEURON_LIBRARIES:
+        shutil.copyfile(resource("netlists", name), tmp_path / name)
+    monkeypatch.setattr(netlist, "resource", lambda _folder, name: tmp_path / name)
+    for text in ("* a remark\n", "Rmore x 0 1e12\n"):
+        with (tmp_path / library).open("a") as file:
+            file.write(text)
+        keys.append([Table(inner, 9).key(chip, PROTOCOL) for inner in (Spice(), Direct())])
+    assert keys[0] == keys[1]
+    assert keys[0][0] != keys[2][0]
+    assert keys[0][1] == keys[2][1]
+
+
+def test_another_version_has_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    chip = mismatched()
+    before = [Table(inner, 9).key(chip, PROTOCOL) for inner in (Spice(), Direct())]
+    with monkeypatch.context() as patch:
+        patch.setattr(table_module, "_ngspice_version", lambda: "1")
+        after = [Table(inner, 9).key(chip, PROTOCOL) for inner in (Spice(), Direct())]
+    assert before[0] != after[0]
+    assert before[1] == after[1]
+    monkeypatch.setattr(table_module, "version", lambda _name: "0.0.0")
+    assert not {*before, *after} & {Table(inner, 9).key(chip, PROTOCOL) for inner in (Spice(), Direct())}
 
 
 def corrupt_middle(path: Path) -> None:
@@ -437,7 +489,7 @@ def test_small_memory_gives_the_same_table(monkeypatch: pytest.MonkeyPatch) -> N
 def test_drives_outside_the_table_are_refused(drive: float) -> None:
     drives = np.zeros((2, 4))
     drives[1, 2] = drive
-    low, high = (float(v[2]) for v in drive_range(mismatched()))
+    low, high = (float(v[2]) for v in grid_range(mismatched()))
     with pytest.raises(InputError, match=rf"drive {drive} of neuron 2 \(image 1\) lies outside .* {low:g} to {high:g}"):
         made().respond(drives, PROTOCOL)
 
