@@ -14,8 +14,10 @@ What is approximate:
 - Samples repeat the settled cycle; the start-up transient is not in the table. Errors of the period add up, so the
   phases of the neurons relative to each other drift away from those of a direct simulation. The share of time in
   which a class leads (the vote) is equal statistically; single samples are not.
-- An oscillation that never crosses zero (a range of drives of about eps/8 beside the onset of spikes) counts as
-  rest: its mean is right, its samples are that mean.
+- Beside the onset of spikes lies a range of drives, about eps/8 wide, where x oscillates without crossing zero. Such
+  cycles are kept like spikes, cut where x crosses its own mean. Their size follows a root of the drive's distance
+  from the onset, and settles slowly there: the samples' size is less exact than the mean. Swings below 0.01 count as
+  rest: mean over whole cycles, samples that are this mean.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,25 +39,32 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from analog_fhn.backends import ngspice
 from analog_fhn.backends.base import Backend, Response, SimulationError, check_drives, refuse_noise
+from analog_fhn.backends.spice import Spice
 from analog_fhn.circuit.chip import Chip
+from analog_fhn.circuit.netlist import neuron_deck
 from analog_fhn.circuit.noise import Noise
 from analog_fhn.errors import InputError
 from analog_fhn.network import read_npz
 from analog_fhn.neuron import FloatArray, Protocol
 
-FORMAT = 1
+FORMAT = 2
 MIN_DRIVES = 5
 
 _WAVE = 128  # phase points per branch
 _SAMPLE_BYTES = 100e6  # memory for the samples of one call of the inner backend
 _SETTLED = 2e-4  # error of a resting neuron's mean (units of x) below which it counts as settled
 _MAX_DOUBLINGS = 6
+_DRIFT_DOUBLINGS = 3  # as many more for cycles that still grow or decay
+_RIPPLE = 0.01  # swing of x below which a neuron rests
 _WINDOW_TIME = 100.0  # simulated time (T) per neuron of the checks against the user's control window
 _KEPT = 4  # tables kept in memory
+# Of a technology, what a neuron's response to a drive does not depend on; the range of drives is in the key by itself.
+_UNINVOLVED = {"name", "source", "tanh_pair", "row_driver", "array"}
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
-_REST, _SPIKING, _UNSETTLED, _UNDECIDED = 0, 1, 2, 3
+_REST, _SPIKING, _UNSETTLED, _UNDECIDED, _SWINGING, _DRIFTING = 0, 1, 2, 3, 4, 5
 
 _log = logging.getLogger(__name__)
 
@@ -106,8 +116,9 @@ class ResponseTable:
         Shape (n_neurons, n_nodes), increasing up to each neuron's count.
     counts
         Shape (n_neurons,), number of drives of each neuron.
-    spiking
-        Shape (n_neurons, n_nodes): whether the neuron spikes there or rests.
+    regime
+        Shape (n_neurons, n_nodes): 0 where the neuron rests, 1 where it spikes, 4 where x oscillates without crossing
+        zero; its mean takes the place of zero then.
     mean
         Time average of x, shape (n_neurons, n_nodes); the rest point where the neuron rests.
     period, rise, duty
@@ -124,7 +135,7 @@ class ResponseTable:
 
     drives: FloatArray
     counts: NDArray[np.int32]
-    spiking: NDArray[np.bool_]
+    regime: NDArray[np.int8]
     mean: FloatArray
     period: FloatArray
     rise: FloatArray
@@ -156,7 +167,7 @@ class ResponseTable:
         if samples:
             x = np.empty((protocol.n_samples, *drives.shape), dtype=np.float32)
             _fill(
-                cells, weights, self.spiking, self.mean, self.period, self.rise, self.duty, self.wave,
+                cells, weights, self.regime, self.mean, self.period, self.rise, self.duty, self.wave,
                 protocol.settle, protocol.interval, x,
             )  # fmt: skip
         return Response(_linear(self.mean, cells, weights), x, power)
@@ -165,9 +176,8 @@ class ResponseTable:
         """Interpolated period (T), shape (n_images, n_neurons); 0 where a neuron rests."""
         cells, weights = _locate(drives, self.drives, self.counts)
         neurons = np.arange(cells.shape[1])
-        one, other = self.period[neurons, cells], self.period[neurons, cells + 1]
-        nearer = np.where(weights < 0.5, one, other)
-        return np.where((one > 0) & (other > 0), one + weights * (other - one), nearer)
+        same = self.regime[neurons, cells] == self.regime[neurons, cells + 1]
+        return _linear(self.period, cells, np.where(same, weights, np.round(weights)))
 
     def _check_range(self, drives: FloatArray) -> None:
         low, high = self.drives[:, 0], self.drives[:, -1]
@@ -219,7 +229,7 @@ class ResponseTable:
     def _is_whole(self) -> bool:
         """Whether all arrays fit together: compiled code does not check its indices."""
         shape = self.drives.shape
-        rows = (self.spiking, self.mean, self.period, self.rise, self.duty)
+        rows = (self.regime, self.mean, self.period, self.rise, self.duty)
         return bool(
             len(shape) == 2
             and shape[1] >= 2
@@ -233,7 +243,7 @@ class ResponseTable:
         )
 
 
-_ARRAYS = ("drives", "counts", "spiking", "mean", "period", "rise", "duty", "wave", "power")
+_ARRAYS = ("drives", "counts", "regime", "mean", "period", "rise", "duty", "wave", "power")
 
 
 @dataclass(frozen=True)
@@ -241,8 +251,8 @@ class Table:
     """A backend made of another one: it characterises every neuron at `n` drives and interpolates.
 
     Each neuron's grid is spread evenly over the drives that the chip can produce. In a cell whose ends differ in
-    regime, the onset of spikes is bisected with the inner backend; those runs stay in the table, so the grid is
-    densest where the period changes fastest. All times are in units of T.
+    regime (rest, spikes, or oscillations between them), the onset is bisected with the inner backend; those runs stay
+    in the table, so the grid is densest where the period changes fastest. All times are in units of T.
 
     Parameters
     ----------
@@ -257,9 +267,10 @@ class Table:
         Of the characterising runs. Runs that this does not suffice for are repeated with twice the time; a neuron
         that still creeps towards its rest point when the user's own protocol is as long gets the mean of that.
     bisections
-        Runs per onset of spikes; the onset is known to a cell's width over two to this power.
+        Runs per onset; each is known to a cell's width over two to this power.
     checks
-        Runs per neuron, between the drives of the grid, that measure the interpolation error.
+        Runs per neuron, between the drives of the grid, that measure the interpolation error. Two more are made in
+        each cell with an onset, where the error is largest.
 
     Raises
     ------
@@ -365,7 +376,7 @@ class Table:
     def _decided_by(self, chip: Chip, protocol: Protocol) -> dict[str, Any]:
         digest = hashlib.sha256()
         parts = [] if chip.parts is None else chip.parts.items()
-        ranges = zip(("low", "high"), drive_range(chip), strict=True)
+        ranges = zip(("low", "high"), grid_range(chip), strict=True)
         named = [("p", chip.coefficients.p), ("q", chip.coefficients.q), *parts, *ranges]
         for name, values in named:
             digest.update(f"{name}{values.shape}{values.dtype.str}".encode())
@@ -376,26 +387,41 @@ class Table:
             "chip": digest.hexdigest(),
             "eps": chip.coefficients.eps,
             "scales": None if chip.scales is None else asdict(chip.scales),
-            "technology": None if chip.technology is None else chip.technology.model_dump_json(),
+            "technology": None if chip.technology is None else chip.technology.model_dump_json(exclude=_UNINVOLVED),
             "protocol": asdict(protocol),
             "table": own,
             "backend": self.inner.name,
             "settings": _settings(self.inner),
+            "program": version("analog-fhn"),
+            "simulator": _simulator(self.inner, chip, protocol),
         }
 
 
-def drive_range(chip: Chip) -> tuple[FloatArray, FloatArray]:
+def grid_range(chip: Chip) -> tuple[FloatArray, FloatArray]:
     """Lowest and highest drive that each neuron's table covers: what the chip can produce, and a hundredth more."""
     low, high = chip.drive_range()
     margin = 0.005 * (high - low) + 1e-9
     return low - margin, high + margin
 
 
+def _simulator(backend: Backend, chip: Chip, protocol: Protocol) -> dict[str, str] | None:
+    """What decides besides the chip's numbers where ngspice simulates: the text of the circuit, and its version."""
+    if not isinstance(backend, Spice):
+        return None
+    deck = neuron_deck(chip, 0, 1.0, protocol, reltol=backend.reltol, max_step=backend.max_step)
+    return {"deck": hashlib.sha256(deck.encode()).hexdigest(), "ngspice": _ngspice_version()}
+
+
+@cache
+def _ngspice_version() -> str:
+    return ngspice.version()
+
+
 def _settings(backend: Backend) -> str:
-    """Settings of a backend that change its results; the number of workers and the folder of failures do not."""
+    """Settings of a backend that change its results: not its workers, its checks, nor the folder of its failures."""
     if not is_dataclass(backend):
         return repr(backend)
-    deciding = [f.name for f in fields(backend) if f.compare and f.name not in ("workers", "keep")]
+    deciding = [f.name for f in fields(backend) if f.compare and f.name not in ("workers", "keep", "check")]
     values = {name: getattr(backend, name) for name in deciding}
     return f"{type(backend).__name__} {values!r}"
 
@@ -405,7 +431,7 @@ def _hash(content: dict[str, Any]) -> str:
 
 
 def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("analog-fhn", "numpy", "numba")}
+    return {name: version(name) for name in ("numpy", "numba")}
 
 
 # --- making a table -------------------------------------------------------------------------------------------
@@ -437,8 +463,24 @@ class _Points:
             getattr(self, f.name)[index] = getattr(other, f.name)
 
     @property
-    def spiking(self) -> NDArray[np.bool_]:
-        return np.asarray(self.status == _SPIKING)
+    def regime(self) -> NDArray[np.int8]:
+        """Status of points that may still have to settle: 0, 1 or 4."""
+        return np.where((self.status == _SPIKING) | (self.status == _SWINGING), self.status, np.int8(_REST))
+
+    def accept_drift(self) -> None:
+        """Take cycles that still grow or decay as they are, and as rest where little of them is left."""
+        drifting = self.status == _DRIFTING
+        small = drifting & (np.ptp(self.wave.reshape(len(self.wave), -1), axis=1) < _RIPPLE)
+        self.status[drifting] = _SWINGING
+        self.status[small] = _REST
+        for values in (self.period, self.rise, self.duty, self.wave):
+            values[small] = 0.0
+
+    def neighbours(self) -> tuple[_Points, _Points]:
+        """Pairs of points of one neuron, each the next one up from the other."""
+        points = self[np.lexsort((self.drive, self.neuron))]
+        same = points.neuron[:-1] == points.neuron[1:]
+        return points[:-1][same], points[1:][same]
 
 
 class _Maker:
@@ -453,22 +495,25 @@ class _Maker:
 
     def table(self) -> ResponseTable:
         n, n_neurons = self._settings.n, self._chip.n_neurons
-        low, high = drive_range(self._chip)
+        low, high = grid_range(self._chip)
         grid = np.linspace(low, high, n)
         everyone = np.arange(n_neurons)
         points = self._measure(everyone, grid)
         points = _Points.joined([points, *self._between_rests(points)])
-        points = _Points.joined([points, *self._onsets(points)])
+        near = self._onset_checks(points)
+        points = self._with_onsets(points, (grid[1] - grid[0]) / 2**self._settings.bisections)
         n_points = len(points.drive)
         between = self._check_drives(grid)
-        # Together, because every call of a simulator has its price.
-        points = _Points.joined([points, self._measure(everyone, between)])
+        checks = [self._measure(everyone, between)]
+        if near.drive.size:
+            checks.append(self._measure(near.neuron, near.drive[None]))
+        points = _Points.joined([points, *checks])
         self._settle(points)
-        n_runs = self._runs - between.size
-        points, checks = points[:n_points], points[n_points:]
-        quality = TableQuality(n, n_runs, between.size, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0)
+        points, found = points[:n_points], points[n_points:]
+        n_checks = len(found.drive)
+        quality = TableQuality(n, self._runs - n_checks, n_checks, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0)
         table = _pack(points, n_neurons, quality)
-        return replace(table, quality=self._judge(table, points, checks, between))
+        return replace(table, quality=self._judge(table, points, found))
 
     def _check_drives(self, grid: FloatArray) -> FloatArray:
         """Drives (checks, n_neurons) between those of the grid.
@@ -482,45 +527,47 @@ class _Maker:
         place = 0.3 + 0.4 * ((i * len(k) + k + 0.5) * _GOLDEN % 1.0)
         return np.asarray(grid[cell, k] + place * (grid[cell + 1, k] - grid[cell, k]))
 
+    def _onset_checks(self, points: _Points) -> _Pairs:
+        """Two drives in each cell whose ends differ in regime, one in either half of it."""
+        a, b = points.neighbours()
+        edge = a.regime != b.regime
+        a, b = a[edge], b[edge]
+        place = 0.1 + 0.3 * (np.arange(2 * len(a.drive)).reshape(2, -1) * _GOLDEN % 1.0) + [[0.0], [0.5]]
+        return _Pairs(np.tile(a.neuron, 2), (a.drive + place * (b.drive - a.drive)).ravel())
+
     def _between_rests(self, points: _Points) -> list[_Points]:
         """Rest on either side of zero: there are spikes between, in a cell wider than their range of drives."""
-        points = points[np.lexsort((points.drive, points.neuron))]
-        a, b = points[:-1], points[1:]
-        jump = (a.neuron == b.neuron) & ~a.spiking & ~b.spiking & (a.mean * b.mean < 0)
+        a, b = points.neighbours()
+        jump = (a.regime != _SPIKING) & (b.regime != _SPIKING) & (a.mean * b.mean < 0)
         if not jump.any():
             return []
         a, b = a[jump], b[jump]
         middle = a.drive + (b.drive - a.drive) * a.mean / (a.mean - b.mean)
         return [self._measure(a.neuron, middle[None])]
 
-    def _onsets(self, points: _Points) -> list[_Points]:
-        """Bisect every cell whose ends differ in regime."""
-        points = points[np.lexsort((points.drive, points.neuron))]
-        edge = (points.neuron[:-1] == points.neuron[1:]) & (points.spiking[:-1] != points.spiking[1:])
-        found: list[_Points] = []
-        if not edge.any():
-            return found
-        neuron, low, high = points.neuron[:-1][edge], points.drive[:-1][edge], points.drive[1:][edge]
-        low_spikes = points.spiking[:-1][edge]
+    def _with_onsets(self, points: _Points, widths: FloatArray) -> _Points:
+        """Bisect cells whose ends differ in regime until none is wider than its neuron's `widths`."""
         for _ in range(self._settings.bisections):
-            middle = 0.5 * (low + high)
-            found.append(self._measure(neuron, middle[None]))
-            as_low = found[-1].spiking == low_spikes
-            low, high = np.where(as_low, middle, low), np.where(as_low, high, middle)
-        return found
+            a, b = points.neighbours()
+            edge = (a.regime != b.regime) & (b.drive - a.drive > 1.01 * widths[a.neuron])
+            if not edge.any():
+                break
+            middle = 0.5 * (a.drive + b.drive)[edge]
+            points = _Points.joined([points, self._measure(a.neuron[edge], middle[None])])
+        return points
 
-    def _judge(self, table: ResponseTable, points: _Points, found: _Points, drives: FloatArray) -> TableQuality:
-        error = table.respond(drives, self._protocol).mean.ravel() - found.mean
-        period = table.period_at(drives).ravel()
-        both = found.spiking & (period > 0)
+    def _judge(self, table: ResponseTable, points: _Points, found: _Points) -> TableQuality:
+        mean, period = _look_up(table, _Pairs(found.neuron, found.drive))
+        error = mean - found.mean
+        both = (found.period > 0) & (period > 0)
         relative = period[both] / found.period[both] - 1.0
         identity = points.mean - _identity(self._chip, points)
 
         window = self._window_drives(table)
         single = self._respond(window.neuron, window.drive[None], self._protocol, samples=False).mean[0]
-        difference = single - _look_up(table, window)
+        difference = single - _look_up(table, window)[0]
         return TableQuality(
-            self._settings.n, table.quality.n_runs, drives.size, _rms(error), _largest(error), _rms(relative),
+            self._settings.n, table.quality.n_runs, len(error), _rms(error), _largest(error), _rms(relative),
             _largest(relative), _largest(identity), len(window.drive), _rms(difference), _largest(difference),
         )  # fmt: skip
 
@@ -539,11 +586,14 @@ class _Maker:
         whole = self._settings.settle + self._settings.control
         points = self._points(neurons, drives, self._settings.settle, self._settings.control)
         for doubling in range(1, _MAX_DOUBLINGS + 1):
-            unclear = np.flatnonzero(points.status == _UNDECIDED)
+            if doubling > _DRIFT_DOUBLINGS:
+                points.accept_drift()
+            unclear = np.flatnonzero((points.status == _UNDECIDED) | (points.status == _DRIFTING))
             if not unclear.size:
                 return points
             half = whole * 2**doubling / 2
             points.put(unclear, self._points(points.neuron[unclear], points.drive[unclear][None], half, half))
+        points.accept_drift()
         unclear = np.flatnonzero(points.status == _UNDECIDED)
         if unclear.size:
             first = unclear[0]
@@ -568,6 +618,7 @@ class _Maker:
             neurons, drives = points.neuron[creeping], points.drive[creeping]
             again = self._points(neurons, drives[None], whole - control, control)
             again.status[again.status == _UNDECIDED] = _UNSETTLED
+            again.accept_drift()
             points.put(creeping, again)
 
     def _as_the_user_sees(self, points: _Points, index: NDArray[np.intp]) -> None:
@@ -592,7 +643,12 @@ class _Maker:
                 response = self._respond(who, part, protocol, samples=True)
                 assert response.samples is not None
                 status, mean, period, rise, duty, wave = _analyse(
-                    response.samples.reshape(protocol.n_samples, -1), settle + interval, interval, _WAVE, _SETTLED
+                    response.samples.reshape(protocol.n_samples, -1),
+                    settle + interval,
+                    interval,
+                    _WAVE,
+                    _SETTLED,
+                    _RIPPLE,
                 )
                 power = np.full(part.size, np.nan) if response.power is None else response.power.ravel()
                 found.append(
@@ -632,10 +688,12 @@ class _Pairs:
     drive: FloatArray
 
 
-def _look_up(table: ResponseTable, pairs: _Pairs) -> FloatArray:
-    """Mean at a list of (neuron, drive)."""
-    cells, weights = _locate(pairs.drive[None], table.drives[pairs.neuron], table.counts[pairs.neuron])
-    return np.asarray(_linear(table.mean[pairs.neuron], cells, weights)[0])
+def _look_up(table: ResponseTable, pairs: _Pairs) -> tuple[FloatArray, FloatArray]:
+    """Mean and period at a list of (neuron, drive)."""
+    names = ("drives", "counts", "regime", "mean", "period")
+    rows = replace(table, **{name: getattr(table, name)[pairs.neuron] for name in names})
+    cells, weights = _locate(pairs.drive[None], rows.drives, rows.counts)
+    return _linear(rows.mean, cells, weights)[0], rows.period_at(pairs.drive[None])[0]
 
 
 def _identity(chip: Chip, points: _Points) -> FloatArray:
@@ -658,26 +716,26 @@ def _pack(points: _Points, n_neurons: int, quality: TableQuality) -> ResponseTab
     column = np.minimum(np.arange(counts.max()), counts[:, None] - 1)
     index = starts[:, None] + column
     rows = points[index]
-    spiking = rows.spiking
     power = None if np.isnan(points.power).any() else rows.power
     return ResponseTable(
-        rows.drive, counts.astype(np.int32), spiking, rows.mean, rows.period,
-        _unwrapped(spiking, rows.rise, rows.period), rows.duty, rows.wave, power, quality,
+        rows.drive, counts.astype(np.int32), rows.regime, rows.mean, rows.period,
+        _unwrapped(rows.regime, rows.rise, rows.period), rows.duty, rows.wave, power, quality,
     )  # fmt: skip
 
 
-def _unwrapped(spiking: NDArray[np.bool_], rise: FloatArray, period: FloatArray) -> FloatArray:
+def _unwrapped(regime: NDArray[np.int8], rise: FloatArray, period: FloatArray) -> FloatArray:
     """Rising crossings carried back by as many periods at one drive as at the next.
 
     Two neighbouring drives may show their first crossing after the settling time one period apart. Back at the start
     neighbours differ by little, so the nearest of the possible crossings is the one that belongs.
     """
     result = np.zeros_like(rise)
-    for neuron, row in enumerate(spiking):
+    for neuron, row in enumerate(regime):
         before: float | None = None
         for node in range(len(row)):
-            if not row[node]:
+            if node and row[node] != row[node - 1]:
                 before = None
+            if row[node] == _REST:
                 continue
             time, length = rise[neuron, node], period[neuron, node]
             start = time % length
@@ -726,7 +784,7 @@ def _spread(s):  # type: ignore[no-untyped-def]
 
 @njit(parallel=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
 def _fill(  # type: ignore[no-untyped-def]
-    cells, weights, spiking, mean, period, rise, duty, wave, settle, interval, out
+    cells, weights, regime, mean, period, rise, duty, wave, settle, interval, out
 ):
     n_samples, n_images, n_neurons = out.shape
     n_phase = wave.shape[3]
@@ -742,10 +800,10 @@ def _fill(  # type: ignore[no-untyped-def]
         for k in range(n_neurons):
             cell, w = cells[image, k], weights[image, k]
             one, other = cell, cell + 1
-            if spiking[k, one] != spiking[k, other]:
+            if regime[k, one] != regime[k, other]:
                 one = other = cell if w < 0.5 else cell + 1
             first = k * 2 * n_phase
-            if spiking[k, one]:
+            if regime[k, one] != 0:
                 length = period[k, one] + w * (period[k, other] - period[k, one])
                 start = rise[k, one] + w * (rise[k, other] - rise[k, one])
                 phase[k] = (settle + interval - start) / length
@@ -826,8 +884,47 @@ def _area(x, i, s, j, t):  # type: ignore[no-untyped-def]
     return total + t / 6.0 * (x[j] + 4.0 * _cubic(x, j, 0.5 * t))
 
 
+@njit(cache=True)
+def _crossings(x):  # type: ignore[no-untyped-def]
+    """Zero crossings of x: number of rises, the first, last but one and last of them, the fall between, the latest."""
+    n_rises, first, before, last, fall, falling, latest = 0, 0, 0, 0, 0, 0, 0
+    for i in range(1, x.size - 2):
+        if x[i] < 0.0 and x[i + 1] >= 0.0:
+            if n_rises == 0:
+                first = i
+            before, last, fall = last, i, falling
+            n_rises += 1
+            latest = i
+        elif x[i] >= 0.0 and x[i + 1] < 0.0:
+            falling = i
+            latest = i
+    return n_rises, first, before, last, fall, latest
+
+
+@njit(cache=True)
+def _cycles(x, n_rises, first, before, last, fall, wave):  # type: ignore[no-untyped-def]
+    """Period in samples, first rise, mean and duty of whole cycles between zero crossings; fills the waveform."""
+    n_phase = wave.shape[1]
+    s_first, s_before = _crossing(x, first), _crossing(x, before)
+    s_fall, s_last = _crossing(x, fall), _crossing(x, last)
+    length = (last + s_last - first - s_first) / (n_rises - 1)
+    mean = _area(x, first, s_first, last, s_last) / (length * (n_rises - 1))
+    edges = (before + s_before, fall + s_fall, last + s_last)
+    for branch in range(2):
+        a, c = edges[branch], edges[branch + 1]
+        for i in range(1, n_phase - 1):
+            place = a + _spread(i / (n_phase - 1)) * (c - a)
+            wave[branch, i] = _cubic(x, int(place), place - int(place))
+    return length, first + s_first, mean, (edges[1] - edges[0]) / (edges[2] - edges[0])
+
+
+@njit(cache=True)
+def _swing(x, first, end):  # type: ignore[no-untyped-def]
+    return x[first:end].max() - x[first:end].min()
+
+
 @njit(parallel=True, cache=True)
-def _analyse(samples, start, interval, n_phase, tolerance):  # type: ignore[no-untyped-def]
+def _analyse(samples, start, interval, n_phase, tolerance, ripple):  # type: ignore[no-untyped-def]
     """Regime, mean, period and waveform of every column of samples (n_samples, n_traces); times are in T."""
     n_samples, n_traces = samples.shape
     block = 16
@@ -847,44 +944,50 @@ def _analyse(samples, start, interval, n_phase, tolerance):  # type: ignore[no-u
         for k in range(width):
             x = columns[k]
             trace = left + k
-            n_rises, first, before, last, fall, latest = 0, 0, 0, 0, 0, 0
-            falling = 0
-            for i in range(1, n_samples - 2):
-                if x[i] < 0.0 and x[i + 1] >= 0.0:
-                    if n_rises == 0:
-                        first = i
-                    before, last, fall = last, i, falling
-                    n_rises += 1
-                    latest = i
-                elif x[i] >= 0.0 and x[i + 1] < 0.0:
-                    falling = i
-                    latest = i
+            n_rises, first, before, last, fall, latest = _crossings(x)
             if n_rises >= 3 and n_samples - last < 1.5 * (last - before):
-                s_first, s_before = _crossing(x, first), _crossing(x, before)
-                s_fall, s_last = _crossing(x, fall), _crossing(x, last)
                 status[trace] = 1
-                length = (last + s_last - first - s_first) / (n_rises - 1)
+                length, begin, mean[trace], duty[trace] = _cycles(x, n_rises, first, before, last, fall, wave[trace])
                 period[trace] = length * interval
-                rise[trace] = start + (first + s_first) * interval
-                mean[trace] = _area(x, first, s_first, last, s_last) / (length * (n_rises - 1))
-                edges = (before + s_before, fall + s_fall, last + s_last)
-                duty[trace] = (edges[1] - edges[0]) / (edges[2] - edges[0])
-                for branch in range(2):
-                    a, c = edges[branch], edges[branch + 1]
-                    for i in range(1, n_phase - 1):
-                        place = a + _spread(i / (n_phase - 1)) * (c - a)
-                        wave[trace, branch, i] = _cubic(x, int(place), place - int(place))
-            elif latest > n_samples // 2:
+                rise[trace] = start + begin * interval
+                continue
+            if latest > n_samples // 2:
                 status[trace] = 3
-            else:
-                q = n_samples // 4
-                one = _smooth_mean(x, q, 2 * q)
-                two = _smooth_mean(x, 2 * q, 3 * q)
-                three = _smooth_mean(x, 3 * q, 4 * q)
-                mean[trace] = three
-                # What is left of an exponential approach after its last two steps.
-                step, earlier = abs(three - two), abs(two - one)
-                ratio = min(step / earlier, 0.99) if earlier > 0.0 else 0.0
-                if step > 1e-6 and step * ratio / (1.0 - ratio) > tolerance:
-                    status[trace] = 2
+                continue
+
+            q = n_samples // 4
+            if _swing(x, 2 * q, n_samples) > 2.0 * tolerance:
+                level = _smooth_mean(x, 2 * q, n_samples)
+                around = x - level
+                n_rises, first, before, last, fall, latest = _crossings(around)
+                if n_rises >= 3 and n_samples - last < 1.5 * (last - before):
+                    after = first + 1
+                    while not (around[after] < 0.0 and around[after + 1] >= 0.0):
+                        after += 1
+                    early, late = _swing(x, first, after + 1), _swing(x, before, last + 1)
+                    drifts = abs(early - late) > 0.05 * late + 0.5 * ripple
+                    length, begin, shift, share = _cycles(around, n_rises, first, before, last, fall, wave[trace])
+                    mean[trace] = level + shift
+                    if late > ripple or drifts:
+                        status[trace] = 5 if drifts else 4
+                        period[trace] = length * interval
+                        rise[trace] = start + begin * interval
+                        duty[trace] = share
+                        wave[trace] += np.float32(level)
+                    else:
+                        wave[trace] = np.float32(0.0)
+                    continue
+                if n_rises >= 2 and latest > n_samples - q and _swing(x, 3 * q, n_samples) > ripple:
+                    status[trace] = 3
+                    continue
+
+            one = _smooth_mean(x, q, 2 * q)
+            two = _smooth_mean(x, 2 * q, 3 * q)
+            three = _smooth_mean(x, 3 * q, 4 * q)
+            mean[trace] = three
+            # What is left of an exponential approach after its last two steps.
+            step, earlier = abs(three - two), abs(two - one)
+            ratio = min(step / earlier, 0.99) if earlier > 0.0 else 0.0
+            if step > 1e-6 and step * ratio / (1.0 - ratio) > tolerance:
+                status[trace] = 2
     return status, mean, period, rise, duty, wave
