@@ -196,9 +196,11 @@ def make_chip(
 ) -> Chip | None:
     """Chip that the options ask for; None means ideal neurons and float weights.
 
-    The spice backend needs components: without a technology it gets the nominal chip of `discrete`.
+    The spice backend needs components: without a technology it gets the nominal chip of `discrete`. What `design` would
+    warn of is said on standard error.
     """
     from analog_fhn.circuit.design import Design
+    from analog_fhn.circuit.lint import check
 
     for option, value in (("chip", seed), ("errors", errors), ("temperature", temperature), ("supply", supply)):
         if technology is None and value is not None:
@@ -208,7 +210,11 @@ def make_chip(
     if technology is None and backend != "spice":
         return None
     made = load_technology(technology or "discrete", errors=errors, temperature=temperature, supply=supply)
-    return Design(network, made).chip(seed)
+    design = Design(network, made)
+    for finding in check(design):
+        if finding.severity != "note":
+            print(f"analog-fhn: {finding.severity}: {finding.message}", file=sys.stderr)
+    return design.chip(seed)
 
 
 def numbers(option: str, text: str) -> list[float]:

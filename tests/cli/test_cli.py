@@ -923,3 +923,16 @@ def test_mistakes_of_the_program_are_not_hidden(net: Path, monkeypatch: pytest.M
     monkeypatch.setattr("analog_fhn.inference.classify", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         run("classify", net, "--dataset", "digits")
+
+
+def test_what_design_warns_of_is_said_before_simulating(net: Path, tmp_path: Path) -> None:
+    text = resource("calibration", "discrete.yaml").read_text(encoding="utf-8")
+    slow = tmp_path / "slow.yaml"
+    slow.write_text(text.replace("slew_rate: 13.0e6", "slew_rate: 0.3e6"), encoding="utf-8")
+    few = ("--dataset", "digits", "--images", 2, *SHORT)
+    assert good("classify", net, *few, "--technology", "discrete").err == ""
+    done = good("classify", net, *few, "--technology", slow)
+    assert re.search(
+        r"^analog-fhn: error: U1: Vx must move at up to 0\.5\d+ V/us; its slew rate is 0\.3 V/us$", done.err, re.M
+    )
+    assert "error" in run("design", "--technology", slow).out
