@@ -72,17 +72,18 @@ class Design:
         """Relative errors that the E series leave.
 
         Of eps, a, cubic, y_gain and time_unit in the neuron, gamma and slope in the tanh pair, and of the row driver's
-        offset, in units of the activation.
+        offset (0 if there is none).
         """
         fhn, hidden, sx = self.network.fhn, self.network.hidden, self.scales.sx
         nominal = self.technology.under(temperature=NOMINAL_TEMPERATURE, supply=1.0)
         drive = drive_stage(self.pairs[slice(0, 1)], fhn, nominal, sx)
         ideal = np.ones(1), np.zeros(1)
         row = row_stage(self.drivers[slice(0, 1)], self.drivers, ideal, fhn, hidden, nominal, sx)
+        offset = recentring(hidden, fhn.a, fhn.gamma)[1]
         return self.synthesis.errors | {
             "gamma": float(drive.gain[0]) / fhn.gamma - 1.0,
             "slope": float(drive.slope[0]) / fhn.slope - 1.0,
-            "offset": float(row.offset[0]) - recentring(hidden, fhn.a, fhn.gamma)[1],
+            "offset": float(row.offset[0]) / offset - 1.0 if offset else 0.0,
         }
 
     @cached_property
