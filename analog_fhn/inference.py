@@ -20,7 +20,7 @@ from analog_fhn.neuron import FloatArray
 from analog_fhn.readout import Readout, vote
 
 if TYPE_CHECKING:
-    from analog_fhn.backends.table import TableQuality
+    from analog_fhn.backends.response_table import TableQuality
 
 BACKENDS = ("reference", "direct", "brian", "spice")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from analog_fhn.backends.table import TableQuality
+    from analog_fhn.backends.response_table import TableQuality
     from analog_fhn.inference import Result
 
 

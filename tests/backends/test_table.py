@@ -15,11 +15,14 @@ import pytest
 from numpy.typing import NDArray
 
 from analog_fhn import datasets
+from analog_fhn.backends import characterise, response_table
 from analog_fhn.backends import table as table_module
 from analog_fhn.backends.base import Backend, Response, SimulationError
+from analog_fhn.backends.characterise import grid_range
 from analog_fhn.backends.direct import Direct
+from analog_fhn.backends.response_table import ResponseTable
 from analog_fhn.backends.spice import Spice
-from analog_fhn.backends.table import ResponseTable, Table, grid_range
+from analog_fhn.backends.table import Table
 from analog_fhn.circuit import netlist
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
@@ -380,7 +383,7 @@ def test_groups_of_images_share_a_table(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def arrays(table: ResponseTable) -> dict[str, NDArray[Any]]:
-    return {name: getattr(table, name) for name in table_module._ARRAYS}
+    return {name: getattr(table, name) for name in response_table._ARRAYS}
 
 
 def test_a_stored_table_is_reused_to_the_last_bit(tmp_path: Path) -> None:
@@ -546,7 +549,7 @@ def test_a_table_that_cannot_be_stored_is_used_all_the_same(tmp_path: Path, capl
 
 def test_small_memory_gives_the_same_table(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Table(Direct(), 9).make(mismatched(), PROTOCOL)
-    monkeypatch.setattr(table_module, "_SAMPLE_BYTES", 3 * 4 * 4000.0)  # three neurons at a time
+    monkeypatch.setattr(characterise, "_SAMPLE_BYTES", 3 * 4 * 4000.0)  # three neurons at a time
     parts = Table(Direct(), 9).make(mismatched(), PROTOCOL)
     for name, values in arrays(whole).items():
         np.testing.assert_array_equal(values, arrays(parts)[name])
