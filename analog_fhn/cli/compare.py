@@ -53,6 +53,7 @@ def compare(
 ) -> None:
     """Accuracy stage by stage: float, ideal FHN, quantised, programmed, mismatched, then noise, Brian2 and ngspice."""
     from analog_fhn import plots
+    from analog_fhn.backends.ngspice import find_library
     from analog_fhn.compare import consumption, picture, waterfall
 
     start = time.perf_counter()
@@ -64,6 +65,8 @@ def compare(
         common.output_folder(output)
         for name in ("compare.csv", "waterfall.png"):
             common.writable(output / name)
+    if spice_images or spice_table:
+        find_library()  # what is missing is said before minutes of other stages
     kept = common.tables_folder(spice_table or None, tables, "spice", option="--spice-table")
     with common.progress_bar("stages") as bar:
         stages = waterfall(
@@ -86,13 +89,6 @@ def compare(
             f"{stage.n_images:6d} images  {stage.seconds:7.1f} s{agreement}",
             json,
         )
-    drawn = consumption(net, made, chosen.images[:2]) if spice_images or spice_table else None
-    if drawn is not None:
-        common.say(
-            f"power: {drawn.power_per_neuron:.3f} W a hidden cell (tanh pair, neuron, row driver), {drawn.power:.3g} W "
-            f"in all; an answer takes {drawn.seconds:.3g} s and {drawn.energy:.3g} J (arrays not counted)",
-            json,
-        )
     if output is not None:
         with (output / "compare.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
@@ -102,6 +98,13 @@ def compare(
         name = made.technology.name if made.technology is not None else technology
         figure = picture(stages, f"From trained weights to chip {chip} (technology {name})")
         common.say(f"written: {output / 'compare.csv'}, {plots.save(figure, output / 'waterfall.png')}", json)
+    drawn = consumption(net, made, chosen.images[:2]) if spice_images or spice_table else None
+    if drawn is not None:
+        common.say(
+            f"power: {drawn.power_per_neuron:.3f} W a hidden cell (tanh pair, neuron, row driver), {drawn.power:.3g} W "
+            f"in all; an answer takes {drawn.seconds:.3g} s and {drawn.energy:.3g} J (arrays not counted)",
+            json,
+        )
     content = {
         "stages": [
             {

@@ -936,3 +936,10 @@ def test_what_design_warns_of_is_said_before_simulating(net: Path, tmp_path: Pat
         r"^analog-fhn: error: U1: Vx must move at up to 0\.5\d+ V/us; its slew rate is 0\.3 V/us$", done.err, re.M
     )
     assert "error" in run("design", "--technology", slow).out
+
+
+def test_compare_misses_ngspice_before_the_other_stages(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NGSPICE_LIBRARY_PATH", "/nowhere/libngspice.so")
+    done = run("compare", net, "--dataset", "digits", "--images", 2, "--spice-images", 1, *SHORT)
+    assert (done.status, done.out) == (3, "")
+    assert "/nowhere/libngspice.so: there is no such file; install ngspice" in done.err
