@@ -316,7 +316,7 @@ def deviations(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], xlabel: str, y
     axes.axhspan(-0.5, 0.5, color=_INK, alpha=0.08, lw=0)
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
     axes.grid(alpha=0.3)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
 
