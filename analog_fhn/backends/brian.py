@@ -26,10 +26,11 @@ Mode = Literal["auto", "cython", "numpy", "standalone"]
 _STABLE_PRODUCT = 1.8  # step times fast rate, below the limits of all three methods
 _NOISY_STEP_PER_EPS = 0.1
 # Brian2 wants physical units; one dimensionless time unit T is written as one second.
-EQUATIONS = """
+DYNAMICS = """
 dx/dt = (p0 + p1*x + p2*x**2 + p3*x**3 + p4*y)/eps/second : 1
 dy/dt = (q0 + q1*x + q2*y + q3*I)/second : 1
-dm/dt = x/second : 1
+"""
+PARAMETERS = """dm/dt = x/second : 1
 p0 : 1 (constant)
 p1 : 1 (constant)
 p2 : 1 (constant)
@@ -41,8 +42,9 @@ q2 : 1 (constant)
 q3 : 1 (constant)
 I : 1 (constant)
 """
+EQUATIONS = DYNAMICS + PARAMETERS
 # rk4 refuses Brian2's own `xi`. White noise that is held for a step dt has the variance 1/dt.
-NOISE_EQUATIONS = """
+NOISY_DYNAMICS = """
 dx/dt = (p0 + p1*x + p2*x**2 + p3*x**3 + p4*y)/eps/second + sigma_x*white_x/second : 1
 dy/dt = (q0 + q1*x + q2*y + q3*I)/second + sigma_y*white_y/second : 1
 sigma_x : 1 (constant)
@@ -160,7 +162,7 @@ class Brian:
         namespace = {"eps": chip.coefficients.eps}
         equations = EQUATIONS
         if noise is not None:
-            equations = NOISE_EQUATIONS + "".join(EQUATIONS.splitlines(keepends=True)[3:])
+            equations = NOISY_DYNAMICS + PARAMETERS
             sequence = np.random.SeedSequence([noise.seed, noise.first_image])
             b2.seed(int(sequence.generate_state(1)[0]))
         group = b2.NeuronGroup(drives.size, equations, method=self.method, clock=clock, namespace=namespace)

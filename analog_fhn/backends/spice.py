@@ -236,15 +236,21 @@ class Spice:
     def _failure(
         self, result: _Result, chip: Chip, drives: FloatArray, protocol: Protocol, partial: Response
     ) -> FailedRunError:
-        folder = self.keep or Path(tempfile.mkdtemp(prefix="analog-fhn-failed-"))
-        folder.mkdir(parents=True, exist_ok=True)
         drive = float(drives[result.image, result.neuron])
         stem = f"neuron_{result.neuron:03d}_image_{result.image:05d}"
-        deck, log = folder / f"{stem}.cir", folder / f"{stem}.log"
-        deck.write_text(self._deck(chip, result.neuron, drive, protocol, data_file=f"{stem}.txt"), encoding="ascii")
-        log.write_text(f"{result.log}{result.fault}\n", encoding="utf-8")
-        message = f"neuron {result.neuron}, drive {drive:g}: {result.fault} (deck {deck}, log {log})"
-        return FailedRunError(message, deck, log, partial)
+        deck = self._deck(chip, result.neuron, drive, protocol, data_file=f"{stem}.txt")
+        what = f"neuron {result.neuron}, drive {drive:g}: {result.fault}"
+        return _kept(self.keep, stem, deck, f"{result.log}{result.fault}\n", what, partial)
+
+
+def _kept(keep: Path | None, stem: str, deck: str, log: str, what: str, partial: Response) -> FailedRunError:
+    """Deck and log of a failed run in a folder (None: a fresh one), and the error that names both."""
+    folder = keep or Path(tempfile.mkdtemp(prefix="analog-fhn-failed-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = folder / f"{stem}.cir", folder / f"{stem}.log"
+    paths[0].write_text(deck, encoding="ascii")
+    paths[1].write_text(log, encoding="utf-8")
+    return FailedRunError(f"{what} (deck {paths[0]}, log {paths[1]})", *paths, partial)
 
 
 @dataclass(frozen=True)
@@ -366,6 +372,7 @@ def cell_power(chip: Chip, images: NDArray[np.floating]) -> FloatArray:
     if not len(images):
         raise InputError("power needs at least one image to be measured with")
     protocol = Protocol(settle=5.0, control=10.0, x0=chip.network.protocol.x0, y0=chip.network.protocol.y0)
+    window = protocol.settle, protocol.settle + protocol.control
     decks = [cell_deck(chip, k, 0.0, protocol) for k in range(chip.n_neurons)]
     assert chip.technology is not None
     assert chip.scales is not None
@@ -384,14 +391,12 @@ def cell_power(chip: Chip, images: NDArray[np.floating]) -> FloatArray:
                     simulator.alter("vz", float(value) * technology.tanh_pair.volts_per_unit)
                     waves = simulator.run()
                 except SimulationError as fault:
-                    kept = Path(tempfile.mkdtemp(prefix="analog-fhn-failed-")) / f"cell_{k:03d}"
-                    deck, logged = kept.with_suffix(".cir"), kept.with_suffix(".log")
-                    alone = cell_deck(chip, k, float(value), protocol, data_file=f"{kept.name}.txt")
-                    deck.write_text(alone, encoding="ascii")
-                    logged.write_text(f"{simulator.log}{fault}\n", encoding="utf-8")
-                    message = f"hidden cell {k}, z = {value:g}: {fault} (deck {deck}, log {logged})"
-                    raise FailedRunError(message, deck, logged, Response(np.full((1, 1), np.nan))) from fault
-                found.append(window_mean(waves["time"] / unit, supply_power(waves, technology), 5.0, 15.0))
+                    stem = f"cell_{k:03d}"
+                    deck = cell_deck(chip, k, float(value), protocol, data_file=f"{stem}.txt")
+                    what = f"hidden cell {k}, z = {value:g}: {fault}"
+                    nothing = Response(np.full((1, 1), np.nan))
+                    raise _kept(None, stem, deck, f"{simulator.log}{fault}\n", what, nothing) from fault
+                found.append(window_mean(waves["time"] / unit, supply_power(waves, technology), *window))
             power[k] = np.mean(found)
 
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(n_workers) as pool:

@@ -213,10 +213,9 @@ def _draw_parts(nominal: Parts, stream: int, technology: Technology, seed: int |
             # One reel holds one value; amplifiers and multipliers of one lot have their errors in common.
             lot = _value_key(float(value[0])) if relative else _name_key(name)
             change = _Draw(technology, section, seed, (stream, index), lot, len(nominal)).deviation
-            if relative:
-                value = value * (1.0 + change(spread)) * (1.0 + warmer * change(drift, _TEMPERATURE))
-            else:
-                value = value + change(spread) + warmer * change(drift, _TEMPERATURE)
+            drifted = warmer * change(drift, _TEMPERATURE) if warmer else 0.0
+            made = change(spread)
+            value = value * (1.0 + made) * (1.0 + drifted) if relative else value + made + drifted
         if technology.tanh_pair.compensated and (stream, name) in ((_STREAM_PAIR, "rp1"), (_STREAM_PAIR, "rp2")):
             value = value * (1.0 + warmer / NOMINAL_TEMPERATURE)
         values[name] = value

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.polynomial import Polynomial
 
 from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.neuron import CAPACITORS, MULTIPLIER_OFFSETS, OFFSETS, RESISTORS, coefficients, extremes
+from analog_fhn.circuit.neuron import CAPACITORS, MULTIPLIER_OFFSETS, OFFSETS, RESISTORS, coefficients
 from analog_fhn.circuit.series import in_series, nearest
 from analog_fhn.circuit.stages import DRIVER_RESISTORS, NO_SHIFT, PAIR_RESISTORS
 from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE
+from analog_fhn.neuron import extremes
 from analog_fhn.readout import recentring
 
 Severity = Literal["error", "warning", "note"]
@@ -138,11 +139,11 @@ def _peaks(design: Design) -> dict[str, tuple[str, float]]:
 def _levels(design: Design) -> Iterator[Finding]:
     technology, fhn = design.technology, design.network.fhn
     supplies, supply = technology.supplies, technology.conditions.supply
-    # An output keeps its distance to its rail when the supplies move.
-    lost = max((1.0 - supply) * supplies.positive, (1.0 - supply) * -supplies.negative)
     when = "under the largest drive" if extremes(fhn)[0] > 2.05 else "at the peak of a spike"
     for part, (node, volts) in _peaks(design).items():
-        limit = (technology.opamp if part.startswith("U") else technology.multiplier).output_limit - lost
+        limit = (
+            technology.opamp if part.startswith("U") else technology.multiplier
+        ).output_limit - technology.lost_swing
         if judged := _judge(volts, LEVEL_WARNING * limit, limit):
             at = f" with the supplies at {supply:g} of nominal" if supply != 1.0 else ""
             yield Finding(

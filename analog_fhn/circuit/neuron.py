@@ -7,14 +7,14 @@ feedback Cy; the drive current is drawn out of its summing node. U3 makes -Vx (R
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
 from analog_fhn.circuit.stages import Parts, bias_current
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError
-from analog_fhn.neuron import FHN, Coefficients, FloatArray
+from analog_fhn.neuron import FHN, Coefficients, FloatArray, extremes
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,6 @@ MULTIPLIER_SCALES = ("m1_scale", "m2_scale")
 MULTIPLIER_OFFSETS = ("m1_x", "m1_y", "m1_z", "m2_x", "m2_y", "m2_z")
 
 
-def extremes(fhn: FHN) -> tuple[float, float]:
-    """Largest |x| and |y| that a neuron reaches under its largest drive.
-
-    x reaches ``max(2.05, |a| + |gamma|)``: the rest point, or 2, where a spike from the fold at x = 1 lands, with
-    less than 0.05 of overshoot (measured at eps = 0.01). y follows the cubic nullcline, which has its fold at 2/3.
-    """
-    x = max(2.05, abs(fhn.a) + abs(fhn.gamma))
-    return x, max(2.0 / 3.0, abs(x - x**3 / 3.0))
-
-
 def choose_scales(fhn: FHN, technology: Technology) -> Scales:
     """Largest Sx, Sy for which no node leaves the linear range under the largest drive.
 
@@ -122,8 +112,7 @@ def nominal_parts(fhn: FHN, technology: Technology, scales: Scales, n_neurons: i
     if fhn.a <= 0:
         raise InputError(f"a = {fhn.a:g}: the circuit makes a from a negative reference and needs a > 0")
     base = technology.neuron
-    values = dict.fromkeys((field.name for field in fields(NeuronParts)), 0.0)
-    values |= {
+    values = {
         "r1": base.r1,
         "r2": 3.0 * scales.sx**2 * base.r1 / technology.multiplier.scale**2,
         "r3": base.r1 * scales.sy / scales.sx,
@@ -134,7 +123,7 @@ def nominal_parts(fhn: FHN, technology: Technology, scales: Scales, n_neurons: i
         "cx": fhn.eps * scales.time_unit / base.r1,
         "cy": scales.time_unit * scales.sx / (scales.sy * base.r4),
     }
-    return NeuronParts(**{name: np.full(n_neurons, value) for name, value in values.items()})
+    return NeuronParts.alike(n_neurons, values)
 
 
 def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps: float) -> Coefficients:
@@ -171,7 +160,7 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
     w1 = k2 * (residue + parts.m2_x * pair)
     w0 = k2 * parts.m2_x * residue + parts.m2_z
 
-    g1 = 1.0 / parts.r1 + 1.0 / parts.r2 + 1.0 / parts.r3
+    g1, g2 = node_conductances(parts)
     cx, cy = integrators(parts, technology)
     factor = eps * unit / (sx * cx)
     p = np.stack(
@@ -184,7 +173,6 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
         ],
         axis=1,
     )
-    g2 = 1.0 / parts.r4 + 1.0 / parts.r5
     factor = unit / (sy * cy)
     reference = technology.supplies.reference
     q = np.stack(
@@ -207,12 +195,16 @@ def inverter(parts: NeuronParts, technology: Technology) -> tuple[FloatArray, Fl
     return ratio * error, (parts.vos3 * (1.0 + ratio) + bias * parts.rb) * error
 
 
+def node_conductances(parts: NeuronParts) -> tuple[FloatArray, FloatArray]:
+    """Conductance (S) on the summing nodes of U1 (R1, R2, R3) and U2 (R4, R5), each of shape (n,)."""
+    return 1.0 / parts.r1 + 1.0 / parts.r2 + 1.0 / parts.r3, 1.0 / parts.r4 + 1.0 / parts.r5
+
+
 def integrators(parts: NeuronParts, technology: Technology) -> tuple[FloatArray, FloatArray]:
     """Capacitances (F) on which U1 and U2 integrate, each of shape (n,): Cx (1 + 1/A) + sumG1/wt, likewise Cy."""
     amp = technology.opamp
     wt = 2.0 * np.pi * amp.gain_bandwidth
-    g1 = 1.0 / parts.r1 + 1.0 / parts.r2 + 1.0 / parts.r3
-    g2 = 1.0 / parts.r4 + 1.0 / parts.r5
+    g1, g2 = node_conductances(parts)
     return parts.cx * (1.0 + 1.0 / amp.gain) + g1 / wt, parts.cy * (1.0 + 1.0 / amp.gain) + g2 / wt
 
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.constants import Boltzmann, elementary_charge
 
 from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.neuron import NeuronParts, Scales, integrators
+from analog_fhn.circuit.neuron import NeuronParts, Scales, integrators, node_conductances
 from analog_fhn.circuit.stages import thermal_voltage
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError
@@ -138,8 +138,7 @@ def intrinsic_sources(chip: Chip) -> tuple[dict[str, FloatArray], dict[str, Floa
     parts, scales, technology = _components(chip)
     thermal = 4.0 * Boltzmann * technology.conditions.temperature
     amp, multiplier = technology.opamp.voltage_noise_density, technology.multiplier
-    g1 = 1.0 / parts.r1 + 1.0 / parts.r2 + 1.0 / parts.r3
-    g2 = 1.0 / parts.r4 + 1.0 / parts.r5
+    g1, g2 = node_conductances(parts)
     inversion = parts.rb / parts.ra
     inverter = np.sqrt((amp * (1.0 + inversion)) ** 2 + thermal * (parts.ra * inversion**2 + parts.rb))
     through_m2 = math.sqrt(MEAN_SQUARE_X) * scales.sx / multiplier.scale * (1.0 + parts.m2_scale)
@@ -152,9 +151,7 @@ def intrinsic_sources(chip: Chip) -> tuple[dict[str, FloatArray], dict[str, Floa
     node_y = {"resistors": np.sqrt(thermal * g2), "opamp": amp * g2, "inverter": inverter / parts.r4}
     if chip.pair is not None:
         tail = np.abs(chip.drive_stage.gain) * scales.sx / technology.neuron.r4
-        parallel = sum(
-            rs * rp / (rs + rp) for rs, rp in ((chip.pair.rs1, chip.pair.rp1), (chip.pair.rs2, chip.pair.rp2))
-        )
+        parallel = sum(chip.pair.source_resistances)
         slope = tail / (2.0 * thermal_voltage(technology.conditions.temperature))
         node_y["tanh pair"] = np.sqrt(8.0 * elementary_charge * tail + thermal * parallel * slope**2)
     return node_x, node_y

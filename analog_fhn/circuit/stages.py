@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from analog_fhn.circuit.series import downward, nearest
 from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE, OpAmp, Technology
 from analog_fhn.errors import InputError
-from analog_fhn.neuron import FHN, FloatArray
+from analog_fhn.neuron import FHN, FloatArray, extremes
 from analog_fhn.readout import Activation, recentring
 
 BOLTZMANN_OVER_CHARGE = 8.617333262e-5  # V/K (CODATA 2018)
@@ -19,8 +19,27 @@ BAND_GAP = 1.11  # V, with the exponent 3 below the usual SPICE defaults of a si
 NO_SHIFT = 1e12  # ohm, in place of a shift resistor that is left out
 
 
+class Parts:
+    """Values of n neurons, their components' or their stages'; every field of a subclass has shape (n,)."""
+
+    @classmethod
+    def alike(cls, n_neurons: int, values: dict[str, float]) -> Self:
+        """The same values for every neuron; those that are not given are 0."""
+        return cls(**{f.name: np.full(n_neurons, values.get(f.name, 0.0)) for f in fields(cls)})  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self.items()[0][1])
+
+    def __getitem__(self, index: slice | NDArray[np.intp]) -> Self:
+        return type(self)(**{name: value[index] for name, value in self.items()})
+
+    def items(self) -> list[tuple[str, FloatArray]]:
+        """Name and values of every component, in the order of the fields."""
+        return [(field.name, getattr(self, field.name)) for field in fields(self)]  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True)
-class DriveStage:
+class DriveStage(Parts):
     """What the tanh pairs make of z: ``I = gain tanh(slope z + shift) + offset``; every field has shape (n,)."""
 
     gain: FloatArray
@@ -34,16 +53,13 @@ class DriveStage:
         zero = np.zeros(n_neurons)
         return cls(np.full(n_neurons, fhn.gamma), np.full(n_neurons, fhn.slope), zero, zero)
 
-    def __getitem__(self, index: slice | NDArray[np.intp]) -> DriveStage:
-        return DriveStage(self.gain[index], self.slope[index], self.shift[index], self.offset[index])
-
     def drives(self, z: FloatArray) -> FloatArray:
         """Drives for pre-activations z of shape (..., n)."""
         return np.asarray(self.gain * np.tanh(self.slope * z + self.shift) + self.offset)
 
 
 @dataclass(frozen=True)
-class RowStage:
+class RowStage(Parts):
     """What the row drivers make of x: ``gain x + offset``; every field has shape (n,).
 
     Parameters
@@ -65,23 +81,6 @@ class RowStage:
         gain, offset = recentring(hidden, fhn.a, fhn.gamma)
         one = np.ones(n_neurons)
         return cls(gain * one, offset * one, one, 0.0 * one)
-
-    def __getitem__(self, index: slice | NDArray[np.intp]) -> RowStage:
-        return RowStage(self.gain[index], self.offset[index], self.raw_gain[index], self.raw_offset[index])
-
-
-class Parts:
-    """Component values of n neurons; every field of a subclass has shape (n,)."""
-
-    def __len__(self) -> int:
-        return len(self.items()[0][1])
-
-    def __getitem__(self, index: slice | NDArray[np.intp]) -> Self:
-        return type(self)(**{name: value[index] for name, value in self.items()})
-
-    def items(self) -> list[tuple[str, FloatArray]]:
-        """Name and values of every component, in the order of the fields."""
-        return [(field.name, getattr(self, field.name)) for field in fields(self)]  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -114,6 +113,11 @@ class PairParts(Parts):
     dvbe_sink: FloatArray
     bn: FloatArray
     bp: FloatArray
+
+    @property
+    def source_resistances(self) -> tuple[FloatArray, FloatArray]:
+        """What each base sees (ohm): series and shunt resistor in parallel."""
+        return self.rs1 * self.rp1 / (self.rs1 + self.rp1), self.rs2 * self.rp2 / (self.rs2 + self.rp2)
 
 
 @dataclass(frozen=True)
@@ -176,8 +180,7 @@ def nominal_pairs(fhn: FHN, technology: Technology, sx: float, n_neurons: int) -
     wanted = full_scale_current(fhn, sx, technology.neuron.r4)
     attenuation = 2.0 * fhn.slope * vt / pair.volts_per_unit
     factor = attenuation
-    values = dict.fromkeys((field.name for field in fields(PairParts)), 0.0)
-    values |= {"rp1": pair.shunt, "rp2": pair.shunt, "bn": pair.beta_npn, "bp": pair.beta_pnp}
+    values = {"rp1": pair.shunt, "rp2": pair.shunt, "bn": pair.beta_npn, "bp": pair.beta_pnp}
     tail = wanted
     # Tail current and attenuation depend on what they bring about; a few rounds settle both.
     for _ in range(50):
@@ -196,12 +199,12 @@ def nominal_pairs(fhn: FHN, technology: Technology, sx: float, n_neurons: int) -
                 f"supplies.negative is {technology.supplies.negative:g} V"
             )
         values |= {"rs1": rs, "rs2": rs, "rabc": rabc}
-        found = drive_stage(PairParts(**{n: np.full(1, v) for n, v in values.items()}), fhn, nominal, sx)
+        found = drive_stage(PairParts.alike(1, values), fhn, nominal, sx)
         tail *= abs(fhn.gamma / float(found.gain[0]))
         factor *= fhn.slope / float(found.slope[0])
     for name in ("rs1", "rs2", "rabc"):
         values[name] = nearest(technology.resistor.series, values[name])
-    return PairParts(**{name: np.full(n_neurons, value) for name, value in values.items()})
+    return PairParts.alike(n_neurons, values)
 
 
 def drive_stage(parts: PairParts, fhn: FHN, technology: Technology, sx: float) -> DriveStage:
@@ -251,7 +254,7 @@ def drive_stage(parts: PairParts, fhn: FHN, technology: Technology, sx: float) -
     negative = ratio(parts.dvbe_sink, (high + low - 2.0 * below, parts.bp), (low - below, parts.bn))
     beta = parts.bn * (1.0 + (high - below) / pair.early_voltage)
     collector = current * mirror * beta / (beta + 1.0)
-    parallel1, parallel2 = (r * p / (r + p) for r, p in ((parts.rs1, parts.rp1), (parts.rs2, parts.rp2)))
+    parallel1, parallel2 = parts.source_resistances
     loading = 1.0 + np.tanh(1.0) * collector / beta * 0.5 * (parallel1 + parallel2) / (2.0 * vt)
     if fhn.gamma < 0:
         attenuation, sign = parts.rp1 / (parts.rs1 + parts.rp1), 1.0
@@ -270,7 +273,7 @@ def drive_stage(parts: PairParts, fhn: FHN, technology: Technology, sx: float) -
 def largest_activation(fhn: FHN, hidden: Activation) -> float:
     """Largest instantaneous |h|, on a spike or at rest under the largest drive."""
     gain, offset = recentring(hidden, fhn.a, fhn.gamma)
-    return abs(gain) * max(2.05, abs(fhn.a) + abs(fhn.gamma)) + abs(offset)
+    return abs(gain) * extremes(fhn)[0] + abs(offset)
 
 
 def nominal_drivers(fhn: FHN, hidden: Activation, technology: Technology, sx: float, n_neurons: int) -> DriverParts:
@@ -286,8 +289,7 @@ def nominal_drivers(fhn: FHN, hidden: Activation, technology: Technology, sx: fl
     rshift = NO_SHIFT
     if offset:
         rshift = min(NO_SHIFT, nearest(series, rin * abs(gain) * technology.supplies.reference / (abs(offset) * sx)))
-    values = {"rin": rin, "rf": rf, "rshift": rshift, "vos": 0.0}
-    return DriverParts(**{name: np.full(n_neurons, value) for name, value in values.items()})
+    return DriverParts.alike(n_neurons, {"rin": rin, "rf": rf, "rshift": rshift})
 
 
 def row_stage(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -123,11 +123,8 @@ def _candidates(fhn: FHN, technology: Technology, largest: Scales) -> Iterator[S
             r5 = nearest(r_series, technology.supplies.reference * r4 / (fhn.a * sx))
             for r3, cy in _slow_side(technology, r1, min(1.0, largest.sy / sx), unit):
                 cx = nearest(c_series, fhn.eps * r4 * cy * r3 / r1 / r1)
-                values = dict.fromkeys((field.name for field in fields(NeuronParts)), 0.0)
-                values |= {
-                    "r1": r1, "r2": r2, "r3": r3, "r4": r4, "r5": r5, "ra": ra, "rb": ra, "cx": cx, "cy": cy
-                }  # fmt: skip
-                parts = NeuronParts(**{name: np.array([value]) for name, value in values.items()})
+                values = {"r1": r1, "r2": r2, "r3": r3, "r4": r4, "r5": r5, "ra": ra, "rb": ra, "cx": cx, "cy": cy}
+                parts = NeuronParts.alike(1, values)
                 scales = Scales(sx, sx * r3 / r1, unit)
                 yield Synthesis(scales, parts, parameter_errors(fhn, technology, scales, parts))
 

@@ -226,15 +226,20 @@ class Technology(_Section):
     array: Array
     conditions: Conditions = Conditions()
 
+    @property
+    def lost_swing(self) -> float:
+        """Volts that an output's swing loses at this corner: it keeps its distance to the rail that moved most."""
+        lost = 1.0 - self.conditions.supply
+        return max(lost * self.supplies.positive, -lost * self.supplies.negative)
+
     @model_validator(mode="after")
     def _headroom(self) -> Technology:
         lost = 1.0 - self.conditions.supply
-        positive, negative = lost * self.supplies.positive, -lost * self.supplies.negative
         limits = {
-            "supplies.positive": self.supplies.positive - positive,
-            "-supplies.negative": -self.supplies.negative - negative,
-            "opamp.output_limit": self.opamp.output_limit - max(positive, negative),
-            "multiplier.output_limit": self.multiplier.output_limit - max(positive, negative),
+            "supplies.positive": self.supplies.positive - lost * self.supplies.positive,
+            "-supplies.negative": -self.supplies.negative + lost * self.supplies.negative,
+            "opamp.output_limit": self.opamp.output_limit - self.lost_swing,
+            "multiplier.output_limit": self.multiplier.output_limit - self.lost_swing,
         }
         corner = f" at conditions.supply = {self.conditions.supply:g}" if lost else ""
         for name, limit in limits.items():
