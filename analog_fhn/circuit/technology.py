@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from analog_fhn.circuit.typed_yaml import Fraction, NonNegative, Positive, Section, Share, explain, read_yaml
 from analog_fhn.errors import InputError
 from analog_fhn.resources import resource
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 NOMINAL_TEMPERATURE = 300.0  # K; part values are those at this temperature
 
@@ -31,11 +26,7 @@ ERRORS = {
 }
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Supplies(_Section):
+class Supplies(Section):
     """Supply rails and the voltage range that the design may use (V)."""
 
     positive: Positive
@@ -45,14 +36,14 @@ class Supplies(_Section):
     minimum_scale: Positive
 
 
-class Conditions(_Section):
+class Conditions(Section):
     """Corner under which the chip works: ambient temperature (K), supplies relative to their nominal values."""
 
     temperature: Annotated[float, Field(ge=200, le=400)] = NOMINAL_TEMPERATURE
     supply: Annotated[float, Field(ge=0.5, le=1.5)] = 1.0
 
 
-class NeuronBase(_Section):
+class NeuronBase(Section):
     """Resistors that set the impedance level of the neuron (ohm)."""
 
     r1: Positive
@@ -60,7 +51,7 @@ class NeuronBase(_Section):
     ra: Positive
 
 
-class Passive(_Section):
+class Passive(Section):
     """Tolerance class of a resistor or capacitor.
 
     Parameters
@@ -85,7 +76,7 @@ class Passive(_Section):
     series: Literal["E12", "E24", "E48", "E96", "E192"] | None = None
 
 
-class OpAmp(_Section):
+class OpAmp(Section):
     """Operational amplifier.
 
     Parameters
@@ -118,7 +109,7 @@ class OpAmp(_Section):
     lot_share: Share = 0.0
 
 
-class Multiplier(_Section):
+class Multiplier(Section):
     """Four-quadrant multiplier W = X Y / scale.
 
     Parameters
@@ -148,7 +139,7 @@ class Multiplier(_Section):
     lot_share: Share = 0.0
 
 
-class TanhPair(_Section):
+class TanhPair(Section):
     """Bipolar differential pair with tail source and current mirrors (an LM13700-type transconductance amplifier).
 
     Parameters
@@ -184,13 +175,13 @@ class TanhPair(_Section):
     lot_share: Share = 0.0
 
 
-class RowDriver(_Section):
+class RowDriver(Section):
     """Amplifier that shifts and attenuates V(x) to the rows of the output array: its input resistor (ohm)."""
 
     input_resistor: Positive
 
 
-class Array(_Section):
+class Array(Section):
     """Read voltage (V), conductance range (S), levels, mapping and programming error of the crossbar devices."""
 
     read_voltage: Positive = 1.0
@@ -208,7 +199,7 @@ class Array(_Section):
         return self
 
 
-class Technology(_Section):
+class Technology(Section):
     """A typed, frozen technology; `Technology.load` reads it, `save` writes it back unchanged."""
 
     format: Literal[1]
@@ -317,57 +308,3 @@ class Technology(_Section):
     def save(self, path: Path) -> None:
         """Write the technology as YAML; `load` gives an equal one."""
         path.write_text(yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
-
-
-def read_yaml(path: Path, what: str) -> dict[str, object]:
-    """Read a YAML mapping with `safe_load`.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, no YAML, or not a mapping with text keys.
-    """
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{what} file {path}: cannot be read ({error})") from None
-    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"{what} file {path}: is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise InputError(f"{what} file {path}: expected 'key: value' lines, found {type(data).__name__}")
-    return data
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice and reads 1e-3 and 10e3 as numbers (YAML 1.2), not as text."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
-    list("-+0123456789."),
-)
-
-
-def explain(path: Path | str, error: ValidationError) -> str:
-    """One message for everything that is wrong with a configuration file: file, key, value, expectation."""
-    parts = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            parts.append(f"unknown key '{key}'")
-        elif item["type"] == "missing":
-            parts.append(f"key '{key}' is missing")
-        else:
-            value = f"{key} = {item['input']!r}: " if key else ""
-            parts.append(value + item["msg"].removeprefix("Value error, "))
-    return f"{path}: " + "; ".join(parts)

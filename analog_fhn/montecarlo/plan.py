@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from analog_fhn.circuit.technology import explain, read_yaml
+from analog_fhn.circuit.typed_yaml import explain, read_yaml
 from analog_fhn.errors import InputError
 
 
