@@ -72,7 +72,7 @@ def waterfall(
     tables: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Stage]:
-    """Float -> ideal FHN -> quantised -> programmed -> mismatched; then the same chip with noise, Brian2, ngspice.
+    """Float -> ideal FHN -> the arrays, part by part -> mismatched; then the same with noise, Brian2, ngspice.
 
     Parameters
     ----------
@@ -104,11 +104,9 @@ def waterfall(
             f"ngspice response table of {spice_table} drives: expected at least {MIN_DRIVES}, or 0 for none"
         )
     n = len(labels)
-    quantised = Design(network, chip.technology).chip(None).with_ideal_neurons()
     plan: list[tuple[str, Chip | None, int, dict[str, Any]]] = [
         ("ideal FHN", None, n, {}),
-        ("quantised weights", quantised, n, {}),
-        ("programming error", chip.with_ideal_neurons(), n, {}),
+        *((name, made, n, {}) for name, made in _arrays(network, chip)),
         ("mismatched neurons", chip.with_ideal_stages(), n, {}),
         ("mismatched tanh pairs and row drivers", chip, n, {}),
     ]
@@ -137,6 +135,29 @@ def waterfall(
     if progress is not None:
         progress(len(plan) + 1, len(plan) + 1)
     return stages
+
+
+def _arrays(network: Network, chip: Chip) -> list[tuple[str, Chip]]:
+    """The chip with ideal neurons and ever more of what its arrays suffer from; steps that change nothing left out."""
+    assert chip.technology is not None
+    devices = ("programming", "faults", "drift", "array_temperature", "read_noise")
+    found = []
+    technology = chip.technology.with_errors(())
+    if technology.array.levels is not None:
+        found.append(("quantised weights", Design(network, technology).chip(None).with_ideal_neurons()))
+    groups: list[str] = []
+    for name, added in (
+        ("wires", ("wires",)),
+        ("devices", devices),
+        ("sense amplifiers", ("amplifier_offset", "amplifier_gain")),
+        ("converters", ("adc",)),
+    ):
+        groups += added
+        with_these = chip.technology.with_errors(groups)
+        if with_these != technology:
+            found.append((name, Design(network, with_these).chip(chip.seed).with_ideal_neurons()))
+            technology = with_these
+    return found
 
 
 @dataclass(frozen=True)

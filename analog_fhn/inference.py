@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from analog_fhn.backends.base import Backend, Response, refuse_noise
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.noise import Noise
+from analog_fhn.circuit.technology import Adc
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
@@ -162,7 +163,7 @@ def classify_all(
 
     chip = Chip.ideal(network) if chip is None else chip
     engine = make_backend(backend) if isinstance(backend, str) else backend
-    _check(network, chip, images)
+    _check(network, chip, images, readouts)
     if table is not None:
         engine = Table(engine, table, tables)
     start = time.perf_counter()
@@ -192,6 +193,9 @@ def classify_all(
         deviations[part] = np.abs(response.mean - chip.coefficients.identity_mean(drives))
         for target, value in zip(scores, _read(chip, response, readouts), strict=True):
             target[part] = value
+    adc = None if chip.technology is None else chip.technology.adc
+    if adc is not None:
+        scores = [_convert(values, adc) for values in scores]
     seconds = time.perf_counter() - start
     return [
         Result(
@@ -222,7 +226,19 @@ def _read(chip: Chip, response: Response, readouts: Sequence[tuple[Readout, bool
     return scores
 
 
-def _check(network: Network, chip: Chip, images: NDArray[np.floating]) -> None:
+def _convert(scores: FloatArray, adc: Adc) -> FloatArray:
+    """Scores as converters give them, whose range is calibrated on the first images."""
+    largest = float(np.abs(scores[: adc.calibration_images]).max()) * adc.margin
+    if largest == 0.0:
+        return scores
+    step = 2.0 * largest / 2**adc.bits
+    codes = np.clip(np.floor(scores / step), -(2 ** (adc.bits - 1)), 2 ** (adc.bits - 1) - 1)
+    return np.asarray((codes + 0.5) * step)
+
+
+def _check(
+    network: Network, chip: Chip, images: NDArray[np.floating], readouts: Sequence[tuple[Readout, bool]]
+) -> None:
     if len(network.weights) != 2:
         raise InputError(
             f"network has {len(network.weights) - 1} hidden layers; exactly one layer of FHN neurons is supported"
@@ -234,6 +250,12 @@ def _check(network: Network, chip: Chip, images: NDArray[np.floating]) -> None:
         raise InputError("images hold NaN or infinite values")
     if chip.network.fhn != network.fhn or chip.network.sha256 != network.sha256:
         raise InputError("the chip was made for another network or other FHN settings")
+    if chip.technology is not None and chip.technology.adc is not None and any(r == "vote" for r, _ in readouts):
+        raise InputError(
+            f"technology {chip.technology.name!r}: converters (adc.bits = {chip.technology.adc.bits}) and the vote "
+            "readout are not modelled together, because the vote compares voltages at every instant; expected readout "
+            "'mean', or no key 'adc'"
+        )
 
 
 def confusion(predictions: NDArray[np.intp], labels: NDArray[np.integer], n_classes: int) -> NDArray[np.intp]:

@@ -30,8 +30,10 @@ def setup() -> tuple[Network, Chip, datasets.Dataset]:
     # Errors large enough that each stage changes something
     technology = Technology.load("discrete")
     array = technology.array.model_copy(update={"levels": 4, "programming_error": 0.2})
+    sense = technology.sense_amplifier.model_copy(update={"offset_sigma": 0.05})
     amplifier = technology.opamp.model_copy(update={"offset_sigma": 0.3})
-    return network, Design(network, technology.model_copy(update={"array": array, "opamp": amplifier})).chip(5), test
+    changed = {"array": array, "opamp": amplifier, "sense_amplifier": sense}
+    return network, Design(network, technology.model_copy(update=changed)).chip(5), test
 
 
 @cache
@@ -46,7 +48,8 @@ def test_stages_in_their_order() -> None:
         ("float", None, N_IMAGES),
         ("ideal FHN", "direct", N_IMAGES),
         ("quantised weights", "direct", N_IMAGES),
-        ("programming error", "direct", N_IMAGES),
+        ("devices", "direct", N_IMAGES),
+        ("sense amplifiers", "direct", N_IMAGES),
         ("mismatched neurons", "direct", N_IMAGES),
         ("mismatched tanh pairs and row drivers", "direct", N_IMAGES),
         ("same chip with the noise of its parts", "direct", 7),

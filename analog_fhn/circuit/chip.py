@@ -11,10 +11,12 @@ from scipy.special import ndtr, ndtri
 
 from analog_fhn.circuit import neuron as circuit
 from analog_fhn.circuit import stages
-from analog_fhn.circuit.crossbar import Crossbar, program
+from analog_fhn.circuit.crossbar import Crossbar, Quantity, manufacture
 from analog_fhn.circuit.neuron import NeuronParts, Scales
+from analog_fhn.circuit.sense import SENSE_OFFSETS, SENSE_RESISTORS, Columns, SenseParts, columns
 from analog_fhn.circuit.stages import DriverParts, DriveStage, PairParts, Parts, RowStage
-from analog_fhn.circuit.technology import ERRORS, NOMINAL_TEMPERATURE, Technology
+from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE, Technology
+from analog_fhn.circuit.wires import Ports, solve_tiled
 from analog_fhn.network import Network
 from analog_fhn.neuron import Coefficients, FloatArray
 
@@ -24,8 +26,61 @@ _STREAM_ARRAY = 1
 _STREAM_PAIR = 2
 _STREAM_DRIVER = 3
 _STREAM_LOT = 4
+_STREAM_SENSE = (5, 6)  # input array, output array
+# Within an array's stream; a device's first programming draws from the stream itself.
+_QUANTITIES: dict[Quantity, int] = {"programming": 0, "drift": 1, "fault": 2, "temperature": 3, "read": 4}
 # Within a component's stream, and its lot's: the temperature coefficient.
 _TEMPERATURE = 1
+
+
+@dataclass(frozen=True)
+class ArrayTarget:
+    """One array as designed; see `ArrayLayer`."""
+
+    crossbar: Crossbar
+    sense: SenseParts
+    row_volts: tuple[float, float]
+    volts: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class ArrayLayer:
+    """One array with its sense amplifiers.
+
+    Parameters
+    ----------
+    crossbar
+        Conductances of the devices.
+    ports
+        The same as seen through the wires from the ends of the lines.
+    sense
+        Components of the transimpedance stages.
+    columns
+        What all of these make of the voltages of the rows.
+    row_volts
+        Voltage of a row for an input of 1 (V); of the output array's rows with recentring, without.
+    volts
+        Output voltage that stands for 1 (V), in the same two cases.
+    """
+
+    crossbar: Crossbar
+    ports: Ports
+    sense: SenseParts
+    columns: Columns
+    row_volts: tuple[float, float]
+    volts: tuple[float, float]
+
+    @property
+    def weights(self) -> FloatArray:
+        """Effective weights, shape (n_in, n_out)."""
+        return self.columns.gain[: self.crossbar.n_in] * (self.row_volts[0] / self.volts[0])
+
+    def bias(self, recentre: bool = True) -> FloatArray:
+        """Output without input, shape (n_out,): bias rows and the amplifiers' offsets."""
+        case = 0 if recentre else 1
+        row = self.crossbar.bias_drive * self.row_volts[case]
+        constant = row * self.columns.gain[self.crossbar.n_in :].sum(axis=0)
+        return np.asarray((constant + self.columns.offset) / self.volts[case])
 
 
 @dataclass(frozen=True)
@@ -37,14 +92,19 @@ class Chip:
     network
         The network that the chip realises.
     weights, biases
-        Effective weights of each layer (from the conductances where the chip has them).
+        Effective weights of each layer; with crossbars those of the devices through wires and sense amplifiers. The
+        biases of the input array hold its amplifiers' offsets.
     coefficients
         Nine numbers per hidden neuron.
     drive_stage, row_stage
         What the tanh pairs make of z, and the row drivers of x.
-    parts, pair, driver, scales, technology, crossbars
+    parts, pair, driver, scales, technology
         Components behind them, at the technology's temperature; None for ideal neurons that no technology was
         chosen for.
+    arrays
+        Devices, wires and sense amplifiers of the input and the output array; None: ideal weights.
+    raw_bias
+        Bias of the output without recentring, where it is another: offsets count more on the smaller rows.
     seed
         The integer that all values were drawn from; None for a nominal or ideal chip.
     """
@@ -60,7 +120,8 @@ class Chip:
     driver: DriverParts | None = None
     scales: Scales | None = None
     technology: Technology | None = None
-    crossbars: tuple[Crossbar, ...] | None = None
+    arrays: tuple[ArrayLayer, ...] | None = None
+    raw_bias: FloatArray | None = None
     seed: int | None = None
 
     @classmethod
@@ -97,8 +158,9 @@ class Chip:
         """
         rows = self.row_stage
         gain, offset = (rows.gain, rows.offset) if recentre else (rows.raw_gain, rows.raw_offset)
+        bias = self.biases[1] if recentre or self.raw_bias is None else self.raw_bias
         shift: FloatArray = offset @ self.weights[1]
-        return gain[:, None] * self.weights[1], shift if self.biases[1] is None else shift + self.biases[1]
+        return gain[:, None] * self.weights[1], shift if bias is None else shift + bias
 
     def only(self, neurons: slice | NDArray[np.intp]) -> Chip:
         """Copy with only some of the hidden neurons; an array of indices may name a neuron more than once."""
@@ -112,7 +174,7 @@ class Chip:
             parts=None if self.parts is None else self.parts[neurons],
             pair=None if self.pair is None else self.pair[neurons],
             driver=None if self.driver is None else self.driver[neurons],
-            crossbars=None,
+            arrays=None,
         )
 
     def with_ideal_neurons(self) -> Chip:
@@ -142,7 +204,7 @@ def draw_chip(
     technology: Technology,
     scales: Scales,
     nominal: tuple[NeuronParts, PairParts, DriverParts],
-    targets: tuple[Crossbar, ...],
+    targets: tuple[ArrayTarget, ...],
     seed: int | None,
 ) -> Chip:
     """Draw every component from one integer seed; with None all have their nominal values.
@@ -157,27 +219,15 @@ def draw_chip(
     nominal
         Parts of the neurons, tanh pairs and row drivers.
     targets
-        Conductances before programming.
+        Input and output array before programming.
 
     Raises
     ------
     ValueError
         If the seed is negative.
     """
-    if seed is None:
-        crossbars = targets
-    else:
-        if seed < 0:
-            raise ValueError(f"chip seed {seed}: expected a non-negative integer")
-        crossbars = tuple(
-            program(
-                target,
-                technology.array,
-                _standard_normal(seed, (_STREAM_ARRAY, layer, 0), target.g_plus.shape),
-                _standard_normal(seed, (_STREAM_ARRAY, layer, 1), target.g_minus.shape),
-            )
-            for layer, target in enumerate(targets)
-        )
+    if seed is not None and seed < 0:
+        raise ValueError(f"chip seed {seed}: expected a non-negative integer")
     neuron, pair, driver = (
         type(parts)(**_draw_parts(parts, stream, technology, seed))
         for parts, stream in zip(nominal, (_STREAM_NEURON, _STREAM_PAIR, _STREAM_DRIVER), strict=True)
@@ -187,10 +237,11 @@ def draw_chip(
     assert isinstance(driver, DriverParts)
     fhn, sx = network.fhn, scales.sx
     inverter = circuit.inverter(neuron, technology)
+    arrays = tuple(_make_array(target, layer, technology, seed) for layer, target in enumerate(targets))
     return Chip(
         network,
-        tuple(c.weights for c in crossbars),
-        tuple(c.bias for c in crossbars),
+        tuple(array.weights for array in arrays),
+        tuple(array.bias() for array in arrays),
         circuit.coefficients(neuron, scales, technology, fhn.eps),
         stages.drive_stage(pair, fhn, technology, sx),
         stages.row_stage(driver, nominal[2], inverter, fhn, network.hidden, technology, sx),
@@ -199,9 +250,36 @@ def draw_chip(
         driver,
         scales,
         technology,
-        crossbars,
+        arrays,
+        arrays[1].bias(recentre=False),
         seed,
     )
+
+
+def _make_array(target: ArrayTarget, layer: int, technology: Technology, seed: int | None) -> ArrayLayer:
+    """Draw an array's devices and sense amplifiers, and solve its wires."""
+
+    def draw(quantity: Quantity, side: int, attempt: int) -> FloatArray:
+        assert seed is not None
+        first = quantity == "programming" and attempt == 0
+        key = (_STREAM_ARRAY, layer, side, *(() if first else (_QUANTITIES[quantity], attempt)))
+        generator, shape = _generator(seed, key), target.crossbar.g_plus.shape
+        if quantity == "fault":
+            return generator.random(shape)
+        if quantity == "temperature":
+            return _within_three_sigma(generator.random(shape))
+        return generator.standard_normal(shape)
+
+    crossbar = manufacture(
+        target.crossbar, technology.array, technology.conditions.temperature, None if seed is None else draw
+    )
+    array, wires = technology.array, technology.array.wires
+    ports = solve_tiled(
+        crossbar.conductance, wires.word, wires.bit, r_driver=wires.driver, r_sense=wires.sense,
+        tile_rows=array.tile_rows, tile_columns=array.tile_columns,
+    )  # fmt: skip
+    sense = SenseParts(**_draw_parts(target.sense, _STREAM_SENSE[layer], technology, seed))
+    return ArrayLayer(crossbar, ports, sense, columns(sense, ports, technology), target.row_volts, target.volts)
 
 
 def _draw_parts(nominal: Parts, stream: int, technology: Technology, seed: int | None) -> dict[str, FloatArray]:
@@ -247,9 +325,15 @@ _KINDS: dict[tuple[int, str], tuple[str, str, str, bool]] = {
         (_STREAM_PAIR, stages.CURRENT_GAINS, ("tanh_pair", "beta_tolerance", "", True)),
         (_STREAM_DRIVER, stages.DRIVER_RESISTORS, ("resistor", "tolerance", "temperature_coefficient", True)),
         (_STREAM_DRIVER, ("vos",), ("opamp", "offset_sigma", "offset_drift", False)),
+        *((stream, SENSE_RESISTORS, ("sense_amplifier", "resistor_tolerance", "", True)) for stream in _STREAM_SENSE),
+        *(
+            (stream, SENSE_OFFSETS, ("sense_amplifier", "offset_sigma", "offset_drift", False))
+            for stream in _STREAM_SENSE
+        ),
     )
     for name in names
 }
+_LOTS = ("resistor", "capacitor", "opamp", "multiplier", "tanh_pair", "sense_amplifier")
 _TAIL = 0.0013498980316300933  # share of a standard normal beyond -3
 
 
@@ -272,19 +356,20 @@ class _Draw:
             return np.zeros(self.n_neurons)
         uniform = _generator(self.seed, (*self.key, *sub)).random(self.n_neurons)
         if section.lot_share > 0.0:
-            own = list(ERRORS).index(self.section)
+            own = _LOTS.index(self.section)
             lot = _generator(self.seed, (_STREAM_LOT, own, *self.lot, *sub)).standard_normal()
             uniform = ndtr(np.sqrt(1.0 - section.lot_share) * ndtri(uniform) + np.sqrt(section.lot_share) * lot)
         if not spread.endswith(("tolerance", "coefficient")):
             return np.asarray(width * ndtri(uniform))
         if getattr(section, "distribution", "normal") == "uniform":
             return np.asarray(width * (2.0 * uniform - 1.0))
-        return np.asarray(width / 3.0 * ndtri(_TAIL + (1.0 - 2.0 * _TAIL) * uniform))
+        return width * _within_three_sigma(uniform)
+
+
+def _within_three_sigma(uniform: FloatArray) -> FloatArray:
+    """Normal with sigma 1/3, cut at +-1."""
+    return np.asarray(ndtri(_TAIL + (1.0 - 2.0 * _TAIL) * uniform) / 3.0)
 
 
 def _generator(seed: int, key: tuple[int, ...]) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
-
-
-def _standard_normal(seed: int, key: tuple[int, ...], shape: tuple[int, ...]) -> FloatArray:
-    return _generator(seed, key).standard_normal(shape)

@@ -7,13 +7,15 @@ from functools import cached_property
 
 import numpy as np
 
-from analog_fhn.circuit.chip import Chip, draw_chip
+from analog_fhn.circuit.chip import ArrayTarget, Chip, draw_chip
 from analog_fhn.circuit.crossbar import Crossbar, map_weights
 from analog_fhn.circuit.neuron import NeuronParts, Scales
+from analog_fhn.circuit.sense import nominal_sense
 from analog_fhn.circuit.stages import (
     DriverParts,
     PairParts,
     drive_stage,
+    largest_activation,
     nominal_drivers,
     nominal_pairs,
     row_stage,
@@ -97,15 +99,35 @@ class Design:
         net = self.network
         return nominal_drivers(net.fhn, net.hidden, self.technology, self.scales.sx, len(self.parts))
 
-    @cached_property
+    @property
     def crossbars(self) -> tuple[Crossbar, ...]:
         """Target conductances of each weight layer."""
-        return tuple(
-            map_weights(w, b, self.technology.array)
-            for w, b in zip(self.network.weights, self.network.biases, strict=True)
+        return tuple(array.crossbar for array in self.arrays)
+
+    @cached_property
+    def arrays(self) -> tuple[ArrayTarget, ArrayTarget]:
+        """Target conductances, nominal sense amplifiers and voltage scales of the input and the output array."""
+        net, technology = self.network, self.technology
+        read, volts = technology.array.read_voltage, technology.tanh_pair.volts_per_unit
+        largest_input = max(abs(limit) for limit in net.input_range)
+        pixel = read / largest_input
+        first = map_weights(net.weights[0], net.biases[0], technology.array, layer=0, bias_drive=largest_input)
+        sense = nominal_sense(first, technology, volts * largest_input)
+        # What the nominal row driver makes of x, with and without recentring, with its resistors of the series.
+        raw = float(self.drivers.rf[0] / self.drivers.rin[0]) * self.scales.sx
+        activation = raw / abs(recentring(net.hidden, net.fhn.a, net.fhn.gamma)[0])
+        second = map_weights(
+            net.weights[1], net.biases[1], technology.array, layer=1,
+            bias_drive=largest_activation(net.fhn, net.hidden),
+        )  # fmt: skip
+        scores = nominal_sense(second, technology, None)
+        gain = float(scores.rb[0]) * second.siemens_per_weight
+        return (
+            ArrayTarget(first, sense, (pixel, pixel), (volts, volts)),
+            ArrayTarget(second, scores, (activation, raw), (gain * activation, gain * raw)),
         )
 
     def chip(self, seed: int | None) -> Chip:
         """Chip number `seed`; None gives the nominal chip, which has no spread."""
         nominal = self.parts, self.pairs, self.drivers
-        return draw_chip(self.network, self.technology, self.scales, nominal, self.crossbars, seed)
+        return draw_chip(self.network, self.technology, self.scales, nominal, self.arrays, seed)

@@ -34,11 +34,11 @@ def write_chip(chip: Chip, drives: FloatArray, folder: Path, notes: dict[str, An
     list of str
         Names of the files written, relative to the folder.
     """
-    if chip.technology is None or chip.scales is None or chip.crossbars is None:
+    if chip.technology is None or chip.scales is None or chip.arrays is None:
         raise InputError("an export needs a chip with a technology")
     decks = write_neuron_netlists(chip, drives, chip.network.protocol, folder)
     names = [*LIBRARIES, *(path.name for path in decks)]
-    for layer, crossbar in enumerate(chip.crossbars):
+    for layer, crossbar in enumerate(array.crossbar for array in chip.arrays):
         path = folder / f"conductances_{layer}.csv"
         names.append(path.name)
         with path.open("w", newline="", encoding="utf-8") as file:
@@ -46,7 +46,7 @@ def write_chip(chip: Chip, drives: FloatArray, folder: Path, notes: dict[str, An
             writer.writerow(["row", "column", "g_plus_siemens", "g_minus_siemens"])
             rows, columns = crossbar.g_plus.shape
             for i in range(rows):
-                bias = crossbar.has_bias and i == rows - 1
+                bias = i >= crossbar.n_in
                 for j in range(columns):
                     plus, minus = float(crossbar.g_plus[i, j]), float(crossbar.g_minus[i, j])
                     writer.writerow(["bias" if bias else i, j, repr(plus), repr(minus)])
@@ -55,7 +55,7 @@ def write_chip(chip: Chip, drives: FloatArray, folder: Path, notes: dict[str, An
         "chip_seed": chip.seed,
         "technology": chip.technology.model_dump(),
         "scales": asdict(chip.scales),
-        "siemens_per_weight": [c.siemens_per_weight for c in chip.crossbars],
+        "siemens_per_weight": [array.crossbar.siemens_per_weight for array in chip.arrays],
         "fhn": asdict(chip.network.fhn),
         "protocol": asdict(chip.network.protocol),
         "drives": [float(d) for d in drives],

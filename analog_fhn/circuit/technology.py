@@ -6,24 +6,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from analog_fhn.circuit.device import Device
 from analog_fhn.circuit.typed_yaml import Fraction, NonNegative, Positive, Section, Share, explain, read_yaml
 from analog_fhn.errors import InputError
+from analog_fhn.neuron import FloatArray
 from analog_fhn.resources import resource
 
-NOMINAL_TEMPERATURE = 300.0  # K; part values are those at this temperature
+ByDevice = Literal["device"]
+Quantile = Annotated[float, Field(gt=0, le=1)]
 
-# Which values each error group spreads; see `Technology.with_errors`.
-ERRORS = {
-    "resistor": ("tolerance", "temperature_coefficient"),
-    "capacitor": ("tolerance", "temperature_coefficient"),
-    "opamp": ("offset_sigma", "offset_drift"),
-    "multiplier": ("scale_sigma", "offset_sigma"),
-    "tanh_pair": ("offset_sigma", "mirror_sigma", "beta_tolerance"),
-    "array": ("programming_error",),
-}
+NOMINAL_TEMPERATURE = 300.0  # K; part values are those at this temperature
 
 
 class Supplies(Section):
@@ -181,22 +177,220 @@ class RowDriver(Section):
     input_resistor: Positive
 
 
+class SenseAmplifier(OpAmp):
+    """Amplifier of the transimpedance stages behind the columns of both arrays.
+
+    Parameters
+    ----------
+    resistor_tolerance, distribution
+        Of the stage's three resistors, which make its gain error; see `Passive`.
+    series
+        E series of their nominal values; null: any value.
+    """
+
+    resistor_tolerance: Fraction = 0.0
+    distribution: Literal["normal", "uniform"] = "normal"
+    series: Literal["E12", "E24", "E48", "E96", "E192"] | None = None
+
+
+class Wires(Section):
+    """Resistances of an array's lines (ohm).
+
+    Parameters
+    ----------
+    word, bit
+        Of one segment of a word line, of a bit line: from one cell to the next.
+    driver
+        Between a row driver and its word line; every tile has its own.
+    sense
+        Between a bit line and the virtual ground of its amplifier; every tile has its own.
+    """
+
+    word: NonNegative = 0.0
+    bit: NonNegative = 0.0
+    driver: NonNegative = 0.0
+    sense: NonNegative = 0.0
+
+    @property
+    def ideal(self) -> bool:
+        """Whether no line has a resistance."""
+        return not any((self.word, self.bit, self.driver, self.sense))
+
+
+class Adc(Section):
+    """Converters of the scores, mean readout only.
+
+    Parameters
+    ----------
+    bits
+        Of each converter.
+    calibration_images
+        The largest magnitude among the scores of the first so many images becomes the range of all converters.
+    margin
+        Factor on that range.
+    """
+
+    bits: Annotated[int, Field(ge=1, le=24)]
+    calibration_images: Annotated[int, Field(ge=1)] = 100
+    margin: Positive = 1.2
+
+
 class Array(Section):
-    """Read voltage (V), conductance range (S), levels, mapping and programming error of the crossbar devices."""
+    """Crossbar devices and lines.
+
+    Where a value may be "device", it is that of the device preset.
+
+    Parameters
+    ----------
+    read_voltage
+        Largest voltage of a row (V).
+    g_min, g_max
+        Conductance range (S).
+    levels
+        Settable conductances: a number of equally spaced ones, a rising list (S), "device", or null: any.
+    mapping
+        Differential pairs: one-sided (one device stays at g_min) or two-sided (both move).
+    clip_quantile
+        Quantile of a layer's |weight| that g_max stands for; one number, or one per layer.
+    tile_rows, tile_columns
+        Largest size of a tile (columns: bit lines, two per output); null: not divided. Every tile has its own drivers
+        and wires; its bit lines end at the amplifiers that all tiles of a column share.
+    device
+        Preset in `calibration/devices/`, or path of a YAML file, relative to that of the technology.
+    programming_error
+        Sigma relative to the target conductance, or "device".
+    write_tolerance, write_pulses
+        Write-verify: a device further than this share of g_max from its target is programmed again, at most so many
+        times in all; null: programmed once.
+    stuck_on, stuck_off
+        Shares of devices at g_max and g_min, whatever their target.
+    read_noise
+        Relative sigma, or "device"; one draw per chip: slow (1/f) fluctuations that last longer than a set of images.
+    drift_time
+        Seconds from the first reading after programming to the use of the chip (needs a device); null: no drift.
+    temperature_coefficient
+        Limit of the relative change per kelvin from 300 K, or "device"; each device has its own, normal with sigma a
+        third of the limit, cut there.
+    wires
+        Resistances of the lines.
+    """
 
     read_voltage: Positive = 1.0
     g_min: NonNegative
     g_max: Positive
-    levels: Annotated[int, Field(ge=2)] | None
+    levels: Annotated[int, Field(ge=2)] | Annotated[list[NonNegative], Field(min_length=2)] | ByDevice | None
     mapping: Literal["one-sided", "two-sided"]
-    clip_quantile: Annotated[float, Field(gt=0, le=1)]
-    programming_error: Fraction
+    clip_quantile: Quantile | Annotated[list[Quantile], Field(min_length=2, max_length=2)]
+    tile_rows: Annotated[int, Field(ge=1)] | None = None
+    tile_columns: Annotated[int, Field(ge=1)] | None = None
+    device: Device | None = None
+    programming_error: Fraction | ByDevice = 0.0
+    write_tolerance: Annotated[float, Field(gt=0, lt=1)] | None = None
+    write_pulses: Annotated[int, Field(ge=1, le=100)] = 10
+    stuck_on: Fraction = 0.0
+    stuck_off: Fraction = 0.0
+    read_noise: Fraction | ByDevice = 0.0
+    drift_time: NonNegative | None = None
+    temperature_coefficient: Fraction | ByDevice = 0.0
+    wires: Wires = Wires()
+
+    @field_validator("device", mode="before")
+    @classmethod
+    def _named(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            # Without a suffix it is a name; the path of a file is relative to that of the technology.
+            return Device.load((info.context or {}).get("folder", Path()) / value if Path(value).suffix else value)
+        except InputError as error:
+            raise ValueError(str(error)) from None
 
     @model_validator(mode="after")
-    def _range(self) -> Array:
+    def _known(self) -> Array:
         if self.g_min >= self.g_max:
             raise ValueError(f"g_min ({self.g_min}) must be below g_max ({self.g_max})")
+        if isinstance(self.levels, list):
+            if self.levels != sorted(set(self.levels)):
+                raise ValueError("levels: expected rising conductances, each once")
+            if self.levels[0] < self.g_min or self.levels[-1] > self.g_max:
+                raise ValueError(
+                    f"levels from {self.levels[0]:g} to {self.levels[-1]:g} S: expected them between g_min "
+                    f"({self.g_min:g}) and g_max ({self.g_max:g})"
+                )
+        if self.stuck_on + self.stuck_off > 1.0:
+            raise ValueError(f"stuck_on + stuck_off = {self.stuck_on + self.stuck_off:g}: expected at most 1")
+        asked = {name: getattr(self, name) == "device" for name in ("levels", "programming_error", "read_noise")}
+        asked["temperature_coefficient"] = self.temperature_coefficient == "device"
+        asked["drift_time"] = self.drift_time is not None
+        if self.device is None:
+            for name, wanted in asked.items():
+                if wanted:
+                    raise ValueError(f"{name} = {getattr(self, name)!r} needs a device (key 'device')")
+        else:
+            problems = self.device.problems(
+                g_min=self.g_min,
+                g_max=self.g_max,
+                read_voltage=self.read_voltage,
+                seconds=self.drift_time,
+                programming=asked["programming_error"],
+                read_noise=asked["read_noise"],
+                drift=asked["drift_time"],
+                levels=asked["levels"],
+            )
+            if asked["temperature_coefficient"] and self.device.temperature_coefficient is None:
+                problems.append(f"temperature_coefficient: device {self.device.name!r} has none")
+            if problems:
+                raise ValueError("; ".join(problems))
         return self
+
+    @property
+    def level_values(self) -> FloatArray | None:
+        """All settable conductances (S), rising; None: any."""
+        if self.levels is None:
+            return None
+        if isinstance(self.levels, int):
+            return self.g_min + (self.g_max - self.g_min) / (self.levels - 1) * np.arange(self.levels)
+        if isinstance(self.levels, list):
+            return np.array(self.levels)
+        assert self.device is not None
+        return np.array(self.device.level_values(self.g_min, self.g_max))
+
+    def clip(self, layer: int) -> float:
+        """Clip quantile of a layer."""
+        return self.clip_quantile[layer] if isinstance(self.clip_quantile, list) else self.clip_quantile
+
+    @property
+    def drift_per_kelvin(self) -> float:
+        """Limit of the relative change per kelvin."""
+        if not isinstance(self.temperature_coefficient, str):
+            return self.temperature_coefficient
+        assert self.device is not None
+        assert self.device.temperature_coefficient is not None
+        return self.device.temperature_coefficient
+
+
+# What to put in place to leave an error group out, by section; see `Technology.with_errors`.
+ERRORS: dict[str, dict[str, dict[str, object]]] = {
+    "resistor": {"resistor": {"tolerance": 0.0, "temperature_coefficient": 0.0}},
+    "capacitor": {"capacitor": {"tolerance": 0.0, "temperature_coefficient": 0.0}},
+    "opamp": {"opamp": {"offset_sigma": 0.0, "offset_drift": 0.0}},
+    "multiplier": {"multiplier": {"scale_sigma": 0.0, "offset_sigma": 0.0}},
+    "tanh_pair": {"tanh_pair": {"offset_sigma": 0.0, "mirror_sigma": 0.0, "beta_tolerance": 0.0}},
+    "programming": {"array": {"programming_error": 0.0}},
+    "faults": {"array": {"stuck_on": 0.0, "stuck_off": 0.0}},
+    "read_noise": {"array": {"read_noise": 0.0}},
+    "drift": {"array": {"drift_time": None}},
+    "array_temperature": {"array": {"temperature_coefficient": 0.0}},
+    "wires": {"array": {"wires": Wires()}},
+    "amplifier_offset": {"sense_amplifier": {"offset_sigma": 0.0, "offset_drift": 0.0}},
+    "amplifier_gain": {"sense_amplifier": {"resistor_tolerance": 0.0}},
+    "adc": {"": {"adc": None}},
+}
+# Several groups at once.
+SHORT = {
+    "array": ("programming", "faults", "read_noise", "drift", "array_temperature", "wires"),
+    "amplifier": ("amplifier_offset", "amplifier_gain"),
+}
 
 
 class Technology(Section):
@@ -214,7 +408,9 @@ class Technology(Section):
     multiplier: Multiplier
     tanh_pair: TanhPair
     row_driver: RowDriver
+    sense_amplifier: SenseAmplifier
     array: Array
+    adc: Adc | None = None
     conditions: Conditions = Conditions()
 
     @property
@@ -227,6 +423,7 @@ class Technology(Section):
     def _headroom(self) -> Technology:
         lost = 1.0 - self.conditions.supply
         limits = {
+            "sense_amplifier.output_limit": self.sense_amplifier.output_limit - self.lost_swing,
             "supplies.positive": self.supplies.positive - lost * self.supplies.positive,
             "-supplies.negative": -self.supplies.negative + lost * self.supplies.negative,
             "opamp.output_limit": self.opamp.output_limit - self.lost_swing,
@@ -239,7 +436,7 @@ class Technology(Section):
                     f"supplies.linear_range ({self.supplies.linear_range} V) must be below {name} ({limit:g} V"
                     f"{corner}): a rail would be reached"
                 )
-        for name in ("opamp", "multiplier"):
+        for name in ("opamp", "multiplier", "sense_amplifier"):
             limit = getattr(self, name).output_limit
             rail = min(self.supplies.positive, -self.supplies.negative)
             if limit > rail:
@@ -266,7 +463,7 @@ class Technology(Section):
             path = resource("calibration", f"{name}.yaml")
         data = read_yaml(path, "technology")
         try:
-            return cls.model_validate(data)
+            return cls.model_validate(data, context={"folder": path.parent})
         except ValidationError as error:
             raise InputError(explain(path, error)) from None
 
@@ -286,7 +483,7 @@ class Technology(Section):
             raise InputError(explain(f"technology {self.name!r}", error)) from None
 
     def with_errors(self, groups: Iterable[str]) -> Technology:
-        """Copy in which only the named groups of `ERRORS` are spread; all other parts are exact.
+        """Copy with only the named error groups (those of `ERRORS` and `SHORT`); all else is exact.
 
         Each component has its own random stream, so a part that stays spread keeps its value on every chip.
 
@@ -295,15 +492,18 @@ class Technology(Section):
         InputError
             If a group is unknown.
         """
-        wanted = set(groups)
-        if unknown := sorted(wanted - ERRORS.keys()):
-            raise InputError(f"error group {unknown[0]!r}: expected some of {', '.join(ERRORS)}")
-        exact = {
-            group: getattr(self, group).model_copy(update=dict.fromkeys(names, 0.0))
-            for group, names in ERRORS.items()
-            if group not in wanted
-        }
-        return self.model_copy(update=exact)
+        wanted = set()
+        for group in groups:
+            if group not in ERRORS and group not in SHORT:
+                raise InputError(f"error group {group!r}: expected some of {', '.join((*ERRORS, *SHORT))}")
+            wanted |= set(SHORT.get(group, (group,)))
+        changes: dict[str, dict[str, object]] = {}
+        for group in ERRORS.keys() - wanted:
+            for section, values in ERRORS[group].items():
+                changes.setdefault(section, {}).update(values)
+        whole = changes.pop("", {})
+        exact = {section: getattr(self, section).model_copy(update=values) for section, values in changes.items()}
+        return self.model_copy(update=exact | whole)
 
     def save(self, path: Path) -> None:
         """Write the technology as YAML; `load` gives an equal one."""

@@ -62,16 +62,23 @@ _Loader.add_implicit_resolver(
 )
 
 
+_TYPE = re.compile(r"constrained-\w+|literal\[.*\]|list\[.*\]|int|float|Device")
+
+
 def explain(path: Path | str, error: ValidationError) -> str:
     """One message for everything that is wrong with a configuration file: file, key, value, expectation."""
-    parts = []
+    # Where a value may be of several types, each that was tried ends the place of an error of its own.
+    wrong: dict[str, list[str]] = {}
     for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
+        place = [str(part) for part in item["loc"]]
+        key = ".".join(place[:-1] if place and _TYPE.fullmatch(place[-1]) else place)
         if item["type"] == "extra_forbidden":
-            parts.append(f"unknown key '{key}'")
+            said = f"unknown key '{key}'"
         elif item["type"] == "missing":
-            parts.append(f"key '{key}' is missing")
+            said = f"key '{key}' is missing"
         else:
-            value = f"{key} = {item['input']!r}: " if key else ""
-            parts.append(value + item["msg"].removeprefix("Value error, "))
-    return f"{path}: " + "; ".join(parts)
+            said = item["msg"].removeprefix("Value error, ")
+            if key and key not in wrong:
+                said = f"{key} = {item['input']!r}: {said}"
+        wrong.setdefault(key, []).append(said)
+    return f"{path}: " + "; ".join(" or: ".join(said) for said in wrong.values())

@@ -81,7 +81,8 @@ ErrorsOption = Annotated[
     typer.Option(
         "--errors",
         metavar="GROUP,...|none",
-        help="Spread only these parts: resistor, capacitor, opamp, multiplier, tanh_pair, array (default: all).",
+        help="Only these errors: resistor, capacitor, opamp, multiplier, tanh_pair, array (programming, faults, "
+        "read_noise, drift, array_temperature, wires), amplifier (amplifier_offset, amplifier_gain), adc. Default: all.",
     ),
 ]
 TemperatureOption = Annotated[

@@ -55,7 +55,7 @@ def export(
     folder = common.output_folder(output)
     written = write_chip(made, drives, folder, {"versions": common.versions(), "image": image, "dataset": dataset})
     common.say(
-        f"written to {folder}: {made.n_neurons} neuron netlists, {len(made.crossbars or ())} conductance tables, "
+        f"written to {folder}: {made.n_neurons} neuron netlists, {len(made.arrays or ())} conductance tables, "
         f"manifest.json. Try: cd {folder} && ngspice -b neuron_000.cir",
         json,
     )

@@ -37,6 +37,8 @@ GOLDEN = {
     "g_plus": 1.0065290095483133e-06,
     "g_minus": 9.964527241381575e-05,
     "g_plus of the output layer": 6.768459570137322e-05,
+    "rf of the input's sense amplifiers": 55073.26130241758,
+    "last vos2 of the output's sense amplifiers, hot": -0.0004742804657900691,
 }
 
 
@@ -70,7 +72,7 @@ def test_golden_chip() -> None:
     # the change makes every one of them irreproducible.
     chip = draw(7)
     assert chip.parts is not None
-    assert chip.crossbars is not None
+    assert chip.arrays is not None
     found = {
         "r1": chip.parts.r1[0],
         "cx": chip.parts.cx[0],
@@ -78,18 +80,21 @@ def test_golden_chip() -> None:
         "m1_scale": chip.parts.m1_scale[0],
         "m1_x": chip.parts.m1_x[0],
         "last m2_z": chip.parts.m2_z[-1],
-        "g_plus": chip.crossbars[0].g_plus[0, 0],
-        "g_minus": chip.crossbars[0].g_minus[0, 0],
-        "g_plus of the output layer": chip.crossbars[1].g_plus[0, 0],
+        "g_plus": chip.arrays[0].crossbar.g_plus[0, 0],
+        "g_minus": chip.arrays[0].crossbar.g_minus[0, 0],
+        "g_plus of the output layer": chip.arrays[1].crossbar.g_plus[0, 0],
     }
     hot = draw(7, conditions={"temperature": 320.0}, resistor={"lot_share": 0.5})
     for made in (chip, hot):
         assert made.pair is not None
         assert made.driver is not None
+        assert made.arrays is not None
     found |= {
         "rs1 of the pair, hot, half its variance from the reel": hot.pair.rs1[0],
         "vos of the pair": chip.pair.vos[0],
         "last bp": chip.pair.bp[-1],
+        "rf of the input's sense amplifiers": chip.arrays[0].sense.rf[0],
+        "last vos2 of the output's sense amplifiers, hot": hot.arrays[1].sense.vos2[-1],
         "rshift of the driver": chip.driver.rshift[0],
         "vos of the driver, hot": hot.driver.vos[0],
     }
@@ -195,8 +200,8 @@ def test_nominal_chip_has_no_spread() -> None:
 def test_nominal_chip_has_the_designs_conductances() -> None:
     design = Design(small_network(bias=True), DISCRETE)
     chip = design.chip(None)
-    for made, target in zip(chip.crossbars or (), design.crossbars, strict=True):
-        np.testing.assert_array_equal(made.g_plus, target.g_plus)
+    for array, target in zip(chip.arrays or (), design.crossbars, strict=True):
+        np.testing.assert_array_equal(array.crossbar.g_plus, target.g_plus)
 
 
 def test_chip_without_any_tolerance_is_the_nominal_one() -> None:
@@ -226,11 +231,12 @@ def test_ideal_chip_is_the_mathematics() -> None:
 
 def test_drives_follow_the_effective_weights_and_biases() -> None:
     net = small_network(bias=True).with_options(gamma=-0.9, slope=0.7)
-    chip = Design(net, DISCRETE).chip(7)
+    ideal_amplifiers = {"series": None, "gain": 1e15, "bias_current": 0.0, "offset_sigma": 0.0}
+    chip = Design(net, technology(sense_amplifier=ideal_amplifiers | {"resistor_tolerance": 0.0})).chip(7)
     images = np.random.default_rng(0).random((6, 4))
-    bar = (chip.crossbars or ())[0]
+    bar = (chip.arrays or ())[0].crossbar
     rows = (bar.g_plus - bar.g_minus) / bar.siemens_per_weight
-    expected = -0.9 * np.tanh(0.7 * (np.column_stack([images, np.ones(6)]) @ rows))
+    expected = -0.9 * np.tanh(0.7 * (np.column_stack([images, np.ones((6, bar.bias_rows))]) @ rows))
     np.testing.assert_allclose(chip.with_ideal_stages().drives(images), expected, rtol=1e-12, atol=1e-14)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analog_fhn.circuit.crossbar import Crossbar, map_weights, program
+from analog_fhn.circuit.crossbar import Crossbar, manufacture, map_weights
 from analog_fhn.circuit.technology import Array, Technology
 
 
@@ -48,7 +48,8 @@ def test_without_quantisation_the_weights_come_back(mapping: str) -> None:
 def test_biases_are_the_last_row(mapping: str) -> None:
     w, b = weights(), 5 * weights((1, 8), 1)[0]
     bar = map_weights(w, b, array(mapping=mapping))
-    assert bar.g_plus.shape == (31, 8)
+    assert bar.bias_rows == np.ceil(np.abs(b).max() / np.abs(w).max()) > 1
+    assert bar.g_plus.shape == (30 + bar.bias_rows, 8)
     np.testing.assert_allclose(bar.weights, w, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(bar.bias, b, rtol=1e-12, atol=1e-13)
 
@@ -100,7 +101,7 @@ def programmed(error: float, seed: int = 0) -> tuple[Crossbar, Crossbar]:
     target = map_weights(weights((400, 100)), None, array())
     rng = np.random.default_rng(seed)
     normal = rng.normal(size=(2, 400, 100))
-    return target, program(target, array(programming_error=error), normal[0], normal[1])
+    return target, manufacture(target, array(programming_error=error), 300.0, lambda _quantity, side, _n: normal[side])
 
 
 def test_programming_error_is_relative_to_the_target() -> None:

@@ -19,7 +19,7 @@ from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.netlist import cell_deck, pair_deck
 from analog_fhn.circuit.series import in_series
 from analog_fhn.circuit.stages import drive_stage, thermal_voltage
-from analog_fhn.circuit.technology import ERRORS, Technology
+from analog_fhn.circuit.technology import SHORT, Technology
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Protocol
@@ -175,13 +175,15 @@ def every_part(chip: Chip) -> dict[str, NDArray[np.float64]]:
         for kind, parts in (("neuron", chip.parts), ("pair", chip.pair), ("driver", chip.driver))
         for name, value in parts.items()
     }
-    return found | {"array": np.concatenate([bar.g_plus.ravel() for bar in chip.crossbars or ()])}
+    arrays = chip.arrays or ()
+    found |= {f"sense.{name}": value for array in arrays for name, value in array.sense.items()}
+    return found | {"array": np.concatenate([array.crossbar.g_plus.ravel() for array in arrays])}
 
 
 def test_error_groups_stand_alone() -> None:
     full, nominal = every_part(design().chip(4)), every_part(design().chip(None))
     moved: dict[str, str] = {}
-    for group in ERRORS:
+    for group in ("resistor", "capacitor", "opamp", "multiplier", "tanh_pair", "programming", *SHORT["amplifier"]):
         alone = every_part(design(parts=DISCRETE.with_errors([group])).chip(4))
         changed = [name for name in full if np.any(alone[name] != nominal[name])]
         assert changed, group
@@ -239,7 +241,11 @@ def test_pairs_that_no_resistor_makes_are_refused() -> None:
     with pytest.raises(InputError, match="leaves no attenuator"):
         design(parts=thirsty)
     low = {"supplies": {"positive": 2.0, "negative": -1.2, "linear_range": 1.0, "minimum_scale": 0.1}}
-    low |= {"opamp": {"output_limit": 1.15}, "multiplier": {"output_limit": 1.15}}
+    low |= {
+        "opamp": {"output_limit": 1.15},
+        "multiplier": {"output_limit": 1.15},
+        "sense_amplifier": {"output_limit": 1.15},
+    }
     with pytest.raises(InputError, match=r"supplies.*1\.2 V|1\.2 V.*supplies"):
         design(parts=technology(low))
 

@@ -110,7 +110,7 @@ def test_refusals_name_file_and_key(old: str, new: str, message: str, tmp_path: 
     [
         ("positive: 15.0", "positive: 8.0", "supplies.positive (8 V)"),
         ("negative: -15.0", "negative: -7.0", "-supplies.negative (7 V)"),
-        ("output_limit: 13.5", "output_limit: 7.9", "opamp.output_limit (7.9 V)"),
+        ("output_limit: 13.5       #", "output_limit: 7.9        #", "opamp.output_limit (7.9 V)"),
         ("output_limit: 11.0", "output_limit: 6.0", "multiplier.output_limit (6 V)"),
     ],
 )

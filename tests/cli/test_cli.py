@@ -383,7 +383,7 @@ def test_export_lists_what_is_there(exported: list[str], folder: Path) -> None:
 
 
 def test_exported_conductances_are_those_of_the_chip(exported: list[str], folder: Path, net: Path) -> None:
-    bar = (Design(Network.load(net), Technology.load("discrete")).chip(5).crossbars or ())[0]
+    bar = (Design(Network.load(net), Technology.load("discrete")).chip(5).arrays or ())[0].crossbar
     rows = read(folder / "build" / "conductances_0.csv")
     found = np.array([[float(r["g_plus_siemens"]), float(r["g_minus_siemens"])] for r in rows]).reshape(65, 8, 2)
     np.testing.assert_array_equal(found, np.stack([bar.g_plus, bar.g_minus], axis=2))
