@@ -73,19 +73,24 @@ class Design:
     def errors(self) -> dict[str, float]:
         """Relative errors that the E series leave.
 
-        Of eps, a, cubic, y_gain and time_unit in the neuron, gamma and slope in the tanh pair, and of the row driver's
-        offset (0 if there is none).
+        Of eps, a, cubic, y_gain and time_unit in the neuron, gamma and slope in the tanh pair, of the row driver's
+        offset (0 if there is none), and of the gain behind the input array.
         """
         fhn, hidden, sx = self.network.fhn, self.network.hidden, self.scales.sx
         nominal = self.technology.under(temperature=NOMINAL_TEMPERATURE, supply=1.0)
         drive = drive_stage(self.pairs[slice(0, 1)], fhn, nominal, sx)
         ideal = np.ones(1), np.zeros(1)
         row = row_stage(self.drivers[slice(0, 1)], self.drivers, ideal, fhn, hidden, nominal, sx)
-        offset = recentring(hidden, fhn.a, fhn.gamma)[1]
+        offset, first = recentring(hidden, fhn.a, fhn.gamma)[1], self.arrays[0]
         return self.synthesis.errors | {
             "gamma": float(drive.gain[0]) / fhn.gamma - 1.0,
             "slope": float(drive.slope[0]) / fhn.slope - 1.0,
             "offset": float(row.offset[0]) / offset - 1.0 if offset else 0.0,
+            "input_gain": float(first.sense.rb[0])
+            * first.crossbar.siemens_per_weight
+            * first.row_volts[0]
+            / first.volts[0]
+            - 1.0,
         }
 
     @cached_property

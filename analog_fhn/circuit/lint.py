@@ -7,21 +7,20 @@ work as its equations say. Every finding names the part and the number.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 from numpy.polynomial import Polynomial
 
+from analog_fhn.circuit.array_lint import check_arrays
 from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.findings import CURRENT_ERROR, CURRENT_WARNING, Finding, Severity, judge
 from analog_fhn.circuit.neuron import CAPACITORS, MULTIPLIER_OFFSETS, OFFSETS, RESISTORS, coefficients
 from analog_fhn.circuit.series import in_series, nearest
 from analog_fhn.circuit.stages import DRIVER_RESISTORS, NO_SHIFT, PAIR_RESISTORS
 from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE
 from analog_fhn.neuron import extremes
 from analog_fhn.readout import recentring
-
-Severity = Literal["error", "warning", "note"]
 
 # Close to its limit an output stage is no longer linear, and limits of data sheets are typical values.
 LEVEL_WARNING = 0.95
@@ -49,39 +48,8 @@ OFFSET_WARNING, OFFSET_ERROR = 0.05, 0.1
 RESISTANCE_RANGE = (100.0, 10e6)
 # A board's strays are 2 to 5 pF; above 10 uF there are only electrolytic capacitors, which need one polarity.
 CAPACITANCE_WARNING, CAPACITANCE_ERROR, CAPACITANCE_LARGEST = 20e-12, 5e-12, 10e-6
-# TL08x and AD633 drive 2 kohm to 10 V and more; their short-circuit currents are 20 to 30 mA.
-CURRENT_WARNING, CURRENT_ERROR = 10e-3, 20e-3
 # The tolerance of a resistor; a tenth is no longer the neuron that was asked for.
 SERIES_WARNING, SERIES_ERROR = 0.01, 0.1
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing to know about a design.
-
-    Parameters
-    ----------
-    part
-        The component it is about: U1, M2, Cx, R5, ...
-    quantity
-        What was computed, and what is limited.
-    value, limit
-        Found, and the limit that it crossed, in `unit`.
-    unit
-        SI unit; "1" for a ratio, "1/(eps T)" for a decay (whose limit is the lowest, all others are the highest).
-    severity
-        "error": the neuron will not do what its equations say; "warning": it may not; "note": worth knowing.
-    message
-        The same for people.
-    """
-
-    part: str
-    quantity: str
-    value: float
-    limit: float
-    unit: str
-    severity: Severity
-    message: str
 
 
 def check(design: Design) -> list[Finding]:
@@ -100,6 +68,7 @@ def check(design: Design) -> list[Finding]:
         *_values(design),
         *_currents(design),
         *_series(design),
+        *check_arrays(design),
     ]
     rank = {"error": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda finding: rank[finding.severity])
@@ -111,15 +80,6 @@ def _part(design: Design, name: str) -> float:
 
 def _label(name: str) -> str:
     return name[0].upper() + name[1:]
-
-
-def _judge(value: float, warning: float, error: float) -> tuple[Severity, float] | None:
-    """Severity and the limit that was crossed."""
-    if value > error:
-        return "error", error
-    if value > warning:
-        return "warning", warning
-    return None
 
 
 def _peaks(design: Design) -> dict[str, tuple[str, float]]:
@@ -144,7 +104,7 @@ def _levels(design: Design) -> Iterator[Finding]:
         limit = (
             technology.opamp if part.startswith("U") else technology.multiplier
         ).output_limit - technology.lost_swing
-        if judged := _judge(volts, LEVEL_WARNING * limit, limit):
+        if judged := judge(volts, LEVEL_WARNING * limit, limit):
             at = f" with the supplies at {supply:g} of nominal" if supply != 1.0 else ""
             yield Finding(
                 part, f"level of {node}", volts, judged[1], "V", judged[0],
@@ -174,7 +134,7 @@ def _slopes(design: Design) -> Iterator[Finding]:
         "M2": ("Vx^3/Vm^2", float((3.0 * vx**2 / vm**2 * fast).max()), technology.multiplier.slew_rate),
     }
     for part, (node, slope, limit) in slopes.items():
-        if limit is not None and (judged := _judge(slope, SLEW_WARNING * limit, limit)):
+        if limit is not None and (judged := judge(slope, SLEW_WARNING * limit, limit)):
             yield Finding(
                 part, f"slope of {node}", slope, judged[1], "V/s", judged[0],
                 f"{part}: {node} must move at up to {slope * 1e-6:.3g} V/us; its slew rate is {limit * 1e-6:.3g} V/us",
@@ -206,7 +166,7 @@ def _bandwidth(design: Design) -> Iterator[Finding]:
     }
     for part, (sign, what, share) in lags.items():
         estimate = sensitivity * share
-        if judged := _judge(estimate, LAG_WARNING, LAG_ERROR):
+        if judged := judge(estimate, LAG_WARNING, LAG_ERROR):
             yield Finding(
                 part, "change of the period by lag", estimate, judged[1], "1", judged[0],
                 f"{part}: {what} acts as {sign}{100 * share:.3g} % of Cx, about {sign}{100 * estimate:.2g} % of the "
@@ -261,7 +221,7 @@ def _offsets(design: Design) -> Iterator[Finding]:
     shifts = np.array([numbers(**{name: sigma}) - nominal for name, sigma in sigmas.items()])
     rss = 3.0 * np.sqrt((shifts**2).sum(axis=0))
     for column, quantity in enumerate(("a", "p0", "p2")):
-        if judged := _judge(rss[column], OFFSET_WARNING * fhn.a, OFFSET_ERROR * fhn.a):
+        if judged := judge(rss[column], OFFSET_WARNING * fhn.a, OFFSET_ERROR * fhn.a):
             part = "U1, U2, U3, M1, M2"
             if (shifts[: len(OFFSETS), column] ** 2).sum() > 0.9 * (shifts[:, column] ** 2).sum():
                 part = "U1, U2, U3"
@@ -311,7 +271,7 @@ def _currents(design: Design) -> Iterator[Finding]:
     driven = "U3" if recentring(design.network.hidden, fhn.a, fhn.gamma)[0] > 0 else "U1"
     loads[driven] += volts[driven] / design.technology.row_driver.input_resistor
     for part, current in loads.items():
-        if judged := _judge(current, CURRENT_WARNING, CURRENT_ERROR):
+        if judged := judge(current, CURRENT_WARNING, CURRENT_ERROR):
             yield Finding(
                 part, "output current", current, judged[1], "A", judged[0],
                 f"{part}: its load takes up to {current * 1e3:.3g} mA, more than {judged[1] * 1e3:g} mA",
@@ -321,10 +281,10 @@ def _currents(design: Design) -> Iterator[Finding]:
 def _series(design: Design) -> Iterator[Finding]:
     parts = {
         "eps": "R1, Cx, Cy", "a": "R2, R5", "cubic": "R2", "y_gain": "R3", "time_unit": "R3, Cy",
-        "gamma": "Rabc", "slope": "Rs1, Rs2", "offset": "Rshift",
+        "gamma": "Rabc", "slope": "Rs1, Rs2", "offset": "Rshift", "input_gain": "Rb of the input array",
     }  # fmt: skip
     for name, error in design.errors.items():
-        if judged := _judge(abs(error), SERIES_WARNING, SERIES_ERROR):
+        if judged := judge(abs(error), SERIES_WARNING, SERIES_ERROR):
             yield Finding(
                 parts[name], f"error of {name}", error, judged[1], "1", judged[0],
                 f"{parts[name]}: the series leave an error of {100 * error:+.2g} % in {name}",

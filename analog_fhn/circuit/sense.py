@@ -80,6 +80,12 @@ def nominal_sense(target: Crossbar, technology: Technology, volts: float | None)
     return SenseParts.alike(difference.shape[1], {"rf": ra, "ra": ra, "rb": rb})
 
 
+def noise_gains(parts: SenseParts, crossbar: Crossbar) -> tuple[FloatArray, FloatArray]:
+    """Output voltage per volt of either amplifier's offset, each of shape (n_out,), with ideal wires and amplifiers."""
+    plus, minus = crossbar.g_plus.sum(axis=0), crossbar.g_minus.sum(axis=0)
+    return parts.rb / parts.ra * (1.0 + parts.rf * plus), 1.0 + parts.rb / parts.ra + parts.rb * minus
+
+
 def columns(parts: SenseParts, ports: Ports, technology: Technology) -> Columns:
     """Rows to outputs, by nodal analysis of the stage in `netlists/transimpedance.lib`.
 

@@ -349,7 +349,8 @@ class Array(Section):
         if self.levels is None:
             return None
         if isinstance(self.levels, int):
-            return self.g_min + (self.g_max - self.g_min) / (self.levels - 1) * np.arange(self.levels)
+            step = (self.g_max - self.g_min) / (self.levels - 1)
+            return np.asarray(self.g_min + step * np.arange(self.levels), dtype=np.float64)
         if isinstance(self.levels, list):
             return np.array(self.levels)
         assert self.device is not None

@@ -1,0 +1,104 @@
+"""Checks the arrays of a design: wires, amplifiers behind the columns, what their offsets do to the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from analog_fhn.circuit.chip import ArrayTarget
+from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.findings import CURRENT_ERROR, Finding, Severity, judge
+from analog_fhn.circuit.sense import noise_gains
+from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE
+from analog_fhn.circuit.wires import expected_loss, propose_tiles, tile_slices
+
+# A loss common to all columns is a change of scale, which costs little; its unevenness does, which is of its order.
+WIRES_WARNING, WIRES_ERROR = 0.05, 0.3
+# Offsets of the amplifiers, sigma at the input of the tanh, whose slope is 1 there. MNIST, one chip each: 0.11 costs
+# 0.05 points, 0.35 costs 0.2, 1 costs 2.
+OFFSET_WARNING, OFFSET_ERROR = 0.25, 1.0
+# Share of the signal that an amplifier's finite gain takes.
+GAIN_WARNING, GAIN_ERROR = 0.01, 0.1
+# The tanh has reached 0.96 and 0.76 where the amplifier's output ends.
+SWING_WARNING, SWING_ERROR = 2.0, 1.0
+
+
+def check_arrays(design: Design) -> Iterator[Finding]:
+    """Findings about both arrays and their sense amplifiers."""
+    for name, array in zip(("input array", "output array"), design.arrays, strict=True):
+        yield from _wires(design, name, array)
+        yield from _amplifiers(design, name, array)
+    yield from _input(design)
+
+
+def _wires(design: Design, name: str, array: ArrayTarget) -> Iterator[Finding]:
+    settings = design.technology.array
+    wires = settings.wires
+    if wires.ideal:
+        return
+    g = array.crossbar.conductance
+    lines = {"r_driver": wires.driver, "r_sense": wires.sense}
+    tiles = [
+        (expected_loss(g[rows, columns], wires.word, wires.bit, **lines), g[rows, columns].sum())
+        for rows, columns in tile_slices(g.shape, settings.tile_rows, settings.tile_columns)
+    ]
+    loss = sum(share * weight for share, weight in tiles) / sum(weight for _, weight in tiles)
+    if judged := judge(loss, WIRES_WARNING, WIRES_ERROR):
+        tile = propose_tiles(g, wires.word, wires.bit, **lines, limit=WIRES_WARNING)
+        advice = (
+            f"tiles of {tile[0]} x {tile[1]} would lose less" if tile else "no tile would help: thicker wires would"
+        )
+        yield Finding(
+            name, "current lost in its wires", loss, judged[1], "1", judged[0],
+            f"{name} of {g.shape[0]} x {g.shape[1]} devices: its wires are expected to take {100 * loss:.2g} % of the "
+            f"current (largest sum of a row {g.sum(axis=1).max():.2g} S, of a column {g.sum(axis=0).max():.2g} S); "
+            f"{advice} than {100 * WIRES_WARNING:g} %",
+        )  # fmt: skip
+
+
+def _amplifiers(design: Design, name: str, array: ArrayTarget) -> Iterator[Finding]:
+    amplifier = design.technology.sense_amplifier
+    first, second = noise_gains(array.sense, array.crossbar)
+    stage = float(array.sense.rb[0] / array.sense.ra[0])  # from U1 to the output
+    for part, gain in (("U1", float(first.max()) / stage), ("U2", float(second.max()))):
+        if judged := judge(gain / amplifier.gain, GAIN_WARNING, GAIN_ERROR):
+            yield Finding(
+                f"{part} of the {name}", "share of the signal lost by finite gain", gain / amplifier.gain, judged[1],
+                "1", judged[0],
+                f"{part} of the {name}: its noise gain of {gain:.3g} leaves {amplifier.gain / gain:.3g} of its gain of "
+                f"{amplifier.gain:.3g}",
+            )  # fmt: skip
+    current = design.technology.array.read_voltage * float(array.crossbar.g_plus.sum(axis=0).max())
+    if 2.0 * current > CURRENT_ERROR:
+        yield Finding(
+            f"U1 of the {name}", "output current", 2.0 * current, CURRENT_ERROR, "A", "note",
+            f"U1 of the {name}: with all rows at the read voltage it takes {2e3 * current:.3g} mA, more than "
+            f"{CURRENT_ERROR * 1e3:g} mA",
+        )  # fmt: skip
+
+
+def _input(design: Design) -> Iterator[Finding]:
+    array, technology, fhn = design.arrays[0], design.technology, design.network.fhn
+    amplifier, volts = technology.sense_amplifier, technology.tanh_pair.volts_per_unit
+    first, second = noise_gains(array.sense, array.crossbar)
+    drift = amplifier.offset_drift * abs(technology.conditions.temperature - NOMINAL_TEMPERATURE)
+    sigma = float(np.hypot(amplifier.offset_sigma, drift))
+    shift = fhn.slope * sigma * float(np.sqrt(np.mean(first**2 + second**2))) / volts
+    if judged := judge(shift, OFFSET_WARNING, OFFSET_ERROR):
+        yield Finding(
+            "amplifiers of the input array", "shift of the tanh by their offsets (sigma)", shift, judged[1], "1",
+            judged[0],
+            f"amplifiers of the input array: offsets of {1e3 * sigma:.2g} mV times gains of up to "
+            f"{max(first.max(), second.max()):.3g} shift the tanh's argument by {shift:.2g} (sigma); smaller offsets or "
+            "a larger array.read_voltage make it less",
+        )  # fmt: skip
+    swing = fhn.slope * (amplifier.output_limit - technology.lost_swing) / volts
+    if swing < SWING_WARNING:
+        severity: Severity = "error" if swing < SWING_ERROR else "warning"
+        yield Finding(
+            "amplifiers of the input array", "argument of the tanh where their output ends", swing,
+            SWING_ERROR if severity == "error" else SWING_WARNING, "1", severity,
+            f"amplifiers of the input array: their output ends where the tanh's argument is {swing:.2g}; a smaller "
+            "tanh_pair.volts_per_unit leaves more",
+        )  # fmt: skip

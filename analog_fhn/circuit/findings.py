@@ -1,0 +1,49 @@
+"""What the checks of a design say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
+
+# TL08x and AD633 drive 2 kohm to 10 V and more; their short-circuit currents are 20 to 30 mA.
+CURRENT_WARNING, CURRENT_ERROR = 10e-3, 20e-3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know about a design.
+
+    Parameters
+    ----------
+    part
+        The component it is about: U1, M2, Cx, R5, ...
+    quantity
+        What was computed, and what is limited.
+    value, limit
+        Found, and the limit that it crossed, in `unit`.
+    unit
+        SI unit; "1" for a ratio, "1/(eps T)" for a decay (whose limit is the lowest, all others are the highest).
+    severity
+        "error": the neuron will not do what its equations say; "warning": it may not; "note": worth knowing.
+    message
+        The same for people.
+    """
+
+    part: str
+    quantity: str
+    value: float
+    limit: float
+    unit: str
+    severity: Severity
+    message: str
+
+
+def judge(value: float, warning: float, error: float) -> tuple[Severity, float] | None:
+    """Severity and the limit that was crossed."""
+    if value > error:
+        return "error", error
+    if value > warning:
+        return "warning", warning
+    return None
