@@ -157,10 +157,11 @@ def _devices(
     device, seconds = array.device, array.drift_time
     g = target
     if draw is not None:
-        g = _program(target, array, draw)
+        g = programmed = _program(target, array, draw)
     if seconds is not None:
         assert device is not None
-        g = np.maximum(0.0, device.drifted(g, seconds, None if draw is None else draw("drift", 0)))
+        normal = None if draw is None else draw("drift", 0)
+        g = np.maximum(0.0, device.drifted(g, seconds, normal, read_voltage=array.read_voltage))
     if draw is None:
         return g
     if array.stuck_on or array.stuck_off:
@@ -171,7 +172,9 @@ def _devices(
         g = g / (1.0 + warmer * array.drift_per_kelvin * draw("temperature", 0))
     if array.read_noise == "device":
         assert device is not None
-        noise = device.read_deviation(g, draw("read", 0), read_voltage=array.read_voltage, seconds=seconds or 0.0)
+        noise = device.read_deviation(
+            g, draw("read", 0), read_voltage=array.read_voltage, seconds=seconds or 0.0, programmed=programmed
+        )
         g = np.maximum(0.0, g + noise)
     elif array.read_noise:
         g = np.maximum(0.0, g * (1.0 + array.read_noise * draw("read", 0)))

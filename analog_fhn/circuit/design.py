@@ -40,7 +40,8 @@ class Design:
     ------
     InputError
         If a rail would be reached or offsets would dominate (see `choose_scales`), if a <= 0, if no resistors make
-        the tanh pair (see `nominal_pairs`), or if the network has more than one hidden layer.
+        the tanh pair (see `nominal_pairs`), if the array asks of its device what is not known of it, or if the network
+        has more than one hidden layer.
     """
 
     network: Network
@@ -52,6 +53,8 @@ class Design:
                 f"network has {len(self.network.weights) - 1} hidden layers; "
                 "a design takes exactly one layer of FHN neurons"
             )
+        if problems := self.technology.device_problems():
+            raise InputError(f"technology {self.technology.name!r}: {'; '.join(problems)}")
         _ = self.synthesis, self.pairs, self.drivers
 
     @cached_property

@@ -319,29 +319,15 @@ class Array(Section):
                 )
         if self.stuck_on + self.stuck_off > 1.0:
             raise ValueError(f"stuck_on + stuck_off = {self.stuck_on + self.stuck_off:g}: expected at most 1")
-        asked = {name: getattr(self, name) == "device" for name in ("levels", "programming_error", "read_noise")}
-        asked["temperature_coefficient"] = self.temperature_coefficient == "device"
-        asked["drift_time"] = self.drift_time is not None
-        if self.device is None:
-            for name, wanted in asked.items():
-                if wanted:
-                    raise ValueError(f"{name} = {getattr(self, name)!r} needs a device (key 'device')")
-        else:
-            problems = self.device.problems(
-                g_min=self.g_min,
-                g_max=self.g_max,
-                read_voltage=self.read_voltage,
-                seconds=self.drift_time,
-                programming=asked["programming_error"],
-                read_noise=asked["read_noise"],
-                drift=asked["drift_time"],
-                levels=asked["levels"],
-            )
-            if asked["temperature_coefficient"] and self.device.temperature_coefficient is None:
-                problems.append(f"temperature_coefficient: device {self.device.name!r} has none")
-            if problems:
-                raise ValueError("; ".join(problems))
+        for name in ("levels", "programming_error", "read_noise", "drift_time", "temperature_coefficient"):
+            if self.device is None and self.asks_device(name):
+                raise ValueError(f"{name} = {getattr(self, name)!r} needs a device (key 'device')")
         return self
+
+    def asks_device(self, name: str) -> bool:
+        """Whether the field of this name takes its value from the device preset."""
+        value = getattr(self, name)
+        return value is not None if name == "drift_time" else isinstance(value, str)
 
     @property
     def level_values(self) -> FloatArray | None:
@@ -443,6 +429,30 @@ class Technology(Section):
             if limit > rail:
                 raise ValueError(f"{name}.output_limit ({limit:g} V) must not exceed the nearer supply ({rail:g} V)")
         return self
+
+    @model_validator(mode="after")
+    def _within_range(self) -> Technology:
+        if problems := self.device_problems():
+            raise ValueError("; ".join(problems))
+        return self
+
+    def device_problems(self) -> list[str]:
+        """What the array asks of its device preset beyond the range in which it is known; see `Device.problems`."""
+        array = self.array
+        if array.device is None:
+            return []
+        return array.device.problems(
+            g_min=array.g_min,
+            g_max=array.g_max,
+            read_voltage=array.read_voltage,
+            seconds=array.drift_time,
+            temperature=self.conditions.temperature,
+            programming=array.asks_device("programming_error"),
+            read_noise=array.asks_device("read_noise"),
+            drift=array.asks_device("drift_time"),
+            levels=array.asks_device("levels"),
+            temperature_coefficient=array.asks_device("temperature_coefficient"),
+        )
 
     @classmethod
     def load(cls, name: str | Path) -> Technology:
