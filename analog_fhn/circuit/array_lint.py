@@ -62,12 +62,12 @@ def _amplifiers(design: Design, name: str, array: ArrayTarget) -> Iterator[Findi
     first, second = noise_gains(array.sense, array.crossbar)
     stage = float(array.sense.rb[0] / array.sense.ra[0])  # from U1 to the output
     for part, gain in (("U1", float(first.max()) / stage), ("U2", float(second.max()))):
-        if judged := judge(gain / amplifier.gain, GAIN_WARNING, GAIN_ERROR):
+        lost = gain / (amplifier.gain + gain)
+        if judged := judge(lost, GAIN_WARNING, GAIN_ERROR):
             yield Finding(
-                f"{part} of the {name}", "share of the signal lost by finite gain", gain / amplifier.gain, judged[1],
-                "1", judged[0],
+                f"{part} of the {name}", "share of the signal lost by finite gain", lost, judged[1], "1", judged[0],
                 f"{part} of the {name}: its noise gain of {gain:.3g} leaves {amplifier.gain / gain:.3g} of its gain of "
-                f"{amplifier.gain:.3g}",
+                f"{amplifier.gain:.3g}: {100 * lost:.2g} % of the signal are lost",
             )  # fmt: skip
     current = design.technology.array.read_voltage * float(array.crossbar.g_plus.sum(axis=0).max())
     if 2.0 * current > CURRENT_ERROR:
@@ -90,8 +90,8 @@ def _input(design: Design) -> Iterator[Finding]:
             "amplifiers of the input array", "shift of the tanh by their offsets (sigma)", shift, judged[1], "1",
             judged[0],
             f"amplifiers of the input array: offsets of {1e3 * sigma:.2g} mV times gains of up to "
-            f"{max(first.max(), second.max()):.3g} shift the tanh's argument by {shift:.2g} (sigma); smaller offsets or "
-            "a larger array.read_voltage make it less",
+            f"{max(first.max(), second.max()):.3g} shift the tanh's argument by {shift:.2g} (sigma); less offset or "
+            "more array.read_voltage helps",
         )  # fmt: skip
     swing = fhn.slope * (amplifier.output_limit - technology.lost_swing) / volts
     if swing < SWING_WARNING:
