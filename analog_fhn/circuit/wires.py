@@ -408,6 +408,8 @@ def _advice(g: FloatArray, wires: _Wires, loss: float) -> str:
 
 def _solve(g: FloatArray, wires: _Wires, *, admittance: bool) -> tuple[FloatArray, FloatArray]:
     """G_eff and, where asked for, the admittance of the bit lines' ends (else anything)."""
+    if wires == _Wires(0.0, 0.0, 0.0, 0.0):
+        return g, np.diag(g.sum(axis=0))
     if wires.word == wires.driver == 0.0:
         # Nothing couples the columns: each is a ladder like a word line.
         effective = _mirrored(_ladders(_mirrored(g), wires.bit, wires.sense + wires.bit)[2])
