@@ -69,7 +69,8 @@ def nominal_sense(target: Crossbar, technology: Technology, volts: float | None)
     """
     series, limit = technology.sense_amplifier.series, technology.supplies.linear_range
     read = technology.array.read_voltage
-    largest = float(np.max(target.g_plus.sum(axis=0))) * read
+    # Without positive weights and with g_min = 0 there is no current: then that of one device.
+    largest = (float(np.max(target.g_plus.sum(axis=0))) or technology.array.g_max) * read
     ra = downward(series, limit / largest, 1.0)[0]
     difference = target.g_plus - target.g_minus
     if volts is None:
