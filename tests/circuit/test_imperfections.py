@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ from scipy.stats import binom, kstest, norm, truncnorm
 
 from analog_fhn.circuit.chip import ArrayLayer, Chip
 from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.sense import columns, offset_gain
 from analog_fhn.circuit.technology import ERRORS, SHORT, Technology
+from analog_fhn.circuit.wires import effective_conductance
 from analog_fhn.errors import InputError
 from analog_fhn.inference import _convert, classify, classify_all
 from analog_fhn.network import Network
@@ -269,8 +273,8 @@ def test_offset_of_the_input_array_is_one_of_z() -> None:
 def test_amplifier_gain_is_off_by_its_resistors(sign: int, resistors: int) -> None:
     # positive weights pass Rf, Ra and Rb, negative ones Rb alone; the other device of the pair is at 0 S
     made = technology(array={"g_min": 0.0}, sense_amplifier={"resistor_tolerance": 0.01})
-    design = Design(Network((np.full((2, 3000), float(sign)), np.ones((3000, 2)))), made)
-    gain = design.chip(4).weights[0][0] / sign - 1
+    design = Design(Network((np.full((2, 100), float(sign)), np.ones((100, 2)))), made)
+    gain = [design.chip(seed).weights[0][0] / sign - 1 for seed in range(30)]
     # 1e-4 of the spread, from products of tolerances, is far below a standard error
     check_moments(gain, 0.0, np.sqrt(resistors) * 0.01 / 3 * truncnorm(-3, 3).std())
 
@@ -391,9 +395,10 @@ def test_bias_rows_share_a_large_bias() -> None:
 
 def test_errors_of_bias_rows_are_independent() -> None:
     # each row errs on its own: the bias of 8 rows is off by sigma/sqrt(8), not by sigma
-    net = Network((np.ones((1, 3000)), np.ones((3000, 2))), (np.full(3000, 8.0), None))
-    chip = Design(net, array(g_min=0.0, programming_error=0.02)).chip(6)
-    check_moments(chip.biases[0] / 8.0 - 1, 0.0, 0.02 / np.sqrt(8))
+    net = Network((np.ones((1, 500)), np.ones((500, 2))), (np.full(500, 8.0), None))
+    design = Design(net, array(g_min=0.0, programming_error=0.02))
+    bias = np.array([design.chip(seed).biases[0] for seed in range(4)])
+    check_moments(bias / 8.0 - 1, 0.0, 0.02 / np.sqrt(8))
 
 
 @pytest.mark.parametrize("limits", [(-1.0, 1.0), (0.0, 255.0), (-0.42, 2.82)])
@@ -416,6 +421,51 @@ def test_any_input_range(limits: tuple[float, float], levels: int | None) -> Non
     assert np.abs(images).max() * row_volts <= 1.0 + 1e-12
 
 
+# --- wires and tiles ------------------------------------------------------------------------------------------
+
+WIRES = {"word": 2.0, "bit": 1.0, "driver": 20.0, "sense": 15.0}
+
+
+@pytest.mark.parametrize("tile", [(None, None), (16, 8), (7, None)])
+@pytest.mark.parametrize("layer", [0, 1])
+def test_weights_are_those_that_the_tiles_let_through(layer: int, tile: tuple[int | None, int | None]) -> None:
+    made = array(wires=WIRES, tile_rows=tile[0], tile_columns=tile[1], programming_error=0.02)
+    net = network(40, 12, 6, bias=True)
+    found = layer_of(Design(net, made).chip(8), layer)
+    g, target = found.crossbar.conductance, Design(net, made).arrays[layer]
+    effective, lines = np.empty_like(g), g.shape
+    for i in range(0, lines[0], tile[0] or lines[0]):
+        for j in range(0, lines[1], tile[1] or lines[1]):
+            part = np.s_[i : i + (tile[0] or lines[0]), j : j + (tile[1] or lines[1])]
+            effective[part] = effective_conductance(g[part], 2.0, 1.0, r_driver=20.0, r_sense=15.0)
+    assert 0.001 < 1 - effective.sum() / g.sum() < 0.05
+    wanted = target.sense.rb[0] * (effective[:, 0::2] - effective[:, 1::2]) * target.row_volts[0] / target.volts[0]
+    np.testing.assert_allclose(found.weights, wanted[: found.crossbar.n_in], rtol=0, atol=1e-11 * np.abs(wanted).max())
+    bias = found.crossbar.bias_drive * wanted[found.crossbar.n_in :].sum(axis=0)
+    np.testing.assert_allclose(found.bias(), bias, rtol=1e-9)
+
+
+def test_without_wires_tiles_change_nothing() -> None:
+    whole, tiled = (Design(network(40, 12), array(tile_rows=n, tile_columns=n)).chip(1) for n in (None, 8))
+    np.testing.assert_array_equal(tiled.weights[0], whole.weights[0])
+
+
+@pytest.mark.parametrize("wires", [{}, WIRES])
+def test_noise_gains_of_the_offsets(wires: dict[str, float]) -> None:
+    # the output is affine in the offsets: one at a time, from the chip's own equations
+    net = network(30, 5, 3)
+    spread = Design(net, technology(array={"wires": wires}, sense_amplifier={"resistor_tolerance": 0.1, "gain": 1e3}))
+    layer = layer_of(spread.chip(2))
+    gain = offset_gain(layer.sense, layer.ports, spread.technology)
+    assert gain.shape == (10, 5)
+    for name, first in (("vos1", 0), ("vos2", 1)):
+        for k in range(5):
+            one = replace(layer.sense, **{name: np.eye(5)[k]})
+            out = columns(one, layer.ports, spread.technology).offset - layer.columns.offset
+            np.testing.assert_allclose(gain[2 * k + first], out, rtol=1e-9, atol=1e-12)
+    assert (np.count_nonzero(gain) == 10) == (wires == {})  # with wires, neighbours feel them too
+
+
 # --- each alone -----------------------------------------------------------------------------------------------
 
 ALL = {
@@ -432,6 +482,7 @@ ALL = {
     "conditions": {"temperature": 320.0},
     "adc": {"bits": 8},
 }  # fmt: skip
+ALL["array"]["wires"] = {"word": 5.0, "bit": 5.0, "driver": 10.0, "sense": 10.0}
 NET = network(60, 20, bias=True)
 
 
@@ -442,10 +493,12 @@ def values(chip: Chip) -> dict[str, FloatArray]:
         found |= {f"{name}.{key}": value for key, value in getattr(chip, name).items()}
     for k in range(2):
         found[f"array {k}"] = devices(chip, k)
+        found[f"seen {k}"] = layer_of(chip, k).ports.effective
         found |= {f"sense {k}.{key}": value for key, value in layer_of(chip, k).sense.items()}
     return found
 
 
+@cache
 def chip_with(*groups: str) -> Chip:
     return Design(NET, technology(**ALL).with_errors(groups)).chip(7)
 
@@ -469,7 +522,8 @@ PARTS = {
     "amplifier_gain": {f"sense {k}.{r}" for k in (0, 1) for r in ("rf", "ra", "rb")},
     "adc": set(),
 }
-ARRAYS = {"array 0", "array 1"}
+SEEN = {"seen 0", "seen 1"}
+ARRAYS = {"array 0", "array 1"} | SEEN
 
 
 @pytest.mark.parametrize("group", sorted(PARTS))
@@ -485,7 +539,7 @@ def test_a_group_of_parts_moves_these_parts_alone(group: str) -> None:
 
 @pytest.mark.parametrize("group", SHORT["array"])
 def test_a_group_of_the_arrays_moves_devices_alone(group: str) -> None:
-    assert moved(group) == (set() if group == "wires" else ARRAYS)
+    assert moved(group) == (SEEN if group == "wires" else ARRAYS)
 
 
 def test_every_group_is_tested_alone() -> None:
