@@ -9,9 +9,9 @@ import numpy as np
 from analog_fhn.circuit.chip import ArrayTarget
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.findings import CURRENT_ERROR, Finding, Severity, judge
-from analog_fhn.circuit.sense import noise_gains
+from analog_fhn.circuit.sense import offset_gain
 from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE
-from analog_fhn.circuit.wires import expected_loss, propose_tiles, tile_slices
+from analog_fhn.circuit.wires import Ports, expected_loss, propose_tiles, tile_slices
 
 # A loss common to all columns is a change of scale, which costs little; its unevenness does, which is of its order.
 WIRES_WARNING, WIRES_ERROR = 0.05, 0.3
@@ -59,9 +59,9 @@ def _wires(design: Design, name: str, array: ArrayTarget) -> Iterator[Finding]:
 
 def _amplifiers(design: Design, name: str, array: ArrayTarget) -> Iterator[Finding]:
     amplifier = design.technology.sense_amplifier
-    first, second = noise_gains(array.sense, array.crossbar)
-    stage = float(array.sense.rb[0] / array.sense.ra[0])  # from U1 to the output
-    for part, gain in (("U1", float(first.max()) / stage), ("U2", float(second.max()))):
+    rf, ra, rb = (float(getattr(array.sense, part)[0]) for part in ("rf", "ra", "rb"))
+    plus, minus = (float(g.sum(axis=0).max()) for g in (array.crossbar.g_plus, array.crossbar.g_minus))
+    for part, gain in (("U1", 1.0 + rf * plus), ("U2", 1.0 + rb / ra + rb * minus)):
         lost = gain / (amplifier.gain + gain)
         if judged := judge(lost, GAIN_WARNING, GAIN_ERROR):
             yield Finding(
@@ -69,7 +69,7 @@ def _amplifiers(design: Design, name: str, array: ArrayTarget) -> Iterator[Findi
                 f"{part} of the {name}: its noise gain of {gain:.3g} leaves {amplifier.gain / gain:.3g} of its gain of "
                 f"{amplifier.gain:.3g}: {100 * lost:.2g} % of the signal are lost",
             )  # fmt: skip
-    current = design.technology.array.read_voltage * float(array.crossbar.g_plus.sum(axis=0).max())
+    current = design.technology.array.read_voltage * plus
     if 2.0 * current > CURRENT_ERROR:
         yield Finding(
             f"U1 of the {name}", "output current", 2.0 * current, CURRENT_ERROR, "A", "note",
@@ -81,16 +81,17 @@ def _amplifiers(design: Design, name: str, array: ArrayTarget) -> Iterator[Findi
 def _input(design: Design) -> Iterator[Finding]:
     array, technology, fhn = design.arrays[0], design.technology, design.network.fhn
     amplifier, volts = technology.sense_amplifier, technology.tanh_pair.volts_per_unit
-    first, second = noise_gains(array.sense, array.crossbar)
+    g = array.crossbar.conductance
+    gain = offset_gain(array.sense, Ports(g, np.diag(g.sum(axis=0))), technology)
     drift = amplifier.offset_drift * abs(technology.conditions.temperature - NOMINAL_TEMPERATURE)
     sigma = float(np.hypot(amplifier.offset_sigma, drift))
-    shift = fhn.slope * sigma * float(np.sqrt(np.mean(first**2 + second**2))) / volts
+    shift = fhn.slope * sigma * float(np.sqrt(np.mean((gain**2).sum(axis=0)))) / volts
     if judged := judge(shift, OFFSET_WARNING, OFFSET_ERROR):
         yield Finding(
             "amplifiers of the input array", "shift of the tanh by their offsets (sigma)", shift, judged[1], "1",
             judged[0],
             f"amplifiers of the input array: offsets of {1e3 * sigma:.2g} mV times gains of up to "
-            f"{max(first.max(), second.max()):.3g} shift the tanh's argument by {shift:.2g} (sigma); less offset or "
+            f"{np.abs(gain).max():.3g} shift the tanh's argument by {shift:.2g} (sigma); less offset or "
             "more array.read_voltage helps",
         )  # fmt: skip
     swing = fhn.slope * (amplifier.output_limit - technology.lost_swing) / volts

@@ -154,28 +154,26 @@ def manufacture(
 def _devices(
     target: FloatArray, array: Array, temperature: float, draw: Callable[[Quantity, int], FloatArray] | None
 ) -> FloatArray:
-    device, seconds = array.device, array.drift_time
-    g = target
-    if draw is not None:
-        g = programmed = _program(target, array, draw)
+    device, seconds, read = array.device, array.drift_time, array.read_voltage
+    g = programmed = target if draw is None else _program(target, array, draw)
     if seconds is not None:
         assert device is not None
         normal = None if draw is None else draw("drift", 0)
-        g = np.maximum(0.0, device.drifted(g, seconds, normal, read_voltage=array.read_voltage))
+        g = np.maximum(0.0, device.drifted(programmed, seconds, normal, read_voltage=read))
     if draw is None:
         return g
     if array.stuck_on or array.stuck_off:
         uniform = draw("fault", 0)
-        g = np.where(uniform < array.stuck_on, array.g_max, np.where(uniform > 1.0 - array.stuck_off, array.g_min, g))
+        on, off = uniform < array.stuck_on, uniform > 1.0 - array.stuck_off
+        g, programmed = (np.where(on, array.g_max, np.where(off, array.g_min, v)) for v in (g, programmed))
     warmer = temperature - NOMINAL_TEMPERATURE
     if warmer and array.drift_per_kelvin:
         g = g / (1.0 + warmer * array.drift_per_kelvin * draw("temperature", 0))
     if array.read_noise == "device":
         assert device is not None
-        noise = device.read_deviation(
-            g, draw("read", 0), read_voltage=array.read_voltage, seconds=seconds or 0.0, programmed=programmed
-        )
-        g = np.maximum(0.0, g + noise)
+        normal = draw("read", 0)
+        g = g + device.read_deviation(g, normal, read_voltage=read, seconds=seconds, programmed=programmed)
+        g = np.maximum(0.0, g)
     elif array.read_noise:
         g = np.maximum(0.0, g * (1.0 + array.read_noise * draw("read", 0)))
     return g

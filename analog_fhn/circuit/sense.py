@@ -69,7 +69,8 @@ def nominal_sense(target: Crossbar, technology: Technology, volts: float | None)
     """
     series, limit = technology.sense_amplifier.series, technology.supplies.linear_range
     read = technology.array.read_voltage
-    largest = float(np.max(target.g_plus.sum(axis=0))) * read
+    # Without positive weights and with g_min = 0 there is no current: then that of one device.
+    largest = (float(np.max(target.g_plus.sum(axis=0))) or technology.array.g_max) * read
     ra = downward(series, limit / largest, 1.0)[0]
     difference = target.g_plus - target.g_minus
     if volts is None:
@@ -78,12 +79,6 @@ def nominal_sense(target: Crossbar, technology: Technology, volts: float | None)
     else:
         rb = nearest(series, volts / (target.siemens_per_weight * read))
     return SenseParts.alike(difference.shape[1], {"rf": ra, "ra": ra, "rb": rb})
-
-
-def noise_gains(parts: SenseParts, crossbar: Crossbar) -> tuple[FloatArray, FloatArray]:
-    """Output voltage per volt of either amplifier's offset, each of shape (n_out,), with ideal wires and amplifiers."""
-    plus, minus = crossbar.g_plus.sum(axis=0), crossbar.g_minus.sum(axis=0)
-    return parts.rb / parts.ra * (1.0 + parts.rf * plus), 1.0 + parts.rb / parts.ra + parts.rb * minus
 
 
 def columns(parts: SenseParts, ports: Ports, technology: Technology) -> Columns:
@@ -99,15 +94,34 @@ def columns(parts: SenseParts, ports: Ports, technology: Technology) -> Columns:
     ports
         Of the array with columns +, -, +, -, ...
     """
-    amplifier = technology.sense_amplifier
-    ib = bias_current(amplifier, technology.conditions.temperature)
+    ib = bias_current(technology.sense_amplifier, technology.conditions.temperature)
     offsets = np.stack([parts.vos1, parts.vos2], axis=-1).reshape(-1)
     pushed = (offsets @ ports.bit_admittance).reshape(-1, 2)
-    seen = np.diag(ports.bit_admittance).reshape(-1, 2)
-    half_loss = 1.0 + (1.0 + parts.rf * seen[:, 0]) / amplifier.gain
-    loss = 1.0 + (1.0 + parts.rb / parts.ra + parts.rb * seen[:, 1]) / amplifier.gain
+    half_loss, loss = _losses(parts, ports, technology)
     plus, minus = ports.effective[:, 0::2], ports.effective[:, 1::2]
     ratio = parts.rf / (parts.ra * half_loss)
     half = (parts.vos1 + parts.rf * (pushed[:, 0] + ib)) / half_loss
     offset = parts.vos2 * (1.0 + parts.rb / parts.ra) - parts.rb * (half / parts.ra - pushed[:, 1] - ib)
     return Columns(parts.rb / loss * (ratio * plus - minus), offset / loss)
+
+
+def offset_gain(parts: SenseParts, ports: Ports, technology: Technology) -> FloatArray:
+    """Noise gains of the offsets: output voltage of each column per volt of vos1, vos2 of the first, of the second, ...
+
+    Shape (2 n_out, n_out); see `columns` for the equations and parameters. Without wires a column's output feels only
+    its own two offsets: ``-Rb/Ra (1 + Rf G+)`` and ``1 + Rb/Ra + Rb G-`` with the columns' conductances.
+    """
+    half_loss, loss = _losses(parts, ports, technology)
+    ratio = parts.rf / (parts.ra * half_loss)
+    gain = parts.rb * (ports.bit_admittance[:, 1::2] - ratio * ports.bit_admittance[:, 0::2])
+    own = np.arange(len(parts))
+    gain[2 * own, own] -= parts.rb / (parts.ra * half_loss)
+    gain[2 * own + 1, own] += 1.0 + parts.rb / parts.ra
+    return np.asarray(gain / loss)
+
+
+def _losses(parts: SenseParts, ports: Ports, technology: Technology) -> tuple[FloatArray, FloatArray]:
+    """What divides the outputs of U1 and U2 for their finite gains."""
+    amplifier, seen = technology.sense_amplifier, np.diag(ports.bit_admittance)
+    half = 1.0 + (1.0 + parts.rf * seen[0::2]) / amplifier.gain
+    return half, 1.0 + (1.0 + parts.rb / parts.ra + parts.rb * seen[1::2]) / amplifier.gain

@@ -67,11 +67,10 @@ _TYPE = re.compile(r"constrained-\w+|literal\[.*\]|list\[.*\]|int|float|Device")
 
 def explain(path: Path | str, error: ValidationError) -> str:
     """One message for everything that is wrong with a configuration file: file, key, value, expectation."""
-    # Where a value may be of several types, each that was tried ends the place of an error of its own.
+    # Where a value may be of several types, each that was tried is in the place of an error of its own.
     wrong: dict[str, list[str]] = {}
     for item in error.errors():
-        place = [str(part) for part in item["loc"]]
-        key = ".".join(place[:-1] if place and _TYPE.fullmatch(place[-1]) else place)
+        key = ".".join(part for part in map(str, item["loc"]) if not _TYPE.fullmatch(part))
         if item["type"] == "extra_forbidden":
             said = f"unknown key '{key}'"
         elif item["type"] == "missing":
