@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn.errors import InputError
+from analog_fhn.npz import open_npz
 from analog_fhn.resources import cache_folder
 
 Split = Literal["train", "test"]
@@ -390,27 +391,10 @@ def _digits(split: Split) -> Dataset:
 def _npz(path: Path, split: Split) -> Dataset:
     both = ("train_images", "train_labels", "test_images", "test_labels")
     whole = ("images", "labels")
-    arrays: dict[str, Any] = {}
-    try:
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, np.lib.npyio.NpzFile):
-                names = list(archive.files)
-                wanted = both if set(both) <= set(names) else whole
-                arrays = {name: archive[name] for name in wanted if name in names}
-            else:
-                names = None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {_reason(error)}") from error
-    except Exception as error:  # a damaged archive can raise nearly anything: zip, zlib, header parser, memory
-        if "allow_pickle" in str(error):
-            raise InputError(
-                f"{path}: not a .npz file of plain arrays: it holds pickled objects or something else "
-                "altogether, and unpickling can run code; save numeric arrays with numpy.savez"
-            ) from error
-        raise InputError(f"{path}: damaged .npz file ({_reason(error)}); save it again with numpy.savez") from error
-    if names is None:
-        raise InputError(f"{path}: a single .npy array; expected a .npz file with images and labels")
+    with open_npz(path, "images and labels") as file:
+        names = list(file.files)
+        wanted = both if set(both) <= set(names) else whole
+        arrays = {name: file[name] for name in wanted if name in names}
     missing = [name for name in whole if name not in arrays] if len(arrays) < len(both) else []
     if missing:
         raise InputError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN, FloatArray, Protocol
+from analog_fhn.npz import read_npz
 from analog_fhn.readout import Activation, Readout
 
 FORMAT = 1
@@ -166,7 +166,7 @@ class Network:
             activation (such as ReLU), another format version, or arrays that do not match their hash.
         """
         path = Path(path)
-        arrays = read_npz(path, "network")
+        arrays = read_npz(path, "a network")
         if "meta" not in arrays:
             raise InputError(
                 f"{path}: no 'meta' in it (found: {', '.join(sorted(arrays)) or 'nothing'}); expected a network file "
@@ -229,33 +229,12 @@ def check_hidden(activation: object, source: str = "network") -> None:
     raise InputError(f"{source}: hidden activation {activation!r}: expected 'sigmoid' or 'tanh'")
 
 
-def read_npz(path: Path, what: str) -> dict[str, NDArray[Any]]:
-    """Read all arrays of an `.npz` file without unpickling.
+def matched_slope(hidden: Activation) -> float:
+    """Slope at which tanh(slope z) follows the trained activation: 1/2 for sigmoid, 1 for tanh.
 
-    Raises
-    ------
-    InputError
-        If the file is missing, is no `.npz`, or holds pickled objects.
+    Algebra: the logistic function of z is ``(1 + tanh(z/2))/2``; recentring does the rest.
     """
-    try:
-        with path.open("rb") as stream:
-            if not zipfile.is_zipfile(stream):
-                raise InputError(f"{path}: is no .npz file; expected a {what} file")
-            stream.seek(0)
-            with np.load(stream, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
-    except InputError:
-        raise
-    except IsADirectoryError:
-        raise InputError(f"{path}: is no .npz file; expected a {what} file") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); expected a {what} file") from None
-    except Exception as error:  # a damaged archive raises what its bytes happen to lead to
-        if "pickle" in str(error).lower():
-            raise InputError(
-                f"{path}: holds pickled Python objects, which could run code when loaded; save plain numeric arrays"
-            ) from None
-        raise InputError(f"{path}: is damaged ({error}); expected a {what} file") from None
+    return 0.5 if hidden == "sigmoid" else 1.0
 
 
 def weights_hash(arrays: dict[str, FloatArray]) -> str:

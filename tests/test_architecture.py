@@ -15,7 +15,7 @@ PACKAGE = Path(analog_fhn.__file__).parent
 
 # From the ground up; a module may import from its own floor and from those below.
 FLOORS = (
-    {"errors", "resources", "neuron", "readout", "datasets", "plots"},
+    {"errors", "resources", "npz", "neuron", "readout", "datasets", "plots"},
     {"network"},
     {"circuit", "weights"},
     {"backends"},
@@ -104,12 +104,12 @@ def test_only_the_chip_and_training_draw_random_numbers() -> None:
     assert found <= allowed
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["classify", "--help"], ["sweep", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["classify", "--help"], ["sweep", "--help"], ["import", "--help"]])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     script = (
         "import sys; from analog_fhn.cli import main; sys.argv = ['analog-fhn', *sys.argv[1:]]\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
-        "heavy = {'numpy', 'scipy', 'numba', 'keras', 'jax', 'matplotlib', 'brian2', 'PySpice', 'sklearn'}\n"
+        "heavy = {'numpy', 'scipy', 'numba', 'keras', 'jax', 'matplotlib', 'brian2', 'PySpice', 'sklearn', 'h5py'}\n"
         "print('loaded:', sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)

@@ -97,13 +97,13 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_folder_in_place_of_a_file(tmp_path: Path) -> None:
-    assert "is no .npz file" in refusal(tmp_path)
+    assert refusal(tmp_path) == f"{tmp_path}: cannot be read: Is a directory"
 
 
 def test_other_kind_of_file(tmp_path: Path) -> None:
     path = tmp_path / "net.npz"
     path.write_text("w0 = 1\n")
-    assert refusal(path) == f"{path}: is no .npz file; expected a network file"
+    assert refusal(path) == f"{path}: is no .npz file; expected one that holds a network"
 
 
 def test_pickled_file(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_pickled_file(tmp_path: Path) -> None:
 def test_bare_pickle(tmp_path: Path) -> None:
     path = tmp_path / "net.npz"
     path.write_bytes(pickle.dumps({"w0": 1}))
-    assert refusal(path) == f"{path}: is no .npz file; expected a network file"
+    assert refusal(path) == f"{path}: is no .npz file; expected one that holds a network"
 
 
 def test_archive_of_other_arrays(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from analog_fhn.backends.base import Response
 from analog_fhn.errors import InputError
-from analog_fhn.network import read_npz
 from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.npz import read_npz
 
 FORMAT = 2
 
@@ -177,7 +177,7 @@ class ResponseTable:
         InputError
             If the file is missing or damaged, or its key is another one.
         """
-        arrays = read_npz(path, "response table")
+        arrays = read_npz(path, "a response table")
         try:
             meta = json.loads(str(arrays.pop("meta")))
             if meta["key"] != key:

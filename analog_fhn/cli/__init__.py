@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from analog_fhn.cli import classify, compare, design, doctor, export, frontier, reproduce, sweep, train
+from analog_fhn.cli import classify, compare, design, doctor, export, frontier, import_, reproduce, sweep, train
 from analog_fhn.errors import InputError, MissingProgramError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command("doctor")(doctor.doctor)
 app.command("train")(train.train)
+app.command("import")(import_.import_)
 app.command("classify")(classify.classify)
 app.command("compare")(compare.compare)
 app.command("design")(design.design)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from analog_fhn.datasets import Dataset
 from analog_fhn.errors import InputError, MissingProgramError
-from analog_fhn.network import Network
+from analog_fhn.network import Network, matched_slope
 from analog_fhn.neuron import FHN
 
 Hidden = Literal["sigmoid", "tanh"]
@@ -50,14 +50,14 @@ class Trained:
     def network(self, input_range: tuple[float, float]) -> Network:
         """The trained network with FHN neurons to take the hidden units' place.
 
-        The slope of the drive's tanh matches the activation: 1/2 for sigmoid, 1 for tanh.
+        The slope of the drive's tanh matches the activation (`matched_slope`).
         """
         hidden: Hidden = "tanh" if self.settings["hidden"] == "tanh" else "sigmoid"
         return Network(
             tuple(self.weights),
             tuple(self.biases),
             hidden,
-            fhn=FHN(slope=0.5 if hidden == "sigmoid" else 1.0),
+            fhn=FHN(slope=matched_slope(hidden)),
             input_range=input_range,
             provenance={"trained": self.settings},
         )

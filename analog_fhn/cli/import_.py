@@ -1,0 +1,93 @@
+"""`analog-fhn import`: weights trained elsewhere become a network file."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from analog_fhn.cli import common
+from analog_fhn.errors import InputError
+
+
+def import_(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Trained weights: .keras, .weights.h5, .h5, .safetensors or .npz.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="NETWORK.npz", help="Network file to write.")],
+    hidden: Annotated[
+        Literal["sigmoid", "tanh"] | None,
+        typer.Option("--hidden", help="Hidden activation, where the file does not say."),
+    ] = None,
+    input_range: Annotated[
+        str | None,
+        typer.Option(
+            "--input-range",
+            metavar="LOW,HIGH",
+            help="Smallest and largest input in training (default: what the file says, else the data set's, else 0,1).",
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", metavar="mnist|digits|PATH", help="Measure the plain network on its test images."),
+    ] = None,
+    data: common.DataOption = None,
+    json: common.JsonOption = None,
+) -> None:
+    """Make a network file from trained weights; nothing in the file is unpickled or run."""
+    from analog_fhn import weights
+    from analog_fhn.datasets import load
+
+    start = time.perf_counter()
+    common.writable(output)
+    trained = weights.read(file)
+    asked = None if input_range is None else _range(input_range)
+    if asked is None and trained.input_range is None and dataset is not None:
+        asked = load(dataset, "test", data).scale
+    network = weights.to_network(trained, hidden=hidden, input_range=asked)
+    content: dict[str, Any] = {
+        "file": str(file),
+        "format": trained.format,
+        "sha256": trained.sha256,
+        "layers": list(network.layer_sizes),
+        "hidden": network.hidden,
+        "biases": [b is not None for b in network.biases],
+        "input_range": list(network.input_range),
+        "notes": list(trained.notes),
+        "settings": common.settings(network, None) | {"dataset": dataset},
+    }
+    said = [
+        f"{file} ({trained.format}): {'-'.join(map(str, network.layer_sizes))} ({network.hidden}), "
+        f"{_biases(content['biases'])}, inputs from {network.input_range[0]:g} to {network.input_range[1]:g}",
+        *trained.notes,
+    ]
+    if dataset is not None:
+        test = common.load_images(dataset, "test", data, None, network)
+        accuracy = network.accuracy(test.images, test.labels)
+        content |= {"accuracy": accuracy, "n_images": len(test.labels)}
+        said.append(f"plain network: {common.percent(accuracy)} of {len(test.labels)} test images")
+        n_classes = network.layer_sizes[-1]
+        # half way between guessing and knowing
+        if accuracy < 0.5 * (1.0 + 1.0 / n_classes):
+            said.append(
+                "that is low: are the hidden activation (--hidden), the scale of the images (--input-range) and the "
+                "order of the pixels those of the training?"
+            )
+    network.save(output)
+    common.say("\n".join([*said, f"saved as {output}"]), json)
+    common.write_json(json, "import", None, start, content)
+
+
+def _range(text: str) -> tuple[float, float]:
+    values = common.numbers("--input-range", text)
+    if len(values) != 2 or not values[0] < values[1]:
+        raise InputError(f"--input-range {text}: expected two numbers, the smaller first, such as 0,1 or -1,1")
+    return values[0], values[1]
+
+
+def _biases(present: list[bool]) -> str:
+    if all(present):
+        return "with biases"
+    return f"with biases in {sum(present)} of {len(present)} layers" if any(present) else "without biases"

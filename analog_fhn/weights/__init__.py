@@ -1,0 +1,130 @@
+"""Trained weights in and out: files of Keras, PyTorch (safetensors) and NumPy, one reader per format.
+
+Nothing in a file is unpickled, instantiated or run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from analog_fhn.errors import InputError
+from analog_fhn.network import Network
+from analog_fhn.neuron import FloatArray
+from analog_fhn.readout import Activation
+from analog_fhn.weights import keras, npz, safetensors
+from analog_fhn.weights.trained import LIMIT, Trained, to_network
+
+__all__ = ["LIMIT", "SUFFIXES", "Trained", "read", "to_network", "write"]
+
+_WRITERS: dict[str, Callable[[Path, Network], None]] = {
+    ".keras": keras.write_archive,
+    ".weights.h5": keras.write_hdf5,
+    ".safetensors": safetensors.write,
+    ".npz": npz.write,
+}
+
+SUFFIXES = tuple(_WRITERS)
+"""Endings of the files that are read and written; `.h5` of older Keras is read, too."""
+
+_PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib")
+
+
+def read(path: str | Path) -> Trained:
+    """Layers of a weight file, whose content tells the format; the values arrive exactly, as float64.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, larger than `LIMIT` or a pickle; if its layers are no chain of fully connected
+        ones, or their activation is none that FHN neurons can stand in for.
+    """
+    path = Path(path)
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{path}: is no file; expected one that ends in {', '.join(SUFFIXES)}")
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > LIMIT:
+                raise InputError(f"{path}: {size / 2**20:.0f} MiB; expected at most {LIMIT / 2**20:.0f} MiB")
+            head = stream.read(16)
+            stream.seek(0)
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    try:
+        return replace(_reader(path, head)(path), sha256=sha256)
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file raises what its bytes happen to lead to
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: is damaged or no weight file ({reason}); save or copy it again") from None
+
+
+def write(
+    path: Path,
+    weights: Sequence[FloatArray],
+    biases: Sequence[FloatArray | None] = (),
+    hidden: Activation = "sigmoid",
+) -> None:
+    """Write layers in the format that the file's ending names, for use in Keras, PyTorch or NumPy.
+
+    Values that float32 holds exactly are written as float32, others as float64; `read` gives the same numbers back.
+    Keras on JAX keeps float64 only with ``jax_enable_x64``.
+
+    Parameters
+    ----------
+    weights
+        One array (n_in, n_out) per layer.
+    biases
+        One array (n_out,) or None per layer; empty: no biases.
+
+    Raises
+    ------
+    InputError
+        For another ending, or layers that make no network.
+    """
+    suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), None)
+    if suffix is None:
+        raise InputError(f"{path}: expected a name that ends in {', '.join(SUFFIXES)}")
+    network = Network(tuple(weights), tuple(biases), hidden)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _WRITERS[suffix](path, network)
+
+
+def _reader(path: Path, head: bytes) -> Callable[[Path], Trained]:
+    """Reader for a file's content; its ending matters only in messages."""
+    if head[:1] == b"\x80" and head[1:2] in b"\2\3\4\5":
+        raise _pickle(path)
+    if head[:2] == b"PK":
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+        if any(name.endswith("data.pkl") for name in names):
+            raise _pickle(path)
+        return npz.read if all(name.endswith(".npy") for name in names) else keras.read_archive
+    if head[:8] == b"\x89HDF\r\n\x1a\n":
+        return keras.read_hdf5
+    # Eight bytes with the header's length, then the header, which is JSON.
+    if head[8:9] == b"{":
+        return safetensors.read
+    if path.suffix.lower() in _PICKLES:
+        raise _pickle(path)
+    raise InputError(f"{path}: is no weight file that is known here; expected {', '.join(SUFFIXES)}")
+
+
+def _pickle(path: Path) -> InputError:
+    if path.suffix.lower() in (".pkl", ".pickle", ".joblib"):
+        lines = 'import numpy\nnumpy.savez("net.npz", w0=..., b0=..., w1=..., b1=...)  # w: (inputs, outputs)'
+    else:
+        lines = (
+            "from safetensors.torch import save_file\n"
+            f'save_file(torch.load("{path.name}", weights_only=True), "{path.stem}.safetensors")'
+        )
+    return InputError(
+        f"{path}: is a pickle, which could run code when loaded; convert it where it was trained, in Python:\n{lines}"
+    )

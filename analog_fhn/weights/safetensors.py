@@ -1,0 +1,58 @@
+"""Weights in safetensors files: those of PyTorch, Keras and this package."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import deserialize
+from safetensors.numpy import save_file
+
+from analog_fhn.errors import InputError
+from analog_fhn.network import Network, check_hidden
+from analog_fhn.weights.named import layers
+from analog_fhn.weights.trained import Trained, file_type, from_bfloat16
+
+_TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
+
+
+def read(path: Path) -> Trained:
+    """Layers of a safetensors file, whose metadata may say `hidden`.
+
+    Raises
+    ------
+    InputError
+        For tensors that are no floats, and as `analog_fhn.weights.named.layers` does.
+    """
+    raw = path.read_bytes()
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, tensor in deserialize(raw):  # type: ignore[no-untyped-call]
+        if tensor["dtype"] not in _TYPES:
+            raise InputError(
+                f"{path}: {name} has type {tensor['dtype']}: expected F16, BF16, F32 or F64; "
+                "convert it before saving (in PyTorch: .float())"
+            )
+        array = np.frombuffer(tensor["data"], dtype=_TYPES[tensor["dtype"]]).reshape(tensor["shape"])
+        arrays[name] = from_bfloat16(array) if tensor["dtype"] == "BF16" else array
+    # Eight bytes with the header's length, then the header; deserialize has checked both.
+    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    hidden = header.get("__metadata__", {}).get("hidden")
+    if hidden is not None:
+        check_hidden(hidden, str(path))
+    weights, biases = layers(arrays, path)
+    return Trained(weights, biases, hidden, path, "safetensors file")
+
+
+def write(path: Path, network: Network) -> None:
+    """Tensors for ``torch.nn.Sequential(Linear, Sigmoid or Tanh, Linear, ...).load_state_dict``."""
+    dtype = file_type((*network.weights, *network.biases))
+    tensors = {}
+    for i, (w, b) in enumerate(zip(network.weights, network.biases, strict=True)):
+        # save_file takes the memory as it lies: a transposed view would be written unturned.
+        tensors[f"{2 * i}.weight"] = np.ascontiguousarray(w.T, dtype=dtype)
+        if b is not None:
+            tensors[f"{2 * i}.bias"] = b.astype(dtype)
+    save_file(tensors, path, metadata={"format": "pt", "hidden": network.hidden})

@@ -1,0 +1,144 @@
+"""Trained layers as a weight file holds them, and the network they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analog_fhn.errors import InputError
+from analog_fhn.network import Network, matched_slope
+from analog_fhn.neuron import FHN, FloatArray
+from analog_fhn.readout import Activation
+
+LIMIT = 2**30
+"""Bytes that a weight file may hold, packed or unpacked; more is refused unread."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Layers of a weight file.
+
+    Parameters
+    ----------
+    weights
+        One float64 array (n_in, n_out) per layer, whatever the orientation in the file.
+    biases
+        One array (n_out,) or None per layer.
+    hidden
+        Activation between the layers; None: the file does not say.
+    path
+        The file.
+    format
+        Its format, in words.
+    notes
+        What the file says beside the layers and how it was taken, in words.
+    input_range
+        Smallest and largest input value; None: the file does not say.
+    network
+        The whole network, where the file is one of this package's: its settings are kept.
+    sha256
+        Hash of the file.
+    """
+
+    weights: tuple[FloatArray, ...]
+    biases: tuple[FloatArray | None, ...]
+    hidden: Activation | None
+    path: Path
+    format: str
+    notes: tuple[str, ...] = ()
+    input_range: tuple[float, float] | None = None
+    network: Network | None = None
+    sha256: str = ""
+
+
+def to_network(
+    trained: Trained, *, hidden: Activation | None = None, input_range: tuple[float, float] | None = None
+) -> Network:
+    """Network with FHN neurons in the hidden units' place, whose slope matches the activation (`matched_slope`).
+
+    The provenance names the file, its format and its SHA-256.
+
+    Parameters
+    ----------
+    hidden
+        Needed where the file does not say; where it does, it must agree.
+    input_range
+        Smallest and largest input value of the training data; likewise, but 0 to 1 if nobody says.
+
+    Raises
+    ------
+    InputError
+        If the activation is not known, the file says otherwise, there is one output only, or the layers make no
+        network.
+    """
+    source = trained.path
+    for option, asked, found in (
+        ("hidden activation", hidden, trained.hidden),
+        ("input range", input_range, trained.input_range),
+    ):
+        if None not in (asked, found) and asked != found:
+            raise InputError(f"{source}: {option} {asked!r} asked for, but the file says {found!r}")
+    imported = {"file": source.name, "format": trained.format, "sha256": trained.sha256, "notes": list(trained.notes)}
+    if trained.network is not None:
+        return replace(trained.network, provenance=trained.network.provenance | {"imported": imported})
+    activation = trained.hidden or hidden
+    if activation is None:
+        raise InputError(
+            f"{source}: this {trained.format} does not say the hidden activation; "
+            "say it: --hidden sigmoid or --hidden tanh (in Python hidden=...)"
+        )
+    if trained.weights[-1].shape[1] == 1:
+        raise InputError(
+            f"{source}: one output, a threshold between two classes; expected one output per class, "
+            "of which the largest decides: train with two outputs"
+        )
+    try:
+        return Network(
+            trained.weights,
+            trained.biases,
+            activation,
+            fhn=FHN(slope=matched_slope(activation)),
+            input_range=trained.input_range or input_range or (0.0, 1.0),
+            provenance={"imported": imported},
+        )
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
+
+
+def as_float64(array: NDArray[Any], name: str, path: Path) -> FloatArray:
+    """Values of float16, float32 or float64, exactly.
+
+    Raises
+    ------
+    InputError
+        For any other type.
+    """
+    if array.dtype.kind != "f" or array.dtype.itemsize > 8:
+        raise InputError(
+            f"{path}: {name} has type {array.dtype}: expected float16, bfloat16, float32 or float64"
+            + (" (quantised weights need their scale: save them as floats)" if array.dtype.kind in "iu" else "")
+        )
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def from_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Values of bfloat16: the upper half of a float32."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def file_type(arrays: Sequence[FloatArray | None]) -> np.dtype[Any]:
+    """Type to write: float32 where it holds every value exactly, else float64."""
+    with np.errstate(over="ignore"):
+        exact = all(a is None or np.array_equal(a, a.astype(np.float32)) for a in arrays)
+    return np.dtype(np.float32 if exact else np.float64)
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Key that sorts `dense_2` before `dense_10`."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
