@@ -9,9 +9,8 @@ import numpy as np
 from analog_fhn.circuit.chip import ArrayTarget
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.findings import CURRENT_ERROR, Finding, Severity, judge
-from analog_fhn.circuit.sense import offset_gain
 from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE
-from analog_fhn.circuit.wires import Ports, expected_loss, propose_tiles, tile_slices
+from analog_fhn.circuit.wires import expected_loss, propose_tiles, tile_slices
 
 # A loss common to all columns is a change of scale, which costs little; its unevenness does, which is of its order.
 WIRES_WARNING, WIRES_ERROR = 0.05, 0.3
@@ -81,17 +80,18 @@ def _amplifiers(design: Design, name: str, array: ArrayTarget) -> Iterator[Findi
 def _input(design: Design) -> Iterator[Finding]:
     array, technology, fhn = design.arrays[0], design.technology, design.network.fhn
     amplifier, volts = technology.sense_amplifier, technology.tanh_pair.volts_per_unit
-    g = array.crossbar.conductance
-    gain = offset_gain(array.sense, Ports(g, np.diag(g.sum(axis=0))), technology)
+    rf, ra, rb = array.sense.rf, array.sense.ra, array.sense.rb
+    plus, minus = array.crossbar.g_plus.sum(axis=0), array.crossbar.g_minus.sum(axis=0)
+    gains = np.hypot(rb / ra * (1.0 + rf * plus), 1.0 + rb / ra + rb * minus)
     drift = amplifier.offset_drift * abs(technology.conditions.temperature - NOMINAL_TEMPERATURE)
     sigma = float(np.hypot(amplifier.offset_sigma, drift))
-    shift = fhn.slope * sigma * float(np.sqrt(np.mean((gain**2).sum(axis=0)))) / volts
+    shift = fhn.slope * sigma * float(np.sqrt(np.mean(gains**2))) / volts
     if judged := judge(shift, OFFSET_WARNING, OFFSET_ERROR):
         yield Finding(
             "amplifiers of the input array", "shift of the tanh by their offsets (sigma)", shift, judged[1], "1",
             judged[0],
             f"amplifiers of the input array: offsets of {1e3 * sigma:.2g} mV times gains of up to "
-            f"{np.abs(gain).max():.3g} shift the tanh's argument by {shift:.2g} (sigma); less offset or "
+            f"{gains.max():.3g} shift the tanh's argument by {shift:.2g} (sigma); less offset or "
             "more array.read_voltage helps",
         )  # fmt: skip
     swing = fhn.slope * (amplifier.output_limit - technology.lost_swing) / volts

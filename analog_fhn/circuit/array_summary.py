@@ -115,7 +115,7 @@ def _summarise(design: Design, chip: Chip, layer: int) -> ArraySummary:
         rb=float(target.sense.rb[0]),
         volts_per_unit=target.volts[case],
         largest_column_sum=float(g.sum(axis=0).max()),
-        noise_gain=float(np.max(1.0 + made.sense.rf * np.diag(made.ports.bit_admittance)[0::2])),
+        noise_gain=float(np.max(1.0 + made.sense.rf * made.ports.bit_diagonal[0::2])),
         offset=_offset(chip, layer) / target.volts[case],
         expected_wire_loss=max(losses),
         wire_loss=1.0 - float(made.ports.effective.sum() / g.sum()) if g.any() else 0.0,

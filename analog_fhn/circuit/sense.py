@@ -96,7 +96,10 @@ def columns(parts: SenseParts, ports: Ports, technology: Technology) -> Columns:
     """
     ib = bias_current(technology.sense_amplifier, technology.conditions.temperature)
     offsets = np.stack([parts.vos1, parts.vos2], axis=-1).reshape(-1)
-    pushed = (offsets @ ports.bit_admittance).reshape(-1, 2)
+    pushed = offsets * ports.bit_diagonal
+    if ports.bit_coupling is not None:
+        pushed += offsets @ ports.bit_coupling
+    pushed = pushed.reshape(-1, 2)
     half_loss, loss = _losses(parts, ports, technology)
     plus, minus = ports.effective[:, 0::2], ports.effective[:, 1::2]
     ratio = parts.rf / (parts.ra * half_loss)
@@ -122,6 +125,6 @@ def offset_gain(parts: SenseParts, ports: Ports, technology: Technology) -> Floa
 
 def _losses(parts: SenseParts, ports: Ports, technology: Technology) -> tuple[FloatArray, FloatArray]:
     """What divides the outputs of U1 and U2 for their finite gains."""
-    amplifier, seen = technology.sense_amplifier, np.diag(ports.bit_admittance)
+    amplifier, seen = technology.sense_amplifier, ports.bit_diagonal
     half = 1.0 + (1.0 + parts.rf * seen[0::2]) / amplifier.gain
     return half, 1.0 + (1.0 + parts.rb / parts.ra + parts.rb * seen[1::2]) / amplifier.gain

@@ -47,12 +47,29 @@ class Ports:
     ----------
     effective
         G_eff, shape (n_in, n_out), in siemens.
-    bit_admittance
-        Shape (n_out, n_out), in siemens, symmetric. Without wires it is the diagonal of the column sums.
+    bit_diagonal
+        Diagonal of `bit_admittance`, shape (n_out,), in siemens. Without wires these are the column sums.
+    bit_coupling
+        The rest of it, shape (n_out, n_out), 0 on the diagonal; None: without wires the columns do not couple.
     """
 
     effective: FloatArray
-    bit_admittance: FloatArray
+    bit_diagonal: FloatArray
+    bit_coupling: FloatArray | None
+
+    @property
+    def bit_admittance(self) -> FloatArray:
+        """Y, shape (n_out, n_out), in siemens, symmetric."""
+        diagonal = np.diag(self.bit_diagonal)
+        return diagonal if self.bit_coupling is None else diagonal + self.bit_coupling
+
+    @classmethod
+    def of(cls, effective: FloatArray, bit_admittance: FloatArray) -> Ports:
+        """From the whole admittance."""
+        diagonal = np.diag(bit_admittance).copy()
+        coupling = bit_admittance.copy()
+        np.fill_diagonal(coupling, 0.0)
+        return cls(effective, diagonal, coupling)
 
 
 def effective_conductance(
@@ -127,7 +144,7 @@ def solve(conductance: ArrayLike, r_word: float, r_bit: float, *, r_driver: floa
     InputError
         If a value is negative or not finite, or `conductance` is not a matrix.
     """
-    return Ports(*_solve(*_checked(conductance, r_word, r_bit, r_driver, r_sense), admittance=True))
+    return Ports.of(*_solve(*_checked(conductance, r_word, r_bit, r_driver, r_sense), admittance=True))
 
 
 def solve_sparse(
@@ -190,7 +207,7 @@ def solve_sparse(
         for block in range(0, n_out, _RIGHT_SIDES):
             columns = slice(block, block + _RIGHT_SIDES)
             transfer[:, columns] += to_inner @ factor.solve(to_inner[n_in:][columns].T.toarray())
-    return Ports(transfer[:n_in], _admittance(transfer[n_in:], transfer[:n_in].sum(axis=0)))
+    return Ports.of(transfer[:n_in], _admittance(transfer[n_in:], transfer[:n_in].sum(axis=0)))
 
 
 def expected_loss(
@@ -303,13 +320,15 @@ def solve_tiled(
         If a value is negative or not finite, `conductance` is not a matrix, or a tile would be empty.
     """
     g, wires = _checked(conductance, r_word, r_bit, r_driver, r_sense)
+    if wires == _Wires(0.0, 0.0, 0.0, 0.0):
+        return Ports(g, g.sum(axis=0), None)
     n_out = g.shape[1]
     effective, bit_admittance = np.empty_like(g), np.zeros((n_out, n_out))
     for rows, columns in tile_slices(g.shape, tile_rows, tile_columns):
         tile = _solve(np.ascontiguousarray(g[rows, columns]), wires, admittance=True)
         effective[rows, columns] = tile[0]
         bit_admittance[columns, columns] += tile[1]
-    return Ports(effective, bit_admittance)
+    return Ports.of(effective, bit_admittance)
 
 
 @dataclass(frozen=True)
@@ -408,8 +427,6 @@ def _advice(g: FloatArray, wires: _Wires, loss: float) -> str:
 
 def _solve(g: FloatArray, wires: _Wires, *, admittance: bool) -> tuple[FloatArray, FloatArray]:
     """G_eff and, where asked for, the admittance of the bit lines' ends (else anything)."""
-    if wires == _Wires(0.0, 0.0, 0.0, 0.0):
-        return g, np.diag(g.sum(axis=0))
     if wires.word == wires.driver == 0.0:
         # Nothing couples the columns: each is a ladder like a word line.
         effective = _mirrored(_ladders(_mirrored(g), wires.bit, wires.sense + wires.bit)[2])

@@ -614,7 +614,7 @@ MEMORY = {"device": "pcm", "g_min": 0.0, "g_max": 25e-6}
         ({**MEMORY, "g_max": 30e-6}, "g_max = 3e-05: device 'pcm' is known from 0 to 2.5e-05 S"),
         ({**MEMORY, "levels": "device"}, "device 'pcm' has no levels"),
         ({**MEMORY, "drift_time": 1e9}, "drift_time = 1e+09: device 'pcm' is known from 0 to 3.2e+07 s"),
-        ({**MEMORY, "temperature_coefficient": "device"}, "device 'pcm' has none"),
+        ({**MEMORY, "temperature_coefficient": "device"}, "device 'pcm' has no temperature coefficient"),
         (
             {"device": "hfo2_rram", "g_min": 50e-6, "g_max": 225e-6},
             "read_voltage = 1: device 'hfo2_rram' bears at most 0.5 V",
