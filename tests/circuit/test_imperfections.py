@@ -614,7 +614,7 @@ MEMORY = {"device": "pcm", "g_min": 0.0, "g_max": 25e-6}
         ({**MEMORY, "g_max": 30e-6}, "g_max = 3e-05: device 'pcm' is known from 0 to 2.5e-05 S"),
         ({**MEMORY, "levels": "device"}, "device 'pcm' has no levels"),
         ({**MEMORY, "drift_time": 1e9}, "drift_time = 1e+09: device 'pcm' is known from 0 to 3.2e+07 s"),
-        ({**MEMORY, "temperature_coefficient": "device"}, "device 'pcm' has none"),
+        ({**MEMORY, "temperature_coefficient": "device"}, "device 'pcm' has no temperature coefficient"),
         (
             {"device": "hfo2_rram", "g_min": 50e-6, "g_max": 225e-6},
             "read_voltage = 1: device 'hfo2_rram' bears at most 0.5 V",
@@ -658,6 +658,12 @@ MEMORY = {"device": "pcm", "g_min": 0.0, "g_max": 25e-6}
 )
 def test_refused_arrays(values: dict[str, Any], message: str, tmp_path: Path) -> None:
     assert message in refusal(tmp_path, array=values)
+
+
+def test_a_device_beyond_its_temperatures_is_refused(tmp_path: Path) -> None:
+    # metal film: from -55 degrees C on
+    message = refusal(tmp_path, array={"device": "metal_film"}, conditions={"temperature": 210.0})
+    assert "conditions.temperature = 210: device 'metal_film' is known from 218 to 428 K" in message
 
 
 def test_refused_converters(tmp_path: Path) -> None:
