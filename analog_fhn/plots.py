@@ -413,3 +413,59 @@ def weights(layers: Mapping[str, tuple[FloatArray, FloatArray]], title: str) -> 
         axes.grid(alpha=0.3)
     figure.suptitle(title)
     return figure
+
+
+def lost_points(
+    panels: Mapping[str, Mapping[str, tuple[ArrayLike, Sequence[ArrayLike]]]],
+    axes_of: Mapping[str, tuple[str, Mapping[float, str]]],
+    plain: float,
+    allowed: float,
+    title: str,
+) -> Figure:
+    """Accuracy lost against the size of an error, a panel per error: median of some chips, and from best to worst.
+
+    Parameters
+    ----------
+    panels
+        Per panel and curve: sizes of the error, shape (n,), positive, and the accuracies (fractions) at each of them.
+    axes_of
+        Per panel: label of its logarithmic axis, and where it has ticks with which text.
+    plain
+        Accuracy of the plain network (fraction), from which losses count.
+    allowed
+        Loss that is marked as acceptable (fraction).
+    """
+    columns = 3
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.4 * columns, 3.9 * rows + 0.5), layout="constrained")
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for axes, (panel, curves) in zip(grid.flat, panels.items(), strict=False):
+        for colour, (label, (sizes, accuracies)) in zip(_COLOURS, curves.items(), strict=False):
+            x = np.asarray(sizes, dtype=np.float64)
+            lost = [100 * (plain - np.asarray(values)) for values in accuracies]
+            if any(v.size > 1 for v in lost):
+                axes.fill_between(x, [v.min() for v in lost], [v.max() for v in lost], color=colour, alpha=0.2, lw=0)
+            axes.plot(x, [np.median(v) for v in lost], "o-", ms=4, lw=1.6, color=colour, label=label)
+        axes.axhspan(-1.0, 100 * allowed, color=_COLOURS[2], alpha=0.1, lw=0)
+        axes.axhline(0.0, color=_INK, lw=1, ls=":")
+        axes.axhline(100 * allowed, color=_COLOURS[2], lw=1.2, ls="--")
+        axes.set_xscale("log")
+        axes.set_yscale("symlog", linthresh=100 * allowed, linscale=0.7)
+        levels = [-0.1, 0.0, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 20, 50, 90]
+        axes.set_yticks(levels, ["-0.1", "0", *(f"{level:g}" for level in levels[2:])])
+        axes.set_yticks([], minor=True)
+        axes.set_ylim(100, -0.2)
+        xlabel, ticks = axes_of[panel]
+        axes.set_xticks(list(ticks), list(ticks.values()), fontsize=8)
+        axes.set_xticks([], minor=True)
+        axes.set(xlabel=xlabel, title=panel)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        if len(curves) > 1:
+            axes.legend(fontsize=8, loc="lower left")
+    for row in grid:
+        row[0].set_ylabel("points lost")
+    for axes in list(grid.flat)[len(panels) :]:
+        axes.set_visible(False)
+    figure.suptitle(title)
+    return figure
