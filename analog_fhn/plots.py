@@ -330,3 +330,142 @@ def scatter_of_differences(values: ArrayLike, differences: ArrayLike, title: str
     axes.set(xlabel="mean of x over the control window", ylabel="difference of the mean", title=title)
     axes.grid(alpha=0.3)
     return figure
+
+
+def conductances(arrays: Mapping[str, FloatArray], largest: float, title: str) -> Figure:
+    """Maps of the devices' conductances.
+
+    Parameters
+    ----------
+    arrays
+        Per label: siemens, shape (word lines, bit lines).
+    largest
+        End of the colour scale (S).
+    """
+    figure, panels = _maps(len(arrays), 1)
+    for axes, (label, g) in zip(panels[0], arrays.items(), strict=True):
+        image = axes.imshow(1e6 * g, aspect="auto", cmap="viridis", vmin=0.0, vmax=1e6 * largest)
+        axes.set(xlabel="bit line (+, -, +, -, ...)", ylabel="word line", title=label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.colorbar(image, ax=panels, label="conductance (µS)")
+    figure.suptitle(title)
+    return figure
+
+
+def line_losses(arrays: Mapping[str, tuple[FloatArray, FloatArray]], title: str) -> Figure:
+    """Maps of what the lines of arrays lose, one row of panels per array.
+
+    Parameters
+    ----------
+    arrays
+        Per label, in volts, each of shape (word lines, bit lines): what the word line has lost from its driver to a
+        device, and what the bit line is above its amplifier there.
+    """
+    figure, panels = _maps(2, len(arrays))
+    for row, (label, lost) in zip(panels, arrays.items(), strict=True):
+        for axes, line, volts in zip(
+            row, ("word lines: lost since the driver", "bit lines: above 0 V"), lost, strict=True
+        ):
+            limit = float(np.abs(volts).max())
+            signed = float(volts.min()) < -0.1 * limit
+            image = axes.imshow(
+                1e3 * volts,
+                aspect="auto",
+                cmap="PuOr" if signed else "viridis",
+                vmin=-1e3 * limit if signed else min(0.0, 1e3 * float(volts.min())),
+                vmax=1e3 * limit or 1.0,
+            )
+            axes.set(xlabel="bit line", ylabel="word line")
+            axes.set_title(f"{label}, {line}", fontsize=10)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            figure.colorbar(image, ax=axes, label="mV")
+    figure.suptitle(title)
+    return figure
+
+
+def _maps(columns: int, rows: int) -> tuple[Figure, NDArray[np.object_]]:
+    figure = Figure(figsize=(5.2 * columns, 3.8 * rows + 0.6), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def weights(layers: Mapping[str, tuple[FloatArray, FloatArray]], title: str) -> Figure:
+    """Effective against wanted weights; per label: wanted and effective ones, of equal shapes.
+
+    Each panel shows the regression through 0 and the rms of the difference.
+    """
+    figure = Figure(figsize=(5.2 * len(layers), 4.9), layout="constrained")
+    panels = figure.subplots(1, len(layers), squeeze=False)[0]
+    for axes, (label, (wanted, made)) in zip(panels, layers.items(), strict=True):
+        x, y = wanted.ravel(), made.ravel()
+        if len(x) > 5000:
+            image = axes.hexbin(x, y, gridsize=70, bins="log", mincnt=1, cmap="viridis", linewidths=0.2)
+            figure.colorbar(image, ax=axes, label="weights")
+        else:
+            axes.plot(x, y, "o", ms=3, alpha=0.5, color=_COLOURS[0], mec="none")
+        limits = np.array([x.min(), x.max()])
+        slope = float(np.vdot(x, y) / np.vdot(x, x))
+        rms = float(np.sqrt(np.mean((y - x) ** 2)))
+        axes.plot(limits, limits, color=_INK, lw=1, ls=":", label="as wanted")
+        axes.plot(limits, slope * limits, color=_COLOURS[1], lw=1.5, label=f"slope {slope:.4f}")
+        axes.plot([], [], " ", label=f"rms difference {rms:.3g}")
+        axes.set(xlabel="wanted weight", ylabel="effective weight", title=label)
+        axes.legend(fontsize=8, loc="upper left")
+        axes.grid(alpha=0.3)
+    figure.suptitle(title)
+    return figure
+
+
+def lost_points(
+    panels: Mapping[str, Mapping[str, tuple[ArrayLike, Sequence[ArrayLike]]]],
+    axes_of: Mapping[str, tuple[str, Mapping[float, str]]],
+    plain: float,
+    allowed: float,
+    title: str,
+) -> Figure:
+    """Accuracy lost against the size of an error, a panel per error: median of some chips, and from best to worst.
+
+    Parameters
+    ----------
+    panels
+        Per panel and curve: sizes of the error, shape (n,), positive, and the accuracies (fractions) at each of them.
+    axes_of
+        Per panel: label of its logarithmic axis, and where it has ticks with which text.
+    plain
+        Accuracy of the plain network (fraction), from which losses count.
+    allowed
+        Loss that is marked as acceptable (fraction).
+    """
+    columns = 3
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.4 * columns, 3.9 * rows + 0.5), layout="constrained")
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for axes, (panel, curves) in zip(grid.flat, panels.items(), strict=False):
+        for colour, (label, (sizes, accuracies)) in zip(_COLOURS, curves.items(), strict=False):
+            x = np.asarray(sizes, dtype=np.float64)
+            lost = [100 * (plain - np.asarray(values)) for values in accuracies]
+            if any(v.size > 1 for v in lost):
+                axes.fill_between(x, [v.min() for v in lost], [v.max() for v in lost], color=colour, alpha=0.2, lw=0)
+            axes.plot(x, [np.median(v) for v in lost], "o-", ms=4, lw=1.6, color=colour, label=label)
+        axes.axhspan(-1.0, 100 * allowed, color=_COLOURS[2], alpha=0.1, lw=0)
+        axes.axhline(0.0, color=_INK, lw=1, ls=":")
+        axes.axhline(100 * allowed, color=_COLOURS[2], lw=1.2, ls="--")
+        axes.set_xscale("log")
+        axes.set_yscale("symlog", linthresh=100 * allowed, linscale=0.7)
+        levels = [-0.1, 0.0, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 20, 50, 90]
+        axes.set_yticks(levels, ["-0.1", "0", *(f"{level:g}" for level in levels[2:])])
+        axes.set_yticks([], minor=True)
+        axes.set_ylim(100, -0.2)
+        xlabel, ticks = axes_of[panel]
+        axes.set_xticks(list(ticks), list(ticks.values()), fontsize=8)
+        axes.set_xticks([], minor=True)
+        axes.set(xlabel=xlabel, title=panel)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        if len(curves) > 1:
+            axes.legend(fontsize=8, loc="lower left")
+    for row in grid:
+        row[0].set_ylabel("points lost")
+    for axes in list(grid.flat)[len(panels) :]:
+        axes.set_visible(False)
+    figure.suptitle(title)
+    return figure

@@ -35,7 +35,7 @@ MIN_DRIVES = 5
 
 _KEPT = 4  # tables kept in memory
 # Of a technology, what a neuron's response to a drive does not depend on; the range of drives is in the key by itself.
-_UNINVOLVED = {"name", "source", "tanh_pair", "row_driver", "array"}
+_UNINVOLVED = {"name", "source", "tanh_pair", "row_driver", "sense_amplifier", "array", "adc"}
 
 _log = logging.getLogger(__name__)
 

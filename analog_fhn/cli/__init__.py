@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from analog_fhn.cli import classify, compare, design, doctor, export, frontier, import_, reproduce, sweep, train
+from analog_fhn.cli import arrays, classify, compare, design, doctor, export, frontier, import_, reproduce, sweep, train
 from analog_fhn.errors import InputError, MissingProgramError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("import")(import_.import_)
 app.command("classify")(classify.classify)
 app.command("compare")(compare.compare)
 app.command("design")(design.design)
+app.command("arrays")(arrays.arrays)
 app.command("export")(export.export)
 app.command("frontier")(frontier.frontier)
 app.command("sweep")(sweep.sweep)

@@ -28,7 +28,7 @@ from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.netlist import NEURON_LIBRARIES
 from analog_fhn.circuit.noise import Noise
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.circuit.technology import Adc, Technology
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify, classify_all
 from analog_fhn.network import Network
@@ -443,11 +443,13 @@ def test_the_key_is_everything_that_decides_and_nothing_else() -> None:
 
 
 def other_stages(technology: Technology) -> dict[str, Any]:
-    """Arrays, tanh pairs and row drivers unlike those of the technology, for neurons that stay the same."""
+    """Arrays, amplifiers, converters, pairs, drivers unlike those of the technology, for neurons that stay the same."""
     return {
         "array": technology.array.model_copy(update={"programming_error": 0.123}),
         "tanh_pair": technology.tanh_pair.model_copy(update={"offset_sigma": 0.0123}),
         "row_driver": technology.row_driver.model_copy(update={"input_resistor": 12345.0}),
+        "sense_amplifier": technology.sense_amplifier.model_copy(update={"offset_sigma": 0.0123}),
+        "adc": Adc(bits=8),
     }
 
 

@@ -660,6 +660,12 @@ def test_refused_arrays(values: dict[str, Any], message: str, tmp_path: Path) ->
     assert message in refusal(tmp_path, array=values)
 
 
+def test_a_device_beyond_its_temperatures_is_refused(tmp_path: Path) -> None:
+    # metal film: from -55 degrees C on
+    message = refusal(tmp_path, array={"device": "metal_film"}, conditions={"temperature": 210.0})
+    assert "conditions.temperature = 210: device 'metal_film' is known from 218 to 428 K" in message
+
+
 def test_refused_converters(tmp_path: Path) -> None:
     assert "adc.bits = 0: " in refusal(tmp_path, adc={"bits": 0})
     assert "key 'adc.bits' is missing" in refusal(tmp_path, adc={"margin": 2.0})
