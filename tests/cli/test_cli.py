@@ -344,7 +344,7 @@ def comparison(net: Path, folder: Path) -> Any:
 
 def test_compare_goes_from_float_to_ngspice(comparison: Any) -> None:
     assert [(s["backend"], s["n_images"]) for s in comparison["stages"]] == [
-        (None, 30), *[("direct", 30)] * 5, ("direct", 3), ("brian", 2), ("spice", 1),
+        (None, 30), *[("direct", 30)] * 6, ("direct", 3), ("brian", 2), ("spice", 1),
     ]  # fmt: skip
     n_hidden = comparison["settings"]["layers"][1]
     assert comparison["power"] == pytest.approx(n_hidden * comparison["power_per_neuron"])
