@@ -462,7 +462,7 @@ def lost_points(
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         if len(curves) > 1:
-            axes.legend(fontsize=8, loc="lower left")
+            axes.legend(fontsize=8)
     for row in grid:
         row[0].set_ylabel("points lost")
     for axes in list(grid.flat)[len(panels) :]:

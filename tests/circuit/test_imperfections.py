@@ -135,6 +135,21 @@ def test_write_verify_leaves_what_is_right() -> None:
     assert np.all(verified[~right] != once[~right])
 
 
+def test_devices_of_all_sides_layers_and_quantities_err_on_their_own() -> None:
+    # square layers, so that every device of one has a counterpart in the other
+    net, errors = network(80, 80, 80), ("programming_error", "read_noise", "temperature_coefficient")
+    draws = []
+    for name in errors:
+        made = array(**{name: 0.002}).under(temperature=310.0)
+        for layer in (0, 1):
+            target = Design(net, made).crossbars[layer].conductance
+            relative = devices(Design(net, made).chip(1), layer) / target - 1
+            draws += [relative[:, 0::2].ravel(), relative[:, 1::2].ravel()]
+    correlation = np.corrcoef(draws) - np.eye(len(draws))
+    # 66 pairs: 4.5 standard errors are exceeded by chance in one run of two thousand
+    assert np.abs(correlation).max() < 4.5 / np.sqrt(6400)
+
+
 # --- faults ---------------------------------------------------------------------------------------------------
 
 
