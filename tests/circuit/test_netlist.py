@@ -9,10 +9,11 @@ import pytest
 
 from analog_fhn.backends.spice import Spice
 from analog_fhn.circuit.chip import Chip
+from analog_fhn.circuit.chip_netlist import whole_chip
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.netlist import LIBRARIES, cell_deck, neuron_deck, number, write_neuron_netlists
 from analog_fhn.circuit.neuron import NeuronParts, drive_current
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.circuit.technology import Technology, Wires
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, FloatArray, Protocol, cycle_from_samples
@@ -77,6 +78,20 @@ def check_portable(text: str) -> list[str]:
 def test_libraries_keep_to_what_three_simulators_share(name: str) -> None:
     code = check_portable(resource("netlists", name).read_text(encoding="ascii"))
     assert sum(line.startswith(".subckt") for line in code) == 1
+
+
+@pytest.mark.parametrize("ohms", [0.0, 2.0])
+def test_whole_chips_keep_to_it_too(ohms: float, chip: Chip) -> None:
+    assert chip.technology is not None
+    array = chip.technology.array.model_copy(update={"wires": Wires(word=ohms, bit=ohms, driver=ohms), "tile_rows": 9})
+    network = replace(chip.network, biases=(np.ones(5), np.ones(3)), fhn=FHN(a=1.2, gamma=0.8))
+    made = Design(network, chip.technology.model_copy(update={"array": array})).chip(2)
+    text = whole_chip(made, np.linspace(-1.0, 1.0, 20), recentre=True)["chip.cir"]
+    code = check_portable(text)
+    assert {line[0] for line in code} == {"R", "V", "X", "+"}
+    # LTspice takes no two elements of one name.
+    names = [line.split()[0].lower() for line in code if line[0] != "+"]
+    assert len(names) == len(set(names))
 
 
 BENCHES = {
