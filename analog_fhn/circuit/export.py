@@ -72,6 +72,7 @@ def write_network(
     make = whole_chip if form == "full" else folded_chip
     texts = make(chip, inputs, recentre=recentre)
     names = [*copy_libraries(folder), *texts]
+    (folder / SCORES).unlink(missing_ok=True)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="ascii")
     facts = {

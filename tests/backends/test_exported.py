@@ -47,7 +47,7 @@ IMAGES = np.random.default_rng(1).random((2, SIZES[0]))
 
 def exported(chip: Chip, image: FloatArray, form: Form, folder: Path) -> FloatArray:
     write_network(chip, image, folder, {}, form=form)
-    return run_exported(folder, timeout=600)
+    return run_exported(folder)
 
 
 WIRES = {"word": 50.0, "bit": 40.0, "driver": 100.0, "sense": 20.0}
@@ -153,7 +153,7 @@ def digits() -> tuple[Network, datasets.Dataset]:
     fitted.fit(train.images, train.labels)
     network = Network(tuple(fitted.coefs_), tuple(fitted.intercepts_))
     assert network.accuracy(test.images, test.labels) > 0.9
-    return network.with_options(settle=20.0, control=50.0), test
+    return network.with_options(settle=10.0, control=30.0), test
 
 
 @pytest.mark.slow

@@ -42,6 +42,12 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def test_scores_of_an_earlier_export_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "scores.txt").write_text("0 1\n")
+    write_network(made(), IMAGE, tmp_path, {})
+    assert not (tmp_path / "scores.txt").exists()
+
+
 @pytest.mark.parametrize("form", ["full", "reduced"])
 def test_folder_holds_what_it_lists(form: export.Form, tmp_path: Path) -> None:
     names = write_network(made(), IMAGE, tmp_path / "new", {"image": 3}, form=form)
