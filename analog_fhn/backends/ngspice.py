@@ -91,6 +91,44 @@ def program_version() -> str:
     return _version(output)
 
 
+def run_batch(deck: Path, timeout: float | None = None) -> str:
+    """Run a deck alone, `ngspice -b`, in its own folder, without the user's `.spiceinit`; what it said.
+
+    Parameters
+    ----------
+    timeout
+        Seconds after which it is stopped; None: never.
+
+    Raises
+    ------
+    MissingProgramError
+        If there is no program ngspice.
+    SimulationError
+        If it ends with a status other than 0, reports a fault, or does not end in time.
+    """
+    program = shutil.which("ngspice")
+    if program is None:
+        raise MissingProgramError(f"the program ngspice is not installed; {_INSTALL}")
+    try:
+        done = subprocess.run(
+            [program, "-n", "-b", deck.name],
+            cwd=deck.parent, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            timeout=timeout, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise SimulationError(f"ngspice did not end {deck} within {timeout:g} s") from None
+    out, err = (
+        [line.strip() for line in text.splitlines() if line.strip() and "Reference value" not in line]
+        for text in (done.stdout, done.stderr)
+    )
+    if done.returncode or faults([*err, *out]):
+        said = dict.fromkeys([*faults([*err, *out])[:4], *err[-4:], *out[-2:]])
+        raise SimulationError(
+            f"ngspice -b {deck} ended with status {done.returncode}: {' | '.join(line[:200] for line in said)}"
+        )
+    return done.stdout
+
+
 def version() -> str:
     """Version of libngspice, for instance "39".
 

@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
-from analog_fhn.backends.ngspice import SimulatorProcess
+from analog_fhn.backends.ngspice import SimulatorProcess, run_batch
 from analog_fhn.circuit.chip import Chip
+from analog_fhn.circuit.chip_netlist import SCORES
 from analog_fhn.circuit.netlist import MAX_STEP, RELTOL, cell_deck, neuron_deck, supply_voltages
 from analog_fhn.circuit.neuron import drive_current
 from analog_fhn.circuit.noise import Noise
@@ -411,6 +412,46 @@ def cell_power(chip: Chip, images: NDArray[np.floating]) -> FloatArray:
                 simulator.kill()
             raise
     return power
+
+
+def run_exported(folder: Path, timeout: float | None = None) -> FloatArray:
+    """Run a network that `analog_fhn.circuit.export.write_network` wrote, as `ngspice -b run.cir` does.
+
+    Parameters
+    ----------
+    folder
+        Holds `run.cir`; gets `scores.txt`.
+    timeout
+        Seconds after which the run is stopped; None: never.
+
+    Returns
+    -------
+    ndarray
+        Scores, shape (n_classes,), in the units of the trained weights; ngspice writes six digits.
+
+    Raises
+    ------
+    InputError
+        If there is no `run.cir` in the folder.
+    MissingProgramError
+        If there is no program ngspice.
+    SimulationError
+        If the run fails, or leaves no finite score for every class.
+    """
+    deck, scores = folder / "run.cir", folder / SCORES
+    if not deck.is_file():
+        raise InputError(f"{deck}: there is no such file; expected a folder written by 'analog-fhn export'")
+    scores.unlink(missing_ok=True)
+    run_batch(deck, timeout)
+    text = scores.read_text(encoding="ascii", errors="replace") if scores.is_file() else "no such file"
+    try:
+        values = np.array([float(value) for _, value in (line.split() for line in text.splitlines())])
+        indices = [int(line.split()[0]) for line in text.splitlines()]
+    except ValueError:
+        raise SimulationError(f"{scores} holds no scores: {text[:200]!r}") from None
+    if indices != list(range(len(values))) or not len(values) or not np.isfinite(values).all():
+        raise SimulationError(f"{scores}: expected one finite score for every class, found {text[:200]!r}")
+    return values
 
 
 def supply_power(waves: dict[str, FloatArray], technology: Technology) -> FloatArray:

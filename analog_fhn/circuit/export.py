@@ -1,4 +1,4 @@
-"""A chip as a folder of files: neuron netlists, conductance tables, manifest."""
+"""A chip as a folder of files: netlists, conductance tables, bill of materials, manifest."""
 
 from __future__ import annotations
 
@@ -7,16 +7,87 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from analog_fhn.circuit.bom import bill, write_bill
 from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.netlist import LIBRARIES, write_neuron_netlists
+from analog_fhn.circuit.chip_netlist import SCORES, estimated_seconds, folded_chip, tiles, whole_chip
+from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.netlist import LIBRARIES, copy_libraries, write_neuron_netlists
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 
+Form = Literal["full", "reduced"]
+# Beyond this the reduced form is the default.
+LONGEST_RUN = 600.0  # s
+
+
+def write_network(
+    chip: Chip,
+    inputs: NDArray[np.floating],
+    folder: Path,
+    notes: dict[str, Any],
+    *,
+    form: Form | None = None,
+    recentre: bool | None = None,
+) -> list[str]:
+    """Write netlists of a whole chip under one image, conductance tables, bill of materials and manifest.
+
+    `ngspice -b run.cir` in the folder writes `scores.txt`, one line per class: its index and its score in the units of
+    the trained weights, averaged over the control window. `analog_fhn.backends.spice.run_exported` does the same.
+
+    Parameters
+    ----------
+    chip
+        With a technology.
+    inputs
+        The image, shape (n_in,), scaled as in training.
+    folder
+        Created if it does not exist.
+    notes
+        Anything JSON can hold, added to the manifest.
+    form
+        "full": every component in one circuit; "reduced": cell by cell, arrays folded into what their amplifiers see
+        (see `analog_fhn.circuit.chip_netlist`). None: full, if it would run in `LONGEST_RUN` or less.
+    recentre
+        Whether the rows of the output array carry the activation, or x itself; None: as the network says.
+
+    Returns
+    -------
+    list of str
+        Names of the files written, relative to the folder.
+
+    Raises
+    ------
+    InputError
+        If the chip has no components, or its initial state lies beyond the linear range of the parts.
+    """
+    design = _design(chip)
+    recentre = chip.network.recentre if recentre is None else recentre
+    if form is None:
+        form = "full" if estimated_seconds(chip, full=True) <= LONGEST_RUN else "reduced"
+    make = whole_chip if form == "full" else folded_chip
+    texts = make(chip, inputs, recentre=recentre)
+    names = [*copy_libraries(folder), *texts]
+    (folder / SCORES).unlink(missing_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="ascii")
+    facts = {
+        "form": form,
+        "run": "ngspice -b run.cir",
+        "writes": SCORES,
+        "scores": "time averages over the control window, before any converter, in the units of the trained weights",
+        "inputs": [float(value) for value in inputs],
+        "recentre": recentre,
+    }
+    return _finish(chip, design, folder, names, facts | notes, recentre)
+
 
 def write_chip(chip: Chip, drives: FloatArray, folder: Path, notes: dict[str, Any]) -> list[str]:
-    """Write a chip's neuron netlists, conductance tables and manifest.
+    """Write one netlist per neuron, conductance tables, bill of materials and manifest.
 
     Parameters
     ----------
@@ -25,7 +96,7 @@ def write_chip(chip: Chip, drives: FloatArray, folder: Path, notes: dict[str, An
     drives
         Shape (n_neurons,), the drive that each neuron's netlist is given.
     folder
-        Existing folder.
+        Created if it does not exist.
     notes
         Anything JSON can hold, added to the manifest.
 
@@ -33,34 +104,70 @@ def write_chip(chip: Chip, drives: FloatArray, folder: Path, notes: dict[str, An
     -------
     list of str
         Names of the files written, relative to the folder.
+
+    Raises
+    ------
+    InputError
+        If the chip has no components, or its initial state lies beyond the linear range of the parts.
     """
-    if chip.technology is None or chip.scales is None or chip.arrays is None:
-        raise InputError("an export needs a chip with a technology")
+    design = _design(chip)
     decks = write_neuron_netlists(chip, drives, chip.network.protocol, folder)
     names = [*LIBRARIES, *(path.name for path in decks)]
-    for layer, crossbar in enumerate(array.crossbar for array in chip.arrays):
-        path = folder / f"conductances_{layer}.csv"
-        names.append(path.name)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["row", "column", "g_plus_siemens", "g_minus_siemens"])
-            rows, columns = crossbar.g_plus.shape
-            for i in range(rows):
-                bias = i >= crossbar.n_in
-                for j in range(columns):
-                    plus, minus = float(crossbar.g_plus[i, j]), float(crossbar.g_minus[i, j])
-                    writer.writerow(["bias" if bias else i, j, repr(plus), repr(minus)])
+    facts = {"form": "neurons", "run": "ngspice -b neuron_000.cir", "drives": [float(d) for d in drives]}
+    return _finish(chip, design, folder, names, facts | notes, chip.network.recentre)
+
+
+def _design(chip: Chip) -> Design:
+    """The design that the chip is a sample of."""
+    if chip.technology is None or chip.scales is None or chip.arrays is None:
+        raise InputError("an export needs a chip with a technology")
+    return Design(chip.network, chip.technology)
+
+
+def _finish(
+    chip: Chip, design: Design, folder: Path, names: list[str], facts: dict[str, Any], recentre: bool
+) -> list[str]:
+    assert chip.technology is not None
+    assert chip.scales is not None
+    assert chip.arrays is not None
+    for layer in range(len(chip.arrays)):
+        names += _write_conductances(chip, design, layer, folder)
+    write_bill(bill(design, recentre=recentre), folder / "bom.csv")
+    names.append("bom.csv")
     manifest = {
-        "format": 1,
+        "format": 2,
         "chip_seed": chip.seed,
         "technology": chip.technology.model_dump(),
         "scales": asdict(chip.scales),
         "siemens_per_weight": [array.crossbar.siemens_per_weight for array in chip.arrays],
         "fhn": asdict(chip.network.fhn),
         "protocol": asdict(chip.network.protocol),
-        "drives": [float(d) for d in drives],
         "weights_sha256": chip.network.sha256,
         "sha256": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names},
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest | notes, indent=2) + "\n", encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps(manifest | facts, indent=2) + "\n", encoding="utf-8")
     return [*names, "manifest.json"]
+
+
+def _write_conductances(chip: Chip, design: Design, layer: int, folder: Path) -> list[str]:
+    """One table per tile of an array, one line per device."""
+    assert chip.arrays is not None
+    made = chip.arrays[layer].crossbar
+    target, conductance = design.crossbars[layer].conductance, made.conductance
+    parts = tiles(chip, layer)
+    names = []
+    for rows, bit_lines in parts:
+        tile = "" if len(parts) == 1 else f"_row_{rows.start}_bit_line_{bit_lines.start}"
+        names.append(f"conductances_{layer}{tile}.csv")
+        with (folder / names[-1]).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["row", "bit_line", "input", "output", "sign", "target_siemens", "made_siemens"])
+            for i in rows:
+                for j in bit_lines:
+                    writer.writerow(
+                        [
+                            i, j, "bias" if i >= made.n_in else i, j // 2, "-" if j % 2 else "+",
+                            repr(float(target[i, j])), repr(float(conductance[i, j])),
+                        ]
+                    )  # fmt: skip
+    return names

@@ -13,7 +13,7 @@ import numpy as np
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.neuron import Scales, drive_current
 from analog_fhn.circuit.stages import NO_SHIFT, bias_current
-from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE, Technology
+from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE, OpAmp, Technology
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.readout import recentring
@@ -72,11 +72,12 @@ def neuron_deck(
     InputError
         If the chip has no components, or the initial state lies beyond the linear range of the parts.
     """
-    technology, scales = _components(chip)
+    technology, scales = components(chip)
     return _deck(
         "FHN neuron: one transient under a constant drive",
         [
-            *_neuron_lines(chip, neuron, protocol),
+            *supply_lines(technology),
+            *neuron_lines(chip, neuron, protocol),
             f"* The drive, drawn out of the summing node: I = {number(drive)}",
             f"Idrive sum2 0 {number(drive_current(drive, scales, technology))}",
         ],
@@ -119,7 +120,8 @@ def cell_deck(
     protocol, reltol, max_step, inline
         See `neuron_deck`.
     recentre
-        Whether the row carries the activation; otherwise the shift resistor is left out and it carries x alone.
+        Whether the row carries the activation; otherwise the shift resistor is left out, the driver's input is U3's
+        output, and the row carries x alone.
     data_file
         As for `neuron_deck`, with V(row) as a third column and its mean printed as `mean_vrow`.
 
@@ -128,23 +130,17 @@ def cell_deck(
     InputError
         If the chip has no components, or the initial state lies beyond the linear range of the parts.
     """
-    technology, _ = _components(chip)
-    if chip.driver is None:
-        raise InputError("this chip has ideal row drivers, and a cell's netlist needs their components")
-    fhn, supplies = chip.network.fhn, technology.supplies
-    driver = {name: values[neuron] for name, values in chip.driver.items()}
-    if not recentre:
-        driver["rshift"] = NO_SHIFT
-    gain, offset = recentring(chip.network.hidden, fhn.a, fhn.gamma)
-    shift = "vref" if offset >= 0 else "vplus"
+    technology, _ = components(chip)
+    volts = technology.tanh_pair.volts_per_unit
     return _deck(
         "Hidden cell: tanh pair, FHN neuron, row driver",
         [
-            *_neuron_lines(chip, neuron, protocol),
-            *_pair_lines(chip, neuron, z),
-            *([f"Vplus vplus 0 {number(supplies.reference)}"] if shift == "vplus" else []),
-            f"Xdriver {'nx' if gain > 0 else 'x'} row {shift} vcc vee row_driver",
-            *_parameter_lines(driver | _opamp_parameters(technology)),
+            *supply_lines(technology),
+            *neuron_lines(chip, neuron, protocol),
+            *_input_lines(volts, z),
+            *pair_lines(chip, neuron),
+            *shift_lines(chip, recentre),
+            *driver_lines(chip, neuron, recentre),
         ],
         chip,
         protocol,
@@ -169,10 +165,11 @@ def pair_deck(chip: Chip, neuron: int, z: float) -> str:
     InputError
         If the chip has no components.
     """
-    technology, _ = _components(chip)
+    technology, _ = components(chip)
+    volts = technology.tanh_pair.volts_per_unit
     return _deck(
         "Tanh pair: output current into a node at 0 V",
-        [*_supply_lines(technology), *_pair_lines(chip, neuron, z), "Vsum2 sum2 0 0"],
+        [*supply_lines(technology), *_input_lines(volts, z), *pair_lines(chip, neuron), "Vsum2 sum2 0 0"],
         chip,
         Protocol(settle=0.0, control=0.2),
         CELL_LIBRARIES[3:4],
@@ -221,9 +218,7 @@ def write_neuron_netlists(chip: Chip, drives: FloatArray, protocol: Protocol, fo
         neuron_deck(chip, k, drive, protocol, inline=False, data_file=f"neuron_{k:03d}.txt")
         for k, drive in enumerate(drives)
     ]
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in LIBRARIES:
-        shutil.copyfile(resource("netlists", name), folder / name)
+    copy_libraries(folder)
     paths = [folder / f"neuron_{k:03d}.cir" for k in range(len(decks))]
     for path, deck in zip(paths, decks, strict=True):
         path.write_text(deck, encoding="ascii")
@@ -243,7 +238,14 @@ def number(value: float) -> str:
     return repr(float(value))
 
 
-def _components(chip: Chip) -> tuple[Technology, Scales]:
+def components(chip: Chip) -> tuple[Technology, Scales]:
+    """Technology and scales of a chip.
+
+    Raises
+    ------
+    InputError
+        If the chip has no components.
+    """
     if chip.parts is None or chip.scales is None or chip.technology is None:
         raise InputError(
             "ngspice simulates component values, and this chip has none (ideal equations): "
@@ -252,8 +254,28 @@ def _components(chip: Chip) -> tuple[Technology, Scales]:
     return chip.technology, chip.scales
 
 
-def _neuron_lines(chip: Chip, neuron: int, protocol: Protocol) -> list[str]:
-    technology, scales = _components(chip)
+def copy_libraries(folder: Path) -> tuple[str, ...]:
+    """Copy every subcircuit into a folder, which is created if it does not exist; their file names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in LIBRARIES:
+        shutil.copyfile(resource("netlists", name), folder / name)
+    return LIBRARIES
+
+
+def supply_lines(technology: Technology) -> list[str]:
+    """Sources `Vcc`, `Vee`, `Vref`."""
+    return [f"V{name[1:]} {name} 0 {number(value)}" for name, value in supply_voltages(technology).items()]
+
+
+def neuron_lines(chip: Chip, neuron: int, protocol: Protocol, suffix: str = "") -> list[str]:
+    """Instance `Xneuron` between the nodes `x`, `nx`, `y` and `sum2`, each with a suffix to its name.
+
+    Raises
+    ------
+    InputError
+        If the chip has no components, or the initial state lies beyond the linear range of the parts.
+    """
+    technology, scales = components(chip)
     assert chip.parts is not None
     supplies, multiplier = technology.supplies, technology.multiplier
     vx0, vy0 = scales.sx * protocol.x0, scales.sy * protocol.y0
@@ -264,7 +286,7 @@ def _neuron_lines(chip: Chip, neuron: int, protocol: Protocol) -> list[str]:
         )
     high, low = _drops(technology, multiplier.output_limit)
     parameters = {name: values[neuron] for name, values in chip.parts.items()}
-    parameters |= _opamp_parameters(technology)
+    parameters |= opamp_parameters(technology, technology.opamp)
     parameters |= {
         "scale": multiplier.scale,
         "bw": multiplier.bandwidth,
@@ -277,43 +299,150 @@ def _neuron_lines(chip: Chip, neuron: int, protocol: Protocol) -> list[str]:
     return [
         f"* Neuron {neuron} of the chip; V(x) = {number(scales.sx)} x, V(y) = {number(scales.sy)} y, "
         f"time unit {number(scales.time_unit)} s.",
-        *_supply_lines(technology),
-        "Xneuron x nx y sum2 vref vcc vee fhn_neuron",
-        *_parameter_lines(parameters),
+        f"Xneuron{suffix} x{suffix} nx{suffix} y{suffix} sum2{suffix} vref vcc vee fhn_neuron",
+        *parameter_lines(parameters),
     ]
 
 
-def _supply_lines(technology: Technology) -> list[str]:
-    return [f"V{name[1:]} {name} 0 {number(value)}" for name, value in supply_voltages(technology).items()]
+def pair_lines(chip: Chip, neuron: int, suffix: str = "") -> list[str]:
+    """Instance `Xpair` from node `z` to node `sum2`, each with a suffix to its name.
 
-
-def _pair_lines(chip: Chip, neuron: int, z: float) -> list[str]:
-    technology, _ = _components(chip)
+    Raises
+    ------
+    InputError
+        If the chip has no components.
+    """
+    technology, _ = components(chip)
     if chip.pair is None:
         raise InputError("this chip has ideal tanh pairs, and a netlist needs their components")
     transistor = technology.tanh_pair
     pair = {name: values[neuron] for name, values in chip.pair.items()}
     pair |= {"isat": transistor.saturation_current, "vaf": transistor.early_voltage}
+    inputs = f"z{suffix} 0" if chip.network.fhn.gamma < 0 else f"0 z{suffix}"
+    return [f"Xpair{suffix} {inputs} sum2{suffix} vcc vee tanh_pair", *parameter_lines(pair)]
+
+
+def shift_lines(chip: Chip, recentre: bool) -> list[str]:
+    """The positive reference `Vplus`, where the row drivers shift their rows down."""
+    technology, _ = components(chip)
+    return [f"Vplus vplus 0 {number(technology.supplies.reference)}"] if _shift(chip, recentre) == "vplus" else []
+
+
+def driver_lines(chip: Chip, neuron: int, recentre: bool, suffix: str = "") -> list[str]:
+    """Instance `Xdriver` from node `nx` or `x` to node `row`, each with a suffix to its name.
+
+    Raises
+    ------
+    InputError
+        If the chip has no components.
+    """
+    technology, _ = components(chip)
+    if chip.driver is None:
+        raise InputError("this chip has ideal row drivers, and a cell's netlist needs their components")
+    driver = {name: values[neuron] for name, values in chip.driver.items()}
+    if not recentre:
+        driver["rshift"] = NO_SHIFT
+    rising = not recentre or recentring(chip.network.hidden, chip.network.fhn.a, chip.network.fhn.gamma)[0] > 0
     return [
-        f"* The pre-activation, {number(transistor.volts_per_unit)} V per unit: z = {number(z)}",
-        f"Vz z 0 {number(transistor.volts_per_unit * z)}",
-        f"Xpair {'z 0' if chip.network.fhn.gamma < 0 else '0 z'} sum2 vcc vee tanh_pair",
-        *_parameter_lines(pair),
+        f"Xdriver{suffix} {'nx' if rising else 'x'}{suffix} row{suffix} {_shift(chip, recentre)} vcc vee row_driver",
+        *parameter_lines(driver | opamp_parameters(technology, technology.opamp)),
     ]
 
 
-def _opamp_parameters(technology: Technology) -> dict[str, float]:
-    amp = technology.opamp
-    high, low = _drops(technology, amp.output_limit)
+def sense_lines(chip: Chip, layer: int, output: int, name: str, nodes: str) -> list[str]:
+    """Instance `name` of an array's transimpedance amplifier between `nodes`: columns + and -, output.
+
+    Raises
+    ------
+    InputError
+        If the chip has no components.
+    """
+    technology, _ = components(chip)
+    if chip.arrays is None:
+        raise InputError("this chip has no arrays, and a netlist needs their components")
+    sense = {part: values[output] for part, values in chip.arrays[layer].sense.items()}
+    return [
+        f"{name} {nodes} vcc vee transimpedance",
+        *parameter_lines(sense | opamp_parameters(technology, technology.sense_amplifier)),
+    ]
+
+
+def opamp_parameters(technology: Technology, amplifier: OpAmp) -> dict[str, float]:
+    """Parameters of `netlists/opamp.lib`, but for the offset, under the technology's conditions."""
+    high, low = _drops(technology, amplifier.output_limit)
     return {
-        "ib": bias_current(amp, technology.conditions.temperature),
-        "gain": amp.gain,
-        "gbw": amp.gain_bandwidth,
-        "slew": amp.slew_rate,
+        "ib": bias_current(amplifier, technology.conditions.temperature),
+        "gain": amplifier.gain,
+        "gbw": amplifier.gain_bandwidth,
+        "slew": amplifier.slew_rate,
         "drop_high": high,
         "drop_low": low,
-        "iq": amp.quiescent_current,
+        "iq": amplifier.quiescent_current,
     }
+
+
+def parameter_lines(parameters: dict[str, float], per_line: int = 4) -> list[str]:
+    """Parameters of an instance as continuation lines."""
+    items = [f"{name}={number(value)}" for name, value in parameters.items()]
+    rows = [" ".join(items[k : k + per_line]) for k in range(0, len(items), per_line)]
+    return [f"+ PARAMS: {rows[0]}", *(f"+ {row}" for row in rows[1:])]
+
+
+def accuracy_lines(chip: Chip, reltol: float = RELTOL) -> list[str]:
+    """Options: tolerances and temperature."""
+    technology, scales = components(chip)
+    celsius = round(technology.conditions.temperature - 273.15, 9)
+    return [
+        "* With the usual reltol of 1e-3 and no largest step the period comes out wrong by several per cent, silently.",
+        "* abstol is reltol of the current Sx/R1, so that idle branches do not hold up the iterations.",
+        f".options reltol={number(reltol)} abstol={number(reltol * scales.sx / technology.neuron.r1)}",
+        f".options temp={number(celsius)} tnom={number(round(NOMINAL_TEMPERATURE - 273.15, 9))}",
+    ]
+
+
+def transient_line(chip: Chip, protocol: Protocol, max_step: float = MAX_STEP) -> str:
+    """The analysis, from the initial conditions through settling time and control window."""
+    _, scales = components(chip)
+    step = number(max_step * scales.time_unit)
+    return f".tran {step} {number((protocol.settle + protocol.control) * scales.time_unit)} 0 {step} uic"
+
+
+def check_lines(protocol: Protocol, unit: float) -> list[str]:
+    """ngspice commands after `run`: end with status 1 if it did not reach the end of the control window."""
+    stop = (protocol.settle + protocol.control) * unit
+    return [
+        "let reached = time[length(time)-1]",
+        f"if reached < {number(stop * (1 - 1e-9))}",
+        "  echo the transient stopped early",
+        "  quit 1",
+        "end",
+    ]
+
+
+def mean_lines(node: str, protocol: Protocol, unit: float) -> list[str]:
+    """ngspice commands that set `mean_vnode` to the time average of V(node) over the control window, edges included."""
+    start, stop = protocol.settle * unit, (protocol.settle + protocol.control) * unit
+    # The first time point is not 0 but a fraction of a step.
+    at_zero = f"let area_start = -time[0]*v({node})[0]"
+    return [
+        f"let area = integ(v({node}))",
+        f"meas tran area_start FIND area AT={number(start)}" if start > 0 else at_zero,
+        f"meas tran area_stop FIND area AT={number(stop)}",
+        f"let mean_v{node} = (area_stop - area_start)/{number(protocol.control * unit)}",
+    ]
+
+
+def _input_lines(volts_per_unit: float, z: float) -> list[str]:
+    return [
+        f"* The pre-activation, {number(volts_per_unit)} V per unit: z = {number(z)}",
+        f"Vz z 0 {number(volts_per_unit * z)}",
+    ]
+
+
+def _shift(chip: Chip, recentre: bool) -> str:
+    """Node that the row drivers' shift resistors come from."""
+    fhn = chip.network.fhn
+    return "vplus" if recentre and recentring(chip.network.hidden, fhn.a, fhn.gamma)[1] < 0 else "vref"
 
 
 def _drops(technology: Technology, output_limit: float) -> tuple[float, float]:
@@ -337,23 +466,16 @@ def _deck(
     currents: tuple[str, ...] = (),
 ) -> str:
     """A circuit with its subcircuits, supplies' currents, analysis and, with a data file, its evaluation."""
-    technology, scales = _components(chip)
-    unit = scales.time_unit
-    stop = number((protocol.settle + protocol.control) * unit)
-    step = number(max_step * unit)
-    celsius = round(technology.conditions.temperature - 273.15, 9)
+    technology, scales = components(chip)
     saved = [f"v({node})" for node in nodes] + [f"i({name})" for name in (*supply_voltages(technology), *currents)]
     lines = [
         title,
         *_libraries(libraries, inline),
         *circuit,
-        "* With the usual reltol of 1e-3 and no largest step the period comes out wrong by several per cent, silently.",
-        "* abstol is reltol of the current Sx/R1, so that idle branches do not hold up the iterations.",
-        f".options reltol={number(reltol)} abstol={number(reltol * scales.sx / technology.neuron.r1)}",
-        f".options temp={number(celsius)} tnom={number(round(NOMINAL_TEMPERATURE - 273.15, 9))}",
-        f".tran {step} {stop} 0 {step} uic",
+        *accuracy_lines(chip, reltol),
+        transient_line(chip, protocol, max_step),
         f".save {' '.join(saved)}",
-        *([] if data_file is None else _control(protocol, unit, data_file, nodes, means)),
+        *([] if data_file is None else _control(protocol, scales.time_unit, data_file, nodes, means)),
         ".end",
     ]
     return "\n".join(lines) + "\n"
@@ -369,41 +491,19 @@ def _libraries(names: tuple[str, ...], inline: bool) -> list[str]:
     return lines
 
 
-def _parameter_lines(parameters: dict[str, float], per_line: int = 4) -> list[str]:
-    items = [f"{name}={number(value)}" for name, value in parameters.items()]
-    rows = [" ".join(items[k : k + per_line]) for k in range(0, len(items), per_line)]
-    return [f"+ PARAMS: {rows[0]}", *(f"+ {row}" for row in rows[1:])]
-
-
 def _control(
     protocol: Protocol, unit: float, data_file: str, nodes: tuple[str, ...], means: tuple[str, ...]
 ) -> list[str]:
-    start, stop = protocol.settle * unit, (protocol.settle + protocol.control) * unit
     waves = " ".join(f"v({node})" for node in nodes)
-    evaluation = []
-    for node in means:
-        # The first time point is not 0 but a fraction of a step.
-        at_zero = f"let area_start = -time[0]*v({node})[0]"
-        evaluation += [
-            f"let area = integ(v({node}))",
-            f"meas tran area_start FIND area AT={number(start)}" if start > 0 else at_zero,
-            f"meas tran area_stop FIND area AT={number(stop)}",
-            f"let mean_v{node} = (area_stop - area_start)/{number(protocol.control * unit)}",
-            f"print mean_v{node}",
-        ]
     return [
         ".control",
         "set numdgt=12",
         "set wr_singlescale",
         "set wr_vecnames",
         "run",
-        "let reached = time[length(time)-1]",
-        f"if reached < {number(stop * (1 - 1e-9))}",
-        "  echo the transient stopped early",
-        "  quit 1",
-        "end",
+        *check_lines(protocol, unit),
         "* The mean is the integral over the control window, both edges interpolated.",
-        *evaluation,
+        *(line for node in means for line in (*mean_lines(node, protocol, unit), f"print mean_v{node}")),
         f"let lin-tstep = {number(protocol.interval * unit)}",
         f"linearize {waves}",
         f"wrdata {data_file} {waves}",

@@ -87,7 +87,7 @@ def columns(parts: SenseParts, ports: Ports, technology: Technology) -> Columns:
     Its virtual grounds sit at the amplifiers' offsets, which push currents through the array: with the admittance Y of
     the columns, ``I = V_row G_eff - V_os Y``. Then ``V_half = Vos1 - Rf (I+ - Ib)`` and
     ``V_out = Vos2 (1 + Rb/Ra) - Rb (V_half/Ra + I- - Ib)``, each divided by ``1 + noise gain/A`` for the amplifiers'
-    finite gain A.
+    finite gain A. That is exact without wires; what these let the ``V/A`` of other columns push is left out.
 
     Parameters
     ----------

@@ -306,7 +306,8 @@ def row_stage(
     The output stage's gain is that which the nominal driver asks for: it takes h_max and the series' error of Rf back.
 
     ``V_row = -(Rf/Rin) V_in - (Rf/Rshift) V_shift + Vos (1 + Rf/Rin + Rf/Rshift) + Ib Rf``; V_in is U3's output for
-    gamma < 0 and V(x) else. Without recentring the shift resistor is left out.
+    gamma < 0 and V(x) else. Without recentring the shift resistor is left out and V_in is U3's output, so that the row
+    rises with x whatever gamma is.
 
     Parameters
     ----------
@@ -319,13 +320,12 @@ def row_stage(
     ratio, shift = parts.rf / parts.rin, parts.rf / parts.rshift
     slope, level = inverter if gain > 0 else (-np.ones(len(parts)), np.zeros(len(parts)))
     bias = bias_current(technology.opamp, technology.conditions.temperature) * parts.rf
-    fixed = -ratio * level + bias
     reference = np.copysign(technology.supplies.reference, offset)
     return RowStage(
         per_volt * ratio * slope * sx,
-        per_volt * (fixed + shift * reference + parts.vos * (1.0 + ratio + shift)),
-        np.sign(gain) * ratio * slope * sx / nominal_ratio,
-        np.sign(gain) * (fixed + parts.vos * (1.0 + ratio)) / nominal_ratio,
+        per_volt * (bias - ratio * level + shift * reference + parts.vos * (1.0 + ratio + shift)),
+        ratio * inverter[0] * sx / nominal_ratio,
+        (bias - ratio * inverter[1] + parts.vos * (1.0 + ratio)) / nominal_ratio,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,48 +20,78 @@ def export(
     errors: common.ErrorsOption = None,
     temperature: common.TemperatureOption = None,
     supply: common.SupplyOption = None,
+    form: Annotated[
+        Literal["full", "reduced", "neurons"] | None,
+        typer.Option(
+            "--form",
+            help="full: every component in one circuit; reduced: one cell after the other, arrays folded into what "
+            "their amplifiers see; neurons: each neuron alone, at its drive. Default: full where ngspice should end "
+            "within ten minutes, else reduced.",
+        ),
+    ] = None,
     image: Annotated[
-        int | None, typer.Option("--image", min=0, help="Drive the neurons as this image does (needs --dataset).")
+        int | None,
+        typer.Option("--image", min=0, help="Image at the inputs (needs --dataset). Default: all inputs are zero."),
     ] = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", metavar="mnist|digits|PATH", help="Where the image comes from.")
     ] = None,
     split: common.SplitOption = "test",
+    raw: common.RawOption = False,
     gamma: common.GammaOption = None,
     settle: common.SettleOption = None,
     control: common.ControlOption = None,
     data: common.DataOption = None,
     json: common.JsonOption = None,
 ) -> None:
-    """Write one netlist per hidden neuron (each runs in plain `ngspice -b`), conductance tables and a manifest."""
+    """Write a chip under one image as netlists that run in plain `ngspice -b`, conductance tables, parts, a manifest.
+
+    `ngspice -b run.cir` in the folder writes scores.txt: index and score of each class, averaged over the control
+    window.
+    """
     import numpy as np
 
-    from analog_fhn.circuit.export import write_chip
+    from analog_fhn.circuit.chip_netlist import estimated_seconds
+    from analog_fhn.circuit.export import write_chip, write_network
 
     start = time.perf_counter()
-    net = common.load_network(network, gamma=gamma, settle=settle, control=control)
+    net = common.load_network(network, raw=raw, gamma=gamma, settle=settle, control=control)
     made = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply)
     assert made is not None
-    if image is None:
-        # Half of gamma: a neuron that spikes, whatever the image.
-        drives = np.full(made.n_neurons, 0.5 * net.fhn.gamma)
-    elif dataset is None:
-        raise InputError(f"--image {image} needs --dataset to take the image from")
-    else:
+    inputs = np.zeros(net.layer_sizes[0])
+    if image is not None:
+        if dataset is None:
+            raise InputError(f"--image {image} needs --dataset to take the image from")
         chosen = common.load_images(dataset, split, data, None, net)
         if image >= len(chosen.labels):
             raise InputError(f"--image {image}: {chosen.source} has images 0 to {len(chosen.labels) - 1}")
-        drives = made.drives(chosen.images[image : image + 1])[0]
+        inputs = np.asarray(chosen.images[image], dtype=np.float64)
+    elif dataset is not None:
+        raise InputError(f"--dataset {dataset} without --image: expected the number of an image")
     folder = common.output_folder(output)
-    written = write_chip(made, drives, folder, {"versions": common.versions(), "image": image, "dataset": dataset})
+    given = {"image": image, "dataset": dataset, "split": None if image is None else split}
+    notes = {"versions": common.versions()} | given
+    if form == "neurons":
+        # Without an image half of gamma: a neuron that spikes.
+        drives = np.full(made.n_neurons, 0.5 * net.fhn.gamma) if image is None else made.drives(inputs[np.newaxis])[0]
+        written = write_chip(made, drives, folder, notes)
+    else:
+        written = write_network(made, inputs, folder, notes, form=form)
+    if form == "neurons":
+        what = f"{made.n_neurons} neuron netlists"
+        what += ", each at the drive gamma/2" if image is None else f", driven by image {image}"
+        first = "neuron_000.cir"
+    else:
+        full = "chip.cir" in written
+        minutes = estimated_seconds(made, full=full) / 60.0
+        what = f"{'the whole chip in one circuit' if full else 'the chip cell by cell'}, "
+        what += "all inputs zero" if image is None else f"image {image} at its inputs"
+        what += f" (about {max(minutes, 0.1):.1g} min in ngspice)"
+        first = "run.cir"
     common.say(
-        f"written to {folder}: {made.n_neurons} neuron netlists, {len(made.arrays or ())} conductance tables, "
-        f"manifest.json. Try: cd {folder} && ngspice -b neuron_000.cir",
+        f"written to {folder}: {what}; conductance tables, bom.csv, manifest.json. "
+        f"Try: cd {folder} && ngspice -b {first}",
         json,
     )
-    content = {
-        "files": written,
-        "settings": common.settings(net, made, errors=errors)
-        | {"image": image, "dataset": dataset, "split": None if image is None else split},
-    }
+    content = {"files": written, "settings": common.settings(net, made, errors=errors) | given}
     common.write_json(json, "export", chip, start, content)

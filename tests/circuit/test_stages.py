@@ -113,7 +113,7 @@ def test_a_whole_cell_from_its_input_to_its_row(fhn: dict[str, float], recentre:
     assert chip.driver is not None
     nominal = made.drivers.rf[1] / made.drivers.rin[1] * made.scales.sx
     activation, _ = recentring("sigmoid", made.network.fhn.a, made.network.fhn.gamma)
-    to_volts = nominal / abs(activation) if recentre else np.sign(activation) * nominal
+    to_volts = nominal / abs(activation) if recentre else nominal
     with SimulatorProcess() as simulator:
         simulator.load(cell_deck(chip, 1, 0.0, protocol, recentre=recentre))
         for z in (-3.0, -0.5, 0.4, 1.5):

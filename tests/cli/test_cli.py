@@ -371,13 +371,13 @@ def test_compare_draws_a_picture(comparison: Any, folder: Path) -> None:
 def exported(net: Path, folder: Path) -> list[str]:
     return good(
         "export", net, "--chip", 5, "--image", 2, "--dataset", "digits", "-o", folder / "build", "--json", "-",
-        "--settle", 4, "--control", 20,
+        "--settle", 4, "--control", 20, "--form", "neurons",
     ).json["files"]  # fmt: skip
 
 
 def test_export_lists_what_is_there(exported: list[str], folder: Path) -> None:
     assert [name for name in exported if name.endswith(".cir")] == [f"neuron_{k:03d}.cir" for k in range(8)]
-    assert {"conductances_0.csv", "conductances_1.csv", "manifest.json"} <= set(exported)
+    assert {"conductances_0.csv", "conductances_1.csv", "bom.csv", "manifest.json"} <= set(exported)
     for name in exported:
         assert (folder / "build" / name).stat().st_size > 0, name
 
@@ -385,8 +385,8 @@ def test_export_lists_what_is_there(exported: list[str], folder: Path) -> None:
 def test_exported_conductances_are_those_of_the_chip(exported: list[str], folder: Path, net: Path) -> None:
     bar = (Design(Network.load(net), Technology.load("discrete")).chip(5).arrays or ())[0].crossbar
     rows = read(folder / "build" / "conductances_0.csv")
-    found = np.array([[float(r["g_plus_siemens"]), float(r["g_minus_siemens"])] for r in rows]).reshape(65, 8, 2)
-    np.testing.assert_array_equal(found, np.stack([bar.g_plus, bar.g_minus], axis=2))
+    found = np.array([float(r["made_siemens"]) for r in rows]).reshape(bar.conductance.shape)
+    np.testing.assert_array_equal(found, bar.conductance)
 
 
 def test_exported_netlist_runs_alone(exported: list[str], folder: Path, net: Path) -> None:
@@ -406,6 +406,45 @@ def test_exported_netlist_runs_alone(exported: list[str], folder: Path, net: Pat
     c = chip.coefficients
     identity = float(c.identity_mean(drives)[0, 3])
     assert float(found[1]) / manifest["scales"]["sx"] == pytest.approx(identity, abs=0.01 + 1.5 / 20)
+
+
+@pytest.mark.parametrize(("form", "raw"), [("full", False), ("reduced", True)])
+def test_exported_network_gives_the_scores_of_classify(
+    form: str, raw: bool, net: Path, folder: Path, tmp_path: Path
+) -> None:
+    short = ("--settle", 1, "--control", 3, "--technology", "discrete", "--chip", 4, *(("--raw",) if raw else ()))
+    build = folder / f"network_{form}"
+    done = good("export", net, "--image", 1, "--dataset", "digits", "-o", build, "--form", form, *short)
+    assert f"cd {build} && ngspice -b run.cir" in done.out
+    assert "image 1 at its inputs" in done.out
+    subprocess.run(["ngspice", "-b", "run.cir"], cwd=build, capture_output=True, check=True, timeout=120)
+    found = np.loadtxt(build / "scores.txt")
+    good(
+        "classify", net, "--dataset", "digits", "--images", 2, "--readout", "mean", *short,
+        "--predictions", tmp_path / "predictions.csv",
+    )  # fmt: skip
+    row = read(tmp_path / "predictions.csv")[1]
+    expected = np.array([float(row[f"score_{k}"]) for k in range(10)])
+    np.testing.assert_array_equal(found[:, 0], np.arange(10))
+    # Of the spread of the scores, over one or two periods; see tests/backends/test_exported.py.
+    assert np.abs(found[:, 1] - expected).max() < 0.02 * np.ptp(expected)
+    manifest = json.loads((build / "manifest.json").read_text())
+    assert (manifest["image"], manifest["dataset"], manifest["split"]) == (1, "digits", "test")
+    assert manifest["recentre"] != raw
+
+
+def test_export_without_an_image_has_all_inputs_zero(net: Path, folder: Path) -> None:
+    build = folder / "network_zero"
+    done = good("export", net, "-o", build, "--settle", 2, "--control", 5)
+    assert "the whole chip in one circuit, all inputs zero" in done.out, "small enough for the full form"
+    assert json.loads((build / "manifest.json").read_text())["inputs"] == [0.0] * 64
+
+
+def test_export_of_neurons_without_an_image_has_them_spike(net: Path, folder: Path) -> None:
+    build = folder / "neurons_zero"
+    done = good("export", net, "-o", build, "--form", "neurons")
+    assert "each at the drive gamma/2" in done.out
+    assert json.loads((build / "manifest.json").read_text())["drives"] == [-0.5] * 8
 
 
 GAMMAS = (-0.5, -1.0)
@@ -823,6 +862,11 @@ def test_impossible_settings(option: str, value: str, net: Path) -> None:
 
 def test_image_without_a_dataset(net: Path, tmp_path: Path) -> None:
     assert "--image 3 needs --dataset" in refused("export", net, "--image", 3, "-o", tmp_path / "build")
+
+
+def test_a_dataset_without_an_image(net: Path, tmp_path: Path) -> None:
+    message = refused("export", net, "--dataset", "digits", "-o", tmp_path / "build")
+    assert "--dataset digits without --image" in message
 
 
 def test_image_that_is_not_there(net: Path, tmp_path: Path) -> None:

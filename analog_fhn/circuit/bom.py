@@ -1,0 +1,158 @@
+"""Bill of materials of a design: what to buy, how many, and which of it the E series has."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.neuron import CAPACITORS, OFFSETS, RESISTORS
+from analog_fhn.circuit.sense import SENSE_OFFSETS, SENSE_RESISTORS
+from analog_fhn.circuit.series import in_series
+from analog_fhn.circuit.stages import DRIVER_RESISTORS, NO_SHIFT, PAIR_RESISTORS
+
+# Tolerance codes of resistors and capacitors (IEC 60062).
+_CLASSES = {
+    0.001: "B", 0.0025: "C", 0.005: "D", 0.01: "F", 0.02: "G", 0.05: "J", 0.1: "K", 0.2: "M",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of a bill of materials.
+
+    Parameters
+    ----------
+    part
+        Kind of part; for those that a section of the technology describes, with its name.
+    value, unit
+        Nominal value; None where a kind of part has only one.
+    series, in_series
+        E series that values are taken from, and whether it has this one; None where there is no such question.
+    tolerance, tolerance_class
+        Largest relative deviation, and its letter code if it has one.
+    quantity
+        Number of parts; of amplifiers that come several to a package the number of amplifiers.
+    where
+        Designators and where they stand.
+    """
+
+    part: str
+    value: float | None
+    unit: str
+    series: str | None
+    in_series: bool | None
+    tolerance: float | None
+    tolerance_class: str | None
+    quantity: int
+    where: str
+
+
+def bill(design: Design, *, recentre: bool = True) -> list[Item]:
+    """All parts of a design; equal ones of different places stand in one line.
+
+    Parameters
+    ----------
+    recentre
+        Whether the row drivers have their shift resistors.
+    """
+    merged: dict[tuple[object, ...], Item] = {}
+    for item in _items(design, recentre):
+        key = item.part, item.value, item.unit, item.series, item.tolerance
+        if (known := merged.get(key)) is not None:
+            item = replace(known, quantity=known.quantity + item.quantity, where=f"{known.where}; {item.where}")
+        merged[key] = item
+    return list(merged.values())
+
+
+def write_bill(items: list[Item], path: Path) -> None:
+    """Write a bill as CSV; an empty field where there is nothing to say."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([field.name for field in fields(Item)])
+        for item in items:
+            writer.writerow(["" if value is None else _text(value) for value in astuple(item)])
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _items(design: Design, recentre: bool) -> Iterator[Item]:
+    technology, n_hidden = design.technology, len(design.parts)
+    resistor, capacitor, sense = technology.resistor, technology.capacitor, technology.sense_amplifier
+    for parts, names, where in (
+        (design.parts, RESISTORS, "neurons"),
+        (design.pairs, PAIR_RESISTORS, "tanh pairs"),
+        (design.drivers, DRIVER_RESISTORS, "row drivers"),
+    ):
+        for name in names:
+            value = float(getattr(parts, name)[0])
+            if name == "rshift" and (value >= NO_SHIFT or not recentre):
+                continue
+            yield _passive("resistor", value, "ohm", resistor.series, resistor.tolerance, n_hidden, name, where)
+    for name in CAPACITORS:
+        value = float(getattr(design.parts, name)[0])
+        yield _passive("capacitor", value, "F", capacitor.series, capacitor.tolerance, n_hidden, name, "neurons")
+    layers = list(zip(("input array", "output array"), design.arrays, strict=True))
+    for array, target in layers:
+        for name in SENSE_RESISTORS:
+            values = getattr(target.sense, name)
+            yield _passive(
+                "resistor", float(values[0]), "ohm", sense.series, sense.resistor_tolerance, len(values), name,
+                f"transimpedance amplifiers of the {array}",
+            )  # fmt: skip
+    yield _plain("operational amplifier (opamp)", len(OFFSETS) * n_hidden, "U1 U2 U3 of the neurons")
+    yield _plain("operational amplifier (opamp)", n_hidden, "row drivers")
+    for array, target in layers:
+        count = len(SENSE_OFFSETS) * len(target.sense)
+        yield _plain(
+            "operational amplifier (sense_amplifier)", count, f"U1 U2 of the transimpedance amplifiers of the {array}"
+        )
+    yield _plain("multiplier", 2 * n_hidden, "M1 M2 of the neurons")
+    packages = (n_hidden + 1) // 2
+    yield _plain(
+        "transconductance amplifier (tanh_pair)", n_hidden, f"tanh pairs, the halves of {packages} dual packages"
+    )
+    for array, target in layers:
+        yield from _devices(design, array, target.crossbar.conductance)
+    if technology.adc is not None:
+        n_classes = design.network.layer_sizes[-1]
+        yield replace(
+            _plain("analog-to-digital converter", n_classes, "outputs"), value=technology.adc.bits, unit="bit"
+        )
+
+
+def _devices(design: Design, array: str, target: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Iterator[Item]:
+    """Devices of an array by their target conductances; those that can be set to any value in one line."""
+    technology = design.technology
+    where = f"{array}, {target.shape[0]} rows, {target.shape[1]} bit lines"
+    if technology.array.level_values is None:
+        yield _plain("array device, settable", target.size, where)
+        return
+    levels, counts = np.unique(target, return_counts=True)
+    for level, count in zip(levels.tolist(), counts.tolist(), strict=True):
+        if technology.array.device is not None:
+            yield replace(_plain("array device", count, where), value=level, unit="S")
+        elif level > 0.0:
+            series = technology.resistor.series
+            yield _passive("array resistor", 1.0 / level, "ohm", series, None, count, "", where)
+
+
+def _passive(
+    part: str, value: float, unit: str, series: str | None, tolerance: float | None, count: int, name: str, where: str
+) -> Item:
+    known = None if series is None else in_series(series, value)
+    letter = next((code for t, code in _CLASSES.items() if tolerance is not None and abs(t - tolerance) < 1e-9), None)
+    place = f"{name[0].upper()}{name[1:]} of the {where}" if name else where
+    return Item(part, value, unit, series, known, tolerance, letter, count, place)
+
+
+def _plain(part: str, count: int, where: str) -> Item:
+    return Item(part, None, "", None, None, None, None, count, where)

@@ -1,0 +1,140 @@
+"""The bill of materials: every part counted once, values and series as the design has them."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analog_fhn.circuit.bom import Item, bill, write_bill
+from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.technology import Adc, Technology
+from analog_fhn.network import Network
+
+N_IN, N_HIDDEN, N_OUT = 7, 5, 3
+
+
+def design(technology: str = "discrete", **sections: dict[str, Any]) -> Design:
+    rng = np.random.default_rng(1)
+    weights = rng.normal(size=(N_IN, N_HIDDEN)), rng.normal(size=(N_HIDDEN, N_OUT))
+    network = Network(weights, (0.3 * rng.normal(size=N_HIDDEN), 0.3 * rng.normal(size=N_OUT)))
+    made = Technology.load(technology)
+    changes = {name: getattr(made, name).model_copy(update=values) for name, values in sections.items()}
+    return Design(network, made.model_copy(update=changes))
+
+
+def count(items: list[Item], part: str, where: str = "") -> int:
+    return sum(item.quantity for item in items if item.part.startswith(part) and where in item.where)
+
+
+def test_quantities_add_up() -> None:
+    one = design()
+    items = bill(one)
+    # Neuron: R1 to R5, Ra, Rb; pair: two attenuators and the tail; driver: three; two amplifiers of three resistors.
+    assert count(items, "resistor") == N_HIDDEN * (7 + 5 + 3) + 3 * (N_HIDDEN + N_OUT)
+    assert count(items, "capacitor") == 2 * N_HIDDEN
+    assert count(items, "operational amplifier (opamp)") == 4 * N_HIDDEN
+    assert count(items, "operational amplifier (sense_amplifier)") == 2 * (N_HIDDEN + N_OUT)
+    assert count(items, "multiplier") == 2 * N_HIDDEN
+    assert count(items, "transconductance amplifier") == N_HIDDEN
+    assert [item.where for item in items if item.part.startswith("trans")] == [
+        "tanh pairs, the halves of 3 dual packages"
+    ]
+    for bar in one.crossbars:
+        assert bar.bias_rows >= 1
+    devices = (N_IN + one.crossbars[0].bias_rows) * 2 * N_HIDDEN + (N_HIDDEN + one.crossbars[1].bias_rows) * 2 * N_OUT
+    assert count(items, "array resistor") == devices
+
+
+def test_without_recentring_there_is_no_shift_resistor() -> None:
+    one = design()
+    assert count(bill(one), "resistor") - count(bill(one, recentre=False), "resistor") == N_HIDDEN
+    assert not any("Rshift" in item.where for item in bill(one, recentre=False))
+
+
+def test_equal_parts_stand_in_one_line() -> None:
+    items = bill(design())
+    keys = Counter((item.part, item.value, item.tolerance) for item in items)
+    assert max(keys.values()) == 1
+    (ten,) = (item for item in items if item.part == "resistor" and item.value == 10e3)
+    assert {"R1 of the neurons", "Ra of the neurons", "Rb of the neurons"} <= set(ten.where.split("; "))
+
+
+def test_array_devices_are_the_target_conductances() -> None:
+    one = design(array={"levels": 8})
+    found = Counter({item.value: item.quantity for item in bill(one) if item.part == "array resistor"})
+    expected = Counter(
+        1.0 / g for bar in one.crossbars for g in np.concatenate([bar.g_plus, bar.g_minus]).ravel().tolist()
+    )
+    assert found == expected
+    assert len(found) <= 8
+
+
+# The E96 series (IEC 60063), its values from 1 to 2 written out.
+E96 = {
+    100, 102, 105, 107, 110, 113, 115, 118, 121, 124, 127, 130, 133, 137, 140, 143, 147, 150, 154, 158, 162, 165, 169,
+    174, 178, 182, 187, 191, 196,
+}  # fmt: skip
+
+
+def test_the_series_is_judged_value_by_value() -> None:
+    items = bill(design(row_driver={"input_resistor": 103.5e3}, array={"levels": 40}))
+    judged = 0
+    for item in items:
+        if item.series == "E96" and item.value is not None:
+            mantissa = item.value / 10 ** np.floor(np.log10(item.value) + 1e-12) * 100
+            if mantissa < 199:
+                judged += 1
+                assert item.in_series == any(abs(mantissa / value - 1) < 1e-9 for value in E96), item
+    assert judged > 10
+    by_value = {item.value: item for item in items if item.part == "resistor"}
+    assert not by_value[103.5e3].in_series, "given by the technology, not chosen"
+    resistors = [item for item in items if item.part == "array resistor"]
+    assert {item.in_series for item in resistors} == {True, False}, "10 kohm is one, most 1/G are none"
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "letter"),
+    [(0.001, "B"), (0.005, "D"), (0.01, "F"), (0.02, "G"), (0.05, "J"), (0.1, "K"), (0.2, "M"), (0.03, None)],
+)
+def test_tolerance_classes(tolerance: float, letter: str | None) -> None:
+    items = bill(design(resistor={"tolerance": tolerance}, capacitor={"tolerance": tolerance}))
+    for item in items:
+        if item.part == "capacitor" or item.where.startswith("R2"):
+            assert (item.tolerance, item.tolerance_class) == (tolerance, letter)
+
+
+def test_measured_devices_are_counted_by_conductance() -> None:
+    one = design("memristive")
+    found = [item for item in bill(one) if item.part.startswith("array device")]
+    assert sum(item.quantity for item in found) == sum(bar.conductance.size for bar in one.crossbars)
+    if one.technology.array.level_values is not None:
+        assert {item.unit for item in found} == {"S"}
+
+
+def test_continuous_devices_are_one_line_each() -> None:
+    one = design(array={"levels": None})
+    found = [item for item in bill(one) if item.part == "array device, settable"]
+    assert [item.quantity for item in found] == [sum(bar.conductance.size for bar in one.crossbars)]
+
+
+def test_converters_are_in_it() -> None:
+    adc = Technology.load("discrete").model_copy(update={"adc": Adc(bits=9)})
+    (item,) = (item for item in bill(Design(design().network, adc)) if item.part.startswith("analog"))
+    assert (item.value, item.unit, item.quantity) == (9, "bit", N_OUT)
+
+
+def test_written_table_reads_back(tmp_path: Path) -> None:
+    items = bill(design())
+    write_bill(items, tmp_path / "bom.csv")
+    with (tmp_path / "bom.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(items)
+    for row, item in zip(rows, items, strict=True):
+        assert (row["part"], int(row["quantity"]), row["where"]) == (item.part, item.quantity, item.where)
+        assert row["value"] == ("" if item.value is None else repr(item.value))
+        assert row["in_series"] == {None: "", True: "yes", False: "no"}[item.in_series]
