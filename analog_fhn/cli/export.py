@@ -37,6 +37,15 @@ def export(
         str | None, typer.Option("--dataset", metavar="mnist|digits|PATH", help="Where the image comes from.")
     ] = None,
     split: common.SplitOption = "test",
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--weights",
+            metavar="FILE",
+            help="Write the weights that the arrays of the chip realise, for your framework: .keras, .weights.h5, "
+            ".safetensors or .npz.",
+        ),
+    ] = None,
     raw: common.RawOption = False,
     gamma: common.GammaOption = None,
     settle: common.SettleOption = None,
@@ -51,6 +60,7 @@ def export(
     """
     import numpy as np
 
+    from analog_fhn import weights as trained
     from analog_fhn.circuit.chip_netlist import estimated_seconds
     from analog_fhn.circuit.export import write_chip, write_network
 
@@ -68,7 +78,12 @@ def export(
         inputs = np.asarray(chosen.images[image], dtype=np.float64)
     elif dataset is not None:
         raise InputError(f"--dataset {dataset} without --image: expected the number of an image")
+    if weights is not None:
+        common.writable(weights)
     folder = common.output_folder(output)
+    if weights is not None:
+        trained.write(weights, made.weights, made.biases, net.hidden)
+        common.say(f"effective weights of the arrays: {weights}", json)
     given = {"image": image, "dataset": dataset, "split": None if image is None else split}
     notes = {"versions": common.versions()} | given
     if form == "neurons":

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 import yaml
 
-from analog_fhn import cli, datasets
+from analog_fhn import cli, datasets, weights
 from analog_fhn.backends.base import SimulationError
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
@@ -387,6 +387,24 @@ def test_exported_conductances_are_those_of_the_chip(exported: list[str], folder
     rows = read(folder / "build" / "conductances_0.csv")
     found = np.array([float(r["made_siemens"]) for r in rows]).reshape(bar.conductance.shape)
     np.testing.assert_array_equal(found, bar.conductance)
+
+
+@pytest.mark.parametrize("suffix", weights.SUFFIXES)
+def test_effective_weights_are_those_of_the_chip(suffix: str, net: Path, tmp_path: Path) -> None:
+    path = tmp_path / f"effective{suffix}"
+    done = good("export", net, "--chip", 5, "--form", "neurons", "-o", tmp_path / "build", "--weights", path)
+    assert str(path) in done.out
+    chip = Design(Network.load(net), Technology.load("discrete")).chip(5)
+    found = weights.read(path)
+    for layer in range(2):
+        np.testing.assert_array_equal(found.weights[layer], chip.weights[layer])
+        np.testing.assert_array_equal(found.biases[layer], chip.biases[layer])
+
+
+def test_weights_of_an_unknown_format_are_refused(net: Path, tmp_path: Path) -> None:
+    message = refused("export", net, "-o", tmp_path / "build", "--weights", tmp_path / "effective.pt")
+    assert "effective.pt" in message
+    assert ".safetensors" in message
 
 
 def test_exported_netlist_runs_alone(exported: list[str], folder: Path, net: Path) -> None:
