@@ -13,9 +13,10 @@ import numpy as np
 
 from analog_fhn import plots
 from analog_fhn.backends.reference import Reference
+from analog_fhn.backends.spice import run_exported
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.export import write_chip
+from analog_fhn.circuit.export import write_network
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.compare import consumption, picture, waterfall
 from analog_fhn.datasets import load
@@ -86,10 +87,11 @@ def main(folder: Path) -> None:
     drawn = consumption(network, chip, test.images[:1])
     plots.save(picture(stages, f"From trained weights to chip {CHIP}"), folder / "waterfall.png")
 
-    say("5/6  exporting the chip: netlists that run in plain ngspice, conductance tables")
-    export = folder / "chip"
-    export.mkdir(exist_ok=True)
-    write_chip(chip, chip.drives(test.images[:1])[0], export, {})
+    say("5/6  exporting the chip under one image, and running what was exported in plain ngspice")
+    whole = Design(short, design.technology).chip(CHIP)
+    write_network(whole, images[0].astype(float), folder / "chip", {}, form="reduced")
+    scores, expected = run_exported(folder / "chip"), results["direct"].scores[0]
+    deviation = float(np.abs(scores - expected).max() / np.ptp(expected))
 
     say(f"6/6  {CHIPS} chips of Monte-Carlo")
     trials = run_chips(design, test.images, test.labels, CHIPS, seed=0, table=folder / "trials.csv")
@@ -113,6 +115,7 @@ def main(folder: Path) -> None:
         ],
         "power_per_neuron": drawn.power_per_neuron,
         "energy_per_inference": drawn.energy,
+        "export": {"scores": scores.tolist(), "direct": expected.tolist(), "deviation": deviation},
         "sweep": spread,
         "seconds": seconds,
     }  # fmt: skip
@@ -128,6 +131,11 @@ def main(folder: Path) -> None:
         (f"chip {CHIP}: 32 levels, mismatched parts", f"{100 * made.accuracy:.1f} %", "nine coefficients a neuron"),
         ("the same chip as op-amps in ngspice", f"{spice.same} of {spice.n_images}", "images with the same answer"),
         ("the same, ngspice response tables", f"{100 * table.accuracy:.1f} %", f"all {table.n_images} images"),
+        (
+            "the exported netlists, one image",
+            "agree" if np.argmax(scores) == np.argmax(expected) else "DISAGREE",
+            f"scores within {100 * deviation:.2g} % of full scale",
+        ),
         ("a hidden cell draws", f"{drawn.power_per_neuron:.2f} W", f"an answer takes {drawn.energy:.2g} J"),
         ("four simulators, 3 images", "agree" if same else "DISAGREE", "same class for every image"),
         (
