@@ -138,13 +138,13 @@ def waterfall(
 
 
 def _arrays(network: Network, chip: Chip) -> list[tuple[str, Chip]]:
-    """The chip with ideal neurons and ever more of what its arrays suffer from; steps that change nothing left out."""
+    """The chip with ideal neurons and ever more of what its arrays suffer from; what it does not suffer is left out."""
     assert chip.technology is not None
     devices = ("programming", "faults", "drift", "array_temperature", "read_noise")
-    found = []
     technology = chip.technology.with_errors(())
-    if technology.array.levels is not None:
-        found.append(("quantised weights", Design(network, technology).chip(None).with_ideal_neurons()))
+    # Without levels the mapping still clips the largest weights.
+    mapped = "mapped weights" if technology.array.levels is None else "quantised weights"
+    found = [(mapped, Design(network, technology).chip(None).with_ideal_neurons())]
     groups: list[str] = []
     for name, added in (
         ("wires", ("wires",)),

@@ -57,6 +57,19 @@ def test_stages_in_their_order() -> None:
     ]
 
 
+def test_arrays_without_levels_and_errors_still_clip() -> None:
+    network, chip, test = setup()
+    assert chip.technology is not None
+    technology = chip.technology.with_errors(())
+    array = technology.array.model_copy(update={"levels": None, "clip_quantile": 0.5})
+    clipped = Design(network, technology.model_copy(update={"array": array})).chip(5)
+    found = {stage.name: stage.predictions for stage in waterfall(network, clipped, test.images, test.labels)}
+    assert list(found)[2:4] == ["mapped weights", "mismatched neurons"]
+    expected = classify(network, test.images, chip=clipped.with_ideal_neurons()).predictions
+    np.testing.assert_array_equal(found["mapped weights"], expected)
+    assert (found["mapped weights"] != found["ideal FHN"]).any()
+
+
 def test_first_stage_is_the_plain_network() -> None:
     network, _, test = setup()
     plain = network.forward(test.images).argmax(axis=1)
