@@ -122,8 +122,8 @@ def _pickle(path: Path) -> InputError:
         lines = 'import numpy\nnumpy.savez("net.npz", w0=..., b0=..., w1=..., b1=...)  # w: (inputs, outputs)'
     else:
         lines = (
-            "from safetensors.torch import save_file\n"
-            f'save_file(torch.load("{path.name}", weights_only=True), "{path.stem}.safetensors")'
+            "import torch, safetensors.torch\n"
+            f'safetensors.torch.save_file(torch.load("{path.name}", weights_only=True), "{path.stem}.safetensors")'
         )
     return InputError(
         f"{path}: is a pickle, which could run code when loaded; convert it where it was trained, in Python:\n{lines}"
