@@ -516,6 +516,6 @@ class Technology(Section):
         exact = {section: getattr(self, section).model_copy(update=values) for section, values in changes.items()}
         return self.model_copy(update=exact | whole)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the technology as YAML; `load` gives an equal one."""
-        path.write_text(yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
+        Path(path).write_text(yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")

@@ -67,7 +67,7 @@ def read(path: str | Path) -> Trained:
 
 
 def write(
-    path: Path,
+    path: str | Path,
     weights: Sequence[FloatArray],
     biases: Sequence[FloatArray | None] = (),
     hidden: Activation = "sigmoid",
@@ -89,6 +89,7 @@ def write(
     InputError
         For another ending, or layers that make no network.
     """
+    path = Path(path)
     suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), None)
     if suffix is None:
         raise InputError(f"{path}: expected a name that ends in {', '.join(SUFFIXES)}")
