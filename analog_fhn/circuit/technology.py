@@ -347,7 +347,7 @@ class Array(Section):
         return self.clip_quantile[layer] if isinstance(self.clip_quantile, list) else self.clip_quantile
 
     @property
-    def drift_per_kelvin(self) -> float:
+    def change_per_kelvin(self) -> float:
         """Limit of the relative change per kelvin."""
         if not isinstance(self.temperature_coefficient, str):
             return self.temperature_coefficient
