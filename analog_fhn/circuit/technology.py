@@ -186,6 +186,8 @@ class SenseAmplifier(OpAmp):
         Of the stage's three resistors, which make its gain error; see `Passive`.
     series
         E series of their nominal values; null: any value.
+    lot_share
+        As for passives, for the offset and for the three resistors, which have no temperature coefficient here.
     """
 
     resistor_tolerance: Fraction = 0.0
