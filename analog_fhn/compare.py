@@ -17,7 +17,7 @@ from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.noise import Noise
 from analog_fhn.errors import InputError
-from analog_fhn.inference import classify
+from analog_fhn.inference import check_converters, classify
 from analog_fhn.montecarlo.statistics import wilson
 from analog_fhn.network import Network
 
@@ -93,7 +93,7 @@ def waterfall(
     Raises
     ------
     InputError
-        If the response table has too few drives.
+        If the response table has too few drives, or the chip has converters and the readout is the vote.
     """
     from analog_fhn.backends.table import MIN_DRIVES  # compiled code; loaded on demand
 
@@ -103,6 +103,7 @@ def waterfall(
         raise InputError(
             f"ngspice response table of {spice_table} drives: expected at least {MIN_DRIVES}, or 0 for none"
         )
+    check_converters(chip, [network.readout])
     n = len(labels)
     plan: list[tuple[str, Chip | None, int, dict[str, Any]]] = [
         ("ideal FHN", None, n, {}),
