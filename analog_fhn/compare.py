@@ -17,7 +17,7 @@ from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.noise import Noise
 from analog_fhn.errors import InputError
-from analog_fhn.inference import classify
+from analog_fhn.inference import check_converters, classify
 from analog_fhn.montecarlo.statistics import wilson
 from analog_fhn.network import Network
 
@@ -93,7 +93,7 @@ def waterfall(
     Raises
     ------
     InputError
-        If the response table has too few drives.
+        If the response table has too few drives, or the chip has converters and the readout is the vote.
     """
     from analog_fhn.backends.table import MIN_DRIVES  # compiled code; loaded on demand
 
@@ -103,6 +103,7 @@ def waterfall(
         raise InputError(
             f"ngspice response table of {spice_table} drives: expected at least {MIN_DRIVES}, or 0 for none"
         )
+    check_converters(chip, [network.readout])
     n = len(labels)
     plan: list[tuple[str, Chip | None, int, dict[str, Any]]] = [
         ("ideal FHN", None, n, {}),
@@ -138,13 +139,13 @@ def waterfall(
 
 
 def _arrays(network: Network, chip: Chip) -> list[tuple[str, Chip]]:
-    """The chip with ideal neurons and ever more of what its arrays suffer from; steps that change nothing left out."""
+    """The chip with ideal neurons and ever more of what its arrays suffer from; what it does not suffer is left out."""
     assert chip.technology is not None
     devices = ("programming", "faults", "drift", "array_temperature", "read_noise")
-    found = []
     technology = chip.technology.with_errors(())
-    if technology.array.levels is not None:
-        found.append(("quantised weights", Design(network, technology).chip(None).with_ideal_neurons()))
+    # Without levels the mapping still clips the largest weights.
+    mapped = "mapped weights" if technology.array.levels is None else "quantised weights"
+    found = [(mapped, Design(network, technology).chip(None).with_ideal_neurons())]
     groups: list[str] = []
     for name, added in (
         ("wires", ("wires",)),

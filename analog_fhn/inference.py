@@ -250,7 +250,18 @@ def _check(
         raise InputError("images hold NaN or infinite values")
     if chip.network.fhn != network.fhn or chip.network.sha256 != network.sha256:
         raise InputError("the chip was made for another network or other FHN settings")
-    if chip.technology is not None and chip.technology.adc is not None and any(r == "vote" for r, _ in readouts):
+    check_converters(chip, [readout for readout, _ in readouts])
+
+
+def check_converters(chip: Chip, readouts: Sequence[Readout]) -> None:
+    """Check that a chip's converters and the readouts are modelled together.
+
+    Raises
+    ------
+    InputError
+        If the technology has converters and a readout is the vote.
+    """
+    if chip.technology is not None and chip.technology.adc is not None and "vote" in readouts:
         raise InputError(
             f"technology {chip.technology.name!r}: converters (adc.bits = {chip.technology.adc.bits}) and the vote "
             "readout are not modelled together, because the vote compares voltages at every instant; expected readout "

@@ -133,8 +133,9 @@ class Network:
         """Copy with the protocol of the paper: slope 1, raw, vote, settle 1000, control 1000."""
         return self.with_options(slope=1.0, readout="vote", recentre=False, settle=1000.0, control=1000.0)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the network; nothing is pickled."""
+        path = Path(path)
         arrays = _named_arrays(self.weights, self.biases)
         meta = {
             "format": FORMAT,

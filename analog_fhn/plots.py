@@ -403,7 +403,7 @@ def weights(layers: Mapping[str, tuple[FloatArray, FloatArray]], title: str) -> 
         else:
             axes.plot(x, y, "o", ms=3, alpha=0.5, color=_COLOURS[0], mec="none")
         limits = np.array([x.min(), x.max()])
-        slope = float(np.vdot(x, y) / np.vdot(x, x))
+        slope = float(np.vdot(x, y) / max(np.vdot(x, x), np.finfo(np.float64).tiny))
         rms = float(np.sqrt(np.mean((y - x) ** 2)))
         axes.plot(limits, limits, color=_INK, lw=1, ls=":", label="as wanted")
         axes.plot(limits, slope * limits, color=_COLOURS[1], lw=1.5, label=f"slope {slope:.4f}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from analog_fhn import datasets
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.circuit.technology import Adc, Technology
 from analog_fhn.compare import Stage, consumption, waterfall
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify
@@ -55,6 +56,19 @@ def test_stages_in_their_order() -> None:
         ("same chip with the noise of its parts", "direct", 7),
         ("same chip in Brian2", "brian", 3),
     ]
+
+
+def test_arrays_without_levels_and_errors_still_clip() -> None:
+    network, chip, test = setup()
+    assert chip.technology is not None
+    technology = chip.technology.with_errors(())
+    array = technology.array.model_copy(update={"levels": None, "clip_quantile": 0.5})
+    clipped = Design(network, technology.model_copy(update={"array": array})).chip(5)
+    found = {stage.name: stage.predictions for stage in waterfall(network, clipped, test.images, test.labels)}
+    assert list(found)[2:4] == ["mapped weights", "mismatched neurons"]
+    expected = classify(network, test.images, chip=clipped.with_ideal_neurons()).predictions
+    np.testing.assert_array_equal(found["mapped weights"], expected)
+    assert (found["mapped weights"] != found["ideal FHN"]).any()
 
 
 def test_first_stage_is_the_plain_network() -> None:
@@ -131,12 +145,26 @@ def test_progress_ends_complete() -> None:
     assert calls[-1][0] == calls[-1][1]
 
 
-@pytest.mark.parametrize("drives", [4, -1])
-def test_too_small_a_table_is_refused_before_any_stage(drives: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     def reached(*_: object, **__: object) -> None:
         raise AssertionError("a stage was reached")
 
     monkeypatch.setattr("analog_fhn.compare.classify", reached)
+
+
+@pytest.mark.usefixtures("no_stage")
+def test_converters_and_vote_are_refused_before_any_stage() -> None:
+    network, chip, test = setup()
+    assert chip.technology is not None
+    converting = replace(chip, technology=chip.technology.model_copy(update={"adc": Adc(bits=8)}))
+    with pytest.raises(InputError, match="converters"):
+        waterfall(network.with_options(readout="vote"), converting, test.images, test.labels)
+
+
+@pytest.mark.usefixtures("no_stage")
+@pytest.mark.parametrize("drives", [4, -1])
+def test_too_small_a_table_is_refused_before_any_stage(drives: int) -> None:
     network, chip, test = setup()
     with pytest.raises(InputError, match=f"table of {drives} drives: expected at least 5, or 0 for none"):
         waterfall(network, chip, test.images, test.labels, spice_table=drives)

@@ -33,10 +33,9 @@ def check_arrays(design: Design) -> Iterator[Finding]:
 
 def _wires(design: Design, name: str, array: ArrayTarget) -> Iterator[Finding]:
     settings = design.technology.array
-    wires = settings.wires
-    if wires.ideal:
+    wires, g = settings.wires, array.crossbar.conductance
+    if wires.ideal or not g.any():
         return
-    g = array.crossbar.conductance
     lines = {"r_driver": wires.driver, "r_sense": wires.sense}
     tiles = [
         (expected_loss(g[rows, columns], wires.word, wires.bit, **lines), g[rows, columns].sum())

@@ -313,7 +313,8 @@ def _run_cells(chip: Chip, recentre: bool) -> str:
         "The chip under one image, one hidden cell after the other, then the output stage: ngspice -b run.cir",
         ".control",
         *_BEGIN,
-        f"let means = vector({n_hidden})",
+        # To ngspice a vector of one element is a scalar, which has no element 0.
+        f"let means = vector({max(n_hidden, 2)})",
     ]
     for k in range(n_hidden):
         # A circuit that cannot be loaded leaves no plot behind: then the `reached` of the constants counts.

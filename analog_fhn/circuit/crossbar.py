@@ -167,8 +167,8 @@ def _devices(
         on, off = uniform < array.stuck_on, uniform > 1.0 - array.stuck_off
         g, programmed = (np.where(on, array.g_max, np.where(off, array.g_min, v)) for v in (g, programmed))
     warmer = temperature - NOMINAL_TEMPERATURE
-    if warmer and array.drift_per_kelvin:
-        g = g / (1.0 + warmer * array.drift_per_kelvin * draw("temperature", 0))
+    if warmer and array.change_per_kelvin:
+        g = g / (1.0 + warmer * array.change_per_kelvin * draw("temperature", 0))
     if array.read_noise == "device":
         assert device is not None
         normal = draw("read", 0)

@@ -64,6 +64,8 @@ def write_network(
     ------
     InputError
         If the chip has no components, or its initial state lies beyond the linear range of the parts.
+    OSError
+        If a file cannot be written.
     """
     design = _design(chip)
     recentre = chip.network.recentre if recentre is None else recentre
@@ -109,9 +111,12 @@ def write_chip(chip: Chip, drives: FloatArray, folder: Path, notes: dict[str, An
     ------
     InputError
         If the chip has no components, or its initial state lies beyond the linear range of the parts.
+    OSError
+        If a file cannot be written.
     """
     design = _design(chip)
     decks = write_neuron_netlists(chip, drives, chip.network.protocol, folder)
+    (folder / SCORES).unlink(missing_ok=True)
     names = [*LIBRARIES, *(path.name for path in decks)]
     facts = {"form": "neurons", "run": "ngspice -b neuron_000.cir", "drives": [float(d) for d in drives]}
     return _finish(chip, design, folder, names, facts | notes, chip.network.recentre)
@@ -143,10 +148,29 @@ def _finish(
         "fhn": asdict(chip.network.fhn),
         "protocol": asdict(chip.network.protocol),
         "weights_sha256": chip.network.sha256,
-        "sha256": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names},
+        "sha256": {name: _sha256(folder / name) for name in names},
     }
+    _remove_earlier(folder, names)
     (folder / "manifest.json").write_text(json.dumps(manifest | facts, indent=2) + "\n", encoding="utf-8")
     return [*names, "manifest.json"]
+
+
+def _remove_earlier(folder: Path, names: list[str]) -> None:
+    """Remove what only the export before has written here: by its manifest, and if nobody has changed it since."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        # Manifests of other programs may list hashes, too.
+        earlier = dict(manifest["sha256"]) if {"format", "form", "weights_sha256"} <= manifest.keys() else {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return
+    for name, digest in earlier.items():
+        path = folder / name
+        if path.name == name not in names and path.is_file() and _sha256(path) == digest:
+            path.unlink()
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _write_conductances(chip: Chip, design: Design, layer: int, folder: Path) -> list[str]:

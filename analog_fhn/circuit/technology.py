@@ -186,6 +186,8 @@ class SenseAmplifier(OpAmp):
         Of the stage's three resistors, which make its gain error; see `Passive`.
     series
         E series of their nominal values; null: any value.
+    lot_share
+        As for passives, for the offset and for the three resistors, which have no temperature coefficient here.
     """
 
     resistor_tolerance: Fraction = 0.0
@@ -347,7 +349,7 @@ class Array(Section):
         return self.clip_quantile[layer] if isinstance(self.clip_quantile, list) else self.clip_quantile
 
     @property
-    def drift_per_kelvin(self) -> float:
+    def change_per_kelvin(self) -> float:
         """Limit of the relative change per kelvin."""
         if not isinstance(self.temperature_coefficient, str):
             return self.temperature_coefficient
@@ -516,6 +518,6 @@ class Technology(Section):
         exact = {section: getattr(self, section).model_copy(update=values) for section, values in changes.items()}
         return self.model_copy(update=exact | whole)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the technology as YAML; `load` gives an equal one."""
-        path.write_text(yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
+        Path(path).write_text(yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")

@@ -78,6 +78,8 @@ def explain(path: Path | str, error: ValidationError) -> str:
         else:
             said = item["msg"].removeprefix("Value error, ")
             if key and key not in wrong:
-                said = f"{key} = {item['input']!r}: {said}"
+                # The values of a whole section would hide what is said of them.
+                value = "" if isinstance(item["input"], dict) else f" = {item['input']!r}"
+                said = f"{key}{value}: {said}"
         wrong.setdefault(key, []).append(said)
     return f"{path}: " + "; ".join(" or: ".join(said) for said in wrong.values())

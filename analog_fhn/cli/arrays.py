@@ -88,6 +88,7 @@ def arrays(
     }
     written.append(plots.save(plots.weights(weights, title), folder / "weights.png"))
     if array.wires.ideal:
+        (folder / "line_losses.png").unlink(missing_ok=True)  # of another technology
         common.say(f"{folder / 'line_losses.png'}: not written, the wires of {made.technology.name} are ideal", json)
     else:
         losses = {}

@@ -51,7 +51,7 @@ def compare(
     data: common.DataOption = None,
     json: common.JsonOption = None,
 ) -> None:
-    """Accuracy stage by stage: float, ideal FHN, quantised, programmed, mismatched, then noise, Brian2 and ngspice."""
+    """Accuracy stage by stage: float, ideal FHN, arrays, mismatched neurons; then noise, Brian2 and ngspice."""
     from analog_fhn import plots
     from analog_fhn.backends.ngspice import find_library
     from analog_fhn.compare import consumption, picture, waterfall

@@ -86,12 +86,16 @@ def export(
         common.say(f"effective weights of the arrays: {weights}", json)
     given = {"image": image, "dataset": dataset, "split": None if image is None else split}
     notes = {"versions": common.versions()} | given
-    if form == "neurons":
-        # Without an image half of gamma: a neuron that spikes.
-        drives = np.full(made.n_neurons, 0.5 * net.fhn.gamma) if image is None else made.drives(inputs[np.newaxis])[0]
-        written = write_chip(made, drives, folder, notes)
-    else:
-        written = write_network(made, inputs, folder, notes, form=form)
+    try:
+        if form == "neurons":
+            # Without an image half of gamma: a neuron that spikes.
+            spiking = np.full(made.n_neurons, 0.5 * net.fhn.gamma)
+            drives = spiking if image is None else made.drives(inputs[np.newaxis])[0]
+            written = write_chip(made, drives, folder, notes)
+        else:
+            written = write_network(made, inputs, folder, notes, form=form)
+    except OSError as error:
+        raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror})") from None
     if form == "neurons":
         what = f"{made.n_neurons} neuron netlists"
         what += ", each at the drive gamma/2" if image is None else f", driven by image {image}"
@@ -101,7 +105,7 @@ def export(
         minutes = estimated_seconds(made, full=full) / 60.0
         what = f"{'the whole chip in one circuit' if full else 'the chip cell by cell'}, "
         what += "all inputs zero" if image is None else f"image {image} at its inputs"
-        what += f" (about {max(minutes, 0.1):.1g} min in ngspice)"
+        what += f" (about {max(minutes, 0.1):.1f} min in ngspice)"
         first = "run.cir"
     common.say(
         f"written to {folder}: {what}; conductance tables, bom.csv, manifest.json. "

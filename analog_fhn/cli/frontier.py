@@ -41,6 +41,7 @@ def frontier(
     """Which gamma, readout, settling time and control window: accuracy, latency and energy of each choice."""
     from analog_fhn import plots
     from analog_fhn.backends.spice import cell_power
+    from analog_fhn.inference import check_converters
     from analog_fhn.report import frontier as report
 
     start = time.perf_counter()
@@ -56,6 +57,7 @@ def frontier(
             net.with_options(gamma=gamma), technology, chip, errors=errors, temperature=temperature, supply=supply
         )
         assert made is not None
+        check_converters(made, ["mean", "vote"])
         chips[gamma] = made
     some = chips[values[0]]
     assert some.scales is not None

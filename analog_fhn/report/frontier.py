@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from analog_fhn.backends.base import Backend
 from analog_fhn.backends.direct import Direct
 from analog_fhn.circuit.chip import Chip
+from analog_fhn.inference import check_converters
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.readout import Readout, vote
 
@@ -68,9 +69,10 @@ def frontier(
     Raises
     ------
     InputError
-        If a time is no whole number of intervals, or negative.
+        If a time is no whole number of intervals, or negative, or the chip has converters: not modelled with the vote.
     """
     network = chip.network
+    check_converters(chip, ["mean", "vote"])
     check_times(settle, control, interval)
     # Counted in intervals: as sums of floats, equal edges can differ in their last digit.
     windows = {

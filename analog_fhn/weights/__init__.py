@@ -67,7 +67,7 @@ def read(path: str | Path) -> Trained:
 
 
 def write(
-    path: Path,
+    path: str | Path,
     weights: Sequence[FloatArray],
     biases: Sequence[FloatArray | None] = (),
     hidden: Activation = "sigmoid",
@@ -89,6 +89,7 @@ def write(
     InputError
         For another ending, or layers that make no network.
     """
+    path = Path(path)
     suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), None)
     if suffix is None:
         raise InputError(f"{path}: expected a name that ends in {', '.join(SUFFIXES)}")
@@ -122,8 +123,8 @@ def _pickle(path: Path) -> InputError:
         lines = 'import numpy\nnumpy.savez("net.npz", w0=..., b0=..., w1=..., b1=...)  # w: (inputs, outputs)'
     else:
         lines = (
-            "from safetensors.torch import save_file\n"
-            f'save_file(torch.load("{path.name}", weights_only=True), "{path.stem}.safetensors")'
+            "import torch, safetensors.torch\n"
+            f'safetensors.torch.save_file(torch.load("{path.name}", weights_only=True), "{path.stem}.safetensors")'
         )
     return InputError(
         f"{path}: is a pickle, which could run code when loaded; convert it where it was trained, in Python:\n{lines}"

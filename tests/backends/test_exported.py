@@ -86,6 +86,16 @@ def test_scores_are_those_of_classify(case: str, tmp_path: Path) -> None:
 
 
 @needs_ngspice
+@pytest.mark.parametrize("form", ["full", "reduced"])
+def test_one_hidden_neuron(form: Form, tmp_path: Path) -> None:
+    network = Network((np.array([[1.0], [-2.0]]), np.array([[1.0, -1.0]]))).with_options(settle=2.0, control=10.0)
+    chip = Design(network, Technology.load("discrete")).chip(1)
+    image = np.array([0.9, 0.4])
+    expected = classify(network, image[np.newaxis], chip=chip).scores[0]
+    assert np.abs(exported(chip, image, form, tmp_path) - expected).max() < 0.01 * np.ptp(expected)
+
+
+@needs_ngspice
 def test_every_imperfection_is_in_the_netlists(tmp_path: Path) -> None:
     """A chip whose scores are far from the nominal ones: the netlists follow the chip, not the design."""
     chip = made(wires=Wires(word=400.0, bit=400.0), programming_error=0.2)

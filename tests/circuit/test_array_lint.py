@@ -48,6 +48,14 @@ def test_loss_in_the_wires_is_announced(ohm: float, severity: str | None) -> Non
         assert "tiles of" in found[0].message
 
 
+def test_arrays_without_conductance_lose_nothing() -> None:
+    technology = DISCRETE.model_copy(
+        update={"array": DISCRETE.array.model_copy(update={"g_min": 0.0, "wires": Wires(word=1.0, sense=1.0)})}
+    )
+    made = Design(Network((np.zeros((9, 4)), np.zeros((4, 3)))), technology)
+    assert findings(made, "lost in its wires") == []
+
+
 def test_tiles_take_the_warning_away() -> None:
     wires = Wires(word=2.0, bit=2.0)
     made = design(array={"wires": wires, "tile_rows": 32, "tile_columns": 32})

@@ -449,7 +449,7 @@ def test_missing_file(tmp_path: Path) -> None:
         (PCM, "  exponent: 0.65", '  exponent: "0.65"', "read_noise.one_over_f.exponent = '0.65': "),
         (PCM, "  exponent: 0.65", "  exponent: .nan", "read_noise.one_over_f.exponent = nan: "),
         (PCM, "  t_read: 250.0e-9", "  t_read: 30.0", "t0 (20 s) must not be below t_read (30 s)"),
-        (PCM, "kind: power_law", "kind: law", "drift = "),
+        (PCM, "kind: power_law", "kind: law", "drift: Input tag 'law'"),
         (PCM, "g_range: [0.0, 25.0e-6]", "g_range: [0.0]", "g_range"),
         (PCM, "g_range: [0.0, 25.0e-6]", 'g_range: [0.0, "1"]', "g_range.1 = '1': "),
         (

@@ -48,6 +48,28 @@ def test_scores_of_an_earlier_export_are_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "scores.txt").exists()
 
 
+def test_files_of_an_earlier_export_are_removed(tmp_path: Path) -> None:
+    write_network(made(tile_rows=4), IMAGE, tmp_path, {}, form="full")
+    (tmp_path / "run_xyce.cir").write_text("* changed by its user\n")
+    (tmp_path / "notes.txt").write_text("the user's own\n")
+    (tmp_path / "scores.txt").write_text("0 1\n")
+    names = write_chip(made(), np.array([-0.5, -0.5]), tmp_path, {})
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "run_xyce.cir", "notes.txt"}
+
+
+@pytest.mark.parametrize("listed", ["../outside.csv", "inside.csv"])
+def test_a_manifest_of_another_program_removes_nothing(listed: str, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / listed).write_text("1,2\n")
+    entry = {listed: hashlib.sha256((folder / listed).read_bytes()).hexdigest()}
+    ours = {"format": 2, "form": "full", "weights_sha256": ""} if listed.startswith("..") else {}
+    for manifest in ({"sha256": entry} | ours, [1], {"sha256": 3} | ours):
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        write_network(made(), IMAGE, folder, {})
+        assert (folder / listed).is_file()
+
+
 @pytest.mark.parametrize("form", ["full", "reduced"])
 def test_folder_holds_what_it_lists(form: export.Form, tmp_path: Path) -> None:
     names = write_network(made(), IMAGE, tmp_path / "new", {"image": 3}, form=form)

@@ -610,6 +610,7 @@ def refusal(folder: Path, **changes: Any) -> str:
     message = str(caught.value)
     assert str(path) in message
     assert "\n" not in message
+    assert "{" not in message, "a key is named, not the values of its section"
     return message
 
 

@@ -50,7 +50,7 @@ def test_discrete_is_the_agreed_board() -> None:
 
 def test_save_and_load_give_the_same(tmp_path: Path) -> None:
     technology = Technology.load("discrete")
-    technology.save(tmp_path / "copy.yml")
+    technology.save(str(tmp_path / "copy.yml"))
     assert Technology.load(tmp_path / "copy.yml") == technology
 
 

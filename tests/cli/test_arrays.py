@@ -190,11 +190,21 @@ def check_image(chip: Chip, losses: dict[str, Any]) -> None:
 
 
 def test_ideal_wires_lose_nothing_to_show(folder: Path) -> None:
+    (folder / "ideal").mkdir()
+    (folder / "ideal" / "line_losses.png").write_bytes(b"of another technology")
     status, out, err = run(folder / "net.npz", "-o", folder / "ideal")
     assert status == 0, err
     assert "line_losses.png: not written, the wires of discrete are ideal" in out
     assert not (folder / "ideal" / "line_losses.png").exists()
     assert (folder / "ideal" / "conductances.png").exists()
+
+
+def test_weights_of_zero_are_shown(tmp_path: Path) -> None:
+    Network((np.zeros((6, 3)), np.zeros((3, 2)))).save(tmp_path / "zero.npz")
+    status, out, err = run(tmp_path / "zero.npz", "-o", tmp_path / "out")
+    assert status == 0, err
+    assert "RuntimeWarning" not in err
+    assert out.count("weights.png") == 1
 
 
 def test_refusals(folder: Path) -> None:

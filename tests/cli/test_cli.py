@@ -407,6 +407,13 @@ def test_weights_of_an_unknown_format_are_refused(net: Path, tmp_path: Path) -> 
     assert ".safetensors" in message
 
 
+@pytest.mark.parametrize(("form", "name"), [("full", "run.cir"), ("neurons", "neuron_000.cir")])
+def test_export_that_cannot_be_written_is_refused(form: str, name: str, net: Path, tmp_path: Path) -> None:
+    (tmp_path / "build" / name).mkdir(parents=True)
+    message = refused("export", net, "--form", form, "-o", tmp_path / "build")
+    assert f"{tmp_path / 'build' / name}: cannot be written (Is a directory)" in message
+
+
 def test_exported_netlist_runs_alone(exported: list[str], folder: Path, net: Path) -> None:
     build = folder / "build"
     done = subprocess.run(

@@ -7,7 +7,7 @@ import pytest
 
 from analog_fhn import datasets
 from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.circuit.technology import Adc, Technology
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify_all
 from analog_fhn.network import Network
@@ -70,3 +70,10 @@ def test_times_must_fit_the_interval(network: Network) -> None:
     chip = Design(network, Technology.load("discrete")).chip(None)
     with pytest.raises(InputError, match=r"settle = 0\.12"):
         frontier(chip, np.zeros((1, 64)), np.zeros(1, dtype=np.int64), settle=(0.12,))
+
+
+def test_converters_are_refused(network: Network) -> None:
+    technology = Technology.load("discrete").model_copy(update={"adc": Adc(bits=8)})
+    chip = Design(network, technology).chip(None)
+    with pytest.raises(InputError, match=r"converters \(adc\.bits = 8\) and the vote readout"):
+        frontier(chip, np.zeros((1, 64)), np.zeros(1, dtype=np.int64))

@@ -268,8 +268,8 @@ def zipped(path: Path, **members: bytes) -> Path:
 
 CONVERT = (
     "is a pickle, which could run code when loaded; convert it where it was trained, in Python:\n"
-    "from safetensors.torch import save_file\n"
-    'save_file(torch.load("{name}", weights_only=True), "net.safetensors")'
+    "import torch, safetensors.torch\n"
+    'safetensors.torch.save_file(torch.load("{name}", weights_only=True), "net.safetensors")'
 )
 
 

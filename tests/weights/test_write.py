@@ -50,6 +50,14 @@ def test_round_trip_is_exact(suffix: str, dtype: Any, bias: str, sizes: tuple[in
         np.testing.assert_array_equal(one, other)
 
 
+def test_names_are_as_good_as_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    network = make()
+    weights.write("back.safetensors", network.weights, network.biases, network.hidden)
+    weights.to_network(weights.read("back.safetensors")).save("net.npz")
+    assert Network.load("net.npz").sha256 == network.sha256
+
+
 @pytest.mark.parametrize("suffix", [".keras", ".safetensors", ".npz"])
 def test_activation_travels(suffix: str, tmp_path: Path) -> None:
     assert weights.read(written(tmp_path / f"net{suffix}", make())).hidden == "tanh"
