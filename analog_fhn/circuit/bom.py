@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.device import Series, Tolerance
 from analog_fhn.circuit.neuron import CAPACITORS, OFFSETS, RESISTORS
 from analog_fhn.circuit.sense import SENSE_OFFSETS, SENSE_RESISTORS
 from analog_fhn.circuit.series import in_series
@@ -136,13 +137,22 @@ def _devices(design: Design, array: str, target: np.ndarray[tuple[int, int], np.
     if technology.array.level_values is None:
         yield _plain("array device, settable", target.size, where)
         return
+    device, error = technology.array.device, technology.array.programming_error
+    part, series, tolerance = "array resistor", technology.resistor.series, None
+    if device is not None:
+        series = device.levels.series if isinstance(device.levels, Series) else None
+        part = "array resistor" if series else f"array device, {device.levels.kind if device.levels else 'settable'}"
+    if isinstance(error, float):
+        # Spread as a tolerance class t is: normal with sigma = t/3.
+        tolerance = 3.0 * error or None
+    elif device is not None and isinstance(device.programming, Tolerance):
+        tolerance = device.programming.tolerance
     levels, counts = np.unique(target, return_counts=True)
     for level, count in zip(levels.tolist(), counts.tolist(), strict=True):
-        if technology.array.device is not None:
-            yield replace(_plain("array device", count, where), value=level, unit="S")
+        if device is not None and device.levels is None:
+            yield replace(_plain(part, count, where), value=level, unit="S")
         elif level > 0.0:
-            series = technology.resistor.series
-            yield _passive("array resistor", 1.0 / level, "ohm", series, None, count, "", where)
+            yield _passive(part, 1.0 / level, "ohm", series, tolerance, count, "", where)
 
 
 def _passive(

@@ -197,11 +197,7 @@ def test_digits_run_whole(tmp_path: Path) -> None:
 @needs_ngspice
 def test_mnist_size_runs_cell_by_cell(tmp_path: Path) -> None:
     """784-100-10 after one epoch of training, at the full protocol of 300 T."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data" / "mnist"
-    folder = Path(os.environ.get("ANALOG_FHN_DATA") or beside)
-    if not folder.is_dir():
-        pytest.fail(f"{folder}: no MNIST here; set ANALOG_FHN_DATA to a folder that holds its four files")
-    train, test = (datasets.load("mnist", split, folder) for split in ("train", "test"))
+    train, test = (datasets.load("mnist", split) for split in ("train", "test"))
     network = train_plain(train, epochs=1).network((0.0, 1.0))
     assert network.layer_sizes == (784, 100, 10)
     chip = Design(network, Technology.load("discrete")).chip(1)

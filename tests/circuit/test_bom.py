@@ -12,6 +12,7 @@ import pytest
 
 from analog_fhn.circuit.bom import Item, bill, write_bill
 from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.device import Device
 from analog_fhn.circuit.technology import Adc, Technology
 from analog_fhn.network import Network
 
@@ -110,10 +111,26 @@ def test_tolerance_classes(tolerance: float, letter: str | None) -> None:
 
 def test_measured_devices_are_counted_by_conductance() -> None:
     one = design("memristive", array={"levels": 8})
-    found = [item for item in bill(one) if item.part == "array device"]
+    found = [item for item in bill(one) if item.part == "array device, settable"]
     expected = Counter(g for bar in one.crossbars for g in bar.conductance.ravel().tolist())
     assert {item.value: item.quantity for item in found} == expected
     assert {item.unit for item in found} == {"S"}
+
+
+def test_resistors_as_devices_are_bought_by_their_own_series_and_tolerance() -> None:
+    preset = Device.load("metal_film")
+    one = design(array={"device": preset, "levels": "device", "programming_error": "device"})
+    found = [item for item in bill(one) if item.part == "array resistor"]
+    assert sum(item.quantity for item in found) == sum(bar.conductance.size for bar in one.crossbars)
+    assert {(item.series, item.in_series, item.tolerance, item.tolerance_class) for item in found} == {
+        ("E96", True, 0.01, "F")
+    }
+    potentiometer = Device.load("digital_potentiometer")
+    codes = {"g_min": 49.9e-6, "g_max": 144e-6, "device": potentiometer, "levels": "device"}
+    items = bill(design(array=codes | {"programming_error": "device"}))
+    steps = [(item.value - 60.0) / 20e3 * 256 for item in items if item.part == "array device, codes"]  # type: ignore[operator]
+    assert len(steps) > 1
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-6)
 
 
 def test_continuous_devices_are_one_line_each() -> None:
