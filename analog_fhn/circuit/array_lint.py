@@ -36,14 +36,13 @@ def _wires(design: Design, name: str, array: ArrayTarget) -> Iterator[Finding]:
     wires, g = settings.wires, array.crossbar.conductance
     if wires.ideal or not g.any():
         return
-    lines = {"r_driver": wires.driver, "r_sense": wires.sense}
     tiles = [
-        (expected_loss(g[rows, columns], wires.word, wires.bit, **lines), g[rows, columns].sum())
+        (expected_loss(g[rows, columns], **wires.ohms), g[rows, columns].sum())
         for rows, columns in tile_slices(g.shape, settings.tile_rows, settings.tile_columns)
     ]
     loss = sum(share * weight for share, weight in tiles) / sum(weight for _, weight in tiles)
     if judged := judge(loss, WIRES_WARNING, WIRES_ERROR):
-        tile = propose_tiles(g, wires.word, wires.bit, **lines, limit=WIRES_WARNING)
+        tile = propose_tiles(g, **wires.ohms, limit=WIRES_WARNING)
         advice = (
             f"tiles of {tile[0]} x {tile[1]} would lose less" if tile else "no tile would help: thicker wires would"
         )

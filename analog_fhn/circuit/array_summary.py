@@ -93,9 +93,7 @@ def _summarise(design: Design, chip: Chip, layer: int) -> ArraySummary:
     g = made.crossbar.conductance
     wires = array.wires
     tiles = list(tile_slices(g.shape, array.tile_rows, array.tile_columns))
-    losses = [
-        expected_loss(g[tile], wires.word, wires.bit, r_driver=wires.driver, r_sense=wires.sense) for tile in tiles
-    ]
+    losses = [expected_loss(g[tile], **wires.ohms) for tile in tiles]
     case = 0 if chip.network.recentre else 1
     wanted = design.network.weights[layer]
     largest = (array.g_max - array.g_min) / target.crossbar.siemens_per_weight

@@ -273,11 +273,10 @@ def _make_array(target: ArrayTarget, layer: int, technology: Technology, seed: i
     crossbar = manufacture(
         target.crossbar, technology.array, technology.conditions.temperature, None if seed is None else draw
     )
-    array, wires = technology.array, technology.array.wires
+    array = technology.array
     ports = solve_tiled(
-        crossbar.conductance, wires.word, wires.bit, r_driver=wires.driver, r_sense=wires.sense,
-        tile_rows=array.tile_rows, tile_columns=array.tile_columns,
-    )  # fmt: skip
+        crossbar.conductance, **array.wires.ohms, tile_rows=array.tile_rows, tile_columns=array.tile_columns
+    )
     sense = SenseParts(**_draw_parts(target.sense, _STREAM_SENSE[layer], technology, seed))
     return ArrayLayer(crossbar, ports, sense, columns(sense, ports, technology), target.row_volts, target.volts)
 

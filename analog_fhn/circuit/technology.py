@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 
 import numpy as np
 import yaml
@@ -195,6 +195,15 @@ class SenseAmplifier(OpAmp):
     series: Literal["E12", "E24", "E48", "E96", "E192"] | None = None
 
 
+class Ohms(TypedDict):
+    """Resistances as the functions in `analog_fhn.circuit.wires` take them."""
+
+    r_word: float
+    r_bit: float
+    r_driver: float
+    r_sense: float
+
+
 class Wires(Section):
     """Resistances of an array's lines (ohm).
 
@@ -216,7 +225,12 @@ class Wires(Section):
     @property
     def ideal(self) -> bool:
         """Whether no line has a resistance."""
-        return not any((self.word, self.bit, self.driver, self.sense))
+        return not any(self.ohms.values())
+
+    @property
+    def ohms(self) -> Ohms:
+        """Arguments of the functions in `analog_fhn.circuit.wires`."""
+        return {"r_word": self.word, "r_bit": self.bit, "r_driver": self.driver, "r_sense": self.sense}
 
 
 class Adc(Section):

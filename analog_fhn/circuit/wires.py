@@ -12,10 +12,10 @@ from numbers import Real
 
 import numpy as np
 from numba import njit
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array, csc_array
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import splu
+from scipy.sparse.linalg import SuperLU, splu
 from threadpoolctl import threadpool_limits
 
 from analog_fhn.errors import InputError
@@ -168,6 +168,69 @@ def solve_sparse(
     """
     g, wires = _checked(conductance, r_word, r_bit, r_driver, r_sense)
     n_in, n_out = g.shape
+    _, ends, inner, laplacian = _nodal(g, wires)
+    transfer = -laplacian[ends][:, ends[n_in:]].toarray()
+    if inner.size:
+        to_inner = -laplacian[ends][:, inner]
+        factor = _factor(laplacian, inner)
+        for block in range(0, n_out, _RIGHT_SIDES):
+            columns = slice(block, block + _RIGHT_SIDES)
+            transfer[:, columns] += to_inner @ factor.solve(to_inner[n_in:][columns].T.toarray())
+    return Ports.of(transfer[:n_in], _admittance(transfer[n_in:], transfer[:n_in].sum(axis=0)))
+
+
+def node_voltages(
+    conductance: ArrayLike,
+    row_volts: ArrayLike,
+    r_word: float,
+    r_bit: float,
+    *,
+    r_driver: float = 0.0,
+    r_sense: float = 0.0,
+    tile_rows: int | None = None,
+    tile_columns: int | None = None,
+) -> tuple[FloatArray, FloatArray]:
+    """Voltages of the word line and of the bit line at every device (V), each of shape (n_in, n_out).
+
+    Nodal analysis by a general sparse solver, as in `solve_sparse`; the amplifiers behind the bit lines are at 0 V.
+
+    Parameters
+    ----------
+    conductance, r_word, r_bit, r_driver, r_sense
+        As in `effective_conductance`.
+    row_volts
+        Of the word-line drivers, shape (n_in,), in volts.
+    tile_rows, tile_columns
+        Size of the tiles, see `tile_slices`.
+
+    Raises
+    ------
+    InputError
+        If a value is negative or not finite, or `conductance` is not a matrix.
+    """
+    whole, wires = _checked(conductance, r_word, r_bit, r_driver, r_sense)
+    volts = np.asarray(row_volts, dtype=np.float64)
+    at_word, at_bit = np.empty_like(whole), np.empty_like(whole)
+    for tile in tile_slices(whole.shape, tile_rows, tile_columns):
+        g = whole[tile]
+        node, ends, inner, laplacian = _nodal(g, wires)
+        known = np.concatenate([volts[tile[0]], np.zeros(g.shape[1])])
+        voltages = np.empty(laplacian.shape[0])
+        voltages[ends] = known
+        if inner.size:
+            voltages[inner] = _factor(laplacian, inner).solve(-(laplacian[inner][:, ends] @ known))
+        at_word[tile], at_bit[tile] = voltages[node].reshape(2, *g.shape)
+    return at_word, at_bit
+
+
+def _nodal(
+    g: FloatArray, wires: _Wires
+) -> tuple[NDArray[np.integer], NDArray[np.integer], NDArray[np.integer], csc_array]:
+    """Nodes at the devices (word lines, then bit lines), at the ends, all others; conductances between all nodes.
+
+    The ends are the drivers, then the sense nodes.
+    """
+    n_in, n_out = g.shape
     n_inner = 2 * g.size
     word = np.arange(g.size).reshape(g.shape)
     bit = word + g.size
@@ -187,27 +250,16 @@ def solve_sparse(
     branches += [(a.ravel(), b.ravel(), np.full(a.size, 1.0 / r)) for a, b, r in lines if r]
     a, b = (node[np.concatenate([branch[k] for branch in branches])] for k in range(2))
     between = np.concatenate([branch[2] for branch in branches])
-    laplacian = csc_array(
-        coo_array(
-            (
-                np.concatenate([between, between, -between, -between]),
-                (np.concatenate([a, b, a, b]), np.concatenate([a, b, b, a])),
-            ),
-            shape=(n_nodes, n_nodes),
-        )
-    )
+    values = np.concatenate([between, between, -between, -between])
+    places = np.concatenate([a, b, a, b]), np.concatenate([a, b, b, a])
+    laplacian = csc_array(coo_array((values, places), shape=(n_nodes, n_nodes)))
     ends = node[n_inner:]
-    inner = np.setdiff1d(np.arange(n_nodes), ends)
-    transfer = -laplacian[ends][:, ends[n_in:]].toarray()
-    if inner.size:
-        to_inner = -laplacian[ends][:, inner]
-        factor = splu(
-            csc_array(laplacian[inner][:, inner]), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}
-        )
-        for block in range(0, n_out, _RIGHT_SIDES):
-            columns = slice(block, block + _RIGHT_SIDES)
-            transfer[:, columns] += to_inner @ factor.solve(to_inner[n_in:][columns].T.toarray())
-    return Ports.of(transfer[:n_in], _admittance(transfer[n_in:], transfer[:n_in].sum(axis=0)))
+    return node[:n_inner], ends, np.setdiff1d(np.arange(n_nodes), ends), laplacian
+
+
+def _factor(laplacian: csc_array, inner: NDArray[np.integer]) -> SuperLU:
+    inside = csc_array(laplacian[inner][:, inner])
+    return splu(inside, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
 
 
 def expected_loss(

@@ -54,7 +54,7 @@ def arrays(
     from analog_fhn import plots
     from analog_fhn.circuit.array_summary import NAMES, summarise
     from analog_fhn.circuit.design import Design
-    from analog_fhn.circuit.line_voltages import node_voltages
+    from analog_fhn.circuit.wires import node_voltages
 
     start = time.perf_counter()
     net = common.load_network(network, raw=raw, gamma=gamma, settle=settle, control=control)
@@ -94,7 +94,9 @@ def arrays(
         losses = {}
         for name, layer, volts in zip(NAMES, made.arrays, _row_volts(net, made, shown), strict=True):
             g = layer.crossbar.conductance
-            word, bit = node_voltages(g, volts, array.wires, tile_rows=array.tile_rows, tile_columns=array.tile_columns)
+            word, bit = node_voltages(
+                g, volts, **array.wires.ohms, tile_rows=array.tile_rows, tile_columns=array.tile_columns
+            )
             losses[f"{name} array"] = (volts[:, None] - word, bit)
         rows = f"all rows at {array.read_voltage:g} V" if shown is None else f"image {image} of {dataset}"
         written.append(plots.save(plots.line_losses(losses, f"{title}, {rows}"), folder / "line_losses.png"))
