@@ -141,7 +141,6 @@ def waterfall(
 def _arrays(network: Network, chip: Chip) -> list[tuple[str, Chip]]:
     """The chip with ideal neurons and ever more of what its arrays suffer from; what it does not suffer is left out."""
     assert chip.technology is not None
-    devices = ("programming", "faults", "drift", "array_temperature", "read_noise")
     technology = chip.technology.with_errors(())
     # Without levels the mapping still clips the largest weights.
     mapped = "mapped weights" if technology.array.levels is None else "quantised weights"
@@ -149,8 +148,8 @@ def _arrays(network: Network, chip: Chip) -> list[tuple[str, Chip]]:
     groups: list[str] = []
     for name, added in (
         ("wires", ("wires",)),
-        ("devices", devices),
-        ("sense amplifiers", ("amplifier_offset", "amplifier_gain")),
+        ("devices", ("array",)),
+        ("sense amplifiers", ("amplifier",)),
         ("converters", ("adc",)),
     ):
         groups += added

@@ -136,7 +136,7 @@ class Network:
     def save(self, path: str | Path) -> None:
         """Write the network; nothing is pickled."""
         path = Path(path)
-        arrays = _named_arrays(self.weights, self.biases)
+        arrays = named_arrays(self.weights, self.biases)
         meta = {
             "format": FORMAT,
             "stages": [{"type": "fhn", "trained_as": self.hidden}] * (len(self.weights) - 1),
@@ -154,7 +154,7 @@ class Network:
     @property
     def sha256(self) -> str:
         """Hash of the weight arrays."""
-        return weights_hash(_named_arrays(self.weights, self.biases))
+        return weights_hash(named_arrays(self.weights, self.biases))
 
     @classmethod
     def load(cls, path: str | Path) -> Network:
@@ -189,7 +189,7 @@ class Network:
             biases = tuple(arrays.pop(f"b{i}", None) for i in range(n_layers))
             if arrays:
                 raise InputError(f"{path}: unexpected arrays {', '.join(sorted(arrays))} beside {n_layers} layers")
-            named = _named_arrays(weights, biases)
+            named = named_arrays(weights, biases)
             network = cls(
                 weights,
                 biases,
@@ -248,7 +248,8 @@ def weights_hash(arrays: dict[str, FloatArray]) -> str:
     return digest.hexdigest()
 
 
-def _named_arrays(weights: tuple[FloatArray, ...], biases: tuple[FloatArray | None, ...]) -> dict[str, FloatArray]:
+def named_arrays(weights: tuple[FloatArray, ...], biases: tuple[FloatArray | None, ...]) -> dict[str, FloatArray]:
+    """Arrays under their names in a file: w0, w1, ..., and b0, ... of the layers that have biases."""
     named = {f"w{i}": w for i, w in enumerate(weights)}
     return named | {f"b{i}": b for i, b in enumerate(biases) if b is not None}
 

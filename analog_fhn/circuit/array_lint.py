@@ -9,7 +9,7 @@ import numpy as np
 from analog_fhn.circuit.chip import ArrayTarget
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.findings import CURRENT_ERROR, Finding, Severity, judge
-from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE
+from analog_fhn.circuit.sense import noise_gains
 from analog_fhn.circuit.wires import expected_loss, propose_tiles, tile_slices
 
 # A loss common to all columns is a change of scale, which costs little; its unevenness does, which is of its order.
@@ -56,9 +56,9 @@ def _wires(design: Design, name: str, array: ArrayTarget) -> Iterator[Finding]:
 
 def _amplifiers(design: Design, name: str, array: ArrayTarget) -> Iterator[Finding]:
     amplifier = design.technology.sense_amplifier
-    rf, ra, rb = (float(getattr(array.sense, part)[0]) for part in ("rf", "ra", "rb"))
-    plus, minus = (float(g.sum(axis=0).max()) for g in (array.crossbar.g_plus, array.crossbar.g_minus))
-    for part, gain in (("U1", 1.0 + rf * plus), ("U2", 1.0 + rb / ra + rb * minus)):
+    sums = array.crossbar.conductance.sum(axis=0)
+    for part, gains in zip(("U1", "U2"), noise_gains(array.sense, sums), strict=True):
+        gain = float(gains.max())
         lost = gain / (amplifier.gain + gain)
         if judged := judge(lost, GAIN_WARNING, GAIN_ERROR):
             yield Finding(
@@ -66,7 +66,7 @@ def _amplifiers(design: Design, name: str, array: ArrayTarget) -> Iterator[Findi
                 f"{part} of the {name}: its noise gain of {gain:.3g} leaves {amplifier.gain / gain:.3g} of its gain of "
                 f"{amplifier.gain:.3g}: {100 * lost:.2g} % of the signal are lost",
             )  # fmt: skip
-    current = design.technology.array.read_voltage * plus
+    current = design.technology.array.read_voltage * float(sums[0::2].max())
     if 2.0 * current > CURRENT_ERROR:
         yield Finding(
             f"U1 of the {name}", "output current", 2.0 * current, CURRENT_ERROR, "A", "note",
@@ -78,11 +78,9 @@ def _amplifiers(design: Design, name: str, array: ArrayTarget) -> Iterator[Findi
 def _input(design: Design) -> Iterator[Finding]:
     array, technology, fhn = design.arrays[0], design.technology, design.network.fhn
     amplifier, volts = technology.sense_amplifier, technology.tanh_pair.volts_per_unit
-    rf, ra, rb = array.sense.rf, array.sense.ra, array.sense.rb
-    plus, minus = array.crossbar.g_plus.sum(axis=0), array.crossbar.g_minus.sum(axis=0)
-    gains = np.hypot(rb / ra * (1.0 + rf * plus), 1.0 + rb / ra + rb * minus)
-    drift = amplifier.offset_drift * abs(technology.conditions.temperature - NOMINAL_TEMPERATURE)
-    sigma = float(np.hypot(amplifier.offset_sigma, drift))
+    first, second = noise_gains(array.sense, array.crossbar.conductance.sum(axis=0))
+    gains = np.hypot(array.sense.rb / array.sense.ra * first, second)
+    sigma = amplifier.offset_spread(technology.conditions.temperature)
     shift = fhn.slope * sigma * float(np.sqrt(np.mean(gains**2))) / volts
     if judged := judge(shift, OFFSET_WARNING, OFFSET_ERROR):
         yield Finding(

@@ -8,8 +8,7 @@ import numpy as np
 
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.sense import offset_gain
-from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE
+from analog_fhn.circuit.sense import noise_gains, offset_gain
 from analog_fhn.circuit.wires import expected_loss, tile_slices
 
 NAMES = ("input", "output")
@@ -113,7 +112,7 @@ def _summarise(design: Design, chip: Chip, layer: int) -> ArraySummary:
         rb=float(target.sense.rb[0]),
         volts_per_unit=target.volts[case],
         largest_column_sum=float(g.sum(axis=0).max()),
-        noise_gain=float(np.max(1.0 + made.sense.rf * made.ports.bit_diagonal[0::2])),
+        noise_gain=float(np.max(noise_gains(made.sense, made.ports.bit_diagonal)[0])),
         offset=_offset(chip, layer) / target.volts[case],
         expected_wire_loss=max(losses),
         wire_loss=1.0 - float(made.ports.effective.sum() / g.sum()) if g.any() else 0.0,
@@ -130,5 +129,4 @@ def _offset(chip: Chip, layer: int) -> float:
     gain = offset_gain(made.sense, made.ports, chip.technology)
     share = amplifier.lot_share
     power = np.mean((1.0 - share) * (gain**2).sum(axis=0) + share * gain.sum(axis=0) ** 2)
-    warmer = chip.technology.conditions.temperature - NOMINAL_TEMPERATURE
-    return float(np.hypot(amplifier.offset_sigma, warmer * amplifier.offset_drift) * np.sqrt(power))
+    return float(amplifier.offset_spread(chip.technology.conditions.temperature) * np.sqrt(power))

@@ -61,10 +61,6 @@ class Crossbar:
         rows, outputs = self.g_plus.shape
         return np.stack([self.g_plus, self.g_minus], axis=-1).reshape(rows, 2 * outputs)
 
-    def with_conductance(self, conductance: FloatArray) -> Crossbar:
-        """Copy with other conductances, shape (n_rows, 2 n_out), columns +, -, +, -, ..."""
-        return replace(self, g_plus=conductance[:, 0::2], g_minus=conductance[:, 1::2])
-
     def _weights(self) -> FloatArray:
         return (self.g_plus - self.g_minus) / self.siemens_per_weight
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from scipy.special import ndtr
 
 from analog_fhn.circuit.series import between
-from analog_fhn.circuit.typed_yaml import Fraction, NonNegative, Positive, Section, explain, read_yaml
+from analog_fhn.circuit.typed_yaml import Fraction, NonNegative, Positive, Section, explain, find_yaml, read_yaml
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.resources import resource
@@ -341,13 +341,7 @@ class Device(Section):
             Unknown name, unreadable file, unknown key, wrong type or value out of range; the message names
             the file and the key.
         """
-        path = Path(name)
-        if path.suffix not in (".yaml", ".yml"):
-            folder = resource("calibration", "devices")
-            known = sorted(p.stem for p in folder.glob("*.yaml"))
-            if str(name) not in known:
-                raise InputError(f"device {str(name)!r}: not one of {', '.join(known)}, and no path of a .yaml file")
-            path = folder / f"{name}.yaml"
+        path = find_yaml(name, "device", resource("calibration", "devices"))
         data = read_yaml(path, "device")
         try:
             return cls.model_validate(data)

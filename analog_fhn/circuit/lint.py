@@ -18,7 +18,6 @@ from analog_fhn.circuit.findings import CURRENT_ERROR, CURRENT_WARNING, Finding,
 from analog_fhn.circuit.neuron import CAPACITORS, MULTIPLIER_OFFSETS, OFFSETS, RESISTORS, coefficients
 from analog_fhn.circuit.series import in_series, nearest
 from analog_fhn.circuit.stages import DRIVER_RESISTORS, NO_SHIFT, PAIR_RESISTORS
-from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE
 from analog_fhn.neuron import extremes
 from analog_fhn.readout import recentring
 
@@ -207,9 +206,7 @@ def _stability(design: Design) -> Iterator[Finding]:
 
 def _offsets(design: Design) -> Iterator[Finding]:
     technology, fhn = design.technology, design.network.fhn
-    amp = technology.opamp
-    drift = amp.offset_drift * abs(technology.conditions.temperature - NOMINAL_TEMPERATURE)
-    sigmas = dict.fromkeys(OFFSETS, float(np.hypot(amp.offset_sigma, drift)))
+    sigmas = dict.fromkeys(OFFSETS, technology.opamp.offset_spread(technology.conditions.temperature))
     sigmas |= dict.fromkeys(MULTIPLIER_OFFSETS, technology.multiplier.offset_sigma)
 
     def numbers(**changed: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

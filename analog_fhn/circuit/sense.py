@@ -108,6 +108,17 @@ def columns(parts: SenseParts, ports: Ports, technology: Technology) -> Columns:
     return Columns(parts.rb / loss * (ratio * plus - minus), offset / loss)
 
 
+def noise_gains(parts: SenseParts, seen: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Noise gains of U1 and of U2, to their own outputs, each of shape (n_out,): ``1 + Rf G+``, ``1 + Rb/Ra + Rb G-``.
+
+    Parameters
+    ----------
+    seen
+        Conductance of each column, shape (2 n_out,), +, -, +, -, ... (S).
+    """
+    return 1.0 + parts.rf * seen[0::2], 1.0 + parts.rb / parts.ra + parts.rb * seen[1::2]
+
+
 def offset_gain(parts: SenseParts, ports: Ports, technology: Technology) -> FloatArray:
     """Noise gains of the offsets: output voltage of each column per volt of vos1, vos2 of the first, of the second, ...
 
@@ -125,6 +136,6 @@ def offset_gain(parts: SenseParts, ports: Ports, technology: Technology) -> Floa
 
 def _losses(parts: SenseParts, ports: Ports, technology: Technology) -> tuple[FloatArray, FloatArray]:
     """What divides the outputs of U1 and U2 for their finite gains."""
-    amplifier, seen = technology.sense_amplifier, ports.bit_diagonal
-    half = 1.0 + (1.0 + parts.rf * seen[0::2]) / amplifier.gain
-    return half, 1.0 + (1.0 + parts.rb / parts.ra + parts.rb * seen[1::2]) / amplifier.gain
+    first, second = noise_gains(parts, ports.bit_diagonal)
+    gain = technology.sense_amplifier.gain
+    return 1.0 + first / gain, 1.0 + second / gain

@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from analog_fhn.circuit.device import Device
-from analog_fhn.circuit.typed_yaml import Fraction, NonNegative, Positive, Section, Share, explain, read_yaml
+from analog_fhn.circuit.typed_yaml import Fraction, NonNegative, Positive, Section, Share, explain, find_yaml, read_yaml
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.resources import resource
@@ -103,6 +103,10 @@ class OpAmp(Section):
     quiescent_current: NonNegative = 0.0
     voltage_noise_density: NonNegative = 0.0
     lot_share: Share = 0.0
+
+    def offset_spread(self, temperature: float) -> float:
+        """Sigma of the input offset at a temperature (K), in volts."""
+        return float(np.hypot(self.offset_sigma, self.offset_drift * (temperature - NOMINAL_TEMPERATURE)))
 
 
 class Multiplier(Section):
@@ -480,14 +484,7 @@ class Technology(Section):
             Unknown name, unreadable file, unknown key, wrong type or value out of range; the message names
             the file and the key.
         """
-        path = Path(name)
-        if path.suffix not in (".yaml", ".yml"):
-            known = sorted(p.stem for p in resource("calibration").glob("*.yaml"))
-            if str(name) not in known:
-                raise InputError(
-                    f"technology {str(name)!r}: not one of {', '.join(known)}, and no path of a .yaml file"
-                )
-            path = resource("calibration", f"{name}.yaml")
+        path = find_yaml(name, "technology", resource("calibration"))
         data = read_yaml(path, "technology")
         try:
             return cls.model_validate(data, context={"folder": path.parent})

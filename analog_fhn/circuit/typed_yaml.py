@@ -23,6 +23,23 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def find_yaml(name: str | Path, what: str, folder: Path) -> Path:
+    """Path of a YAML file that the user names: by its path, or by its name in a folder.
+
+    Raises
+    ------
+    InputError
+        For a name that is not there; the message lists those that are.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        return path
+    known = sorted(p.stem for p in folder.glob("*.yaml"))
+    if str(name) not in known:
+        raise InputError(f"{what} {str(name)!r}: not one of {', '.join(known)}, and no path of a .yaml file")
+    return folder / f"{name}.yaml"
+
+
 def read_yaml(path: Path, what: str) -> dict[str, object]:
     """Read a YAML mapping with `safe_load`.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from analog_fhn.circuit.typed_yaml import explain, read_yaml
+from analog_fhn.circuit.typed_yaml import Section, explain, read_yaml
 from analog_fhn.errors import InputError
 
 
-class Sweep(BaseModel):
+class Sweep(Section):
     """What to sweep.
 
     Parameters
@@ -39,8 +39,6 @@ class Sweep(BaseModel):
     specification
         Accuracy (fraction) that a chip must reach; null: the plain network's accuracy less 0.005.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     network: str
     technology: str

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from analog_fhn.errors import InputError
-from analog_fhn.network import Network, check_hidden
+from analog_fhn.network import Network, check_hidden, named_arrays
 from analog_fhn.npz import read_npz
 from analog_fhn.weights.archive import check_size
 from analog_fhn.weights.named import layers
@@ -51,7 +51,7 @@ def read(path: Path) -> Trained:
 
 def write(path: Path, network: Network) -> None:
     """Arrays w0 (n_in, n_out), b0, w1, ... and the string `hidden`."""
-    dtype = file_type((*network.weights, *network.biases))
-    arrays = {f"w{i}": w.astype(dtype) for i, w in enumerate(network.weights)}
-    arrays |= {f"b{i}": b.astype(dtype) for i, b in enumerate(network.biases) if b is not None}
+    arrays = named_arrays(network.weights, network.biases)
+    dtype = file_type([*arrays.values()])
+    arrays = {name: array.astype(dtype) for name, array in arrays.items()}
     np.savez(path, hidden=np.array(network.hidden), **arrays)  # type: ignore[arg-type]
