@@ -388,14 +388,18 @@ def _maps(columns: int, rows: int) -> tuple[Figure, NDArray[np.object_]]:
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def weights(layers: Mapping[str, tuple[FloatArray, FloatArray]], title: str) -> Figure:
-    """Effective against wanted weights; per label: wanted and effective ones, of equal shapes.
+def weights(layers: Mapping[str, tuple[FloatArray, FloatArray, float, float]], title: str) -> Figure:
+    """Effective against wanted weights.
 
-    Each panel shows the regression through 0 and the rms of the difference.
+    Parameters
+    ----------
+    layers
+        Per label: wanted and effective weights, of equal shapes; slope of the regression through 0, rms of the
+        difference.
     """
     figure = Figure(figsize=(5.2 * len(layers), 4.9), layout="constrained")
     panels = figure.subplots(1, len(layers), squeeze=False)[0]
-    for axes, (label, (wanted, made)) in zip(panels, layers.items(), strict=True):
+    for axes, (label, (wanted, made, slope, rms)) in zip(panels, layers.items(), strict=True):
         x, y = wanted.ravel(), made.ravel()
         if len(x) > 5000:
             image = axes.hexbin(x, y, gridsize=70, bins="log", mincnt=1, cmap="viridis", linewidths=0.2)
@@ -403,8 +407,6 @@ def weights(layers: Mapping[str, tuple[FloatArray, FloatArray]], title: str) -> 
         else:
             axes.plot(x, y, "o", ms=3, alpha=0.5, color=_COLOURS[0], mec="none")
         limits = np.array([x.min(), x.max()])
-        slope = float(np.vdot(x, y) / max(np.vdot(x, x), np.finfo(np.float64).tiny))
-        rms = float(np.sqrt(np.mean((y - x) ** 2)))
         axes.plot(limits, limits, color=_INK, lw=1, ls=":", label="as wanted")
         axes.plot(limits, slope * limits, color=_COLOURS[1], lw=1.5, label=f"slope {slope:.4f}")
         axes.plot([], [], " ", label=f"rms difference {rms:.3g}")

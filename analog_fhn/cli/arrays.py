@@ -6,7 +6,7 @@ import csv
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -58,7 +58,9 @@ def arrays(
 
     start = time.perf_counter()
     net = common.load_network(network, raw=raw, gamma=gamma, settle=settle, control=control)
-    shown = _image(image, dataset, split, data, net)
+    if image is None and dataset is not None:
+        raise InputError(f"--dataset {dataset}: without --image K no image is shown")
+    shown = None if image is None else common.load_image(image, dataset, split, data, net)[None]
     made = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply)
     assert made is not None
     assert made.technology is not None
@@ -83,8 +85,8 @@ def arrays(
     largest = max(array.g_max, *(float(g.max()) for g in bars.values()))
     written = [plots.save(plots.conductances(bars, largest, title), folder / "conductances.png")]
     weights = {
-        f"{name} array": (wanted, effective)
-        for name, wanted, effective in zip(NAMES, net.weights, made.weights, strict=True)
+        f"{one.array} array": (wanted, effective, one.weight_slope, one.weight_error)
+        for one, wanted, effective in zip(found, net.weights, made.weights, strict=True)
     }
     written.append(plots.save(plots.weights(weights, title), folder / "weights.png"))
     if array.wires.ideal:
@@ -135,22 +137,6 @@ def table(found: tuple[ArraySummary, ArraySummary]) -> list[str]:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
-
-
-def _image(
-    image: int | None, dataset: str | None, split: Literal["train", "test"], data: Path | None, network: Network
-) -> FloatArray | None:
-    """The image that was asked for, shape (1, n_in)."""
-    if image is None:
-        if dataset is not None:
-            raise InputError(f"--dataset {dataset}: without --image K no image is shown")
-        return None
-    if dataset is None:
-        raise InputError(f"--image {image} needs --dataset to take the image from")
-    loaded = common.load_images(dataset, split, data, None, network)
-    if image >= len(loaded.labels):
-        raise InputError(f"--image {image}: {loaded.source} has images 0 to {len(loaded.labels) - 1}")
-    return loaded.images[image : image + 1].astype(float)
 
 
 def _row_volts(network: Network, chip: Chip, image: FloatArray | None) -> tuple[FloatArray, FloatArray]:

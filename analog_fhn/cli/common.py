@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from analog_fhn.circuit.technology import Technology
     from analog_fhn.datasets import Dataset
     from analog_fhn.network import Network
+    from analog_fhn.neuron import FloatArray
 
 
 def _check_json(target: str | None) -> str | None:
@@ -159,6 +160,19 @@ def load_images(
             raise InputError(f"--images {images}: {loaded.source} has only {len(loaded.labels)} {split} images")
         loaded = loaded.head(images)
     return loaded
+
+
+def load_image(
+    image: int, dataset: str | None, split: Literal["train", "test"], data: Path | None, network: Network
+) -> FloatArray:
+    """One image of a data set, shape (n_in,), by its number."""
+    if dataset is None:
+        raise InputError(f"--image {image} needs --dataset to take the image from")
+    loaded = load_images(dataset, split, data, None, network)
+    if image >= len(loaded.labels):
+        raise InputError(f"--image {image}: {loaded.source} has images 0 to {len(loaded.labels) - 1}")
+    chosen: FloatArray = loaded.images[image].astype(float)
+    return chosen
 
 
 def load_technology(

@@ -70,12 +70,7 @@ def export(
     assert made is not None
     inputs = np.zeros(net.layer_sizes[0])
     if image is not None:
-        if dataset is None:
-            raise InputError(f"--image {image} needs --dataset to take the image from")
-        chosen = common.load_images(dataset, split, data, None, net)
-        if image >= len(chosen.labels):
-            raise InputError(f"--image {image}: {chosen.source} has images 0 to {len(chosen.labels) - 1}")
-        inputs = np.asarray(chosen.images[image], dtype=np.float64)
+        inputs = common.load_image(image, dataset, split, data, net)
     elif dataset is not None:
         raise InputError(f"--dataset {dataset} without --image: expected the number of an image")
     if weights is not None:
