@@ -1,9 +1,9 @@
-"""Bill of materials of a design: what to buy, how many, and which of it the E series has."""
+"""Bill of materials of a design: what to buy, how many, at what price, and which of it the E series has."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
@@ -40,6 +40,8 @@ class Item:
         Number of parts; of amplifiers that come several to a package the number of amplifiers.
     where
         Designators and where they stand.
+    choice, price
+        Class of the technology's `classes` that is bought, and the price of one part; None where there is none.
     """
 
     part: str
@@ -51,6 +53,8 @@ class Item:
     tolerance_class: str | None
     quantity: int
     where: str
+    choice: str | None = None
+    price: float | None = None
 
 
 def bill(design: Design, *, recentre: bool = True) -> list[Item]:
@@ -62,12 +66,29 @@ def bill(design: Design, *, recentre: bool = True) -> list[Item]:
         Whether the row drivers have their shift resistors.
     """
     merged: dict[tuple[object, ...], Item] = {}
-    for item in _items(design, recentre):
-        key = item.part, item.value, item.unit, item.series, item.tolerance
+    for bought, item in _items(design, recentre):
+        if (part := design.technology.bought(bought)) is not None:
+            item = replace(item, choice=part.name, price=part.price)
+        key = item.part, item.value, item.unit, item.series, item.tolerance, item.choice, item.price
         if (known := merged.get(key)) is not None:
             item = replace(known, quantity=known.quantity + item.quantity, where=f"{known.where}; {item.where}")
         merged[key] = item
     return list(merged.values())
+
+
+def cost(items: Iterable[Item]) -> tuple[float, list[str]]:
+    """Price of a bill, and what it leaves out.
+
+    Returns
+    -------
+    total
+        Sum of price times quantity over the items that have a price, in the currency of the technology.
+    unpriced
+        Kinds of parts of which some have no price, each once; empty: `total` is that of the whole bill.
+    """
+    items = list(items)
+    total = sum(item.price * item.quantity for item in items if item.price is not None)
+    return float(total), list(dict.fromkeys(item.part for item in items if item.price is None))
 
 
 def write_bill(items: list[Item], path: Path) -> None:
@@ -85,7 +106,8 @@ def _text(value: object) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _items(design: Design, recentre: bool) -> Iterator[Item]:
+def _items(design: Design, recentre: bool) -> Iterator[tuple[str, Item]]:
+    """Each with the key of `Technology.classes` that it is bought by."""
     technology, n_hidden = design.technology, len(design.parts)
     resistor, capacitor, sense = technology.resistor, technology.capacitor, technology.sense_amplifier
     for parts, names, where in (
@@ -97,37 +119,37 @@ def _items(design: Design, recentre: bool) -> Iterator[Item]:
             value = float(getattr(parts, name)[0])
             if name == "rshift" and (value >= NO_SHIFT or not recentre):
                 continue
-            yield _passive("resistor", value, "ohm", resistor.series, resistor.tolerance, n_hidden, name, where)
+            item = _passive("resistor", value, "ohm", resistor.series, resistor.tolerance, n_hidden, name, where)
+            yield "resistor", item
     for name in CAPACITORS:
         value = float(getattr(design.parts, name)[0])
-        yield _passive("capacitor", value, "F", capacitor.series, capacitor.tolerance, n_hidden, name, "neurons")
+        item = _passive("capacitor", value, "F", capacitor.series, capacitor.tolerance, n_hidden, name, "neurons")
+        yield "capacitor", item
     layers = list(zip(("input array", "output array"), design.arrays, strict=True))
     for array, target in layers:
         for name in SENSE_RESISTORS:
             values = getattr(target.sense, name)
-            yield _passive(
+            item = _passive(
                 "resistor", float(values[0]), "ohm", sense.series, sense.resistor_tolerance, len(values), name,
                 f"transimpedance amplifiers of the {array}",
             )  # fmt: skip
-    yield _plain("operational amplifier (opamp)", len(OFFSETS) * n_hidden, "U1 U2 U3 of the neurons")
-    yield _plain("operational amplifier (opamp)", n_hidden, "row drivers")
+            yield "sense_resistor", item
+    yield "opamp", _plain("operational amplifier (opamp)", len(OFFSETS) * n_hidden, "U1 U2 U3 of the neurons")
+    yield "opamp", _plain("operational amplifier (opamp)", n_hidden, "row drivers")
     for array, target in layers:
         count = len(SENSE_OFFSETS) * len(target.sense)
-        yield _plain(
-            "operational amplifier (sense_amplifier)", count, f"U1 U2 of the transimpedance amplifiers of the {array}"
-        )
-    yield _plain("multiplier", 2 * n_hidden, "M1 M2 of the neurons")
-    packages = (n_hidden + 1) // 2
-    yield _plain(
-        "transconductance amplifier (tanh_pair)", n_hidden, f"tanh pairs, the halves of {packages} dual packages"
-    )
+        where = f"U1 U2 of the transimpedance amplifiers of the {array}"
+        yield "sense_amplifier", _plain("operational amplifier (sense_amplifier)", count, where)
+    yield "multiplier", _plain("multiplier", 2 * n_hidden, "M1 M2 of the neurons")
+    where = f"tanh pairs, the halves of {(n_hidden + 1) // 2} dual packages"
+    yield "tanh_pair", _plain("transconductance amplifier (tanh_pair)", n_hidden, where)
     for array, target in layers:
-        yield from _devices(design, array, target.crossbar.conductance)
+        for item in _devices(design, array, target.crossbar.conductance):
+            yield "array", item
     if technology.adc is not None:
         n_classes = design.network.layer_sizes[-1]
-        yield replace(
-            _plain("analog-to-digital converter", n_classes, "outputs"), value=technology.adc.bits, unit="bit"
-        )
+        item = _plain("analog-to-digital converter", n_classes, "outputs")
+        yield "adc", replace(item, value=technology.adc.bits, unit="bit")
 
 
 def _devices(design: Design, array: str, target: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Iterator[Item]:

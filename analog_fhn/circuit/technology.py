@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypedDict
 
@@ -376,6 +376,48 @@ class Array(Section):
         return self.device.temperature_coefficient
 
 
+class PartClass(Section):
+    """What may be bought for one section of a technology: a tolerance class, a grade, or another type.
+
+    Parameters
+    ----------
+    name
+        As it is to stand in an order; each once in a section.
+    price
+        Of one part: one resistor, capacitor, multiplier or array device, one amplifier (not a package of several). In
+        any one currency, the same throughout a technology.
+    values
+        What this class sets of its section's fields (see `CLASSES`), in their units. All classes of a section set the
+        same fields, so a choice does not depend on the one before.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    price: NonNegative
+    values: Annotated[dict[str, float], Field(min_length=1)]
+
+
+_PASSIVE = ("tolerance", "temperature_coefficient")
+_AMPLIFIER = (
+    "offset_sigma", "offset_drift", "bias_current", "gain", "gain_bandwidth", "slew_rate", "quiescent_current",
+    "voltage_noise_density",
+)  # fmt: skip
+# Kinds of parts that come in classes: the section that describes them, and what a class may set of it. Nominal values,
+# ranges and limits are not among it: they are for the designer to choose.
+CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "resistor": ("resistor", _PASSIVE),
+    "capacitor": ("capacitor", _PASSIVE),
+    "opamp": ("opamp", _AMPLIFIER),
+    "multiplier": (
+        "multiplier",
+        ("scale_sigma", "offset_sigma", "bandwidth", "slew_rate", "quiescent_current", "voltage_noise_density"),
+    ),
+    "tanh_pair": ("tanh_pair", ("offset_sigma", "mirror_sigma", "beta_tolerance")),
+    "sense_amplifier": ("sense_amplifier", _AMPLIFIER),
+    # The three resistors of each transimpedance stage, bought apart from its amplifiers.
+    "sense_resistor": ("sense_amplifier", ("resistor_tolerance",)),
+    "array": ("array", ("programming_error", "stuck_on", "stuck_off", "read_noise", "temperature_coefficient")),
+}
+
 # What to put in place to leave an error group out, by section; see `Technology.with_errors`.
 ERRORS: dict[str, dict[str, dict[str, object]]] = {
     "resistor": {"resistor": {"tolerance": 0.0, "temperature_coefficient": 0.0}},
@@ -401,7 +443,11 @@ SHORT = {
 
 
 class Technology(Section):
-    """A typed, frozen technology; `Technology.load` reads it, `save` writes it back unchanged."""
+    """A typed, frozen technology; `Technology.load` reads it, `save` writes it back unchanged.
+
+    `classes` is what may be bought instead of what the sections say, by the keys of `CLASSES`; it has no effect on a
+    chip until `with_classes` chooses from it.
+    """
 
     format: Literal[1]
     name: str
@@ -419,6 +465,7 @@ class Technology(Section):
     array: Array
     adc: Adc | None = None
     conditions: Conditions = Conditions()
+    classes: dict[str, list[PartClass]] = Field(default_factory=dict)
 
     @property
     def lost_swing(self) -> float:
@@ -455,6 +502,36 @@ class Technology(Section):
         if problems := self.device_problems():
             raise ValueError("; ".join(problems))
         return self
+
+    @model_validator(mode="after")
+    def _buyable(self) -> Technology:
+        if problems := list(self._class_problems()):
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _class_problems(self) -> Iterator[str]:
+        for key, offered in self.classes.items():
+            if key not in CLASSES:
+                yield f"classes: {key!r} is not one of {', '.join(CLASSES)}"
+                continue
+            name, settable = CLASSES[key]
+            section = getattr(self, name)
+            for index, part in enumerate(offered):
+                this = f"classes.{key} {part.name!r}"
+                if unknown := [f"{field} = {value:g}" for field, value in part.values.items() if field not in settable]:
+                    yield f"{this}: {', '.join(unknown)}: a class sets only {', '.join(settable)}"
+                    continue
+                try:
+                    type(section).model_validate(dict(section) | part.values)
+                except ValidationError as error:
+                    yield explain(this, error)
+                for other in offered[:index]:
+                    if other.name == part.name:
+                        yield f"{this}: the name is given twice"
+                    elif other.values == part.values:
+                        yield f"{this}: sets the same values as {other.name!r}"
+                if part.values.keys() != offered[0].values.keys():
+                    yield f"{this}: sets {', '.join(part.values)}, expected {', '.join(offered[0].values)} as the first"
 
     def device_problems(self) -> list[str]:
         """What the array asks of its device preset beyond the range in which it is known; see `Device.problems`."""
@@ -505,6 +582,38 @@ class Technology(Section):
             return Technology.model_validate(data | {"conditions": data["conditions"] | given})
         except ValidationError as error:
             raise InputError(explain(f"technology {self.name!r}", error)) from None
+
+    def with_classes(self, chosen: Mapping[str, str]) -> Technology:
+        """Copy built with other parts: a class's name for each key of `classes` that is to change.
+
+        Raises
+        ------
+        InputError
+            For a key or a name that `classes` does not have.
+        """
+        data = dict(self)
+        for key, name in chosen.items():
+            if key not in self.classes:
+                known = ", ".join(self.classes) or "none"
+                raise InputError(f"technology {self.name!r}: no classes of {key!r}; there are those of: {known}")
+            offered = {part.name: part.values for part in self.classes[key]}
+            if name not in offered:
+                known = ", ".join(map(repr, offered))
+                raise InputError(f"technology {self.name!r}: {key} {name!r}: not one of {known}")
+            section = CLASSES[key][0]
+            data[section] = dict(data[section]) | offered[name]
+        try:
+            return Technology.model_validate(data)
+        except ValidationError as error:
+            raise InputError(explain(f"technology {self.name!r}", error)) from None
+
+    def bought(self, key: str) -> PartClass | None:
+        """The class that the technology has now, by a key of `classes`; None: none, or none with all its values."""
+        for part in self.classes.get(key, ()):
+            section = getattr(self, CLASSES[key][0])
+            if all(getattr(section, field) == value for field, value in part.values.items()):
+                return part
+        return None
 
     def with_errors(self, groups: Iterable[str]) -> Technology:
         """Copy with only the named error groups (those of `ERRORS` and `SHORT`); all else is exact.

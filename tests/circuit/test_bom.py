@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from analog_fhn.circuit.bom import Item, bill, write_bill
+from analog_fhn.circuit.bom import Item, bill, cost, write_bill
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.device import Device
 from analog_fhn.circuit.technology import Adc, Technology
@@ -155,3 +156,73 @@ def test_written_table_reads_back(tmp_path: Path) -> None:
         assert (row["part"], int(row["quantity"]), row["where"]) == (item.part, item.quantity, item.where)
         assert row["value"] == ("" if item.value is None else repr(item.value))
         assert row["in_series"] == {None: "", True: "yes", False: "no"}[item.in_series]
+        assert row["choice"] == (item.choice or "")
+        assert row["price"] == ("" if item.price is None else repr(item.price))
+
+
+def priced(one: Design, **chosen: str) -> list[Item]:
+    return bill(Design(one.network, one.technology.with_classes(chosen)))
+
+
+def test_every_part_of_the_board_has_its_class_and_price() -> None:
+    one = design()
+    items = bill(one)
+    for item in items:
+        (key,) = (key for key in one.technology.classes if item.part.startswith(key) or f"({key})" in item.part)
+        bought = one.technology.bought(key)
+        assert bought is not None
+        assert (item.choice, item.price) == (bought.name, bought.price)
+    # Counted as above: 15 resistors a neuron, 3 a transimpedance amplifier; 4 and 2 amplifiers.
+    devices = sum(bar.conductance.size for bar in one.crossbars)
+    expected = 0.02 * (15 * N_HIDDEN + 3 * (N_HIDDEN + N_OUT) + devices) + 0.1 * 2 * N_HIDDEN
+    expected += 0.25 * 4 * N_HIDDEN + 1.5 * 2 * (N_HIDDEN + N_OUT) + 10.0 * 2 * N_HIDDEN + 0.8 * N_HIDDEN
+    total, unpriced = cost(items)
+    assert total == pytest.approx(expected, rel=1e-12)
+    assert unpriced == []
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "more"),
+    [
+        ("resistor", "0.1 % 25 ppm/K", 0.10 * 15 * N_HIDDEN),
+        ("sense_resistor", "0.1 % 25 ppm/K", 0.10 * 3 * (N_HIDDEN + N_OUT)),
+        ("capacitor", "1 % C0G", 0.5 * 2 * N_HIDDEN),
+        ("opamp", "OPA2134", 1.25 * 4 * N_HIDDEN),
+        ("multiplier", "AD633, trimmed: offsets", 6.0 * 2 * N_HIDDEN),
+        ("tanh_pair", "LM13700, selected: offset 0.2 mV", 1.7 * N_HIDDEN),
+        ("sense_amplifier", "TL082", -1.25 * 2 * (N_HIDDEN + N_OUT)),
+    ],
+)
+def test_each_choice_costs_what_its_parts_cost(key: str, name: str, more: float) -> None:
+    one = design()
+    assert cost(priced(one, **{key: name}))[0] - cost(bill(one))[0] == pytest.approx(more, rel=1e-9)
+
+
+def test_prices_leave_the_lines_as_they_are() -> None:
+    one = design()
+    bare = bill(Design(one.network, one.technology.model_copy(update={"classes": {}})))
+    assert [replace(item, choice=None, price=None) for item in bill(one)] == bare
+    assert cost(bare) == (0.0, list(dict.fromkeys(item.part for item in bare)))
+
+
+def test_equal_resistors_of_different_classes_are_bought_apart() -> None:
+    one = design()
+    # Value and tolerance are the same.
+    classes = {
+        "resistor": [{"name": "one", "price": 0.5, "values": {"tolerance": 0.01}}],
+        "sense_resistor": [{"name": "other", "price": 0.7, "values": {"resistor_tolerance": 0.01}}],
+    }
+    made = Technology.model_validate(one.technology.model_dump() | {"classes": classes})
+    items = [item for item in bill(Design(one.network, made)) if item.part == "resistor"]
+    assert {item.choice for item in items} == {"one", "other"}
+    assert all(("transimpedance" in item.where) == (item.choice == "other") for item in items)
+    assert cost(items) == (pytest.approx(0.5 * 15 * N_HIDDEN + 0.7 * 3 * (N_HIDDEN + N_OUT)), [])
+
+
+def test_parts_without_a_price_are_named() -> None:
+    one = design()
+    made = one.technology.model_copy(update={"adc": Adc(bits=9)})
+    total, unpriced = cost(bill(Design(one.network, made)))
+    assert total == pytest.approx(cost(bill(one))[0])
+    assert unpriced == ["analog-to-digital converter"]
+    assert cost(bill(design("memristive")))[1] == ["array device, settable"]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.backends.direct import Direct
+from analog_fhn.backends.table import Table
+from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.technology import CLASSES, ERRORS, Technology
 from analog_fhn.errors import InputError
+from analog_fhn.network import Network
+from analog_fhn.neuron import Protocol
 from analog_fhn.resources import resource
 
 DISCRETE = resource("calibration", "discrete.yaml").read_text(encoding="utf-8")
@@ -35,10 +42,21 @@ def test_discrete_is_what_its_file_says() -> None:
     found = Technology.load("discrete").model_dump()
     # Every number as it stands in the text: PyYAML alone takes 10.0e3 for text.
     for section, values in yaml.load(DISCRETE, yaml.BaseLoader).items():
-        for key, text in values.items() if isinstance(values, dict) else [("", values)]:
-            value = found[section][key] if key else found[section]
-            expected = text if isinstance(value, str) else text == "true" if isinstance(value, bool) else float(text)
-            assert value == expected, (section, key)
+        compare(found[section], values, section)
+
+
+def compare(found: Any, text: Any, where: str) -> None:
+    """What was read against the text of it; keys that the text leaves out have their defaults."""
+    if isinstance(text, dict):
+        for key, value in text.items():
+            compare(found[key], value, f"{where}.{key}")
+    elif isinstance(text, list):
+        assert len(found) == len(text), where
+        for index, value in enumerate(text):
+            compare(found[index], value, f"{where}.{index}")
+    else:
+        expected = text if isinstance(found, str) else text == "true" if isinstance(found, bool) else float(text)
+        assert found == expected, where
 
 
 def test_discrete_is_the_agreed_board() -> None:
@@ -187,3 +205,152 @@ def test_another_corner() -> None:
 def test_impossible_corners_are_refused(corner: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Technology.load("discrete").under(**corner)
+
+
+# --- what may be bought -----------------------------------------------------------------------------------------
+
+
+def offering(key: str, *offered: dict[str, Any], **more: list[dict[str, Any]]) -> Technology:
+    data = Technology.load("discrete").model_dump() | {"classes": {key: list(offered), **more}}
+    return Technology.model_validate(data)
+
+
+def part(name: str, price: float = 1.0, **values: float) -> dict[str, Any]:
+    return {"name": name, "price": price, "values": values}
+
+
+@pytest.mark.parametrize("name", ["discrete", "memristive"])
+def test_what_a_technology_has_is_among_what_may_be_bought(name: str) -> None:
+    technology = Technology.load(name)
+    assert technology.classes.keys() == CLASSES.keys() - ({"array"} if name == "memristive" else set())
+    for key, offered in technology.classes.items():
+        assert technology.bought(key) in offered, key
+        assert len(offered) > 1, key
+
+
+def test_a_dearer_class_is_no_worse() -> None:
+    errors = {field for group in ERRORS.values() for values in group.values() for field in values}
+    for name in ("discrete", "memristive"):
+        for key, offered in Technology.load(name).classes.items():
+            for cheap, dear in pairwise(sorted(offered, key=lambda one: one.price)):
+                assert cheap.price < dear.price, key
+                spread = cheap.values.keys() & errors
+                assert spread, key
+                assert all(cheap.values[field] >= dear.values[field] for field in spread), (key, dear.name)
+
+
+def test_chosen_classes_are_set_and_found_again() -> None:
+    before = Technology.load("discrete")
+    for key, offered in before.classes.items():
+        name, _ = CLASSES[key]
+        for one in offered:
+            after = before.with_classes({key: one.name})
+            assert after.bought(key) == one
+            assert getattr(after, name) == getattr(before, name).model_copy(update=one.values)
+            assert after.model_copy(update={name: getattr(before, name)}) == before, "nothing else"
+
+
+def test_amplifier_and_its_resistors_are_chosen_apart() -> None:
+    made = Technology.load("discrete").with_classes(
+        {"sense_resistor": "0.1 % 25 ppm/K", "sense_amplifier": "OPA2140", "capacitor": "10 % C0G"}
+    )
+    sense = made.sense_amplifier
+    assert (sense.resistor_tolerance, sense.offset_sigma, made.capacitor.tolerance) == (0.001, 30e-6, 0.1)
+    assert made.resistor.tolerance == 0.01
+    again = made.with_classes({"sense_resistor": "1 % 50 ppm/K", "sense_amplifier": "OPA2134", "capacitor": "5 % C0G"})
+    assert again == Technology.load("discrete")
+
+
+def test_values_of_no_class_are_not_bought() -> None:
+    technology = Technology.load("discrete")
+    other = technology.resistor.model_copy(update={"temperature_coefficient": 60e-6})
+    assert technology.model_copy(update={"resistor": other}).bought("resistor") is None
+    assert technology.model_copy(update={"classes": {}}).bought("resistor") is None
+    assert technology.with_errors(["resistor"]).bought("capacitor") is None
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"diode": "1 %"}, r"technology 'discrete': no classes of 'diode'; there are those of: resistor, .*array"),
+        ({"capacitor": "3 %"}, r"technology 'discrete': capacitor '3 %': not one of '1 % C0G', '2 % C0G', '5 % C0G', "),
+    ],
+)
+def test_unknown_choices_list_the_known_ones(chosen: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Technology.load("discrete").with_classes(chosen)
+
+
+def test_without_classes_nothing_can_be_chosen() -> None:
+    with pytest.raises(InputError, match="no classes of 'resistor'; there are those of: none"):
+        Technology.load("discrete").model_copy(update={"classes": {}}).with_classes({"resistor": "1 %"})
+
+
+def test_choices_keep_device_and_corner() -> None:
+    # The array of `memristive` has a device preset, which is no text any more once it is read.
+    hot = Technology.load("memristive").under(temperature=320.0)
+    made = hot.with_classes({"resistor": "0.1 % 25 ppm/K"})
+    assert (made.array, made.conditions, made.resistor.tolerance) == (hot.array, hot.conditions, 0.001)
+
+
+def test_classes_are_saved(tmp_path: Path) -> None:
+    made = offering(
+        "array", part("faulty", 0.0, stuck_on=0.01, stuck_off=0.02), part("good", 2, stuck_on=0, stuck_off=0)
+    )
+    made.with_classes({"array": "faulty"}).save(tmp_path / "made.yaml")
+    found = Technology.load(tmp_path / "made.yaml")
+    assert (found.classes, found.array.stuck_off) == (made.classes, 0.02)
+    assert found.bought("array") == made.classes["array"][0]
+
+
+def test_a_file_without_classes_offers_none(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(DISCRETE[: DISCRETE.index("\nclasses:")], encoding="utf-8")
+    assert Technology.load(path) == Technology.load("discrete").model_copy(update={"classes": {}})
+
+
+def test_what_may_be_bought_changes_no_chip_and_no_response() -> None:
+    technology = Technology.load("discrete")
+    network = Network(([[1.0, -0.5]] * 3, [[0.2, 0.7]] * 2))
+    one, two = (Design(network, made).chip(3) for made in (technology, technology.model_copy(update={"classes": {}})))
+    assert one.parts is not None
+    assert two.parts is not None
+    assert [values.tolist() for _, values in one.parts.items()] == [values.tolist() for _, values in two.parts.items()]
+    assert Table(Direct(), 9).key(one, Protocol()) == Table(Direct(), 9).key(two, Protocol())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("classes:\n  resistor:", "classes:\n  resistr:", "classes: 'resistr' is not one of resistor, capacitor, "),
+        ("price: 0.12, values: {programming", "price: -1, values: {programming", "classes.array.0.price = -1: "),
+        ("price: 0.12, values: {programming", "prise: 1, values: {programming", "unknown key 'classes.array.0.prise'"),
+        ('{name: "1 % C0G", price: 0.6, ', "{price: 0.6, ", "key 'classes.capacitor.0.name' is missing"),
+        ('{name: "1 % C0G", ', "{name: 1, ", "classes.capacitor.0.name = 1: "),
+        ('{name: "1 % C0G"', '{name: "2 % C0G"', "classes.capacitor '2 % C0G': the name is given twice"),
+        ("{programming_error: 0.2}", "{programming_error: much}", "array.5.values.programming_error = 'much': "),
+        ("{programming_error: 0.2}", "{programming_error: 2}", "(20 %, E6)': programming_error = 2.0: "),
+        ("{programming_error: 0.2}", "{}", "classes.array.5.values: "),
+        ("{programming_error: 0.2}", "{g_min: 0.2}", "(20 %, E6)': g_min = 0.2: a class sets only programming_error, "),
+        ("{programming_error: 0.2}", "{stuck_on: 0.2}", "sets stuck_on, expected programming_error as the first"),
+        ("{programming_error: 0.2}", "{programming_error: 0.1}", "sets the same values as 'sigma 10 % (10 %, E12)'"),
+        ("{resistor_tolerance: 5.0e-2}", "{tolerance: 5.0e-2}", "tolerance = 0.05: a class sets only resistor_tol"),
+        (
+            "offset_sigma: 30.0e-6",
+            "resistor_tolerance: 30.0e-6",
+            "resistor_tolerance = 3e-05: a class sets only offset",
+        ),
+    ],
+)
+def test_refused_classes_are_named(old: str, new: str, message: str, tmp_path: Path) -> None:
+    assert message in refusal(write(tmp_path, old, new))
+
+
+def test_classes_are_checked_against_their_section() -> None:
+    with pytest.raises(ValueError, match=r"classes\.array 'bad': stuck_on \+ stuck_off = 1\.2: expected at most 1"):
+        offering("array", part("bad", stuck_on=0.6, stuck_off=0.6))
+
+
+def test_all_wrong_classes_are_said_at_once() -> None:
+    with pytest.raises(ValueError, match=r"'x': tolerance = 2.*'y': gain = 0"):
+        offering("resistor", part("x", tolerance=2.0), opamp=[part("y", gain=0.0)])
