@@ -56,6 +56,17 @@ def grid_range(chip: Chip) -> tuple[FloatArray, FloatArray]:
     return low - margin, high + margin
 
 
+def window_checks(chip: Chip, protocol: Protocol) -> tuple[NDArray[np.intp], FloatArray]:
+    """Neurons and drives, each of shape (m,), at which a table is compared with the user's control window."""
+    n_neurons = chip.n_neurons
+    number = int(np.clip(_WINDOW_TIME * n_neurons / (protocol.settle + protocol.control), 8, 64))
+    i = np.arange(number)
+    neuron = i * n_neurons // number if number <= n_neurons else i % n_neurons
+    place = (i + 0.5) * _GOLDEN % 1.0
+    low, high = (edge[neuron] for edge in grid_range(chip))
+    return neuron, low + place * (high - low)
+
+
 @dataclass(frozen=True, eq=False)
 class _Points:
     """What was found at a list of (neuron, drive); all fields have the same first axis."""
@@ -190,23 +201,13 @@ class Maker:
         relative = period[both] / found.period[both] - 1.0
         identity = points.mean - self._chip.coefficients[points.neuron].identity_mean(points.drive)
 
-        window = self._window_drives(table)
-        single = self._respond(window.neuron, window.drive[None], self._protocol, samples=False).mean[0]
-        difference = single - table.look_up(window.neuron, window.drive)[0]
+        neuron, drive = window_checks(self._chip, self._protocol)
+        single = self._respond(neuron, drive[None], self._protocol, samples=False).mean[0]
+        difference = single - table.look_up(neuron, drive)[0]
         return TableQuality(
-            self._plan.n, table.quality.n_runs, len(error), _rms(error), _largest(error), _rms(relative),
-            _largest(relative), _largest(identity), len(window.drive), _rms(difference), _largest(difference),
+            self._plan.n, table.quality.n_runs, len(error), rms(error), largest(error), rms(relative),
+            largest(relative), largest(identity), len(drive), rms(difference), largest(difference),
         )  # fmt: skip
-
-    def _window_drives(self, table: ResponseTable) -> _Pairs:
-        n_neurons = self._chip.n_neurons
-        length = self._protocol.settle + self._protocol.control
-        number = int(np.clip(_WINDOW_TIME * n_neurons / length, 8, 64))
-        i = np.arange(number)
-        neuron = i * n_neurons // number if number <= n_neurons else i % n_neurons
-        place = (i + 0.5) * _GOLDEN % 1.0
-        low, high = table.drives[neuron, 0], table.drives[neuron, -1]
-        return _Pairs(neuron, low + place * (high - low))
 
     def _measure(self, neurons: NDArray[np.intp], drives: FloatArray) -> _Points:
         """Characterise `neurons` (m,) at `drives` (k, m); points in the order of drives.ravel(), some unsettled."""
@@ -314,11 +315,13 @@ class _Pairs:
     drive: FloatArray
 
 
-def _rms(error: FloatArray) -> float:
+def rms(error: FloatArray) -> float:
+    """Root mean square; 0 of nothing."""
     return float(np.sqrt(np.mean(error**2))) if error.size else 0.0
 
 
-def _largest(error: FloatArray) -> float:
+def largest(error: FloatArray) -> float:
+    """Largest magnitude; 0 of nothing."""
     return float(np.max(np.abs(error))) if error.size else 0.0
 
 

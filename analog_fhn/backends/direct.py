@@ -22,12 +22,12 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from analog_fhn.backends.base import Response, SimulationError, check_drives, check_noise
+from analog_fhn.backends.steps import FAST, GAMMA, kutta, rosenbrock
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.noise import Noise
 from analog_fhn.neuron import Coefficients, FloatArray, Protocol
 
 _BLOCK = 256  # neurons integrated together; their state and coefficients fit into the first-level cache
-_GAMMA = np.float32(1.0 - math.sqrt(0.5))  # makes ROS2 L-stable
 _EARLY = 5.0  # duration (T) of the first jumps from the initial state, where the implicit method steps finely too
 _STABLE_PRODUCT = 2.3  # step times fast rate; third-order Runge-Kutta diverges at 2.51
 _NOISY_PRODUCT = 1.0  # the same with noise, whose kicks carry x beyond the range that the rate is taken over
@@ -36,7 +36,6 @@ _NOISY_PRODUCT = 1.0  # the same with noise, whose kicks carry x beyond the rang
 _SIXTH = np.uint32(10923)
 _LAST_SIXTH = np.uint32(65536 - 10923)
 _KICK = math.sqrt(65536 / (2 * 10923))
-_FAST = {"contract", "arcp", "nsz"}  # no reassociation: it would remove the compensated sum
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class Direct:
         step = protocol.interval / n_steps
         mean = np.empty(drives.size, dtype=np.float64)
         traces = np.empty((protocol.n_samples if samples else 0, drives.size), dtype=np.float32)
-        coefficients = _scaled(chip.coefficients)
+        coefficients = scaled(chip.coefficients)
         offsets = (chip.coefficients.q[:, 0] + chip.coefficients.q[:, 3] * drives).astype(np.float32).ravel()
         margin = 1.0 if noise is None else _STABLE_PRODUCT / _NOISY_PRODUCT
         explicit = explicit_is_stable(chip.coefficients, drives, step * margin).ravel()
@@ -203,7 +202,7 @@ def _share_before_sample(
     _, p1, p2, p3, _ = coefficients.p.T
     z = step * (p1 + x * (2.0 * p2 + 3.0 * x * p3)) / coefficients.eps
     if implicit:
-        gamma = float(_GAMMA)
+        gamma = float(GAMMA)
         damping = (1.0 + (1.0 - 2.0 * gamma) * z) / (1.0 - gamma * z) ** 2
     else:
         damping = 1.0 + z + z**2 / 2.0 + z**3 / 6.0
@@ -213,59 +212,13 @@ def _share_before_sample(
     return np.asarray(share, dtype=np.float32).ravel()
 
 
-def _scaled(coefficients: Coefficients) -> NDArray[np.float32]:
+def scaled(coefficients: Coefficients) -> NDArray[np.float32]:
     """Coefficients of dx/dt and dy/dt, shape (7, n_neurons): p0..p4 over eps, q1, q2."""
     p = coefficients.p / coefficients.eps
     return np.ascontiguousarray(np.column_stack([p, coefficients.q[:, 1:3]]).T, dtype=np.float32)
 
 
-@njit(inline="always", fastmath=_FAST)
-def _kutta(x, y, h, p0, p1, p2, p3, p4, q0, q1, q2):  # type: ignore[no-untyped-def]
-    # Ralston's third-order method: nodes 0, 1/2, 3/4, weights 2/9, 3/9, 4/9. Both methods also return by how much the
-    # mean of x over the step differs from x at its beginning: what they make of dm/dt = x.
-    half = np.float32(0.5) * h
-    three_quarters = np.float32(0.75) * h
-    ninth = h * np.float32(1.0 / 9.0)
-    k1 = p0 + p4 * y + x * (p1 + x * (p2 + x * p3))
-    l1 = q0 + q1 * x + q2 * y
-    xs = x + half * k1
-    ys = y + half * l1
-    k2 = p0 + p4 * ys + xs * (p1 + xs * (p2 + xs * p3))
-    l2 = q0 + q1 * xs + q2 * ys
-    xs = x + three_quarters * k2
-    ys = y + three_quarters * l2
-    k3 = p0 + p4 * ys + xs * (p1 + xs * (p2 + xs * p3))
-    l3 = q0 + q1 * xs + q2 * ys
-    two = np.float32(2.0)
-    three = np.float32(3.0)
-    four = np.float32(4.0)
-    mean = h * (np.float32(1.0 / 6.0) * k1 + np.float32(1.0 / 3.0) * k2)
-    return ninth * (two * k1 + three * k2 + four * k3), ninth * (two * l1 + three * l2 + four * l3), mean
-
-
-@njit(inline="always", fastmath=_FAST)
-def _rosenbrock(x, y, h, p0, p1, p2, p3, p4, q0, q1, q2):  # type: ignore[no-untyped-def]
-    # (1 - gamma h J) k1 = h f(u);  (1 - gamma h J) k2 = h f(u + k1) - 2 k1;  u += 3/2 k1 + 1/2 k2
-    g = h * _GAMMA
-    a11 = np.float32(1.0) - g * (p1 + x * (np.float32(2.0) * p2 + x * (np.float32(3.0) * p3)))
-    a12 = -g * p4
-    a21 = -g * q1
-    a22 = np.float32(1.0) - g * q2
-    inverse = np.float32(1.0) / (a11 * a22 - a12 * a21)
-    r = h * (p0 + p4 * y + x * (p1 + x * (p2 + x * p3)))
-    s = h * (q0 + q1 * x + q2 * y)
-    kx = (a22 * r - a12 * s) * inverse
-    ky = (a11 * s - a21 * r) * inverse
-    x1 = x + kx
-    y1 = y + ky
-    r = h * (p0 + p4 * y1 + x1 * (p1 + x1 * (p2 + x1 * p3))) - np.float32(2.0) * kx
-    s = h * (q0 + q1 * x1 + q2 * y1) - np.float32(2.0) * ky
-    lx = (a22 * r - a12 * s) * inverse
-    ly = (a11 * s - a21 * r) * inverse
-    return kx, ky, lx, ly, np.float32(0.5) * (kx + _GAMMA * (kx + lx))
-
-
-@njit(inline="always", fastmath=_FAST)
+@njit(inline="always", fastmath=FAST)
 def _add(y, increment):  # type: ignore[no-untyped-def]
     # Kahan's compensated sum: at rest y creeps by less than its own rounding, and so may kicks be.
     total = y + increment
@@ -316,7 +269,7 @@ def _start_stream(seed, image, neuron):  # type: ignore[no-untyped-def]
 
 # `implicit` is None or True, `sigma` and `share` None or arrays: Numba compiles the cases apart and drops the other
 # branches. A kernel made by a function would not be found in the cache on disk.
-@njit(parallel=True, fastmath=_FAST, error_model="numpy", cache=True)
+@njit(parallel=True, fastmath=FAST, error_model="numpy", cache=True)
 def _kernel(  # type: ignore[no-untyped-def]
     implicit,
     coefficients,
@@ -387,9 +340,9 @@ def _kernel(  # type: ignore[no-untyped-def]
                     kick_x, kick_y = kick[last], kick[last + 1]
                 for i in range(_BLOCK):
                     if implicit is None:
-                        kx, ky, mx = _kutta(x[i], y[i], h, p0[i], p1[i], p2[i], p3[i], p4[i], q0[i], q1[i], q2[i])
+                        kx, ky, mx = kutta(x[i], y[i], h, p0[i], p1[i], p2[i], p3[i], p4[i], q0[i], q1[i], q2[i])
                     else:
-                        kx, ky, lx, ly, mx = _rosenbrock(
+                        kx, ky, lx, ly, mx = rosenbrock(
                             x[i], y[i], h, p0[i], p1[i], p2[i], p3[i], p4[i], q0[i], q1[i], q2[i]
                         )
                     if sigma is None:

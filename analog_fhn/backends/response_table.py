@@ -44,7 +44,7 @@ class TableQuality:
     rms, largest
         Interpolation error of the mean of x there.
     period_rms, period_largest
-        Relative interpolation error of the period there, over the neurons that spike.
+        Relative interpolation error of the period there, over the neurons that spike; None: the table has no periods.
     identity_deviation
         Largest deviation of the table's means from the identity ``-(q0 + q3 I)/q1``.
     n_window
@@ -58,8 +58,8 @@ class TableQuality:
     n_checks: int
     rms: float
     largest: float
-    period_rms: float
-    period_largest: float
+    period_rms: float | None
+    period_largest: float | None
     identity_deviation: float
     n_window: int
     window_rms: float
@@ -120,7 +120,7 @@ class ResponseTable:
             If a drive lies outside the table.
         """
         drives = np.asarray(drives, dtype=np.float64)
-        self._check_range(drives)
+        outside_table(drives, self.drives[:, 0], self.drives[:, -1])
         cells, weights = _locate(drives, self.drives, self.counts)
         power = None if self.power is None else _linear(self.power, cells, weights)
         x = None
@@ -142,16 +142,6 @@ class ResponseTable:
         mean = _linear(self.mean[neurons], cells, weights)
         period = _linear(self.period[neurons], cells, np.where(same, weights, np.round(weights)))
         return mean[0], period[0]
-
-    def _check_range(self, drives: FloatArray) -> None:
-        low, high = self.drives[:, 0], self.drives[:, -1]
-        outside = (drives < low) | (drives > high)
-        if outside.any():
-            image, neuron = (int(i) for i in np.argwhere(outside)[0])
-            raise InputError(
-                f"drive {drives[image, neuron]:g} of neuron {neuron} (image {image}) lies outside its response table, "
-                f"which reaches from {low[neuron]:g} to {high[neuron]:g}"
-            )
 
     def save(self, path: Path, meta: dict[str, Any]) -> None:
         """Write the table and what decided it; the file appears whole or not at all."""
@@ -204,6 +194,17 @@ class ResponseTable:
             and self.counts.shape == shape[:1]
             and np.all((self.counts >= 2) & (self.counts <= shape[1]))
             and all(np.isfinite(array).all() for array in (self.drives, self.wave, *rows))
+        )
+
+
+def outside_table(drives: FloatArray, low: FloatArray, high: FloatArray) -> None:
+    """Refuse drives (n_images, n_neurons) that lie outside the range low..high (n_neurons,) of a table."""
+    outside = (drives < low) | (drives > high)
+    if outside.any():
+        image, neuron = (int(i) for i in np.argwhere(outside)[0])
+        raise InputError(
+            f"drive {drives[image, neuron]:g} of neuron {neuron} (image {image}) lies outside its response table, "
+            f"which reaches from {low[neuron]:g} to {high[neuron]:g}"
         )
 
 

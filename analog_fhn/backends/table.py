@@ -23,6 +23,8 @@ import numpy as np
 from analog_fhn.backends import ngspice
 from analog_fhn.backends.base import Backend, Response, check_drives, refuse_noise
 from analog_fhn.backends.characterise import Maker, Plan, grid_range
+from analog_fhn.backends.direct import Direct
+from analog_fhn.backends.mean_table import MeanTable, make_mean_table
 from analog_fhn.backends.response_table import FORMAT, ResponseTable, TableQuality
 from analog_fhn.backends.spice import Spice
 from analog_fhn.circuit.chip import Chip
@@ -35,7 +37,7 @@ MIN_DRIVES = 5
 
 _KEPT = 4  # tables kept in memory
 # Of a technology, what a neuron's response to a drive does not depend on; the range of drives is in the key by itself.
-_UNINVOLVED = {"name", "source", "tanh_pair", "row_driver", "sense_amplifier", "array", "adc"}
+_UNINVOLVED = {"name", "source", "tanh_pair", "row_driver", "sense_amplifier", "array", "adc", "classes"}
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +82,7 @@ class Table:
     bisections: int = 6
     checks: int = 8
     _made: dict[str, ResponseTable] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _means: dict[str, MeanTable] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.n < MIN_DRIVES:
@@ -120,10 +123,36 @@ class Table:
         """
         refuse_noise(self.name, noise)
         drives = check_drives(chip, drives)
-        response = self.make(chip, protocol).respond(drives, protocol, samples)
+        if samples or not isinstance(self.inner, Direct):
+            response = self.make(chip, protocol).respond(drives, protocol, samples)
+        else:
+            response = Response(self.means(chip, protocol).look_up(drives))
         if progress is not None:
             progress(drives.size, drives.size)
         return response
+
+    def means(self, chip: Chip, protocol: Protocol, *, window: bool = True) -> MeanTable:
+        """The chip's table of means alone, which `direct` makes in a few milliseconds.
+
+        Parameters
+        ----------
+        protocol
+            As for `make`.
+        window
+            Whether it is compared with the protocol's control window; that takes longer than the table.
+
+        Raises
+        ------
+        InputError
+            If the inner backend is not `direct`.
+        """
+        if not isinstance(self.inner, Direct):
+            raise InputError(f"{self.name}: only direct makes tables of means alone")
+        key = f"{self.key(chip, protocol)} {window}"
+        if key not in self._means:
+            self._means.clear()
+            self._means[key] = make_mean_table(self.inner, chip, protocol, self.n, grid_range(chip), window=window)
+        return self._means[key]
 
     def quality(self, chip: Chip, protocol: Protocol) -> TableQuality:
         """Measured errors of the chip's table, which is made if there is none yet."""

@@ -1,0 +1,30 @@
+"""How many threads the linear algebra of NumPy uses: one where results must not depend on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+
+@cache
+def _controller() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+@contextmanager
+def single_blas() -> Iterator[None]:
+    """Matrix products on one thread: their last bits do not depend on the machine's cores or on what runs beside."""
+    with _controller().limit(limits=1, user_api="blas"):
+        yield
+
+
+def stay_single() -> None:
+    """One thread for matrix products and compiled loops of this worker from now on; the cores are shared by workers."""
+    import numba
+
+    _controller().limit(limits=1, user_api="blas")
+    numba.set_num_threads(1)
