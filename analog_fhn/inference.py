@@ -17,7 +17,7 @@ from analog_fhn.circuit.noise import Noise
 from analog_fhn.circuit.technology import Adc
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
-from analog_fhn.neuron import FloatArray
+from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.readout import Readout, vote
 from analog_fhn.threads import single_blas
 
@@ -169,34 +169,65 @@ def classify_all(
     _check(network, chip, images, readouts)
     if table is not None:
         engine = Table(engine, table, tables)
+    return judge(chip, images, readouts, engine, network.protocol, noise=noise, progress=progress)
+
+
+def judge(
+    chip: Chip,
+    images: NDArray[np.floating],
+    readouts: Sequence[tuple[Readout, bool]],
+    engine: Backend,
+    protocol: Protocol,
+    *,
+    window: bool = True,
+    noise: Noise | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Result]:
+    """What `classify_all` does once its arguments are checked; loops over many chips check them once.
+
+    Parameters
+    ----------
+    window
+        Whether a table of means alone is compared with the protocol's control window; see `Table.means`.
+    """
+    from analog_fhn.backends.direct import Direct
+    from analog_fhn.backends.table import Table
+
     start = time.perf_counter()
-    if isinstance(engine, Table):
-        refuse_noise(engine.name, noise)  # before minutes are spent on the table
-    n_images, n_classes = len(images), network.layer_sizes[-1]
     quality = None
     if isinstance(engine, Table):
-        if engine.inner.name == "direct" and all(readout == "mean" for readout, _ in readouts):
-            means = engine.means(chip, network.protocol)
-            if means.quality.identity_deviation <= _UNSETTLED:
-                scores = scores_of_means(chip, means, images, [recentre for _, recentre in readouts])
-                return _results(
-                    chip,
-                    scores,
-                    readouts,
-                    engine.name,
-                    (0.0, means.quality.identity_deviation),
-                    means.quality,
-                    time.perf_counter() - start,
-                )
+        refuse_noise(engine.name, noise)  # before minutes are spent on the table
+        if isinstance(engine.inner, Direct) and all(readout == "mean" for readout, _ in readouts):
+            means = engine.means(chip, protocol, window=window)
             quality = means.quality
+            if quality.identity_deviation <= _UNSETTLED:
+                scores = scores_of_means(chip, means, images, [recentre for _, recentre in readouts])
+                unsettled = 0.0, quality.identity_deviation
+                return _results(chip, scores, readouts, engine.name, unsettled, quality, time.perf_counter() - start)
         else:
-            quality = engine.make(chip, network.protocol, progress).quality
+            quality = engine.make(chip, protocol, progress).quality
+    with single_blas():
+        scores, unsettled = _simulate(chip, images, readouts, engine, protocol, noise, progress)
+    return _results(chip, scores, readouts, engine.name, unsettled, quality, time.perf_counter() - start)
+
+
+def _simulate(
+    chip: Chip,
+    images: NDArray[np.floating],
+    readouts: Sequence[tuple[Readout, bool]],
+    engine: Backend,
+    protocol: Protocol,
+    noise: Noise | None,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[list[FloatArray], tuple[float, float]]:
+    """Scores for each readout, and how far from settled the neurons were: share and largest deviation."""
+    n_images, n_classes = len(images), chip.network.layer_sizes[-1]
     scores = [np.empty((n_images, n_classes)) for _ in readouts]
     deviations = np.empty((n_images, chip.n_neurons))
     with_samples = any(readout == "vote" for readout, _ in readouts)
     group = _GROUP
     if with_samples:
-        per_image = network.protocol.n_samples * (chip.n_neurons + 3 * n_classes) * 4
+        per_image = protocol.n_samples * (chip.n_neurons + 3 * n_classes) * 4
         group = max(1, int(_SAMPLE_BYTES / per_image))
     for first in range(0, n_images, group):
         part = slice(first, min(first + group, n_images))
@@ -207,14 +238,13 @@ def classify_all(
                 progress(first + size * done // total, n_images)
 
         response = engine.respond(
-            chip, drives, network.protocol, samples=with_samples, progress=advance,
+            chip, drives, protocol, samples=with_samples, progress=advance,
             noise=None if noise is None else noise.from_image(first),
         )  # fmt: skip
         deviations[part] = np.abs(response.mean - chip.coefficients.identity_mean(drives))
         for target, value in zip(scores, _read(chip, response, readouts), strict=True):
             target[part] = value
-    unsettled = float(np.mean(deviations > _UNSETTLED)), float(np.max(deviations))
-    return _results(chip, scores, readouts, engine.name, unsettled, quality, time.perf_counter() - start)
+    return scores, (float(np.mean(deviations > _UNSETTLED)), float(np.max(deviations)))
 
 
 def _results(

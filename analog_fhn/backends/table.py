@@ -126,7 +126,11 @@ class Table:
         if samples or not isinstance(self.inner, Direct):
             response = self.make(chip, protocol).respond(drives, protocol, samples)
         else:
-            response = Response(self.means(chip, protocol).look_up(drives))
+            key = self.key(chip, protocol)
+            if key not in self._means:
+                self._means.clear()
+                self._means[key] = self.means(chip, protocol, window=False)
+            response = Response(self._means[key].look_up(drives))
         if progress is not None:
             progress(drives.size, drives.size)
         return response
@@ -148,11 +152,7 @@ class Table:
         """
         if not isinstance(self.inner, Direct):
             raise InputError(f"{self.name}: only direct makes tables of means alone")
-        key = f"{self.key(chip, protocol)} {window}"
-        if key not in self._means:
-            self._means.clear()
-            self._means[key] = make_mean_table(self.inner, chip, protocol, self.n, grid_range(chip), window=window)
-        return self._means[key]
+        return make_mean_table(self.inner, chip, protocol, self.n, grid_range(chip), window=window)
 
     def quality(self, chip: Chip, protocol: Protocol) -> TableQuality:
         """Measured errors of the chip's table, which is made if there is none yet."""

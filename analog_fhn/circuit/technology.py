@@ -576,10 +576,31 @@ class Technology(Section):
         InputError
             If a value is out of range.
         """
-        given = {name: value for name, value in (("temperature", temperature), ("supply", supply)) if value is not None}
+        given = {"temperature": temperature, "supply": supply}
+        return self.with_values({f"conditions.{name}": v for name, v in given.items() if v is not None})
+
+    def with_values(self, values: Mapping[str, object]) -> Technology:
+        """Copy with single values changed, checked like a file: ``{"resistor.tolerance": 0.02, "array.levels": 16}``.
+
+        Raises
+        ------
+        InputError
+            For a key that the technology does not have, or a value that it refuses; the message names them.
+        """
         data = self.model_dump()
+        for key, value in values.items():
+            *path, last = key.split(".")
+            section: object = data
+            for name in path:
+                section = section.get(name) if isinstance(section, dict) else None
+            if not isinstance(section, dict):
+                known = ", ".join(name for name, part in data.items() if isinstance(part, dict))
+                raise InputError(f"technology {self.name!r} has no key {key!r}; sections: {known}")
+            if last not in section:
+                raise InputError(f"technology {self.name!r} has no key {key!r}; there are {', '.join(section)}")
+            section[last] = value
         try:
-            return Technology.model_validate(data | {"conditions": data["conditions"] | given})
+            return Technology.model_validate(data)
         except ValidationError as error:
             raise InputError(explain(f"technology {self.name!r}", error)) from None
 
@@ -591,7 +612,7 @@ class Technology(Section):
         InputError
             For a key or a name that `classes` does not have.
         """
-        data = dict(self)
+        values: dict[str, object] = {}
         for key, name in chosen.items():
             if key not in self.classes:
                 known = ", ".join(self.classes) or "none"
@@ -600,12 +621,8 @@ class Technology(Section):
             if name not in offered:
                 known = ", ".join(map(repr, offered))
                 raise InputError(f"technology {self.name!r}: {key} {name!r}: not one of {known}")
-            section = CLASSES[key][0]
-            data[section] = dict(data[section]) | offered[name]
-        try:
-            return Technology.model_validate(data)
-        except ValidationError as error:
-            raise InputError(explain(f"technology {self.name!r}", error)) from None
+            values |= {f"{CLASSES[key][0]}.{field}": value for field, value in offered[name].items()}
+        return self.with_values(values)
 
     def bought(self, key: str) -> PartClass | None:
         """The class that the technology has now, by a key of `classes`; None: none, or none with all its values."""
