@@ -1,4 +1,4 @@
-"""The two ways in which a run can be refused; the command line turns them into exit status 2 and 3."""
+"""Ways in which a run can be refused or end early; the command line turns them into exit status 2, 3 and 1."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,7 @@ class InputError(ValueError):
 
 class MissingProgramError(RuntimeError):
     """A needed program or optional package is absent: says what is missing and how to install it."""
+
+
+class RunError(RuntimeError):
+    """Work that was under way cannot go on (a full disk, workers that die); what was done is kept."""

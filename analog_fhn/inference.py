@@ -327,14 +327,25 @@ def _check(
         raise InputError(
             f"network has {len(network.weights) - 1} hidden layers; exactly one layer of FHN neurons is supported"
         )
+    check_images(network, images)
+    if chip.network.fhn != network.fhn or chip.network.sha256 != network.sha256:
+        raise InputError("the chip was made for another network or other FHN settings")
+    check_converters(chip, [readout for readout, _ in readouts])
+
+
+def check_images(network: Network, images: NDArray[np.floating]) -> None:
+    """Check that images fit a network.
+
+    Raises
+    ------
+    InputError
+        For a wrong shape, or values that are not finite.
+    """
     n_in = network.layer_sizes[0]
     if images.ndim != 2 or images.shape[1] != n_in or len(images) == 0:
         raise InputError(f"images have shape {images.shape}: expected (n_images, {n_in}) for this network")
     if not np.isfinite(images).all():
         raise InputError("images hold NaN or infinite values")
-    if chip.network.fhn != network.fhn or chip.network.sha256 != network.sha256:
-        raise InputError("the chip was made for another network or other FHN settings")
-    check_converters(chip, [readout for readout, _ in readouts])
 
 
 def check_converters(chip: Chip, readouts: Sequence[Readout]) -> None:

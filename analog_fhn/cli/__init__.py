@@ -10,7 +10,7 @@ import sys
 import typer
 
 from analog_fhn.cli import arrays, classify, compare, design, doctor, export, frontier, import_, reproduce, sweep, train
-from analog_fhn.errors import InputError, MissingProgramError
+from analog_fhn.errors import InputError, MissingProgramError, RunError
 
 app = typer.Typer(
     name="analog-fhn",
@@ -30,6 +30,7 @@ app.command("arrays")(arrays.arrays)
 app.command("export")(export.export)
 app.command("frontier")(frontier.frontier)
 app.command("sweep")(sweep.sweep)
+app.command("status")(sweep.status)
 app.command("reproduce")(reproduce.reproduce)
 
 
@@ -50,7 +51,7 @@ def main() -> None:
     except RuntimeError as error:
         from analog_fhn.backends.base import SimulationError
 
-        if not isinstance(error, SimulationError):
+        if not isinstance(error, SimulationError | RunError):
             raise
         _stop(str(error), 1)
 

@@ -20,6 +20,7 @@ from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
     from analog_fhn.circuit.chip import Chip
+    from analog_fhn.circuit.design import Design
     from analog_fhn.circuit.noise import Noise
     from analog_fhn.circuit.technology import Technology
     from analog_fhn.datasets import Dataset
@@ -215,7 +216,6 @@ def make_chip(
     warn of is said on standard error.
     """
     from analog_fhn.circuit.design import Design
-    from analog_fhn.circuit.lint import check
 
     for option, value in (("chip", seed), ("errors", errors), ("temperature", temperature), ("supply", supply)):
         if technology is None and value is not None:
@@ -226,10 +226,17 @@ def make_chip(
         return None
     made = load_technology(technology or "discrete", errors=errors, temperature=temperature, supply=supply)
     design = Design(network, made)
+    warn_of(design)
+    return design.chip(seed)
+
+
+def warn_of(design: Design) -> None:
+    """Say on standard error what `design` would warn of."""
+    from analog_fhn.circuit.lint import check
+
     for finding in check(design):
         if finding.severity != "note":
             print(f"analog-fhn: {finding.severity}: {finding.message}", file=sys.stderr)
-    return design.chip(seed)
 
 
 def numbers(option: str, text: str) -> list[float]:

@@ -1,75 +1,171 @@
-"""`analog-fhn sweep`: many chips of one design."""
+"""`analog-fhn sweep`, `status`: many chips of one design, and how far a run is."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from analog_fhn.cli import common
 
+if TYPE_CHECKING:
+    from analog_fhn.montecarlo.study import Study
+
+PlanArgument = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="What to sweep.")]
+RunOption = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Run folder.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of `analog-fhn sweep`.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Worker processes (default: one per usable core).")
+]
+SchedulerOption = Annotated[
+    str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Use the workers of this Dask scheduler instead.")
+]
+
 
 def sweep(
-    plan: Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="What to sweep.")],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Run folder: trials.csv, histogram.png.")
-    ],
+    plan: PlanArgument,
+    output: RunOption,
+    resume: ResumeOption = False,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
     data: common.DataOption = None,
     json: common.JsonOption = None,
 ) -> None:
-    """Draw chips, classify with each, report the spread of the accuracy and the yield."""
+    """Draw chips, classify with each, report the spread of the accuracy and the yield.
+
+    Every chip is a row of results.sqlite as soon as it is judged; --resume goes on after whatever ended the run.
+    """
     from analog_fhn import plots
-    from analog_fhn.circuit.design import Design
-    from analog_fhn.circuit.technology import Technology
-    from analog_fhn.montecarlo.plan import Sweep
-    from analog_fhn.montecarlo.runner import run_chips, summary
+    from analog_fhn.backends.base import SimulationError
+    from analog_fhn.montecarlo.statistics import accuracies
 
     start = time.perf_counter()
-    wanted = Sweep.load(plan)
-    network = common.load_network(Path(wanted.network), readout=wanted.readout, gamma=wanted.gamma)
-    design = Design(network, Technology.load(wanted.technology))
-    chosen = common.load_images(wanted.dataset, wanted.split, data, wanted.images, network)
-    folder = common.output_folder(output)
-    plain = network.accuracy(chosen.images, chosen.labels)
-    specification = plain - 0.005 if wanted.specification is None else wanted.specification
-    with common.progress_bar("chips") as bar:
-        trials = run_chips(
-            design,
-            chosen.images,
-            chosen.labels,
-            wanted.chips,
-            wanted.seed,
-            backend=wanted.backend,
-            table=folder / "trials.csv",
-            progress=bar,
-        )
-    result = summary(trials, specification)
-    accuracies = [t.accuracy for t in trials if t.accuracy is not None]
-    if accuracies:
-        title = f"{len(accuracies)} chips, technology {design.technology.name}"
-        plots.save(plots.histogram(accuracies, specification, plain, title), folder / "histogram.png")
-        common.say(
-            f"{result['n_trials']} chips: median {common.percent(float(result['median_accuracy'] or 0))}, "
-            f"worst {common.percent(min(accuracies))}, plain network {common.percent(plain)}; yield at "
-            f"{common.percent(specification)}: {100 * float(result['yield'] or 0):.1f} % "
-            f"(95 % interval {100 * float(result['yield_low'] or 0):.1f} to "
-            f"{100 * float(result['yield_high'] or 0):.1f} %)",
-            json,
-        )
-    for trial in trials:
-        if trial.status != "done":
-            common.say(f"chip {trial.chip_seed} failed: {trial.message}", json)
-    common.say(f"written: {folder / 'trials.csv'}, {folder / 'histogram.png'}", json)
-    content = result | {
-        "accuracy_plain": plain,
-        "n_images": len(chosen.labels),
-        # What the plan leaves open (readout: null) stands in the settings as it was used.
-        "settings": wanted.model_dump() | common.settings(network, None, technology=design.technology),
-    }
-    common.write_json(json, "sweep", wanted.seed, start, content)
-    if not accuracies:
-        from analog_fhn.backends.base import SimulationError
+    study = begin(plan, output, data, resume=resume)
+    with study.store:
+        with study.workers(workers, scheduler) as where, common.progress_bar("chips") as bar:
+            study.run(where, bar)
+        study.store.export(output / "trials.csv")
+        content = run_summary(study)
+        first = study.store.points()[0]
+        values = accuracies(study.store.trials(first.number))
+        if len(values):
+            title = f"{len(values)} chips, technology {study.technology.name}"
+            picture = plots.histogram(values, study.specification, content["accuracy_plain"], title)
+            plots.save(picture, output / "histogram.png")
+        for line in told(content):
+            common.say(line, json)
+        content["settings"] = settings(study)
+        for trial in study.store.trials():
+            if trial.status != "done":
+                common.say(f"point {trial.point}, chip {trial.chip_seed} failed: {trial.message}", json)
+    written = "results.sqlite, trials.csv" + (", histogram.png" if len(values) else "")
+    common.say(f"written to {output}: {written}. Next: analog-fhn report {output} -o report.html", json)
+    common.write_json(json, "sweep", study.sweep.seed, start, content)
+    if content["n_failed"] == content["n_trials"]:
+        raise SimulationError(f"every chip of the sweep failed; see {output / 'trials.csv'}")
 
-        raise SimulationError("every chip of the sweep failed; see trials.csv")
+
+def status(
+    run: RunArgument,
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", metavar="FILE", help="Write all trials so far as .csv or .parquet."),
+    ] = None,
+    json: common.JsonOption = None,
+) -> None:
+    """Show how far a run is, from any terminal, while it goes on or afterwards."""
+    from analog_fhn.montecarlo.statistics import summary
+    from analog_fhn.montecarlo.store import Store
+
+    start = time.perf_counter()
+    with Store(run) as store:
+        meta, points, trials = store.meta, store.points(), store.trials()
+        if export is not None:
+            common.writable(export)
+            store.export(export)
+    plan = meta["configuration"]["plan"]
+    rows = []
+    for point in points:
+        own = [trial for trial in trials if trial.point == point.number]
+        rows.append({"point": point.number, "role": point.role, "name": point.name}
+                    | summary(own, meta["specification"]))  # fmt: skip
+        planned = f" of {'at most ' if plan['until'] else ''}{plan['chips']}" if point.role != "allocation" else ""
+        common.say(f"point {point.number} ({point.name}): {len(own)}{planned} chips, {yield_text(rows[-1])}", json)
+    seconds = sum(trial.seconds for trial in trials)
+    common.say(f"{len(trials)} trials in {run}, {seconds:.0f} s of work; {len(points)} points", json)
+    content = summary(trials, meta["specification"]) | {"points": rows, "chips_planned": plan["chips"]}
+    common.write_json(json, "status", plan["seed"], start, content)
+
+
+def begin(plan: Path, output: Path, data: Path | None, *, resume: bool) -> Study:
+    """Everything that a sweep file names, loaded and checked, and its run opened; says what the design is warned of."""
+    from analog_fhn.circuit.technology import Technology
+    from analog_fhn.montecarlo.plan import Sweep
+    from analog_fhn.montecarlo.study import open_study
+
+    wanted = Sweep.load(plan)
+    network = common.load_network(Path(wanted.network))
+    technology = Technology.load(wanted.technology)
+    first = wanted.all_points(network, technology)[0]
+    common.warn_of(first.design(network, technology))
+    chosen = common.load_images(wanted.dataset, wanted.split, data, wanted.images, network)
+    notes = {"plan": plan.read_text(encoding="utf-8"), "versions": common.versions(), "dataset": wanted.dataset}
+    return open_study(
+        common.output_folder(output), wanted, network, technology, chosen, resume=resume, notes=notes
+    )  # fmt: skip
+
+
+def run_summary(study: Study) -> dict[str, Any]:
+    """Numbers of a run: over the points of the plan, and for each of them."""
+    from analog_fhn.montecarlo.statistics import accuracies, quantiles, summary
+
+    points, rows, every = study.store.points(), [], []
+    nominal = study.store.nominal()
+    for point in points:
+        trials = study.store.trials(point.number)
+        every += trials if point.role == "sweep" else []
+        values = accuracies(trials)
+        rows.append(
+            {"point": point.number, "role": point.role, "name": point.name, "settings": dict(point.settings)}
+            | summary(trials, study.specification)
+            | {
+                "nominal_accuracy": nominal.get(point.number),
+                "distribution": quantiles(values) if len(values) else None,
+            }
+        )
+    meta = study.store.meta
+    return summary(every, study.specification) | {
+        "accuracy_plain": meta["accuracy_plain"], "n_images": meta["n_images"], "points": rows,
+    }  # fmt: skip
+
+
+def told(content: dict[str, Any]) -> list[str]:
+    """What people read of a run's numbers."""
+    lines = [f"plain network {common.percent(content['accuracy_plain'])} of {content['n_images']} images"]
+    for row in content["points"]:
+        found = row["distribution"]
+        if found is not None:
+            lines.append(
+                f"{row['name']}: {row['n_trials']} chips: median {common.percent(found['q50'])}, "
+                f"worst {common.percent(found['worst'])}; {yield_text(row)}"
+            )
+    return lines
+
+
+def yield_text(row: dict[str, Any]) -> str:
+    """Yield with its interval."""
+    if not row["n_trials"]:
+        return "no chip yet"
+    return (
+        f"yield at {common.percent(row['specification'])}: {100 * row['yield']:.1f} % "
+        f"(95 % interval {100 * row['yield_low']:.1f} to {100 * row['yield_high']:.1f} %)"
+    )
+
+
+def settings(study: Study) -> dict[str, Any]:
+    """What decided the numbers; what the plan leaves open (readout: null) stands there as it was used."""
+    first = study.store.points()[0].design(study.network, study.technology)
+    return study.sweep.model_dump() | common.settings(first.network, None, technology=first.technology)

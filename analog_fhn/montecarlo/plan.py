@@ -1,14 +1,104 @@
-"""The sweep file: typed, unknown keys are errors, documented defaults."""
+"""The sweep file: typed, unknown keys are errors, documented defaults; and the points that it asks for."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from analog_fhn.circuit.typed_yaml import Section, explain, read_yaml
+from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.technology import ERRORS, Technology
+from analog_fhn.circuit.typed_yaml import Section, Share, explain, read_yaml
 from analog_fhn.errors import InputError
+from analog_fhn.network import Network
+
+# Settings of a point that change the network; all others are keys of the technology, or `errors`.
+NETWORK_SETTINGS = ("gamma", "a", "eps", "slope", "settle", "control", "readout")
+
+Setting = float | int | bool | str | None | list[str] | list[float]
+Role = Literal["sweep", "only", "without", "allocation", "confirmation"]
+
+
+class Until(Section):
+    """Sequential stopping: chips are added until the yield of a point is known as well as asked, or `chips` are drawn.
+
+    Parameters
+    ----------
+    width
+        Of the 95 % Wilson interval of the yield.
+    every
+        Chips of each point between two looks.
+    """
+
+    width: Annotated[float, Field(gt=0, lt=1)]
+    every: Annotated[int, Field(ge=1)] = 50
+
+
+class Allocation(Section):
+    """What the tolerance allocation has to reach; see `analog_fhn.montecarlo.allocation`.
+
+    Parameters
+    ----------
+    target
+        Yield (key `yield` of the file).
+    chips, confirm
+        Most chips per choice of classes, and fresh chips that confirm the cheapest one.
+    keep
+        Keys of the technology's `classes` that stay as they are.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    target: Annotated[float, Field(gt=0, lt=1, alias="yield")]
+    chips: Annotated[int, Field(ge=1)] = 200
+    confirm: Annotated[int, Field(ge=1)] = 400
+    keep: Annotated[list[str], Field(default_factory=list)]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One set of conditions that all chips are judged under.
+
+    Parameters
+    ----------
+    number
+        Within the run, from 0.
+    role
+        sweep: asked for by the plan; only, without: one error group alone, or left out; allocation, confirmation: a
+        choice of part classes.
+    name
+        What differs from the plan's other points.
+    settings
+        Network settings, technology keys, and `errors`, the groups that are spread.
+    """
+
+    number: int
+    role: Role
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def design(self, network: Network, technology: Technology) -> Design:
+        """The design under these conditions.
+
+        Raises
+        ------
+        InputError
+            For an unknown key or a refused value; names the point.
+        """
+        try:
+            options = {key: value for key, value in self.settings.items() if key in NETWORK_SETTINGS}
+            errors = self.settings.get("errors")
+            values = {k: v for k, v in self.settings.items() if k not in options and k not in ("errors", "classes")}
+            changed = technology.with_classes(self.settings.get("classes", {})).with_values(values)
+            if errors is not None:
+                changed = changed.with_errors(errors)
+            return Design(network.with_options(**options), changed)
+        except (InputError, TypeError) as error:
+            raise InputError(f"point {self.number} ({self.name}): {error}") from None
 
 
 class Sweep(Section):
@@ -21,7 +111,7 @@ class Sweep(Section):
     technology
         Name, or path of a YAML file relative to the sweep file.
     chips
-        Number of chips.
+        Number of chips per point.
     images
         Number of images, from the first on; null: all.
     dataset
@@ -29,15 +119,31 @@ class Sweep(Section):
     split
         Which images.
     seed
-        Root seed; chip k depends on (seed, k) alone.
-    readout
-        Overrides the network's.
-    gamma
-        Overrides the network's.
+        Root seed; chip k depends on (seed, k) alone, so that all points have their random numbers in common.
+    readout, gamma
+        Override the network's.
+    errors
+        Error groups that are spread; null: all.
+    settings
+        Further settings of all points: gamma, a, eps, slope, settle, control, readout, or any value of the technology
+        by its key (`resistor.tolerance`, `array.levels`, `conditions.temperature`, ...).
+    points
+        Settings of each point, a list of mappings; null: one point.
+    grid
+        Values per setting; every combination is a point. Not together with `points`.
     backend
         What integrates the neurons.
+    table
+        Drives per neuron of the response table; 0: every image is simulated. Default: 9 for the mean readout by direct,
+        33 else.
     specification
         Accuracy (fraction) that a chip must reach; null: the plain network's accuracy less 0.005.
+    until
+        Sequential stopping; null: `chips` chips.
+    sensitivity
+        Adds for each error group that the technology spreads a point with this group alone, and one without it.
+    allocation
+        What `analog-fhn allocate` has to reach.
     """
 
     network: str
@@ -49,8 +155,27 @@ class Sweep(Section):
     seed: Annotated[int, Field(ge=0)]
     readout: Literal["vote", "mean"] | None = None
     gamma: float | None = None
+    errors: list[str] | None = None
+    settings: Annotated[dict[str, Setting], Field(default_factory=dict)]
+    points: Annotated[list[dict[str, Setting]], Field(min_length=1)] | None = None
+    grid: dict[str, Annotated[list[Setting], Field(min_length=1)]] | None = None
     backend: Literal["direct", "reference", "brian", "spice"] = "direct"
-    specification: Annotated[float, Field(ge=0, le=1)] | None = None
+    table: Annotated[int, Field(ge=0)] | None = None
+    specification: Share | None = None
+    until: Until | None = None
+    sensitivity: bool = False
+    allocation: Allocation | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Sweep:
+        if self.points is not None and self.grid is not None:
+            raise ValueError("points and grid: expected one of them")
+        if self.table is not None and 0 < self.table < 5:
+            raise ValueError(f"table = {self.table}: expected at least 5 drives, or 0 for no table")
+        for key in ("readout", "gamma"):
+            if getattr(self, key) is not None and key in self.settings:
+                raise ValueError(f"{key} stands in the file and in its settings: expected one of them")
+        return self
 
     @classmethod
     def load(cls, path: Path) -> Sweep:
@@ -72,3 +197,52 @@ class Sweep(Section):
         if sweep.dataset not in ("mnist", "digits"):
             changed["dataset"] = str(folder / sweep.dataset)
         return sweep.model_copy(update=changed)
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """Settings that all points share."""
+        given: dict[str, Any] = {"readout": self.readout, "gamma": self.gamma, "errors": self.errors}
+        return {key: value for key, value in given.items() if value is not None} | self.settings
+
+    def all_points(self, network: Network, technology: Technology) -> list[Point]:
+        """Points of the plan, each tried out: a design is made of it.
+
+        Raises
+        ------
+        InputError
+            For an unknown key or a refused value; names the point.
+        """
+        if self.grid is not None:
+            varied = [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
+        else:
+            varied = self.points or [{}]
+        found = [
+            Point(number, "sweep", described(own) or "as planned", self.common | own)
+            for number, own in enumerate(varied)
+        ]
+        designs = [point.design(network, technology) for point in found]
+        if self.sensitivity:
+            for role, groups in _group_points(designs[0].technology):
+                name = f"{'only' if role == 'only' else 'all but'} {groups[0]}"
+                errors = groups[:1] if role == "only" else groups[1:]
+                found.append(Point(len(found), role, name, dict(found[0].settings) | {"errors": errors}))
+        return found
+
+
+def _group_points(technology: Technology) -> list[tuple[Role, list[str]]]:
+    """Role, and the group in question before those that stay when it goes, for each group that the technology has."""
+    exact = technology.with_errors(())
+    present = [group for group in ERRORS if technology.with_errors([group]) != exact]
+    others = [[group, *(other for other in present if other != group)] for group in present]
+    return [("only", groups) for groups in others] + [("without", groups) for groups in others]
+
+
+def described(settings: Mapping[str, Any]) -> str:
+    """Settings in one line."""
+
+    def text(value: object) -> str:
+        if isinstance(value, Mapping):
+            return described(value)
+        return f"[{', '.join(map(text, value))}]" if isinstance(value, list) else str(value)
+
+    return ", ".join(f"{key} = {text(value)}" for key, value in settings.items())

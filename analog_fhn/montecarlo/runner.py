@@ -1,38 +1,215 @@
-"""A loop over chips: one row per chip, written as it finishes."""
+"""Trials on any `concurrent.futures` executor: processes of this machine, a Dask cluster, or the caller's own."""
 
 from __future__ import annotations
 
-import csv
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.backends.base import Backend, SimulationError
+from analog_fhn.backends.base import Backend
 from analog_fhn.circuit.design import Design
-from analog_fhn.inference import classify
+from analog_fhn.errors import InputError, MissingProgramError, RunError
+from analog_fhn.inference import check_images
+from analog_fhn.montecarlo.plan import Point
+from analog_fhn.montecarlo.trial import Job, Trial, chip_seed, keep_job, run_trial
 
-COLUMNS = ("trial", "chip_seed", "status", "accuracy", "message", "seconds")
+_DEATHS = 3  # workers that a trial may take with it before it counts as failed
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One chip's outcome; accuracy is None if the simulation failed, and message says why."""
+class Workers:
+    """Where trials run.
 
-    trial: int
-    chip_seed: int
-    status: str
-    accuracy: float | None
-    message: str
-    seconds: float
+    Parameters
+    ----------
+    make
+        Makes an executor, and another one where workers died with it.
+    job
+        What `run_trial` is given there: the job itself, a key of it, or what the executor makes a job of.
+    number
+        Trials that run at a time.
+    seed
+        Root seed.
+    owned
+        Whether the executor is shut down in the end.
+    """
+
+    make: Callable[[], Executor]
+    job: Any
+    number: int
+    seed: int
+    owned: bool = True
 
 
-def chip_seed(root: int, trial: int) -> int:
-    """Seed of chip number `trial` of a sweep; depends on (root seed, trial) alone."""
-    return int(np.random.SeedSequence(root, spawn_key=(trial,)).generate_state(1)[0])
+@contextmanager
+def local_workers(job: Job, number: int | None, folder: Path | None = None) -> Iterator[Workers]:
+    """Worker processes of this machine, which share one copy of the images.
+
+    Parameters
+    ----------
+    number
+        Of processes; None: one per usable core.
+    folder
+        Where the images lie for the time of the run; None: with other temporary files.
+    """
+    number = number or len(os.sched_getaffinity(0))
+    with TemporaryDirectory(prefix=".images-", dir=folder) as temporary:
+        path = Path(temporary) / "images.npy"
+        np.save(path, job.mapped())
+        shared = replace(job, images=path, workers=1 if number > 1 else None)
+        yield Workers(lambda: _processes(shared, number), job.key, number, job.seed)
+
+
+def _processes(job: Job, number: int) -> Executor:
+    # Not forked: the threads of compiled loops do not survive that.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(number, mp_context=context, initializer=_begin, initargs=(job,))
+
+
+def _begin(job: Job) -> None:
+    """Make a process of ours a worker: Ctrl-C is the driver's business, and no worker outlives it."""
+    from analog_fhn.threads import stay_single
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        sentinel = parent.sentinel
+        threading.Thread(target=lambda: (multiprocessing.connection.wait([sentinel]), os._exit(1)), daemon=True).start()
+    stay_single()
+    keep_job(job)
+
+
+@contextmanager
+def dask_workers(job: Job, address: str) -> Iterator[Workers]:
+    """Workers of a Dask cluster that is running; the job goes to each worker once.
+
+    Raises
+    ------
+    MissingProgramError
+        If Dask is not installed.
+    InputError
+        If no scheduler answers at the address.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise MissingProgramError("a scheduler needs Dask; pip install 'analog-fhn[dask]'") from None
+    try:
+        client = Client(address, timeout=10, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InputError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from None
+    with client:
+        threads = sum(worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
+        if not threads:
+            raise InputError(f"--scheduler {address}: the scheduler has no workers yet (dask worker {address})")
+        yield Workers(client.get_executor, client.scatter(job, broadcast=True), threads, job.seed, owned=False)
+
+
+def _run_alone(job: Any, point: Point, trial: int) -> Trial:
+    """A trial in a worker, which shares the cores with others."""
+    from analog_fhn.threads import stay_single
+
+    stay_single()
+    return run_trial(job, point, trial)
+
+
+def run_trials(
+    workers: Workers, points: Sequence[Point], wanted: Iterable[tuple[int, int]], record: Callable[[Trial], None]
+) -> None:
+    """Run trials and record each as it finishes, in whatever order.
+
+    A worker that dies takes no trial with it: the trials that were under way run again, one at a time, and one that
+    goes down with three workers is recorded as failed.
+
+    Parameters
+    ----------
+    points
+        All points, by their number.
+    wanted
+        Numbers of point and trial.
+    record
+        Called in this thread.
+
+    Raises
+    ------
+    InputError, MissingProgramError
+        From a trial.
+    RunError
+        If an executor of the caller's is broken, or gives trials up.
+    """
+    waiting, suspects = deque(wanted), deque[tuple[int, int]]()
+    deaths = Counter[tuple[int, int]]()
+    while waiting or suspects:
+        flying: dict[Future[Trial], tuple[int, int]] = {}
+        executor = workers.make()
+        try:
+            while waiting or suspects or flying:
+                queue, most = (suspects, 1) if suspects else (waiting, 2 * workers.number + 2)
+                while queue and len(flying) < most:
+                    task = queue[0]
+                    flying[executor.submit(_run_alone, workers.job, points[task[0]], task[1])] = task
+                    queue.popleft()
+                for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                    trial = _outcome(future, flying[future], workers.seed)
+                    del flying[future]
+                    record(trial)
+        except BrokenExecutor as error:
+            if not workers.owned:
+                raise RunError(f"the workers are gone ({error}); --resume goes on") from None
+            for task in flying.values():
+                deaths[task] += 1
+                if deaths[task] < _DEATHS:
+                    suspects.append(task)
+                else:
+                    died = f"the worker process died {_DEATHS} times (killed, or out of memory)"
+                    record(_failed(task, workers.seed, died))
+        except BaseException:
+            for future in flying:
+                future.cancel()
+            if workers.owned:
+                for process in multiprocessing.active_children():
+                    process.terminate()
+            raise
+        finally:
+            if workers.owned:
+                executor.shutdown(cancel_futures=True)
+
+
+def _outcome(future: Future[Trial], task: tuple[int, int], seed: int) -> Trial:
+    try:
+        return future.result()
+    except (InputError, MissingProgramError, BrokenExecutor):
+        raise
+    except CancelledError:
+        raise RunError("the scheduler gave trials up, or is gone; what is done is kept, --resume goes on") from None
+    except Exception as error:
+        return _failed(task, seed, f"{type(error).__name__}: {error}")
+
+
+def _failed(task: tuple[int, int], seed: int, message: str) -> Trial:
+    point, trial = task
+    return Trial(point, trial, chip_seed(seed, trial), "failed", message=message)
 
 
 def run_chips(
@@ -43,10 +220,10 @@ def run_chips(
     seed: int,
     *,
     backend: str | Backend = "direct",
-    table: Path | None = None,
+    table: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Trial]:
-    """Classify the images with `n_chips` chips.
+    """Classify the images with `n_chips` chips, one after the other in this process.
 
     Parameters
     ----------
@@ -57,51 +234,28 @@ def run_chips(
     seed
         Root seed; see `chip_seed`.
     table
-        CSV file that each row is appended to as its chip finishes.
+        Drives per neuron of the response table; 0: none, None: 9 for the mean readout by direct, 33 else.
     progress
         Called with (chips done, chips in all).
 
     Returns
     -------
     list of Trial
-        A simulation that fails is a row with its message, not an exception.
+        A simulation that fails is a trial with its message, not an exception.
+
+    Raises
+    ------
+    InputError
+        For images that do not fit the network.
     """
-    trials: list[Trial] = []
-    if table is not None:
-        table.write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
+    network = design.network
+    check_images(network, images)
+    plain = network.forward(images).argmax(axis=1)
+    single = np.asarray(images, dtype=np.float32)
+    job = Job(uuid4().hex, network, design.technology, single, labels, plain, seed, backend, table)
+    trials = []
     for k in range(n_chips):
-        number = chip_seed(seed, k)
-        start = time.perf_counter()
-        try:
-            result = classify(design.network, images, chip=design.chip(number), backend=backend)
-            trial = Trial(k, number, "done", result.accuracy(labels), "", time.perf_counter() - start)
-        except SimulationError as error:
-            trial = Trial(k, number, "failed", None, str(error), time.perf_counter() - start)
-        trials.append(trial)
-        if table is not None:
-            with table.open("a", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerow([getattr(trial, name) for name in COLUMNS])
+        trials.append(run_trial(job, Point(0, "sweep", "as designed"), k))
         if progress is not None:
             progress(k + 1, n_chips)
     return trials
-
-
-def summary(trials: list[Trial], specification: float) -> dict[str, float | int | None]:
-    """Numbers of a sweep: trials, failures, median accuracy, yield with its 95 % Wilson interval.
-
-    A failed trial counts as a chip that does not pass.
-    """
-    from analog_fhn.montecarlo.statistics import wilson
-
-    accuracies = [t.accuracy for t in trials if t.accuracy is not None]
-    passed = sum(a >= specification for a in accuracies)
-    low, high = wilson(passed, len(trials))
-    return {
-        "n_trials": len(trials),
-        "n_failed": len(trials) - len(accuracies),
-        "median_accuracy": float(np.median(accuracies)) if accuracies else None,
-        "yield": passed / len(trials),
-        "yield_low": low,
-        "yield_high": high,
-        "specification": specification,
-    }

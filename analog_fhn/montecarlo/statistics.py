@@ -1,11 +1,124 @@
-"""Yield and its uncertainty."""
+"""What many chips say: distribution, yield and its uncertainty, when there are enough of them."""
 
 from __future__ import annotations
 
-from scipy.stats import binomtest
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest, norm
+
+from analog_fhn.montecarlo.trial import Trial
+from analog_fhn.neuron import FloatArray
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 
 def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson score interval of a share (Wilson, J. Am. Stat. Assoc. 22:209, 1927)."""
     interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def accuracies(trials: Sequence[Trial]) -> FloatArray:
+    """Accuracies of the trials that did not fail, shape (n,)."""
+    return np.array([t.accuracy for t in trials if t.accuracy is not None])
+
+
+def passed(trials: Sequence[Trial], specification: float) -> int:
+    """Number of chips that meet the specification; a failed trial is a chip that does not."""
+    return int(np.count_nonzero(accuracies(trials) >= specification))
+
+
+def summary(trials: Sequence[Trial], specification: float) -> dict[str, float | int | None]:
+    """Numbers of a sweep: trials, failures, median accuracy, yield with its 95 % Wilson interval.
+
+    A failed trial counts as a chip that does not pass.
+    """
+    values = accuracies(trials)
+    low, high = wilson(passed(trials, specification), len(trials)) if trials else (0.0, 1.0)
+    return {
+        "n_trials": len(trials),
+        "n_failed": len(trials) - len(values),
+        "median_accuracy": float(np.median(values)) if len(values) else None,
+        "yield": passed(trials, specification) / len(trials) if trials else None,
+        "yield_low": low,
+        "yield_high": high,
+        "specification": specification,
+    }
+
+
+def quantiles(values: FloatArray) -> dict[str, float]:
+    """Quantiles, mean, standard deviation and extremes of accuracies."""
+    found = {f"q{100 * q:02.0f}": float(v) for q, v in zip(QUANTILES, np.quantile(values, QUANTILES), strict=True)}
+    spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+    return {
+        "mean": float(values.mean()), "sd": spread, "worst": float(values.min()), "best": float(values.max()),
+    } | found  # fmt: skip
+
+
+def known_well(trials: Sequence[Trial], specification: float, width: float) -> bool:
+    """Whether the yield's 95 % interval is no wider than `width`."""
+    if not trials:
+        return False
+    low, high = wilson(passed(trials, specification), len(trials))
+    return high - low <= width
+
+
+@dataclass(frozen=True, eq=False)
+class Convergence:
+    """Yield and median of the first n chips; every array has shape (m,).
+
+    Parameters
+    ----------
+    n
+        Numbers of chips.
+    share, low, high
+        Yield, and its 95 % Wilson interval.
+    median, median_low, median_high
+        Median accuracy, and its 95 % interval from order statistics (the accuracies themselves where chips are few).
+    """
+
+    n: NDArray[np.intp]
+    share: FloatArray
+    low: FloatArray
+    high: FloatArray
+    median: FloatArray
+    median_low: FloatArray
+    median_high: FloatArray
+
+
+def convergence(trials: Sequence[Trial], specification: float, points: int = 60) -> Convergence:
+    """How yield and median settle with the number of chips, at up to `points` numbers, evenly on a logarithmic axis."""
+    n = np.unique(np.geomspace(1, len(trials), min(points, len(trials))).round().astype(np.intp))
+    rows = []
+    for number in n:
+        first = trials[:number]
+        values = np.sort(accuracies(first))
+        bounds = wilson(passed(first, specification), number)
+        middle = np.full(3, np.nan)
+        if len(values):
+            # Ranks within which the median lies with 95 % (binomial, normal approximation).
+            half = norm.ppf(0.975) * np.sqrt(len(values)) / 2.0
+            low = max(0, int(np.floor(len(values) / 2.0 - half)))
+            high = min(len(values) - 1, int(np.ceil(len(values) / 2.0 + half)) - 1)
+            middle = np.array([np.median(values), values[low], values[max(low, high)]])
+        rows.append((passed(first, specification) / number, *bounds, *middle))
+    return Convergence(n, *np.array(rows).T)
+
+
+def total_confusion(trials: Sequence[Trial], n_classes: int) -> NDArray[np.intp]:
+    """Counts over all chips, shape (n_classes, n_classes): row = true class, column = predicted class."""
+    counts = np.zeros(n_classes * n_classes, dtype=np.intp)
+    for trial in trials:
+        if trial.confusion is not None:
+            counts += np.array(json.loads(trial.confusion), dtype=np.intp)
+    return counts.reshape(n_classes, n_classes)
+
+
+def worst(trials: Sequence[Trial], number: int) -> list[Trial]:
+    """The chips of least accuracy, worst first; of equals the one drawn first."""
+    judged = [t for t in trials if t.accuracy is not None]
+    return sorted(judged, key=lambda t: (t.accuracy, t.point, t.trial))[:number]

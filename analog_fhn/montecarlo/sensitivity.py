@@ -1,0 +1,84 @@
+"""Which parts decide: error groups one at a time and left out one at a time, and a regression on the drawn values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student
+
+from analog_fhn.montecarlo.store import Store
+from analog_fhn.montecarlo.trial import Trial
+from analog_fhn.neuron import FloatArray
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean difference of an accuracy (fraction) over the same chips, with its 95 % interval (Student's t, paired)."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class GroupEffect:
+    """What one error group does.
+
+    Parameters
+    ----------
+    group
+        Name, as in `--errors`.
+    alone
+        Accuracy of chips with this group alone, less that of the nominal chip; None: no such point in the run.
+    alone_changed
+        Share of images whose class this group alone changes from the nominal chip's typical one: mean of one minus the
+        agreement with the plain network, less the nominal chip's; None likewise.
+    alone_sd
+        Standard deviation of the accuracy from chip to chip with this group alone.
+    left_out
+        Accuracy of chips without this group, less that of the same chips with all groups.
+    """
+
+    group: str
+    alone: Difference | None
+    alone_changed: float | None
+    alone_sd: float | None
+    left_out: Difference | None
+
+
+def group_effects(store: Store) -> list[GroupEffect]:
+    """Effects of all groups that the run has points for, the largest loss first."""
+    points = store.points()
+    base = {t.trial: t for t in store.trials(points[0].number)}
+    nominal = store.nominal().get(points[0].number)
+    found = {}
+    for point in points:
+        if point.role not in ("only", "without"):
+            continue
+        group = point.name.split()[-1]
+        effect = found.get(group, GroupEffect(group, None, None, None, None))
+        trials = [t for t in store.trials(point.number) if t.accuracy is not None]
+        if point.role == "only" and nominal is not None and len(trials) > 1:
+            values = _accuracy(trials)
+            changed = float(np.mean([1.0 - (t.agreement or 0.0) for t in trials]))
+            effect = GroupEffect(
+                group, _difference(values - nominal), changed, float(values.std(ddof=1)), effect.left_out
+            )
+        if point.role == "without":
+            both = [(t, base[t.trial]) for t in trials if t.trial in base and base[t.trial].accuracy is not None]
+            if len(both) > 1:
+                gained = _accuracy([t for t, _ in both]) - _accuracy([b for _, b in both])
+                effect = GroupEffect(group, effect.alone, effect.alone_changed, effect.alone_sd, _difference(gained))
+        found[group] = effect
+    return sorted(found.values(), key=lambda e: e.alone.mean if e.alone is not None else 0.0)
+
+
+def _accuracy(trials: list[Trial]) -> FloatArray:
+    return np.array([t.accuracy for t in trials], dtype=np.float64)
+
+
+def _difference(values: FloatArray) -> Difference:
+    half = float(student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    mean = float(values.mean())
+    return Difference(mean, mean - half, mean + half)

@@ -1,0 +1,256 @@
+"""The trials of a run in SQLite: one row per trial, on the disk as soon as it is there; one writer, any readers."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from analog_fhn.errors import InputError, MissingProgramError, RunError
+from analog_fhn.montecarlo.plan import Point
+from analog_fhn.montecarlo.trial import COLUMNS, Trial
+
+FORMAT = 1
+FILE = "results.sqlite"
+# What may differ between two runs of one plan.
+_NOT_EXPORTED = ("seconds",)
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE points (
+    point INTEGER PRIMARY KEY, role TEXT NOT NULL, name TEXT NOT NULL, settings TEXT NOT NULL,
+    nominal_accuracy REAL
+);
+CREATE TABLE trials (
+    point INTEGER NOT NULL, trial INTEGER NOT NULL, chip_seed INTEGER NOT NULL, status TEXT NOT NULL,
+    accuracy REAL, agreement REAL, confusion TEXT, table_error REAL, window_error REAL,
+    message TEXT NOT NULL, seconds REAL NOT NULL,
+    PRIMARY KEY (point, trial)
+);
+"""
+
+
+class Store:
+    """A run folder's `results.sqlite`. Closed by `close` or at the end of a with-block.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    write
+        Take the place of the one writer; else the file is only read, also while a run is going on.
+
+    Raises
+    ------
+    InputError
+        If there is no run, it is of another format, or (to write) another process writes already.
+    """
+
+    def __init__(self, folder: Path, *, write: bool = False) -> None:
+        self._path = folder / FILE
+        self._lock: IO[str] | None = None
+        if not self._path.is_file():
+            raise InputError(f"{folder}: holds no run ({FILE} is missing); expected the folder of `analog-fhn sweep`")
+        if write:
+            self._lock = _locked(folder)
+        try:
+            if write:
+                self._db = sqlite3.connect(self._path, isolation_level=None)
+                # FULL: a row that was reported is on the disk, whatever happens to the machine.
+                self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+            else:
+                self._db = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, isolation_level=None)
+            found = self._db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+        except sqlite3.Error as error:
+            self._unlock()
+            raise InputError(f"{self._path}: cannot be read as a run ({error})") from None
+        if found is None or json.loads(found[0]) != FORMAT:
+            self.close()
+            raise InputError(f"{self._path}: format {found and found[0]}; this version reads format {FORMAT}")
+
+    @classmethod
+    def create(cls, folder: Path, meta: dict[str, Any], points: Iterable[Point]) -> Store:
+        """A new run in a folder that holds none yet; `meta` are JSON values by name.
+
+        Raises
+        ------
+        InputError
+            If the folder holds a run or cannot be written.
+        """
+        path = folder / FILE
+        if path.exists():
+            raise InputError(f"{folder}: holds a run already; add --resume to go on with it, or name another folder")
+        lock = _locked(folder)
+        try:
+            # Appears whole or not at all: a run that is killed here has not begun.
+            draft = folder / f".{FILE}.new"
+            draft.unlink(missing_ok=True)
+            db = sqlite3.connect(draft)
+            db.executescript(_SCHEMA)
+            rows = [(key, json.dumps(value)) for key, value in ({"format": FORMAT} | meta).items()]
+            db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+            db.commit()
+            db.close()
+            draft.replace(path)
+        except (sqlite3.Error, OSError) as error:
+            raise InputError(f"{path}: cannot be written ({error})") from None
+        finally:
+            lock.close()
+        store = cls(folder, write=True)
+        for point in points:
+            store.add_point(point)
+        return store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; another process may write then."""
+        self._db.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What the run was made of."""
+        return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")}
+
+    def set_meta(self, key: str, value: Any) -> None:
+        """Store one JSON value."""
+        with self._writing():
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+
+    def add_point(self, point: Point) -> None:
+        """Store a point; one that is there already stays."""
+        with self._writing():
+            self._db.execute(
+                "INSERT OR IGNORE INTO points (point, role, name, settings) VALUES (?, ?, ?, ?)",
+                (point.number, point.role, point.name, json.dumps(dict(point.settings))),
+            )
+
+    def set_nominal(self, point: int, accuracy: float) -> None:
+        """Store what a point's nominal chip reaches."""
+        with self._writing():
+            self._db.execute("UPDATE points SET nominal_accuracy = ? WHERE point = ?", (accuracy, point))
+
+    def nominal(self) -> dict[int, float]:
+        """Accuracy of each point's nominal chip, where it is known."""
+        rows = self._db.execute("SELECT point, nominal_accuracy FROM points WHERE nominal_accuracy IS NOT NULL")
+        return dict(rows.fetchall())
+
+    def points(self) -> list[Point]:
+        """All points, in their order."""
+        rows = self._db.execute("SELECT point, role, name, settings FROM points ORDER BY point")
+        return [Point(number, role, name, json.loads(settings)) for number, role, name, settings in rows]
+
+    def add(self, trial: Trial) -> None:
+        """Store a trial; it is on the disk when this returns.
+
+        Raises
+        ------
+        RunError
+            If it cannot be written, on a full disk for instance.
+        """
+        marks = ", ".join("?" * len(COLUMNS))
+        with self._writing():
+            self._db.execute(f"INSERT INTO trials ({', '.join(COLUMNS)}) VALUES ({marks})", astuple(trial))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise RunError(
+                f"{self._path}: cannot be written ({error}); what stands in it is kept, --resume goes on"
+            ) from None
+
+    def trials(self, point: int | None = None) -> list[Trial]:
+        """Trials of one point, or of all, ordered by point and trial."""
+        where, values = ("", ()) if point is None else ("WHERE point = ?", (point,))
+        rows = self._db.execute(f"SELECT {', '.join(COLUMNS)} FROM trials {where} ORDER BY point, trial", values)
+        return [Trial(*row) for row in rows]
+
+    def done(self) -> set[tuple[int, int]]:
+        """Point and trial of every row."""
+        return set(self._db.execute("SELECT point, trial FROM trials"))
+
+    def export(self, path: Path) -> None:
+        """Write all trials with their points' settings as `.csv` or `.parquet`; what differs between runs is left out.
+
+        Raises
+        ------
+        InputError
+            For another ending, or a file that cannot be written.
+        MissingProgramError
+            If pyarrow is needed and not there.
+        """
+        points = {point.number: point for point in self.points()}
+        keys = list(dict.fromkeys(key for point in points.values() for key in point.settings))
+        columns: dict[str, list[Any]] = {}
+        for trial in self.trials():
+            point = points[trial.point]
+            row = {"point": trial.point, "point_name": point.name}
+            row |= {key: _plain(point.settings.get(key)) for key in keys}
+            row |= {name: getattr(trial, name) for name in COLUMNS if name not in ("point", *_NOT_EXPORTED)}
+            for name, value in row.items():
+                columns.setdefault(name, []).append(value)
+        try:
+            if path.suffix == ".csv":
+                with path.open("w", newline="", encoding="utf-8") as file:
+                    writer = csv.writer(file)
+                    writer.writerow(columns)
+                    writer.writerows(zip(*columns.values(), strict=True))
+            elif path.suffix == ".parquet":
+                _write_parquet(columns, path)
+            else:
+                raise InputError(f"{path}: expected a name that ends in .csv or .parquet")
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+def _plain(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | dict) else value
+
+
+def _write_parquet(columns: dict[str, list[Any]], path: Path) -> None:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise MissingProgramError(f"{path}: Parquet needs pyarrow; pip install 'analog-fhn[parquet]'") from None
+
+    def column(values: list[Any]) -> Any:
+        # A setting that is a number at one point and a word at another is text.
+        kinds = {type(value) for value in values if value is not None}
+        mixed = bool(kinds - {int, float}) and len(kinds) > 1
+        return [None if v is None else str(v) for v in values] if mixed else values
+
+    parquet.write_table(pyarrow.table({name: column(values) for name, values in columns.items()}), path)
+
+
+def _locked(folder: Path) -> IO[str]:
+    """The run's lock, which the system releases when the process ends, however it ends."""
+    import fcntl
+
+    try:
+        lock = (folder / ".lock").open("a")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise InputError(f"{folder}: another process is writing this run") from None
+    return lock

@@ -1,0 +1,295 @@
+"""A run: its folder, what it was made of, and the trials that are still missing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analog_fhn.circuit.technology import Technology
+from analog_fhn.datasets import Dataset
+from analog_fhn.errors import InputError
+from analog_fhn.inference import check_images, judge
+from analog_fhn.montecarlo.plan import NETWORK_SETTINGS, Point, Sweep
+from analog_fhn.montecarlo.runner import Workers, dask_workers, local_workers, run_trials
+from analog_fhn.montecarlo.statistics import known_well
+from analog_fhn.montecarlo.store import FILE, Store
+from analog_fhn.montecarlo.trial import Job, Trial, default_table
+from analog_fhn.network import Network
+
+_BLOCK = 25  # chips of one point in a row: workers keep the designs of the last few points
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A run that is open for writing.
+
+    Parameters
+    ----------
+    folder, store
+        Where it lies.
+    sweep, network, technology
+        The plan, and what it starts from.
+    job
+        What all trials have in common.
+    specification
+        Accuracy that a chip must reach.
+    """
+
+    folder: Path
+    store: Store
+    sweep: Sweep
+    network: Network
+    technology: Technology
+    job: Job
+    specification: float
+
+    def workers(self, number: int | None, scheduler: str | None) -> AbstractContextManager[Workers]:
+        """Where trials run: processes of this machine, or a Dask cluster."""
+        if scheduler is not None:
+            return dask_workers(self.job, scheduler)
+        return local_workers(self.job, number, self.folder)
+
+    def run(self, workers: Workers, progress: Progress | None = None) -> None:
+        """Run the trials of the plan that are missing.
+
+        With sequential stopping in rounds: which chips are drawn does not depend on the workers.
+        """
+        points = [point for point in self.store.points() if point.role in ("sweep", "only", "without")]
+        until = self.sweep.until
+        chips = self.sweep.chips
+        step = chips if until is None else until.every
+        open_points = points
+        for first in range(0, chips, step):
+            last = min(first + step, chips)
+            self.ensure(workers, [p.number for p in open_points], last, progress, total=len(points) * chips)
+            if until is not None:
+                open_points = [
+                    p for p in open_points
+                    if not known_well(self.store.trials(p.number)[:last], self.specification, until.width)
+                ]  # fmt: skip
+            if not open_points:
+                return
+
+    def ensure(
+        self,
+        workers: Workers,
+        points: Sequence[int],
+        chips: int,
+        progress: Progress | None = None,
+        *,
+        total: int | None = None,
+    ) -> None:
+        """Run what is missing of the first `chips` chips of some points.
+
+        Parameters
+        ----------
+        progress
+            Called with (trials stored, trials in all).
+        total
+            The latter; None: those asked for here.
+        """
+        done = self.store.done()
+        wanted = [task for task in _in_blocks(points, chips) if task not in done]
+        stored = len(done) if total is not None else len(points) * chips - len(wanted)
+        total = len(points) * chips if total is None else total
+
+        def record(trial: Trial) -> None:
+            nonlocal stored
+            self.store.add(trial)
+            stored += 1
+            if progress is not None:
+                progress(stored, total)
+
+        if progress is not None:
+            progress(stored, total)
+        if wanted:
+            run_trials(workers, self.store.points(), wanted, record)
+
+    def add_point(self, point: Point) -> None:
+        """Add a point to the run, with its technology as a file."""
+        self.store.add_point(point)
+        point.design(self.network, self.technology).technology.save(technology_file(self.folder, point.number))
+
+
+def _in_blocks(points: Sequence[int], chips: int) -> Iterable[tuple[int, int]]:
+    for first in range(0, chips, _BLOCK):
+        for point in points:
+            for chip in range(first, min(first + _BLOCK, chips)):
+                yield point, chip
+
+
+def technology_file(folder: Path, point: int) -> Path:
+    """Technology of a point of a run, for `classify --technology`."""
+    return folder / "technologies" / f"point_{point:03d}.yaml"
+
+
+def open_study(
+    folder: Path,
+    sweep: Sweep,
+    network: Network,
+    technology: Technology,
+    images: Dataset,
+    *,
+    resume: bool = False,
+    notes: dict[str, Any] | None = None,
+) -> Study:
+    """Begin a run in a folder, or go on with the one that is there.
+
+    Parameters
+    ----------
+    folder
+        Exists.
+    network, technology, images
+        What the plan names, loaded.
+    resume
+        Go on with a run of the same configuration; without one in the folder a new one begins.
+    notes
+        JSON values that are stored with the run (the plan's text, versions).
+
+    Raises
+    ------
+    InputError
+        If the folder holds a run and `resume` is not given, or it was made from another configuration; or for a point
+        of the plan that cannot be built.
+    """
+    check_images(network, images.images)
+    points = sweep.all_points(network, technology)
+    scores = network.forward(images.images)
+    plain = scores.argmax(axis=1)
+    accuracy = float(np.mean(plain == images.labels))
+    specification = accuracy - 0.005 if sweep.specification is None else sweep.specification
+    configuration = _configuration(sweep, network, technology, images, points)
+    if resume and (folder / FILE).exists():
+        store = Store(folder, write=True)
+        try:
+            _compare(store.meta["configuration"], configuration, folder)
+        except BaseException:
+            store.close()
+            raise
+    else:
+        meta = {
+            "configuration": configuration,
+            "accuracy_plain": accuracy,
+            "specification": specification,
+            "n_images": len(images.labels),
+            "n_classes": network.layer_sizes[-1],
+            "images": images.source,
+        } | (notes or {})
+        store = Store.create(folder, meta, points)
+    for leftover in folder.glob(".images-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    job = Job(
+        uuid4().hex, network, technology, images.images, images.labels, plain, sweep.seed, sweep.backend, sweep.table,
+        keep=folder.resolve() / "failed",
+    )  # fmt: skip
+    study = Study(folder, store, sweep, network, technology, job, specification)
+    try:
+        network.save(folder / "network.npz")
+        (folder / "technologies").mkdir(exist_ok=True)
+        for point in points:
+            study.add_point(point)
+        _judge_nominal(study)
+    except OSError as error:
+        store.close()
+        raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror})") from None
+    except BaseException:
+        store.close()
+        raise
+    return study
+
+
+def _judge_nominal(study: Study) -> None:
+    """What the chip without spread reaches at each point of the plan, where that takes no time."""
+    if study.sweep.backend != "direct":
+        return
+    known = study.store.nominal()
+    for point in study.store.points():
+        if point.role != "sweep" or point.number in known:
+            continue
+        design = point.design(study.network, study.technology)
+        network, job = design.network, study.job
+        engine = job.engine(network.readout, "nominal")
+        readout = network.readout, network.recentre
+        result = judge(design.chip(None), job.mapped(), [readout], engine, network.protocol, window=False)[0]
+        study.store.set_nominal(point.number, result.accuracy(job.labels))
+
+
+def _configuration(
+    sweep: Sweep, network: Network, technology: Technology, images: Dataset, points: Sequence[Point]
+) -> dict[str, Any]:
+    """Everything that decides the trials; paths are replaced by what they lead to."""
+    plan = sweep.model_dump(exclude={"network", "technology", "dataset", "allocation"})
+    content = {
+        "plan": plan,
+        "points": [[point.role, dict(point.settings)] for point in points],
+        "network": network.sha256,
+        "readout": [network.readout, network.recentre],
+        "fhn": vars(network.fhn),
+        "protocol": vars(network.protocol),
+        "technology": technology.model_dump(exclude={"classes"}),
+        "images": _hash(images.images),
+        "labels": _hash(images.labels),
+        "analog-fhn": version("analog-fhn"),
+    }
+    loaded: dict[str, Any] = json.loads(json.dumps(content))
+    return loaded
+
+
+def _hash(array: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def _compare(stored: dict[str, Any], given: dict[str, Any], folder: Path) -> None:
+    def differences(a: Any, b: Any, key: str) -> Iterable[str]:
+        if isinstance(a, dict) and isinstance(b, dict):
+            for name in dict.fromkeys([*a, *b]):
+                yield from differences(a.get(name), b.get(name), f"{key}.{name}" if key else name)
+        elif a != b:
+            yield f"{key} was {_short(a)} and is {_short(b)}"
+
+    if found := list(differences(stored, given, "")):
+        raise InputError(
+            f"{folder}: holds a run of another configuration ({'; '.join(found[:5])}); expected the same plan, "
+            "network, technology and images, or another folder"
+        )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def reproduce_command(point: Point, seed: int, meta: dict[str, Any]) -> str:
+    """Command, inside the run's folder, that classifies the same images with one of its chips."""
+    plan = meta["configuration"]["plan"]
+    options = [f"--{key} {point.settings[key]}" for key in NETWORK_SETTINGS if point.settings.get(key) is not None]
+    table = plan["table"]
+    if table is None:
+        readout = point.settings.get("readout") or meta["configuration"]["readout"][0]
+        table = default_table(plan["backend"], readout)
+    if table:
+        options.append(f"--table {table}")
+    if plan["backend"] != "direct":
+        options.append(f"--backend {plan['backend']}")
+    if plan["images"] is not None:
+        options.append(f"--images {plan['images']}")
+    if plan["split"] != "test":
+        options.append(f"--split {plan['split']}")
+    technology = technology_file(Path(), point.number)
+    return (
+        f"analog-fhn classify network.npz --dataset {meta['dataset']} --technology {technology} --chip {seed} "
+        f"{' '.join(options)}"
+    ).rstrip()

@@ -1,0 +1,208 @@
+"""One trial: a chip is drawn, all images are classified with it, and the outcome is a row."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analog_fhn.backends.base import Backend
+from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.technology import Technology
+from analog_fhn.errors import InputError, MissingProgramError
+from analog_fhn.inference import confusion, judge, make_backend
+from analog_fhn.montecarlo.plan import Point
+from analog_fhn.network import Network
+
+WINDOW_CHECKS = 8  # chips of a point whose table is compared with the control window
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Outcome of one chip at one point; a row of the table `trials`.
+
+    Parameters
+    ----------
+    point, trial
+        Number of the point, and of the chip: k of chip k.
+    chip_seed
+        Seed that makes this chip.
+    status
+        done or failed.
+    accuracy
+        Share of images that it classifies right; None if the simulation failed.
+    agreement
+        Share of images that get the class which the plain network gives them.
+    confusion
+        Counts, rows of true classes after each other; a JSON list.
+    table_error, window_error
+        Largest errors that the chip's response table was found to have: interpolation of the mean of x, and difference
+        from the finite control window (of the first chips of a point only).
+    message
+        Why it failed.
+    seconds
+        Wall time.
+    """
+
+    point: int
+    trial: int
+    chip_seed: int
+    status: str
+    accuracy: float | None = None
+    agreement: float | None = None
+    confusion: str | None = None
+    table_error: float | None = None
+    window_error: float | None = None
+    message: str = ""
+    seconds: float = 0.0
+
+
+COLUMNS = tuple(field.name for field in fields(Trial))
+
+
+def chip_seed(root: int, trial: int) -> int:
+    """Seed of chip number `trial` of a sweep; depends on (root seed, trial) alone."""
+    return int(np.random.SeedSequence(root, spawn_key=(trial,)).generate_state(1)[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What all trials of a run have in common.
+
+    Parameters
+    ----------
+    key
+        Tells runs apart within a worker.
+    network, technology
+        Before the settings of a point.
+    images
+        Shape (n_images, n_in), single precision, or a `.npy` file that holds them: workers of one machine map it, so
+        that there is one copy.
+    labels, plain
+        Shape (n_images,): true class, and class that the plain network gives.
+    seed
+        Root seed.
+    backend, table
+        What integrates the neurons, and drives per neuron of its response table (0: none, None: the default).
+    keep
+        Folder for the decks of failed trials, one folder each; None: a temporary one.
+    workers
+        Processes that one trial may use by itself.
+    """
+
+    key: str
+    network: Network
+    technology: Technology
+    images: NDArray[np.float32] | Path
+    labels: NDArray[np.integer]
+    plain: NDArray[np.integer]
+    seed: int
+    backend: str | Backend = "direct"
+    table: int | None = None
+    keep: Path | None = None
+    workers: int | None = None
+
+    def mapped(self) -> NDArray[np.float32]:
+        """The images."""
+        return _map(str(self.images)) if isinstance(self.images, Path) else self.images
+
+    def engine(self, readout: str, trial: str) -> Backend:
+        """Backend with its response table; `trial` names the folder that a failure's deck is kept in."""
+        from analog_fhn.backends.table import Table
+
+        if isinstance(self.backend, str):
+            keep = None if self.keep is None else self.keep / trial
+            options: dict[str, Any] = {"keep": keep, "workers": self.workers} if self.backend == "spice" else {}
+            inner = make_backend(self.backend, **options)
+        else:
+            inner = self.backend
+        n = default_table(inner.name, readout) if self.table is None else self.table
+        return Table(inner, n) if n else inner
+
+
+def default_table(backend: str, readout: str) -> int:
+    """Drives per neuron of a response table if the plan says nothing: a mean by `direct` needs few."""
+    return 9 if (backend, readout) == ("direct", "mean") else 33
+
+
+@lru_cache(maxsize=2)
+def _map(path: str) -> NDArray[np.float32]:
+    images: NDArray[np.float32] = np.load(path, mmap_mode="r")
+    return images
+
+
+_here: dict[str, Job] = {}
+
+
+def keep_job(job: Job) -> None:
+    """Hold a job in this worker, so that trials can name it by its key."""
+    _here[job.key] = job
+
+
+def run_trial(job: Job | str, point: Point, trial: int) -> Trial:
+    """Draw chip number `trial`, classify all images with it.
+
+    Parameters
+    ----------
+    job
+        Or the key of one that `keep_job` was given here.
+
+    Returns
+    -------
+    Trial
+        A simulation that fails is a trial with its message.
+
+    Raises
+    ------
+    InputError, MissingProgramError
+        Mistakes of the caller are no failed trials.
+    """
+    if isinstance(job, str):
+        job = _here[job]
+    start = time.perf_counter()
+    seed = chip_seed(job.seed, trial)
+    try:
+        design = _design(job, point)
+        network = design.network
+        engine = job.engine(network.readout, f"point_{point.number}_chip_{trial}")
+        result = judge(
+            design.chip(seed), job.mapped(), [(network.readout, network.recentre)], engine, network.protocol,
+            window=trial < WINDOW_CHECKS,
+        )[0]  # fmt: skip
+    except (InputError, MissingProgramError):
+        raise
+    except Exception as error:
+        # SimulationError speaks for itself; of others the name says more than their text.
+        message = str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}"
+        return Trial(point.number, trial, seed, "failed", message=message, seconds=time.perf_counter() - start)
+    quality = result.table
+    counts = confusion(result.predictions, job.labels, network.layer_sizes[-1])
+    return Trial(
+        point.number, trial, seed, "done", result.accuracy(job.labels), result.accuracy(job.plain),
+        json.dumps(counts.ravel().tolist(), separators=(",", ":")),
+        None if quality is None else quality.largest,
+        quality.window_largest if quality is not None and quality.n_window else None,
+        seconds=time.perf_counter() - start,
+    )  # fmt: skip
+
+
+_designs: dict[tuple[str, int, str], Design] = {}
+_designs_lock = threading.Lock()
+
+
+def _design(job: Job, point: Point) -> Design:
+    """Design of a point; those of the last few points are kept."""
+    key = job.key, point.number, json.dumps(dict(point.settings), sort_keys=True)
+    with _designs_lock:
+        if key not in _designs:
+            while len(_designs) >= 4:
+                del _designs[next(iter(_designs))]
+            _designs[key] = point.design(job.network, job.technology)
+        return _designs[key]
