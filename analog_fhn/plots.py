@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, FormatStrFormatter, MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from analog_fhn.neuron import Coefficients, FloatArray
 
 _INK = "#222222"
+_NARROW = 4.6  # inches: letters stay readable where the picture is as wide as a phone
 _COLOURS = ("#0b6e99", "#d1495b", "#3a7d44", "#8f5ba6", "#e59500", "#5c6b73")
 
 
@@ -470,4 +471,190 @@ def lost_points(
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_visible(False)
     figure.suptitle(title)
+    return figure
+
+
+def yield_curves(
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]], specification: float, reference: float
+) -> Figure:
+    """Share of chips that reach an accuracy, against this accuracy.
+
+    Parameters
+    ----------
+    curves
+        Per label, as fractions: accuracies, ascending; the share of chips that reach at least each, which also holds
+        down to the accuracy before; both ends of its interval. The last accuracy may be infinite.
+    specification, reference
+        Accuracies to mark: what a chip must reach, and what the plain network does.
+    """
+    figure, axes = _axes(_NARROW, 3.4 + 0.22 * len(curves))
+    finite = [100 * np.asarray(s)[np.isfinite(s)] for s, *_ in curves.values()]
+    low, high = _with_marks(axes, np.concatenate(finite), specification, reference)
+    for i, (label, (s, *rows)) in enumerate(curves.items()):
+        x = np.concatenate([[low], np.minimum(100 * np.asarray(s), high)])
+        share, below, above = (100 * np.concatenate([np.asarray(row)[:1], np.asarray(row)]) for row in rows)
+        colour, line = _COLOURS[i % len(_COLOURS)], ("-", "--")[i // len(_COLOURS) % 2]
+        axes.fill_between(x, below, above, step="pre", color=colour, alpha=0.05 + 0.2 / len(curves), lw=0)
+        axes.plot(x, share, drawstyle="steps-pre", color=colour, ls=line, lw=1.8, label=label)
+    axes.set(xlabel="accuracy asked of a chip (%)", ylabel="chips that reach it (%)", ylim=(-3, 103), xlim=(low, high))
+    axes.grid(alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=1, fontsize=9, frameon=False)
+    return figure
+
+
+def _with_marks(axes: Axes, values: FloatArray, specification: float, reference: float) -> tuple[float, float]:
+    """Mark specification and plain network among values (%); limits of an axis that shows them.
+
+    One that lies so far off that the values would shrink to a line is named with its side, not drawn.
+    """
+    span = max(float(np.ptp(values)), 0.1)
+    low, high = float(values.min()), float(values.max())
+    for mark, name, colour, style in (
+        (100 * specification, "specification", _COLOURS[1], "-"), (100 * reference, "plain network", _INK, "--"),
+    ):  # fmt: skip
+        label = f"{name} {mark:.2f} %"
+        if values.min() - 6 * span <= mark <= values.max() + 6 * span:
+            axes.axvline(mark, color=colour, lw=1.5, ls=style, label=label)
+            low, high = min(low, mark), max(high, mark)
+        else:
+            side = "left" if mark < values.min() else "right"
+            axes.plot([], [], color=colour, lw=1.5, ls=style, label=f"{label} (far to the {side})")
+    margin = 0.06 * max(high - low, 0.1)
+    return low - margin, high + margin
+
+
+def histograms(panels: Mapping[str, ArrayLike], specification: float, reference: float, step: float) -> Figure:
+    """Accuracies of many chips, a panel per label; bins are the same in all.
+
+    Parameters
+    ----------
+    panels
+        Per label: accuracies (fractions).
+    step
+        Smallest difference of two accuracies: bins hold equally many of them.
+    """
+    figure = Figure(figsize=(_NARROW, (2.2 if len(panels) == 1 else 1.15 * len(panels)) + 1.1), layout="constrained")
+    grid = figure.subplots(len(panels), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    every = 100 * np.concatenate([np.asarray(values) for values in panels.values()])
+    wide = 100 * step * max(1, round(np.ptp(every) / (100 * step) / 24))
+    n_bins = int((every.max() - every.min()) / wide + 0.5) + 1
+    edges = every.min() - 50 * step + wide * np.arange(n_bins + 1)
+    for axes, (label, values) in zip(grid, panels.items(), strict=True):
+        low, high = _with_marks(axes, every, specification, reference)
+        axes.hist(100 * np.asarray(values), bins=edges.tolist(), color=_COLOURS[0], alpha=0.8)
+        axes.set_xlim(min(low, edges[0]), max(high, edges[-1]))
+        axes.set_title(label, fontsize=9, loc="left")
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.spines[["top", "right"]].set_visible(False)
+    grid[-1].set_xlabel("accuracy of a chip (%)")
+    figure.supylabel("number of chips", fontsize=10)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=1, fontsize=9, frameon=False)
+    return figure
+
+
+def convergence(
+    panels: Mapping[str, tuple[ArrayLike, Sequence[ArrayLike], Sequence[ArrayLike]]],
+    specification: float,
+) -> Figure:
+    """Yield and median accuracy of the first n chips, with their intervals, against n; two panels per label.
+
+    Parameters
+    ----------
+    panels
+        Per label: n; yield and median, each as value, lower and upper end (fractions).
+    """
+    alone = len(panels) == 1
+    figure = Figure(figsize=(_NARROW, 4.6 if alone else 1.5 * len(panels) + 0.6), layout="constrained")
+    grid = figure.subplots(2, 1, sharex=True).reshape(1, 2) if alone else figure.subplots(len(panels), 2, sharex=True)
+    most = max(int(np.max(n)) for n, _, _ in panels.values())
+    for row, (label, (n, *both)) in zip(grid, panels.items(), strict=True):
+        for axes, lines, colour in zip(row, both, (_COLOURS[0], _COLOURS[2]), strict=True):
+            value, low, high = (100 * np.asarray(line) for line in lines)
+            axes.fill_between(n, low, high, color=colour, alpha=0.2, lw=0)
+            axes.plot(n, value, color=colour, lw=1.6, marker="o" if np.size(n) == 1 else None)
+            axes.set_xscale("log")
+            ticks = [t for t in (k * 10**e for e in range(7) for k in (1, 2, 5)) if t <= 1.1 * most]
+            axes.set_xticks(ticks, [f"{t:g}" for t in ticks], fontsize=8)
+            axes.set_xticks([], minor=True)
+            axes.set_xlim(0.9, 1.1 * most)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(alpha=0.3)
+        row[0].set_ylim(-4, 104)
+        if not alone:
+            row[0].set_title(label, fontsize=9, loc="left")
+        row[1].yaxis.set_major_formatter(FormatStrFormatter("%.2f"))
+        row[1].yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        row[0].set_ylabel(f"yield at {100 * specification:.2f} %" if alone else "yield (%)", fontsize=9)
+        row[1].set_ylabel("median accuracy (%)" if alone else "median (%)", fontsize=9)
+    for axes in grid[-1][1:] if alone else grid[-1]:
+        axes.set_xlabel("number of chips drawn", fontsize=9)
+    return figure
+
+
+def chip_waterfall(
+    rows: Sequence[tuple[str, float | None, tuple[float, float, float] | None, str]], reference: float
+) -> Figure:
+    """Accuracies from the plain network down to real chips, a row each (fractions).
+
+    Parameters
+    ----------
+    rows
+        Name; accuracy of a chip without spread, None where there is none; 5 % quantile, median and 95 % quantile of
+        chips, or None; what is written at the right edge. Without any accuracy: the plain network itself.
+    reference
+        Plain network, drawn as a line.
+    """
+    figure, axes = _axes(_NARROW, 0.32 * len(rows) + 1.3)
+    axes.axvline(100 * reference, color=_INK, lw=1, ls="--", label="plain network")
+    for y, (_, nominal, spread, remark) in zip(range(len(rows))[::-1], rows, strict=True):
+        if spread is not None:
+            low, middle, high = (100 * value for value in spread)
+            axes.plot([low, high], [y, y], color=_COLOURS[0], lw=5, alpha=0.3, solid_capstyle="butt")
+            axes.plot(middle, y, "o", color=_COLOURS[0], ms=6)
+        if nominal is None and spread is None:
+            axes.plot(100 * reference, y, "s", color=_INK, ms=6)
+        if nominal is not None:
+            axes.plot(100 * nominal, y, "D", color=_COLOURS[4], ms=6, mfc="none", mew=1.6)
+        axes.annotate(remark, (1.02, y), xycoords=("axes fraction", "data"), fontsize=8, va="center")
+    axes.plot([], [], "D", color=_COLOURS[4], ms=6, mfc="none", mew=1.6, label="nominal chip, no spread")
+    axes.plot([], [], "o", color=_COLOURS[0], ms=6, label="median chip")
+    axes.plot([], [], color=_COLOURS[0], lw=5, alpha=0.3, label="5 to 95 % of the chips")
+    axes.set_yticks(range(len(rows))[::-1], [name for name, *_ in rows], fontsize=8)
+    axes.set(xlabel="accuracy (%)", ylim=(-0.6, len(rows) - 0.4))
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    axes.grid(axis="x", alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=9, frameon=False)
+    return figure
+
+
+def sensitivity(
+    groups: Sequence[str],
+    alone: Sequence[tuple[float, float, float] | None],
+    left_out: Sequence[tuple[float, float, float] | None],
+) -> Figure:
+    """Accuracy that each error group costs, a row per group: by itself, and what comes back without it.
+
+    Parameters
+    ----------
+    alone, left_out
+        Per group: points lost, points regained; each with both ends of its interval (fractions), None if unknown.
+    """
+    figure, axes = _axes(_NARROW, 0.38 * len(groups) + 1.4)
+    place = np.arange(len(groups))[::-1]
+    for values, shift, colour, marker, label in (
+        (alone, 0.14, _COLOURS[1], "o", "lost with this group alone"),
+        (left_out, -0.14, _COLOURS[0], "s", "regained without this group"),
+    ):
+        for y, value in zip(place + shift, values, strict=True):
+            if value is not None:
+                mean, low, high = (100 * v for v in value)
+                axes.plot([low, high], [y, y], color=colour, lw=2.5, alpha=0.4, solid_capstyle="butt")
+                axes.plot(mean, y, marker, color=colour, ms=5)
+        if any(value is not None for value in values):
+            axes.plot([], [], color=colour, marker=marker, ms=5, lw=2.5, label=label)
+    axes.axvline(0.0, color=_INK, lw=1)
+    axes.set_yticks(place, groups, fontsize=8)
+    axes.set(xlabel="percentage points of accuracy; bars: 95 % interval", ylim=(-0.6, len(groups) - 0.4))
+    axes.grid(axis="x", alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=9, frameon=False)
     return figure

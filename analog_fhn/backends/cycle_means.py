@@ -2,9 +2,10 @@
 
 A neuron that oscillates is followed until its orbit closes; its mean is over that cycle, from one upward crossing of
 the line dy/dt = 0 to the next. Every cycle of a planar system runs around its fixed point and so crosses that line
-(small oscillations beside the onset of spikes too); y at the crossing tells whether the cycle repeats. Where it crosses,
-x is close to its own mean: an error of the crossing's time hardly changes the mean. A neuron that rests is followed
-until its approach is that of one exponential, whose limit is then known.
+(small oscillations beside the onset of spikes too); y at the crossing tells whether the cycle repeats. Where it
+crosses, x is close to its own mean: an error of the crossing's time hardly changes the mean. A neuron that rests is
+followed until it is close to its rest point, to which Newton's method then goes in one step. Differences of x from look
+to look would not tell that point: far out they are no larger than rounding while much of the way is left.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from analog_fhn.neuron import FloatArray, Protocol
 _BLOCK = 64
 _LOOK = 1.0  # T between two looks at a neuron that does not oscillate
 _CLOSED = (1e-5, 2e-4)  # distance in y, and its share of the swing, below which an orbit counts as closed
-_LIMIT_HOLDS = 2e-5  # change of the limit of an approach from one look to the next
-_APPROACH_LEFT = 2e-3  # of x, where the limit is taken
+_APPROACH_LEFT = 2e-3  # of x, from where Newton's step leads to rest
+_ROUNDING = 1e-5  # of x, by which that step may seem to grow
 _RIPPLE = 0.01  # swing of x below which an oscillation that decays counts as rest
 
 
@@ -48,14 +49,15 @@ def settled_means(
     mean
         Shape (m, n); NaN for a neuron that neither repeats its cycle nor comes to rest in time, or diverges.
     period
-        Shape (m, n), in T; 0 at rest.
+        Shape (m, n), in T; 0 at rest, NaN like the mean. Beside the onset, oscillations that die out too slowly to be
+        told from a cycle have theirs.
     """
     step = min(step_per_eps * chip.coefficients.eps, 0.02)
     q = chip.coefficients.q
     offsets = (q[:, 0] + q[:, 3] * drives).astype(np.float32).ravel()
     explicit = explicit_is_stable(chip.coefficients, drives, step).ravel()
     coefficients = scaled(chip.coefficients)
-    mean, period = np.empty((2, drives.size))
+    mean, period = np.full((2, drives.size), np.nan)
     # A small oscillation has the angular frequency 1/sqrt(eps), and dy/dt is its x.
     ripple = _RIPPLE * np.sqrt(chip.coefficients.eps)
     for implicit, chosen in ((None, explicit), (True, ~explicit)):
@@ -69,7 +71,7 @@ def settled_means(
 
 
 @njit(fastmath=FAST, error_model="numpy")
-def _advance(implicit, x, y, x_before, rate_before, rate, total, h, p):  # type: ignore[no-untyped-def]
+def _advance(implicit, x, y, c, x_before, rate_before, rate, total, h, p):  # type: ignore[no-untyped-def]
     """One step of a block."""
     p0, p1, p2, p3, p4, q1, q2, q0 = p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]
     for i in range(_BLOCK):
@@ -80,9 +82,12 @@ def _advance(implicit, x, y, x_before, rate_before, rate, total, h, p):  # type:
         else:
             kx, ky, lx, ly, _m = rosenbrock(xo, yo, h, p0[i], p1[i], p2[i], p3[i], p4[i], q0[i], q1[i], q2[i])
             kx = np.float32(1.5) * kx + np.float32(0.5) * lx
-            ky = np.float32(1.5) * ky + np.float32(0.5) * ly
+            # Kahan's compensated sum: far out y creeps by less than its own rounding.
+            ky = np.float32(1.5) * ky + np.float32(0.5) * ly - c[i]
         xn = xo + kx
         yn = yo + ky
+        if implicit is not None:
+            c[i] = (yn - yo) - ky
         x[i] = xn
         y[i] = yn
         x_before[i] = xo
@@ -115,6 +120,7 @@ def _follow(  # type: ignore[no-untyped-def]
         p = np.zeros((8, _BLOCK), dtype=np.float32)
         x = np.full(_BLOCK, x0, dtype=np.float32)
         y = np.full(_BLOCK, y0, dtype=np.float32)
+        c = np.zeros(_BLOCK, dtype=np.float32)  # what rounding added to y
         x_before = np.zeros(_BLOCK, dtype=np.float32)  # one step ago
         rate_before = np.zeros(_BLOCK, dtype=np.float32)  # dy/dt then, and now
         rate = np.zeros(_BLOCK, dtype=np.float32)
@@ -123,8 +129,8 @@ def _follow(  # type: ignore[no-untyped-def]
         crossed = np.full(_BLOCK, -1.0)  # time of the last upward crossing, in steps
         bottom = np.zeros(_BLOCK)  # y at the last upward crossing, a minimum
         top = np.zeros(_BLOCK)  # y at the last downward crossing
-        seen = np.zeros((2, _BLOCK))  # x at the last two looks
-        limit = np.full(_BLOCK, np.inf)  # that the last look foretold
+        seen = np.full(_BLOCK, np.inf)  # x at the last look
+        before = np.zeros(_BLOCK)  # Newton's step there
         done = np.zeros(_BLOCK, dtype=np.bool_)
         for i in range(_BLOCK):
             flat = index[start + min(i, n - 1)]
@@ -133,10 +139,9 @@ def _follow(  # type: ignore[no-untyped-def]
             p[7, i] = offsets[flat]
         left = n
         time = 0
-        looks = 0
         while left > 0 and time * h < longest:
             for _ in range(watch):
-                _advance(implicit, x, y, x_before, rate_before, rate, total, h, p)
+                _advance(implicit, x, y, c, x_before, rate_before, rate, total, h, p)
                 time += 1
                 if _crossings(rate_before, rate) == 0.0:
                     continue
@@ -165,32 +170,26 @@ def _follow(  # type: ignore[no-untyped-def]
                     bottom[i] = lowest
                     area[i] = late
                     total[i] = np.float32(0.0)
-            looks += 1
             for i in range(n):
                 area[i] += total[i]
                 total[i] = np.float32(0.0)
                 if done[i]:
                     continue
                 if not abs(x[i]) < 1e4:
-                    mean[index[start + i]] = np.nan
                     done[i] = True
                     left -= 1
                     continue
-                step, earlier = x[i] - seen[0, i], seen[0, i] - seen[1, i]
-                seen[1, i], seen[0, i] = seen[0, i], x[i]
-                # Only away from the line: beside it the approach is no single exponential.
-                if looks < 3 or time - crossed[i] < 2 * watch:
-                    continue
-                ratio = step / earlier if earlier != 0.0 else 0.0
-                rest = step * ratio / (1.0 - ratio) if 0.0 <= ratio < 0.95 else step * 20.0
-                foretold = x[i] + rest
-                if abs(rest) < _APPROACH_LEFT and abs(foretold - limit[i]) < _LIMIT_HOLDS:
+                p0, p1, p2, p3, p4, q1, q2 = p[0, i], p[1, i], p[2, i], p[3, i], p[4, i], p[5, i], p[6, i]
+                fast = p0 + p4 * y[i] + x[i] * (p1 + x[i] * (p2 + x[i] * p3))
+                slope = p1 + x[i] * (2.0 * p2 + 3.0 * p3 * x[i])
+                rest = (p4 * rate[i] - q2 * fast) / (slope * q2 - p4 * q1)
+                near = abs(rest) < _APPROACH_LEFT and abs(x[i] - seen[i]) < _APPROACH_LEFT
+                nearer = abs(rest) < abs(before[i]) + _ROUNDING
+                seen[i], before[i] = x[i], rest
+                # A cycle may come near the fixed point, too, but it has crossed the line then.
+                if near and nearer and time - crossed[i] >= 2 * watch:
                     flat = index[start + i]
-                    mean[flat] = foretold
+                    mean[flat] = x[i] + rest
                     period[flat] = 0.0
                     done[i] = True
                     left -= 1
-                limit[i] = foretold
-        for i in range(n):
-            if not done[i]:
-                mean[index[start + i]] = np.nan

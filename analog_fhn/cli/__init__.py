@@ -9,7 +9,21 @@ import sys
 
 import typer
 
-from analog_fhn.cli import arrays, classify, compare, design, doctor, export, frontier, import_, reproduce, sweep, train
+from analog_fhn.cli import (
+    allocate,
+    arrays,
+    classify,
+    compare,
+    design,
+    doctor,
+    export,
+    frontier,
+    import_,
+    report,
+    reproduce,
+    sweep,
+    train,
+)
 from analog_fhn.errors import InputError, MissingProgramError, RunError
 
 app = typer.Typer(
@@ -31,6 +45,8 @@ app.command("export")(export.export)
 app.command("frontier")(frontier.frontier)
 app.command("sweep")(sweep.sweep)
 app.command("status")(sweep.status)
+app.command("allocate")(allocate.allocate)
+app.command("report")(report.report)
 app.command("reproduce")(reproduce.reproduce)
 
 

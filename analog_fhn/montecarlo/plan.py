@@ -20,7 +20,7 @@ from analog_fhn.network import Network
 NETWORK_SETTINGS = ("gamma", "a", "eps", "slope", "settle", "control", "readout")
 
 Setting = float | int | bool | str | None | list[str] | list[float]
-Role = Literal["sweep", "only", "without", "allocation", "confirmation"]
+Role = Literal["sweep", "only", "without", "allocation"]
 
 
 class Until(Section):
@@ -68,8 +68,8 @@ class Point:
     number
         Within the run, from 0.
     role
-        sweep: asked for by the plan; only, without: one error group alone, or left out; allocation, confirmation: a
-        choice of part classes.
+        sweep: asked for by the plan; only, without: one error group alone, or left out; allocation: a choice of part
+        classes.
     name
         What differs from the plan's other points.
     settings

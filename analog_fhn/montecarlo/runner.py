@@ -18,7 +18,7 @@ from concurrent.futures import (
     wait,
 )
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,29 +37,42 @@ from analog_fhn.montecarlo.trial import Job, Trial, chip_seed, keep_job, run_tri
 _DEATHS = 3  # workers that a trial may take with it before it counts as failed
 
 
-@dataclass(frozen=True)
 class Workers:
     """Where trials run.
 
     Parameters
     ----------
     make
-        Makes an executor, and another one where workers died with it.
+        Makes an executor; again where workers died with it, if it is `owned`.
     job
-        What `run_trial` is given there: the job itself, a key of it, or what the executor makes a job of.
+        What `run_trial` is given there: the job itself, its key, or what the executor makes a job of.
     number
         Trials that run at a time.
     seed
         Root seed.
     owned
-        Whether the executor is shut down in the end.
+        Whether the executor is shut down in the end, and made again where it broke.
     """
 
-    make: Callable[[], Executor]
-    job: Any
-    number: int
-    seed: int
-    owned: bool = True
+    def __init__(self, make: Callable[[], Executor], job: Any, number: int, seed: int, *, owned: bool = True) -> None:
+        self.job, self.number, self.seed, self.owned = job, number, seed, owned
+        self._make = make
+        self._executor: Executor | None = None
+
+    def executor(self) -> Executor:
+        """The executor, made when it is first needed."""
+        if self._executor is None:
+            self._executor = self._make()
+        return self._executor
+
+    def close(self, *, kill: bool = False) -> None:
+        """Shut an owned executor down; the next use makes a new one."""
+        if self._executor is not None and self.owned:
+            if kill:
+                for process in multiprocessing.active_children():
+                    process.terminate()
+            self._executor.shutdown(cancel_futures=True)
+            self._executor = None
 
 
 @contextmanager
@@ -78,7 +91,11 @@ def local_workers(job: Job, number: int | None, folder: Path | None = None) -> I
         path = Path(temporary) / "images.npy"
         np.save(path, job.mapped())
         shared = replace(job, images=path, workers=1 if number > 1 else None)
-        yield Workers(lambda: _processes(shared, number), job.key, number, job.seed)
+        workers = Workers(lambda: _processes(shared, number), job.key, number, job.seed)
+        try:
+            yield workers
+        finally:
+            workers.close()
 
 
 def _processes(job: Job, number: int) -> Executor:
@@ -162,7 +179,7 @@ def run_trials(
     deaths = Counter[tuple[int, int]]()
     while waiting or suspects:
         flying: dict[Future[Trial], tuple[int, int]] = {}
-        executor = workers.make()
+        executor = workers.executor()
         try:
             while waiting or suspects or flying:
                 queue, most = (suspects, 1) if suspects else (waiting, 2 * workers.number + 2)
@@ -176,7 +193,8 @@ def run_trials(
                     record(trial)
         except BrokenExecutor as error:
             if not workers.owned:
-                raise RunError(f"the workers are gone ({error}); --resume goes on") from None
+                raise RunError(f"the workers are gone ({error}); what is done is kept, --resume goes on") from None
+            workers.close()
             for task in flying.values():
                 deaths[task] += 1
                 if deaths[task] < _DEATHS:
@@ -187,13 +205,8 @@ def run_trials(
         except BaseException:
             for future in flying:
                 future.cancel()
-            if workers.owned:
-                for process in multiprocessing.active_children():
-                    process.terminate()
+            workers.close(kill=True)
             raise
-        finally:
-            if workers.owned:
-                executor.shutdown(cancel_futures=True)
 
 
 def _outcome(future: Future[Trial], task: tuple[int, int], seed: int) -> Trial:

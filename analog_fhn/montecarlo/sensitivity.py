@@ -52,7 +52,7 @@ def group_effects(store: Store) -> list[GroupEffect]:
     points = store.points()
     base = {t.trial: t for t in store.trials(points[0].number)}
     nominal = store.nominal().get(points[0].number)
-    found = {}
+    found: dict[str, GroupEffect] = {}
     for point in points:
         if point.role not in ("only", "without"):
             continue

@@ -90,9 +90,10 @@ class Study:
         chips: int,
         progress: Progress | None = None,
         *,
+        first: int = 0,
         total: int | None = None,
     ) -> None:
-        """Run what is missing of the first `chips` chips of some points.
+        """Run what is missing of chips `first` to `chips` of some points.
 
         Parameters
         ----------
@@ -102,9 +103,10 @@ class Study:
             The latter; None: those asked for here.
         """
         done = self.store.done()
-        wanted = [task for task in _in_blocks(points, chips) if task not in done]
-        stored = len(done) if total is not None else len(points) * chips - len(wanted)
-        total = len(points) * chips if total is None else total
+        asked = list(_in_blocks(points, first, chips))
+        wanted = [task for task in asked if task not in done]
+        stored = len(done) if total is not None else len(asked) - len(wanted)
+        total = len(asked) if total is None else total
 
         def record(trial: Trial) -> None:
             nonlocal stored
@@ -124,10 +126,10 @@ class Study:
         point.design(self.network, self.technology).technology.save(technology_file(self.folder, point.number))
 
 
-def _in_blocks(points: Sequence[int], chips: int) -> Iterable[tuple[int, int]]:
-    for first in range(0, chips, _BLOCK):
+def _in_blocks(points: Sequence[int], first: int, chips: int) -> Iterable[tuple[int, int]]:
+    for begin in range(first, chips, _BLOCK):
         for point in points:
-            for chip in range(first, min(first + _BLOCK, chips)):
+            for chip in range(begin, min(begin + _BLOCK, chips)):
                 yield point, chip
 
 

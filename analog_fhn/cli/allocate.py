@@ -1,0 +1,64 @@
+"""`analog-fhn allocate`: the cheapest part classes that still meet a yield."""
+
+from __future__ import annotations
+
+import time
+
+from analog_fhn.cli import common
+from analog_fhn.cli.sweep import PlanArgument, RunOption, SchedulerOption, WorkersOption, begin, settings
+
+
+def allocate(
+    plan: PlanArgument,
+    output: RunOption,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    data: common.DataOption = None,
+    json: common.JsonOption = None,
+) -> None:
+    """Choose the cheapest tolerance classes of the technology's cost table that still meet the plan's yield.
+
+    Goes on with a run of the same plan in the folder, or begins one. Writes bom.csv and technology.yaml of the choice.
+    """
+    from analog_fhn.backends.base import SimulationError
+    from analog_fhn.circuit.bom import bill, write_bill
+    from analog_fhn.circuit.design import Design
+    from analog_fhn.montecarlo.allocation import allocate as search
+
+    start = time.perf_counter()
+    study = begin(plan, output, data, resume=True)
+    with study.store:
+        with study.workers(workers, scheduler) as where, common.progress_bar("chips") as bar:
+            found = search(study, where, bar)
+        study.store.export(output / "trials.csv")
+        decided = settings(study)
+    chosen, confirmed = found["chosen"], found["confirmation"]
+    simulated = sum(step["n_trials"] for step in found["steps"])
+    common.say(
+        f"{len(found['steps'])} combinations judged on {simulated} chips; present parts cost "
+        f"{found['present']['cost']:.2f}",
+        json,
+    )
+    if chosen is not None:
+        first = study.sweep.all_points(study.network, study.technology)[0].design(study.network, study.technology)
+        technology = first.technology.with_classes(chosen["classes"])
+        technology.save(output / "technology.yaml")
+        write_bill(bill(Design(first.network, technology), recentre=first.network.recentre), output / "bom.csv")
+        for key, name in chosen["classes"].items():
+            before = found["present"]["classes"][key]
+            common.say(f"  {key}: {name}" + ("" if name == before else f" (was {before})"), json)
+        common.say(
+            f"cheapest: {chosen['cost']:.2f}; on {confirmed['n_trials']} fresh chips yield "
+            f"{100 * confirmed['yield']:.1f} % (95 % interval {100 * confirmed['yield_low']:.1f} to "
+            f"{100 * confirmed['yield_high']:.1f} %)",
+            json,
+        )
+        common.say(f"written: {output / 'bom.csv'}, {output / 'technology.yaml'}", json)
+    if found["unpriced"]:
+        common.say(f"without a price: {', '.join(found['unpriced'])}", json)
+    common.write_json(json, "allocate", study.sweep.seed, start, found | {"settings": decided})
+    if chosen is None:
+        raise SimulationError(
+            f"no combination of the technology's classes reaches a yield of {100 * found['target']:g} % at "
+            f"{common.percent(found['specification'])}"
+        )
