@@ -235,16 +235,36 @@ def draw_chip(
     assert isinstance(neuron, NeuronParts)
     assert isinstance(pair, PairParts)
     assert isinstance(driver, DriverParts)
+    arrays = tuple(_make_array(target, layer, technology, seed) for layer, target in enumerate(targets))
+    return assemble(network, technology, scales, nominal[2], (neuron, pair, driver), arrays, seed)
+
+
+def assemble(
+    network: Network,
+    technology: Technology,
+    scales: Scales,
+    nominal_driver: DriverParts,
+    parts: tuple[NeuronParts, PairParts, DriverParts],
+    arrays: tuple[ArrayLayer, ...],
+    seed: int | None,
+) -> Chip:
+    """Chip made of given components: of the neurons, tanh pairs and row drivers, and of both arrays.
+
+    Parameters
+    ----------
+    nominal_driver
+        Row drivers that the gain of the output stage was chosen for.
+    """
+    neuron, pair, driver = parts
     fhn, sx = network.fhn, scales.sx
     inverter = circuit.inverter(neuron, technology)
-    arrays = tuple(_make_array(target, layer, technology, seed) for layer, target in enumerate(targets))
     return Chip(
         network,
         tuple(array.weights for array in arrays),
         tuple(array.bias() for array in arrays),
         circuit.coefficients(neuron, scales, technology, fhn.eps),
         stages.drive_stage(pair, fhn, technology, sx),
-        stages.row_stage(driver, nominal[2], inverter, fhn, network.hidden, technology, sx),
+        stages.row_stage(driver, nominal_driver, inverter, fhn, network.hidden, technology, sx),
         neuron,
         pair,
         driver,
@@ -332,6 +352,14 @@ _KINDS: dict[tuple[int, str], tuple[str, str, str, bool]] = {
     )
     for name in names
 }
+# Section of the technology that each component's spread stands in, by what the component belongs to and its name.
+SECTIONS: dict[tuple[str, str], str] = {
+    (place, name): kind[0]
+    for place, stream in (("neuron", _STREAM_NEURON), ("pair", _STREAM_PAIR), ("driver", _STREAM_DRIVER),
+                          ("sense", _STREAM_SENSE[0]))
+    for (own, name), kind in _KINDS.items()
+    if own == stream
+}  # fmt: skip
 _LOTS = ("resistor", "capacitor", "opamp", "multiplier", "tanh_pair", "sense_amplifier")
 _TAIL = 0.0013498980316300933  # share of a standard normal beyond -3
 

@@ -11,6 +11,7 @@ import typer
 from analog_fhn.cli import common
 
 if TYPE_CHECKING:
+    from analog_fhn.montecarlo.regression import Regression
     from analog_fhn.montecarlo.study import Study
 
 PlanArgument = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="What to sweep.")]
@@ -40,6 +41,7 @@ def sweep(
     """
     from analog_fhn import plots
     from analog_fhn.backends.base import SimulationError
+    from analog_fhn.montecarlo.regression import regression
     from analog_fhn.montecarlo.statistics import accuracies
 
     start = time.perf_counter()
@@ -47,6 +49,9 @@ def sweep(
     with study.store:
         with study.workers(workers, scheduler) as where, common.progress_bar("chips") as bar:
             study.run(where, bar)
+        found = regression(study) if study.sweep.sensitivity else None
+        if found is not None:
+            study.store.set_meta("regression", found.as_json())
         study.store.export(output / "trials.csv")
         content = run_summary(study)
         first = study.store.points()[0]
@@ -55,8 +60,9 @@ def sweep(
             title = f"{len(values)} chips, technology {study.technology.name}"
             picture = plots.histogram(values, study.specification, content["accuracy_plain"], title)
             plots.save(picture, output / "histogram.png")
-        for line in told(content):
+        for line in told(content) + ([] if found is None else told_of_regression(found)):
             common.say(line, json)
+        content["regression"] = None if found is None else found.as_json()
         content["settings"] = settings(study)
         for trial in study.store.trials():
             if trial.status != "done":
@@ -112,7 +118,9 @@ def begin(plan: Path, output: Path, data: Path | None, *, resume: bool) -> Study
     first = wanted.all_points(network, technology)[0]
     common.warn_of(first.design(network, technology))
     chosen = common.load_images(wanted.dataset, wanted.split, data, wanted.images, network)
-    notes = {"plan": plan.read_text(encoding="utf-8"), "versions": common.versions(), "dataset": wanted.dataset}
+    named = wanted.dataset in ("mnist", "digits")
+    dataset = wanted.dataset if named else str(Path(wanted.dataset).resolve())
+    notes = {"plan": plan.read_text(encoding="utf-8"), "versions": common.versions(), "dataset": dataset}
     return open_study(
         common.output_folder(output), wanted, network, technology, chosen, resume=resume, notes=notes
     )  # fmt: skip
@@ -153,6 +161,15 @@ def told(content: dict[str, Any]) -> list[str]:
                 f"worst {common.percent(found['worst'])}; {yield_text(row)}"
             )
     return lines
+
+
+def told_of_regression(found: Regression) -> list[str]:
+    """Which groups explain the accuracy from chip to chip."""
+    shares = ", ".join(f"{term.group} {100 * term.share:.0f} %" for term in found.terms if term.coefficient is not None)
+    return [
+        f"the drawn values explain {100 * found.explained:.0f} % of the variance of the accuracy over "
+        f"{found.n_chips} chips: {shares}"
+    ]
 
 
 def yield_text(row: dict[str, Any]) -> str:
