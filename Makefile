@@ -10,7 +10,7 @@ OUT ?= out/demo
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: install ## train, put FHN neurons in, compare all simulators, export, 20 chips; pictures in out/demo
+demo: install ## train, put FHN neurons in, compare all simulators, export, 200 chips; pictures and report in out/demo
 	$(BIN)/python examples/demo.py --output $(OUT)
 
 test: check ## checks, then the tests

@@ -24,6 +24,7 @@ from analog_fhn.threads import single_blas
 if TYPE_CHECKING:
     from analog_fhn.backends.mean_table import MeanTable
     from analog_fhn.backends.response_table import TableQuality
+    from analog_fhn.pixels import Pixels
 
 BACKENDS = ("reference", "direct", "brian", "spice")
 
@@ -179,6 +180,7 @@ def judge(
     engine: Backend,
     protocol: Protocol,
     *,
+    pixels: Pixels | None = None,
     window: bool = True,
     noise: Noise | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -187,6 +189,8 @@ def judge(
 
     Parameters
     ----------
+    pixels
+        `Pixels.of(images)`, if it is at hand.
     window
         Whether a table of means alone is compared with the protocol's control window; see `Table.means`.
     """
@@ -201,7 +205,7 @@ def judge(
             means = engine.means(chip, protocol, window=window)
             quality = means.quality
             if quality.identity_deviation <= _UNSETTLED:
-                scores = scores_of_means(chip, means, images, [recentre for _, recentre in readouts])
+                scores = scores_of_means(chip, means, images, [recentre for _, recentre in readouts], pixels)
                 unsettled = 0.0, quality.identity_deviation
                 return _results(chip, scores, readouts, engine.name, unsettled, quality, time.perf_counter() - start)
         else:
@@ -266,15 +270,26 @@ def _results(
 
 
 def scores_of_means(
-    chip: Chip, table: MeanTable, images: NDArray[np.floating], recentre: Sequence[bool]
+    chip: Chip,
+    table: MeanTable,
+    images: NDArray[np.floating],
+    recentre: Sequence[bool],
+    pixels: Pixels | None = None,
 ) -> list[FloatArray]:
     """Scores of the mean readout, each (n_images, n_classes), with and without recentring as asked.
 
-    In single precision and in groups of images whose hidden layer stays in the cache; on one thread, so that the scores
-    of an image are the same whatever runs beside.
+    In single precision and in groups of images whose hidden layer stays in the cache; matrix products on one thread, so
+    that the scores of an image are the same whatever runs beside.
+
+    Parameters
+    ----------
+    pixels
+        `Pixels.of(images)`, if it is at hand.
     """
     from analog_fhn.backends.mean_table import interpolate
+    from analog_fhn.pixels import Pixels
 
+    pixels = Pixels.of(images) if pixels is None else pixels
     stage = chip.drive_stage
     weights = (chip.weights[0] * stage.slope).astype(np.float32)
     bias = chip.biases[0]
@@ -286,14 +301,17 @@ def scores_of_means(
     hidden = np.empty((min(_HIDDEN_GROUP, len(images)), chip.n_neurons), dtype=np.float32)
     with single_blas():
         for first in range(0, len(images), _HIDDEN_GROUP):
-            part = np.asarray(images[first : first + _HIDDEN_GROUP], dtype=np.float32)
-            x = hidden[: len(part)]
-            np.matmul(part, weights, out=x)
-            x += shift
+            part = slice(first, min(first + _HIDDEN_GROUP, len(images)))
+            x = hidden[: part.stop - first]
+            if pixels is None:
+                np.matmul(np.asarray(images[part], dtype=np.float32), weights, out=x)
+                x += shift
+            else:
+                pixels.times(weights, shift, part, x)
             np.tanh(x, out=x)
             interpolate(x, gain, offset, nodes)
             for target, (rows, level) in zip(scores, single, strict=True):
-                target[first : first + len(part)] = x @ rows + level
+                target[part] = x @ rows + level
     return scores
 
 
@@ -366,9 +384,7 @@ def check_converters(chip: Chip, readouts: Sequence[Readout]) -> None:
 
 def confusion(predictions: NDArray[np.intp], labels: NDArray[np.integer], n_classes: int) -> NDArray[np.intp]:
     """Counts, shape (n_classes, n_classes): row = true class, column = predicted class."""
-    matrix = np.zeros((n_classes, n_classes), dtype=np.intp)
-    np.add.at(matrix, (labels, predictions), 1)
-    return matrix
+    return np.bincount(labels * n_classes + predictions, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
 def per_class(predictions: NDArray[np.intp], labels: NDArray[np.integer], n_classes: int) -> list[float | None]:

@@ -490,10 +490,11 @@ def yield_curves(
     figure, axes = _axes(_NARROW, 3.4 + 0.22 * len(curves))
     finite = [100 * np.asarray(s)[np.isfinite(s)] for s, *_ in curves.values()]
     low, high = _with_marks(axes, np.concatenate(finite), specification, reference)
+    colours = [_COLOURS[0], *_COLOURS[2:]]
     for i, (label, (s, *rows)) in enumerate(curves.items()):
         x = np.concatenate([[low], np.minimum(100 * np.asarray(s), high)])
         share, below, above = (100 * np.concatenate([np.asarray(row)[:1], np.asarray(row)]) for row in rows)
-        colour, line = _COLOURS[i % len(_COLOURS)], ("-", "--")[i // len(_COLOURS) % 2]
+        colour, line = colours[i % len(colours)], ("-", "--")[i // len(colours) % 2]
         axes.fill_between(x, below, above, step="pre", color=colour, alpha=0.05 + 0.2 / len(curves), lw=0)
         axes.plot(x, share, drawstyle="steps-pre", color=colour, ls=line, lw=1.8, label=label)
     axes.set(xlabel="accuracy asked of a chip (%)", ylabel="chips that reach it (%)", ylim=(-3, 103), xlim=(low, high))
@@ -552,10 +553,7 @@ def histograms(panels: Mapping[str, ArrayLike], specification: float, reference:
     return figure
 
 
-def convergence(
-    panels: Mapping[str, tuple[ArrayLike, Sequence[ArrayLike], Sequence[ArrayLike]]],
-    specification: float,
-) -> Figure:
+def convergence(panels: Mapping[str, tuple[ArrayLike, Sequence[ArrayLike], Sequence[ArrayLike]]]) -> Figure:
     """Yield and median accuracy of the first n chips, with their intervals, against n; two panels per label.
 
     Parameters
@@ -584,7 +582,7 @@ def convergence(
             row[0].set_title(label, fontsize=9, loc="left")
         row[1].yaxis.set_major_formatter(FormatStrFormatter("%.2f"))
         row[1].yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-        row[0].set_ylabel(f"yield at {100 * specification:.2f} %" if alone else "yield (%)", fontsize=9)
+        row[0].set_ylabel("yield (%)", fontsize=9)
         row[1].set_ylabel("median accuracy (%)" if alone else "median (%)", fontsize=9)
     for axes in grid[-1][1:] if alone else grid[-1]:
         axes.set_xlabel("number of chips drawn", fontsize=9)

@@ -1,11 +1,12 @@
 """Shows what becomes of a trained network when FitzHugh-Nagumo circuits take the place of its hidden neurons.
 
 The whole story on scikit-learn's digits (no download): train, compare all simulators on the same images, follow the
-accuracy from the float weights to ngspice, export a chip, draw 20 chips. Writes pictures and summary.json.
+accuracy from the float weights to ngspice, export a chip, draw 200 chips. Writes pictures, a report and summary.json.
 """
 
 import argparse
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -21,13 +22,17 @@ from analog_fhn.circuit.technology import Technology
 from analog_fhn.compare import consumption, picture, waterfall
 from analog_fhn.datasets import load
 from analog_fhn.inference import classify, make_backend
-from analog_fhn.montecarlo.runner import run_chips, summary
+from analog_fhn.montecarlo.plan import Sweep
+from analog_fhn.montecarlo.statistics import summary
+from analog_fhn.montecarlo.study import open_study
 from analog_fhn.neuron import FHN, Protocol
 from analog_fhn.report.paper import figure2
+from analog_fhn.report.run import report
 from analog_fhn.training.plain import train_plain
 
 CHIP = 1
-CHIPS = 20
+CHIPS = 200
+PLAN = {"technology": "discrete", "dataset": "digits", "chips": CHIPS, "seed": 0, "sensitivity": True}
 SHORT = {"settle": 20.0, "control": 40.0}  # keeps the reference solver within a minute
 
 
@@ -93,14 +98,23 @@ def main(folder: Path) -> None:
     scores, expected = run_exported(folder / "chip"), results["direct"].scores[0]
     deviation = float(np.abs(scores - expected).max() / np.ptp(expected))
 
-    say(f"6/6  {CHIPS} chips of Monte-Carlo")
-    trials = run_chips(design, test.images, test.labels, CHIPS, seed=0, table=folder / "trials.csv")
-    accuracies = [t.accuracy for t in trials if t.accuracy is not None]
+    say(f"6/6  {CHIPS} chips of Monte-Carlo, and what each group of parts costs them")
     specification = plain - 0.01
+    plan = Sweep.model_validate(PLAN | {"network": "network.npz", "specification": specification})
+    run = folder / "sweep"
+    shutil.rmtree(run, ignore_errors=True)
+    run.mkdir()
+    study = open_study(run, plan, network, design.technology, test)
+    with study.store, study.workers(None, None) as workers:
+        study.run(workers)
+        trials = study.store.trials(0)
+        study.store.export(folder / "trials.csv")
+    accuracies = [t.accuracy for t in trials if t.accuracy is not None]
     spread = summary(trials, specification)
     plots.save(
         plots.histogram(accuracies, specification, plain, f"Monte-Carlo of {CHIPS} chips"), folder / "histogram.png"
     )
+    report(run, folder / "report.html")
 
     seconds = time.perf_counter() - start
     content = {
@@ -157,7 +171,7 @@ def main(folder: Path) -> None:
         f"{100 * (ideal.accuracy - plain):+.1f} points, building them from real parts by "
         f"{100 * (made.accuracy - ideal.accuracy):+.1f} more."
     )
-    say(f"Pictures, netlists and summary.json are in {folder} ({seconds:.0f} s).")
+    say(f"Pictures, netlists, summary.json and report.html are in {folder} ({seconds:.0f} s).")
 
 
 if __name__ == "__main__":

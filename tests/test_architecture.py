@@ -15,7 +15,7 @@ PACKAGE = Path(analog_fhn.__file__).parent
 
 # From the ground up; a module may import from its own floor and from those below.
 FLOORS = (
-    {"errors", "resources", "npz", "neuron", "readout", "datasets", "plots", "threads"},
+    {"errors", "resources", "npz", "neuron", "readout", "datasets", "pixels", "plots", "threads"},
     {"network"},
     {"circuit", "weights"},
     {"backends"},
@@ -93,7 +93,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 def test_only_the_chip_and_training_draw_random_numbers() -> None:
     # shared design: nothing but the chip draws component values. Training draws weights, the sweep its chips' seeds,
     # the data set its split, and doctor the weights of a sample network. Brian2 draws noise, from a seed made here.
-    allowed = {"backends.brian", "circuit.chip", "training.plain", "montecarlo.runner", "datasets", "doctor"}
+    allowed = {"backends.brian", "circuit.chip", "training.plain", "montecarlo.trial", "datasets", "doctor"}
     found = {
         name
         for name, path in modules().items()

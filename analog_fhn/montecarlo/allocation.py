@@ -91,8 +91,12 @@ def search(
     failed: list[dict[str, str]] = []
 
     def no_worse(one: Classes, other: Classes) -> bool:
-        """Whether every class of `one` is as good as that of `other`, or the same."""
-        return all(one[k] == other[k] or effects[k][one[k]].mean >= effects[k][other[k]].mean for k in keys)
+        """Whether every class of `one` is as good as that of `other` in mean and variance, or the same."""
+
+        def as_good(a: Effect, b: Effect) -> bool:
+            return a.mean >= b.mean and a.variance <= b.variance
+
+        return all(one[k] == other[k] or as_good(effects[k][one[k]], effects[k][other[k]]) for k in keys)
 
     def meets(classes: dict[str, str]) -> bool:
         if any(no_worse(worse, classes) for worse in failed):
@@ -114,13 +118,13 @@ def search(
         classes = combinations[k]
         if _estimated_yield(classes, effects, best, specification) < _HOPEFUL * target or not meets(classes):
             continue
-        improving: dict[str, str] | None = classes
-        while improving is not None:
-            classes = improving
-            improving = next((other for other in cheaper(classes) if meets(other)), None)
-        if confirm(classes):
-            return classes
-        failed.append(classes)
+        good = [classes]
+        while (improved := next((other for other in cheaper(good[-1]) if meets(other)), None)) is not None:
+            good.append(improved)
+        for classes in reversed(good):
+            if confirm(classes):
+                return classes
+            failed.append(classes)
     return None
 
 
@@ -200,7 +204,7 @@ def _prices(design: Design, wanted: Allocation) -> tuple[dict[str, dict[str, flo
             f"allocation.keep: {', '.join(sorted(unknown))}: no keys of the technology's classes "
             f"({', '.join(technology.classes) or 'it has none'})"
         )
-    keys = [key for key in technology.classes if key not in wanted.keep]
+    keys = [key for key, parts in technology.classes.items() if parts and key not in wanted.keep]
     if not keys:
         raise InputError(f"technology {technology.name!r} has no classes to choose from (key 'classes')")
     found: dict[str, dict[str, float]] = {}
@@ -275,7 +279,7 @@ class _Simulations:
 
     def confirm(self, classes: Classes) -> bool:
         """Fresh chips, beyond those of the search."""
-        trials = self.chips(classes, self._wanted.confirm, first=self._wanted.chips)
+        trials = self.chips(classes, self._wanted.confirm, first=max(self._wanted.chips, _ROUND))
         good = passed(trials, self._study.specification)
         low, high = wilson(good, len(trials))
         values = accuracies(trials)

@@ -14,6 +14,7 @@ from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.technology import ERRORS, Technology
 from analog_fhn.circuit.typed_yaml import Section, Share, explain, read_yaml
 from analog_fhn.errors import InputError
+from analog_fhn.inference import check_converters
 from analog_fhn.network import Network
 
 # Settings of a point that change the network; all others are keys of the technology, or `errors`.
@@ -91,14 +92,31 @@ class Point:
         """
         try:
             options = {key: value for key, value in self.settings.items() if key in NETWORK_SETTINGS}
-            errors = self.settings.get("errors")
+            errors, classes = self.settings.get("errors"), self.settings.get("classes", {})
             values = {k: v for k, v in self.settings.items() if k not in options and k not in ("errors", "classes")}
-            changed = technology.with_classes(self.settings.get("classes", {})).with_values(values)
+            self._check_types(options, errors, classes)
+            # A class that is chosen stands, whatever the plan says of the values that it sets.
+            changed = technology.with_values(values).with_classes(classes)
             if errors is not None:
                 changed = changed.with_errors(errors)
-            return Design(network.with_options(**options), changed)
-        except (InputError, TypeError) as error:
+            design = Design(network.with_options(**options), changed)
+            if changed.adc is not None:
+                check_converters(design.chip(None), [design.network.readout])
+            return design
+        except InputError as error:
             raise InputError(f"point {self.number} ({self.name}): {error}") from None
+
+    @staticmethod
+    def _check_types(options: Mapping[str, Any], errors: Any, classes: Any) -> None:
+        """Of what no technology checks."""
+        for key, value in options.items():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if key != "readout" and value is not None and not number:
+                raise InputError(f"{key} = {value!r}: expected a number")
+        if errors is not None and not (isinstance(errors, list) and all(isinstance(group, str) for group in errors)):
+            raise InputError(f"errors = {errors!r}: expected a list of error groups, or null for all")
+        if not isinstance(classes, Mapping):
+            raise InputError(f"classes = {classes!r}: no setting of a plan; `analog-fhn allocate` chooses classes")
 
 
 class Sweep(Section):
@@ -172,7 +190,7 @@ class Sweep(Section):
             raise ValueError("points and grid: expected one of them")
         if self.table is not None and 0 < self.table < 5:
             raise ValueError(f"table = {self.table}: expected at least 5 drives, or 0 for no table")
-        for key in ("readout", "gamma"):
+        for key in ("readout", "gamma", "errors"):
             if getattr(self, key) is not None and key in self.settings:
                 raise ValueError(f"{key} stands in the file and in its settings: expected one of them")
         return self

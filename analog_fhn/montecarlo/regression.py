@@ -175,6 +175,7 @@ class _Slopes:
     def __init__(self, study: Study, design: Design, trials: list[Trial]) -> None:
         self._design, self._images, self.labels = design, study.job.mapped(), study.job.labels
         self._table = Table(Direct(), study.job.table or default_table("direct", "mean"))
+        self._pixels = study.job.pixels()
         self._nominal = design.chip(None)
         everyone = np.arange(len(self.labels))
         scores = self._scores(self._nominal)
@@ -249,7 +250,7 @@ class _Slopes:
     def _scores(self, chip: Chip) -> FloatArray:
         network = self._design.network
         means = self._table.means(chip, network.protocol, window=False)
-        return scores_of_means(chip, means, self._images, [network.recentre])[0]
+        return scores_of_means(chip, means, self._images, [network.recentre], self._pixels)[0]
 
     def _activations(self, chip: Chip, z: FloatArray | None = None) -> FloatArray:
         """What the rows of the output array carry, in units of the activation; shape (n_images, n_neurons)."""

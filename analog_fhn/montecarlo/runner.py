@@ -32,7 +32,7 @@ from analog_fhn.circuit.design import Design
 from analog_fhn.errors import InputError, MissingProgramError, RunError
 from analog_fhn.inference import check_images
 from analog_fhn.montecarlo.plan import Point
-from analog_fhn.montecarlo.trial import Job, Trial, chip_seed, keep_job, run_trial
+from analog_fhn.montecarlo.trial import Job, Trial, chip_seed, keep_job, run_trial, share_images
 
 _DEATHS = 3  # workers that a trial may take with it before it counts as failed
 
@@ -69,7 +69,8 @@ class Workers:
         """Shut an owned executor down; the next use makes a new one."""
         if self._executor is not None and self.owned:
             if kill:
-                for process in multiprocessing.active_children():
+                # The executor has no public way; the caller may have other child processes.
+                for process in list((getattr(self._executor, "_processes", None) or {}).values()):
                     process.terminate()
             self._executor.shutdown(cancel_futures=True)
             self._executor = None
@@ -88,8 +89,13 @@ def local_workers(job: Job, number: int | None, folder: Path | None = None) -> I
     """
     number = number or len(os.sched_getaffinity(0))
     with TemporaryDirectory(prefix=".images-", dir=folder) as temporary:
-        path = Path(temporary) / "images.npy"
-        np.save(path, job.mapped())
+        path = Path(temporary)
+        try:
+            share_images(job.mapped(), path)
+        except OSError as error:
+            raise RunError(
+                f"{path}: images cannot be written ({error.strerror or error}); what is done is kept, --resume goes on"
+            ) from None
         shared = replace(job, images=path, workers=1 if number > 1 else None)
         workers = Workers(lambda: _processes(shared, number), job.key, number, job.seed)
         try:
@@ -137,10 +143,11 @@ def dask_workers(job: Job, address: str) -> Iterator[Workers]:
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from None
     with client:
-        threads = sum(worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
+        threads = sum(client.nthreads().values())
         if not threads:
             raise InputError(f"--scheduler {address}: the scheduler has no workers yet (dask worker {address})")
-        yield Workers(client.get_executor, client.scatter(job, broadcast=True), threads, job.seed, owned=False)
+        there = client.scatter(replace(job, workers=1), broadcast=True)
+        yield Workers(client.get_executor, there, threads, job.seed, owned=False)
 
 
 def _run_alone(job: Any, point: Point, trial: int) -> Trial:

@@ -32,8 +32,8 @@ class GroupEffect:
     alone
         Accuracy of chips with this group alone, less that of the nominal chip; None: no such point in the run.
     alone_changed
-        Share of images whose class this group alone changes from the nominal chip's typical one: mean of one minus the
-        agreement with the plain network, less the nominal chip's; None likewise.
+        Share of images to which chips with this group alone give another class than the plain network: mean of one
+        minus the agreement; None likewise.
     alone_sd
         Standard deviation of the accuracy from chip to chip with this group alone.
     left_out
@@ -50,6 +50,8 @@ class GroupEffect:
 def group_effects(store: Store) -> list[GroupEffect]:
     """Effects of all groups that the run has points for, the largest loss first."""
     points = store.points()
+    if not points:
+        return []
     base = {t.trial: t for t in store.trials(points[0].number)}
     nominal = store.nominal().get(points[0].number)
     found: dict[str, GroupEffect] = {}

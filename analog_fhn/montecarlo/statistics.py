@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest, norm
+from scipy.stats import binom, binomtest
 
 from analog_fhn.montecarlo.trial import Trial
 from analog_fhn.neuron import FloatArray
@@ -78,7 +78,7 @@ class Convergence:
     share, low, high
         Yield, and its 95 % Wilson interval.
     median, median_low, median_high
-        Median accuracy, and its 95 % interval from order statistics (the accuracies themselves where chips are few).
+        Median accuracy, and its 95 % interval from order statistics (the extremes where chips are fewer than six).
     """
 
     n: NDArray[np.intp]
@@ -100,11 +100,9 @@ def convergence(trials: Sequence[Trial], specification: float, points: int = 60)
         bounds = wilson(passed(first, specification), number)
         middle = np.full(3, np.nan)
         if len(values):
-            # Ranks within which the median lies with 95 % (binomial, normal approximation).
-            half = norm.ppf(0.975) * np.sqrt(len(values)) / 2.0
-            low = max(0, int(np.floor(len(values) / 2.0 - half)))
-            high = min(len(values) - 1, int(np.ceil(len(values) / 2.0 + half)) - 1)
-            middle = np.array([np.median(values), values[low], values[max(low, high)]])
+            # Ranks within which the median lies with at least 95 %: as many values are below it as a fair coin falls.
+            rank = max(0, int(binom.ppf(0.025, len(values), 0.5)) - 1)
+            middle = np.array([np.median(values), values[rank], values[-1 - rank]])
         rows.append((passed(first, specification) / number, *bounds, *middle))
     return Convergence(n, *np.array(rows).T)
 

@@ -59,20 +59,24 @@ class Store:
             raise InputError(f"{folder}: holds no run ({FILE} is missing); expected the folder of `analog-fhn sweep`")
         if write:
             self._lock = _locked(folder)
+        place = self._path.absolute().as_uri()  # of a name that holds ? or # too
         try:
-            if write:
-                self._db = sqlite3.connect(self._path, isolation_level=None)
-                # FULL: a row that was reported is on the disk, whatever happens to the machine.
-                self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
-            else:
-                self._db = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, isolation_level=None)
-            found = self._db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+            self._db = sqlite3.connect(f"{place}?mode={'rw' if write else 'ro'}", uri=True, isolation_level=None)
         except sqlite3.Error as error:
             self._unlock()
             raise InputError(f"{self._path}: cannot be read as a run ({error})") from None
-        if found is None or json.loads(found[0]) != FORMAT:
+        try:
+            found = self._rows("SELECT value FROM meta WHERE key = 'format'")
+            if not found or json.loads(found[0][0]) != FORMAT:
+                said = found[0][0] if found else "unknown"
+                raise InputError(f"{self._path}: format {said}; this version reads format {FORMAT}")
+            if write:
+                # FULL: a row that was reported is on the disk, whatever happens to the machine.
+                with self._writing():
+                    self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+        except BaseException:
             self.close()
-            raise InputError(f"{self._path}: format {found and found[0]}; this version reads format {FORMAT}")
+            raise
 
     @classmethod
     def create(cls, folder: Path, meta: dict[str, Any], points: Iterable[Point]) -> Store:
@@ -125,7 +129,7 @@ class Store:
     @property
     def meta(self) -> dict[str, Any]:
         """What the run was made of."""
-        return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")}
+        return {key: json.loads(value) for key, value in self._rows("SELECT key, value FROM meta")}
 
     def set_meta(self, key: str, value: Any) -> None:
         """Store one JSON value."""
@@ -147,12 +151,11 @@ class Store:
 
     def nominal(self) -> dict[int, float]:
         """Accuracy of each point's nominal chip, where it is known."""
-        rows = self._db.execute("SELECT point, nominal_accuracy FROM points WHERE nominal_accuracy IS NOT NULL")
-        return dict(rows.fetchall())
+        return dict(self._rows("SELECT point, nominal_accuracy FROM points WHERE nominal_accuracy IS NOT NULL"))
 
     def points(self) -> list[Point]:
         """All points, in their order."""
-        rows = self._db.execute("SELECT point, role, name, settings FROM points ORDER BY point")
+        rows = self._rows("SELECT point, role, name, settings FROM points ORDER BY point")
         return [Point(number, role, name, json.loads(settings)) for number, role, name, settings in rows]
 
     def add(self, trial: Trial) -> None:
@@ -167,6 +170,12 @@ class Store:
         with self._writing():
             self._db.execute(f"INSERT INTO trials ({', '.join(COLUMNS)}) VALUES ({marks})", astuple(trial))
 
+    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise InputError(f"{self._path}: cannot be read as a run ({error})") from None
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:
@@ -179,12 +188,12 @@ class Store:
     def trials(self, point: int | None = None) -> list[Trial]:
         """Trials of one point, or of all, ordered by point and trial."""
         where, values = ("", ()) if point is None else ("WHERE point = ?", (point,))
-        rows = self._db.execute(f"SELECT {', '.join(COLUMNS)} FROM trials {where} ORDER BY point, trial", values)
+        rows = self._rows(f"SELECT {', '.join(COLUMNS)} FROM trials {where} ORDER BY point, trial", values)
         return [Trial(*row) for row in rows]
 
     def done(self) -> set[tuple[int, int]]:
         """Point and trial of every row."""
-        return set(self._db.execute("SELECT point, trial FROM trials"))
+        return {(point, trial) for point, trial in self._rows("SELECT point, trial FROM trials")}
 
     def export(self, path: Path) -> None:
         """Write all trials with their points' settings as `.csv` or `.parquet`; what differs between runs is left out.
@@ -198,14 +207,15 @@ class Store:
         """
         points = {point.number: point for point in self.points()}
         keys = list(dict.fromkeys(key for point in points.values() for key in point.settings))
-        columns: dict[str, list[Any]] = {}
+        names = [name for name in COLUMNS if name not in ("point", *_NOT_EXPORTED)]
+        columns: dict[str, list[Any]] = {name: [] for name in ("point", "point_name", *keys, *names)}
         for trial in self.trials():
             point = points[trial.point]
             row = {"point": trial.point, "point_name": point.name}
             row |= {key: _plain(point.settings.get(key)) for key in keys}
-            row |= {name: getattr(trial, name) for name in COLUMNS if name not in ("point", *_NOT_EXPORTED)}
+            row |= {name: getattr(trial, name) for name in names}
             for name, value in row.items():
-                columns.setdefault(name, []).append(value)
+                columns[name].append(value)
         try:
             if path.suffix == ".csv":
                 with path.open("w", newline="", encoding="utf-8") as file:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from shlex import quote
 from typing import Any
 from uuid import uuid4
 
@@ -242,6 +243,8 @@ def _configuration(
         "fhn": vars(network.fhn),
         "protocol": vars(network.protocol),
         "technology": technology.model_dump(exclude={"classes"}),
+        # Trials of an allocation name their classes; what these cost may change.
+        "classes": {key: {part.name: part.values for part in parts} for key, parts in technology.classes.items()},
         "images": _hash(images.images),
         "labels": _hash(images.labels),
         "analog-fhn": version("analog-fhn"),
@@ -292,6 +295,6 @@ def reproduce_command(point: Point, seed: int, meta: dict[str, Any]) -> str:
         options.append(f"--split {plan['split']}")
     technology = technology_file(Path(), point.number)
     return (
-        f"analog-fhn classify network.npz --dataset {meta['dataset']} --technology {technology} --chip {seed} "
+        f"analog-fhn classify network.npz --dataset {quote(meta['dataset'])} --technology {technology} --chip {seed} "
         f"{' '.join(options)}"
     ).rstrip()

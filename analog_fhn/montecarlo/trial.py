@@ -20,7 +20,9 @@ from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.inference import confusion, judge, make_backend
 from analog_fhn.montecarlo.plan import Point
 from analog_fhn.network import Network
+from analog_fhn.pixels import Pixels
 
+_IMAGES = "images.npy"
 WINDOW_CHECKS = 8  # chips of a point whose table is compared with the control window
 
 
@@ -83,8 +85,8 @@ class Job:
     network, technology
         Before the settings of a point.
     images
-        Shape (n_images, n_in), single precision, or a `.npy` file that holds them: workers of one machine map it, so
-        that there is one copy.
+        Shape (n_images, n_in), single precision, or the folder that `share_images` wrote: workers of one machine map
+        them, so that there is one copy.
     labels, plain
         Shape (n_images,): true class, and class that the plain network gives.
     seed
@@ -111,7 +113,11 @@ class Job:
 
     def mapped(self) -> NDArray[np.float32]:
         """The images."""
-        return _map(str(self.images)) if isinstance(self.images, Path) else self.images
+        return _shared(str(self.images))[0] if isinstance(self.images, Path) else self.images
+
+    def pixels(self) -> Pixels | None:
+        """The images once more, where most of their pixels are dark."""
+        return _shared(str(self.images))[1] if isinstance(self.images, Path) else _pixels(self)
 
     def engine(self, readout: str, trial: str) -> Backend:
         """Backend with its response table; `trial` names the folder that a failure's deck is kept in."""
@@ -132,10 +138,24 @@ def default_table(backend: str, readout: str) -> int:
     return 9 if (backend, readout) == ("direct", "mean") else 33
 
 
+def share_images(images: NDArray[np.float32], folder: Path) -> None:
+    """Write images to files that workers map."""
+    np.save(folder / _IMAGES, images)
+    pixels = Pixels.of(images)
+    if pixels is not None:
+        pixels.save(folder)
+
+
 @lru_cache(maxsize=2)
-def _map(path: str) -> NDArray[np.float32]:
-    images: NDArray[np.float32] = np.load(path, mmap_mode="r")
-    return images
+def _shared(folder: str) -> tuple[NDArray[np.float32], Pixels | None]:
+    pixels = Pixels.mapped(Path(folder)) if (Path(folder) / "first.npy").exists() else None
+    return np.load(Path(folder) / _IMAGES, mmap_mode="r"), pixels
+
+
+@lru_cache(maxsize=2)
+def _pixels(job: Job) -> Pixels | None:
+    assert not isinstance(job.images, Path)
+    return Pixels.of(job.images)
 
 
 _here: dict[str, Job] = {}
@@ -174,7 +194,7 @@ def run_trial(job: Job | str, point: Point, trial: int) -> Trial:
         engine = job.engine(network.readout, f"point_{point.number}_chip_{trial}")
         result = judge(
             design.chip(seed), job.mapped(), [(network.readout, network.recentre)], engine, network.protocol,
-            window=trial < WINDOW_CHECKS,
+            pixels=job.pixels(), window=trial < WINDOW_CHECKS,
         )[0]  # fmt: skip
     except (InputError, MissingProgramError):
         raise

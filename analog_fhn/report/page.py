@@ -11,6 +11,7 @@ from string import Template
 import matplotlib
 from matplotlib.figure import Figure
 
+_LONG = 24  # letters of a name that has a column of its own
 MINUS, SPACE, THIN = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}"
 
 # No script, no font, no picture from anywhere: what slips in from a file can neither run nor load.
@@ -46,7 +47,8 @@ h3 { font-size: 1rem; margin: 1.2rem 0 .3rem }
 p { margin: .5rem 0 }
 .soft, figcaption, .caption { color: var(--soft); font-size: .875rem }
 nav { font-size: .875rem; margin: .8rem 0 }
-nav a { color: var(--accent); margin-right: .9em; display: inline-block; padding: .2em 0 }
+a { color: var(--accent) }
+nav a { margin-right: .9em; display: inline-block; padding: .2em 0 }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.4rem, 1fr)); gap: .6rem; margin: 1rem 0 }
 .tile { border: 1px solid var(--line); border-left: 4px solid var(--accent); border-radius: 4px; padding: .5rem .7rem }
 .tile b { display: block; font-size: 1.3rem; line-height: 1.3 }
@@ -63,6 +65,7 @@ th { font-weight: 600 }
 .text { text-align: left }
 th:first-child, td:first-child { text-align: left; padding-left: 0 }
 td.words { min-width: 8.5rem; overflow-wrap: anywhere }
+tr.name td { border-bottom: none; padding-bottom: 0; overflow-wrap: anywhere }
 pre span { display: inline-block; max-width: 100% }
 td small { display: block; color: var(--soft); font-size: .75rem; white-space: nowrap }
 table.counts { font-size: .75rem }
@@ -82,11 +85,13 @@ dd { margin: 0; min-width: 0 }
   main { max-width: none; padding: 0 }
   nav { display: none }
   .scroll { overflow: visible }
-  h2, h3 { break-after: avoid }
+  h2, h3, .caption, p:has(+ figure) { break-after: avoid }
   figure, .tile, tr, li { break-inside: avoid }
-  figure svg { max-width: 15cm }
-  table.counts { font-size: 6.5pt }
-  table.counts td small { font-size: 5.5pt }
+  tr.name { break-after: avoid }
+  figure svg { max-width: 12cm; max-height: 21cm }
+  table { font-size: 8.5pt }
+  table.counts { font-size: 7.5pt }
+  table.counts td small { font-size: 6.5pt }
 }"""
 
 
@@ -136,22 +141,24 @@ def table(
     text
         Further columns of words; the first one is.
     """
-
-    def cells(kind: str, row: Sequence[Content]) -> Html:
-        return element("tr", *(element(kind, cell, **_kind(kind, k, cell)) for k, cell in enumerate(row)))
-
-    def _kind(kind: str, k: int, cell: Content) -> dict[str, str]:
-        if k and k not in text:
-            return {}
-        long = kind == "td" and len(rendered(cell)) > 24
-        return {"class_": "text words" if long else "text"}
-
-    body = [cells("td", row) for row in rows]
-    whole = element("table", element("thead", cells("th", head)), element("tbody", body))
+    cells = [[rendered(cell) for cell in row] for row in rows]
+    # Long names stand above their numbers: a phone has no room beside them.
+    long = any(row and len(row[0]) > _LONG for row in cells)
+    body: list[Content] = []
+    for row in cells:
+        name = element("tr", element("td", row[0], colspan=len(head)), class_="name") if long else None
+        body += [name, _row("td", ["", *row[1:]] if long else row, text)]
+    whole = element("table", element("thead", _row("th", head, text)), element("tbody", body))
     # Not a <caption>: it would be as wide as the table, and scroll with it.
-    return Html(
-        paragraph(caption, class_="caption") * bool(caption) + element("div", whole, class_="scroll", tabindex=0)
-    )
+    above = paragraph(caption, class_="caption") if caption else None
+    return rendered([above, element("div", whole, class_="scroll", tabindex=0)])
+
+
+def _row(kind: str, row: Sequence[Content], text: Sequence[int]) -> Html:
+    def words(cell: Content) -> dict[str, str]:
+        return {"class_": "text words" if len(rendered(cell)) > _LONG else "text"}
+
+    return element("tr", *(element(kind, cell, **(words(cell) if k in text else {})) for k, cell in enumerate(row)))
 
 
 def definitions(pairs: Iterable[tuple[str, Content]]) -> Html:
@@ -173,10 +180,11 @@ def picture(figure: Figure, name: str, alt: str, caption: Content) -> Html:
     text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text)
     text = re.sub(r'(\sid="|href="#|url\(#)', rf"\g<1>{name}-", text)
-    size = re.search(r'viewBox="[^"]*"', text)
-    assert size is not None
+    box = re.search(r'viewBox="[^"]*"', text)
+    assert box is not None
     head = (
-        f'<svg role="img" aria-label="{html.escape(alt)}" style="stroke-linejoin:round;stroke-linecap:butt" {size[0]}>'
+        f'<svg role="img" {box[0]} preserveAspectRatio="xMinYMin" aria-label="{html.escape(alt)}" '
+        'style="stroke-linejoin:round;stroke-linecap:butt">'
     )
     text = re.sub(r"<svg[^>]*>", lambda _: f"{head}<title>{html.escape(alt)}</title>", text, count=1)
     return element("figure", Html(text), element("figcaption", caption))
@@ -197,15 +205,21 @@ def span(low: float, high: float) -> str:
     return f"{100 * low:.2f} to {percent(high)}"
 
 
-def points(value: float) -> str:
-    """Difference of two fractions, in percentage points."""
-    text = f"{100 * value:+.2f}"
+def decimal(value: float) -> str:
+    """A number with two decimals."""
+    text = f"{value:.2f}"
     return "0.00" if float(text) == 0.0 else text.replace("-", MINUS)
 
 
+def points(value: float) -> str:
+    """A fraction that was lost or gained, in percentage points."""
+    return decimal(100 * value)
+
+
 def signed(value: float) -> str:
-    """A loss or gain as percentage points, with a sign where it is negative."""
-    return points(value).removeprefix("+")
+    """The same of a change, with its sign."""
+    text = points(value)
+    return text if text == "0.00" or value < 0.0 else f"+{text}"
 
 
 def number(value: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from analog_fhn.neuron import FloatArray
 from analog_fhn.report.page import (
     Content,
     Html,
+    decimal,
     definitions,
     element,
     number,
@@ -43,6 +45,7 @@ _CURVES = 8  # points with a curve of their own; of more only tables are read
 _ROWS = 60
 _WORST = 5
 _FEW = 6  # fewest chips whose least and largest accuracy hold the median with 95 %
+_PARTS = 10  # components of the regression
 _CLASSES = 20  # classes that a table of pairs is read for
 _SHARES = (0.5, 0.9, 0.95, 0.99)
 _NEEDED = ("configuration", "accuracy_plain", "specification", "n_images", "n_classes")
@@ -214,29 +217,24 @@ def _results(run: Path, store: Store, meta: dict[str, Any]) -> Results:
         chosen = outcomes[confirmation["point"]]
         fresh = chosen.trials[-confirmation["n_trials"] :]
         name = "chosen classes, fresh chips"
-        shown.append(Outcome(chosen.point, fresh, chosen.nominal, name, f"the {name}", specification))
+        shown.append(
+            Outcome(chosen.point, fresh, chosen.nominal, name, "the chosen classes (fresh chips)", specification)
+        )
     shown = shown or [outcome for outcome in outcomes.values() if outcome.point.role == "allocation"]
     shown = shown or list(outcomes.values())
     effects = group_effects(store) if any(point.role in ("only", "without") for point in every) else []
     return Results(run.resolve().name, meta, outcomes, shown, effects, missing, searched)
 
 
-def report(run: Path, output: Path, regression: Sequence[Mapping[str, str | float]] = ()) -> Results:
+def report(run: Path, output: Path) -> Results:
     """Write the report of a run as one HTML file that loads nothing; see `read` and `write`."""
     results = read(run)
-    write(results, output, regression)
+    write(results, output)
     return results
 
 
-def write(results: Results, output: Path, regression: Sequence[Mapping[str, str | float]] = ()) -> int:
+def write(results: Results, output: Path) -> int:
     """Write a report.
-
-    Parameters
-    ----------
-    output
-        The file.
-    regression
-        Rows of a regression of the accuracy on what was drawn, value by column's name; none: no such table.
 
     Returns
     -------
@@ -248,14 +246,14 @@ def write(results: Results, output: Path, regression: Sequence[Mapping[str, str 
     InputError
         If the file cannot be written.
     """
-    content = html(results, regression).encode()
+    content = html(results).encode()
     try:
         return output.write_bytes(content)
     except OSError as error:
         raise InputError(f"{output}: cannot be written ({error.strerror or error})") from None
 
 
-def html(results: Results, regression: Sequence[Mapping[str, str | float]] = ()) -> str:
+def html(results: Results) -> str:
     """The report's text."""
     parts = [
         ("answer", "The answer", _answer(results)),
@@ -263,7 +261,7 @@ def html(results: Results, regression: Sequence[Mapping[str, str | float]] = ())
         ("histogram", "How the chips are spread", _histogram_section(results)),
         ("convergence", "Are these chips enough?", _convergence_section(results)),
         ("waterfall", "From the plain network to real chips", _waterfall_section(results)),
-        ("sensitivity", "Which parts decide", [*_sensitivity_section(results), *_regression_section(regression)]),
+        ("sensitivity", "Which parts decide", _sensitivity_section(results) + _regression_section(results)),
         ("confusion", f"Which {_class(results, 's')} are taken for which", _confusion_section(results)),
         ("worst", "Worst chips", _worst_section(results)),
         ("tables", "Errors of the response tables", _tables_section(results)),
@@ -507,7 +505,7 @@ def _convergence_section(results: Results) -> list[Content]:
         c = settled[outcome.point.number]
         known = np.where(np.cumsum([t.accuracy is not None for t in outcome.trials])[c.n - 1] >= _FEW, 1.0, np.nan)
         panels[label] = (c.n, (c.share, c.low, c.high), (c.median, known * c.median_low, known * c.median_high))
-    figure = plots.convergence(panels, results.specification)
+    figure = plots.convergence(panels)
     wide = max(judged, key=width)
     c = settled[wide.point.number]
     said = f"After {_count(len(wide.trials), 'chip')}" + (f" at {wide.where}" if len(judged) > 1 else "")
@@ -517,8 +515,8 @@ def _convergence_section(results: Results) -> list[Content]:
     said += "; no point's yield is known less well." if len(judged) > 1 else "."
     alt = f"Yield and median accuracy of the first n chips against n, with 95 % intervals. {said}"
     caption = (
-        "Yield and median of the first n chips in the order of their numbers. Bands: 95 % interval (Wilson for the "
-        f"yield, order statistics for the median, which need {_FEW} chips)."
+        f"Yield at {percent(results.specification)} and median of the first n chips, in their order. Bands: 95 % "
+        f"interval (Wilson for the yield, order statistics for the median, which need {_FEW} chips)."
     )
     if len(drawn) < len(judged):
         caption += f" Drawn: {drawn[0].where}."
@@ -542,10 +540,10 @@ def _waterfall_section(results: Results) -> list[Content]:
             rows.append(("nominal chip", first.nominal, None, percent(first.nominal)))
             said = paragraph(
                 "Building the network as a circuit, all parts at their nominal values, changes the accuracy by "
-                f"{points(first.nominal - plain)} percentage points, from {percent(plain)} to "
+                f"{signed(first.nominal - plain)} percentage points, from {percent(plain)} to "
                 f"{percent(first.nominal)}; "
                 f"the spread of the parts takes the median chip to {percent(first.spread[1])} "
-                f"({points(first.spread[1] - first.nominal)})."
+                f"({signed(first.spread[1] - first.nominal)})."
             )
         else:
             said = paragraph("The run did not judge a nominal chip (only the backend direct does that).", class_="soft")
@@ -569,13 +567,9 @@ def _waterfall_section(results: Results) -> list[Content]:
 
 
 def _wrapped(name: str) -> str:
-    """A name in lines that leave room for a picture."""
-    lines = [""]
-    for word in name.split():
-        if lines[-1] and len(lines[-1]) + len(word) > 24:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return "\n".join(lines)
+    """A name in two lines, which leave room for a picture."""
+    lines = textwrap.wrap(name, 24)
+    return "\n".join([lines[0], f"{lines[1]} …"] if len(lines) > 2 else lines)
 
 
 # --- sensitivity ------------------------------------------------------------------------------------------------
@@ -590,7 +584,7 @@ def _lost(effect: GroupEffect) -> Difference | None:
 def _interval(d: Difference | None) -> Content:
     if d is None:
         return "–"
-    return [signed(d.mean), element("small", f"{signed(d.low)} to {signed(d.high)}")]
+    return [points(d.mean), element("small", f"{points(d.low)} to {points(d.high)}")]
 
 
 def _sensitivity_in_words(effects: Sequence[GroupEffect]) -> list[Content]:
@@ -603,12 +597,13 @@ def _sensitivity_in_words(effects: Sequence[GroupEffect]) -> list[Content]:
     if not costs:
         return ["The points with single error groups have no chips yet."]
     group, most = costs[0]
-    text = f"{signed(most.mean)} percentage points (95 % interval {signed(most.low)} to {signed(most.high)})"
+    text = f"{points(most.mean)} percentage points (95 % interval {points(most.low)} to {points(most.high)})"
     if most.low <= 0.0:
         return ["No error group shows a loss beyond chance; the largest is that of ", element("b", group), f", {text}."]
     said: list[Content] = ["Of the error groups ", element("b", group), f" {what}: {text}."]
     if rivals := [other for other, d in costs[1:] if d.high >= most.low]:
-        said.append(f" The intervals of {_listed(rivals)} overlap with this one: their order is not certain.")
+        theirs = "The interval of {} overlaps" if len(rivals) == 1 else "The intervals of {} overlap"
+        said.append(f" {theirs.format(_listed(rivals))} with this one: their order is not certain.")
     return said
 
 
@@ -628,8 +623,8 @@ def _sensitivity_section(results: Results) -> list[Content]:
     left_out = [effect.left_out for effect in effects]
     figure = plots.sensitivity([e.group for e in effects], [*map(triple, lost)], [*map(triple, left_out)])
     alt = "Percentage points lost with one error group alone, and regained without it. " + " ".join(
-        f"{e.group}: {'unknown' if d is None else signed(d.mean)} and "
-        f"{'unknown' if e.left_out is None else signed(e.left_out.mean)}."
+        f"{e.group}: {'unknown' if d is None else points(d.mean)} and "
+        f"{'unknown' if e.left_out is None else points(e.left_out.mean)}."
         for e, d in zip(effects, lost, strict=True)
     )
     caption = (
@@ -656,12 +651,34 @@ def _sensitivity_section(results: Results) -> list[Content]:
     ]  # fmt: skip
 
 
-def _regression_section(rows: Sequence[Mapping[str, str | float]]) -> list[Content]:
-    """Regression of the accuracy on what was drawn; the first row's keys are the columns' names."""
-    if not rows:
+def _regression_section(results: Results) -> list[Content]:
+    """See `analog_fhn.montecarlo.regression`."""
+    found = results.meta.get("regression")
+    if found is None:
         return []
-    body = [[value if isinstance(value, str) else f"{value:.3g}" for value in row.values()] for row in rows]
-    return [element("h3", "Regression on the drawn values"), table(list(rows[0]), body)]
+    terms: list[list[Content]] = []
+    for term in found["terms"]:
+        if term["coefficient"] is None:
+            terms.append([term["group"], "–", "–"])
+        else:
+            interval = f"{decimal(term['low'])} to {decimal(term['high'])}"
+            coefficient = [decimal(term["coefficient"]), element("small", interval)]
+            terms.append([term["group"], percent(term["share"]), coefficient])
+    parts: list[list[Content]] = [[name, group, percent(share)] for name, group, share in found["components"][:_PARTS]]
+    said = (
+        "From the nominal chip follows, to first order, what every component value that was drawn should cost a chip. "
+        f"A regression of the accuracies of {_count(found['n_chips'], 'chip')} (on {number(found['n_images'])} images) "
+        f"on these expectations explains {percent(found['explained'])} of the variance from chip to chip. Coefficient "
+        "1: the first order is right; –: expected to move the accuracy by less than a hundredth of its spread."
+    )
+    made = [
+        element("h3", "Regression on the drawn component values"), paragraph(said),
+        table(["group", "of the variance", "coefficient"], terms, caption="Error groups, with 95 % intervals."),
+    ]  # fmt: skip
+    if parts:
+        caption = f"Components with the largest shares ({len(parts)} of {len(found['components'])})."
+        made.append(table(["component", "group", "of the variance"], parts, caption=caption, text=(1,)))
+    return list(made)
 
 
 # --- tables -----------------------------------------------------------------------------------------------------
@@ -682,7 +699,8 @@ def _confusion_section(results: Results) -> list[Content]:
     said = f"{one.capitalize()} {least} is answered right least often, {percent(float(shares[least, least]))}."
     if pairs:
         said += " Most frequent mistakes: " + "; ".join(
-            f"{i} taken for {j}, {percent(float(wrong[i, j]))} of the images of a {i}" for i, j in pairs
+            f"{i} taken for {j}, {percent(float(wrong[i, j]))} of the images of {'a' if one == 'digit' else one} {i}"
+            for i, j in pairs
         )
         said += "."
     found: list[Content] = [paragraph(said)]
@@ -779,7 +797,7 @@ def _tables_section(results: Results) -> list[Content]:
         paragraph(
             f"Each chip's hidden neurons were simulated at {n} drives or more, and every image was read from the "
             "resulting table of the mean of x. Below: the largest differences, in units of x (which spans about ±2), "
-            "between a table and simulations of the same chip: halfway between drives, and over the finite control "
+            "between a table and simulations of the same chip: at drives between its own, and over the finite control "
             f"window instead of whole periods (on the first {WINDOW_CHECKS} chips of a point)."
         ),
         table(["error", "largest", "chips", "seed", *["point"] * several], rows, text=(4,)),
@@ -808,7 +826,7 @@ def _allocation_in_words(found: Mapping[str, Any] | None) -> list[Content]:
     if found["chosen"] is None:
         return [f"No combination of part classes reaches {goal}; the present parts cost {present:.2f}."]
     cost = found["chosen"]["cost"]
-    change = f" ({points((cost - present) / present)}{_PERCENT})" if present else ""
+    change = f" ({signed((cost - present) / present)}{_PERCENT})" if present else ""
     text: list[Content] = [
         f"The cheapest part classes found for {goal} cost ", element("b", f"{cost:.2f}"),
         f" instead of {present:.2f}{change}",
