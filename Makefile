@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs ngspice install clean
+.PHONY: help demo test check bench docs ngspice chromium install clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -13,7 +13,7 @@ help: ## what can be made
 demo: install ## train, put FHN neurons in, compare all simulators, export, 200 chips; pictures and report in out/demo
 	$(BIN)/python examples/demo.py --output $(OUT)
 
-test: check ## checks, then the tests
+test: check chromium ## checks, then the tests
 	$(BIN)/python -m pytest
 
 check: install ## ruff, mypy --strict, strict docs build
@@ -41,6 +41,9 @@ $(VENV)/installed: pyproject.toml
 
 ngspice:
 	@PYTHON="$(PYTHON)" sh .ci/ngspice
+
+chromium: install
+	@BIN="$(BIN)" sh .ci/chromium
 
 clean: ## remove what was made, the virtual environment too
 	rm -rf $(VENV) out site dist .mypy_cache .ruff_cache .pytest_cache

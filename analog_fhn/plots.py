@@ -614,7 +614,8 @@ def chip_waterfall(
         if nominal is not None:
             axes.plot(100 * nominal, y, "D", color=_COLOURS[4], ms=6, mfc="none", mew=1.6)
         axes.annotate(remark, (1.02, y), xycoords=("axes fraction", "data"), fontsize=8, va="center")
-    axes.plot([], [], "D", color=_COLOURS[4], ms=6, mfc="none", mew=1.6, label="nominal chip, no spread")
+    if any(nominal is not None for _, nominal, _, _ in rows):
+        axes.plot([], [], "D", color=_COLOURS[4], ms=6, mfc="none", mew=1.6, label="nominal chip, no spread")
     axes.plot([], [], "o", color=_COLOURS[0], ms=6, label="median chip")
     axes.plot([], [], color=_COLOURS[0], lw=5, alpha=0.3, label="5 to 95 % of the chips")
     axes.set_yticks(range(len(rows))[::-1], [name for name, *_ in rows], fontsize=8)

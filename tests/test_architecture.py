@@ -104,7 +104,9 @@ def test_only_the_chip_and_training_draw_random_numbers() -> None:
     assert found <= allowed
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["classify", "--help"], ["sweep", "--help"], ["import", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["classify", "--help"], ["sweep", "--help"], ["report", "--help"], ["import", "--help"]]
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     script = (
         "import sys; from analog_fhn.cli import main; sys.argv = ['analog-fhn', *sys.argv[1:]]\n"

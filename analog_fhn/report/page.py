@@ -11,7 +11,7 @@ from string import Template
 import matplotlib
 from matplotlib.figure import Figure
 
-_LONG = 24  # letters of a name that has a column of its own
+LONG = 24  # letters of a name that has a column of its own
 MINUS, SPACE, THIN = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}"
 
 # No script, no font, no picture from anywhere: what slips in from a file can neither run nor load.
@@ -79,6 +79,7 @@ ol { padding-left: 1.4rem }
 dl { display: grid; grid-template-columns: 6.2rem 1fr; gap: .2rem .8rem; font-size: .875rem }
 dt { color: var(--soft) }
 dd { margin: 0; min-width: 0 }
+@media (max-width: 480px) { th, td, td.text, th.text { padding: .25rem .3rem } }
 @media print {
   @page { size: A4; margin: 15mm }
   body { font-size: 10.5pt; -webkit-print-color-adjust: exact; print-color-adjust: exact }
@@ -86,9 +87,9 @@ dd { margin: 0; min-width: 0 }
   nav { display: none }
   .scroll { overflow: visible }
   h2, h3, .caption, p:has(+ figure) { break-after: avoid }
-  figure, .tile, tr, li { break-inside: avoid }
+  p, figure, .tile, tr, li { break-inside: avoid }
   tr.name { break-after: avoid }
-  figure svg { max-width: 12cm; max-height: 21cm }
+  figure svg { max-width: 10.5cm; max-height: 21cm }
   table { font-size: 8.5pt }
   table.counts { font-size: 7.5pt }
   table.counts td small { font-size: 6.5pt }
@@ -143,7 +144,7 @@ def table(
     """
     cells = [[rendered(cell) for cell in row] for row in rows]
     # Long names stand above their numbers: a phone has no room beside them.
-    long = any(row and len(row[0]) > _LONG for row in cells)
+    long = any(row and len(row[0]) > LONG for row in cells)
     body: list[Content] = []
     for row in cells:
         name = element("tr", element("td", row[0], colspan=len(head)), class_="name") if long else None
@@ -156,7 +157,7 @@ def table(
 
 def _row(kind: str, row: Sequence[Content], text: Sequence[int]) -> Html:
     def words(cell: Content) -> dict[str, str]:
-        return {"class_": "text words" if len(rendered(cell)) > _LONG else "text"}
+        return {"class_": "text words" if len(rendered(cell)) > LONG else "text"}
 
     return element("tr", *(element(kind, cell, **(words(cell) if k in text else {})) for k, cell in enumerate(row)))
 
@@ -205,20 +206,20 @@ def span(low: float, high: float) -> str:
     return f"{100 * low:.2f} to {percent(high)}"
 
 
-def decimal(value: float) -> str:
-    """A number with two decimals."""
-    text = f"{value:.2f}"
-    return "0.00" if float(text) == 0.0 else text.replace("-", MINUS)
+def decimal(value: float, digits: int = 2) -> str:
+    """A number with its decimals."""
+    text = f"{value:.{digits}f}"
+    return (text.removeprefix("-") if float(text) == 0.0 else text).replace("-", MINUS)
 
 
 def points(value: float) -> str:
-    """A fraction that was lost or gained, in percentage points."""
-    return decimal(100 * value)
+    """A mean loss or gain (fraction) in percentage points; means of many chips tell thousandths apart."""
+    return decimal(100 * value, 3)
 
 
 def signed(value: float) -> str:
-    """The same of a change, with its sign."""
-    text = points(value)
+    """A change (fraction) in percentage points, with its sign."""
+    text = decimal(100 * value)
     return text if text == "0.00" or value < 0.0 else f"+{text}"
 
 

@@ -24,6 +24,7 @@ from analog_fhn.montecarlo.study import reproduce_command
 from analog_fhn.montecarlo.trial import WINDOW_CHECKS, Trial, default_table
 from analog_fhn.neuron import FloatArray
 from analog_fhn.report.page import (
+    LONG,
     Content,
     Html,
     decimal,
@@ -73,6 +74,11 @@ class Outcome:
     name: str
     where: str
     specification: float
+
+    @property
+    def brief(self) -> str:
+        """Name for a narrow column."""
+        return self.name if len(self.name) <= LONG else f"point {self.point.number}"
 
     @property
     def values(self) -> FloatArray:
@@ -218,7 +224,9 @@ def _results(run: Path, store: Store, meta: dict[str, Any]) -> Results:
         fresh = chosen.trials[-confirmation["n_trials"] :]
         name = "chosen classes, fresh chips"
         shown.append(
-            Outcome(chosen.point, fresh, chosen.nominal, name, "the chosen classes (fresh chips)", specification)
+            Outcome(
+                chosen.point, fresh, chosen.nominal, name, "the chosen classes (drawn to confirm them)", specification
+            )
         )
     shown = shown or [outcome for outcome in outcomes.values() if outcome.point.role == "allocation"]
     shown = shown or list(outcomes.values())
@@ -360,8 +368,9 @@ def _chips_in_words(results: Results) -> Html:
     summary, (low, middle, high) = only.summary, only.spread
     nominal = f"; the nominal chip, without any spread, {percent(only.nominal)}" if only.nominal is not None else ""
     passed = statistics.passed(only.trials, results.specification)
+    where = "" if only.point.role == "sweep" else f" of {only.where}"
     return paragraph(
-        f"Of {_count(summary['n_trials'], 'chip')} the median one answers ", element("b", percent(middle)),
+        f"Of {_count(summary['n_trials'], 'chip')}{where} the median one answers ", element("b", percent(middle)),
         f" of the {results.images} images right, the worst {percent(float(only.values.min()))}; 90 % of them lie "
         f"between {span(low, high).replace(' to ', ' and ')}. {number(passed)} of {number(summary['n_trials'])} reach "
         f"the specification of {percent(results.specification)}: a yield of ", element("b", percent(summary["yield"])),
@@ -546,7 +555,7 @@ def _waterfall_section(results: Results) -> list[Content]:
                 f"({signed(first.spread[1] - first.nominal)})."
             )
         else:
-            said = paragraph("The run did not judge a nominal chip (only the backend direct does that).", class_="soft")
+            said = paragraph("No nominal chip was judged under these conditions.", class_="soft")
         last = [("all errors", None, first.spread, percent(first.spread[1]))]
     else:
         label = _labels(judged[:_ROWS])
@@ -791,7 +800,7 @@ def _tables_section(results: Results) -> list[Content]:
         if trials:
             worst = largest(trials, what)
             row: list[Content] = [name, _power(getattr(worst, what)), number(len(trials)), str(worst.chip_seed)]
-            rows.append(row + [results.outcomes[worst.point].name] * several)
+            rows.append(row + [results.outcomes[worst.point].brief] * several)
     n = _table_size(results)
     return [
         paragraph(
@@ -866,22 +875,21 @@ def _allocation_section(results: Results) -> list[Content]:
         said.append(paragraph(f"Without a price, and not in the cost: {', '.join(found['unpriced'])}."))
     steps = found.get("steps") or []
     if steps:
-        rows = [_step(step, present["classes"]) for step in steps[:_ROWS]]
-        caption = "Combinations that were simulated, in order." + (
-            f" The first {_ROWS} of {len(steps)}." if len(steps) > _ROWS else ""
-        )
-        said += [element("h3", "The search"), table(
-            ["changed from the present classes", "cost", "yield", "chips", "verdict"], rows, caption=caption, text=(4,)
-        )]  # fmt: skip
+        rows = [_step(step, present["classes"]) for step in steps[-_ROWS:]]
+        caption = "Combinations that were simulated, in order: what differs from the present classes; yield in %."
+        if len(steps) > _ROWS:
+            caption += f" The last {_ROWS} of {len(steps)}."
+        head = ["changes", "cost", "yield", "chips", "verdict"]
+        said += [element("h3", "The search"), table(head, rows, caption=caption, text=(4,))]
     return said
 
 
 def _step(step: Mapping[str, Any], present: Mapping[str, str]) -> list[Content]:
     changed = [f"{key}: {name}" for key, name in step["classes"].items() if present.get(key) != name]
+    interval = f"{100 * step['yield_low']:.2f} to {100 * step['yield_high']:.2f}"
     return [
-        "; ".join(changed) or "nothing", f"{step['cost']:.2f}",
-        [percent(step["yield"]), element("small", span(step["yield_low"], step["yield_high"]))],
-        number(step["n_trials"]), step["verdict"],
+        "; ".join(changed) or "none", f"{step['cost']:.2f}",
+        [f"{100 * step['yield']:.2f}", element("small", interval)], number(step["n_trials"]), step["verdict"],
     ]  # fmt: skip
 
 
@@ -895,7 +903,7 @@ def _failed_section(results: Results) -> list[Content]:
     kinds = Counter(trial.message for trial in failed)
     shown = failed[:_ROWS]
     rows: list[list[Content]] = [
-        [trial.message, str(trial.chip_seed), str(trial.trial), results.outcomes[trial.point].name] for trial in shown
+        [trial.message, str(trial.chip_seed), str(trial.trial), results.outcomes[trial.point].brief] for trial in shown
     ]
     said = (
         f"{_count(len(failed), 'trial')} of {number(len(results.trials))} failed, with "
