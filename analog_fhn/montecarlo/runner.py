@@ -107,7 +107,14 @@ def local_workers(job: Job, number: int | None, folder: Path | None = None) -> I
 def _processes(job: Job, number: int) -> Executor:
     # Not forked: the threads of compiled loops do not survive that.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(number, mp_context=context, initializer=_begin, initargs=(job,))
+    executor = ProcessPoolExecutor(number, mp_context=context, initializer=_begin, initargs=(job,))
+    # All start with the first task and inherit what is blocked meanwhile: Ctrl-C while they start is not theirs either.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        executor.submit(os.getpid)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return executor
 
 
 def _begin(job: Job) -> None:
@@ -136,9 +143,11 @@ def dask_workers(job: Job, address: str) -> Iterator[Workers]:
     """
     try:
         from distributed import Client
+        from distributed.comm import get_address_host_port
     except ImportError:
         raise MissingProgramError("a scheduler needs Dask; pip install 'analog-fhn[dask]'") from None
     try:
+        get_address_host_port(address)  # a client of no address takes half a minute to go away
         client = Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -152,9 +153,7 @@ class Command:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in (self.process.pid, *(pid for pid, _ in descendants(self.process.pid))):
-            _signal(process, signal.SIGKILL)
-        self.process.wait(10)
+        kill_tree(self.process)
 
     @property
     def said(self) -> str:
@@ -217,11 +216,15 @@ def _stat(pid: int) -> list[str] | None:
         return None
 
 
-def _signal(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
+def kill_tree(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL, for a process and all below it; the upper ones first, so that none is started again."""
+    if process.poll() is None:
+        below = descendants(process.pid)
+        process.kill()
+        process.wait(10)
+        for pid, _ in running(below):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def write_plan(folder: Path, **changes: Any) -> Path:

@@ -1,0 +1,267 @@
+"""Trials on workers: the same table whoever computes it, and what happens when workers die."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sweeps import TROUBLE, Misbehaves, Slow, threads, tiny_job
+
+from analog_fhn.errors import InputError, MissingProgramError, RunError
+from analog_fhn.montecarlo.plan import Point
+from analog_fhn.montecarlo.runner import Workers, local_workers, run_trials
+from analog_fhn.montecarlo.store import Store
+from analog_fhn.montecarlo.trial import Trial, chip_seed, run_trial
+
+POINTS = [Point(0, "sweep", "as planned"), Point(1, "sweep", "coarse", {"array.levels": 4, "errors": ["array"]})]
+CHIPS = [(point, chip) for chip in range(10) for point in (0, 1)]
+
+
+class Fails(Executor):
+    """Whose trials all end in one exception."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def submit(self, *_: Any, **__: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        if isinstance(self._error, CancelledError):
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        else:
+            future.set_exception(self._error)
+        return future
+
+
+def failing(error: BaseException) -> Workers:
+    return Workers(lambda: Fails(error), "nothing", 1, 5, owned=False)
+
+
+def exported(folder: Path, run: Callable[[Callable[[Trial], None]], None]) -> bytes:
+    """Table of the rows that `run` records."""
+    folder.mkdir()
+    with Store.create(folder, {}, POINTS) as store:
+        run(store.add)
+        store.export(folder / "trials.csv")
+    return (folder / "trials.csv").read_bytes()
+
+
+def run_on(workers: Workers, tasks: list[tuple[int, int]]) -> list[Trial]:
+    """Rows in the order in which they were recorded."""
+    rows: list[Trial] = []
+    run_trials(workers, POINTS, tasks, rows.append)
+    return rows
+
+
+# --- the same table -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Table of trials that were run one after the other in this process."""
+    job = tiny_job()
+
+    def run(record: Callable[[Trial], None]) -> None:
+        for point, chip in CHIPS:
+            record(run_trial(job, POINTS[point], chip))
+
+    return exported(tmp_path_factory.mktemp("reference") / "run", run)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_processes_give_the_table_of_this_process(number: int, reference: bytes, tmp_path: Path) -> None:
+    with local_workers(tiny_job(), number) as workers:
+        found = exported(tmp_path / "run", lambda record: run_trials(workers, POINTS, CHIPS, record))
+    assert found == reference
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_executor_of_the_caller_gives_the_table_of_this_process(number: int, reference: bytes, tmp_path: Path) -> None:
+    with threads(tiny_job(), number) as workers:
+        found = exported(tmp_path / "run", lambda record: run_trials(workers, POINTS, CHIPS, record))
+    assert found == reference
+
+
+def test_order_of_the_trials_does_not_matter(reference: bytes, tmp_path: Path) -> None:
+    with threads(tiny_job()) as workers:
+        found = exported(tmp_path / "run", lambda record: run_trials(workers, POINTS, CHIPS[::-1], record))
+    assert found == reference
+
+
+def test_executor_of_the_caller_stays_open() -> None:
+    with threads(tiny_job()) as workers:
+        run_on(workers, CHIPS[:1])
+        workers.close()
+        assert workers.executor().submit(pow, 2, 3).result() == 8
+
+
+def test_nothing_wanted_starts_no_executor() -> None:
+    def make() -> Executor:
+        raise AssertionError("an executor was made")
+
+    run_trials(Workers(make, "nothing", 1, 5), POINTS, [], lambda _: None)
+
+
+def test_number_of_trials_under_way_is_limited() -> None:
+    # a plan may have millions of trials
+    submitted = 0
+    rows: list[int] = []
+
+    class Counts(Fails):
+        def submit(self, *_: Any, **__: Any) -> Future[Any]:
+            nonlocal submitted
+            submitted += 1
+            return super().submit()
+
+    workers = Workers(lambda: Counts(ZeroDivisionError()), "nothing", 2, 5, owned=False)
+    run_trials(workers, POINTS, [(0, k) for k in range(50)], lambda _: rows.append(submitted - len(rows)))
+    assert max(rows) <= 2 * 2 + 2
+
+
+# --- failures -------------------------------------------------------------------------------------------------
+
+
+def test_failed_simulation_is_a_row() -> None:
+    with threads(tiny_job(backend=Misbehaves(chip_seed(5, 1), "fails"), table=0)) as workers:
+        rows = run_on(workers, [(0, k) for k in range(4)])
+    assert {row.trial: row.message for row in rows} == {0: "", 1: TROUBLE, 2: "", 3: ""}
+
+
+def test_mistake_of_the_caller_comes_out() -> None:
+    job = tiny_job(backend=Misbehaves(chip_seed(5, 1), "refuses"), table=0)
+    with threads(job) as workers, pytest.raises(InputError, match="timestep"):
+        run_on(workers, CHIPS)
+
+
+def test_missing_program_comes_out() -> None:
+    with pytest.raises(MissingProgramError, match="install it"):
+        run_on(failing(MissingProgramError("install it")), CHIPS)
+
+
+def test_exception_of_the_recorder_comes_out() -> None:
+    def full(_: Trial) -> None:
+        raise RunError("disk full")
+
+    with threads(tiny_job()) as workers, pytest.raises(RunError, match="disk full"):
+        run_trials(workers, POINTS, CHIPS, full)
+
+
+def test_trials_that_an_executor_cancels_are_no_failed_trials() -> None:
+    with pytest.raises(RunError, match="gave trials up, or is gone; what is done is kept"):
+        run_on(failing(CancelledError()), CHIPS)
+
+
+def test_broken_executor_of_the_caller_is_said() -> None:
+    with pytest.raises(RunError, match=r"workers are gone \(no more\); what is done is kept"):
+        run_on(failing(BrokenExecutor("no more")), CHIPS)
+
+
+def test_other_exceptions_of_an_executor_are_rows_that_name_their_kind() -> None:
+    (row,) = run_on(failing(ZeroDivisionError("by nothing")), [(1, 3)])
+    assert (row.point, row.trial, row.chip_seed) == (1, 3, chip_seed(5, 3))
+    assert (row.status, row.message) == ("failed", "ZeroDivisionError: by nothing")
+
+
+# --- worker processes -----------------------------------------------------------------------------------------
+
+
+def test_killed_worker_loses_and_doubles_nothing() -> None:
+    tasks = [(0, k) for k in range(40)]
+    rows: list[Trial] = []
+    killed: list[int] = []
+
+    def record(trial: Trial) -> None:
+        rows.append(trial)
+        if len(rows) == 5:
+            victim = multiprocessing.active_children()[0]
+            assert victim.pid is not None
+            os.kill(victim.pid, signal.SIGKILL)
+            killed.append(victim.pid)
+
+    with local_workers(tiny_job(backend=Slow(0.02), table=0), 2) as workers:
+        run_trials(workers, POINTS, tasks, record)
+    assert killed
+    assert Counter((row.point, row.trial, row.status) for row in rows) == Counter((*task, "done") for task in tasks)
+
+
+@pytest.fixture(scope="module")
+def deadly() -> list[Trial]:
+    """Rows of a sweep whose chip 2 takes every worker with it."""
+    job = tiny_job(backend=Misbehaves(chip_seed(5, 2), "kills its worker"), table=0)
+    with local_workers(job, 1) as workers:
+        return run_on(workers, [(0, k) for k in range(6)])
+
+
+def test_trial_that_kills_its_workers_is_a_failed_row(deadly: list[Trial]) -> None:
+    assert [(row.trial, row.chip_seed, row.message) for row in deadly if row.status == "failed"] == [
+        (2, chip_seed(5, 2), "the worker process died 3 times (killed, or out of memory)")
+    ]
+
+
+def test_other_trials_go_on_beside_one_that_kills_its_workers(deadly: list[Trial]) -> None:
+    assert sorted(row.trial for row in deadly if row.status == "done") == [0, 1, 3, 4, 5]
+
+
+@pytest.fixture
+def bystander() -> Iterator[multiprocessing.process.BaseProcess]:
+    """A child process that has nothing to do with the sweep."""
+    process = multiprocessing.get_context("fork").Process(target=signal.pause)
+    process.start()
+    yield process
+    process.kill()
+    process.join()
+
+
+def test_other_child_processes_are_left_alone(bystander: multiprocessing.process.BaseProcess) -> None:
+    def full(_: Trial) -> None:
+        raise RunError("disk full")
+
+    with local_workers(tiny_job(), 1) as workers, pytest.raises(RunError):
+        run_trials(workers, POINTS, CHIPS, full)
+    assert bystander.is_alive()
+
+
+def test_workers_are_ended_when_the_recorder_fails() -> None:
+    started: list[Any] = []
+
+    def full(_: Trial) -> None:
+        started.extend(multiprocessing.active_children())
+        raise RunError("disk full")
+
+    with local_workers(tiny_job(backend=Slow(0.05), table=0), 2) as workers:
+        with pytest.raises(RunError):
+            run_trials(workers, POINTS, [(0, k) for k in range(1000)], full)
+        assert [process.is_alive() for process in started] == [False, False]
+
+
+def test_workers_share_one_copy_of_the_images(tmp_path: Path) -> None:
+    job = tiny_job()
+    with local_workers(job, 2, tmp_path):
+        (path,) = tmp_path.glob(".images-*/images.npy")
+        np.testing.assert_array_equal(np.load(path), job.images)
+
+
+def test_copy_of_the_images_is_removed(tmp_path: Path) -> None:
+    with local_workers(tiny_job(), 2, tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_disk_that_is_full_before_the_first_trial_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with (
+        pytest.raises(RunError, match=r"cannot be written \(No space left on device\)"),
+        local_workers(tiny_job(), 1, tmp_path),
+    ):
+        pass
