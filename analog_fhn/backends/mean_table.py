@@ -13,9 +13,9 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from analog_fhn.backends.base import Backend
 from analog_fhn.backends.characterise import largest, rms, window_checks
 from analog_fhn.backends.cycle_means import settled_means
+from analog_fhn.backends.direct import Direct
 from analog_fhn.backends.response_table import TableQuality, outside_table
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.stages import DriveStage
@@ -74,14 +74,15 @@ class MeanTable:
 
 
 def make_mean_table(
-    inner: Backend, chip: Chip, protocol: Protocol, n: int, drives: tuple[FloatArray, FloatArray], *, window: bool
+    inner: Direct, chip: Chip, protocol: Protocol, n: int, drives: tuple[FloatArray, FloatArray], *, window: bool
 ) -> MeanTable:
     """Integrate every neuron at `n` drives, and at one more between them that tells the interpolation error.
 
     Parameters
     ----------
     inner
-        For neurons that do not settle within the protocol's time, and to compare with its control window.
+        Its step is used; it serves neurons that do not settle within the protocol's time, and the comparison with its
+        control window.
     drives
         Lowest and highest drive of each neuron.
     window
@@ -102,7 +103,8 @@ def make_mean_table(
     between = grid[cell, neurons] + (0.3 + 0.4 * (neurons * _GOLDEN**2 % 1.0)) * (high - low) / (n - 1)
     wanted = np.vstack([grid, between])
     longest = max(100.0, protocol.settle + protocol.control)
-    found, _ = settled_means(chip, wanted, protocol, longest=longest)
+    step = inner.step_per_eps / inner.refine
+    found, _ = settled_means(chip, wanted, protocol, longest=longest, step_per_eps=step)
     row, neuron = np.nonzero(np.isnan(found))
     if row.size:
         # As the user's own protocol sees a neuron that still creeps; what diverged is reported there.

@@ -155,7 +155,7 @@ class Table:
         return make_mean_table(self.inner, chip, protocol, self.n, grid_range(chip), window=window)
 
     def quality(self, chip: Chip, protocol: Protocol) -> TableQuality:
-        """Measured errors of the chip's table, which is made if there is none yet."""
+        """Measured errors of the chip's table with its waveforms, which is made if there is none yet."""
         return self.make(chip, protocol).quality
 
     def make(self, chip: Chip, protocol: Protocol, progress: Callable[[int, int], None] | None = None) -> ResponseTable:

@@ -102,7 +102,9 @@ def status(
         common.say(f"point {point.number} ({point.name}): {len(own)}{planned} chips, {yield_text(rows[-1])}", json)
     seconds = sum(trial.seconds for trial in trials)
     common.say(f"{len(trials)} trials in {run}, {seconds:.0f} s of work; {len(points)} points", json)
-    content = summary(trials, meta["specification"]) | {"points": rows, "chips_planned": plan["chips"]}
+    planned_points = {point.number for point in points if point.role == "sweep"}
+    asked = [trial for trial in trials if trial.point in planned_points]
+    content = summary(asked, meta["specification"]) | {"points": rows, "chips_planned": plan["chips"]}
     common.write_json(json, "status", plan["seed"], start, content)
 
 

@@ -346,3 +346,11 @@ def test_samples_come_from_the_full_table() -> None:
     assert with_samples.samples is not None
     assert means.samples is None
     np.testing.assert_allclose(with_samples.mean, means.mean, rtol=0, atol=1e-3)
+
+
+def test_the_step_of_direct_is_the_step_of_the_table() -> None:
+    # Step halving is how a user checks convergence: it must reach the table too.
+    chip = drawn()
+    coarse, fine = (Table(Direct(refine=refine), 9).means(chip, Protocol(), window=False) for refine in (1, 4))
+    difference = np.abs(fine.mean - coarse.mean).max()
+    assert 0.0 < difference < 3e-4

@@ -20,17 +20,21 @@ from unittest import mock
 import numpy as np
 import pytest
 import yaml
+from pyarrow import parquet
 
 from analog_fhn import cli, datasets, weights
 from analog_fhn.backends.base import SimulationError
+from analog_fhn.circuit.bom import bill
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.noise import Noise
 from analog_fhn.circuit.technology import ERRORS, Technology
 from analog_fhn.cli.common import tables_folder
 from analog_fhn.cli.design import engineering
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, RunError
 from analog_fhn.inference import classify
+from analog_fhn.montecarlo.study import Study
+from analog_fhn.montecarlo.trial import Trial
 from analog_fhn.network import Network
 from analog_fhn.report.frontier import CONTROL, SETTLE, Point
 from analog_fhn.resources import resource
@@ -644,17 +648,26 @@ def test_impossible_designs(option: str, value: str, text: str) -> None:
     assert text in refused("design", option, value)
 
 
+SWEEP = {"network": "net.npz", "technology": "discrete", "chips": 3, "images": 40, "dataset": "digits", "seed": 4}
+
+
+def sweep_file(net: Path, name: str, **changes: Any) -> Path:
+    path = net.parent / name
+    path.write_text(yaml.safe_dump(SWEEP | changes))
+    return path
+
+
 @pytest.fixture(scope="module")
 def swept(net: Path, folder: Path) -> Any:
-    plan = {"network": "net.npz", "technology": "discrete", "chips": 3, "images": 40, "dataset": "digits", "seed": 4}
-    (folder / "sweep.yaml").write_text(yaml.safe_dump(plan))
-    return good("sweep", folder / "sweep.yaml", "-o", folder / "run", "--json", "-").json
+    plan = sweep_file(net, "sweep.yaml")
+    return good("sweep", plan, "-o", folder / "run", "--workers", 1, "--json", "-").json
 
 
 def test_sweep_result_has_the_agreed_names(swept: Any) -> None:
     assert (swept["n_trials"], swept["n_failed"]) == (3, 0)
     assert swept["yield_low"] <= swept["yield"] <= swept["yield_high"]
     assert swept["specification"] == pytest.approx(swept["accuracy_plain"] - 0.005)
+    assert {"command", "versions", "seed", "seconds", "n_images", "points", "settings"} <= set(swept)
 
 
 def test_sweep_states_its_settings(swept: Any, net: Path) -> None:
@@ -664,6 +677,20 @@ def test_sweep_states_its_settings(swept: Any, net: Path) -> None:
     assert settings["errors"] == list(ERRORS)
 
 
+def test_sweep_writes_its_files(swept: Any, folder: Path) -> None:
+    names = {path.relative_to(folder / "run").as_posix() for path in (folder / "run").rglob("*") if path.is_file()}
+    assert names - {".lock"} == {
+        "results.sqlite", "trials.csv", "histogram.png", "network.npz", "technologies/point_000.yaml"
+    }  # fmt: skip
+
+
+def test_sweep_table_has_the_agreed_columns(swept: Any, folder: Path) -> None:
+    assert list(read(folder / "run" / "trials.csv")[0]) == [
+        "point", "point_name", "trial", "chip_seed", "status", "accuracy", "agreement", "confusion", "table_error",
+        "window_error", "message",
+    ]  # fmt: skip
+
+
 def test_sweep_statistics_are_those_of_its_rows(swept: Any, folder: Path) -> None:
     accuracies = [float(r["accuracy"]) for r in read(folder / "run" / "trials.csv")]
     assert len(accuracies) == 3
@@ -671,13 +698,221 @@ def test_sweep_statistics_are_those_of_its_rows(swept: Any, folder: Path) -> Non
     assert swept["yield"] == pytest.approx(np.mean(np.array(accuracies) >= swept["specification"]))
 
 
+def test_sweep_result_goes_point_by_point(swept: Any, net: Path) -> None:
+    (point,) = swept["points"]
+    test = datasets.load("digits", "test").head(40)
+    chip = Design(Network.load(net), Technology.load("discrete")).chip(None)
+    nominal = classify(Network.load(net), test.images, chip=chip, table=9).accuracy(test.labels)
+    assert (point["name"], point["n_trials"], point["nominal_accuracy"]) == ("as planned", 3, nominal)
+    assert point["distribution"]["q50"] == swept["median_accuracy"]
+
+
 def test_classify_repeats_a_chip_of_the_sweep(swept: Any, folder: Path, net: Path) -> None:
     row = read(folder / "run" / "trials.csv")[1]
     again = good(
-        "classify", net, "--dataset", "digits", "--images", 40, "--technology", "discrete",
-        "--chip", row["chip_seed"], "--json", "-",
+        "classify", net, "--dataset", "digits", "--images", 40, "--technology",
+        folder / "run" / "technologies" / "point_000.yaml", "--chip", row["chip_seed"], "--table", 9, "--json", "-",
     ).json  # fmt: skip
     assert again["accuracy"] == float(row["accuracy"])
+
+
+def test_second_sweep_into_a_folder_is_refused(swept: Any, folder: Path) -> None:
+    message = refused("sweep", folder / "sweep.yaml", "-o", folder / "run")
+    assert f"{folder / 'run'}: holds a run already; add --resume to go on with it, or name another folder" in message
+
+
+def test_resumed_sweep_has_the_same_result(swept: Any, folder: Path) -> None:
+    again = good("sweep", folder / "sweep.yaml", "-o", folder / "run", "--resume", "--json", "-").json
+    assert {key: again[key] for key in again if key != "seconds"} == {k: swept[k] for k in swept if k != "seconds"}
+
+
+def test_resuming_another_sweep_names_what_differs(swept: Any, folder: Path, net: Path) -> None:
+    message = refused("sweep", sweep_file(net, "longer.yaml", chips=5), "-o", folder / "run", "--resume")
+    assert "holds a run of another configuration (plan.chips was 3 and is 5)" in message
+
+
+def test_sweep_needs_a_worker(folder: Path, net: Path) -> None:
+    done = run("sweep", sweep_file(net, "sweep.yaml"), "-o", folder / "none", "--workers", 0)
+    assert (done.status, done.out) == (2, "")
+    assert "Invalid value for '--workers'" in done.err
+
+
+def test_sweep_with_a_typo_in_a_point_begins_nothing(net: Path, folder: Path) -> None:
+    plan = sweep_file(net, "typo.yaml", points=[{}, {"resistor.tolerence": 0.02}])
+    message = refused("sweep", plan, "-o", folder / "typo")
+    assert "point 1 (resistor.tolerence = 0.02): technology 'discrete' has no key 'resistor.tolerence'" in message
+    assert not (folder / "typo").exists()
+
+
+def test_absent_dask_has_status_3(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    command = ("sweep", sweep_file(net, "sweep.yaml"), "-o", tmp_path, "--scheduler", "tcp://127.0.0.1:1")
+    assert "pip install 'analog-fhn[dask]'" in refused(*command, status=3)
+
+
+def test_sweep_that_cannot_go_on_has_status_1(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise RunError("results.sqlite: cannot be written (database or disk is full)")
+
+    monkeypatch.setattr("analog_fhn.montecarlo.study.Study.run", full)
+    assert "disk is full" in refused("sweep", sweep_file(net, "sweep.yaml"), "-o", tmp_path, status=1)
+
+
+def failed(study: Study, *_: object) -> None:
+    study.store.add(Trial(0, 0, 17, "failed", message="neuron 3: timestep too small"))
+
+
+def test_sweep_whose_chips_all_failed_has_status_1(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analog_fhn.montecarlo.study.Study.run", failed)
+    done = run("sweep", sweep_file(net, "sweep.yaml"), "-o", tmp_path)
+    assert (done.status, done.err) == (
+        1, f"analog-fhn: every chip of the sweep failed; see {tmp_path / 'trials.csv'}\n"
+    )  # fmt: skip
+
+
+def test_sweep_says_which_chips_failed(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analog_fhn.montecarlo.study.Study.run", failed)
+    done = run("sweep", sweep_file(net, "sweep.yaml"), "-o", tmp_path)
+    assert "point 0, chip 17 failed: neuron 3: timestep too small" in done.out.splitlines()
+
+
+# --- status ---------------------------------------------------------------------------------------------------
+
+
+def test_status_counts_the_chips_of_each_point(swept: Any, folder: Path) -> None:
+    found = good("status", folder / "run", "--json", "-").json
+    assert (found["command"], found["chips_planned"], found["n_trials"]) == ("status", 3, 3)
+    assert [(p["point"], p["name"], p["n_trials"]) for p in found["points"]] == [(0, "as planned", 3)]
+
+
+def test_status_says_how_far_a_run_is(swept: Any, folder: Path) -> None:
+    lines = good("status", folder / "run").out.splitlines()
+    assert lines[0].startswith("point 0 (as planned): 3 of 3 chips, yield at ")
+    assert lines[1].startswith(f"3 trials in {folder / 'run'}, ")
+
+
+def test_status_has_the_yield_of_the_sweep(swept: Any, folder: Path) -> None:
+    found = good("status", folder / "run", "--json", "-").json
+    names = ("yield", "yield_low", "yield_high", "specification", "median_accuracy")
+    assert [found[name] for name in names] == [swept[name] for name in names]
+
+
+def test_status_of_a_run_that_has_no_row_yet(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analog_fhn.montecarlo.study.Study.run", lambda *_: None)
+    run("sweep", sweep_file(net, "sweep.yaml"), "-o", tmp_path)
+    assert good("status", tmp_path).out.splitlines()[0] == "point 0 (as planned): 0 of 3 chips, no chip yet"
+
+
+def test_status_leaves_other_points_out_of_the_yield(
+    net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_all(study: Study, *_: object) -> None:
+        for point in study.store.points():
+            study.store.add(Trial(point.number, 0, 17, "done", 1.0 if point.role == "sweep" else 0.0))
+
+    monkeypatch.setattr("analog_fhn.montecarlo.study.Study.run", run_all)
+    plan = sweep_file(net, "groups.yaml", sensitivity=True, errors=["opamp", "capacitor"])
+    run("sweep", plan, "-o", tmp_path)
+    found = good("status", tmp_path, "--json", "-").json
+    assert (found["n_trials"], found["yield"], len(found["points"])) == (1, 1.0, 5)
+
+
+def test_status_exports_the_table_of_the_sweep(swept: Any, folder: Path, tmp_path: Path) -> None:
+    good("status", folder / "run", "--export", tmp_path / "deep" / "table.csv")
+    assert (tmp_path / "deep" / "table.csv").read_bytes() == (folder / "run" / "trials.csv").read_bytes()
+
+
+def test_status_exports_parquet(swept: Any, folder: Path, tmp_path: Path) -> None:
+    good("status", folder / "run", "--export", tmp_path / "table.parquet")
+    table = parquet.read_table(tmp_path / "table.parquet").to_pylist()
+    accuracies = [float(row["accuracy"]) for row in read(folder / "run" / "trials.csv")]
+    assert [row["accuracy"] for row in table] == accuracies
+
+
+def test_status_of_no_run_is_refused(tmp_path: Path) -> None:
+    assert f"{tmp_path}: holds no run" in refused("status", tmp_path)
+
+
+# --- allocate -------------------------------------------------------------------------------------------------
+
+ALLOCATION = {"yield": 0.5, "chips": 20, "confirm": 5}
+
+
+@pytest.fixture(scope="module")
+def allocated(net: Path, folder: Path) -> Any:
+    """Every chip meets what is asked, so the cheapest resistors will do."""
+    kept = [key for key in Technology.load("discrete").classes if key != "resistor"]
+    plan = sweep_file(net, "allocate.yaml", allocation=ALLOCATION | {"keep": kept}, specification=0.0)
+    return good("allocate", plan, "-o", folder / "cheap", "--workers", 1, "--json", "-").json
+
+
+CHEAPEST = "5 % 200 ppm/K"
+
+
+def test_allocate_chooses_the_cheapest_that_meets(allocated: Any) -> None:
+    assert allocated["chosen"]["classes"] == {"resistor": CHEAPEST}
+    assert allocated["present"]["classes"] == {"resistor": "1 % 50 ppm/K"}
+    assert allocated["chosen"]["cost"] < allocated["present"]["cost"]
+
+
+def test_allocate_result_has_the_agreed_names(allocated: Any) -> None:
+    assert (allocated["command"], allocated["target"], allocated["specification"]) == ("allocate", 0.5, 0.0)
+    assert set(allocated["confirmation"]) == {
+        "point", "n_trials", "yield", "yield_low", "yield_high", "median_accuracy"
+    }  # fmt: skip
+    assert {"point", "classes", "cost", "n_trials", "yield", "yield_low", "yield_high", "verdict"} == set(
+        allocated["steps"][0]
+    )
+
+
+def test_allocate_states_its_settings(allocated: Any) -> None:
+    assert (allocated["settings"]["seed"], allocated["settings"]["technology"]) == (4, "discrete")
+
+
+def test_allocate_writes_the_technology_of_its_choice(allocated: Any, folder: Path) -> None:
+    expected = Technology.load("discrete").with_classes({"resistor": CHEAPEST})
+    assert Technology.load(folder / "cheap" / "technology.yaml") == expected
+
+
+def test_allocate_writes_a_bill_that_costs_what_it_says(allocated: Any, folder: Path) -> None:
+    priced = [row for row in read(folder / "cheap" / "bom.csv") if row["price"]]
+    total = sum(float(row["price"]) * int(row["quantity"]) for row in priced)
+    assert allocated["chosen"]["cost"] == pytest.approx(total)
+
+
+def test_allocate_writes_the_bill_of_its_choice(allocated: Any, folder: Path, net: Path) -> None:
+    made = Design(Network.load(net), Technology.load("discrete").with_classes({"resistor": CHEAPEST}))
+    found = [(row["part"], row["choice"], int(row["quantity"])) for row in read(folder / "cheap" / "bom.csv")]
+    assert found == [(item.part, item.choice or "", item.quantity) for item in bill(made)]
+
+
+def test_allocate_goes_on_with_a_sweep_of_the_same_plan(allocated: Any, folder: Path) -> None:
+    assert (
+        good("allocate", folder / "allocate.yaml", "-o", folder / "cheap", "--json", "-").json["steps"]
+        == (allocated["steps"])
+    )
+
+
+def test_allocate_says_what_to_buy(allocated: Any, folder: Path) -> None:
+    lines = good("allocate", folder / "allocate.yaml", "-o", folder / "cheap").out.splitlines()
+    assert f"  resistor: {CHEAPEST} (was 1 % 50 ppm/K)" in lines
+
+
+def test_plan_without_an_allocation_is_refused(net: Path, tmp_path: Path) -> None:
+    message = refused("allocate", sweep_file(net, "sweep.yaml"), "-o", tmp_path)
+    assert "the plan has no key 'allocation' (expected for instance allocation: {yield: 0.99})" in message
+
+
+def test_allocation_that_nothing_meets_has_status_1(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = {
+        "target": 0.5, "specification": 1.0, "present": {"classes": {}, "cost": 1.0}, "chosen": None, "steps": [],
+        "confirmation": None, "unpriced": [],
+    }  # fmt: skip
+    monkeypatch.setattr("analog_fhn.montecarlo.allocation.allocate", lambda *_: nothing)
+    done = run("allocate", sweep_file(net, "hopeless.yaml", allocation=ALLOCATION), "-o", tmp_path)
+    assert (done.status, done.err) == (
+        1, "analog-fhn: no combination of the technology's classes reaches a yield of 50 % at 100.00 %\n"
+    )  # fmt: skip
 
 
 def test_reproduce_figure3_needs_no_more_than_a_network(net: Path, tmp_path: Path) -> None:

@@ -388,6 +388,12 @@ def test_progress_goes_from_what_is_stored_to_all(tmp_path: Path) -> None:
     assert calls == [(done, 6) for done in range(2, 7)]
 
 
+def test_row_is_stored_before_it_is_counted(tmp_path: Path) -> None:
+    lengths: list[int] = []
+    run(tmp_path, plan(), progress=lambda *_: lengths.append(rows(tmp_path)))
+    assert lengths == [0, 1, 2, 3]
+
+
 def test_points_advance_together(tmp_path: Path) -> None:
     # an interrupted run has about as many chips of each point, in blocks of 25
     study = opened(tmp_path, plan(points=[{}, {"array.levels": 4}], chips=60))
