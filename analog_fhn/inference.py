@@ -194,14 +194,13 @@ def judge(
     window
         Whether a table of means alone is compared with the protocol's control window; see `Table.means`.
     """
-    from analog_fhn.backends.direct import Direct
     from analog_fhn.backends.table import Table
 
     start = time.perf_counter()
     quality = None
     if isinstance(engine, Table):
         refuse_noise(engine.name, noise)  # before minutes are spent on the table
-        if isinstance(engine.inner, Direct) and all(readout == "mean" for readout, _ in readouts):
+        if engine.means_serve and all(readout == "mean" for readout, _ in readouts):
             means = engine.means(chip, protocol, window=window)
             quality = means.quality
             if quality.identity_deviation <= _UNSETTLED:
@@ -384,7 +383,8 @@ def check_converters(chip: Chip, readouts: Sequence[Readout]) -> None:
 
 def confusion(predictions: NDArray[np.intp], labels: NDArray[np.integer], n_classes: int) -> NDArray[np.intp]:
     """Counts, shape (n_classes, n_classes): row = true class, column = predicted class."""
-    return np.bincount(labels * n_classes + predictions, minlength=n_classes**2).reshape(n_classes, n_classes)
+    pairs = labels.astype(np.intp) * n_classes + predictions
+    return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
 def per_class(predictions: NDArray[np.intp], labels: NDArray[np.integer], n_classes: int) -> list[float | None]:

@@ -101,6 +101,11 @@ class Table:
         return f"{self.inner.name} table of {self.n}"
 
     @property
+    def means_serve(self) -> bool:
+        """Whether a table of means alone is made where no waveforms are asked for: by direct, if none is to be kept."""
+        return isinstance(self.inner, Direct) and self.folder is None
+
+    @property
     def _plan(self) -> Plan:
         return Plan(self.n, self.settle, self.control, self.bisections, self.checks)
 
@@ -123,7 +128,7 @@ class Table:
         """
         refuse_noise(self.name, noise)
         drives = check_drives(chip, drives)
-        if samples or not isinstance(self.inner, Direct):
+        if samples or not self.means_serve:
             response = self.make(chip, protocol).respond(drives, protocol, samples)
         else:
             key = self.key(chip, protocol)

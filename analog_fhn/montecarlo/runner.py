@@ -34,6 +34,7 @@ from analog_fhn.inference import check_images
 from analog_fhn.montecarlo.plan import Point
 from analog_fhn.montecarlo.trial import Job, Trial, chip_seed, keep_job, run_trial, share_images
 
+_BEGAN = "began"  # file beside the shared images
 _DEATHS = 3  # workers that a trial may take with it before it counts as failed
 
 
@@ -52,10 +53,21 @@ class Workers:
         Root seed.
     owned
         Whether the executor is shut down in the end, and made again where it broke.
+    began
+        Whether a worker ever got as far as to wait for trials.
     """
 
-    def __init__(self, make: Callable[[], Executor], job: Any, number: int, seed: int, *, owned: bool = True) -> None:
-        self.job, self.number, self.seed, self.owned = job, number, seed, owned
+    def __init__(
+        self,
+        make: Callable[[], Executor],
+        job: Any,
+        number: int,
+        seed: int,
+        *,
+        owned: bool = True,
+        began: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.job, self.number, self.seed, self.owned, self.began = job, number, seed, owned, began
         self._make = make
         self._executor: Executor | None = None
 
@@ -97,7 +109,9 @@ def local_workers(job: Job, number: int | None, folder: Path | None = None) -> I
                 f"{path}: images cannot be written ({error.strerror or error}); what is done is kept, --resume goes on"
             ) from None
         shared = replace(job, images=path, workers=1 if number > 1 else None)
-        workers = Workers(lambda: _processes(shared, number), job.key, number, job.seed)
+        workers = Workers(
+            lambda: _processes(shared, number), job.key, number, job.seed, began=(path / _BEGAN).exists
+        )  # fmt: skip
         try:
             yield workers
         finally:
@@ -128,6 +142,8 @@ def _begin(job: Job) -> None:
         threading.Thread(target=lambda: (multiprocessing.connection.wait([sentinel]), os._exit(1)), daemon=True).start()
     stay_single()
     keep_job(job)
+    assert isinstance(job.images, Path)
+    (job.images / _BEGAN).touch()
 
 
 @contextmanager
@@ -189,7 +205,8 @@ def run_trials(
     InputError, MissingProgramError
         From a trial.
     RunError
-        If an executor of the caller's is broken, or gives trials up.
+        If an executor of the caller's is broken or gives trials up, worker processes do not even begin, or a worker
+        cannot run a trial (has no analog_fhn, for instance).
     """
     waiting, suspects = deque(wanted), deque[tuple[int, int]]()
     deaths = Counter[tuple[int, int]]()
@@ -211,6 +228,11 @@ def run_trials(
             if not workers.owned:
                 raise RunError(f"the workers are gone ({error}); what is done is kept, --resume goes on") from None
             workers.close()
+            if not workers.began():
+                raise RunError(
+                    "worker processes end before their first trial (killed, or started by a script without "
+                    "`if __name__ == '__main__':`)"
+                ) from None
             for task in flying.values():
                 deaths[task] += 1
                 if deaths[task] < _DEATHS:
@@ -233,7 +255,14 @@ def _outcome(future: Future[Trial], task: tuple[int, int], seed: int) -> Trial:
     except CancelledError:
         raise RunError("the scheduler gave trials up, or is gone; what is done is kept, --resume goes on") from None
     except Exception as error:
-        return _failed(task, seed, f"{type(error).__name__}: {error}")
+        # A simulation that fails is a result. Dask gives a trial up that took several workers with it.
+        said = f"{type(error).__name__}: {error}"
+        if type(error).__name__ == "KilledWorker":
+            return _failed(task, seed, said)
+        raise RunError(
+            f"point {task[0]}, chip {task[1]}: a worker cannot run the trial ({said}); what is done is kept, --resume "
+            "goes on"
+        ) from error
 
 
 def _failed(task: tuple[int, int], seed: int, message: str) -> Trial:

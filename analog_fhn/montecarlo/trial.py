@@ -188,13 +188,14 @@ def run_trial(job: Job | str, point: Point, trial: int) -> Trial:
         job = _here[job]
     start = time.perf_counter()
     seed = chip_seed(job.seed, trial)
+    images, pixels = job.mapped(), job.pixels()  # where they cannot be read no chip is to blame
     try:
         design = _design(job, point)
         network = design.network
         engine = job.engine(network.readout, f"point_{point.number}_chip_{trial}")
         result = judge(
-            design.chip(seed), job.mapped(), [(network.readout, network.recentre)], engine, network.protocol,
-            pixels=job.pixels(), window=trial < WINDOW_CHECKS,
+            design.chip(seed), images, [(network.readout, network.recentre)], engine, network.protocol,
+            pixels=pixels, window=trial < WINDOW_CHECKS,
         )[0]  # fmt: skip
     except (InputError, MissingProgramError):
         raise

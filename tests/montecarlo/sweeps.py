@@ -123,6 +123,19 @@ class Slow:
         return Direct().respond(chip, drives, protocol, **options)
 
 
+class Unreadable:
+    """Backend that no other process can be given."""
+
+    name = "direct"
+
+    def __reduce__(self) -> Any:
+        return _refuse, ()
+
+
+def _refuse() -> None:
+    raise ValueError("not in this process")
+
+
 @contextmanager
 def threads(job: Job, number: int = 1) -> Iterator[Workers]:
     """Trials in this process, on an executor of the caller's."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sweeps import TROUBLE, Misbehaves, Slow, threads, tiny_job
+from sweeps import TROUBLE, Misbehaves, Slow, Unreadable, made, threads, tiny_job
 
 from analog_fhn.errors import InputError, MissingProgramError, RunError
 from analog_fhn.montecarlo.plan import Point
@@ -25,24 +25,26 @@ POINTS = [Point(0, "sweep", "as planned"), Point(1, "sweep", "coarse", {"array.l
 CHIPS = [(point, chip) for chip in range(10) for point in (0, 1)]
 
 
-class Fails(Executor):
-    """Whose trials all end in one exception."""
+class Gives(Executor):
+    """Whose trials all end in the same way."""
 
-    def __init__(self, error: BaseException) -> None:
-        self._error = error
+    def __init__(self, outcome: Trial | BaseException) -> None:
+        self._outcome = outcome
 
     def submit(self, *_: Any, **__: Any) -> Future[Any]:
         future: Future[Any] = Future()
-        if isinstance(self._error, CancelledError):
+        if isinstance(self._outcome, CancelledError):
             future.cancel()
             future.set_running_or_notify_cancel()
+        elif isinstance(self._outcome, BaseException):
+            future.set_exception(self._outcome)
         else:
-            future.set_exception(self._error)
+            future.set_result(self._outcome)
         return future
 
 
 def failing(error: BaseException) -> Workers:
-    return Workers(lambda: Fails(error), "nothing", 1, 5, owned=False)
+    return Workers(lambda: Gives(error), "nothing", 1, 5, owned=False)
 
 
 def exported(folder: Path, run: Callable[[Callable[[Trial], None]], None]) -> bytes:
@@ -115,13 +117,13 @@ def test_number_of_trials_under_way_is_limited() -> None:
     submitted = 0
     rows: list[int] = []
 
-    class Counts(Fails):
+    class Counts(Gives):
         def submit(self, *_: Any, **__: Any) -> Future[Any]:
             nonlocal submitted
             submitted += 1
             return super().submit()
 
-    workers = Workers(lambda: Counts(ZeroDivisionError()), "nothing", 2, 5, owned=False)
+    workers = Workers(lambda: Counts(made(0, 0)), "nothing", 2, 5, owned=False)
     run_trials(workers, POINTS, [(0, k) for k in range(50)], lambda _: rows.append(submitted - len(rows)))
     assert max(rows) <= 2 * 2 + 2
 
@@ -164,10 +166,22 @@ def test_broken_executor_of_the_caller_is_said() -> None:
         run_on(failing(BrokenExecutor("no more")), CHIPS)
 
 
-def test_other_exceptions_of_an_executor_are_rows_that_name_their_kind() -> None:
-    (row,) = run_on(failing(ZeroDivisionError("by nothing")), [(1, 3)])
+def test_exception_that_is_no_simulation_s_comes_out() -> None:
+    # workers of a cluster that lack the package, for instance: no chip is to blame
+    said = (
+        r"point 1, chip 3: a worker cannot run the trial \(ModuleNotFoundError: no analog_fhn\); what is done is kept"
+    )
+    with pytest.raises(RunError, match=said):
+        run_on(failing(ModuleNotFoundError("no analog_fhn")), [(1, 3)])
+
+
+def test_trial_that_took_several_workers_of_a_cluster_is_a_failed_row() -> None:
+    class KilledWorker(Exception):
+        """As Dask names it."""
+
+    (row,) = run_on(failing(KilledWorker("three times")), [(1, 3)])
     assert (row.point, row.trial, row.chip_seed) == (1, 3, chip_seed(5, 3))
-    assert (row.status, row.message) == ("failed", "ZeroDivisionError: by nothing")
+    assert (row.status, row.message) == ("failed", "KilledWorker: three times")
 
 
 # --- worker processes -----------------------------------------------------------------------------------------
@@ -210,10 +224,18 @@ def test_other_trials_go_on_beside_one_that_kills_its_workers(deadly: list[Trial
     assert sorted(row.trial for row in deadly if row.status == "done") == [0, 1, 3, 4, 5]
 
 
+def test_workers_that_end_before_they_begin_blame_no_chip() -> None:
+    with (
+        local_workers(tiny_job(backend=Unreadable()), 1) as workers,
+        pytest.raises(RunError, match=r"end before their first trial .*`if __name__ == '__main__':`"),
+    ):
+        run_on(workers, CHIPS)
+
+
 @pytest.fixture
 def bystander() -> Iterator[multiprocessing.process.BaseProcess]:
     """A child process that has nothing to do with the sweep."""
-    process = multiprocessing.get_context("fork").Process(target=signal.pause)
+    process = multiprocessing.get_context("spawn").Process(target=signal.pause)
     process.start()
     yield process
     process.kill()

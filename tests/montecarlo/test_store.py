@@ -121,6 +121,12 @@ def test_row_is_on_the_disk_when_it_is_added(store: Store, tmp_path: Path) -> No
         assert left.trials() == TRIALS
 
 
+@pytest.mark.parametrize(("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2)])
+def test_row_outlives_a_power_cut(pragma: str, value: object, store: Store) -> None:
+    # full: SQLite has the write-ahead log on the disk before a row counts as stored
+    assert store._db.execute(f"PRAGMA {pragma}").fetchone() == (value,)
+
+
 def test_same_trial_twice_is_refused(store: Store) -> None:
     with pytest.raises(RunError, match="UNIQUE"):
         store.add(TRIALS[0])

@@ -219,6 +219,11 @@ def test_mistakes_of_the_caller_are_no_failed_trials() -> None:
         run_trial(tiny_job(backend=Misbehaves(chip_seed(5, 1), "refuses"), table=0), POINT, 1)
 
 
+def test_images_that_cannot_be_read_are_no_failed_trial(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        run_trial(tiny_job(images=tmp_path), POINT, 0)
+
+
 def test_wrong_images_are_refused() -> None:
     with pytest.raises(InputError, match="images have shape"):
         run_chips(design(), tiny_images()[:, :4], LABELS, 2, 5)
