@@ -32,6 +32,7 @@ def allocate(
             found = search(study, where, bar)
         study.store.export(output / "trials.csv")
         decided = settings(study)
+        first = study.store.points()[0].design(study.network, study.technology)
     chosen, confirmed = found["chosen"], found["confirmation"]
     simulated = sum(step["n_trials"] for step in found["steps"])
     common.say(
@@ -40,7 +41,6 @@ def allocate(
         json,
     )
     if chosen is not None:
-        first = study.sweep.all_points(study.network, study.technology)[0].design(study.network, study.technology)
         technology = first.technology.with_classes(chosen["classes"])
         technology.save(output / "technology.yaml")
         write_bill(bill(Design(first.network, technology), recentre=first.network.recentre), output / "bom.csv")
