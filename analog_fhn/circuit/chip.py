@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,7 +12,7 @@ from scipy.special import ndtr, ndtri
 
 from analog_fhn.circuit import neuron as circuit
 from analog_fhn.circuit import stages
-from analog_fhn.circuit.crossbar import Crossbar, Quantity, manufacture
+from analog_fhn.circuit.crossbar import Crossbar, Quantity, Writes, manufacture, pulses
 from analog_fhn.circuit.neuron import NeuronParts, Scales
 from analog_fhn.circuit.sense import SENSE_OFFSETS, SENSE_RESISTORS, Columns, SenseParts, columns
 from analog_fhn.circuit.stages import DriverParts, DriveStage, PairParts, Parts, RowStage
@@ -35,12 +36,19 @@ _TEMPERATURE = 1
 
 @dataclass(frozen=True)
 class ArrayTarget:
-    """One array as designed; see `ArrayLayer`."""
+    """One array as designed; see `ArrayLayer`.
+
+    Parameters
+    ----------
+    writes
+        What was written again after manufacture; `crossbar` then holds each device's last target. None: nothing.
+    """
 
     crossbar: Crossbar
     sense: SenseParts
     row_volts: tuple[float, float]
     volts: tuple[float, float]
+    writes: Writes | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,8 @@ class ArrayLayer:
         Voltage of a row for an input of 1 (V); of the output array's rows with recentring, without.
     volts
         Output voltage that stands for 1 (V), in the same two cases.
+    target
+        Conductances that the devices were programmed to.
     """
 
     crossbar: Crossbar
@@ -69,6 +79,7 @@ class ArrayLayer:
     columns: Columns
     row_volts: tuple[float, float]
     volts: tuple[float, float]
+    target: Crossbar
 
     @property
     def weights(self) -> FloatArray:
@@ -235,7 +246,7 @@ def draw_chip(
     assert isinstance(neuron, NeuronParts)
     assert isinstance(pair, PairParts)
     assert isinstance(driver, DriverParts)
-    arrays = tuple(_make_array(target, layer, technology, seed) for layer, target in enumerate(targets))
+    arrays = tuple(make_array(target, layer, technology, seed) for layer, target in enumerate(targets))
     return assemble(network, technology, scales, nominal[2], (neuron, pair, driver), arrays, seed)
 
 
@@ -276,11 +287,45 @@ def assemble(
     )
 
 
-def _make_array(target: ArrayTarget, layer: int, technology: Technology, seed: int | None) -> ArrayLayer:
-    """Draw an array's devices and sense amplifiers, and solve its wires."""
+def make_array(target: ArrayTarget, layer: int, technology: Technology, seed: int | None) -> ArrayLayer:
+    """Draw an array's devices and sense amplifiers, and solve its wires.
+
+    A device that was written again (`ArrayTarget.writes`) is the same device with another programming error.
+
+    Parameters
+    ----------
+    layer
+        0: input array, 1: output array.
+    seed
+        Of the chip; None: nominal devices and amplifiers.
+    """
+    crossbar = manufacture(
+        target.crossbar, technology.array, technology.conditions.temperature,
+        _device_draws(target, layer, seed), target.writes,
+    )  # fmt: skip
+    array = technology.array
+    ports = solve_tiled(
+        crossbar.conductance, **array.wires.ohms, tile_rows=array.tile_rows, tile_columns=array.tile_columns
+    )
+    sense = SenseParts(**_draw_parts(target.sense, _STREAM_SENSE[layer], technology, seed))
+    made = columns(sense, ports, technology)
+    return ArrayLayer(crossbar, ports, sense, made, target.row_volts, target.volts, target.crossbar)
+
+
+def write_pulses(target: ArrayTarget, layer: int, technology: Technology, seed: int | None) -> int:
+    """Pulses that the last round of `ArrayTarget.writes` took; arguments as for `make_array`."""
+    assert target.writes is not None
+    return pulses(target.crossbar, technology.array, _device_draws(target, layer, seed), target.writes)
+
+
+def _device_draws(
+    target: ArrayTarget, layer: int, seed: int | None
+) -> Callable[[Quantity, int, int], FloatArray] | None:
+    """What `manufacture` asks of the devices of an array."""
+    if seed is None:
+        return None
 
     def draw(quantity: Quantity, side: int, attempt: int) -> FloatArray:
-        assert seed is not None
         first = quantity == "programming" and attempt == 0
         key = (_STREAM_ARRAY, layer, side, *(() if first else (_QUANTITIES[quantity], attempt)))
         generator, shape = _generator(seed, key), target.crossbar.g_plus.shape
@@ -290,15 +335,7 @@ def _make_array(target: ArrayTarget, layer: int, technology: Technology, seed: i
             return _within_three_sigma(generator.random(shape))
         return generator.standard_normal(shape)
 
-    crossbar = manufacture(
-        target.crossbar, technology.array, technology.conditions.temperature, None if seed is None else draw
-    )
-    array = technology.array
-    ports = solve_tiled(
-        crossbar.conductance, **array.wires.ohms, tile_rows=array.tile_rows, tile_columns=array.tile_columns
-    )
-    sense = SenseParts(**_draw_parts(target.sense, _STREAM_SENSE[layer], technology, seed))
-    return ArrayLayer(crossbar, ports, sense, columns(sense, ports, technology), target.row_volts, target.volts)
+    return draw
 
 
 def _draw_parts(nominal: Parts, stream: int, technology: Technology, seed: int | None) -> dict[str, FloatArray]:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE, Array
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 
 MOST_BIAS_ROWS = 64
+_ATTEMPTS = 100  # of one round of programming, at most (`Array.write_pulses`)
 
 # What a device draws a number for.
 Quantity = Literal["programming", "drift", "fault", "temperature", "read"]
@@ -63,6 +65,40 @@ class Crossbar:
 
     def _weights(self) -> FloatArray:
         return (self.g_plus - self.g_minus) / self.siemens_per_weight
+
+
+@dataclass(frozen=True, eq=False)
+class Writes:
+    """Which devices of an array were written again after manufacture, and how.
+
+    Parameters
+    ----------
+    plus, minus
+        Shape (n_rows, n_out): the round in which a device was last written; 0: at manufacture.
+    verify
+        Of each round, from the first: tolerance as a share of g_max (None: one pulse per device, not verified), and the
+        largest number of pulses.
+    """
+
+    plus: NDArray[np.int32]
+    minus: NDArray[np.int32]
+    verify: tuple[tuple[float | None, int], ...] = ()
+
+    @classmethod
+    def none(cls, crossbar: Crossbar) -> Writes:
+        """Of an array as it was manufactured."""
+        return cls(*(np.zeros(g.shape, dtype=np.int32) for g in (crossbar.g_plus, crossbar.g_minus)))
+
+    def then(
+        self, plus: NDArray[np.bool_], minus: NDArray[np.bool_], tolerance: float | None, pulses: int
+    ) -> Writes:
+        """After one more round, in which the devices marked in `plus` and `minus` are written."""
+        number = len(self.verify) + 1
+        return Writes(
+            np.where(plus, number, self.plus).astype(np.int32),
+            np.where(minus, number, self.minus).astype(np.int32),
+            (*self.verify, (tolerance, pulses)),
+        )
 
 
 def map_weights(
@@ -122,46 +158,88 @@ def manufacture(
     array: Array,
     temperature: float,
     draw: Callable[[Quantity, int, int], FloatArray] | None,
+    writes: Writes | None = None,
 ) -> Crossbar:
     """Conductances of the devices as they are when the chip is used.
 
     In this order: programming (``G = G_target (1 + sigma N)`` or the device's own spread, repeated if it is verified),
     drift, faults, temperature (``G/(1 + c (T - 300 K))``: the coefficient is that of the resistance), read noise. A
-    conductance is never negative.
+    conductance is never negative. A device that was written again has a programming error of its own round; drift,
+    fault, temperature coefficient and read noise stay the device's.
 
     Parameters
     ----------
     target
-        Conductances before programming.
+        Conductances before programming; of a device that was written again those of its last writing.
     temperature
         Of the devices (K).
     draw
         Called with the quantity, the side (0: plus, 1: minus) and the attempt: standard normal numbers, shape (n_rows,
         n_out), for "fault" uniform ones between 0 and 1, for "temperature" relative deviations within +-1. None:
-        nominal devices, without spread; they drift as the mean device does.
+        nominal devices, without spread; they drift as the mean device does. Attempts of later rounds begin at 100 times
+        the round's number.
+    writes
+        What was written again; None: nothing.
     """
     plus, minus = (
-        _devices(g, array, temperature, None if draw is None else lambda q, n, side=side: draw(q, side, n))  # type: ignore[misc]
+        _devices(g, array, temperature, _of_side(draw, side), _rounds(writes, side))
         for side, g in enumerate((target.g_plus, target.g_minus))
     )
     return replace(target, g_plus=plus, g_minus=minus)
 
 
+def pulses(
+    target: Crossbar, array: Array, draw: Callable[[Quantity, int, int], FloatArray] | None, writes: Writes
+) -> int:
+    """Write pulses of the last round of `writes`; other arguments as for `manufacture`.
+
+    A stuck device that is verified takes as many as are allowed, unless it is stuck within the tolerance.
+    """
+    number = len(writes.verify)
+    tolerance, most = writes.verify[-1]
+    array = array.model_copy(update={"write_tolerance": tolerance, "write_pulses": most})
+    total = 0
+    for side, g in enumerate((target.g_plus, target.g_minus)):
+        written, own = (writes.plus, writes.minus)[side] == number, _of_side(draw, side)
+        if own is None:
+            total += np.count_nonzero(written)
+            continue
+        _, taken = _program(g, array, own, number)
+        if tolerance is not None:
+            for faulty, value in _faults(array, own):
+                wrong = np.abs(value - g) > tolerance * array.g_max
+                taken = np.where(faulty, np.where(wrong, most, 1), taken)
+        total += int(taken[written].sum())
+    return total
+
+
+def _of_side(
+    draw: Callable[[Quantity, int, int], FloatArray] | None, side: int
+) -> Callable[[Quantity, int], FloatArray] | None:
+    return None if draw is None else lambda quantity, attempt: draw(quantity, side, attempt)
+
+
+def _rounds(writes: Writes | None, side: int) -> tuple[NDArray[np.int32], tuple[tuple[float | None, int], ...]] | None:
+    return None if writes is None else ((writes.plus, writes.minus)[side], writes.verify)
+
+
 def _devices(
-    target: FloatArray, array: Array, temperature: float, draw: Callable[[Quantity, int], FloatArray] | None
+    target: FloatArray,
+    array: Array,
+    temperature: float,
+    draw: Callable[[Quantity, int], FloatArray] | None,
+    rounds: tuple[NDArray[np.int32], tuple[tuple[float | None, int], ...]] | None,
 ) -> FloatArray:
     device, seconds, read = array.device, array.drift_time, array.read_voltage
-    g = programmed = target if draw is None else _program(target, array, draw)
+    g = programmed = target if draw is None else _programmed(target, array, draw, rounds)
     if seconds is not None:
         assert device is not None
         normal = None if draw is None else draw("drift", 0)
         g = np.maximum(0.0, device.drifted(programmed, seconds, normal, read_voltage=read))
     if draw is None:
         return g
-    if array.stuck_on or array.stuck_off:
-        uniform = draw("fault", 0)
-        on, off = uniform < array.stuck_on, uniform > 1.0 - array.stuck_off
-        g, programmed = (np.where(on, array.g_max, np.where(off, array.g_min, v)) for v in (g, programmed))
+    for faulty, value in _faults(array, draw):
+        g, programmed = (np.where(faulty, value, v) for v in (g, programmed))
     warmer = temperature - NOMINAL_TEMPERATURE
     if warmer and array.change_per_kelvin:
         g = g / (1.0 + warmer * array.change_per_kelvin * draw("temperature", 0))
@@ -175,13 +253,44 @@ def _devices(
     return g
 
 
-def _program(target: FloatArray, array: Array, draw: Callable[[Quantity, int], FloatArray]) -> FloatArray:
-    error, device = array.programming_error, array.device
+def _faults(array: Array, draw: Callable[[Quantity, int], FloatArray]) -> list[tuple[NDArray[np.bool_], float]]:
+    """Devices that are stuck, and where."""
+    if not (array.stuck_on or array.stuck_off):
+        return []
+    uniform = draw("fault", 0)
+    on = uniform < array.stuck_on
+    return [(on, array.g_max), (~on & (uniform > 1.0 - array.stuck_off), array.g_min)]
+
+
+def _programmed(
+    target: FloatArray,
+    array: Array,
+    draw: Callable[[Quantity, int], FloatArray],
+    rounds: tuple[NDArray[np.int32], tuple[tuple[float | None, int], ...]] | None,
+) -> FloatArray:
+    """Conductances after programming and every later round of it."""
+    g = _program(target, array, draw)[0]
+    if rounds is None:
+        return g
+    last, verify = rounds
+    for number, (tolerance, most) in enumerate(verify, start=1):
+        written = last == number
+        if written.any():
+            again = array.model_copy(update={"write_tolerance": tolerance, "write_pulses": most})
+            g = np.where(written, _program(target, again, draw, number)[0], g)
+    return g
+
+
+def _program(
+    target: FloatArray, array: Array, draw: Callable[[Quantity, int], FloatArray], number: int = 0
+) -> tuple[FloatArray, NDArray[np.intp]]:
+    """Conductances after round `number` of programming, and pulses of each device."""
+    error, device, taken = array.programming_error, array.device, np.ones(target.shape, dtype=np.intp)
     if not error:
-        return target
+        return target, taken
 
     def attempt(n: int) -> FloatArray:
-        normal = draw("programming", n)
+        normal = draw("programming", _ATTEMPTS * number + n)
         if isinstance(error, str):
             assert device is not None
             made = target + device.programming_deviation(target, normal, read_voltage=array.read_voltage)
@@ -191,10 +300,10 @@ def _program(target: FloatArray, array: Array, draw: Callable[[Quantity, int], F
 
     g = attempt(0)
     if array.write_tolerance is None:
-        return g
+        return g, taken
     for n in range(1, array.write_pulses):
         wrong = np.abs(g - target) > array.write_tolerance * array.g_max
         if not wrong.any():
             break
-        g = np.where(wrong, attempt(n), g)
-    return g
+        g, taken = np.where(wrong, attempt(n), g), taken + wrong
+    return g, taken

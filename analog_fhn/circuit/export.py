@@ -136,7 +136,7 @@ def _finish(
     assert chip.scales is not None
     assert chip.arrays is not None
     for layer in range(len(chip.arrays)):
-        names += _write_conductances(chip, design, layer, folder)
+        names += write_conductances(chip, layer, folder)
     write_bill(bill(design, recentre=recentre), folder / "bom.csv")
     names.append("bom.csv")
     manifest = {
@@ -173,11 +173,11 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _write_conductances(chip: Chip, design: Design, layer: int, folder: Path) -> list[str]:
-    """One table per tile of an array, one line per device."""
+def write_conductances(chip: Chip, layer: int, folder: Path) -> list[str]:
+    """Write one table per tile of an array, one line per device, and return the files' names."""
     assert chip.arrays is not None
     made = chip.arrays[layer].crossbar
-    target, conductance = design.crossbars[layer].conductance, made.conductance
+    target, conductance = chip.arrays[layer].target.conductance, made.conductance
     parts = tiles(chip, layer)
     names = []
     for rows, bit_lines in parts:

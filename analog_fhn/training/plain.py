@@ -8,7 +8,7 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -40,12 +40,15 @@ class Trained:
         training images while the weights were still moving.
     settings
         What made the weights, ready for JSON: hyperparameters, seed, data set, versions of Keras and JAX.
+    inside
+        Fields of the network that training decided besides the weights (fhn, protocol, ...); empty: the defaults.
     """
 
     weights: list[NDArray[np.float64]]
     biases: list[NDArray[np.float64] | None]
     history: dict[str, list[float]]
-    settings: dict[str, str | int | float | bool]
+    settings: dict[str, Any]
+    inside: dict[str, Any] = field(default_factory=dict)
 
     def network(self, input_range: tuple[float, float]) -> Network:
         """The trained network with FHN neurons to take the hidden units' place.
@@ -57,9 +60,9 @@ class Trained:
             tuple(self.weights),
             tuple(self.biases),
             hidden,
-            fhn=FHN(slope=matched_slope(hidden)),
             input_range=input_range,
             provenance={"trained": self.settings},
+            **({"fhn": FHN(slope=matched_slope(hidden))} | self.inside),
         )
 
 
@@ -111,7 +114,7 @@ def train_plain(
     MissingProgramError
         If Keras or JAX is not installed.
     """
-    _check(dataset, n_hidden, hidden, epochs, batch_size, learning_rate, seed)
+    check_settings(dataset, n_hidden, hidden, epochs, batch_size, learning_rate, seed)
     keras = keras_on_jax()
     import jax
 
@@ -133,7 +136,7 @@ def train_plain(
             dtype="float32",
         )
 
-    with _seeded(keras, seed):
+    with seeded(keras, seed):
         model = keras.Sequential(
             [
                 keras.Input((dataset.images.shape[1],)),
@@ -211,7 +214,8 @@ def keras_on_jax() -> Any:
 
 
 @contextlib.contextmanager
-def _seeded(keras: Any, seed: int) -> Iterator[None]:
+def seeded(keras: Any, seed: int) -> Iterator[None]:
+    """Keras seeded within the block; Python's and NumPy's global random states are as before afterwards."""
     # Keras draws from Python's and NumPy's global generators, which belong to the caller.
     python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
     keras.utils.set_random_seed(seed)
@@ -222,7 +226,7 @@ def _seeded(keras: Any, seed: int) -> Iterator[None]:
         np.random.set_state(legacy)  # noqa: NPY002
 
 
-def _check(
+def check_settings(
     dataset: Dataset,
     n_hidden: int,
     hidden: str,
@@ -231,6 +235,7 @@ def _check(
     learning_rate: float,
     seed: int,
 ) -> None:
+    """Raise InputError for settings out of range, or a data set of one class."""
     for name, value in (("n_hidden", n_hidden), ("epochs", epochs), ("batch_size", batch_size)):
         if value < 1:
             raise InputError(f"{name} = {value}: expected at least 1")

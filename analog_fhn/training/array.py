@@ -1,0 +1,162 @@
+"""A crossbar as a Keras layer: a dense layer whose weights are what a fresh array of devices makes of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE, Array
+from analog_fhn.training.made import Made
+from analog_fhn.training.plain import keras_on_jax
+
+keras = keras_on_jax()
+
+import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+
+
+@keras.saving.register_keras_serializable(package="analog_fhn")
+class ArrayDense(keras.layers.Layer):  # type: ignore[misc]
+    """Dense layer without bias, whose every training step sees another array of the same technology.
+
+    In training: weights are clipped to the quantile that g_max stands for, mapped to pairs of conductances, set to the
+    nearest level, programmed with an error, and some devices are stuck (see `circuit.crossbar`). Gradients go straight
+    through clipping and levels; a stuck device has none. Outside training the weights are used as they are.
+
+    Parameters
+    ----------
+    units
+        Number of outputs.
+    array
+        Conductance range, levels, errors and faults, as in a technology.
+    layer
+        0: input array, 1: output array; selects the clip quantile.
+    temperature
+        Of the devices (K).
+    levels
+        Whether training sees the levels.
+    offsets
+        Outputs at zero input of drawn chips, shape (n_chips, units): in training one of them, drawn for each output, is
+        added. None: none.
+    seed
+        Of all draws.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        array: Array | dict[str, Any],
+        *,
+        layer: int = 0,
+        temperature: float = 300.0,
+        levels: bool = True,
+        offsets: Any = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.units, self.layer, self.temperature, self.levels, self.seed = units, layer, temperature, levels, seed
+        self.array = array if isinstance(array, Array) else Array.model_validate(array)
+        self.offsets = np.zeros((1, units), np.float32) if offsets is None else np.asarray(offsets, np.float32)
+        self.generator = keras.random.SeedGenerator(seed)
+        made = Made.of(self.array, temperature)
+        self._mean, self._deviation = (np.asarray(v / self.array.g_max, np.float32) for v in (made.mean, made.deviation))
+        self._relative = _relative_error(self.array, temperature)
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Make the weights; `shape` is that of the inputs."""
+        self.kernel = self.add_weight(
+            name="kernel", shape=(shape[-1], self.units), initializer="glorot_uniform", dtype="float32"
+        )
+        self.largest = self.add_weight(name="largest", shape=(), initializer="ones", trainable=False, dtype="float32")
+        # Size of the errors, and share of the faults, relative to those of the technology: what a schedule moves.
+        self.strength = self.add_weight(name="strength", shape=(), initializer="ones", trainable=False, dtype="float32")
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Find the largest weight again that is not clipped; called once an epoch."""
+        w = np.abs(np.asarray(self.kernel.value))
+        self.largest.assign(float(np.quantile(w, self.array.clip(self.layer))) or float(w.max()) or 1.0)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Outputs for inputs (n, n_in)."""
+        if not training:
+            return inputs @ self.kernel.value
+        z = inputs @ self._drawn(self.kernel.value)
+        if self.offsets.shape[0] > 1:
+            chosen = keras.random.randint((self.units,), 0, len(self.offsets), seed=self.generator)
+            z = z + self.strength.value * jnp.asarray(self.offsets)[chosen, jnp.arange(self.units)]
+        return z
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Shape of the output for inputs of `shape`."""
+        return (*shape[:-1], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor needs."""
+        return super().get_config() | {
+            "units": self.units,
+            "array": self.array.model_dump(),
+            "layer": self.layer,
+            "temperature": self.temperature,
+            "levels": self.levels,
+            "offsets": self.offsets.tolist(),
+            "seed": self.seed,
+        }
+
+    def _drawn(self, kernel: Any) -> Any:
+        """Weights that a fresh array makes of the kernel."""
+        array, largest = self.array, self.largest.value
+        low = array.g_min / array.g_max  # all conductances in units of g_max
+        w = _through(kernel, jnp.clip(kernel, -largest, largest)) / largest * (1.0 - low)
+        if array.mapping == "one-sided":
+            targets = low + jnp.maximum(w, 0.0), low + jnp.maximum(-w, 0.0)
+        else:
+            middle = 0.5 * (1.0 + low)
+            targets = middle + 0.5 * w, middle - 0.5 * w
+        plus, minus = (self._device(g) for g in targets)
+        return (plus - minus) * (largest / (1.0 - low))
+
+    def _device(self, g: Any) -> Any:
+        """Conductances that devices of target g end up with, relative to g_max."""
+        array, strength = self.array, self.strength.value
+        low = array.g_min / array.g_max
+        if self.levels and isinstance(array.levels, int):
+            step = (1.0 - low) / (array.levels - 1)
+            g = _through(g, low + step * jnp.round((g - low) / step))
+        elif self.levels and array.levels is not None:
+            values = jnp.asarray(array.level_values / array.g_max, dtype=jnp.float32)  # type: ignore[operator]
+            g = _through(g, values[jnp.searchsorted(0.5 * (values[1:] + values[:-1]), g)])
+        if self._relative is not None:
+            normal = keras.random.normal(g.shape, seed=self.generator)
+            g = g * jnp.maximum(1.0 + strength * self._relative * normal, 0.0)
+        elif self._deviation.any():
+            normal = keras.random.normal(g.shape, seed=self.generator)
+            place = jax.lax.stop_gradient(jnp.clip((g - low) / (1.0 - low), 0.0, 1.0)) * (len(self._mean) - 1)
+            cell = jnp.minimum(place.astype(jnp.int32), len(self._mean) - 2)
+            mean, deviation = (
+                v[cell] + (place - cell) * (v[cell + 1] - v[cell]) for v in map(jnp.asarray, (self._mean, self._deviation))
+            )
+            g = g + strength * (jnp.maximum(mean + deviation * normal, 0.0) - jax.lax.stop_gradient(g))
+        if array.stuck_on or array.stuck_off:
+            uniform = keras.random.uniform(g.shape, seed=self.generator)
+            g = jnp.where(uniform > 1.0 - strength * array.stuck_off, low, g)
+            g = jnp.where(uniform < strength * array.stuck_on, 1.0, g)
+        return g
+
+
+def _through(value: Any, rounded: Any) -> Any:
+    """`rounded`, with the gradient of `value` (straight through)."""
+    return value + jax.lax.stop_gradient(rounded - value)
+
+
+def _relative_error(array: Array, temperature: float) -> float | None:
+    """Sigma relative to the target, where that is all: no device preset, drift, write-verify or temperature."""
+    given = (array.device, array.write_tolerance, array.drift_time)
+    warm = bool(array.temperature_coefficient) and temperature != NOMINAL_TEMPERATURE
+    if warm or any(value is not None for value in given):
+        return None
+    assert not isinstance(array.programming_error, str)
+    assert not isinstance(array.read_noise, str)
+    return float(np.hypot(array.programming_error, array.read_noise))

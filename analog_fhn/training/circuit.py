@@ -1,0 +1,324 @@
+"""Training with the circuit in the forward pass: FHN neurons, and with a technology a fresh chip in every step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.technology import Technology
+from analog_fhn.datasets import Dataset
+from analog_fhn.errors import InputError
+from analog_fhn.network import Network, matched_slope
+from analog_fhn.neuron import FHN, FloatArray, Protocol
+from analog_fhn.training.plain import Hidden, Progress, Schedule, Trained, check_settings, keras_on_jax, seeded, train_plain
+from analog_fhn.training.response import Responses
+
+Ramp = Literal["constant", "linear"]
+
+_START_EPOCHS = 2
+_RAMP = 0.5  # share of the epochs in which a linear ramp reaches its end
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What the chips of a technology are that training is to see.
+
+    Parameters
+    ----------
+    technology
+        Its errors are those that training sees; `Technology.with_errors` keeps some of the groups. Wires and the gain
+        errors of sense amplifiers are not seen.
+    levels
+        Whether training sees the conductance levels.
+    chips
+        Number of chips whose neurons (with their tanh pairs and row drivers) and amplifier offsets are drawn from.
+    first_chip
+        Seed of the first; the others follow.
+    ramp
+        How the errors grow over the epochs: at once ("constant"), or evenly over the first half ("linear").
+    """
+
+    technology: Technology
+    levels: bool = True
+    chips: int = 50
+    first_chip: int = 1_000_000
+    ramp: Ramp = "linear"
+
+    def __post_init__(self) -> None:
+        if self.chips < 1:
+            raise InputError(f"chips = {self.chips}: expected at least 1")
+
+
+@dataclass(frozen=True, eq=False)
+class Inside:
+    """What the hidden neurons are in training.
+
+    Parameters
+    ----------
+    fhn, hidden, recentre
+        As in a network; without `fhn` the slope matches `hidden`.
+    protocol
+        Settling time and control window.
+    gradient
+        Way back through the neurons: "response" or "sigmoid"; see `FHN`.
+    window
+        Whether training sees the average over the control window, from the protocol's initial state, or that of settled
+        neurons.
+    instants
+        With a protocol, training sees x(t) at its times, and the loss is the mean over them: for the vote.
+    responses
+        Of the neurons, in place of those that the above gives.
+    """
+
+    hidden: Hidden = "sigmoid"
+    fhn: FHN | None = None
+    protocol: Protocol = field(default_factory=Protocol)
+    recentre: bool = True
+    gradient: Literal["sigmoid", "response"] = "response"
+    window: bool = False
+    instants: Protocol | None = None
+    responses: Responses | None = None
+
+    @property
+    def neuron(self) -> FHN:
+        """Parameters of the neurons."""
+        return FHN(slope=matched_slope(self.hidden)) if self.fhn is None else self.fhn
+
+
+def train_fhn(
+    dataset: Dataset,
+    *,
+    n_hidden: int | Sequence[int] = 100,
+    inside: Inside | None = None,
+    hardware: Hardware | None = None,
+    bias: bool = False,
+    start: Network | None = None,
+    epochs: int = 20,
+    batch_size: int = 32,
+    learning_rate: float = 3e-3,
+    schedule: Schedule = "cosine",
+    validation: Dataset | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train n_in - n_hidden - ... - n_classes with FHN neurons in the forward pass, by Adam on the cross-entropy.
+
+    With `hardware` every step sees a fresh chip: arrays with the technology's levels, programming errors and faults,
+    neurons with mismatched parts, amplifier offsets.
+
+    Parameters
+    ----------
+    dataset
+        Training images, used in their own scale, and labels.
+    n_hidden
+        Number of hidden neurons, or of each hidden layer's.
+    inside
+        The hidden neurons.
+    hardware
+        None: ideal neurons and weights.
+    bias
+        Whether the layers have biases; not with `hardware`.
+    start
+        Network whose weights training begins with. None: Glorot's uniform distribution; with `hardware`, a plain
+        network after two epochs.
+    epochs, batch_size, learning_rate, schedule, seed
+        As in `train_plain`.
+    validation
+        Images that are judged after each epoch, with ideal weights and the first neuron of the responses.
+    progress
+        Called after each epoch with the epoch (from 1), the number of epochs, the loss and the accuracy.
+
+    Returns
+    -------
+    Trained
+        Its history has "val_accuracy" too if there is a validation set.
+
+    Raises
+    ------
+    InputError
+        As `train_plain`; for a start of other sizes; for biases or several hidden layers with `hardware`.
+    MissingProgramError
+        If Keras or JAX is not installed.
+    """
+    inside = Inside() if inside is None else inside
+    sizes = (n_hidden,) if isinstance(n_hidden, int) else tuple(n_hidden)
+    for size in sizes:
+        check_settings(dataset, size, inside.hidden, epochs, batch_size, learning_rate, seed)
+    if not sizes:
+        raise InputError("n_hidden is empty: expected at least one hidden layer")
+    widths = (dataset.images.shape[1], *sizes, dataset.n_classes)
+    if start is not None and start.layer_sizes != widths:
+        raise InputError(f"start has layers {start.layer_sizes}; expected {widths}")
+    if hardware is not None and (bias or len(sizes) > 1):
+        raise InputError("hardware-aware training: expected one hidden layer and no biases")
+    keras = keras_on_jax()
+    if hardware is not None and start is None:
+        plain = train_plain(
+            dataset, n_hidden=sizes[0], hidden=inside.hidden, epochs=_START_EPOCHS, batch_size=batch_size, seed=seed,
+        )  # fmt: skip
+        start = plain.network(dataset.scale)
+    with seeded(keras, seed):
+        model, denses, neurons = _model(keras, widths, inside, hardware, start, bias, seed)
+        if start is not None:
+            for layer, w, b in zip(denses, start.weights, start.biases, strict=True):
+                layer.set_weights([w, *([] if not bias else [np.zeros(w.shape[1]) if b is None else b]), *layer.get_weights()[1 + bias :]])
+        steps = epochs * math.ceil(len(dataset.images) / batch_size)
+        rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps) if schedule == "cosine" else learning_rate
+        model.compile(
+            optimizer=keras.optimizers.Adam(rate), loss=_cross_entropy, metrics=[_accuracy], jit_compile=True
+        )
+        fitted = model.fit(
+            dataset.images, dataset.labels, batch_size=batch_size, epochs=epochs, verbose=0,
+            validation_data=None if validation is None else (validation.images, validation.labels),
+            callbacks=[_callback(keras, denses, neurons, hardware, epochs, learning_rate, dataset, progress)],
+        )  # fmt: skip
+    arrays = [[np.asarray(v.value, dtype=np.float64) for v in layer.trainable_variables] for layer in denses]
+    names = {"loss": "loss", "accuracy": "_accuracy", "val_loss": "val_loss", "val_accuracy": "val__accuracy"}
+    return Trained(
+        weights=[values[0] for values in arrays],
+        biases=[values[1] if bias else None for values in arrays],
+        history={name: [float(v) for v in fitted.history[key]] for name, key in names.items() if key in fitted.history},
+        settings=_settings(keras, dataset, sizes, inside, hardware, bias, epochs, batch_size, learning_rate, schedule, seed),
+        inside={"fhn": inside.neuron, "protocol": inside.protocol, "recentre": inside.recentre},
+    )
+
+
+def _model(
+    keras: Any, widths: tuple[int, ...], inside: Inside, hardware: Hardware | None, start: Network | None, bias: bool,
+    seed: int,
+) -> tuple[Any, list[Any], list[Any]]:  # fmt: skip
+    """Model, its dense layers and its layers of neurons."""
+    from analog_fhn.training.array import ArrayDense
+    from analog_fhn.training.fhn import FHN as Layer
+
+    responses, offsets = inside.responses, [None] * (len(widths) - 1)
+    if hardware is not None:
+        assert start is not None
+        drawn, offsets = _bank(start, inside, hardware)
+        responses = drawn if responses is None else responses
+    elif responses is None:
+        responses = Responses.nominal(
+            inside.neuron, inside.hidden, inside.protocol, recentre=inside.recentre, window=inside.window
+        )
+    layers: list[Any] = [keras.Input((widths[0],))]
+    denses, neurons = [], []
+    for k, width in enumerate(widths[1:]):
+        if hardware is None:
+            dense = keras.layers.Dense(width, use_bias=bias, dtype="float32")
+        else:
+            conditions = hardware.technology.conditions
+            dense = ArrayDense(
+                width, hardware.technology.array, layer=k, temperature=conditions.temperature, levels=hardware.levels,
+                offsets=offsets[k], seed=seed + k,
+            )  # fmt: skip
+        denses.append(dense)
+        layers.append(dense)
+        if k < len(widths) - 2:
+            last = k == len(widths) - 3
+            neurons.append(
+                Layer(
+                    responses, gradient=inside.gradient, draw=hardware is not None, seed=seed + 100 + k,
+                    samples=inside.instants if last else None,
+                )
+            )  # fmt: skip
+            layers.append(neurons[-1])
+    return keras.Sequential(layers), denses, neurons
+
+
+def _bank(start: Network, inside: Inside, hardware: Hardware) -> tuple[Responses, list[Any]]:
+    """Responses of the nominal neuron and of all neurons of the drawn chips; amplifier offsets of each layer."""
+    from dataclasses import replace
+
+    network = replace(start, hidden=inside.hidden, fhn=inside.neuron, protocol=inside.protocol)
+    design = Design(network, hardware.technology)
+    chips = [design.chip(None), *(design.chip(hardware.first_chip + k) for k in range(hardware.chips))]
+    found = [Responses.of(chip, inside.protocol, recentre=inside.recentre, window=inside.window) for chip in chips]
+    first = slice(0, 1)
+    offsets: list[FloatArray] = []
+    for layer in range(2):
+        nominal = chips[0].biases[layer]
+        assert nominal is not None
+        offsets.append(np.array([chip.biases[layer] for chip in chips[1:]]) - nominal)
+    return Responses.together([found[0][first], *found[1:]]), list(offsets)
+
+
+def _cross_entropy(labels: Any, scores: Any) -> Any:
+    """Softmax cross-entropy, over all instants where there are several."""
+    import jax
+    import jax.numpy as jnp
+
+    labels = jnp.ravel(labels).astype("int32")
+    logs = jax.nn.log_softmax(scores, axis=-1)
+    index = labels.reshape(-1, *([1] * (scores.ndim - 1)))
+    return -jnp.take_along_axis(logs, index, axis=-1).reshape(len(labels), -1).mean(axis=-1)
+
+
+def _accuracy(labels: Any, scores: Any) -> Any:
+    """Share of right answers, by the mean over the instants where there are several."""
+    import jax.numpy as jnp
+
+    if scores.ndim == 3:
+        scores = scores.mean(axis=1)
+    return jnp.equal(jnp.argmax(scores, axis=-1), jnp.ravel(labels)).astype("float32")
+
+
+def _callback(
+    keras: Any, denses: list[Any], neurons: list[Any], hardware: Hardware | None, epochs: int, learning_rate: float,
+    dataset: Dataset, progress: Progress | None,
+) -> Any:  # fmt: skip
+    def begin(epoch: int, _logs: dict[str, float] | None = None) -> None:
+        if hardware is None:
+            return
+        growing = 1.0 if hardware.ramp == "constant" else min(1.0, (epoch + 1) / max(1.0, _RAMP * epochs))
+        for layer in denses:
+            layer.refresh()
+        for layer in (*denses, *neurons):
+            layer.strength.assign(growing)
+
+    def end(epoch: int, logs: dict[str, float]) -> None:
+        if not math.isfinite(logs["loss"]):
+            raise InputError(
+                f"training diverged: loss {logs['loss']} in epoch {epoch + 1}; learning rate {learning_rate:g} "
+                f"is too large for {dataset.name} (pixels from {dataset.scale[0]:g} to {dataset.scale[1]:g})"
+            )
+        if progress is not None:
+            progress(epoch + 1, epochs, float(logs["loss"]), float(logs["_accuracy"]))
+
+    return keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=end)
+
+
+def _settings(
+    keras: Any, dataset: Dataset, sizes: tuple[int, ...], inside: Inside, hardware: Hardware | None, bias: bool,
+    epochs: int, batch_size: int, learning_rate: float, schedule: str, seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    import jax
+
+    return {
+        "model": "fhn",
+        "n_hidden": sizes[0] if len(sizes) == 1 else list(sizes),
+        "hidden": inside.hidden,
+        "gradient": inside.gradient,
+        "window": inside.window,
+        "instants": None if inside.instants is None else inside.instants.n_samples,
+        "technology": None if hardware is None else hardware.technology.model_dump(),
+        "levels": None if hardware is None else hardware.levels,
+        "ramp": None if hardware is None else hardware.ramp,
+        "chips": None if hardware is None else hardware.chips,
+        "bias": bias,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "schedule": schedule,
+        "seed": seed,
+        "optimizer": "adam",
+        "loss": "softmax cross-entropy",
+        "dataset": dataset.name,
+        "n_images": len(dataset.images),
+        "keras": str(keras.__version__),
+        "jax": str(jax.__version__),
+    }

@@ -1,0 +1,200 @@
+"""FHN neurons as a Keras layer: an activation whose forward pass is the circuit's, with a surrogate for the way back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from analog_fhn.errors import InputError
+from analog_fhn.neuron import FHN as Parameters
+from analog_fhn.neuron import Protocol
+from analog_fhn.readout import Activation
+from analog_fhn.training.plain import keras_on_jax
+from analog_fhn.training.response import Responses
+
+keras = keras_on_jax()
+
+import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+
+Gradient = Literal["sigmoid", "response"]
+
+_STAGES = ("gain", "slope", "shift", "offset", "row_gain", "row_offset", "low", "high")
+
+
+@keras.saving.register_keras_serializable(package="analog_fhn")
+class FHN(keras.layers.Layer):  # type: ignore[misc]
+    """FHN neurons in place of an activation.
+
+    Forward: the drive ``I = gain tanh(slope z + shift) + offset``, the neurons' response to it, and what the row drivers
+    make of that; z has shape (..., n). The response is the time average of x, interpolated in a table, or with
+    `samples` x(t) itself, simulated.
+
+    Backward: `gradient` "response" is the slope of the table; "sigmoid" puts a sigmoid in the neurons' place,
+    ``d h/d z = span d/dz 1/(1 + exp(-2 (slope z + shift)))``, span being the height of the table between the ends of
+    the tanh. For ideal neurons with the slope 1/2 that is the logistic function of the paper (Bogatenko et al., Chaos
+    33(7), 2023, section 4); the span sets sign and scale, where the paper says nothing of either.
+
+    All arrays are weights that are not trained, so that a `.keras` file holds them; loading one needs
+    ``import analog_fhn.training`` and ``analog_fhn.training.FHN`` before.
+
+    Parameters
+    ----------
+    responses
+        Of one neuron, which then stands for all, of as many as the layer is wide, or with `draw` of any number. None:
+        the settled mean of an ideal neuron of `fhn`, `hidden`, `recentre`.
+    gradient
+        "response" or "sigmoid".
+    draw
+        Whether each training step (one batch) puts neurons drawn at random from the responses in place of all; outside
+        training, all are the first of the responses.
+    samples
+        Times at which x(t) is wanted; the output is then (batch, n_samples, n), of z of shape (batch, n).
+    fhn, hidden, recentre
+        See `Responses.nominal`; not used with `responses`.
+    seed
+        Of what `draw` and noise draw.
+
+    Raises
+    ------
+    InputError
+        For an unknown gradient, or a width that the responses do not fit.
+    """
+
+    def __init__(
+        self,
+        responses: Responses | None = None,
+        *,
+        gradient: Gradient = "response",
+        draw: bool = False,
+        samples: Protocol | None = None,
+        fhn: Parameters | None = None,
+        hidden: Activation = "sigmoid",
+        recentre: bool = True,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        if gradient not in get_args(Gradient):
+            raise InputError(f"gradient = {gradient!r}: expected 'sigmoid' or 'response'")
+        count, n_drives = kwargs.pop("count", None), kwargs.pop("n_drives", None)
+        super().__init__(**kwargs)
+        if responses is None and count is None:
+            responses = Responses.nominal(Parameters() if fhn is None else fhn, hidden, recentre=recentre)
+        self._responses = responses
+        self.count = count if responses is None else len(responses)
+        self.n_drives = n_drives if responses is None else responses.n_drives
+        self.gradient, self.draw, self.seed = gradient, draw, seed
+        self.samples = samples
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Make the layer's arrays; `shape` is that of z."""
+        width = shape[-1]
+        if self.count not in (1, width) and not self.draw:
+            raise InputError(f"FHN layer of {width} neurons: responses of {self.count}; expected 1 or {width}")
+
+        def fixed(name: str, *shape: int) -> Any:
+            return self.add_weight(name=name, shape=shape, initializer="zeros", trainable=False, dtype="float32")
+
+        self.stages = fixed("stages", len(_STAGES), self.count)
+        self.mean = fixed("mean", self.count, self.n_drives)
+        self.deviation = fixed("deviation", self.count, self.n_drives)
+        self.coefficients = fixed("coefficients", self.count, 10)
+        # Between the first neuron of the responses (0) and the drawn ones (1): what a schedule moves.
+        self.strength = fixed("strength")
+        self.strength.assign(1.0)
+        if self._responses is not None:
+            self.assign(self._responses)
+
+    def assign(self, responses: Responses) -> None:
+        """Put other responses, of as many neurons and drives, in place of the present ones."""
+        self.stages.assign(np.stack([getattr(responses, name) for name in _STAGES]))
+        self.mean.assign(responses.mean)
+        self.deviation.assign(responses.deviation)
+        self.coefficients.assign(np.concatenate([responses.p, responses.q, responses.eps[:, None]], axis=1))
+
+    def call(self, z: Any, training: bool | None = None) -> Any:
+        """Activations for pre-activations z."""
+        drawn = bool(self.draw and training)
+        stages, mean, deviation, coefficients = (
+            variable.value for variable in (self.stages, self.mean, self.deviation, self.coefficients)
+        )
+        if self.draw:
+            stages, mean, deviation, coefficients = self._chosen(
+                z.shape[-1], drawn, stages, mean, deviation, coefficients
+            )
+        gain, slope, shift, offset, row_gain, row_offset, low, high = stages
+        argument = slope * z + shift
+        drive = gain * jnp.tanh(argument) + offset
+        cells = self.n_drives - 1
+
+        def read(drive: Any, nodes: Any) -> Any:
+            place = jnp.clip((drive - low) / (high - low), 0.0, 1.0) * cells
+            cell = jnp.minimum(jax.lax.stop_gradient(place).astype(jnp.int32), cells - 1)
+            one, other = _at(nodes, cell), _at(nodes, cell + 1)
+            return one + (place - cell) * (other - one)
+
+        if self.gradient == "sigmoid":
+            span = row_gain * (read(offset + gain, mean) - read(offset - gain, mean))
+            surrogate = span * jax.nn.sigmoid(2.0 * argument)
+        else:
+            surrogate = row_gain * read(drive, mean)
+        if self.samples is None:
+            x = read(drive, mean)
+            if training:
+                x = x + read(drive, deviation) * keras.random.normal(drive.shape, seed=self.generator)
+            forward = row_gain * x + row_offset
+        else:
+            forward = row_gain * self._simulated(drive, coefficients) + row_offset
+            surrogate = surrogate[:, None]
+        return jax.lax.stop_gradient(forward) + (surrogate - jax.lax.stop_gradient(surrogate))
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Shape of the output for z of `shape`."""
+        return shape if self.samples is None else (shape[0], self.samples.n_samples, shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs; the arrays are among the weights."""
+        return super().get_config() | {
+            "gradient": self.gradient,
+            "draw": self.draw,
+            "samples": None if self.samples is None else asdict(self.samples),
+            "seed": self.seed,
+            "count": self.count,
+            "n_drives": self.n_drives,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> FHN:
+        """Layer of this configuration, whose arrays are still to be loaded."""
+        samples = config.pop("samples")
+        return cls(samples=None if samples is None else Protocol(**samples), **config)
+
+    def _chosen(self, width: int, drawn: bool, stages: Any, *tables: Any) -> tuple[Any, ...]:
+        """Arrays of `width` neurons: drawn ones, mixed with the first by `strength`, or the first for all."""
+        if not drawn:
+            return stages[:, :1], *(table[:1] for table in tables)
+        index = keras.random.randint((width,), 0, self.count, seed=self.generator)
+        mix = self.strength.value
+        first = stages[:, :1]
+        return first + mix * (stages[:, index] - first), *(
+            table[:1] + mix * (table[index] - table[:1]) for table in tables
+        )
+
+    def _simulated(self, drive: Any, coefficients: Any) -> Any:
+        from analog_fhn.training.waveform import simulate
+
+        x = simulate(
+            jax.lax.stop_gradient(drive), coefficients[:, :5], coefficients[:, 5:9], coefficients[0, 9], self.samples
+        )
+        return jnp.moveaxis(x, 0, 1)
+
+
+def _at(nodes: Any, cell: Any) -> Any:
+    """Nodes (n or 1, n_drives) at cell (..., n)."""
+    if nodes.shape[0] == 1:
+        return nodes[0][cell]
+    flat = cell.reshape(-1, cell.shape[-1])
+    return jnp.take_along_axis(nodes.T, flat, axis=0).reshape(cell.shape)

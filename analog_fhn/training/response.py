@@ -1,0 +1,177 @@
+"""Neurons' responses as arrays: what a training step needs of the chips that it is to see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analog_fhn.backends.characterise import grid_range
+from analog_fhn.backends.direct import Direct
+from analog_fhn.backends.table import MIN_DRIVES, Table
+from analog_fhn.circuit.chip import Chip
+from analog_fhn.circuit.noise import Noise
+from analog_fhn.errors import InputError
+from analog_fhn.network import Network
+from analog_fhn.neuron import FHN, FloatArray, Protocol
+from analog_fhn.readout import Activation
+
+SETTLED_DRIVES = 33
+WINDOW_DRIVES = 1025
+
+_GROUP = 2000  # drives that are integrated at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """Responses of n neurons, from the pre-activation z to the activation that the output array sees.
+
+    ``I = gain tanh(slope z + shift) + offset``, ``h = row_gain <x>(I) + row_offset``; <x> is interpolated between drives
+    that lie evenly from `low` to `high`.
+
+    Parameters
+    ----------
+    gain, slope, shift, offset
+        Of the drive, shape (n,).
+    row_gain, row_offset
+        Of the row driver, shape (n,).
+    low, high
+        First and last drive, shape (n,).
+    mean
+        Time average of x, shape (n, n_drives).
+    deviation
+        Standard deviation of the time average in noise, shape (n, n_drives).
+    p, q
+        Coefficients (`neuron.Coefficients`), shapes (n, 5) and (n, 4); time in units of T.
+    eps
+        Nominal time-scale ratio, shape (n,).
+    """
+
+    gain: FloatArray
+    slope: FloatArray
+    shift: FloatArray
+    offset: FloatArray
+    row_gain: FloatArray
+    row_offset: FloatArray
+    low: FloatArray
+    high: FloatArray
+    mean: FloatArray
+    deviation: FloatArray
+    p: FloatArray
+    q: FloatArray
+    eps: FloatArray
+
+    @classmethod
+    def of(
+        cls,
+        chip: Chip,
+        protocol: Protocol,
+        *,
+        recentre: bool = True,
+        window: bool = False,
+        drives: int | None = None,
+        noise: Noise | None = None,
+        repeats: int = 64,
+    ) -> Responses:
+        """Responses of a chip's neurons, integrated by `direct`.
+
+        Parameters
+        ----------
+        recentre
+            Whether the rows carry the activation or x itself.
+        window
+            Whether the average is over the protocol's control window, after its settling time and from its initial
+            state. Else it is that of the settled neuron: over one cycle, or at rest.
+        drives
+            Number of drives, at least 5; by default 33, or 1025 with `window`: from a common initial state the average
+            over a short window is no smooth function of the drive.
+        noise
+            White current noise; needs `window`. Mean and deviation are then over repeated runs.
+        repeats
+            Runs with noise at each drive.
+
+        Raises
+        ------
+        InputError
+            For too few drives, or noise without a window.
+        SimulationError
+            If a neuron diverges.
+        """
+        n = (WINDOW_DRIVES if window else SETTLED_DRIVES) if drives is None else drives
+        if n < MIN_DRIVES:
+            raise InputError(f"responses at {n} drives: expected at least {MIN_DRIVES}")
+        if noise is not None and not window:
+            raise InputError("responses in noise: expected window=True, the control window decides how much averages out")
+        low, high = grid_range(chip)
+        if window:
+            mean, deviation = _windows(chip, np.linspace(low, high, n), protocol, noise, repeats)
+        else:
+            mean = Table(Direct(), n).means(chip, protocol, window=False).mean
+            deviation = np.zeros_like(mean)
+        stage, rows, of = chip.drive_stage, chip.row_stage, chip.coefficients
+        row_gain, row_offset = (rows.gain, rows.offset) if recentre else (rows.raw_gain, rows.raw_offset)
+        return cls(
+            stage.gain, stage.slope, stage.shift, stage.offset, row_gain, row_offset, low, high, mean, deviation,
+            of.p, of.q, np.full(len(of), of.eps),
+        )  # fmt: skip
+
+    @classmethod
+    def nominal(
+        cls,
+        fhn: FHN,
+        hidden: Activation = "sigmoid",
+        protocol: Protocol | None = None,
+        *,
+        recentre: bool = True,
+        window: bool = False,
+        drives: int | None = None,
+    ) -> Responses:
+        """Response of one ideal neuron; see `of`."""
+        chip = Chip.ideal(Network((np.ones((1, 1)), np.ones((1, 1))), (), hidden, fhn))
+        protocol = Protocol() if protocol is None else protocol
+        return cls.of(chip, protocol, recentre=recentre, window=window, drives=drives)
+
+    @classmethod
+    def together(cls, parts: Sequence[Responses]) -> Responses:
+        """All neurons of several responses, which have equally many drives."""
+        return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
+
+    def __len__(self) -> int:
+        return len(self.gain)
+
+    def __getitem__(self, index: slice | NDArray[np.intp]) -> Responses:
+        return Responses(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    @property
+    def n_drives(self) -> int:
+        """Drives of each neuron."""
+        return self.mean.shape[1]
+
+    def activations(self, z: FloatArray) -> FloatArray:
+        """Activations of neurons with pre-activations z, shape (n_images, n)."""
+        drive = self.gain * np.tanh(self.slope * z + self.shift) + self.offset
+        place = np.clip((drive - self.low) / (self.high - self.low), 0.0, 1.0) * (self.n_drives - 1)
+        cell = np.minimum(place.astype(np.intp), self.n_drives - 2)
+        neurons = np.arange(len(self))
+        one, other = self.mean[neurons, cell], self.mean[neurons, cell + 1]
+        return np.asarray(self.row_gain * (one + (place - cell) * (other - one)) + self.row_offset)
+
+
+def _windows(
+    chip: Chip, grid: FloatArray, protocol: Protocol, noise: Noise | None, repeats: int
+) -> tuple[FloatArray, FloatArray]:
+    """Mean over the control window and its deviation in noise, each (n_neurons, n_drives)."""
+    runs = 1 if noise is None else repeats
+    wanted = np.repeat(grid, runs, axis=0)
+    found = np.concatenate(
+        [
+            Direct().respond(
+                chip, wanted[first : first + _GROUP], protocol, noise=None if noise is None else noise.from_image(first)
+            ).mean
+            for first in range(0, len(wanted), _GROUP)
+        ]
+    ).reshape(len(grid), runs, -1)
+    deviation = np.zeros(grid.shape) if noise is None else found.std(axis=1, ddof=1)
+    return np.ascontiguousarray(found.mean(axis=1).T), np.ascontiguousarray(deviation.T)
