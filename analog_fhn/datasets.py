@@ -132,6 +132,67 @@ class Dataset:
             )
         return replace(self, images=self.images[:n], labels=self.labels[:n])
 
+    def balanced(self, per_class: int, seed: int) -> Dataset:
+        """Draw equally many images of each class, without replacement, in random order.
+
+        Parameters
+        ----------
+        per_class
+            Images of each class.
+        seed
+            Of the draw; the same seed gives the same images.
+
+        Raises
+        ------
+        InputError
+            If `per_class` is below 1, or a class has fewer images.
+        """
+        if per_class < 1:
+            raise InputError(f"{per_class} images per class asked for; expected at least 1")
+        counts = np.bincount(self.labels, minlength=self.n_classes)
+        fewest = int(counts.argmin())
+        if counts[fewest] < per_class:
+            raise InputError(
+                f"{per_class} images per class asked for, but {self.name} holds {counts[fewest]} of class {fewest}; "
+                f"expected 1 to {counts[fewest]}"
+            )
+        generator = _generator(seed)
+        chosen = [
+            generator.choice(np.flatnonzero(self.labels == k), per_class, replace=False) for k in range(self.n_classes)
+        ]
+        return self._take(generator.permutation(np.concatenate(chosen)))
+
+    def split(self, n: int, seed: int) -> tuple[Dataset, Dataset]:
+        """Hold out `n` images drawn at random; both parts keep the order of the whole.
+
+        Parameters
+        ----------
+        n
+            Images held out.
+        seed
+            Of the draw; the same seed gives the same images.
+
+        Returns
+        -------
+        rest, held_out
+
+        Raises
+        ------
+        InputError
+            If `n` does not leave an image on both sides.
+        """
+        if not 1 <= n < len(self.images):
+            raise InputError(
+                f"{n} images to hold out, but {self.name} holds {len(self.images)}; expected 1 to "
+                f"{len(self.images) - 1}"
+            )
+        out = np.zeros(len(self.images), dtype=bool)
+        out[_generator(seed).choice(len(self.images), n, replace=False)] = True
+        return self._take(~out), self._take(out)
+
+    def _take(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> Dataset:
+        return replace(self, images=self.images[index], labels=self.labels[index])
+
 
 def load(dataset: str, split: Split, data: Path | None = None) -> Dataset:
     """Load one split of a data set.
@@ -530,6 +591,12 @@ def _as_labels(array: NDArray[Any], what: str) -> NDArray[np.int64]:
             f"{what}: {array[first]} in place {first} (counted from 0); expected whole numbers from 0 to {MAX_LABEL}"
         )
     return array.astype(np.int64)
+
+
+def _generator(seed: int) -> np.random.Generator:
+    if seed < 0:
+        raise InputError(f"seed = {seed}: expected a whole number from 0 on")
+    return np.random.default_rng(seed)
 
 
 def _reason(error: BaseException) -> str:

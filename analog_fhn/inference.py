@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +115,10 @@ def classify(
     noise: Noise | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
-    """Classify images with FHN neurons in place of the hidden layer.
+    """Classify images with FHN neurons in place of the hidden layers.
+
+    Between hidden layers stands a low-pass that gives the next layer the time average of the activations (with raw
+    readout: of x) over the control window, so that its drives are constant again.
 
     Parameters
     ----------
@@ -123,7 +127,8 @@ def classify(
     images
         Shape (n_images, n_in), scaled as in training.
     chip
-        The manufactured sample; None: ideal equations and the float weights.
+        The manufactured sample; None: ideal equations and the float weights. Required to be None with more than one
+        hidden layer.
     backend
         Name or instance.
     table
@@ -140,7 +145,8 @@ def classify(
     Raises
     ------
     InputError
-        Images of the wrong shape, a chip that belongs to another network, or a table of fewer than 5 drives.
+        Images of the wrong shape, a chip that belongs to another network, a table of fewer than 5 drives, or a chip or
+        noise with more than one hidden layer.
     SimulationError
         If the backend fails.
     """
@@ -165,12 +171,81 @@ def classify_all(
     """As `classify`, but several (readout, recentre) pairs are read from one simulation."""
     from analog_fhn.backends.table import Table  # compiled code; loaded on demand like the backends
 
-    chip = Chip.ideal(network) if chip is None else chip
     engine = make_backend(backend) if isinstance(backend, str) else backend
+    if len(network.weights) > 2 and not (chip is None and noise is None):
+        raise InputError(
+            f"network has {len(network.weights) - 1} hidden layers; a chip or noise is modelled for exactly one, "
+            "more are ideal neurons"
+        )
+    chip = Chip.ideal(network) if chip is None else chip
     _check(network, chip, images, readouts)
     if table is not None:
         engine = Table(engine, table, tables)
+    if len(network.weights) > 2:
+        return _layers(network, images, readouts, engine, progress)
     return judge(chip, images, readouts, engine, network.protocol, noise=noise, progress=progress)
+
+
+def _layers(
+    network: Network,
+    images: NDArray[np.floating],
+    readouts: Sequence[tuple[Readout, bool]],
+    engine: Backend,
+    progress: Callable[[int, int], None] | None,
+) -> list[Result]:
+    """Results of a network of several hidden layers of ideal neurons."""
+    start = time.perf_counter()
+    cases = list(dict.fromkeys(recentre for _, recentre in readouts))
+    before = len(network.weights) - 2
+    total = len(cases) * (before + 1) * len(images)
+    results: dict[tuple[Readout, bool], Result] = {}
+    for number, case in enumerate(cases):
+        inputs: NDArray[np.floating] = images
+        shares, largest = [], 0.0
+
+        def advance(done: int, n: int, first: int) -> None:
+            if progress is not None:
+                progress(first * len(images) + done * len(images) // n, total)
+
+        for index in range(before):
+            report = partial(advance, first=number * (before + 1) + index)
+            inputs, (share, deviation) = _activations(network.layer(index), inputs, case, engine, report)
+            shares.append(share)
+            largest = max(largest, deviation)
+        last = network.layer(before)
+        wanted = [pair for pair in readouts if pair[1] == case]
+        report = partial(advance, first=number * (before + 1) + before)
+        for result in judge(Chip.ideal(last), inputs, wanted, engine, network.protocol, progress=report):
+            sizes = network.layer_sizes[1:-1]
+            unsettled = float(np.average([*shares, result.unsettled], weights=sizes))
+            results[result.readout, case] = replace(
+                result, unsettled=unsettled, identity_deviation=max(largest, result.identity_deviation)
+            )
+    seconds = time.perf_counter() - start
+    return [replace(results[pair], seconds=seconds) for pair in readouts]
+
+
+def _activations(
+    network: Network,
+    inputs: NDArray[np.floating],
+    recentre: bool,
+    engine: Backend,
+    progress: Callable[[int, int], None],
+) -> tuple[FloatArray, tuple[float, float]]:
+    """Time averages of the rows of a layer of ideal neurons, (n_images, n_neurons), and how far from settled it was."""
+    chip = Chip.ideal(network)
+    rows = chip.row_stage
+    gain, offset = (rows.gain, rows.offset) if recentre else (rows.raw_gain, rows.raw_offset)
+    values = np.empty((len(inputs), chip.n_neurons))
+    deviations = np.empty_like(values)
+    for first in range(0, len(inputs), _GROUP):
+        part = slice(first, min(first + _GROUP, len(inputs)))
+        drives = chip.drives(inputs[part])
+        mean = engine.respond(chip, drives, network.protocol).mean
+        deviations[part] = np.abs(mean - chip.coefficients.identity_mean(drives))
+        values[part] = gain * mean + offset
+        progress(part.stop, len(inputs))
+    return values, (float(np.mean(deviations > _UNSETTLED)), float(np.max(deviations)))
 
 
 def judge(
@@ -200,7 +275,7 @@ def judge(
     quality = None
     if isinstance(engine, Table):
         refuse_noise(engine.name, noise)  # before minutes are spent on the table
-        if engine.means_serve and all(readout == "mean" for readout, _ in readouts):
+        if engine.means_serve and not _needs_samples(chip, readouts):
             means = engine.means(chip, protocol, window=window)
             quality = means.quality
             if quality.identity_deviation <= _UNSETTLED:
@@ -227,10 +302,11 @@ def _simulate(
     n_images, n_classes = len(images), chip.network.layer_sizes[-1]
     scores = [np.empty((n_images, n_classes)) for _ in readouts]
     deviations = np.empty((n_images, chip.n_neurons))
-    with_samples = any(readout == "vote" for readout, _ in readouts)
+    with_samples = _needs_samples(chip, readouts)
     group = _GROUP
     if with_samples:
-        per_image = protocol.n_samples * (chip.n_neurons + 3 * n_classes) * 4
+        copies = 1 if chip.network.behind == "linear" else 2
+        per_image = protocol.n_samples * (copies * chip.n_neurons + 3 * n_classes) * 4
         group = max(1, int(_SAMPLE_BYTES / per_image))
     for first in range(0, n_images, group):
         part = slice(first, min(first + group, n_images))
@@ -288,6 +364,8 @@ def scores_of_means(
     from analog_fhn.backends.mean_table import interpolate
     from analog_fhn.pixels import Pixels
 
+    if not chip.network.plain_stages:
+        raise InputError(f"means alone do not serve a network with {chip.network.stages_text}")
     pixels = Pixels.of(images) if pixels is None else pixels
     stage = chip.drive_stage
     weights = (chip.weights[0] * stage.slope).astype(np.float32)
@@ -318,13 +396,52 @@ def _read(chip: Chip, response: Response, readouts: Sequence[tuple[Readout, bool
     """Scores (n_images, n_classes) for each (readout, recentre), from one response."""
     scores: list[FloatArray] = []
     for readout, recentre in readouts:
-        weights, shift = chip.output_stage(recentre)
-        if readout == "mean":
+        if readout == "mean" and chip.network.behind == "linear":
+            weights, shift = chip.output_stage(recentre)
             scores.append(response.mean @ weights + shift)
+            continue
+        assert response.samples is not None
+        outputs, shift = outputs_over_time(chip, response.samples, recentre)
+        if readout == "mean":
+            scores.append(outputs.mean(axis=0, dtype=np.float64) + shift)
         else:
-            assert response.samples is not None
-            scores.append(vote(response.samples @ weights.astype(np.float32), shift))
+            scores.append(vote(outputs, shift))
     return scores
+
+
+def outputs_over_time(
+    chip: Chip, samples: NDArray[np.float32], recentre: bool
+) -> tuple[NDArray[np.float32], FloatArray]:
+    """Output layer at each instant.
+
+    Parameters
+    ----------
+    samples
+        x, shape (n_samples, n_images, n_neurons).
+
+    Returns
+    -------
+    outputs, shift
+        Shapes (n_samples, n_images, n_classes) and (n_classes,); the scores are their sum.
+    """
+    if chip.network.behind == "linear":
+        weights, shift = chip.output_stage(recentre)
+        return samples @ weights.astype(np.float32), shift
+    rows = chip.row_stage
+    gain, offset = (rows.gain, rows.offset) if recentre else (rows.raw_gain, rows.raw_offset)
+    units = (-gain.astype(np.float32)) * samples
+    units -= offset.astype(np.float32)
+    with np.errstate(over="ignore"):  # exp of a large number is infinite, and the sigmoid 0
+        np.exp(units, out=units)
+    units += np.float32(1.0)
+    np.reciprocal(units, out=units)
+    bias = chip.biases[1]
+    return units @ chip.weights[1].astype(np.float32), np.zeros(chip.weights[1].shape[1]) if bias is None else bias
+
+
+def _needs_samples(chip: Chip, readouts: Sequence[tuple[Readout, bool]]) -> bool:
+    """Whether x(t) is needed; means suffice where the scores are linear in x, and drives stem from a tanh."""
+    return not chip.network.plain_stages or any(readout == "vote" for readout, _ in readouts)
 
 
 def _convert(scores: FloatArray, adc: Adc) -> FloatArray:
@@ -340,10 +457,6 @@ def _convert(scores: FloatArray, adc: Adc) -> FloatArray:
 def _check(
     network: Network, chip: Chip, images: NDArray[np.floating], readouts: Sequence[tuple[Readout, bool]]
 ) -> None:
-    if len(network.weights) != 2:
-        raise InputError(
-            f"network has {len(network.weights) - 1} hidden layers; exactly one layer of FHN neurons is supported"
-        )
     check_images(network, images)
     if chip.network.fhn != network.fhn or chip.network.sha256 != network.sha256:
         raise InputError("the chip was made for another network or other FHN settings")

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN, FloatArray, Protocol
 from analog_fhn.npz import read_npz
-from analog_fhn.readout import Activation, Readout
+from analog_fhn.readout import Activation, Readout, recentring
+
+Tanh = Literal["drive", "input"]
+Behind = Literal["linear", "sigmoid"]
 
 FORMAT = 1
 
@@ -43,11 +46,18 @@ class Network:
         Smallest and largest input value of the training data.
     provenance
         How the weights came about; anything JSON can hold.
+    tanh
+        Where the tanh acts, of which the paper can be read in two ways. "drive": ``I = gamma tanh(slope (X W + b))``.
+        "input": the inputs are tanh units, ``I = gamma (tanh(X) W + b)``, and the drive has no bound.
+    behind
+        What stands between the rows and the output array: nothing ("linear"), or sigmoid units that act on what the
+        row drivers give at each instant ("sigmoid", section 4 of the paper).
 
     Raises
     ------
     InputError
-        Wrong shapes, NaN or infinite values, unknown activation or readout.
+        Wrong shapes, NaN or infinite values, unknown activation or readout, or more than one hidden layer with another
+        `tanh` or `behind` than the default.
     """
 
     weights: tuple[FloatArray, ...]
@@ -59,6 +69,8 @@ class Network:
     recentre: bool = True
     input_range: tuple[float, float] = (0.0, 1.0)
     provenance: dict[str, Any] = field(default_factory=dict)
+    tanh: Tanh = "drive"
+    behind: Behind = "linear"
 
     def __post_init__(self) -> None:
         weights = tuple(_array(f"w{i}", w, 2) for i, w in enumerate(self.weights))
@@ -80,6 +92,14 @@ class Network:
         check_hidden(self.hidden)
         if self.readout not in get_args(Readout):
             raise InputError(f"readout {self.readout!r}: expected 'vote' or 'mean'")
+        for name, value, known in (("tanh", self.tanh, Tanh), ("behind", self.behind, Behind)):
+            if value not in get_args(known):
+                raise InputError(f"{name} {value!r}: expected {' or '.join(map(repr, get_args(known)))}")
+        if len(weights) > 2 and not self.plain_stages:
+            raise InputError(
+                f"network has {len(weights) - 1} hidden layers, {self.stages_text}; expected one hidden layer, or "
+                "tanh 'drive' and behind 'linear'"
+            )
         low, high = (float(v) for v in self.input_range)
         if not (np.isfinite([low, high]).all() and low < high):
             raise InputError(f"input_range {self.input_range}: expected two finite numbers, low < high")
@@ -92,14 +112,45 @@ class Network:
         """Numbers of inputs, hidden neurons, ..., classes."""
         return (self.weights[0].shape[0], *(w.shape[1] for w in self.weights))
 
+    @property
+    def plain_stages(self) -> bool:
+        """Whether the tanh is in the drive and the rows feed the output array: what a circuit is laid out for."""
+        return self.tanh == "drive" and self.behind == "linear"
+
+    @property
+    def stages_text(self) -> str:
+        """Settings of `tanh` and `behind` as messages name them."""
+        return f"tanh {self.tanh!r}, behind {self.behind!r}"
+
+    def layer(self, index: int) -> Network:
+        """Hidden layer number `index` between its two weight layers, as a network of its own with the same settings."""
+        part = slice(index, index + 2)
+        return replace(self, weights=self.weights[part], biases=self.biases[part])
+
     def forward(self, images: NDArray[np.floating]) -> FloatArray:
-        """Scores of the plain network (no FHN neurons), shape (n_images, n_classes)."""
+        """Scores of the plain network (no FHN neurons), shape (n_images, n_classes).
+
+        The trained activation stands in the neurons' place. With another `tanh` or `behind` than the default, where
+        the weights were trained with the neurons, it is the sigmoid of their backward pass,
+        ``x = -a - gamma tanh(slope z)``, seen as the rows are read, with or without recentring.
+        """
         h = np.asarray(images, dtype=np.float64)
+        if not self.plain_stages:
+            return self._forward_of_the_backward_pass(h)
         for i, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
             h = h @ w if b is None else h @ w + b
             if i < len(self.weights) - 1:
                 h = np.tanh(h) if self.hidden == "tanh" else 0.5 * (1.0 + np.tanh(0.5 * h))
         return h
+
+    def _forward_of_the_backward_pass(self, images: FloatArray) -> FloatArray:
+        (w0, w1), (b0, b1) = self.weights, self.biases
+        z = (np.tanh(images) if self.tanh == "input" else images) @ w0 + (0.0 if b0 is None else b0)
+        gain, offset = recentring(self.hidden, self.fhn.a, self.fhn.gamma) if self.recentre else (1.0, 0.0)
+        rows = gain * (-self.fhn.a - self.fhn.gamma * np.tanh(self.fhn.slope * z)) + offset
+        if self.behind == "sigmoid":
+            rows = 0.5 * (1.0 + np.tanh(0.5 * rows))
+        return np.asarray(rows @ w1 + (0.0 if b1 is None else b1))
 
     def accuracy(self, images: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
         """Share of images that the plain network (no FHN neurons) classifies as `labels`, shape (n_images,)."""
@@ -137,9 +188,12 @@ class Network:
         """Write the network; nothing is pickled."""
         path = Path(path)
         arrays = named_arrays(self.weights, self.biases)
+        neurons = {"type": "fhn", "trained_as": self.hidden} | ({} if self.tanh == "drive" else {"tanh": self.tanh})
         meta = {
             "format": FORMAT,
-            "stages": [{"type": "fhn", "trained_as": self.hidden}] * (len(self.weights) - 1),
+            # A stage behind the neurons is one more entry, which stands between the same two weight layers.
+            "stages": [neurons] * (len(self.weights) - 1)
+            + ([] if self.behind == "linear" else [{"type": self.behind}]),
             "fhn": asdict(self.fhn),
             "protocol": asdict(self.protocol),
             "readout": {"type": self.readout, "recentre": self.recentre},
@@ -177,14 +231,18 @@ class Network:
             meta = json.loads(str(arrays.pop("meta")))
             if meta["format"] != FORMAT:
                 raise InputError(f"{path}: format {meta['format']!r}; this version reads format {FORMAT}")
-            hidden = {stage.get("trained_as", stage["type"]) for stage in meta["stages"]}
-            if len(hidden) != 1:
+            stages = meta["stages"]
+            behind: Behind = "linear"
+            if len(stages) == 2 and stages[0]["type"] == "fhn" and stages[1] == {"type": "sigmoid"}:
+                stages, behind = stages[:1], "sigmoid"
+            kinds = {(stage.get("trained_as", stage["type"]), stage.get("tanh", "drive")) for stage in stages}
+            if len(kinds) != 1:
                 raise InputError(
                     f"{path}: stages {meta['stages']} differ; expected one activation for all hidden layers"
                 )
-            activation = hidden.pop()
+            activation, tanh = kinds.pop()
             check_hidden(activation, str(path))
-            n_layers = len(meta["stages"]) + 1
+            n_layers = len(stages) + 1
             weights = tuple(arrays.pop(f"w{i}") for i in range(n_layers))
             biases = tuple(arrays.pop(f"b{i}", None) for i in range(n_layers))
             if arrays:
@@ -200,6 +258,8 @@ class Network:
                 bool(meta["readout"]["recentre"]),
                 tuple(meta["input_range"]),
                 meta["provenance"],
+                tanh,
+                behind,
             )
             if weights_hash(named) != meta["sha256"]:
                 raise InputError(f"{path}: the arrays do not match their SHA-256; the file was altered")

@@ -657,3 +657,91 @@ def sensitivity(
     axes.grid(axis="x", alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=9, frameon=False)
     return figure
+
+
+def training_curves(panels: Mapping[str, tuple[str, Mapping[str, ArrayLike]]], title: str) -> Figure:
+    """What was followed over the epochs, one panel per quantity: name -> (axis label, curve -> value per epoch)."""
+    figure = Figure(figsize=(_NARROW, 2.4 * len(panels) + 0.9), layout="constrained")
+    grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (name, (label, curves)) in zip(grid, panels.items(), strict=True):
+        for k, (curve, values) in enumerate(curves.items()):
+            series = np.asarray(values)
+            axes.plot(np.arange(1, len(series) + 1), series, "os"[k % 2] + "-", color=_COLOURS[k], ms=4, label=curve)
+        axes.set(ylabel=label)
+        axes.set_title(name, fontsize=9, loc="left")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    grid[-1].set_xlabel("epoch")
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=9, frameon=False)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def trained_for(
+    panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[Sequence[float]]]]], level: float, title: str
+) -> Figure:
+    """Accuracy against what makes an answer hard, one panel for each; bars span the seeds.
+
+    Parameters
+    ----------
+    panels
+        Label of the horizontal axis -> label of the curve -> (places, accuracies of each seed at each place).
+    level
+        Accuracy of the plain network, drawn as a line.
+    """
+    figure = Figure(figsize=(_NARROW * len(panels), 4.2), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axis, (label, curves) in zip(axes, panels.items(), strict=True):
+        axis.spines[["top", "right"]].set_visible(False)
+        for name, (places, values) in curves.items():
+            shown = [(x, 100 * np.asarray(v)) for x, v in zip(places, values, strict=True) if len(v)]
+            if not shown:
+                continue
+            middle = np.array([v.mean() for _, v in shown])
+            span = np.abs(np.array([[v.min(), v.max()] for _, v in shown]).T - middle)
+            style = "--" if "recentred" in name else "-"
+            colour = _COLOURS["vote" in name]
+            axis.errorbar([x for x, _ in shown], middle, span, fmt=f"o{style}", color=colour, capsize=3, label=name)
+        axis.axhline(100 * level, color=_INK, lw=0.8, ls=":")
+        axis.set_xlabel(label)
+        if "window" in label.split(",")[0]:
+            axis.set_xscale("log")
+            axis.set_xticks([x for x, _ in shown], [f"{x:g}" for x, _ in shown])
+            axis.minorticks_off()
+    axes[0].set_ylabel("accuracy (%)")
+    axes[0].legend(fontsize=8, loc="lower right")
+    figure.suptitle(f"{title}; dotted: the plain network", fontsize=10)
+    return figure
+
+
+def repair(
+    names: Sequence[str], accuracies: Sequence[float], costs: Sequence[str], reference: float, title: str
+) -> Figure:
+    """Accuracy of one chip after each step of its repair, a row per step, with what the step cost.
+
+    Parameters
+    ----------
+    names, accuracies, costs
+        Per step; accuracies as fractions.
+    reference
+        Plain network, drawn as a line.
+    """
+    figure, axes = _axes(_NARROW, 0.45 * len(names) + 1.4)
+    rows = np.arange(len(names))[::-1]
+    values = 100 * np.asarray(accuracies)
+    axes.axvline(100 * reference, color=_INK, lw=1, ls="--", label="plain network")
+    axes.plot(values, rows, "-o", color=_COLOURS[0], ms=7, lw=1.5)
+    span = max(100 * reference, values.max()) - values.min() + 1.0
+    for value, row, cost in zip(values, rows, costs, strict=True):
+        left = value > values.min() + 0.5 * span
+        axes.annotate(
+            f"{value:.2f} %  {cost}", (value, row), xytext=(-8 if left else 8, -2), textcoords="offset points",
+            ha="right" if left else "left", va="top", fontsize=8,
+        )  # fmt: skip
+    axes.set_yticks(rows, names, fontsize=9)
+    axes.set(xlabel="accuracy on held-out images (%)", ylim=(-0.8, len(names) - 0.5), title=title)
+    axes.set_xlim(values.min() - 0.1 * span, max(100 * reference, values.max()) + 0.1 * span)
+    axes.grid(axis="x", alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", fontsize=9, frameon=False)
+    return figure

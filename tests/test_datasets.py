@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError, dataclass, field
 from pathlib import Path
 
@@ -89,6 +89,66 @@ def test_head_gives_the_first_images_without_copying() -> None:
 def test_head_refuses_more_or_fewer_than_there_are(n: int) -> None:
     with pytest.raises(InputError, match=r"some holds 4; expected 1 to 4"):
         a_dataset().head(n)
+
+
+def uneven() -> datasets.Dataset:
+    """Three classes with 7, 5 and 9 images; the first pixel is the place of the image."""
+    labels = np.repeat(np.arange(3), [7, 5, 9])[np.arange(21) * 8 % 21]
+    images = np.stack([np.arange(21), labels], axis=1).astype(np.float32)
+    return datasets.Dataset("some", images, labels, 3, (0.0, 21.0), "here")
+
+
+def test_balanced_has_each_class_equally_often_and_no_image_twice() -> None:
+    drawn = uneven().balanced(4, seed=3)
+    assert np.bincount(drawn.labels).tolist() == [4, 4, 4]
+    assert len(set(drawn.images[:, 0])) == 12
+    np.testing.assert_array_equal(drawn.images[:, 1], drawn.labels)  # each image kept its label
+    assert (drawn.n_classes, drawn.scale, drawn.source) == (3, (0.0, 21.0), "here")
+    assert np.any(np.diff(drawn.labels) < 0)  # mixed, so that the first images are no single class
+
+
+def test_balanced_takes_all_of_the_smallest_class() -> None:
+    whole = uneven()
+    drawn = whole.balanced(5, seed=0)
+    assert set(drawn.images[drawn.labels == 1, 0]) == set(whole.images[whole.labels == 1, 0])
+
+
+def test_draws_follow_their_seed() -> None:
+    whole = uneven()
+    for draw in (lambda seed: whole.balanced(4, seed), lambda seed: whole.split(6, seed)[1]):
+        np.testing.assert_array_equal(draw(1).images, draw(1).images)
+        assert set(draw(1).images[:, 0]) != set(draw(2).images[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("per_class", "said"),
+    [(6, "6 images per class asked for, but some holds 5 of class 1; expected 1 to 5"), (0, "expected at least 1")],
+)
+def test_balanced_refuses_more_than_the_smallest_class_has(per_class: int, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        uneven().balanced(per_class, seed=0)
+
+
+def test_split_parts_the_images() -> None:
+    whole = uneven()
+    rest, held_out = whole.split(6, seed=4)
+    assert (len(rest.labels), len(held_out.labels)) == (15, 6)
+    assert set(rest.images[:, 0]) | set(held_out.images[:, 0]) == set(range(21))
+    for part in (rest, held_out):
+        np.testing.assert_array_equal(part.images[:, 1], part.labels)
+        assert np.all(np.diff(part.images[:, 0]) > 0)
+
+
+@pytest.mark.parametrize("n", [-1, 0, 21])
+def test_split_leaves_images_on_both_sides(n: int) -> None:
+    with pytest.raises(InputError, match="some holds 21; expected 1 to 20"):
+        uneven().split(n, seed=0)
+
+
+@pytest.mark.parametrize("draw", [lambda s: s.balanced(1, -1), lambda s: s.split(1, -1)])
+def test_negative_seeds_are_refused(draw: Callable[[datasets.Dataset], object]) -> None:
+    with pytest.raises(InputError, match="seed = -1"):
+        draw(uneven())
 
 
 def test_a_dataset_is_frozen() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from analog_fhn import datasets, inference
 from analog_fhn.backends.base import Response
@@ -206,10 +208,135 @@ def test_foreign_chip_is_refused(other: Network) -> None:
         classify(make(), IMAGES, chip=Chip.ideal(other))
 
 
-def test_two_hidden_layers_are_refused() -> None:
-    network = Network((np.ones((64, 3)), np.ones((3, 3)), np.ones((3, 10))))
-    with pytest.raises(InputError, match="2 hidden layers; exactly one"):
-        classify(network, IMAGES)
+def deep(hidden: str, **settings: Any) -> Network:
+    rng = np.random.default_rng(1)
+    weights = tuple(rng.normal(size=shape) / np.sqrt(shape[0] / 8) for shape in ((64, 12), (12, 7), (7, 5), (5, 10)))
+    biases = (-IMAGES.mean(axis=0).astype(np.float64) @ weights[0], None, rng.normal(size=5), rng.normal(size=10))
+    network = Network(weights, biases, hidden, protocol=PROTOCOL, **settings)  # type: ignore[arg-type]
+    return network.with_options(slope=0.5 if hidden == "sigmoid" else 1.0)
+
+
+@pytest.mark.parametrize("hidden", ["sigmoid", "tanh"])
+def test_several_hidden_layers_follow_the_plain_network(hidden: str) -> None:
+    network = deep(hidden)
+    result = classify(network, IMAGES)
+    # Each layer's mean misses by 0.015 at most (see above), times its gain; what follows passes it on with a slope
+    # below 1 (tanh) or 1/4 (sigmoid) times the weights.
+    gain, slope = (0.5, 0.25) if hidden == "sigmoid" else (1.0, 1.0)
+    bound = np.zeros(64)
+    for weights in network.weights:
+        if weights is not network.weights[0]:
+            bound = slope * bound + 0.015 * gain
+        bound = bound @ np.abs(weights)
+    assert np.all(np.abs(result.scores - network.forward(IMAGES)) < bound)
+    assert result.unsettled == 0.0
+
+
+@pytest.mark.parametrize(("readout", "recentre"), READOUTS)
+def test_several_hidden_layers_are_a_composition(readout: str, recentre: bool) -> None:
+    network = deep("sigmoid").with_options(readout=readout, recentre=recentre, settle=2.0, control=10.0)  # type: ignore[arg-type]
+    w, b = network.weights, network.biases
+    direct = make_backend("direct")
+    h: FloatArray = IMAGES.astype(np.float64)
+    for k in range(3):
+        z = h @ w[k] + (0.0 if b[k] is None else b[k])
+        neurons = Chip.ideal(Network((np.ones((1, z.shape[1])), np.ones((z.shape[1], 1))), fhn=network.fhn))
+        response = direct.respond(neurons, -np.tanh(0.5 * z), network.protocol, samples=True)
+        h = 0.5 * (2.0 + response.mean) if recentre else response.mean  # gamma = -1, a = 1
+    x = np.asarray(response.samples, dtype=np.float64)
+    over_time = (0.5 * (2.0 + x) if recentre else x) @ w[3] + b[3]
+    expected = h @ w[3] + b[3]
+    if readout == "vote":
+        expected = np.stack([(over_time.argmax(axis=2) == k).mean(axis=0) for k in range(10)], axis=1)
+    together = classify_all(network, IMAGES, READOUTS)[READOUTS.index((readout, recentre))]  # type: ignore[arg-type]
+    # single precision may decide an instant of the vote otherwise
+    np.testing.assert_allclose(together.scores, expected, rtol=0, atol=0.021 if readout == "vote" else 1e-9)
+    np.testing.assert_array_equal(classify(network, IMAGES).scores, together.scores)
+
+
+def test_several_hidden_layers_from_tables() -> None:
+    network = deep("sigmoid")
+    found = classify(network, IMAGES, table=33)
+    assert found.table is not None
+    np.testing.assert_allclose(found.scores, classify(network, IMAGES).scores, atol=0.1)
+
+
+def test_progress_counts_the_images_of_every_layer() -> None:
+    calls: list[tuple[int, int]] = []
+    classify(deep("sigmoid"), IMAGES, backend=Instant(), progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(30, 90), (60, 90), (90, 90)]
+
+
+def test_a_chip_of_several_hidden_layers_is_refused() -> None:
+    network = deep("sigmoid")
+    with pytest.raises(InputError, match="3 hidden layers; a chip or noise is modelled for exactly one"):
+        classify(network, IMAGES, chip=Chip.ideal(network))
+
+
+def staged(tanh: str, behind: str, **options: Any) -> Network:
+    network = make(protocol=Protocol(settle=2.0, control=10.0)).with_options(**options)
+    return replace(network, tanh=tanh, behind=behind)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("tanh", "behind"), [("input", "linear"), ("drive", "sigmoid"), ("input", "sigmoid")])
+@pytest.mark.parametrize(("readout", "recentre"), READOUTS)
+def test_stages_at_every_instant(tanh: str, behind: str, readout: str, recentre: bool) -> None:
+    network = staged(tanh, behind, readout=readout, recentre=recentre)
+    (w0, w1), (b0, b1) = network.weights, network.biases
+    images = IMAGES.astype(np.float64)
+    z = (np.tanh(images) if tanh == "input" else images) @ w0 + b0
+    drives = -z if tanh == "input" else -np.tanh(0.5 * z)
+    neurons = Chip.ideal(make())
+    response = make_backend("direct").respond(neurons, drives, network.protocol, samples=True)
+    x = np.asarray(response.samples)
+    if readout == "mean" and behind == "linear":
+        x = response.mean[None]
+    rows = 0.5 * (2.0 + x.astype(np.float64)) if recentre else x.astype(np.float64)  # gamma = -1, a = 1
+    scores = (expit(rows) if behind == "sigmoid" else rows) @ w1 + b1
+    result = classify(network, IMAGES)
+    if readout == "vote":
+        expected = np.stack([(scores.argmax(axis=2) == k).mean(axis=0) for k in range(10)], axis=1)
+        np.testing.assert_allclose(result.scores, expected, rtol=0, atol=0.021)
+    else:
+        np.testing.assert_allclose(result.scores, scores.mean(axis=0), atol=2e-5)
+
+
+@pytest.mark.parametrize("readout", ["vote", "mean"])
+def test_a_table_serves_sigmoids_behind(readout: str) -> None:
+    network = staged("drive", "sigmoid", readout=readout, settle=20.0, control=100.0)
+    found = classify(network, IMAGES, table=33)
+    assert found.table is not None
+    np.testing.assert_allclose(found.scores, classify(network, IMAGES).scores, atol=0.05)
+
+
+def test_a_table_covers_the_drives_of_tanh_inputs() -> None:
+    network = staged("input", "linear", readout="mean", settle=20.0, control=100.0)
+    network = replace(network, weights=(network.weights[0] / 8, network.weights[1]), biases=())
+    low, high = Chip.ideal(network).drive_range()
+    w = network.weights[0]
+    np.testing.assert_allclose(low, -np.tanh(1.0) * np.maximum(w, 0.0).sum(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(high, -np.tanh(1.0) * np.minimum(w, 0.0).sum(axis=0), rtol=1e-12)
+    one = classify(network, IMAGES, table=65)
+    np.testing.assert_allclose(one.scores, classify(network, IMAGES).scores, atol=0.1)
+
+
+def test_no_shortcut_over_means_for_other_stages() -> None:
+    network = staged("drive", "sigmoid")
+    with pytest.raises(InputError, match="not linear in x"):
+        Chip.ideal(network).output_stage(True)
+    from analog_fhn.backends.table import Table
+
+    plain = make()
+    means = Table(make_backend("direct"), 33).means(Chip.ideal(plain), PROTOCOL)
+    for tanh, behind in (("drive", "sigmoid"), ("input", "linear")):
+        with pytest.raises(InputError, match="means alone do not serve"):
+            inference.scores_of_means(Chip.ideal(staged(tanh, behind)), means, IMAGES, [True])
+
+
+@pytest.mark.parametrize(("tanh", "behind"), [("input", "linear"), ("drive", "sigmoid")])
+def test_no_circuit_is_designed_for_other_stages(tanh: str, behind: str) -> None:
+    with pytest.raises(InputError, match=f"tanh '{tanh}', behind '{behind}': only ideal neurons"):
+        Design(staged(tanh, behind), Technology.load("discrete"))
 
 
 def test_unknown_backend_lists_the_known_ones() -> None:

@@ -306,3 +306,66 @@ def test_hash_depends_on_the_shape() -> None:
     one = Network((np.ones((2, 6)), np.ones((6, 4))))
     other = Network((np.ones((4, 3)), np.ones((3, 8))))
     assert one.sha256 != other.sha256
+
+
+STAGES = [("drive", "linear"), ("input", "linear"), ("drive", "sigmoid"), ("input", "sigmoid")]
+
+
+@pytest.mark.parametrize(("tanh", "behind"), STAGES)
+def test_stages_survive_the_file(tanh: str, behind: str, tmp_path: Path) -> None:
+    make(tanh=tanh, behind=behind).save(tmp_path / "net.npz")
+    loaded = Network.load(tmp_path / "net.npz")
+    assert (loaded.tanh, loaded.behind) == (tanh, behind)
+    assert loaded.plain_stages == ((tanh, behind) == ("drive", "linear"))
+
+
+def test_files_from_before_the_stages_load_with_the_defaults(tmp_path: Path) -> None:
+    # A file of format 1 as it was first written.
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(stages=[{"type": "fhn", "trained_as": "tanh"}]))
+    loaded = Network.load(path)
+    assert (loaded.hidden, loaded.tanh, loaded.behind) == ("tanh", "drive", "linear")
+
+
+def test_default_stages_leave_the_file_as_it_was(tmp_path: Path) -> None:
+    make().save(tmp_path / "net.npz")
+    with np.load(tmp_path / "net.npz") as file:
+        assert json.loads(str(file["meta"]))["stages"] == [{"type": "fhn", "trained_as": "sigmoid"}]
+
+
+@pytest.mark.parametrize("stage", [{"type": "softmax"}, {"type": "tanh"}])
+def test_unknown_stage_behind_the_neurons(stage: dict[str, str], tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta["stages"].append(stage))
+    assert "differ" in refusal(path)
+
+
+def test_unknown_place_of_the_tanh(tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta["stages"][0].update(tanh="output"))
+    assert "tanh 'output': expected 'drive' or 'input'" in refusal(path)
+
+
+@pytest.mark.parametrize(("tanh", "behind"), STAGES[1:])
+def test_other_stages_are_for_one_hidden_layer(tanh: str, behind: str) -> None:
+    with pytest.raises(InputError, match=r"2 hidden layers, tanh .*; expected one hidden layer"):
+        Network((np.ones((2, 3)),) + (np.ones((3, 3)),) * 2, tanh=tanh, behind=behind)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("recentre", [True, False])
+def test_plain_network_with_sigmoids_behind_has_the_backward_pass_in_the_neurons_place(recentre: bool) -> None:
+    fhn = FHN(a=1.05, gamma=-1.5, slope=0.8)
+    net = make(fhn=fhn, tanh="input", behind="sigmoid", recentre=recentre)
+    images = np.random.default_rng(1).random((5, 6))
+    (w0, w1), (b0, b1) = net.weights, net.biases
+    h = expit(2 * 0.8 * (np.tanh(images) @ w0 + b0))  # of height 1; x swings by 2 |gamma| around -a
+    rows = h if recentre else -1.05 + 1.5 * (2 * h - 1)
+    np.testing.assert_allclose(net.forward(images), expit(rows) @ w1 + b1, rtol=1e-12, atol=1e-12)
+
+
+def test_layers_of_a_deeper_network() -> None:
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=shape) for shape in ((5, 4), (4, 3), (3, 2))]
+    net = Network(tuple(weights), (None, np.ones(3), None), "tanh", readout="vote")
+    second = net.layer(1)
+    assert second.layer_sizes == (4, 3, 2)
+    assert (second.hidden, second.readout) == ("tanh", "vote")
+    np.testing.assert_array_equal(second.weights[0], weights[1])
+    np.testing.assert_array_equal(second.biases[0], np.ones(3))

@@ -18,6 +18,7 @@ from analog_fhn.circuit.sense import SENSE_OFFSETS, SENSE_RESISTORS, Columns, Se
 from analog_fhn.circuit.stages import DriverParts, DriveStage, PairParts, Parts, RowStage
 from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE, Technology
 from analog_fhn.circuit.wires import Ports, solve_tiled
+from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import Coefficients, FloatArray
 
@@ -148,25 +149,45 @@ class Chip:
 
     def pre_activations(self, images: NDArray[np.floating]) -> FloatArray:
         """What the input array hands the tanh pairs, z, shape (n_images, n_neurons), for images (n_images, n_in)."""
-        z: FloatArray = np.asarray(images, dtype=np.float64) @ self.weights[0]
+        inputs = np.asarray(images, dtype=np.float64)
+        z: FloatArray = (np.tanh(inputs) if self.network.tanh == "input" else inputs) @ self.weights[0]
         if self.biases[0] is not None:
             z += self.biases[0]
         return z
 
     def drives(self, images: NDArray[np.floating]) -> FloatArray:
         """Drives of the hidden neurons, shape (n_images, n_neurons), for images (n_images, n_in)."""
-        return self.drive_stage.drives(self.pre_activations(images))
+        z, stage = self.pre_activations(images), self.drive_stage
+        return stage.drives(z) if self.network.tanh == "drive" else np.asarray(stage.gain * z + stage.offset)
 
     def drive_range(self) -> tuple[FloatArray, FloatArray]:
-        """Lowest and highest drive that each neuron can be given, each of shape (n_neurons,)."""
+        """Lowest and highest drive that each neuron can be given, each of shape (n_neurons,).
+
+        Where the tanh is at the inputs: for inputs within the network's range.
+        """
         stage = self.drive_stage
+        if self.network.tanh == "input":
+            ends = np.tanh(self.network.input_range)[:, None, None] * self.weights[0]
+            bias = 0.0 if self.biases[0] is None else self.biases[0]
+            z = np.stack([ends.min(axis=0).sum(axis=0), ends.max(axis=0).sum(axis=0)]) + bias
+            drives = np.sort(stage.gain * z + stage.offset, axis=0)
+            return drives[0], drives[1]
         return stage.offset - np.abs(stage.gain), stage.offset + np.abs(stage.gain)
 
     def output_stage(self, recentre: bool) -> tuple[FloatArray, FloatArray]:
         """Weights (n_neurons, n_classes) and shift (n_classes,) of the scores ``x @ weights + shift``.
 
         Row drivers, output array and biases in one; without `recentre` the rows carry x itself.
+
+        Raises
+        ------
+        InputError
+            If there are sigmoid units between rows and output array: scores are then no such product.
         """
+        if self.network.behind != "linear":
+            raise InputError(
+                f"network with {self.network.stages_text}: its scores are not linear in x; expected behind 'linear'"
+            )
         rows = self.row_stage
         gain, offset = (rows.gain, rows.offset) if recentre else (rows.raw_gain, rows.raw_offset)
         bias = self.biases[1] if recentre or self.raw_bias is None else self.raw_bias

@@ -147,10 +147,15 @@ def map_weights(
     else:
         middle = 0.5 * (array.g_min + array.g_max)
         plus, minus = middle + 0.5 * k * w, middle - 0.5 * k * w
+    return Crossbar(quantised(plus, array), quantised(minus, array), k, bias_rows, bias_drive)
+
+
+def quantised(conductances: FloatArray, array: Array) -> FloatArray:
+    """Nearest settable conductances, of any shape (S)."""
     levels = array.level_values
-    if levels is not None:
-        plus, minus = (levels[np.searchsorted(0.5 * (levels[1:] + levels[:-1]), g)] for g in (plus, minus))
-    return Crossbar(plus, minus, k, bias_rows, bias_drive)
+    if levels is None:
+        return conductances
+    return np.asarray(levels[np.searchsorted(0.5 * (levels[1:] + levels[:-1]), conductances)])
 
 
 def manufacture(

@@ -41,7 +41,7 @@ class Design:
     InputError
         If a rail would be reached or offsets would dominate (see `choose_scales`), if a <= 0, if no resistors make
         the tanh pair (see `nominal_pairs`), if the array asks of its device what is not known of it, or if the network
-        has more than one hidden layer.
+        has more than one hidden layer or stages that no circuit is drawn for (`Network.plain_stages`).
     """
 
     network: Network
@@ -52,6 +52,11 @@ class Design:
             raise InputError(
                 f"network has {len(self.network.weights) - 1} hidden layers; "
                 "a design takes exactly one layer of FHN neurons"
+            )
+        if not self.network.plain_stages:
+            raise InputError(
+                f"network with {self.network.stages_text}: only ideal neurons have these stages so far; a design takes "
+                "tanh 'drive', behind 'linear'"
             )
         if problems := self.technology.device_problems():
             raise InputError(f"technology {self.technology.name!r}: {'; '.join(problems)}")

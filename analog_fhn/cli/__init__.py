@@ -23,6 +23,7 @@ from analog_fhn.cli import (
     reproduce,
     sweep,
     train,
+    trim,
 )
 from analog_fhn.errors import InputError, MissingProgramError, RunError
 
@@ -47,6 +48,7 @@ app.command("sweep")(sweep.sweep)
 app.command("status")(sweep.status)
 app.command("allocate")(allocate.allocate)
 app.command("report")(report.report)
+app.command("trim")(trim.trim)
 app.command("reproduce")(reproduce.reproduce)
 
 

@@ -39,6 +39,7 @@ def classify(
     control: common.ControlOption = None,
     technology: common.TechnologyOption = None,
     chip: common.ChipOption = None,
+    trim: common.TrimOption = None,
     errors: common.ErrorsOption = None,
     temperature: common.TemperatureOption = None,
     supply: common.SupplyOption = None,
@@ -68,7 +69,9 @@ def classify(
         network, protocol=protocol, readout=readout, raw=raw, gamma=gamma, a=a, eps=eps, slope=slope,
         settle=settle, control=control,
     )  # fmt: skip
-    made = common.make_chip(net, technology, chip, backend, errors=errors, temperature=temperature, supply=supply)
+    made = common.make_chip(
+        net, technology, chip, backend, errors=errors, temperature=temperature, supply=supply, trim=trim
+    )  # fmt: skip
     noisy = common.make_noise(made, noise, noise_seed)
     chosen = common.load_images(dataset, split, data, images, net)
     if predictions is not None:
@@ -84,6 +87,7 @@ def classify(
     if predictions is not None:
         write_predictions(predictions, chosen.labels, result)
     what = "ideal FHN neurons" if made is None else "nominal chip" if made.seed is None else f"chip {made.seed}"
+    what += "" if trim is None else ", trimmed"
     common.say(
         f"{what}, {result.backend}, {net.readout} readout, {'recentred' if net.recentre else 'raw'}, "
         f"gamma {net.fhn.gamma:g}: {common.percent(accuracy)} of {len(chosen.labels)} images "
@@ -108,7 +112,7 @@ def classify(
         "identity_deviation": result.identity_deviation,
         "table": None if result.table is None else asdict(result.table),
         "settings": common.settings(net, made, errors=errors)
-        | {"backend": backend, "dataset": dataset, "split": split}
+        | {"backend": backend, "dataset": dataset, "split": split, "trim": None if trim is None else str(trim)}
         | {"noise": noise, "noise_seed": None if noisy is None else noisy.seed},
     }
     common.write_json(json, "classify", chip, start, content)

@@ -70,6 +70,12 @@ TechnologyOption = Annotated[
 ChipOption = Annotated[
     int | None, typer.Option("--chip", metavar="SEED", min=0, help="Chip seed (default: the nominal chip).")
 ]
+TrimOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--trim", metavar="FILE", help="The chip as `analog-fhn trim` left it (trim.npz); it names technology and seed."
+    ),
+]
 TablesOption = Annotated[
     Path | None,
     typer.Option(
@@ -209,14 +215,17 @@ def make_chip(
     errors: str | None = None,
     temperature: float | None = None,
     supply: float | None = None,
+    trim: Path | None = None,
 ) -> Chip | None:
     """Chip that the options ask for; None means ideal neurons and float weights.
 
     The spice backend needs components: without a technology it gets the nominal chip of `discrete`. What `design` would
-    warn of is said on standard error.
+    warn of is said on standard error. A trim file brings technology and seed; those given must be the same.
     """
     from analog_fhn.circuit.design import Design
 
+    if trim is not None:
+        return trimmed_chip(network, trim, technology, seed, errors=errors, temperature=temperature, supply=supply)
     for option, value in (("chip", seed), ("errors", errors), ("temperature", temperature), ("supply", supply)):
         if technology is None and value is not None:
             raise InputError(
@@ -228,6 +237,34 @@ def make_chip(
     design = Design(network, made)
     warn_of(design)
     return design.chip(seed)
+
+
+def trimmed_chip(
+    network: Network,
+    trim: Path,
+    technology: str | None,
+    seed: int | None,
+    *,
+    errors: str | None = None,
+    temperature: float | None = None,
+    supply: float | None = None,
+) -> Chip:
+    """Chip of a trim file; technology and seed, where they are given, must be those that it was trimmed with."""
+    from analog_fhn.circuit.design import Design
+    from analog_fhn.trim.state import load_state
+
+    state, made = load_state(trim, network)
+    if technology is not None and load_technology(technology) != made:
+        raise InputError(
+            f"--technology {technology}: {trim} was made with the technology {made.name!r} of other values; leave the "
+            "option out, the file holds them"
+        )
+    if seed is not None and seed != state.seed:
+        raise InputError(f"--chip {seed}: {trim} is the trim of chip {state.seed}")
+    under = made.under(temperature=temperature, supply=supply)
+    if errors is not None:
+        under = under.with_errors(error_groups(errors))
+    return state.chip(Design(network, under))
 
 
 def warn_of(design: Design) -> None:
@@ -289,6 +326,8 @@ def settings(
         "readout": network.readout,
         "recentre": network.recentre,
         "hidden": network.hidden,
+        "tanh": network.tanh,
+        "behind": network.behind,
         "layers": list(network.layer_sizes),
         "weights_sha256": network.sha256,
         "technology": None if technology is None else technology.name,

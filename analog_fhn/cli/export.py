@@ -15,8 +15,11 @@ from analog_fhn.errors import InputError
 def export(
     network: common.NetworkArgument,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
-    technology: Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")] = "discrete",
+    technology: Annotated[
+        str | None, typer.Option("--technology", metavar="NAME|PATH", help="Technology (default: discrete).")
+    ] = None,
     chip: common.ChipOption = None,
+    trim: common.TrimOption = None,
     errors: common.ErrorsOption = None,
     temperature: common.TemperatureOption = None,
     supply: common.SupplyOption = None,
@@ -66,7 +69,9 @@ def export(
 
     start = time.perf_counter()
     net = common.load_network(network, raw=raw, gamma=gamma, settle=settle, control=control)
-    made = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply)
+    if technology is None and trim is None:
+        technology = "discrete"
+    made = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply, trim=trim)
     assert made is not None
     inputs = np.zeros(net.layer_sizes[0])
     if image is not None:

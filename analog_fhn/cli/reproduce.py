@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from analog_fhn.cli import common
 from analog_fhn.errors import InputError
 
+if TYPE_CHECKING:
+    from analog_fhn.datasets import Dataset
+    from analog_fhn.network import Network
+
+_SECTION4 = ("figure6", "table2")
+
 
 def reproduce(
-    what: Annotated[Literal["figure2", "figure3", "figure4", "table1"], typer.Argument(help="What to make again.")],
+    what: Annotated[
+        Literal["figure2", "figure3", "figure4", "table1", "figure6", "table2"],
+        typer.Argument(help="What to make again; figure6 and table2 train with FHN neurons inside."),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for CSV and pictures.")],
     network: Annotated[
         Path | None, typer.Option("--network", metavar="NETWORK.npz", help="Default: trained on the spot, and saved.")
@@ -26,6 +35,16 @@ def reproduce(
         Path | None, typer.Option("--curve", metavar="figure4.csv", help="For table1: default OUTPUT/figure4.csv.")
     ] = None,
     name: Annotated[str, typer.Option("--name", help="File name of figure4's output.")] = "figure4",
+    tanh: Annotated[
+        Literal["drive", "input"] | None,
+        typer.Option("--tanh", help="figure6, table2: where the tanh acts (default: drive)."),
+    ] = None,
+    recentre: Annotated[
+        bool, typer.Option("--recentre", help="figure6, table2: recentred rows in place of x itself.")
+    ] = False,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="figure6, table2: passes over the images (default: 10).")
+    ] = None,
     gamma: common.GammaOption = None,
     a: common.AOption = None,
     eps: common.EpsOption = None,
@@ -41,11 +60,24 @@ def reproduce(
     from analog_fhn.report import paper
 
     start = time.perf_counter()
+    training = {"tanh": tanh, "recentre": recentre or None, "epochs": epochs}
+    for option, value in training.items():
+        if value is not None and what not in _SECTION4:
+            raise InputError(f"--{option}: {what} trains nothing; an option of {' and '.join(_SECTION4)}")
     folder = common.output_folder(output)
     content: dict[str, Any] = {}
     if what == "figure2":
         fhn = FHN(**{k: v for k, v in {"a": a, "eps": eps}.items() if v is not None})
         paths = paper.figure2(folder, fhn)
+    elif what in _SECTION4:
+        if gammas is not None or curve is not None:
+            raise InputError(f"{'--gammas' if gammas is not None else '--curve'} is no option of {what}")
+        neuron = {"gamma": gamma, "a": a, "eps": eps, "slope": slope}
+        watched = {"settle": settle, "control": control}
+        paths, content = _section4(
+            what, folder, network, dataset, data, 10_000 if images is None else images, seed, training, neuron, watched,
+            json,
+        )  # fmt: skip
     else:
         if Path(name).name != name or not name:
             raise InputError(f"--name {name!r}: expected a file name without folders")
@@ -88,3 +120,76 @@ def _trained(path: Path, dataset: str, data: Path | None, seed: int, json: str |
         train_plain(training, seed=seed).network(training.scale).save(path)
         common.say(f"trained a network: {path}", json)
     return path
+
+
+def _section4(
+    what: str,
+    folder: Path,
+    network: Path | None,
+    dataset: str,
+    data: Path | None,
+    images: int,
+    seed: int,
+    training: dict[str, Any],
+    neuron: dict[str, float | None],
+    watched: dict[str, float | None],
+    json: str | None,
+) -> tuple[list[Path], dict[str, Any]]:
+    """Figure 6 or table 2, from the given network or one trained for both and kept in the folder."""
+    from analog_fhn.datasets import load
+    from analog_fhn.network import Network
+    from analog_fhn.report import paper
+
+    full = load(dataset, "train", data), load(dataset, "test", data)
+    sets = paper.truncated(*full, images, seed)
+    if network is None:
+        asked = {**training, **neuron, "seed": seed, "n_images": images}
+        net = _section4_network(folder / "section4.npz", sets, asked, neuron, json)
+    else:
+        net = Network.load(network)
+    net = net.with_options(**watched)  # type: ignore[arg-type]
+    how = f"tanh at the {net.tanh}, {'recentred' if net.recentre else 'raw x'}, gamma = {net.fhn.gamma:g}"
+    content: dict[str, Any] = {"settings": common.settings(net, None) | {"dataset": dataset, "images": images}}
+    if what == "figure6":
+        history = net.provenance.get("history", {})
+        if "val_loss" not in history:
+            raise InputError(f"{network}: keeps no history of its training; expected a network of 'reproduce figure6'")
+        paths = paper.figure6(folder, history, f"Training with FHN neurons inside\n({how})")
+        return paths, content | {"history": history}
+    columns = dict(zip(("train_10000", "test_1000", "train_60000", "test_10000"), (*sets, *full), strict=True))
+    with common.progress_bar("table2") as bar:
+        paths, averages = paper.table2(folder, net, columns, f"Table 2: after training with FHN neurons ({how})", bar)
+    for name, found in averages.items():
+        common.say(
+            f"{name:11} {found['n_images']:6.0f} images: {found['accuracy']:5.1f} % (paper {found['published']:.1f} %)",
+            json,
+        )
+    return paths, content | {"accuracies": averages}
+
+
+def _section4_network(
+    path: Path, sets: tuple[Dataset, Dataset], asked: dict[str, Any], neuron: dict[str, float | None], json: str | None
+) -> Network:
+    """Network trained as asked, with the history of its training: the kept one if it is that."""
+    from dataclasses import replace
+
+    from analog_fhn.network import Network
+    from analog_fhn.training.paper import NEURON, train_paper
+
+    if path.exists():
+        kept = Network.load(path)
+        if kept.provenance.get("asked") == asked:
+            return kept
+    train, test = sets
+    options = {name: asked[name] for name in ("tanh", "recentre", "epochs") if asked[name] is not None}
+    fhn = replace(NEURON, **{name: value for name, value in neuron.items() if value is not None})
+    with common.progress_bar("training") as bar:
+        trained = train_paper(
+            train, fhn=fhn, validation=test, seed=asked["seed"],
+            progress=lambda epoch, total, _loss, _accuracy: bar(epoch, total), **options,
+        )  # fmt: skip
+    net = trained.network(train.scale)
+    net = replace(net, provenance=net.provenance | {"asked": asked, "history": trained.history})
+    net.save(path)
+    common.say(f"trained a network with FHN neurons inside: {path}", json)
+    return net

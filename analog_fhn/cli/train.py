@@ -1,28 +1,74 @@
-"""`analog-fhn train`: a plain network in Keras, saved as a network file."""
+"""`analog-fhn train`: a network in Keras, with or without FHN neurons inside, saved as a network file."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from analog_fhn.cli import common
+from analog_fhn.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from analog_fhn.datasets import Dataset
+    from analog_fhn.training.plain import Progress, Trained
+
+Options = dict[str, Any]
+
+# Options that only some models have; whatever else is given is refused by name.
+_OWN = {
+    "--model ann": ("--activation", "--bias"),
+    "--model fhn --protocol paper": (
+        "--tanh", "--recentre", "--gradient", "--gamma", "--a", "--eps", "--slope", "--settle", "--control",
+    ),
+}  # fmt: skip
 
 
 def train(
     dataset: common.DatasetOption,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="NETWORK.npz", help="Network file to write.")],
-    model: Annotated[Literal["ann"], typer.Option("--model", help="ann: the plain network.")] = "ann",
+    model: Annotated[
+        Literal["ann", "fhn"], typer.Option("--model", help="ann: the plain network; fhn: FHN neurons inside.")
+    ] = "ann",
+    protocol: Annotated[
+        Literal["paper"] | None,
+        typer.Option("--protocol", help="paper: section 4, sigmoid units behind the neurons and the vote (for fhn)."),
+    ] = None,
     hidden: Annotated[int, typer.Option("--hidden", min=1, help="Number of hidden neurons.")] = 100,
     activation: Annotated[
-        Literal["sigmoid", "tanh"], typer.Option("--activation", help="Hidden activation.")
-    ] = "sigmoid",
+        Literal["sigmoid", "tanh"] | None, typer.Option("--activation", help="Hidden activation (default: sigmoid).")
+    ] = None,
     bias: Annotated[bool, typer.Option("--bias", help="Train biases too (the paper has none).")] = False,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the training images.")] = 20,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Images per step.")] = 32,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Adam's step size at the start.")] = 3e-3,
+    tanh: Annotated[
+        Literal["drive", "input"] | None,
+        typer.Option("--tanh", help="Where the tanh acts: I = gamma tanh(X W) or gamma tanh(X) W (default: drive)."),
+    ] = None,
+    recentre: Annotated[
+        bool, typer.Option("--recentre", help="Train with recentred rows in place of x itself (the paper).")
+    ] = False,
+    gradient: Annotated[
+        Literal["sigmoid", "response"] | None,
+        typer.Option("--gradient", help="What stands in the neurons' place on the way back (default: sigmoid)."),
+    ] = None,
+    gamma: common.GammaOption = None,
+    a: common.AOption = None,
+    eps: common.EpsOption = None,
+    slope: common.SlopeOption = None,
+    settle: common.SettleOption = None,
+    control: common.ControlOption = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Passes over the training images (default: 20; fhn: 10).")
+    ] = None,
+    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Images per step (default: 32; fhn: 50).")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="Adam's step size at the start (default: 3e-3; fhn: 1e-2).")
+    ] = None,
     images: common.ImagesOption = None,
     data: common.DataOption = None,
     seed: common.SeedOption = 0,
@@ -31,32 +77,31 @@ def train(
     """Train n_in - hidden - n_classes, report its test accuracy, and save it."""
     from analog_fhn.datasets import load
     from analog_fhn.inference import confusion, per_class
-    from analog_fhn.training.plain import train_plain
 
     start = time.perf_counter()
+    own: Options = {
+        "--activation": activation, "--bias": bias or None, "--tanh": tanh, "--recentre": recentre or None,
+        "--gradient": gradient, "--gamma": gamma, "--a": a, "--eps": eps, "--slope": slope, "--settle": settle,
+        "--control": control,
+    }  # fmt: skip
+    trainer = _trainer(model, protocol, own)
     common.writable(output)
     training = load(dataset, "train", data)
     if images is not None:
         training = training.head(min(images, len(training.labels)))
     test = load(dataset, "test", data)
+    for_all: Options = {"n_hidden": hidden, "seed": seed}
+    for name, value in (("epochs", epochs), ("batch_size", batch), ("learning_rate", learning_rate)):
+        if value is not None:
+            for_all[name] = value
     with common.progress_bar("training") as bar:
-        trained = train_plain(
-            training,
-            n_hidden=hidden,
-            hidden=activation,
-            bias=bias,
-            epochs=epochs,
-            batch_size=batch,
-            learning_rate=learning_rate,
-            seed=seed,
-            progress=lambda epoch, total, _loss, _accuracy: bar(epoch, total),
-        )
+        done = trainer(training, test, own, for_all, lambda epoch, total, _loss, _accuracy: bar(epoch, total))
+    trained, predictions = done.trained, done.predictions
     network = trained.network(training.scale)
     network.save(output)
-    predictions = network.forward(test.images).argmax(axis=1)
     accuracy = float((predictions == test.labels).mean())
     common.say(
-        f"plain network {'-'.join(map(str, network.layer_sizes))} ({activation}): {common.percent(accuracy)} of "
+        f"{done.what} {'-'.join(map(str, network.layer_sizes))} ({done.how}): {common.percent(accuracy)} of "
         f"{len(test.labels)} test images, {common.percent(trained.history['accuracy'][-1])} of the training images; "
         f"saved as {output}",
         json,
@@ -70,3 +115,66 @@ def train(
         "settings": common.settings(network, None) | {"trained": trained.settings, "dataset": dataset, "model": model},
     }
     common.write_json(json, "train", seed, start, content)
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A trained network, its answers for the test images, and what people read about it."""
+
+    trained: Trained
+    predictions: NDArray[np.intp]
+    what: str
+    how: str
+
+
+def _trainer(model: str, protocol: str | None, own: Options) -> Any:
+    """Function that trains the model, once the options are known to be its own.
+
+    Raises
+    ------
+    InputError
+        For a model that there is not, or an option of another one.
+    """
+    name = f"--model {model}" + ("" if protocol is None else f" --protocol {protocol}")
+    trainers = {"--model ann": _ann, "--model fhn --protocol paper": _paper}
+    if name not in trainers:
+        raise InputError(f"{name}: expected one of {', '.join(trainers)}")
+    for option, value in own.items():
+        if value is not None and option not in _OWN[name]:
+            given = option if value is True else f"{option} {value}"
+            having = " and ".join(other for other, options in _OWN.items() if option in options)
+            raise InputError(f"{given} is an option of {having}; {name} has none of that name")
+    return trainers[name]
+
+
+def _ann(training: Dataset, test: Dataset, own: Options, for_all: Options, progress: Progress) -> _Done:
+    from analog_fhn.training.plain import train_plain
+
+    activation: Literal["sigmoid", "tanh"] = own["--activation"] or "sigmoid"
+    trained = train_plain(training, hidden=activation, bias=bool(own["--bias"]), progress=progress, **for_all)
+    predictions = trained.network(training.scale).forward(test.images).argmax(axis=1)
+    return _Done(trained, predictions, "plain network", activation)
+
+
+def _paper(training: Dataset, test: Dataset, own: Options, for_all: Options, progress: Progress) -> _Done:
+    from dataclasses import replace
+
+    from analog_fhn.inference import classify
+    from analog_fhn.training.paper import JUDGED, NEURON, train_paper
+
+    def given(*names: str) -> Options:
+        return {name: own[f"--{name}"] for name in names if own[f"--{name}"] is not None}
+
+    trained = train_paper(
+        training,
+        recentre=bool(own["--recentre"]),
+        fhn=replace(NEURON, **given("gamma", "a", "eps", "slope")),
+        protocol=replace(JUDGED, **given("settle", "control")),
+        progress=progress,
+        **given("tanh", "gradient"),
+        **for_all,
+    )
+    network = trained.network(training.scale)
+    predictions = classify(network, test.images).predictions
+    how = f"gamma {network.fhn.gamma:g}, tanh at the {network.tanh}, {'recentred' if network.recentre else 'raw'}, vote"
+    return _Done(trained, predictions, "FHN network", how)

@@ -1,4 +1,4 @@
-"""Figures 2, 3, 4 and table 1 of Bogatenko et al., Chaos 33(7), 2023, doi:10.1063/5.0152703.
+"""Figures 2, 3, 4, 6 and tables 1, 2 of Bogatenko et al., Chaos 33(7), 2023, doi:10.1063/5.0152703.
 
 Each function writes a CSV file and a picture into a folder. The values of eps, a, the control record and the column
 headers of table 1 are lost in the copy at hand; what is used instead is an option and stands in the output.
@@ -10,19 +10,20 @@ import csv
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from analog_fhn import plots
 from analog_fhn.backends.direct import Direct
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.datasets import Dataset
 from analog_fhn.errors import InputError
-from analog_fhn.inference import Result, classify_all, per_class
+from analog_fhn.inference import Result, classify, classify_all, outputs_over_time, per_class
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol, regime
 from analog_fhn.readout import Readout, leaders
@@ -93,8 +94,7 @@ def figure3(folder: Path, network: Network, images: Dataset, digits: Sequence[in
     curves = {}
     columns: dict[str, FloatArray] = {"t": times}
     for name, recentre in (("raw x", False), ("recentred", True)):
-        weights, shift = chip.output_stage(recentre)
-        leader = leaders(response.samples @ weights.astype(np.float32), shift)
+        leader = leaders(*outputs_over_time(chip, response.samples, recentre))
         for k, digit in enumerate(digits):
             shares = np.bincount(leader[:, k], minlength=n_classes) / len(leader)
             answer = int(np.argmax(shares))
@@ -245,7 +245,16 @@ def _has_settings(path: Path, settings: str) -> bool:
 
 def published_table1() -> dict[str, list[float]]:
     """Table 1 of the paper: column -> ten digits and the average, in percent."""
-    text = files("analog_fhn.report").joinpath("published/table1.csv").read_text(encoding="utf-8")
+    return _published("table1.csv")
+
+
+def published_table2() -> dict[str, list[float]]:
+    """Table 2 of the paper: set of images -> ten digits and the average, in percent."""
+    return _published("table2.csv")
+
+
+def _published(name: str) -> dict[str, list[float]]:
+    text = files("analog_fhn.report").joinpath("published", name).read_text(encoding="utf-8")
     rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
     return {name: [float(row[name]) for row in rows] for name in rows[0] if name != "digit"}
 
@@ -354,3 +363,105 @@ def _write_table1(path: Path, published: dict[str, list[float]], ours: dict[str,
         for i in range(11):
             values = [f"{v:.2f}" for key in ours for v in (published[key][i], ours[key][i])]
             writer.writerow(["average" if i == 10 else i, *values])
+
+
+def truncated(train: Dataset, test: Dataset, images: int, seed: int) -> tuple[Dataset, Dataset]:
+    """Sets with equal counts per digit, as the paper's section 4 has them: 10 000 for training, a tenth for the test.
+
+    Parameters
+    ----------
+    train, test
+        The full sets.
+    images
+        Images in the truncated training set.
+    seed
+        Of the draw.
+
+    Raises
+    ------
+    InputError
+        If `images` does not give each class its equal share, or a class has too few images.
+    """
+    classes = train.n_classes
+    if images < 10 * classes or images % (10 * classes):
+        raise InputError(
+            f"{images} images with equal counts in {classes} classes, and a tenth of them for the test: expected a "
+            f"multiple of {10 * classes}"
+        )
+    return train.balanced(images // classes, seed), test.balanced(images // classes // 10, seed)
+
+
+def figure6(folder: Path, history: Mapping[str, Sequence[float]], title: str) -> list[Path]:
+    """Cost and accuracy per epoch of a training with FHN neurons inside.
+
+    Parameters
+    ----------
+    history
+        "loss", "accuracy", "val_loss", "val_accuracy" per epoch, the latter of the test images.
+    """
+    path = folder / "figure6.csv"
+    names = ("loss", "accuracy", "val_loss", "val_accuracy")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"])
+        for epoch, row in enumerate(zip(*(history[name] for name in names), strict=True), start=1):
+            writer.writerow([epoch, *(f"{value:.6g}" for value in row)])
+    train, test = "training images, weights moving", "test images, after the epoch"
+    panels: dict[str, tuple[str, dict[str, ArrayLike]]] = {
+        "Cost": ("cross-entropy", {train: history["loss"], test: history["val_loss"]}),
+        "Accuracy": (
+            "accuracy (%)",
+            {train: 100 * np.asarray(history["accuracy"]), test: 100 * np.asarray(history["val_accuracy"])},
+        ),
+    }
+    return [path, plots.save(plots.training_curves(panels, title), folder / "figure6.png")]
+
+
+def table2(
+    folder: Path, network: Network, sets: Mapping[str, Dataset], title: str, progress: Progress | None = None
+) -> tuple[list[Path], dict[str, dict[str, float]]]:
+    """Accuracy per digit after training with FHN neurons inside, beside the published table.
+
+    Parameters
+    ----------
+    network
+        Trained on the truncated set.
+    sets
+        Images under the names of the published columns (train_10000, test_1000, train_60000, test_10000), or of some.
+
+    Returns
+    -------
+    paths, accuracies
+        Files written, and per column our average and the published one (percent), and the number of images.
+    """
+    published = published_table2()
+    ours: dict[str, list[float]] = {}
+    total = sum(len(images.labels) for images in sets.values())
+    done = 0
+    for name, images in sets.items():
+
+        def advance(k: int, _n: int, done: int = done) -> None:
+            if progress is not None:
+                progress(done + k, total)
+
+        result = classify(network, images.images, progress=advance)
+        done += len(images.labels)
+        digits = [100 * (v or 0.0) for v in per_class(result.predictions, images.labels, network.layer_sizes[-1])]
+        ours[name] = [*digits, 100 * result.accuracy(images.labels)]
+    path = folder / "table2.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        sizes = {name: f"{name.split('_')[0]}_{len(images.labels)}" for name, images in sets.items()}
+        writer.writerow(["digit", *(text for name in ours for text in (f"{name}_paper", f"{sizes[name]}_ours"))])
+        for i, digit in enumerate([*range(10), "average"]):
+            writer.writerow([digit, *(f"{v:.2f}" for name in ours for v in (published[name][i], ours[name][i]))])
+    panels = {
+        f"{len(images.labels)} {name.split('_')[0]} images\n{ours[name][-1]:.1f} % (paper: "
+        f"{published[name][-1]:.1f} %)": (published[name][:-1], ours[name][:-1])
+        for name, images in sets.items()
+    }
+    averages = {
+        name: {"accuracy": ours[name][-1], "published": published[name][-1], "n_images": float(len(images.labels))}
+        for name, images in sets.items()
+    }
+    return [path, plots.save(plots.paired_digits(panels, title), folder / "table2.png")], averages

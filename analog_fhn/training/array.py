@@ -36,6 +36,9 @@ class ArrayDense(keras.layers.Layer):  # type: ignore[misc]
         Of the devices (K).
     levels
         Whether training sees the levels.
+    clip_sigma
+        Weights are kept within so many of their standard deviations: the smaller the largest weight is against the
+        others, the less a stuck device and a level's width weigh. None: not kept.
     offsets
         Outputs at zero input of drawn chips, shape (n_chips, units): in training one of them, drawn for each output, is
         added. None: none.
@@ -51,12 +54,14 @@ class ArrayDense(keras.layers.Layer):  # type: ignore[misc]
         layer: int = 0,
         temperature: float = 300.0,
         levels: bool = True,
+        clip_sigma: float | None = None,
         offsets: Any = None,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.units, self.layer, self.temperature, self.levels, self.seed = units, layer, temperature, levels, seed
+        self.clip_sigma = clip_sigma
         self.array = array if isinstance(array, Array) else Array.model_validate(array)
         self.offsets = np.zeros((1, units), np.float32) if offsets is None else np.asarray(offsets, np.float32)
         self.generator = keras.random.SeedGenerator(seed)
@@ -67,8 +72,9 @@ class ArrayDense(keras.layers.Layer):  # type: ignore[misc]
     def build(self, shape: tuple[int | None, ...]) -> None:
         """Make the weights; `shape` is that of the inputs."""
         self.kernel = self.add_weight(
-            name="kernel", shape=(shape[-1], self.units), initializer="glorot_uniform", dtype="float32"
-        )
+            name="kernel", shape=(shape[-1], self.units), initializer="glorot_uniform", dtype="float32",
+            constraint=None if self.clip_sigma is None else self._clipped,
+        )  # fmt: skip
         self.largest = self.add_weight(name="largest", shape=(), initializer="ones", trainable=False, dtype="float32")
         # Size of the errors, and share of the faults, relative to those of the technology: what a schedule moves.
         self.strength = self.add_weight(name="strength", shape=(), initializer="ones", trainable=False, dtype="float32")
@@ -101,9 +107,15 @@ class ArrayDense(keras.layers.Layer):  # type: ignore[misc]
             "layer": self.layer,
             "temperature": self.temperature,
             "levels": self.levels,
+            "clip_sigma": self.clip_sigma,
             "offsets": self.offsets.tolist(),
             "seed": self.seed,
         }
+
+    def _clipped(self, kernel: Any) -> Any:
+        kernel = keras.ops.convert_to_tensor(kernel)
+        limit = self.clip_sigma * jnp.std(kernel)
+        return jnp.clip(kernel, -limit, limit)
 
     def _drawn(self, kernel: Any) -> Any:
         """Weights that a fresh array makes of the kernel."""

@@ -39,6 +39,8 @@ class Hardware:
         Number of chips whose neurons (with their tanh pairs and row drivers) and amplifier offsets are drawn from.
     first_chip
         Seed of the first; the others follow.
+    clip_sigma
+        Largest weight in standard deviations of its layer's; see `ArrayDense`.
     ramp
         How the errors grow over the epochs: at once ("constant"), or evenly over the first half ("linear").
     """
@@ -47,6 +49,7 @@ class Hardware:
     levels: bool = True
     chips: int = 50
     first_chip: int = 1_000_000
+    clip_sigma: float | None = 2.5
     ramp: Ramp = "linear"
 
     def __post_init__(self) -> None:
@@ -203,8 +206,10 @@ def _model(
         responses = drawn if responses is None else responses
     elif responses is None:
         responses = Responses.nominal(
-            inside.neuron, inside.hidden, inside.protocol, recentre=inside.recentre, window=inside.window
-        )
+            inside.neuron, inside.hidden, inside.protocol if inside.instants is None else inside.instants,
+            recentre=inside.recentre, window=inside.window or inside.instants is not None,
+            samples=inside.instants is not None,
+        )  # fmt: skip
     layers: list[Any] = [keras.Input((widths[0],))]
     denses, neurons = [], []
     for k, width in enumerate(widths[1:]):
@@ -214,7 +219,7 @@ def _model(
             conditions = hardware.technology.conditions
             dense = ArrayDense(
                 width, hardware.technology.array, layer=k, temperature=conditions.temperature, levels=hardware.levels,
-                offsets=offsets[k], seed=seed + k,
+                clip_sigma=hardware.clip_sigma, offsets=offsets[k], seed=seed + k,
             )  # fmt: skip
         denses.append(dense)
         layers.append(dense)

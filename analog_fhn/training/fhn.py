@@ -51,7 +51,9 @@ class FHN(keras.layers.Layer):  # type: ignore[misc]
         Whether each training step (one batch) puts neurons drawn at random from the responses in place of all; outside
         training, all are the first of the responses.
     samples
-        Times at which x(t) is wanted; the output is then (batch, n_samples, n), of z of shape (batch, n).
+        Protocol whose sampled x(t) is wanted; the output is then (batch, n_samples, n), of z of shape (batch, n). It is
+        interpolated where the responses hold x(t), which must then be that of the same protocol, and simulated in every
+        call else.
     fhn, hidden, recentre
         See `Responses.nominal`; not used with `responses`.
     seed
@@ -78,13 +80,16 @@ class FHN(keras.layers.Layer):  # type: ignore[misc]
     ) -> None:
         if gradient not in get_args(Gradient):
             raise InputError(f"gradient = {gradient!r}: expected 'sigmoid' or 'response'")
-        count, n_drives = kwargs.pop("count", None), kwargs.pop("n_drives", None)
+        count, n_drives, n_samples = (kwargs.pop(name, None) for name in ("count", "n_drives", "n_samples"))
         super().__init__(**kwargs)
         if responses is None and count is None:
             responses = Responses.nominal(Parameters() if fhn is None else fhn, hidden, recentre=recentre)
         self._responses = responses
         self.count = count if responses is None else len(responses)
         self.n_drives = n_drives if responses is None else responses.n_drives
+        self.n_samples = n_samples if responses is None else responses.waves.shape[2]
+        if samples is not None and self.n_samples not in (0, samples.n_samples):
+            raise InputError(f"responses hold {self.n_samples} samples; expected {samples.n_samples}, as `samples` asks")
         self.gradient, self.draw, self.seed = gradient, draw, seed
         self.samples = samples
         self.generator = keras.random.SeedGenerator(seed)
@@ -102,6 +107,7 @@ class FHN(keras.layers.Layer):  # type: ignore[misc]
         self.mean = fixed("mean", self.count, self.n_drives)
         self.deviation = fixed("deviation", self.count, self.n_drives)
         self.coefficients = fixed("coefficients", self.count, 10)
+        self.waves = fixed("waves", self.count, self.n_drives, self.n_samples if self.samples is not None else 0)
         # Between the first neuron of the responses (0) and the drawn ones (1): what a schedule moves.
         self.strength = fixed("strength")
         self.strength.assign(1.0)
@@ -113,18 +119,15 @@ class FHN(keras.layers.Layer):  # type: ignore[misc]
         self.stages.assign(np.stack([getattr(responses, name) for name in _STAGES]))
         self.mean.assign(responses.mean)
         self.deviation.assign(responses.deviation)
+        if self.waves.shape[2]:
+            self.waves.assign(responses.waves)
         self.coefficients.assign(np.concatenate([responses.p, responses.q, responses.eps[:, None]], axis=1))
 
     def call(self, z: Any, training: bool | None = None) -> Any:
         """Activations for pre-activations z."""
         drawn = bool(self.draw and training)
-        stages, mean, deviation, coefficients = (
-            variable.value for variable in (self.stages, self.mean, self.deviation, self.coefficients)
-        )
-        if self.draw:
-            stages, mean, deviation, coefficients = self._chosen(
-                z.shape[-1], drawn, stages, mean, deviation, coefficients
-            )
+        arrays = [v.value for v in (self.stages, self.mean, self.deviation, self.coefficients, self.waves)]
+        stages, mean, deviation, coefficients, waves = self._chosen(z.shape[-1], drawn, *arrays) if self.draw else arrays
         gain, slope, shift, offset, row_gain, row_offset, low, high = stages
         argument = slope * z + shift
         drive = gain * jnp.tanh(argument) + offset
@@ -134,7 +137,8 @@ class FHN(keras.layers.Layer):  # type: ignore[misc]
             place = jnp.clip((drive - low) / (high - low), 0.0, 1.0) * cells
             cell = jnp.minimum(jax.lax.stop_gradient(place).astype(jnp.int32), cells - 1)
             one, other = _at(nodes, cell), _at(nodes, cell + 1)
-            return one + (place - cell) * (other - one)
+            share = place - cell
+            return one + (share[..., None] if one.ndim > share.ndim else share) * (other - one)
 
         if self.gradient == "sigmoid":
             span = row_gain * (read(offset + gain, mean) - read(offset - gain, mean))
@@ -147,7 +151,8 @@ class FHN(keras.layers.Layer):  # type: ignore[misc]
                 x = x + read(drive, deviation) * keras.random.normal(drive.shape, seed=self.generator)
             forward = row_gain * x + row_offset
         else:
-            forward = row_gain * self._simulated(drive, coefficients) + row_offset
+            x = read(drive, waves) if waves.shape[2] else self._simulated(drive, coefficients)
+            forward = row_gain * jnp.moveaxis(x, -1, 1) + row_offset
             surrogate = surrogate[:, None]
         return jax.lax.stop_gradient(forward) + (surrogate - jax.lax.stop_gradient(surrogate))
 
@@ -164,6 +169,7 @@ class FHN(keras.layers.Layer):  # type: ignore[misc]
             "seed": self.seed,
             "count": self.count,
             "n_drives": self.n_drives,
+            "n_samples": self.n_samples,
         }
 
     @classmethod
@@ -189,12 +195,11 @@ class FHN(keras.layers.Layer):  # type: ignore[misc]
         x = simulate(
             jax.lax.stop_gradient(drive), coefficients[:, :5], coefficients[:, 5:9], coefficients[0, 9], self.samples
         )
-        return jnp.moveaxis(x, 0, 1)
+        return jnp.moveaxis(x, 0, -1)
 
 
 def _at(nodes: Any, cell: Any) -> Any:
-    """Nodes (n or 1, n_drives) at cell (..., n)."""
+    """Nodes (n or 1, n_drives, ...) at cell (..., n)."""
     if nodes.shape[0] == 1:
         return nodes[0][cell]
-    flat = cell.reshape(-1, cell.shape[-1])
-    return jnp.take_along_axis(nodes.T, flat, axis=0).reshape(cell.shape)
+    return nodes[jnp.arange(cell.shape[-1]), cell]

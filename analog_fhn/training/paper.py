@@ -1,88 +1,229 @@
-"""Section 4 of Bogatenko et al., Chaos 33(7), 2023: training with FHN neurons in the forward pass."""
+"""Section 4 of Bogatenko et al., Chaos 33(7), 2023: training with FHN neurons in the forward pass.
+
+The network is n_in -> W_in -> FHN neurons -> fixed identity -> sigmoid units -> W_out -> classes, without biases.
+Forward, the neurons' waveforms x(t) are simulated and the sigmoid units act at every instant; backward, a sigmoid
+stands in the neurons' place. The answer is the vote over the instants, or their mean.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analog_fhn.datasets import Dataset
 from analog_fhn.errors import InputError
-from analog_fhn.neuron import FHN, Protocol
+from analog_fhn.network import Tanh
+from analog_fhn.neuron import FHN, Coefficients, Protocol
 from analog_fhn.readout import recentring
-from analog_fhn.training.plain import keras_on_jax, seeded
+from analog_fhn.training.plain import Hidden, Progress, Schedule, Trained, check_settings, keras_on_jax, seeded
 
-Tanh = Literal["drive", "input"]
 Gradient = Literal["sigmoid", "response"]
-Progress = Callable[[int, int, dict[str, float]], None]
+
+NEURON = FHN(gamma=-1.0, slope=1.0)
+"""Neurons unless others are given: the slope as the paper prints it, and the gamma of the other experiments here."""
+
+TIMES = Protocol(settle=5.0, control=5.0, interval=0.5)
+"""When training watches the neurons: a few periods, at ten instants."""
+
+JUDGED = Protocol(settle=50.0, control=50.0)
+"""When a trained network is watched unless another protocol is given."""
+
+_EXPLICIT_UP_TO = 2.35  # |x| that the explicit method is stable for at a step of half of eps
 
 
-def neurons(keras: Any, fhn: FHN, tanh: Tanh, recentre: bool, gradient: Gradient, protocol: Protocol, step) -> Any:
+def train_paper(
+    dataset: Dataset,
+    *,
+    n_hidden: int = 100,
+    tanh: Tanh = "drive",
+    recentre: bool = False,
+    hidden: Hidden = "tanh",
+    fhn: FHN = NEURON,
+    gradient: Gradient = "sigmoid",
+    times: Protocol = TIMES,
+    protocol: Protocol = JUDGED,
+    epochs: int = 10,
+    batch_size: int = 50,
+    learning_rate: float = 1e-2,
+    schedule: Schedule = "cosine",
+    validation: Dataset | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train with ideal FHN neurons in the forward pass, by Adam on the softmax cross-entropy of every instant.
+
+    Both layers start from Glorot's uniform distribution, in single precision. W_out gets the exact gradient, W_in that
+    of the surrogate.
+
+    Parameters
+    ----------
+    dataset
+        Training images, used in their own scale, and labels.
+    n_hidden
+        Number of hidden neurons, and of sigmoid units behind them.
+    tanh
+        Where the tanh acts: "drive" or "input"; see `Network`.
+    recentre
+        Whether the sigmoid units see the activation, or x itself (the paper).
+    hidden
+        What the activation is: "tanh" ``-(x + a)/gamma``, or "sigmoid" ``(1 - (x + a)/gamma)/2``.
+    fhn
+        Parameters of the neurons.
+    gradient
+        What stands in the neurons' place on the way back. "sigmoid": ``x = -2 gamma/(1 + exp(-2 slope z))`` up to a
+        constant, of the height and sign that the drive's tanh gives. "response": the time average, ``x = -a - I``.
+    times
+        When training watches the neurons: settling time, and instants at which the loss is taken.
+    protocol
+        What the trained network is to be judged with.
+    epochs, batch_size, learning_rate, schedule, seed
+        As in `train_plain`.
+    validation
+        Images that are judged after each epoch, at the same times.
+    progress
+        Called after each epoch with the epoch (from 1), the number of epochs, the loss and the accuracy.
+
+    Returns
+    -------
+    Trained
+        History: "loss" (mean over the instants) and "accuracy" (of the vote over the instants) of the training images
+        while the weights were moving, and "val_loss" and "val_accuracy" of the validation set.
+
+    Raises
+    ------
+    InputError
+        If a setting is out of range, the data set has fewer than two classes, the training diverges, or Keras was
+        imported before with another backend.
+    MissingProgramError
+        If Keras or JAX is not installed.
+    """
+    check_settings(dataset, n_hidden, hidden, epochs, batch_size, learning_rate, seed)
+    for name, value, known in (("tanh", tanh, Tanh), ("gradient", gradient, Gradient)):
+        if value not in get_args(known):
+            raise InputError(f"{name} = {value!r}: expected {' or '.join(map(repr, get_args(known)))}")
+    keras = keras_on_jax()
+    import jax
+
+    def each_epoch(epoch: int, logs: dict[str, float]) -> None:
+        if not math.isfinite(logs["loss"]):
+            raise InputError(
+                f"training diverged: loss {logs['loss']} in epoch {epoch + 1} at gamma {fhn.gamma:g}, learning rate "
+                f"{learning_rate:g}; expected a smaller one of either, or tanh 'drive', which bounds the drive"
+            )
+        if progress is not None:
+            progress(epoch + 1, epochs, float(logs["loss"]), float(logs["_accuracy"]))
+
+    with seeded(keras, seed):
+        stages = [
+            *([keras.layers.Activation("tanh")] if tanh == "input" else []),
+            _dense(keras, n_hidden),
+            _neurons(
+                keras, fhn, tanh, recentring(hidden, fhn.a, fhn.gamma) if recentre else (1.0, 0.0), gradient, times
+            ),
+            keras.layers.Activation("sigmoid"),
+            _dense(keras, dataset.n_classes),
+        ]
+        model = keras.Sequential([keras.Input((dataset.images.shape[1],)), *stages])
+        steps = epochs * math.ceil(len(dataset.images) / batch_size)
+        rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps) if schedule == "cosine" else learning_rate
+        model.compile(optimizer=keras.optimizers.Adam(rate), loss=_cross_entropy, metrics=[_accuracy], jit_compile=True)
+        fitted = model.fit(
+            dataset.images,
+            dataset.labels,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=0,
+            validation_data=None if validation is None else (validation.images, validation.labels),
+            validation_batch_size=batch_size,
+            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=each_epoch)],
+        )
+    names = {"loss": "loss", "accuracy": "_accuracy", "val_loss": "val_loss", "val_accuracy": "val__accuracy"}
+    return Trained(
+        weights=[np.asarray(variable.value, dtype=np.float64) for variable in model.trainable_variables],
+        biases=[None, None],
+        history={name: [float(v) for v in fitted.history[key]] for name, key in names.items() if key in fitted.history},
+        settings={
+            "model": "fhn",
+            "protocol": "paper",
+            "n_hidden": n_hidden,
+            "hidden": hidden,
+            "bias": False,
+            "tanh": tanh,
+            "recentre": recentre,
+            "fhn": asdict(fhn),
+            "gradient": gradient,
+            "times": asdict(times),
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "schedule": schedule,
+            "seed": seed,
+            "optimizer": "adam",
+            "loss": "softmax cross-entropy of every instant",
+            "start": "glorot_uniform",
+            "dataset": dataset.name,
+            "n_images": len(dataset.images),
+            "keras": str(keras.__version__),
+            "jax": str(jax.__version__),
+        },
+        inside={
+            "fhn": fhn,
+            "protocol": protocol,
+            "readout": "vote",
+            "recentre": recentre,
+            "tanh": tanh,
+            "behind": "sigmoid",
+        },
+    )
+
+
+def _dense(keras: Any, units: int) -> Any:
+    return keras.layers.Dense(units, use_bias=False, kernel_initializer="glorot_uniform", dtype="float32")
+
+
+def _neurons(keras: Any, fhn: FHN, tanh: Tanh, rows: tuple[float, float], gradient: Gradient, times: Protocol) -> Any:
+    """Layer from z (batch, n) to the rows at every instant (batch, n_samples, n)."""
     import jax
     import jax.numpy as jnp
 
     from analog_fhn.training.waveform import simulate
 
-    gain, offset = recentring("sigmoid", fhn.a, fhn.gamma) if recentre else (1.0, 0.0)
-    largest = math.inf if tanh == "input" else abs(fhn.a) + abs(fhn.gamma)
-    implicit = largest > 2.3
+    one = Coefficients.ideal(fhn, 1)
+    gain, offset = rows
+    implicit = tanh == "input" or abs(fhn.a) + abs(fhn.gamma) > _EXPLICIT_UP_TO
 
-    class Neurons(keras.layers.Layer):
+    class Neurons(keras.layers.Layer):  # type: ignore[misc]
         def call(self, z: Any) -> Any:
             drive = fhn.gamma * (z if tanh == "input" else jnp.tanh(fhn.slope * z))
-            x = simulate(
-                jax.lax.stop_gradient(drive), [0.0, 1.0, 0.0, -1.0 / 3.0, -1.0], [fhn.a, 1.0, 0.0, 1.0], fhn.eps, protocol,
-                step=step, implicit=implicit,
-            )  # fmt: skip
-            if gradient == "sigmoid":
-                surrogate = -2.0 * fhn.gamma * jax.nn.sigmoid(2.0 * fhn.slope * z)
-            else:
-                surrogate = -drive
-            x = jnp.moveaxis(x, 0, 1) + (surrogate - jax.lax.stop_gradient(surrogate))[:, None]
-            return gain * x + offset
+            constant = jax.lax.stop_gradient(drive)
+            x = simulate(constant, one.p[0], one.q[0], fhn.eps, times, implicit=implicit)
+            surrogate = -drive if gradient == "response" else -2.0 * fhn.gamma * jax.nn.sigmoid(2.0 * fhn.slope * z)
+            # Of value zero: it carries the gradient alone.
+            backward = surrogate - jax.lax.stop_gradient(surrogate)
+            return gain * (jnp.moveaxis(x, 0, 1) + backward[:, None]) + offset
 
-        def compute_output_shape(self, shape):
-            return (shape[0], protocol.n_samples, shape[1])
+        def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+            return shape[0], times.n_samples, shape[1]
 
-    return Neurons()
+    return Neurons(name="neurons", dtype="float32")
 
 
-def train(dataset, validation, *, n_hidden=100, tanh="drive", recentre=False, fhn=FHN(gamma=-1.0, slope=1.0), protocol=Protocol(10.0, 10.0, 0.5),
-          gradient="sigmoid", epochs=10, batch_size=50, learning_rate=3e-3, seed=0, verbose=0, step=None, behind=True, optimizer=None, loss_kind="ce", w_in_scale=1.0):
-    keras = keras_on_jax()
-    import jax.numpy as jnp
+def _cross_entropy(labels: Any, scores: Any) -> Any:
+    """Softmax cross-entropy, mean over the instants of scores (batch, n_samples, n_classes)."""
     import jax
+    import jax.numpy as jnp
 
-    def loss(labels, scores):
-        labels = jnp.reshape(labels, (-1,)).astype(int)
-        if loss_kind == "mse":
-            return jnp.mean((scores - jax.nn.one_hot(labels, scores.shape[-1])[:, None, :])**2, axis=(1, 2)) * 10
-        logp = jax.nn.log_softmax(scores, axis=-1)
-        return -jnp.mean(jnp.take_along_axis(logp, labels[:, None, None], axis=-1)[..., 0], axis=1)
+    index = jnp.ravel(labels).astype("int32")[:, None, None]
+    return -jnp.take_along_axis(jax.nn.log_softmax(scores, axis=-1), index, axis=-1).mean(axis=(1, 2))
 
-    def accuracy(labels, scores):
-        labels = jnp.reshape(labels, (-1,)).astype(int)
-        shares = jax.nn.one_hot(jnp.argmax(scores, axis=-1), scores.shape[-1]).sum(axis=1)
-        return (jnp.argmax(shares, axis=-1) == labels).astype("float32")
 
-    with seeded(keras, seed):
-        init = keras.initializers.GlorotUniform() if w_in_scale == 1 else keras.initializers.VarianceScaling(w_in_scale**2, "fan_avg", "uniform")
-        layers = [keras.Input((dataset.images.shape[1],))]
-        if tanh == "input":
-            layers.append(keras.layers.Activation("tanh"))
-        layers += [keras.layers.Dense(n_hidden, use_bias=False, kernel_initializer=init), neurons(keras, fhn, tanh, recentre, gradient, protocol, step)]
-        if behind:
-            layers.append(keras.layers.Activation("sigmoid"))
-        layers.append(keras.layers.Dense(dataset.n_classes, use_bias=False))
-        model = keras.Sequential(layers)
-        steps = epochs * math.ceil(len(dataset.images) / batch_size)
-        rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-        model.compile(optimizer=optimizer(keras, learning_rate) if optimizer else keras.optimizers.Adam(rate), loss=loss, metrics=[accuracy], jit_compile=True)
-        fitted = model.fit(dataset.images, dataset.labels, batch_size=batch_size, epochs=epochs, verbose=verbose,
-                  validation_data=(validation.images, validation.labels), validation_batch_size=batch_size)
-    W = [np.asarray(w) for w in model.get_weights()]
-    return W, fitted.history
+def _accuracy(labels: Any, scores: Any) -> Any:
+    """Share of images whose class leads at the most instants."""
+    import jax
+    import jax.numpy as jnp
+
+    leads = jax.nn.one_hot(jnp.argmax(scores, axis=-1), scores.shape[-1]).sum(axis=1)
+    return jnp.equal(jnp.argmax(leads, axis=-1), jnp.ravel(labels)).astype("float32")

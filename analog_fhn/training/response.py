@@ -47,6 +47,8 @@ class Responses:
         Coefficients (`neuron.Coefficients`), shapes (n, 5) and (n, 4); time in units of T.
     eps
         Nominal time-scale ratio, shape (n,).
+    waves
+        x at the samples of the control window, shape (n, n_drives, n_samples); n_samples = 0: not recorded.
     """
 
     gain: FloatArray
@@ -62,6 +64,7 @@ class Responses:
     p: FloatArray
     q: FloatArray
     eps: FloatArray
+    waves: NDArray[np.float32]
 
     @classmethod
     def of(
@@ -71,6 +74,7 @@ class Responses:
         *,
         recentre: bool = True,
         window: bool = False,
+        samples: bool = False,
         drives: int | None = None,
         noise: Noise | None = None,
         repeats: int = 64,
@@ -84,6 +88,8 @@ class Responses:
         window
             Whether the average is over the protocol's control window, after its settling time and from its initial
             state. Else it is that of the settled neuron: over one cycle, or at rest.
+        samples
+            Whether x(t) over the control window is wanted too; needs `window`, and no noise.
         drives
             Number of drives, at least 5; by default 33, or 1025 with `window`: from a common initial state the average
             over a short window is no smooth function of the drive.
@@ -102,10 +108,18 @@ class Responses:
         n = (WINDOW_DRIVES if window else SETTLED_DRIVES) if drives is None else drives
         if n < MIN_DRIVES:
             raise InputError(f"responses at {n} drives: expected at least {MIN_DRIVES}")
-        if noise is not None and not window:
-            raise InputError("responses in noise: expected window=True, the control window decides how much averages out")
+        if (noise is not None or samples) and not window:
+            raise InputError("responses in noise or at instants: expected window=True, for they need a control window")
+        if noise is not None and samples:
+            raise InputError("responses at instants have no noise; expected samples=False, or no noise")
         low, high = grid_range(chip)
-        if window:
+        waves = np.zeros((len(low), n, 0), dtype=np.float32)
+        if samples:
+            response = Direct().respond(chip, np.linspace(low, high, n), protocol, samples=True)
+            assert response.samples is not None
+            mean, deviation = np.ascontiguousarray(response.mean.T), np.zeros((len(low), n))
+            waves = np.ascontiguousarray(response.samples.transpose(2, 1, 0))
+        elif window:
             mean, deviation = _windows(chip, np.linspace(low, high, n), protocol, noise, repeats)
         else:
             mean = Table(Direct(), n).means(chip, protocol, window=False).mean
@@ -114,7 +128,7 @@ class Responses:
         row_gain, row_offset = (rows.gain, rows.offset) if recentre else (rows.raw_gain, rows.raw_offset)
         return cls(
             stage.gain, stage.slope, stage.shift, stage.offset, row_gain, row_offset, low, high, mean, deviation,
-            of.p, of.q, np.full(len(of), of.eps),
+            of.p, of.q, np.full(len(of), of.eps), waves,
         )  # fmt: skip
 
     @classmethod
@@ -126,12 +140,13 @@ class Responses:
         *,
         recentre: bool = True,
         window: bool = False,
+        samples: bool = False,
         drives: int | None = None,
     ) -> Responses:
         """Response of one ideal neuron; see `of`."""
         chip = Chip.ideal(Network((np.ones((1, 1)), np.ones((1, 1))), (), hidden, fhn))
         protocol = Protocol() if protocol is None else protocol
-        return cls.of(chip, protocol, recentre=recentre, window=window, drives=drives)
+        return cls.of(chip, protocol, recentre=recentre, window=window, samples=samples, drives=drives)
 
     @classmethod
     def together(cls, parts: Sequence[Responses]) -> Responses:

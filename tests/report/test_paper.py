@@ -293,3 +293,57 @@ def test_table1_without_spread_has_no_correlation(tmp_path: Path) -> None:
     _, agreement = paper.table1(tmp_path, network(), never_right("train"), never_right("test"), curve)
     assert {agreement[f"col3_{split}"]["accuracy"] for split in ("train", "test")} == {0.0}
     assert {agreement[f"col3_{split}"]["correlation"] for split in ("train", "test")} == {None}
+
+
+# --- section 4: figure 6 and table 2 ----------------------------------------------------------------------------
+
+
+def test_published_table2() -> None:
+    # Reference 1, table 2, read from the paper; its averages are those of its rows, digit 8 and all.
+    table = paper.published_table2()
+    assert list(table) == ["train_10000", "test_1000", "train_60000", "test_10000"]
+    assert [v[8] for v in table.values()] == [0.1, 0.0, 0.1, 0.1]
+    for values, average in zip(table.values(), (82.2, 79.3, 79.7, 79.9), strict=True):
+        assert values[10] == average
+        assert np.mean(values[:10]) == pytest.approx(average, abs=1.0)
+
+
+def test_truncated_sets_have_equal_counts_and_keep_train_and_test_apart() -> None:
+    train, test = datasets.load("digits", "train"), datasets.load("digits", "test")
+    some, few = paper.truncated(train, test, 400, seed=1)
+    assert np.bincount(some.labels).tolist() == [40] * 10
+    assert np.bincount(few.labels).tolist() == [4] * 10
+    assert {i.tobytes() for i in some.images} <= {i.tobytes() for i in train.images}
+    assert {i.tobytes() for i in few.images} <= {i.tobytes() for i in test.images}
+
+
+@pytest.mark.parametrize("n", [0, 50, 150])
+def test_truncated_sets_need_equal_shares(n: int) -> None:
+    with pytest.raises(InputError, match="expected a multiple of 100"):
+        paper.truncated(images("train"), images(), n, seed=0)
+
+
+def test_figure6_writes_each_epoch(tmp_path: Path) -> None:
+    history = {"loss": [2.0, 1.5], "accuracy": [0.3, 0.5], "val_loss": [1.8, 1.4], "val_accuracy": [0.35, 0.55]}
+    table, picture = paper.figure6(tmp_path, history, "title")
+    assert picture.read_bytes().startswith(PNG)
+    columns, rows = read(table)
+    assert columns == ["epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
+    assert [[float(v) for v in row.values()] for row in rows] == [[1, 2.0, 0.3, 1.8, 0.35], [2, 1.5, 0.5, 1.4, 0.55]]
+
+
+def test_table2_stands_beside_the_published_one(tmp_path: Path) -> None:
+    staged = replace(network(), behind="sigmoid", readout="vote", recentre=False)
+    sets = {"train_10000": images("train", 40), "test_1000": images(n=30)}
+    calls: list[tuple[int, int]] = []
+    (table, picture), averages = paper.table2(tmp_path, staged, sets, "title", lambda *done: calls.append(done))
+    assert picture.read_bytes().startswith(PNG)
+    columns, rows = read(table)
+    assert columns == ["digit", "train_10000_paper", "train_40_ours", "test_1000_paper", "test_30_ours"]
+    assert [r["digit"] for r in rows] == [*map(str, range(10)), "average"]
+    assert [float(r["test_1000_paper"]) for r in rows] == paper.published_table2()["test_1000"]
+    right = classify_all(staged, images(n=30).images, [("vote", False)])[0].predictions == images(n=30).labels
+    assert float(rows[10]["test_30_ours"]) == pytest.approx(100 * right.mean(), abs=0.006)
+    assert float(rows[3]["test_30_ours"]) == pytest.approx(100 * right[images(n=30).labels == 3].mean(), abs=0.006)
+    assert averages["test_1000"] == {"accuracy": 100 * right.mean(), "published": 79.3, "n_images": 30}
+    assert calls[-1] == (70, 70)

@@ -1,0 +1,232 @@
+"""What can be done with a real chip: drive it, read it, set its codes, write its devices. And a simulator in its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol as Interface
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analog_fhn.backends.base import Backend
+from analog_fhn.backends.table import Table
+from analog_fhn.circuit.chip import Chip, make_array, write_pulses
+from analog_fhn.circuit.crossbar import Crossbar, Writes
+from analog_fhn.circuit.design import Design
+from analog_fhn.inference import judge, make_backend
+from analog_fhn.neuron import FloatArray
+from analog_fhn.trim.codes import Codes, TrimHardware
+from analog_fhn.trim.state import TrimState, with_codes
+
+BoolArray = NDArray[np.bool_]
+
+_GROUP = 2000  # images whose hidden layer is computed at a time
+
+
+@dataclass
+class Costs:
+    """What was spent on a chip so far.
+
+    Parameters
+    ----------
+    runs
+        Times that inputs were applied and held for a settling time and a control window.
+    readings
+        Numbers that were read.
+    pulses
+        Write pulses on devices.
+    """
+
+    runs: int = 0
+    readings: int = 0
+    pulses: int = 0
+
+    def copy(self) -> Costs:
+        """What was spent up to now."""
+        return Costs(self.runs, self.readings, self.pulses)
+
+
+class Bench(Interface):
+    """A chip that can be driven, read and written; nothing else of it is known but its design.
+
+    Every method adds to `costs`.
+    """
+
+    design: Design
+    hardware: TrimHardware
+    costs: Costs
+
+    def neurons(self, drives: FloatArray) -> FloatArray:
+        """Time averages of x under test drives, each of shape (m, n_neurons)."""
+
+    def hidden(self, images: NDArray[np.floating]) -> FloatArray:
+        """Activations as the rows of the output array carry them, (n_images, n_neurons), for images (n_images, n_in)."""
+
+    def scores(self, images: NDArray[np.floating]) -> FloatArray:
+        """Time averages of the outputs, (n_images, n_classes), in the units of the trained weights."""
+
+    def both(self, images: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
+        """`hidden` and `scores`, read in the same runs."""
+
+    def classify(self, images: NDArray[np.floating]) -> NDArray[np.intp]:
+        """Classes of images, as the chip gives them with the network's readout."""
+
+    def targets(self, layer: int) -> Crossbar:
+        """What the devices of an array (0: input, 1: output) were last written to."""
+
+    @property
+    def codes(self) -> Codes:
+        """The codes that are set."""
+
+    def set_codes(self, codes: Codes) -> None:
+        """Set the chip's trim codes."""
+
+    def write(self, layer: int, target: Crossbar, plus: BoolArray, minus: BoolArray) -> int:
+        """Write the devices marked in `plus` and `minus` to their targets; returns the number of pulses."""
+
+
+class SimulatedBench:
+    """A drawn chip in the place of a real one.
+
+    Parameters
+    ----------
+    design, seed
+        Of the chip; seed None: without spread.
+    backend
+        What integrates its neurons, name or instance.
+    table
+        Drives of the response table that images are read from; 0: every image is simulated. None: 9 with `direct`, else
+        33.
+    hardware
+        What the codes set.
+    verify
+        Write-verify when devices are written again: tolerance as a share of g_max; None: as the technology says.
+    pulses
+        Largest number of pulses per device then; None: as the technology says.
+    tables
+        Folder where response tables are kept.
+    """
+
+    def __init__(
+        self,
+        design: Design,
+        seed: int | None,
+        *,
+        backend: str | Backend = "direct",
+        table: int | None = None,
+        hardware: TrimHardware | None = None,
+        verify: float | None = None,
+        pulses: int | None = None,
+        tables: Path | None = None,
+    ) -> None:
+        self.design, self.costs = design, Costs()
+        self.hardware = TrimHardware() if hardware is None else hardware
+        self._inner = make_backend(backend) if isinstance(backend, str) else backend
+        n = (9 if self._inner.name == "direct" else 33) if table is None else table
+        self._engine: Backend = Table(self._inner, n, tables) if n else self._inner
+        array = design.technology.array
+        self._verify = array.write_tolerance if verify is None else verify
+        self._pulses = array.write_pulses if pulses is None else pulses
+        self._made = design.chip(seed)
+        assert self._made.arrays is not None
+        self._arrays = self._made.arrays
+        self.state = TrimState.untouched(design, seed, self.hardware)
+        self._chip = self._made
+
+    @property
+    def chip(self) -> Chip:
+        """The chip as it is now, for the export; the trimming does not look at it."""
+        return self._chip
+
+    @property
+    def codes(self) -> Codes:
+        """The codes that are set."""
+        return self.state.codes
+
+    def targets(self, layer: int) -> Crossbar:
+        """What the devices of an array were last written to."""
+        return self.state.targets[layer].crossbar
+
+    def neurons(self, drives: FloatArray) -> FloatArray:
+        """See `Bench.neurons`; simulated one by one, without a table."""
+        self._spend(len(drives), drives.size)
+        return self._inner.respond(self._chip, drives, self.design.network.protocol).mean
+
+    def hidden(self, images: NDArray[np.floating]) -> FloatArray:
+        """See `Bench.hidden`."""
+        self._spend(len(images), len(images) * self._chip.n_neurons)
+        return self._hidden(images)
+
+    def scores(self, images: NDArray[np.floating]) -> FloatArray:
+        """See `Bench.scores`."""
+        found = self._hidden(images) @ self._chip.weights[1] + self._bias()
+        self._spend(len(images), found.size)
+        return np.asarray(found)
+
+    def both(self, images: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
+        """See `Bench.both`."""
+        hidden = self._hidden(images)
+        scores = np.asarray(hidden @ self._chip.weights[1] + self._bias())
+        self._spend(len(images), hidden.size + scores.size)
+        return hidden, scores
+
+    def classify(self, images: NDArray[np.floating]) -> NDArray[np.intp]:
+        """See `Bench.classify`; the same as `analog_fhn.inference.classify`."""
+        network = self.design.network
+        self._spend(len(images), len(images))
+        wanted = [(network.readout, network.recentre)]
+        return judge(self._chip, images, wanted, self._engine, network.protocol, window=False)[0].predictions
+
+    def set_codes(self, codes: Codes) -> None:
+        """See `Bench.set_codes`."""
+        self.state = replace(self.state, codes=codes)
+        self._renew()
+
+    def write(self, layer: int, target: Crossbar, plus: BoolArray, minus: BoolArray) -> int:
+        """See `Bench.write`."""
+        if not (plus.any() or minus.any()):
+            return 0
+        old = self.state.targets[layer]
+        writes = Writes.none(old.crossbar) if old.writes is None else old.writes
+        new = replace(
+            old,
+            crossbar=replace(
+                old.crossbar,
+                g_plus=np.where(plus, target.g_plus, old.crossbar.g_plus),
+                g_minus=np.where(minus, target.g_minus, old.crossbar.g_minus),
+            ),
+            writes=writes.then(plus, minus, self._verify, self._pulses),
+        )
+        technology, seed = self.design.technology, self.state.seed
+        targets, arrays = list(self.state.targets), list(self._arrays)
+        targets[layer], arrays[layer] = new, make_array(new, layer, technology, seed)
+        self.state, self._arrays = replace(self.state, targets=tuple(targets)), tuple(arrays)
+        self._renew()
+        spent = write_pulses(new, layer, technology, seed)
+        self.costs.pulses += spent
+        return spent
+
+    def _renew(self) -> None:
+        self._chip = with_codes(self.design, self._made, self._arrays, self.state.codes, self.hardware)
+
+    def _spend(self, runs: int, readings: int) -> None:
+        self.costs.runs += runs
+        self.costs.readings += readings
+
+    def _hidden(self, images: NDArray[np.floating]) -> FloatArray:
+        chip, network = self._chip, self.design.network
+        rows = chip.row_stage
+        gain, offset = (rows.gain, rows.offset) if network.recentre else (rows.raw_gain, rows.raw_offset)
+        found = np.empty((len(images), chip.n_neurons))
+        for first in range(0, len(images), _GROUP):
+            part = slice(first, first + _GROUP)
+            mean = self._engine.respond(chip, chip.drives(images[part]), network.protocol).mean
+            found[part] = gain * mean + offset
+        return found
+
+    def _bias(self) -> FloatArray:
+        chip = self._chip
+        bias = chip.biases[1] if self.design.network.recentre else chip.raw_bias
+        assert bias is not None
+        return bias

@@ -1,0 +1,194 @@
+"""The readout alone: trained on measured activations, and laid out on the output array that the chip has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import Bounds, minimize
+
+from analog_fhn.circuit.crossbar import Crossbar, quantised
+from analog_fhn.circuit.design import Design
+from analog_fhn.neuron import FloatArray
+from analog_fhn.threads import single_blas
+from analog_fhn.trim.codes import Codes, TrimHardware, nearest_code
+
+PENALTIES = (1e-3, 1e-2, 1e-1)
+_FOLDS = 5
+_ITERATIONS = 300
+
+
+@dataclass(frozen=True, eq=False)
+class Readout:
+    """``scores = hidden weights + bias``, shapes (n_neurons, n_classes) and (n_classes,).
+
+    Parameters
+    ----------
+    penalty
+        What it was trained with, on the squared distance from where it started.
+    validated
+        Accuracy in cross-validation; NaN if there was none.
+    """
+
+    weights: FloatArray
+    bias: FloatArray
+    penalty: float = 0.0
+    validated: float = float("nan")
+
+    def classes(self, hidden: FloatArray) -> NDArray[np.intp]:
+        """Class of each row of activations (n_images, n_neurons)."""
+        return np.asarray((hidden @ self.weights + self.bias).argmax(axis=1))
+
+
+def fit_readout(
+    hidden: FloatArray,
+    labels: NDArray[np.integer],
+    start: Readout,
+    penalty: float,
+    *,
+    reach: tuple[FloatArray, FloatArray] | None = None,
+    iterations: int = _ITERATIONS,
+) -> Readout:
+    """Multinomial logistic regression, drawn towards `start`.
+
+    Minimises the mean cross-entropy plus ``penalty |change of the weights|^2/2``; each weight counts in units of its
+    activation's spread.
+
+    Parameters
+    ----------
+    hidden, labels
+        Shapes (k, n_neurons) and (k,).
+    reach
+        Lowest and highest value of each weight, shape (n_neurons, n_classes); None: any.
+    """
+    level, spread = hidden.mean(axis=0), hidden.std(axis=0) + 1e-9
+    inputs = (hidden - level) / spread
+    n, classes = start.weights.shape
+    first = np.vstack([start.weights * spread[:, None], start.bias + level @ start.weights])
+    one_hot = np.zeros((len(labels), classes))
+    one_hot[np.arange(len(labels)), labels] = 1.0
+
+    def loss(flat: FloatArray) -> tuple[float, FloatArray]:
+        values = flat.reshape(n + 1, classes)
+        logits = inputs @ values[:n] + values[n]
+        logits -= logits.max(axis=1, keepdims=True)
+        powers = np.exp(logits)
+        sums = powers.sum(axis=1)
+        change = values[:n] - first[:n]
+        wrong = (powers / sums[:, None] - one_hot) / len(labels)
+        slope = np.vstack([inputs.T @ wrong + penalty * change, wrong.sum(axis=0)])
+        entropy = float(np.mean(np.log(sums) - (logits * one_hot).sum(axis=1)))
+        return entropy + 0.5 * penalty * float((change**2).sum()), slope.ravel()
+
+    begin, bounds = first, None
+    if reach is not None:
+        low, high = (np.vstack([limit * spread[:, None], np.full(classes, end)])
+                     for limit, end in zip(reach, (-np.inf, np.inf), strict=True))  # fmt: skip
+        begin, bounds = np.clip(first, low, high), Bounds(low.ravel(), high.ravel())
+    with single_blas():
+        found = minimize(
+            loss, begin.ravel(), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": iterations}
+        ).x
+    values = found.reshape(n + 1, classes)
+    weights = values[:n] / spread[:, None]
+    return Readout(weights, values[n] - level @ weights, penalty)
+
+
+def train_readout(
+    hidden: FloatArray,
+    labels: NDArray[np.integer],
+    starts: Sequence[Readout],
+    penalties: Sequence[float] = PENALTIES,
+) -> Readout:
+    """Readout whose start and penalty do best in 5-fold cross-validation on the same images.
+
+    Parameters
+    ----------
+    hidden, labels
+        Shapes (k, n_neurons) and (k,).
+    starts
+        For instance the readout as trained: where few images are at hand, that is the better start than zeros.
+    """
+    fold = np.arange(len(labels)) % _FOLDS
+    best: tuple[float, float, Readout] | None = None
+    for start in starts:
+        for penalty in sorted(penalties, reverse=True):
+            right = np.zeros(len(labels), dtype=bool)
+            for part in range(_FOLDS):
+                seen = fold != part
+                made = fit_readout(hidden[seen], labels[seen], start, penalty)
+                right[~seen] = made.classes(hidden[~seen]) == labels[~seen]
+            score = float(right.mean())
+            if best is None or score > best[0]:
+                best = score, penalty, start
+    assert best is not None
+    return replace(fit_readout(hidden, labels, best[2], best[1]), validated=best[0])
+
+
+def lay_out(readout: Readout, design: Design, present: Crossbar) -> tuple[Crossbar, float]:
+    """Conductances of a readout on the output array that the chip has, and what all of its scores are multiplied by.
+
+    Amplifiers and bias rows stay as they are. All scores may be scaled: the weights' clip quantile becomes the largest
+    weight that the array holds, or less where the amplifiers would leave their linear range.
+
+    Parameters
+    ----------
+    present
+        The array, for its scale and its bias rows.
+    """
+    technology = design.technology
+    array, sense = technology.array, design.arrays[1].sense
+    largest = (array.g_max - array.g_min) / present.siemens_per_weight
+    scale = largest / max(float(np.quantile(np.abs(readout.weights), array.clip(1))), 1e-12)
+    limit = technology.supplies.linear_range / array.read_voltage
+    for _ in range(20):
+        bar = on_array(readout.weights * scale, present, design, readout.bias * scale)
+        difference = bar.g_plus - bar.g_minus
+        currents = max(float(np.maximum(sign * difference, 0.0).sum(axis=0).max()) for sign in (1.0, -1.0))
+        asked = max(currents * float(sense.rb[0]), float(bar.g_plus.sum(axis=0).max()) * float(sense.rf[0]))
+        if asked <= limit * 1.02:
+            break
+        scale *= 0.98 * limit / asked
+    return bar, scale
+
+
+def on_array(weights: FloatArray, present: Crossbar, design: Design, bias: FloatArray | None = None) -> Crossbar:
+    """Conductances of weights at the scale of an array that is there: clipped, mapped, quantised.
+
+    Parameters
+    ----------
+    weights
+        Shape (n_in, n_out).
+    bias
+        Shape (n_out,), for the bias rows; without any it is left to the offset nulls. None: the bias rows stay.
+    """
+    array = design.technology.array
+    rows = np.vstack([weights, (present.g_plus - present.g_minus)[present.n_in :] / present.siemens_per_weight])
+    if bias is not None and present.bias_rows:
+        rows[present.n_in :] = bias / (present.bias_rows * present.bias_drive)
+    k = present.siemens_per_weight
+    largest = (array.g_max - array.g_min) / k
+    w = np.clip(rows, -largest, largest)
+    if array.mapping == "one-sided":
+        plus, minus = (array.g_min + k * np.maximum(sign * w, 0.0) for sign in (1.0, -1.0))
+    else:
+        plus, minus = (0.5 * (array.g_min + array.g_max + sign * k * w) for sign in (1.0, -1.0))
+    return replace(present, g_plus=quantised(plus, array), g_minus=quantised(minus, array))
+
+
+def output_codes(
+    present: Codes, error: FloatArray, per_code: FloatArray, hardware: TrimHardware
+) -> tuple[Codes, int]:
+    """Codes that take offsets of the scores back, and how many of them would lie beyond the range.
+
+    Parameters
+    ----------
+    error
+        Measured minus wanted offset of each score, shape (n_classes,).
+    per_code
+        Change of each score per code.
+    """
+    codes, beyond = nearest_code(present.output - error / per_code, hardware.output_bits)
+    return replace(present, output=codes), beyond

@@ -1,0 +1,294 @@
+"""The repair of one chip, step by step: what each step brings on held-out images, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analog_fhn.backends.direct import Direct
+from analog_fhn.backends.table import MIN_DRIVES, Table
+from analog_fhn.circuit.chip import Chip
+from analog_fhn.circuit.design import Design
+from analog_fhn.errors import InputError
+from analog_fhn.network import Network
+from analog_fhn.neuron import FloatArray
+from analog_fhn.trim.bench import Bench, Costs
+from analog_fhn.trim.codes import Lines, codes_of_ends, codes_of_responses, fit_lines
+from analog_fhn.trim.finetune import Images, null_outputs, tune, write_inputs, write_readout
+from analog_fhn.trim.identify import Twin, measure_ends, measure_inputs
+from analog_fhn.trim.readout import Readout, fit_readout, train_readout
+from analog_fhn.trim.writing import Written
+
+StepName = Literal["trim", "readout", "finetune"]
+Reprogram = Literal["output", "both"]
+
+STEPS: tuple[StepName, ...] = get_args(StepName)
+
+_INWARD = 0.95  # of the range of the drive: where the outermost test drives stand
+_END_ROUNDS = 2
+_TWIN_PENALTY = 1e-3
+_TWIN_ITERATIONS = 60
+_TUNED_ROUNDS = 4
+_CHECKED = 200  # images that the twin is compared with the chip on
+_PER_NEURON = 3  # images per neuron that output weights are measured with
+
+
+@dataclass(frozen=True)
+class Step:
+    """Outcome of one step.
+
+    Parameters
+    ----------
+    name
+        "as made", "trim", "readout" or "finetune".
+    accuracy
+        On the held-out images, read from the chip; reading them is no part of the costs.
+    runs, readings, pulses
+        Cost of this step; see `Costs`.
+    seconds
+        Time of the runs on the chip (s).
+    saturated
+        Codes that were asked for beyond their range.
+    facts
+        What else the step found.
+    """
+
+    name: str
+    accuracy: float
+    runs: int
+    readings: int
+    pulses: int
+    seconds: float
+    saturated: int
+    facts: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a chip is repaired.
+
+    Parameters
+    ----------
+    drives
+        Test drives per neuron.
+    rounds
+        Rounds of writing an array: after each its weights are measured, and what is worth it is written again; 1: every
+        device once.
+    verify
+        Tolerance that the bench verifies each writing with, as a share of g_max; None: as the technology says.
+    reprogram
+        Whether the fine-tuning writes the output array alone, or both.
+    epochs
+        Of the training with the twin in the forward pass; 0: the input array is only written until it is as trained.
+
+    Raises
+    ------
+    InputError
+        If a number is out of range.
+    """
+
+    drives: int = 5
+    rounds: int = 8
+    verify: float | None = None
+    reprogram: Reprogram = "both"
+    epochs: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("drives", 3), ("rounds", 1), ("epochs", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} = {getattr(self, name)}: expected at least {least}")
+
+
+def repair(
+    bench: Bench,
+    steps: Sequence[StepName],
+    labelled: Images,
+    held_out: Images,
+    training: Images | None = None,
+    options: Options | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> list[Step]:
+    """Trim a chip, retrain its readout, fine-tune what can be written; the first entry is the chip as it was made.
+
+    Parameters
+    ----------
+    bench
+        The chip.
+    steps
+        Some of `STEPS`, in this order.
+    labelled
+        Images that are shown to the chip: more of them than there are neurons.
+    held_out
+        Images that every step is judged on.
+    training
+        Images that the fine-tuning trains on with the twin, which never see the chip; None: the labelled ones.
+    progress
+        Called with the name of each step before it begins.
+
+    Raises
+    ------
+    InputError
+        For unknown steps, or too few labelled images.
+    """
+    options = Options() if options is None else options
+    _check(bench, steps, labelled)
+    makers = {
+        "trim": lambda: _trim(bench, labelled, options),
+        "readout": lambda: _readout(bench, labelled, options),
+        "finetune": lambda: _finetune(bench, labelled, labelled if training is None else training, options),
+    }
+    done = []
+    for name in ("as made", *(step for step in STEPS if step in steps)):
+        if progress is not None:
+            progress(name)
+        before = bench.costs.copy()
+        saturated, facts = makers[name]() if name in makers else (0, {})
+        done.append(_judged(bench, name, held_out, before, saturated, facts))
+    return done
+
+
+def _check(bench: Bench, steps: Sequence[str], labelled: Images) -> None:
+    unknown = [step for step in steps if step not in STEPS]
+    if unknown:
+        raise InputError(f"step {unknown[0]!r}: expected some of {', '.join(STEPS)}")
+    n = bench.design.network.layer_sizes[1]
+    if len(labelled.labels) <= n:
+        raise InputError(
+            f"{len(labelled.labels)} labelled images: expected more than the network's {n} hidden neurons, to find the "
+            "output weights from"
+        )
+
+
+def _judged(bench: Bench, name: str, held_out: Images, before: Costs, saturated: int, facts: dict[str, float]) -> Step:
+    after = bench.costs.copy()
+    accuracy = float(np.mean(bench.classify(held_out.images) == held_out.labels))
+    bench.costs.runs, bench.costs.readings = after.runs, after.readings
+    runs, readings, pulses = after.runs - before.runs, after.readings - before.readings, after.pulses - before.pulses
+    return Step(name, accuracy, runs, readings, pulses, chip_seconds(bench.design, runs), saturated, facts)
+
+
+def _shown(bench: Bench, labelled: Images) -> NDArray[np.floating]:
+    """Images that output weights are measured with."""
+    return labelled.images[: _PER_NEURON * bench.design.network.layer_sizes[1]]
+
+
+def ideal_lines(network: Network) -> Lines:
+    """Response of one ideal neuron over its range of drives, simulated, as a line."""
+    one = Chip.ideal(network).only(np.zeros(1, dtype=np.intp))
+    table = Table(Direct(), MIN_DRIVES).means(one, network.protocol, window=False)
+    drives = np.linspace(table.low, table.high, MIN_DRIVES)
+    return fit_lines(drives, table.look_up(drives))
+
+
+def spread_drives(network: Network, n: int) -> FloatArray:
+    """Drives at which every neuron is measured, shape (n, n_neurons), spread evenly over 95 % of the range."""
+    span = _INWARD * abs(network.fhn.gamma)
+    return np.repeat(np.linspace(-span, span, n)[:, None], network.layer_sizes[1], axis=1)
+
+
+def _trim(bench: Bench, labelled: Images, options: Options) -> tuple[int, dict[str, float]]:
+    """Codes from the neurons' responses; then, since tanh pairs and row drivers err too, from what the rows do."""
+    network = bench.design.network
+    drives, ideal = spread_drives(network, options.drives), ideal_lines(network)
+    lines = fit_lines(drives, bench.neurons(drives))
+    output = bench.codes.output
+    codes = replace(codes_of_responses(lines, ideal, network, bench.hardware), output=output)
+    bench.set_codes(codes)
+    rows = Chip.ideal(network).row_stage
+    scale, shift = (rows.gain[0], rows.offset[0]) if network.recentre else (rows.raw_gain[0], rows.raw_offset[0])
+    wanted = scale * float(ideal.slope[0]) * network.fhn.gamma, scale * float(ideal.level[0]) + shift
+    for _ in range(_END_ROUNDS):
+        ends = measure_ends(bench)
+        codes = codes_of_ends(codes, ends.amplitude, ends.centre, wanted, network, bench.hardware)
+        bench.set_codes(codes)
+    bias = network.biases[1]
+    beyond = null_outputs(bench, np.zeros(network.layer_sizes[2]) if bias is None else bias, _shown(bench, labelled))
+    facts = {
+        "gain_spread": float(np.std(lines.slope / ideal.slope)),
+        "level_spread": float(np.std(lines.level)),
+        "nonlinearity": float(lines.worst.max()),
+        "largest_gain_code": float(np.abs(codes.gain).max()),
+        "largest_offset_code": float(np.abs(codes.offset).max()),
+    }
+    return codes.saturated + beyond, facts
+
+
+def as_trained(network: Network) -> Readout:
+    """The readout that the network was trained with."""
+    bias = network.biases[1]
+    return Readout(network.weights[1], np.zeros(network.layer_sizes[2]) if bias is None else bias)
+
+
+def _readout(bench: Bench, labelled: Images, options: Options) -> tuple[int, dict[str, float]]:
+    """Train the readout on measured activations, write it."""
+    hidden = bench.hidden(labelled.images)
+    readout = train_readout(hidden, labelled.labels, [as_trained(bench.design.network)])
+
+    def again(reach: tuple[FloatArray, FloatArray]) -> Readout:
+        return fit_readout(hidden, labelled.labels, readout, readout.penalty, reach=reach)
+
+    made = write_readout(bench, readout, _shown(bench, labelled), again, rounds=options.rounds, verify=options.verify)
+    facts = {"penalty": readout.penalty, "validated": readout.validated, "scale": made.scale}
+    return made.saturated, facts | _written_facts("output", made.written)
+
+
+def _finetune(bench: Bench, labelled: Images, training: Images, options: Options) -> tuple[int, dict[str, float]]:
+    """Find out what the chip is, write the input array, train on the twin, write what came out."""
+    network = bench.design.network
+    importance, ends = training.importance, measure_ends(bench)
+    facts: dict[str, float] = {}
+    written = None
+    if options.reprogram == "both":
+        written = write_inputs(
+            bench, ends, network.weights[0], importance, rounds=options.rounds, verify=options.verify
+        )  # fmt: skip
+        facts |= _written_facts("input", written)
+    rows = np.flatnonzero(importance > 0.0)
+    twin = Twin.of(network, measure_inputs(bench, ends, rows), ends)
+    readout = _readout_of_twin(twin, training, as_trained(network))
+    if written is not None and options.epochs:
+        k = bench.targets(0).siemens_per_weight
+        reach = written.devices.reachable(bench.design.technology.array, k)
+        wanted, readout = tune(twin, readout, reach, training, epochs=options.epochs)
+        written = write_inputs(
+            bench, ends, wanted, importance, devices=written.devices, rounds=_TUNED_ROUNDS, verify=options.verify
+        )  # fmt: skip
+        twin = Twin.of(network, measure_inputs(bench, ends, rows), ends)
+        readout = _readout_of_twin(twin, training, readout)
+    shown = labelled.images[:_CHECKED]
+    facts["twin_error"] = float(np.sqrt(np.mean((twin.hidden(shown) - bench.hidden(shown)) ** 2)))
+
+    def again(reach: tuple[FloatArray, FloatArray]) -> Readout:
+        return _readout_of_twin(twin, training, readout, reach)
+
+    made = write_readout(bench, readout, _shown(bench, labelled), again, rounds=options.rounds, verify=options.verify)
+    return made.saturated, facts | {"scale": made.scale} | _written_facts("output", made.written)
+
+
+def _readout_of_twin(
+    twin: Twin, training: Images, start: Readout, reach: tuple[FloatArray, FloatArray] | None = None
+) -> Readout:
+    hidden = twin.hidden(training.images)
+    return fit_readout(hidden, training.labels, start, _TWIN_PENALTY, reach=reach, iterations=_TWIN_ITERATIONS)
+
+
+def _written_facts(array: str, written: Written | None) -> dict[str, float]:
+    if written is None:
+        return {}
+    stuck = np.count_nonzero(written.devices.stuck_plus) + np.count_nonzero(written.devices.stuck_minus)
+    return {
+        f"{array}_error_before": written.errors[0],
+        f"{array}_error_after": written.errors[-1],
+        f"{array}_rounds": float(len(written.errors) - 1),
+        f"{array}_stuck": float(stuck),
+    }
+
+
+def chip_seconds(design: Design, runs: int) -> float:
+    """Time that runs take on the chip (s)."""
+    protocol = design.network.protocol
+    return runs * (protocol.settle + protocol.control) * design.scales.time_unit

@@ -1,0 +1,343 @@
+"""Writing an array in a loop: write, measure the weights from outside, write again what is worth it.
+
+Only differences of two conductances can be measured. What is known of the single devices is their targets; where the
+measured difference is not that of the targets, the device with the wider spread is taken to be off. A wrong weight is
+mended with that device of its pair which promises the smaller error: errors of programming grow with the conductance,
+so a weight that came out too large is better mended by a little more on the other side than by writing it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import ndtr
+
+from analog_fhn.circuit.crossbar import Crossbar, quantised
+from analog_fhn.circuit.technology import Array
+from analog_fhn.neuron import FloatArray
+from analog_fhn.trim.bench import Bench, BoolArray
+
+# A device that moved by less than this share of g_max when it was told to move further did not move.
+_STILL = 1e-3
+_SUSPECT = 2  # times in a row that a device has to stay where it was to count as stuck
+_ODD = 5.0  # sigmas of both devices beyond which a difference is no programming error
+_BOTH = 1.3  # how much worse writing one device must promise to be before both are written
+
+
+@dataclass(frozen=True, eq=False)
+class Devices:
+    """What is known of an array's devices from outside; every array has shape (n_in, n_out).
+
+    Parameters
+    ----------
+    plus, minus
+        Estimated conductances (S).
+    sigma_plus, sigma_minus
+        How far off they may be (S).
+    still_plus, still_minus
+        How often in a row a device did not move although it was written.
+    """
+
+    plus: FloatArray
+    minus: FloatArray
+    sigma_plus: FloatArray
+    sigma_minus: FloatArray
+    still_plus: FloatArray
+    still_minus: FloatArray
+
+    @classmethod
+    def of(cls, target: Crossbar, array: Array) -> Devices:
+        """As far as the targets say it; bias rows are left out."""
+        plus, minus = target.g_plus[: target.n_in], target.g_minus[: target.n_in]
+        zero = np.zeros(plus.shape)
+        return cls(plus, minus, spread(plus, array), spread(minus, array), zero, zero)
+
+    @property
+    def stuck_plus(self) -> BoolArray:
+        """Devices that writing does not move."""
+        return self.still_plus >= _SUSPECT
+
+    @property
+    def stuck_minus(self) -> BoolArray:
+        """Devices that writing does not move."""
+        return self.still_minus >= _SUSPECT
+
+    def measured(self, difference: FloatArray, array: Array) -> Devices:
+        """After the differences were measured: both estimates move, the less certain one by more.
+
+        A difference that no programming error explains is that of a device at the end of its range.
+        """
+        wrong = difference - (self.plus - self.minus)
+        known = np.isfinite(wrong)
+        total = self.sigma_plus**2 + self.sigma_minus**2
+        ends = np.array([array.g_max, array.g_min])[:, None, None]
+        misses = np.abs(difference - np.concatenate([ends - self.minus, self.plus - ends]))
+        best = np.argmin(misses, axis=0)
+        odd = known & (wrong**2 > _ODD**2 * total) & (np.abs(wrong) > 10.0 * _STILL * array.g_max)
+        end = np.where(best % 2 == 0, array.g_max, array.g_min)
+        share = np.where(total > 0.0, self.sigma_plus**2 / np.where(total > 0.0, total, 1.0), 0.5)
+        # What both may be off together, with the difference known.
+        left = self.sigma_plus * self.sigma_minus / np.sqrt(np.where(total > 0.0, total, 1.0))
+        plus = self.plus + np.where(known, share * wrong, 0.0)
+        minus = self.minus - np.where(known, (1.0 - share) * wrong, 0.0)
+        # A conductance below zero cannot be: then the other one is off.
+        below_plus, below_minus = np.minimum(plus, 0.0), np.minimum(minus, 0.0)
+        odd_plus, odd_minus = odd & (best < 2), odd & (best >= 2)
+        return replace(
+            self,
+            plus=np.where(odd_plus, end, np.where(odd_minus, difference + end, plus - below_plus - below_minus)),
+            minus=np.where(odd_minus, end, np.where(odd_plus, end - difference, minus - below_minus - below_plus)),
+            sigma_plus=np.where(odd, 0.0, np.where(known, left, self.sigma_plus)),
+            sigma_minus=np.where(odd, 0.0, np.where(known, left, self.sigma_minus)),
+            still_plus=np.where(odd_plus, np.maximum(self.still_plus, 1), self.still_plus),
+            still_minus=np.where(odd_minus, np.maximum(self.still_minus, 1), self.still_minus),
+        )
+
+    def reachable(self, array: Array, k: float) -> tuple[FloatArray, FloatArray]:
+        """Lowest and highest weight of each pair, given the devices that are stuck; k is in siemens per weight."""
+        low_plus, high_plus = (np.where(self.stuck_plus, self.plus, g) for g in (array.g_min, array.g_max))
+        low_minus, high_minus = (np.where(self.stuck_minus, self.minus, g) for g in (array.g_min, array.g_max))
+        return (low_plus - high_minus) / k, (high_plus - low_minus) / k
+
+
+def spread(conductance: FloatArray, array: Array, verify: float | None = None) -> FloatArray:
+    """Standard deviation of devices that are written to a conductance (S), as the technology says.
+
+    Parameters
+    ----------
+    verify
+        Tolerance of a write-verify as a share of g_max; None: not verified.
+    """
+    if isinstance(array.programming_error, str):
+        assert array.device is not None
+        one = np.ones(conductance.shape)
+        sigma = np.abs(array.device.programming_deviation(conductance, one, read_voltage=array.read_voltage))
+    else:
+        sigma = array.programming_error * conductance
+    verify = array.write_tolerance if verify is None else verify
+    if verify is not None:
+        sigma = np.minimum(sigma, verify * array.g_max / np.sqrt(3.0))
+    return np.asarray(sigma)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What to write next.
+
+    Parameters
+    ----------
+    target
+        Of all devices.
+    plus, minus
+        Devices to write, shape (n_rows, n_out).
+    """
+
+    target: Crossbar
+    plus: BoolArray
+    minus: BoolArray
+
+
+def plan_writes(
+    devices: Devices,
+    wanted: FloatArray,
+    present: Crossbar,
+    array: Array,
+    importance: FloatArray,
+    tolerance: float,
+    verify: float | None = None,
+    more: int = 0,
+) -> Plan:
+    """Choose the devices whose writing makes the array better, and their targets.
+
+    Parameters
+    ----------
+    wanted
+        Differences of the conductances (S), shape (n_in, n_out); NaN: leave the pair as it is.
+    present
+        The last targets.
+    importance
+        Of the rows, shape (n_in,): rms of what drives them.
+    tolerance
+        Error of a pair, times its row's importance, below which it is left alone (S).
+    more
+        Rounds that may follow: with more of them it pays to be hard to please.
+    """
+    patience = float(np.sqrt(expected_square(more)))
+    wanted = np.where(np.isnan(wanted), devices.plus - devices.minus, wanted)
+    error = np.abs(devices.plus - devices.minus - wanted)
+
+    def single(movable: BoolArray, ask: FloatArray) -> tuple[FloatArray, FloatArray]:
+        goal = quantised(np.clip(ask, array.g_min, array.g_max), array)
+        cost = np.hypot(goal - ask, patience * spread(goal, array, verify))
+        return goal, np.where(movable, cost, np.inf)
+
+    both_plus = quantised(np.clip(array.g_min + np.maximum(wanted, 0.0), array.g_min, array.g_max), array)
+    both_minus = quantised(np.clip(array.g_min + np.maximum(-wanted, 0.0), array.g_min, array.g_max), array)
+    spreads = np.hypot(spread(both_plus, array, verify), spread(both_minus, array, verify))
+    anew = _BOTH * np.hypot(both_plus - both_minus - wanted, patience * spreads)
+    # A device under suspicion is written alone, so that one can see whether it moves.
+    anew = np.where(np.maximum(devices.still_plus, devices.still_minus) > 0, np.inf, anew)
+    goal_plus, by_plus = single(~devices.stuck_plus, devices.minus + wanted)
+    goal_minus, by_minus = single(~devices.stuck_minus, devices.plus - wanted)
+    choice = np.argmin([error, by_plus, by_minus, anew], axis=0)
+    choice[error * importance[:, None] <= tolerance] = 0
+    plus, minus = (choice == 1) | (choice == 3), (choice == 2) | (choice == 3)
+    n_in = present.n_in
+    g_plus, g_minus = present.g_plus.copy(), present.g_minus.copy()
+    g_plus[:n_in] = np.where(choice == 3, both_plus, np.where(choice == 1, goal_plus, g_plus[:n_in]))
+    g_minus[:n_in] = np.where(choice == 3, both_minus, np.where(choice == 2, goal_minus, g_minus[:n_in]))
+    none = np.zeros((len(g_plus) - n_in, g_plus.shape[1]), dtype=bool)
+    return Plan(
+        replace(present, g_plus=g_plus, g_minus=g_minus), np.vstack([plus, none]), np.vstack([minus, none])
+    )
+
+
+def expected_square(more: int) -> float:
+    """Expected square of a standard normal number, if one may be drawn again up to `more` times (optimal stopping)."""
+    value = 1.0
+    for _ in range(more):
+        c = np.sqrt(value)
+        inside = 2.0 * ndtr(c) - 1.0
+        value = float(inside - 2.0 * c * np.exp(-0.5 * value) / np.sqrt(2.0 * np.pi) + value * (1.0 - inside))
+    return value
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """Outcome of `write_weights`.
+
+    Parameters
+    ----------
+    devices
+        What is known of the array now.
+    weights
+        Last measured weights, shape (n_in, n_out); NaN where the chip could not tell.
+    errors
+        Rms error of the weights, times their rows' importance, before the first round and after each.
+    """
+
+    devices: Devices
+    weights: FloatArray
+    errors: list[float]
+
+
+def write_weights(
+    bench: Bench,
+    layer: int,
+    wanted: FloatArray,
+    measure: Callable[[], FloatArray],
+    importance: FloatArray,
+    *,
+    devices: Devices | None = None,
+    present: FloatArray | None = None,
+    rounds: int = 8,
+    tolerance: float = 0.01,
+    verify: float | None = None,
+) -> Written:
+    """Write an array until its weights are those wanted, as far as the rounds go.
+
+    Parameters
+    ----------
+    layer
+        0: input array, 1: output array.
+    wanted
+        Shape (n_in, n_out), in the units of `measure`; NaN: of no interest.
+    measure
+        Reads the weights (n_in, n_out) from the chip; NaN where it cannot.
+    importance
+        Rms of what drives each row, shape (n_in,).
+    devices
+        What was known before; None: the targets.
+    present
+        Weights as they are, if they were measured just now.
+    rounds
+        Most rounds of writing.
+    tolerance
+        Error of a weight times its row's importance that is left alone, as a share of the largest weight.
+    verify
+        Tolerance that the bench verifies its writing with.
+    """
+    array = bench.design.technology.array
+    target = bench.targets(layer)
+    devices = Devices.of(target, array) if devices is None else devices
+    k, still = target.siemens_per_weight, _STILL * array.g_max
+    weights = measure() if present is None else present
+    scale = _column_scale(weights, devices, k)
+    devices = devices.measured(weights * k / scale, array)
+    errors = [_error(weights, wanted, importance)]
+    for number in range(rounds):
+        difference = devices.plus - devices.minus
+        made = plan_writes(
+            devices, wanted * k / scale, target, array, importance, tolerance * array.g_max, verify,
+            more=rounds - 1 - number,
+        )  # fmt: skip
+        if not (made.plus.any() or made.minus.any()):
+            break
+        bench.write(layer, made.target, made.plus, made.minus)
+        target, n_in = made.target, target.n_in
+        plus, minus = made.plus[:n_in], made.minus[:n_in]
+        told = (
+            np.where(plus, target.g_plus[:n_in], devices.plus) - np.where(minus, target.g_minus[:n_in], devices.minus)
+        )  # fmt: skip
+        weights = measure()
+        now = weights * k / scale
+        # Of a pair, one device alone was told to go somewhere else, and the difference is what it was.
+        idle = (np.abs(now - difference) < still) & (np.abs(told - difference) > 5.0 * still)
+        moved = np.abs(now - difference) >= still
+        written = replace(
+            devices,
+            plus=np.where(plus, target.g_plus[:n_in], devices.plus),
+            minus=np.where(minus, target.g_minus[:n_in], devices.minus),
+            sigma_plus=np.where(plus, spread(target.g_plus[:n_in], array, verify), devices.sigma_plus),
+            sigma_minus=np.where(minus, spread(target.g_minus[:n_in], array, verify), devices.sigma_minus),
+        )
+        devices = _settled(devices, written, now, array, plus & ~minus, minus & ~plus, idle, moved)
+        errors.append(_error(weights, wanted, importance))
+    return Written(devices, weights, errors)
+
+
+def _settled(
+    before: Devices,
+    written: Devices,
+    now: FloatArray,
+    array: Array,
+    plus: BoolArray,
+    minus: BoolArray,
+    idle: BoolArray,
+    moved: BoolArray,
+) -> Devices:
+    """What is known after a round: devices that did not move are where they were, and under suspicion."""
+    written = replace(
+        written,
+        still_plus=np.where(plus & idle, before.still_plus + 1, np.where(plus & moved, 0, before.still_plus)),
+        still_minus=np.where(minus & idle, before.still_minus + 1, np.where(minus & moved, 0, before.still_minus)),
+    )
+    found = written.measured(now, array)
+
+    def kept(name: str) -> FloatArray:
+        # An idle device is where it was, and so is its partner.
+        return np.where(idle & (plus | minus), getattr(before, name), getattr(found, name))
+
+    single = idle & (plus | minus)
+    return Devices(
+        kept("plus"), kept("minus"), kept("sigma_plus"), kept("sigma_minus"),
+        np.where(single, written.still_plus, found.still_plus),
+        np.where(single, written.still_minus, found.still_minus),
+    )  # fmt: skip
+
+
+def _column_scale(weights: FloatArray, devices: Devices, k: float) -> FloatArray:
+    """Measured weights over those of the devices, column by column: gains of amplifiers and tanh pairs."""
+    known = np.where(np.isfinite(weights), weights, 0.0)
+    own = np.where(np.isfinite(weights), (devices.plus - devices.minus) / k, 0.0)
+    # Robust against devices that are stuck: those far off are left out the second time.
+    scale = (known * own).sum(axis=0) / (own**2).sum(axis=0)
+    off = np.abs(known - scale * own)
+    keep = off <= 3.0 * np.median(off, axis=0) + 1e-12
+    return np.asarray((known * own * keep).sum(axis=0) / (own**2 * keep).sum(axis=0))
+
+
+def _error(weights: FloatArray, wanted: FloatArray, importance: FloatArray) -> float:
+    return float(np.sqrt(np.nanmean(((weights - wanted) * importance[:, None]) ** 2)))
