@@ -673,7 +673,7 @@ def training_curves(panels: Mapping[str, tuple[str, Mapping[str, ArrayLike]]], t
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     grid[-1].set_xlabel("epoch")
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=9, frameon=False)
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=1, fontsize=9, frameon=False)
     figure.suptitle(title, fontsize=10)
     return figure
 

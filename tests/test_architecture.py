@@ -105,7 +105,7 @@ def test_only_the_chip_and_training_draw_random_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["classify", "--help"], ["sweep", "--help"], ["report", "--help"], ["import", "--help"]]
+    "arguments", [["--help"], ["classify", "--help"], ["sweep", "--help"], ["report", "--help"], ["import", "--help"], ["trim", "--help"]]
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     script = (

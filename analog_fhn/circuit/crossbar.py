@@ -87,11 +87,10 @@ class Writes:
     @classmethod
     def none(cls, crossbar: Crossbar) -> Writes:
         """Of an array as it was manufactured."""
-        return cls(*(np.zeros(g.shape, dtype=np.int32) for g in (crossbar.g_plus, crossbar.g_minus)))
+        nothing = np.zeros(crossbar.g_plus.shape, dtype=np.int32)
+        return cls(nothing, nothing)
 
-    def then(
-        self, plus: NDArray[np.bool_], minus: NDArray[np.bool_], tolerance: float | None, pulses: int
-    ) -> Writes:
+    def then(self, plus: NDArray[np.bool_], minus: NDArray[np.bool_], tolerance: float | None, pulses: int) -> Writes:
         """After one more round, in which the devices marked in `plus` and `minus` are written."""
         number = len(self.verify) + 1
         return Writes(
@@ -207,7 +206,7 @@ def pulses(
     for side, g in enumerate((target.g_plus, target.g_minus)):
         written, own = (writes.plus, writes.minus)[side] == number, _of_side(draw, side)
         if own is None:
-            total += np.count_nonzero(written)
+            total += int(np.count_nonzero(written))
             continue
         _, taken = _program(g, array, own, number)
         if tolerance is not None:

@@ -127,35 +127,57 @@ class ArrayDense(keras.layers.Layer):  # type: ignore[misc]
         else:
             middle = 0.5 * (1.0 + low)
             targets = middle + 0.5 * w, middle - 0.5 * w
-        plus, minus = (self._device(g) for g in targets)
-        return (plus - minus) * (largest / (1.0 - low))
+        return self._pairs(*targets) * (largest / (1.0 - low))
 
-    def _device(self, g: Any) -> Any:
-        """Conductances that devices of target g end up with, relative to g_max."""
+    def _pairs(self, plus: Any, minus: Any) -> Any:
+        """Differences of the conductances that pairs of devices end up with, relative to g_max, from their targets.
+
+        Errors of the two devices add up to one draw. A pair has at most one stuck device.
+        """
         array, strength = self.array, self.strength.value
         low = array.g_min / array.g_max
-        if self.levels and isinstance(array.levels, int):
-            step = (1.0 - low) / (array.levels - 1)
-            g = _through(g, low + step * jnp.round((g - low) / step))
-        elif self.levels and array.levels is not None:
-            values = jnp.asarray(array.level_values / array.g_max, dtype=jnp.float32)  # type: ignore[operator]
-            g = _through(g, values[jnp.searchsorted(0.5 * (values[1:] + values[:-1]), g)])
+        if self.levels:
+            plus, minus = self._levelled(plus), self._levelled(minus)
+        made = plus - minus
         if self._relative is not None:
-            normal = keras.random.normal(g.shape, seed=self.generator)
-            g = g * jnp.maximum(1.0 + strength * self._relative * normal, 0.0)
-        elif self._deviation.any():
-            normal = keras.random.normal(g.shape, seed=self.generator)
-            place = jax.lax.stop_gradient(jnp.clip((g - low) / (1.0 - low), 0.0, 1.0)) * (len(self._mean) - 1)
-            cell = jnp.minimum(place.astype(jnp.int32), len(self._mean) - 2)
-            mean, deviation = (
-                v[cell] + (place - cell) * (v[cell + 1] - v[cell]) for v in map(jnp.asarray, (self._mean, self._deviation))
-            )
-            g = g + strength * (jnp.maximum(mean + deviation * normal, 0.0) - jax.lax.stop_gradient(g))
+            deviation, shift = self._relative * jnp.sqrt(plus**2 + minus**2), 0.0
+        else:
+            (mean_plus, sd_plus), (mean_minus, sd_minus) = self._looked_up(plus), self._looked_up(minus)
+            deviation = jnp.sqrt(sd_plus**2 + sd_minus**2)
+            shift = jax.lax.stop_gradient(mean_plus - plus - mean_minus + minus)
+        if self._relative != 0.0:
+            made = made + strength * (shift + deviation * keras.random.normal(made.shape, seed=self.generator))
+        on, off = strength * array.stuck_on, strength * array.stuck_off
         if array.stuck_on or array.stuck_off:
-            uniform = keras.random.uniform(g.shape, seed=self.generator)
-            g = jnp.where(uniform > 1.0 - strength * array.stuck_off, low, g)
-            g = jnp.where(uniform < strength * array.stuck_on, 1.0, g)
-        return g
+            uniform = keras.random.uniform(made.shape, seed=self.generator)
+            bound = 0.0
+            for share, fixed in ((on, 1.0 - minus), (on, plus - 1.0), (off, low - minus), (off, plus - low)):
+                made = jnp.where((uniform >= bound) & (uniform < bound + share), fixed, made)
+                bound = bound + share
+        return made
+
+    def _levelled(self, g: Any) -> Any:
+        """The nearest levels, straight through."""
+        array = self.array
+        if array.levels is None:
+            return g
+        low = array.g_min / array.g_max
+        if isinstance(array.levels, int):
+            step = (1.0 - low) / (array.levels - 1)
+            return _through(g, low + step * jnp.round((g - low) / step))
+        assert array.level_values is not None
+        values = jnp.asarray(array.level_values / array.g_max, dtype=jnp.float32)
+        return _through(g, values[jnp.searchsorted(0.5 * (values[1:] + values[:-1]), g)])
+
+    def _looked_up(self, g: Any) -> tuple[Any, Any]:
+        """Mean and standard deviation of devices of target g."""
+        low, last = self.array.g_min / self.array.g_max, len(self._mean) - 1
+        place = jax.lax.stop_gradient(jnp.clip((g - low) / (1.0 - low), 0.0, 1.0)) * last
+        cell = jnp.minimum(place.astype(jnp.int32), last - 1)
+        mean, deviation = (
+            v[cell] + (place - cell) * (v[cell + 1] - v[cell]) for v in map(jnp.asarray, (self._mean, self._deviation))
+        )
+        return mean, deviation
 
 
 def _through(value: Any, rounded: Any) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -49,7 +49,7 @@ class Hardware:
     levels: bool = True
     chips: int = 50
     first_chip: int = 1_000_000
-    clip_sigma: float | None = 2.5
+    clip_sigma: float | None = 1.7
     ramp: Ramp = "linear"
 
     def __post_init__(self) -> None:
@@ -169,7 +169,9 @@ def train_fhn(
         model, denses, neurons = _model(keras, widths, inside, hardware, start, bias, seed)
         if start is not None:
             for layer, w, b in zip(denses, start.weights, start.biases, strict=True):
-                layer.set_weights([w, *([] if not bias else [np.zeros(w.shape[1]) if b is None else b]), *layer.get_weights()[1 + bias :]])
+                layer.kernel.assign(w)
+                if bias and b is not None:
+                    layer.bias.assign(b)
         steps = epochs * math.ceil(len(dataset.images) / batch_size)
         rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps) if schedule == "cosine" else learning_rate
         model.compile(
@@ -237,8 +239,6 @@ def _model(
 
 def _bank(start: Network, inside: Inside, hardware: Hardware) -> tuple[Responses, list[Any]]:
     """Responses of the nominal neuron and of all neurons of the drawn chips; amplifier offsets of each layer."""
-    from dataclasses import replace
-
     network = replace(start, hidden=inside.hidden, fhn=inside.neuron, protocol=inside.protocol)
     design = Design(network, hardware.technology)
     chips = [design.chip(None), *(design.chip(hardware.first_chip + k) for k in range(hardware.chips))]

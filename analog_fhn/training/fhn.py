@@ -80,14 +80,17 @@ class FHN(keras.layers.Layer):  # type: ignore[misc]
     ) -> None:
         if gradient not in get_args(Gradient):
             raise InputError(f"gradient = {gradient!r}: expected 'sigmoid' or 'response'")
-        count, n_drives, n_samples = (kwargs.pop(name, None) for name in ("count", "n_drives", "n_samples"))
+        kept = {name: kwargs.pop(name, None) for name in ("count", "n_drives", "n_samples", "eps", "implicit")}
         super().__init__(**kwargs)
-        if responses is None and count is None:
+        if responses is None and kept["count"] is None:
             responses = Responses.nominal(Parameters() if fhn is None else fhn, hidden, recentre=recentre)
         self._responses = responses
-        self.count = count if responses is None else len(responses)
-        self.n_drives = n_drives if responses is None else responses.n_drives
-        self.n_samples = n_samples if responses is None else responses.waves.shape[2]
+        if responses is not None:
+            kept = {
+                "count": len(responses), "n_drives": responses.n_drives, "n_samples": responses.waves.shape[2],
+                "eps": float(responses.eps[0]), "implicit": not responses.explicit_is_stable,
+            }  # fmt: skip
+        self.count, self.n_drives, self.n_samples, self.eps, self.implicit = kept.values()
         if samples is not None and self.n_samples not in (0, samples.n_samples):
             raise InputError(f"responses hold {self.n_samples} samples; expected {samples.n_samples}, as `samples` asks")
         self.gradient, self.draw, self.seed = gradient, draw, seed
@@ -106,7 +109,7 @@ class FHN(keras.layers.Layer):  # type: ignore[misc]
         self.stages = fixed("stages", len(_STAGES), self.count)
         self.mean = fixed("mean", self.count, self.n_drives)
         self.deviation = fixed("deviation", self.count, self.n_drives)
-        self.coefficients = fixed("coefficients", self.count, 10)
+        self.coefficients = fixed("coefficients", self.count, 9)
         self.waves = fixed("waves", self.count, self.n_drives, self.n_samples if self.samples is not None else 0)
         # Between the first neuron of the responses (0) and the drawn ones (1): what a schedule moves.
         self.strength = fixed("strength")
@@ -121,7 +124,7 @@ class FHN(keras.layers.Layer):  # type: ignore[misc]
         self.deviation.assign(responses.deviation)
         if self.waves.shape[2]:
             self.waves.assign(responses.waves)
-        self.coefficients.assign(np.concatenate([responses.p, responses.q, responses.eps[:, None]], axis=1))
+        self.coefficients.assign(np.concatenate([responses.p, responses.q], axis=1))
 
     def call(self, z: Any, training: bool | None = None) -> Any:
         """Activations for pre-activations z."""
@@ -170,6 +173,8 @@ class FHN(keras.layers.Layer):  # type: ignore[misc]
             "count": self.count,
             "n_drives": self.n_drives,
             "n_samples": self.n_samples,
+            "eps": self.eps,
+            "implicit": self.implicit,
         }
 
     @classmethod
@@ -193,8 +198,9 @@ class FHN(keras.layers.Layer):  # type: ignore[misc]
         from analog_fhn.training.waveform import simulate
 
         x = simulate(
-            jax.lax.stop_gradient(drive), coefficients[:, :5], coefficients[:, 5:9], coefficients[0, 9], self.samples
-        )
+            jax.lax.stop_gradient(drive), coefficients[:, :5], coefficients[:, 5:], self.eps, self.samples,
+            implicit=self.implicit,
+        )  # fmt: skip
         return jnp.moveaxis(x, 0, -1)
 
 

@@ -22,13 +22,17 @@ from analog_fhn.training.plain import Hidden, Progress, Schedule, Trained, check
 
 Gradient = Literal["sigmoid", "response"]
 
-NEURON = FHN(gamma=-1.0, slope=1.0)
-"""Neurons unless others are given: the slope as the paper prints it, and the gamma of the other experiments here."""
+NEURON = FHN(gamma=-3.0, slope=1.0)
+"""Neurons unless others are given: the slope as the paper prints it, and a gamma chosen on held-out training images.
+
+With 4 500 of MNIST's training images and 6 epochs the vote is right on 90.4 % of 2 000 others at gamma = -1, 92.9 % at
+-2 and 93.7 % at -3. Beyond that neurons take long to settle.
+"""
 
 TIMES = Protocol(settle=5.0, control=5.0, interval=0.5)
 """When training watches the neurons: a few periods, at ten instants."""
 
-JUDGED = Protocol(settle=50.0, control=50.0)
+JUDGED = Protocol(settle=20.0, control=30.0)
 """When a trained network is watched unless another protocol is given."""
 
 _EXPLICIT_UP_TO = 2.35  # |x| that the explicit method is stable for at a step of half of eps

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn.backends.characterise import grid_range
-from analog_fhn.backends.direct import Direct
+from analog_fhn.backends.direct import Direct, explicit_is_stable
 from analog_fhn.backends.table import MIN_DRIVES, Table
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.noise import Noise
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
-from analog_fhn.neuron import FHN, FloatArray, Protocol
+from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol
 from analog_fhn.readout import Activation
 
 SETTLED_DRIVES = 33
@@ -163,6 +163,12 @@ class Responses:
     def n_drives(self) -> int:
         """Drives of each neuron."""
         return self.mean.shape[1]
+
+    @property
+    def explicit_is_stable(self) -> bool:
+        """Whether the explicit method is stable for every neuron and drive at a step of half of eps."""
+        neurons = Coefficients(self.p, self.q, float(self.eps[0]))
+        return bool(np.all(explicit_is_stable(neurons, np.stack([self.low, self.high]), 0.5 * neurons.eps)))
 
     def activations(self, z: FloatArray) -> FloatArray:
         """Activations of neurons with pre-activations z, shape (n_images, n)."""

@@ -77,8 +77,8 @@ def simulate(
 
     Notes
     -----
-    Fit for `jax.jit` with `protocol`, `step` and `implicit` static, and without `step` also `eps`. Not meant to be differentiated: gradients
-    through spikes explode.
+    Fit for `jax.jit` with `protocol`, `step` and `implicit` static, and without `step` also `eps`. Not meant to be
+    differentiated: gradients through spikes explode.
     """
     drive = jnp.asarray(drive, jnp.float32)
     p0, p1, p2, p3, p4 = (jnp.asarray(p, jnp.float32)[..., k] / eps for k in range(5))

@@ -1,4 +1,4 @@
-"""What can be done with a real chip: drive it, read it, set its codes, write its devices. And a simulator in its place."""
+"""What can be done with a real chip: drive it, read it, set its codes, write its devices; a simulator in its place."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Bench(Interface):
         """Time averages of x under test drives, each of shape (m, n_neurons)."""
 
     def hidden(self, images: NDArray[np.floating]) -> FloatArray:
-        """Activations as the rows of the output array carry them, (n_images, n_neurons), for images (n_images, n_in)."""
+        """Activations as the output array's rows carry them, (n_images, n_neurons), for images (n_images, n_in)."""
 
     def scores(self, images: NDArray[np.floating]) -> FloatArray:
         """Time averages of the outputs, (n_images, n_classes), in the units of the trained weights."""

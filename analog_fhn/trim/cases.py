@@ -16,7 +16,7 @@ from analog_fhn.neuron import FHN, FloatArray
 
 _NEURONS = 1000  # drawn to measure a spread
 _WIDEST = 0.3  # beyond it some of the neurons no longer work as such
-_STEPS = 20  # of the bisection
+_STEPS = 12  # of the bisection
 _SEED = 0
 
 
@@ -73,7 +73,9 @@ def _activations(technology: Technology, fhn: FHN) -> tuple[FloatArray, FloatArr
     chip = Design(network, technology).chip(_SEED)
     table = Table(Direct(), MIN_DRIVES).means(chip, network.protocol, window=False)
     stage, rows = chip.drive_stage, chip.row_stage
-    ends = [rows.gain * table.look_up((stage.offset + sign * stage.gain)[None])[0] + rows.offset for sign in (1.0, -1.0)]
+    ends = [
+        rows.gain * table.look_up((stage.offset + sign * stage.gain)[None])[0] + rows.offset for sign in (1.0, -1.0)
+    ]
     return 0.5 * (ends[0] - ends[1]), 0.5 * (ends[0] + ends[1]), stage.slope
 
 

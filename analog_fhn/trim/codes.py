@@ -91,11 +91,10 @@ class Codes:
     def none(cls, network: Network) -> Codes:
         """Codes of 0."""
         _, n_neurons, n_classes = network.layer_sizes
-        return cls(*(np.zeros(n, dtype=np.int64) for n in (n_neurons, n_neurons, n_classes)))
+        none = np.zeros(n_neurons, dtype=np.int64)
+        return cls(none, none, np.zeros(n_classes, dtype=np.int64))
 
-    def applied(
-        self, driver: DriverParts, sense: SenseParts, hardware: TrimHardware
-    ) -> tuple[DriverParts, SenseParts]:
+    def applied(self, driver: DriverParts, sense: SenseParts, hardware: TrimHardware) -> tuple[DriverParts, SenseParts]:
         """Row drivers and output sense amplifiers with these codes set."""
         return (
             replace(
@@ -108,7 +107,8 @@ class Codes:
 
     def factors(self, hardware: TrimHardware) -> tuple[FloatArray, FloatArray]:
         """What the codes multiply the gain of a row by, and the current of its shift resistor; each (n_neurons,)."""
-        return 1.0 + hardware.gain_step * self.gain, 1.0 / (1.0 + hardware.offset_step * self.offset)
+        gain = 1.0 + hardware.gain_step * self.gain
+        return np.asarray(gain), np.asarray(1.0 / (1.0 + hardware.offset_step * self.offset))
 
     def with_rows(self, gain: FloatArray, shift: FloatArray, hardware: TrimHardware, *, shifted: bool = True) -> Codes:
         """Codes nearest to wanted factors (see `factors`).

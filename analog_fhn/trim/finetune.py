@@ -17,13 +17,14 @@ from analog_fhn.training.plain import keras_on_jax
 from analog_fhn.training.response import Responses
 from analog_fhn.trim.bench import Bench
 from analog_fhn.trim.codes import TrimHardware
-from analog_fhn.trim.identify import Ends, Twin, measure_ends, measure_inputs, output_weights
+from analog_fhn.trim.identify import Ends, Twin, measure_inputs, output_weights
 from analog_fhn.trim.readout import Readout, lay_out, output_codes
-from analog_fhn.trim.writing import Devices, Written, write_weights
+from analog_fhn.trim.writing import Devices, Written, with_bias, write_weights
 
 _BATCH = 64
 _GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 _NULLS = 3  # rounds of the offset nulls
+_OF_NULL = 0.6  # share of an offset null's range that a readout may count on
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class Images:
     @property
     def importance(self) -> FloatArray:
         """Rms of every input, shape (n_in,)."""
-        return np.sqrt(np.mean(np.square(self.images, dtype=np.float64), axis=0))
+        return np.asarray(np.sqrt(np.mean(np.square(self.images, dtype=np.float64), axis=0)))
 
 
 def write_inputs(
@@ -44,6 +45,7 @@ def write_inputs(
     ends: Ends,
     wanted: FloatArray,
     importance: FloatArray,
+    bias: FloatArray | None = None,
     *,
     devices: Devices | None = None,
     rounds: int = 8,
@@ -53,12 +55,30 @@ def write_inputs(
     """Write the input array until its weights are `wanted` (n_in, n_neurons); see `write_weights`.
 
     The pairs' slopes are made up for, and rows that the images never drive are left alone. n_in + 1 runs a round.
+
+    Parameters
+    ----------
+    importance
+        Rms of every input, shape (n_in,).
+    bias
+        Shape (n_neurons,), for the bias rows; None: they stay.
     """
-    rows = np.flatnonzero(importance > 0.0)
+    rows, present = np.flatnonzero(importance > 0.0), bench.targets(0)
+    bias = np.full(wanted.shape[1], np.nan) if bias is None else bias
+
+    def measure() -> FloatArray:
+        found = measure_inputs(bench, ends, rows)
+        return with_bias(found.weights, found.bias, present)
+
     return write_weights(
-        bench, 0, wanted, lambda: measure_inputs(bench, ends, rows).weights, importance,
+        bench, 0, with_bias(wanted, bias, present), measure, _of_rows(importance, present),
         devices=devices, rounds=rounds, tolerance=tolerance, verify=verify,
     )  # fmt: skip
+
+
+def _of_rows(importance: FloatArray, target: Crossbar) -> FloatArray:
+    """Rms of the inputs, and of what drives the bias row if there is one."""
+    return np.append(importance, target.bias_drive) if target.bias_rows else importance
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,15 +130,16 @@ def write_readout(
     if rounds == 1:
         return WrittenReadout(None, scale, null_outputs(bench, readout.bias * scale, images))
     hidden = bench.hidden(images)
-    importance = np.sqrt(np.mean(hidden**2, axis=0))
-    array, k = bench.design.technology.array, present.siemens_per_weight
+    importance = _of_rows(np.sqrt(np.mean(hidden**2, axis=0)), target)
+    array, k, n = bench.design.technology.array, present.siemens_per_weight, present.n_in
 
     def measure() -> FloatArray:
-        return output_weights(hidden, bench.scores(images)).weights
+        found = output_weights(hidden, bench.scores(images))
+        return with_bias(found.weights, found.bias, target)
 
     def write(known: Written | None) -> Written:
         return write_weights(
-            bench, 1, readout.weights * scale, measure, importance,
+            bench, 1, with_bias(readout.weights * scale, readout.bias * scale, target), measure, importance,
             devices=None if known is None else known.devices, present=None if known is None else known.weights,
             rounds=rounds - 1, tolerance=tolerance, verify=verify,
         )  # fmt: skip
@@ -126,7 +147,7 @@ def write_readout(
     written = write(None)
     stuck = written.devices.stuck_plus | written.devices.stuck_minus
     if again is not None and stuck.any():
-        low, high = (limit / scale for limit in written.devices.reachable(array, k))
+        low, high = (limit[:n] / scale for limit in written.devices.reachable(array, k))
         readout = again((low, high))
         written = write(written)
     return WrittenReadout(written, scale, null_outputs(bench, readout.bias * scale, images))
@@ -153,6 +174,17 @@ def score_per_code(design: Design, target: Crossbar, hardware: TrimHardware) -> 
     noise_gain = 1.0 + sense.rb / sense.ra + sense.rb * target.g_minus.sum(axis=0)
     volts = design.arrays[1].volts[0 if design.network.recentre else 1]
     return np.asarray(hardware.output_step * noise_gain / volts)
+
+
+def largest_bias(design: Design, target: Crossbar, hardware: TrimHardware) -> float:
+    """Bias of a score that bias rows and most of the offset null's range can make, in units of the trained weights.
+
+    The rest of the range is left to the amplifiers' offsets.
+    """
+    array = design.technology.array
+    rows = target.bias_rows * target.bias_drive * (array.g_max - array.g_min) / target.siemens_per_weight
+    null = 2 ** (hardware.output_bits - 1) * float(score_per_code(design, target, hardware).min())
+    return float(rows + _OF_NULL * null)
 
 
 def responses_of(ends: Ends, slope: float) -> Responses:
@@ -227,5 +259,5 @@ def tune(
         callbacks=[told],
     )  # fmt: skip
     weights = np.asarray(first.kernel.value, dtype=np.float64)
-    made = Readout(*(np.asarray(v.value, dtype=np.float64) for v in (last.kernel, last.bias)))
-    return weights, made
+    kernel, bias = (np.asarray(v.value, dtype=np.float64) for v in (last.kernel, last.bias))
+    return weights, Readout(kernel, bias)

@@ -39,7 +39,7 @@ class Ends:
 
 
 def measure_ends(bench: Bench) -> Ends:
-    """Measure the ends of every activation: each neuron under the inputs that its weights make the most and the least of.
+    """Measure the ends of every activation, each neuron under its largest and under its smallest sum of inputs.
 
     2 n_neurons runs.
     """

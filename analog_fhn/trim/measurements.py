@@ -52,7 +52,7 @@ class Measurements:
 
 
 def load_measurements(path: Path, design: Design, unit: Unit = "x") -> Measurements:
-    """Read `.csv` (columns neuron, drive, response) or `.npz` (drives, responses and, if measured, hidden, labels, scores).
+    """Read `.csv` (neuron, drive, response) or `.npz` (drives, responses; if measured hidden, labels, scores).
 
     Parameters
     ----------
@@ -109,9 +109,7 @@ def _from_csv(path: Path, design: Design) -> Measurements:
                 f"{path}, line {line}, column 'neuron': {row[points['neuron']]!r}; expected a whole number"
             ) from None
         if not 0 <= neuron < n:
-            raise InputError(
-                f"{path}, line {line}, column 'neuron': {neuron}; the network has neurons 0 to {n - 1}"
-            )
+            raise InputError(f"{path}, line {line}, column 'neuron': {neuron}; the network has neurons 0 to {n - 1}")
         values = []
         for name in COLUMNS[1:]:
             try:
@@ -170,12 +168,13 @@ def _from_npz(path: Path, design: Design) -> Measurements:
         if hidden.ndim != 2 or hidden.shape[1] != n:
             raise InputError(f"{path}, key 'hidden': shape {hidden.shape}; expected (k, {n}), a column per neuron")
         k = len(hidden)
-        for key, values, shape in (("labels", labels, (k,)), ("scores", scores, (k, n_classes))):
-            if values is not None and values.shape != shape:
-                raise InputError(f"{path}, key {key!r}: shape {values.shape}; expected {shape} for {k} rows of 'hidden'")
+        for key, given, shape in (("labels", labels, (k,)), ("scores", scores, (k, n_classes))):
+            if given is not None and given.shape != shape:
+                raise InputError(f"{path}, key {key!r}: shape {given.shape}; expected {shape} for {k} rows of 'hidden'")
         labels = _labels(path, labels, n_classes)
     return Measurements(
-        *(np.asarray(v, dtype=np.float64) for v in (drives, responses)),
+        np.asarray(drives, dtype=np.float64),
+        np.asarray(responses, dtype=np.float64),
         None if hidden is None else np.asarray(hidden, dtype=np.float64),
         labels,
         None if scores is None else np.asarray(scores, dtype=np.float64),

@@ -18,6 +18,7 @@ from analog_fhn.trim.codes import Codes, TrimHardware, nearest_code
 PENALTIES = (1e-3, 1e-2, 1e-1)
 _FOLDS = 5
 _ITERATIONS = 300
+_BEYOND = 10.0  # penalty on the square of what a bias has beyond its limit, relative to that
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,7 @@ def fit_readout(
     penalty: float,
     *,
     reach: tuple[FloatArray, FloatArray] | None = None,
+    largest_bias: float | None = None,
     iterations: int = _ITERATIONS,
 ) -> Readout:
     """Multinomial logistic regression, drawn towards `start`.
@@ -62,6 +64,8 @@ def fit_readout(
         Shapes (k, n_neurons) and (k,).
     reach
         Lowest and highest value of each weight, shape (n_neurons, n_classes); None: any.
+    largest_bias
+        Beyond which a bias is punished, because nothing on the chip could make it; None: any.
     """
     level, spread = hidden.mean(axis=0), hidden.std(axis=0) + 1e-9
     inputs = (hidden - level) / spread
@@ -79,8 +83,14 @@ def fit_readout(
         change = values[:n] - first[:n]
         wrong = (powers / sums[:, None] - one_hot) / len(labels)
         slope = np.vstack([inputs.T @ wrong + penalty * change, wrong.sum(axis=0)])
-        entropy = float(np.mean(np.log(sums) - (logits * one_hot).sum(axis=1)))
-        return entropy + 0.5 * penalty * float((change**2).sum()), slope.ravel()
+        total = float(np.mean(np.log(sums) - (logits * one_hot).sum(axis=1))) + 0.5 * penalty * float((change**2).sum())
+        if largest_bias is not None:
+            bias = values[n] - (level / spread) @ values[:n]
+            over = (bias - np.clip(bias, -largest_bias, largest_bias)) / largest_bias
+            pull = _BEYOND * over / largest_bias
+            slope += np.vstack([-np.outer(level / spread, pull), pull])
+            total += 0.5 * _BEYOND * float((over**2).sum())
+        return total, slope.ravel()
 
     begin, bounds = first, None
     if reach is not None:
@@ -101,6 +111,8 @@ def train_readout(
     labels: NDArray[np.integer],
     starts: Sequence[Readout],
     penalties: Sequence[float] = PENALTIES,
+    *,
+    largest_bias: float | None = None,
 ) -> Readout:
     """Readout whose start and penalty do best in 5-fold cross-validation on the same images.
 
@@ -118,13 +130,14 @@ def train_readout(
             right = np.zeros(len(labels), dtype=bool)
             for part in range(_FOLDS):
                 seen = fold != part
-                made = fit_readout(hidden[seen], labels[seen], start, penalty)
+                made = fit_readout(hidden[seen], labels[seen], start, penalty, largest_bias=largest_bias)
                 right[~seen] = made.classes(hidden[~seen]) == labels[~seen]
             score = float(right.mean())
             if best is None or score > best[0]:
                 best = score, penalty, start
     assert best is not None
-    return replace(fit_readout(hidden, labels, best[2], best[1]), validated=best[0])
+    made = fit_readout(hidden, labels, best[2], best[1], largest_bias=largest_bias)
+    return replace(made, validated=best[0])
 
 
 def lay_out(readout: Readout, design: Design, present: Crossbar) -> tuple[Crossbar, float]:
@@ -178,9 +191,7 @@ def on_array(weights: FloatArray, present: Crossbar, design: Design, bias: Float
     return replace(present, g_plus=quantised(plus, array), g_minus=quantised(minus, array))
 
 
-def output_codes(
-    present: Codes, error: FloatArray, per_code: FloatArray, hardware: TrimHardware
-) -> tuple[Codes, int]:
+def output_codes(present: Codes, error: FloatArray, per_code: FloatArray, hardware: TrimHardware) -> tuple[Codes, int]:
     """Codes that take offsets of the scores back, and how many of them would lie beyond the range.
 
     Parameters
@@ -190,5 +201,12 @@ def output_codes(
     per_code
         Change of each score per code.
     """
-    codes, beyond = nearest_code(present.output - error / per_code, hardware.output_bits)
+    wanted = present.output - error / per_code
+    codes, beyond = nearest_code(wanted, hardware.output_bits)
+    if beyond:
+        # What all scores have in common changes no class: the codes are moved together into their range.
+        common = 0.5 * (
+            error.max() + error.min() - (present.output * per_code).max() - (present.output * per_code).min()
+        )
+        codes, beyond = nearest_code(wanted + common / per_code, hardware.output_bits)
     return replace(present, output=codes), beyond

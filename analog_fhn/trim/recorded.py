@@ -9,7 +9,7 @@ import numpy as np
 from analog_fhn.circuit.crossbar import Writes
 from analog_fhn.circuit.design import Design
 from analog_fhn.trim.codes import Codes, Lines, TrimHardware, codes_of_responses, fit_lines
-from analog_fhn.trim.finetune import score_per_code
+from analog_fhn.trim.finetune import largest_bias, score_per_code
 from analog_fhn.trim.identify import output_weights
 from analog_fhn.trim.measurements import Measurements
 from analog_fhn.trim.readout import Readout, lay_out, output_codes, train_readout
@@ -56,15 +56,18 @@ def from_measurements(found: Measurements, design: Design, hardware: TrimHardwar
     state = TrimState.untouched(design, None, hardware)
     if found.hidden is None or found.labels is None:
         return Recorded(replace(state, codes=codes), lines)
-    readout = train_readout(found.hidden, found.labels, [as_trained(network)])
     old = design.arrays[1]
+    limit = largest_bias(design, old.crossbar, hardware)
+    readout = train_readout(found.hidden, found.labels, [as_trained(network)], largest_bias=limit)
     target, scale = lay_out(readout, design, old.crossbar)
     if found.scores is not None:
         # The offsets as measured; those that the new conductances change are small beside them.
         error = output_weights(found.hidden, found.scores).bias - readout.bias * scale
         codes, beyond = output_codes(codes, error, score_per_code(design, target, hardware), hardware)
         codes = replace(codes, saturated=codes.saturated + beyond)
-    plus, minus = (new != had for new, had in ((target.g_plus, old.crossbar.g_plus), (target.g_minus, old.crossbar.g_minus)))
+    plus, minus = (
+        new != had for new, had in ((target.g_plus, old.crossbar.g_plus), (target.g_minus, old.crossbar.g_minus))
+    )
     array = design.technology.array
     writes = Writes.none(old.crossbar).then(plus, minus, array.write_tolerance, array.write_pulses)
     written = replace(old, crossbar=target, writes=writes)

@@ -93,7 +93,7 @@ class TrimState:
             "notes": notes or {},
         }
         with path.open("wb") as file:
-            np.savez_compressed(file, meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
+            np.savez_compressed(file, meta=np.array(json.dumps(meta)), **arrays)
 
 
 def with_codes(
@@ -141,7 +141,8 @@ def load_state(path: Path, network: Network) -> tuple[TrimState, Technology]:
             raise InputError(f"{path}: made for FHN settings {meta['fhn']}, but the network has {asdict(network.fhn)}")
         technology = Technology.model_validate(meta["technology"])
         design = Design(network, technology)
-        codes = Codes(*(_codes(path, arrays, name, network) for name in _CODES), int(meta["saturated"]))
+        gain, offset, output = (_codes(path, arrays, name, network) for name in _CODES)
+        codes = Codes(gain, offset, output, int(meta["saturated"]))
         targets = tuple(
             _target(path, arrays, layer, nominal, verify)
             for layer, (nominal, verify) in enumerate(zip(design.arrays, meta["verify"], strict=True))

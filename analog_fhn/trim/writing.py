@@ -28,7 +28,10 @@ _BOTH = 1.3  # how much worse writing one device must promise to be before both 
 
 @dataclass(frozen=True, eq=False)
 class Devices:
-    """What is known of an array's devices from outside; every array has shape (n_in, n_out).
+    """What is known of an array's devices from outside; every array has shape (n_known, n_out).
+
+    The rows are those of the inputs and, where there are bias rows, the first of these: only the sum of all bias rows
+    can be measured, and the others are taken to be what they should be.
 
     Parameters
     ----------
@@ -38,6 +41,8 @@ class Devices:
         How far off they may be (S).
     still_plus, still_minus
         How often in a row a device did not move although it was written.
+    n_in
+        Rows of inputs. What a bias row is measured to be holds offsets too, which say nothing of its devices.
     """
 
     plus: FloatArray
@@ -46,13 +51,15 @@ class Devices:
     sigma_minus: FloatArray
     still_plus: FloatArray
     still_minus: FloatArray
+    n_in: int
 
     @classmethod
     def of(cls, target: Crossbar, array: Array) -> Devices:
-        """As far as the targets say it; bias rows are left out."""
-        plus, minus = target.g_plus[: target.n_in], target.g_minus[: target.n_in]
+        """As far as the targets say it."""
+        n = known_rows(target)
+        plus, minus = target.g_plus[:n], target.g_minus[:n]
         zero = np.zeros(plus.shape)
-        return cls(plus, minus, spread(plus, array), spread(minus, array), zero, zero)
+        return cls(plus, minus, spread(plus, array), spread(minus, array), zero, zero, target.n_in)
 
     @property
     def stuck_plus(self) -> BoolArray:
@@ -76,6 +83,7 @@ class Devices:
         misses = np.abs(difference - np.concatenate([ends - self.minus, self.plus - ends]))
         best = np.argmin(misses, axis=0)
         odd = known & (wrong**2 > _ODD**2 * total) & (np.abs(wrong) > 10.0 * _STILL * array.g_max)
+        odd[self.n_in :] = False
         end = np.where(best % 2 == 0, array.g_max, array.g_min)
         share = np.where(total > 0.0, self.sigma_plus**2 / np.where(total > 0.0, total, 1.0), 0.5)
         # What both may be off together, with the difference known.
@@ -102,6 +110,19 @@ class Devices:
         return (low_plus - high_minus) / k, (high_plus - low_minus) / k
 
 
+def known_rows(target: Crossbar) -> int:
+    """Rows whose weights can be measured: those of the inputs and one for the biases, if there are bias rows."""
+    return target.n_in + min(target.bias_rows, 1)
+
+
+def with_bias(weights: FloatArray, bias: FloatArray, target: Crossbar) -> FloatArray:
+    """Weights (n_in, n_out), and below them what the first bias row has to be for `bias` (n_out,)."""
+    if not target.bias_rows:
+        return weights
+    others = (target.g_plus - target.g_minus)[target.n_in + 1 :].sum(axis=0) / target.siemens_per_weight
+    return np.vstack([weights, bias / target.bias_drive - others])
+
+
 def spread(conductance: FloatArray, array: Array, verify: float | None = None) -> FloatArray:
     """Standard deviation of devices that are written to a conductance (S), as the technology says.
 
@@ -117,9 +138,14 @@ def spread(conductance: FloatArray, array: Array, verify: float | None = None) -
     else:
         sigma = array.programming_error * conductance
     verify = array.write_tolerance if verify is None else verify
-    if verify is not None:
-        sigma = np.minimum(sigma, verify * array.g_max / np.sqrt(3.0))
-    return np.asarray(sigma)
+    if verify is None:
+        return np.asarray(sigma)
+    # Of all pulses either one ends within the tolerance, or the last one counts, wherever it ended.
+    edge = verify * array.g_max / np.where(sigma > 0.0, sigma, 1e-30)
+    within = 2.0 * ndtr(edge) - 1.0
+    missed = (1.0 - within) ** (array.write_pulses - 1)
+    square_within = np.where(edge > 5.0, 1.0, 1.0 - edge * np.exp(-0.5 * edge**2) * np.sqrt(2.0 / np.pi) / within)
+    return np.asarray(sigma * np.sqrt((1.0 - missed) * np.maximum(square_within, 0.0) + missed))
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,11 +180,11 @@ def plan_writes(
     Parameters
     ----------
     wanted
-        Differences of the conductances (S), shape (n_in, n_out); NaN: leave the pair as it is.
+        Differences of the conductances (S), shape (n_known, n_out); NaN: leave the pair as it is.
     present
         The last targets.
     importance
-        Of the rows, shape (n_in,): rms of what drives them.
+        Of the rows, shape (n_known,): rms of what drives them.
     tolerance
         Error of a pair, times its row's importance, below which it is left alone (S).
     more
@@ -184,14 +210,12 @@ def plan_writes(
     choice = np.argmin([error, by_plus, by_minus, anew], axis=0)
     choice[error * importance[:, None] <= tolerance] = 0
     plus, minus = (choice == 1) | (choice == 3), (choice == 2) | (choice == 3)
-    n_in = present.n_in
+    n = len(choice)
     g_plus, g_minus = present.g_plus.copy(), present.g_minus.copy()
-    g_plus[:n_in] = np.where(choice == 3, both_plus, np.where(choice == 1, goal_plus, g_plus[:n_in]))
-    g_minus[:n_in] = np.where(choice == 3, both_minus, np.where(choice == 2, goal_minus, g_minus[:n_in]))
-    none = np.zeros((len(g_plus) - n_in, g_plus.shape[1]), dtype=bool)
-    return Plan(
-        replace(present, g_plus=g_plus, g_minus=g_minus), np.vstack([plus, none]), np.vstack([minus, none])
-    )
+    g_plus[:n] = np.where(choice == 3, both_plus, np.where(choice == 1, goal_plus, g_plus[:n]))
+    g_minus[:n] = np.where(choice == 3, both_minus, np.where(choice == 2, goal_minus, g_minus[:n]))
+    none = np.zeros((len(g_plus) - n, g_plus.shape[1]), dtype=bool)
+    return Plan(replace(present, g_plus=g_plus, g_minus=g_minus), np.vstack([plus, none]), np.vstack([minus, none]))
 
 
 def expected_square(more: int) -> float:
@@ -213,7 +237,7 @@ class Written:
     devices
         What is known of the array now.
     weights
-        Last measured weights, shape (n_in, n_out); NaN where the chip could not tell.
+        Last measured weights, shape (n_known, n_out); NaN where the chip could not tell.
     errors
         Rms error of the weights, times their rows' importance, before the first round and after each.
     """
@@ -243,11 +267,11 @@ def write_weights(
     layer
         0: input array, 1: output array.
     wanted
-        Shape (n_in, n_out), in the units of `measure`; NaN: of no interest.
+        Shape (n_known, n_out), see `with_bias`, in the units of `measure`; NaN: of no interest.
     measure
-        Reads the weights (n_in, n_out) from the chip; NaN where it cannot.
+        Reads the weights (n_known, n_out) from the chip; NaN where it cannot.
     importance
-        Rms of what drives each row, shape (n_in,).
+        Rms of what drives each row, shape (n_known,).
     devices
         What was known before; None: the targets.
     present
@@ -276,10 +300,10 @@ def write_weights(
         if not (made.plus.any() or made.minus.any()):
             break
         bench.write(layer, made.target, made.plus, made.minus)
-        target, n_in = made.target, target.n_in
-        plus, minus = made.plus[:n_in], made.minus[:n_in]
+        target, n = made.target, len(difference)
+        plus, minus = made.plus[:n], made.minus[:n]
         told = (
-            np.where(plus, target.g_plus[:n_in], devices.plus) - np.where(minus, target.g_minus[:n_in], devices.minus)
+            np.where(plus, target.g_plus[:n], devices.plus) - np.where(minus, target.g_minus[:n], devices.minus)
         )  # fmt: skip
         weights = measure()
         now = weights * k / scale
@@ -288,10 +312,10 @@ def write_weights(
         moved = np.abs(now - difference) >= still
         written = replace(
             devices,
-            plus=np.where(plus, target.g_plus[:n_in], devices.plus),
-            minus=np.where(minus, target.g_minus[:n_in], devices.minus),
-            sigma_plus=np.where(plus, spread(target.g_plus[:n_in], array, verify), devices.sigma_plus),
-            sigma_minus=np.where(minus, spread(target.g_minus[:n_in], array, verify), devices.sigma_minus),
+            plus=np.where(plus, target.g_plus[:n], devices.plus),
+            minus=np.where(minus, target.g_minus[:n], devices.minus),
+            sigma_plus=np.where(plus, spread(target.g_plus[:n], array, verify), devices.sigma_plus),
+            sigma_minus=np.where(minus, spread(target.g_minus[:n], array, verify), devices.sigma_minus),
         )
         devices = _settled(devices, written, now, array, plus & ~minus, minus & ~plus, idle, moved)
         errors.append(_error(weights, wanted, importance))
@@ -325,6 +349,7 @@ def _settled(
         kept("plus"), kept("minus"), kept("sigma_plus"), kept("sigma_minus"),
         np.where(single, written.still_plus, found.still_plus),
         np.where(single, written.still_minus, found.still_minus),
+        before.n_in,
     )  # fmt: skip
 
 

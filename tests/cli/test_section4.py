@@ -19,7 +19,7 @@ from analog_fhn.inference import classify
 from analog_fhn.network import Network
 
 PAPER = ("train", "--dataset", "digits", "--model", "fhn", "--protocol", "paper")
-SHORT = ("--settle", "4", "--control", "6")
+SHORT = ("--settle", "1", "--control", "2")
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
@@ -71,7 +71,7 @@ def test_train_reports_the_accuracy_of_the_network_it_saved(tmp_path: Path) -> N
     )  # fmt: skip
     network, test = Network.load(path), datasets.load("digits", "test")
     assert (network.tanh, network.behind, network.recentre, network.readout) == ("input", "sigmoid", True, "vote")
-    assert (network.fhn.gamma, network.fhn.slope, network.protocol.settle) == (-1.1, 1.0, 4.0)
+    assert (network.fhn.gamma, network.fhn.slope, network.protocol.settle) == (-1.1, 1.0, 1.0)
     found = classify(network, test.images)
     assert result["accuracy"] == pytest.approx(found.accuracy(test.labels), rel=1e-12)
     np.testing.assert_array_equal(np.argmax(found.scores, axis=1), found.predictions)
@@ -117,7 +117,7 @@ def test_table2_judges_that_network_on_truncated_and_full_sets(reproduced: tuple
     found = table["accuracies"]
     assert [v["n_images"] for v in found.values()] == [100, 10, 1297, 500]
     test = datasets.load("digits", "test")
-    network = Network.load(folder / "section4.npz").with_options(settle=4.0, control=6.0)
+    network = Network.load(folder / "section4.npz").with_options(settle=1.0, control=2.0)
     expected = 100 * classify(network, test.images).accuracy(test.labels)
     assert found["test_10000"]["accuracy"] == pytest.approx(expected, rel=1e-12)
     assert float(read(folder / "table2.csv")[10]["test_500_ours"]) == pytest.approx(expected, abs=0.006)

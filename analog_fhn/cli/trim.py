@@ -1,0 +1,297 @@
+"""`analog-fhn trim`: one chip measured, trimmed, its readout retrained, its arrays written again."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from analog_fhn.cli import common
+from analog_fhn.errors import InputError
+
+if TYPE_CHECKING:
+    from analog_fhn.circuit.chip import Chip
+    from analog_fhn.circuit.design import Design
+    from analog_fhn.datasets import Dataset
+    from analog_fhn.trim.codes import Codes, Lines
+    from analog_fhn.trim.finetune import Images
+    from analog_fhn.trim.repair import Step
+
+
+def trim(
+    network: common.NetworkArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
+    technology: Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")] = "discrete",
+    chip: common.ChipOption = None,
+    measurements: Annotated[
+        Path | None,
+        typer.Option(
+            "--measurements",
+            metavar="FILE",
+            help="Instead of --chip: responses of a real chip, .csv (neuron,drive,response) or .npz (drives, "
+            "responses, and if measured hidden, labels, scores).",
+        ),
+    ] = None,
+    unit: Annotated[
+        Literal["x", "volts"], typer.Option("--unit", help="Unit of the responses in --measurements.")
+    ] = "x",
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", metavar="mnist|digits|PATH", help="Images to show the chip.")
+    ] = None,
+    steps: Annotated[
+        str, typer.Option("--steps", metavar="STEP,...", help="Some of trim, readout, finetune.")
+    ] = "trim,readout,finetune",
+    labelled: Annotated[
+        int, typer.Option("--labelled", min=2, help="Labelled images (of the training split) that the chip is shown.")
+    ] = 1000,
+    held_out: Annotated[
+        int | None, typer.Option("--held-out", min=1, help="Images of the test split to judge on (default: all).")
+    ] = None,
+    drives: Annotated[int, typer.Option("--drives", min=3, help="Test drives per neuron.")] = 5,
+    rounds: Annotated[
+        int,
+        typer.Option(
+            "--rounds", min=1, help="Rounds of writing an array and measuring its weights; 1: write once, blindly."
+        ),
+    ] = 8,
+    verify: Annotated[
+        float | None,
+        typer.Option("--verify", metavar="TOL", help="Verify every writing: tolerance as a share of g_max."),
+    ] = None,
+    reprogram: Annotated[
+        Literal["output", "both"], typer.Option("--reprogram", help="Arrays that the fine-tuning may write.")
+    ] = "both",
+    epochs: Annotated[
+        int, typer.Option("--epochs", min=0, help="Epochs of training with the measured chip in the forward pass.")
+    ] = 0,
+    backend: Annotated[
+        Literal["direct", "reference", "brian", "spice"], typer.Option("--backend", help="What integrates the neurons.")
+    ] = "direct",
+    table: Annotated[
+        int | None,
+        typer.Option("--table", metavar="N", help="Drives of the response table (default: 9 for direct, else 33)."),
+    ] = None,
+    tables: common.TablesOption = None,
+    errors: common.ErrorsOption = None,
+    temperature: common.TemperatureOption = None,
+    supply: common.SupplyOption = None,
+    readout: common.ReadoutOption = None,
+    raw: common.RawOption = False,
+    data: common.DataOption = None,
+    json: common.JsonOption = None,
+) -> None:
+    """Repair one chip that can only be driven, read and written: trim codes, a new readout, both arrays fine-tuned.
+
+    Each step's accuracy on held-out images and its cost; trim.npz for `classify --trim` and `export --trim`.
+    """
+    from analog_fhn.circuit.design import Design
+
+    start = time.perf_counter()
+    net = common.load_network(network, readout=readout, raw=raw)
+    made = common.load_technology(technology, errors=errors, temperature=temperature, supply=supply)
+    if verify is not None and not 0 < verify < 1:
+        raise InputError(f"--verify {verify:g}: expected a share of g_max between 0 and 1")
+    design = Design(net, made)
+    if measurements is not None:
+        for option, given in (("--chip", chip), ("--dataset", dataset)):
+            if given is not None:
+                raise InputError(f"{option} {given} with --measurements: a real chip is neither drawn nor shown images")
+        content = from_file(measurements, design, unit, output, json)
+        settings = common.settings(net, None, errors=errors, technology=made) | {"unit": unit}
+        common.write_json(json, "trim", None, start, content | {"settings": settings})
+        return
+    if dataset is None:
+        raise InputError("--dataset is missing: expected mnist, digits or a path, or --measurements FILE")
+    content, final = repaired(
+        design, chip, dataset, output, json, steps=steps, labelled=labelled, held_out=held_out, drives=drives,
+        rounds=rounds, verify=verify, reprogram=reprogram, epochs=epochs, backend=backend, table=table,
+        tables=tables, data=data,
+    )  # fmt: skip
+    settings = common.settings(net, final, errors=errors, technology=made) | {"dataset": dataset, "backend": backend}
+    common.write_json(json, "trim", chip, start, content | {"settings": settings})
+
+
+def repaired(
+    design: Design,
+    seed: int | None,
+    dataset: str,
+    output: Path,
+    json: str | None,
+    *,
+    steps: str,
+    labelled: int,
+    held_out: int | None,
+    drives: int,
+    rounds: int,
+    verify: float | None,
+    reprogram: Literal["output", "both"],
+    epochs: int,
+    backend: str,
+    table: int | None,
+    tables: Path | None,
+    data: Path | None,
+) -> tuple[dict[str, Any], Chip]:
+    """Repair a drawn chip, write everything, and return what goes into the JSON, and the chip."""
+    import numpy as np
+
+    from analog_fhn import plots
+    from analog_fhn.circuit.export import write_network
+    from analog_fhn.trim.bench import SimulatedBench
+    from analog_fhn.trim.repair import STEPS, Options, repair
+
+    wanted = [step.strip() for step in steps.split(",")]
+    unknown = [step for step in wanted if step not in STEPS]
+    if unknown:
+        raise InputError(f"--steps {steps!r}: {unknown[0]!r} is not one of {', '.join(STEPS)}")
+    net = design.network
+    shown = common.load_images(dataset, "train", data, labelled, net)
+    training = common.load_images(dataset, "train", data, None, net)
+    judged = common.load_images(dataset, "test", data, held_out, net)
+    folder = common.output_folder(output)
+    common.warn_of(design)
+    n_table = {"direct": 9}.get(backend, 33) if table is None else table
+    kept = common.tables_folder(n_table or None, tables, backend)
+    bench = SimulatedBench(design, seed, backend=backend, table=n_table, verify=verify, tables=kept)
+    done = repair(
+        bench, [step for step in STEPS if step in wanted], images_of(shown), images_of(judged), images_of(training),
+        Options(drives=drives, rounds=rounds, verify=verify, reprogram=reprogram, epochs=epochs),
+        lambda step: print(f"analog-fhn: {step} ...", file=sys.stderr, flush=True),
+    )  # fmt: skip
+    plain = net.accuracy(judged.images, judged.labels)
+    for step in done:
+        common.say(line(step), json)
+    common.say(f"{'plain network':12} {common.percent(plain):>9}", json)
+    title = f"{'Nominal chip' if seed is None else f'Chip {seed}'}, technology {design.technology.name}"
+    picture = plots.repair(
+        [step.name for step in done], [step.accuracy for step in done], [short(step) for step in done], plain, title
+    )
+    try:
+        write_steps(done, folder / "steps.csv")
+        write_codes(bench.codes, None, folder / "codes.csv")
+        bench.state.save(folder / "trim.npz", design, {"steps": [asdict(step) for step in done]})
+        plots.save(picture, folder / "accuracy.png")
+        notes = {"versions": common.versions(), "trim": "trim.npz"}
+        network_files = write_network(bench.chip, np.zeros(net.layer_sizes[0]), folder, notes, form="reduced")
+    except OSError as error:
+        raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror})") from None
+    content = {
+        "accuracy": done[-1].accuracy,
+        "accuracy_as_made": done[0].accuracy,
+        "accuracy_plain": plain,
+        "n_images": len(judged.labels),
+        "labelled": len(shown.labels),
+        "steps": [asdict(step) for step in done],
+        "costs": asdict(bench.costs),
+        "saturated": bench.codes.saturated,
+        "files": ["steps.csv", "summary.json", "codes.csv", "trim.npz", "accuracy.png", *network_files],
+    }
+    write_summary(folder, content)
+    common.say(
+        f"written to {folder}: steps.csv, summary.json, codes.csv, trim.npz, accuracy.png, conductance tables and "
+        f"netlist. Try: analog-fhn classify NETWORK.npz --dataset {dataset} --trim {folder / 'trim.npz'} --table 9",
+        json,
+    )
+    return content, bench.chip
+
+
+def from_file(
+    path: Path, design: Design, unit: Literal["x", "volts"], output: Path, json: str | None
+) -> dict[str, Any]:
+    """Codes, and with labelled activations a readout, from a file of the bench."""
+    from analog_fhn.circuit.export import write_conductances
+    from analog_fhn.trim.codes import TrimHardware
+    from analog_fhn.trim.measurements import load_measurements
+    from analog_fhn.trim.recorded import from_measurements
+
+    found = load_measurements(path, design, unit)
+    trimmed = from_measurements(found, design, TrimHardware())
+    codes, readout = trimmed.state.codes, trimmed.readout
+    folder = common.output_folder(output)
+    files = ["codes.csv", "trim.npz", "summary.json"]
+    try:
+        write_codes(codes, trimmed.lines, folder / "codes.csv")
+        trimmed.state.save(folder / "trim.npz", design, {"measurements": str(path)})
+        if readout is not None:
+            files += write_conductances(trimmed.state.chip(design), 1, folder)
+    except OSError as error:
+        raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror})") from None
+    slopes = -trimmed.lines.slope
+    common.say(
+        f"{found.responses.shape[1]} neurons: x falls by {slopes.mean():.3g} per unit of drive, spread "
+        f"{slopes.std():.2g}; {codes.saturated} codes at the end of their range",
+        json,
+    )
+    if readout is not None:
+        common.say(
+            f"readout from {len(found.labels if found.labels is not None else ())} images: "
+            f"{common.percent(readout.validated)} in cross-validation",
+            json,
+        )
+    common.say(f"written to {folder}: {', '.join(files)}", json)
+    content: dict[str, Any] = {
+        "measurements": str(path),
+        "saturated": codes.saturated,
+        "slope_mean": float(slopes.mean()),
+        "slope_spread": float(slopes.std()),
+        "nonlinearity": float(trimmed.lines.worst.max()),
+        "validated": None if readout is None else readout.validated,
+        "files": files,
+    }
+    write_summary(folder, content)
+    return content
+
+
+def images_of(loaded: Dataset) -> Images:
+    """Images and labels of a data set."""
+    from analog_fhn.trim.finetune import Images
+
+    return Images(loaded.images, loaded.labels)
+
+
+def line(step: Step) -> str:
+    """What people read about a step."""
+    text = f"{step.name:12} {common.percent(step.accuracy):>9}"
+    if step.runs:
+        text += (
+            f"   {step.runs} runs ({step.seconds:.0f} s on the chip), {step.readings} readings, {step.pulses} pulses"
+        )
+    return text + (f"; {step.saturated} codes at the end of their range" if step.saturated else "")
+
+
+def short(step: Step) -> str:
+    """Cost of a step in the picture."""
+    return f"({step.runs} runs, {step.pulses} pulses)" if step.runs else ""
+
+
+def write_steps(done: list[Step], path: Path) -> None:
+    """One line per step."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["step", "accuracy", "runs", "readings", "pulses", "seconds", "saturated"])
+        for step in done:
+            writer.writerow(
+                [step.name, step.accuracy, step.runs, step.readings, step.pulses, step.seconds, step.saturated]
+            )
+
+
+def write_codes(codes: Codes, lines: Lines | None, path: Path) -> None:
+    """One line per code."""
+    from analog_fhn.trim.recorded import table
+
+    rows = table(codes, lines)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_summary(folder: Path, content: dict[str, Any]) -> None:
+    """Write summary.json."""
+    import json
+
+    (folder / "summary.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,123 @@
+"""Training with the circuit in the forward pass: what it learns is what the backends then see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analog_fhn import datasets
+from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.technology import Technology
+from analog_fhn.errors import InputError
+from analog_fhn.inference import classify
+from analog_fhn.network import Network
+from analog_fhn.neuron import FHN, Protocol
+from analog_fhn.training.circuit import Hardware, Inside, train_fhn
+from analog_fhn.training.plain import train_plain
+from analog_fhn.training.response import Responses
+
+
+@pytest.fixture(scope="module")
+def train() -> datasets.Dataset:
+    return datasets.load("digits", "train")
+
+
+@pytest.fixture(scope="module")
+def test() -> datasets.Dataset:
+    return datasets.load("digits", "test")
+
+
+def test_settled_neurons_learn_as_the_plain_network(train: datasets.Dataset, test: datasets.Dataset) -> None:
+    told: list[tuple[int, int]] = []
+    trained = train_fhn(train, n_hidden=30, epochs=12, validation=test, progress=lambda e, n, *_: told.append((e, n)))
+    plain = train_plain(train, n_hidden=30, epochs=12)
+    network = trained.network(train.scale)
+    found = classify(network, test.images).accuracy(test.labels)
+    # 500 images: two standard deviations of a difference of independent shares at 92 % are 3.4 points.
+    assert found > plain.network(train.scale).accuracy(test.images, test.labels) - 0.034
+    assert trained.history["val_accuracy"][-1] == pytest.approx(found, abs=0.01)
+    assert told == [(k, 12) for k in range(1, 13)]
+    assert network.fhn == FHN()
+
+
+def test_same_seed_same_weights(train: datasets.Dataset) -> None:
+    few = train.head(96)
+    hardware = Hardware(Technology.load("discrete"), chips=2)
+    for options in ({}, {"hardware": hardware}):
+        one, other = (train_fhn(few, n_hidden=6, epochs=2, seed=4, **options) for _ in range(2))  # type: ignore[arg-type]
+        assert all(np.array_equal(a, b) for a, b in zip(one.weights, other.weights, strict=True))
+    assert not np.array_equal(one.weights[0], train_fhn(few, n_hidden=6, epochs=2, seed=5).weights[0])
+
+
+def test_short_windows_can_be_trained_for(train: datasets.Dataset, test: datasets.Dataset) -> None:
+    protocol = Protocol(settle=0.0, control=1.0)
+    plain = train_plain(train, n_hidden=30, epochs=12).network(train.scale)
+    before = classify(plain.with_options(settle=0.0, control=1.0), test.images).accuracy(test.labels)
+    trained = train_fhn(train, n_hidden=30, inside=Inside(protocol=protocol, window=True), start=plain, epochs=8)
+    network = trained.network(train.scale)
+    assert network.protocol == protocol
+    assert classify(network, test.images).accuracy(test.labels) > before + 0.01
+
+
+def test_instants_are_seen_one_by_one(train: datasets.Dataset, test: datasets.Dataset) -> None:
+    instants = Protocol(settle=2.0, control=6.0, interval=0.5)
+    trained = train_fhn(train, n_hidden=30, inside=Inside(instants=instants, gradient="sigmoid"), epochs=8)
+    network = trained.network(train.scale).with_options(settle=2.0, control=6.0, readout="vote")
+    assert classify(network, test.images).accuracy(test.labels) > 0.85
+
+
+def test_chips_get_better_by_training_with_their_kind(train: datasets.Dataset, test: datasets.Dataset) -> None:
+    technology = Technology.load("discrete").with_values(
+        {"array.programming_error": 0.2, "array.stuck_on": 0.03, "array.stuck_off": 0.03, "resistor.tolerance": 0.1}
+    )
+    plain = train_plain(train, n_hidden=40, epochs=20).network(train.scale)
+    told = train_fhn(
+        train, n_hidden=40, hardware=Hardware(technology, chips=10), start=plain, epochs=20, learning_rate=3e-3
+    )
+
+    def median(network: Network) -> float:
+        design = Design(network, technology)
+        found = [classify(network, test.images, chip=design.chip(k), table=9).accuracy(test.labels) for k in range(15)]
+        return float(np.median(found))
+
+    assert median(told.network(train.scale)) > median(plain) + 0.03
+    assert told.settings["technology"]["array"]["programming_error"] == 0.2
+
+
+def test_several_hidden_layers(train: datasets.Dataset, test: datasets.Dataset) -> None:
+    network = train_fhn(train, n_hidden=(25, 20), epochs=12).network(train.scale)
+    assert network.layer_sizes == (64, 25, 20, 10)
+    found = classify(network, test.images)
+    assert found.accuracy(test.labels) > 0.85
+    # The composition, written out: each layer's neurons answer with their settled means.
+    one = Responses.nominal(FHN())
+    h = test.images.astype(float)
+    for w in network.weights[:-1]:
+        z = h @ w
+        h = one.activations(z.reshape(-1, 1)).reshape(z.shape)
+    assert np.mean((h @ network.weights[-1]).argmax(axis=1) == found.predictions) > 0.99
+
+
+def test_biases(train: datasets.Dataset, test: datasets.Dataset) -> None:
+    network = train_fhn(train, n_hidden=20, bias=True, epochs=6).network(train.scale)
+    assert [b is None for b in network.biases] == [False, False]
+    assert classify(network, test.images).accuracy(test.labels) > 0.8
+
+
+def test_wrong_settings_are_refused(train: datasets.Dataset) -> None:
+    few, hardware = train.head(50), Hardware(Technology.load("discrete"), chips=1)
+    start = Network((np.ones((64, 5)), np.ones((5, 10))))
+    for options, message in (
+        ({"n_hidden": ()}, "at least one hidden layer"),
+        ({"n_hidden": (4, 0)}, "n_hidden = 0"),
+        ({"n_hidden": 6, "start": start}, r"layers \(64, 5, 10\); expected \(64, 6, 10\)"),
+        ({"hardware": hardware, "bias": True}, "no biases"),
+        ({"hardware": hardware, "n_hidden": (4, 4)}, "one hidden layer"),
+        ({"epochs": 0}, "epochs = 0"),
+    ):
+        with pytest.raises(InputError, match=message):
+            train_fhn(few, **options)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="chips = 0"):
+        replace(hardware, chips=0)

@@ -1,0 +1,144 @@
+"""The layer of FHN neurons: forward as the circuit, backward as promised, in Keras like any other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analog_fhn import datasets
+from analog_fhn.backends.cycle_means import settled_means
+from analog_fhn.circuit.chip import Chip
+from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.technology import Technology
+from analog_fhn.errors import InputError
+from analog_fhn.network import Network
+from analog_fhn.neuron import FHN as Parameters
+from analog_fhn.neuron import Protocol
+from analog_fhn.training import FHN
+from analog_fhn.training.plain import keras_on_jax
+from analog_fhn.training.response import Responses
+
+
+@pytest.fixture(scope="module")
+def chip() -> Chip:
+    technology = Technology.load("discrete").with_values({"resistor.tolerance": 0.1, "capacitor.tolerance": 0.1})
+    generator = np.random.default_rng(3)
+    network = Network((generator.normal(size=(5, 12)), generator.normal(size=(12, 3))))
+    return Design(network, technology).chip(7)
+
+
+@pytest.fixture(scope="module")
+def z() -> np.ndarray:
+    return np.random.default_rng(0).normal(scale=2.0, size=(30, 12))
+
+
+def gradient(layer: Any, z: np.ndarray) -> np.ndarray:
+    import jax
+
+    return np.asarray(jax.grad(lambda value: layer(value).sum())(z.astype(np.float32)))
+
+
+def slope_of_the_mean(chip: Chip, z: np.ndarray, step: float = 0.05) -> np.ndarray:
+    """Finite differences of the settled mean response that `direct` integrates, with respect to z."""
+    ends = [settled_means(chip, chip.drive_stage.drives(z + s), Protocol(), longest=400.0)[0] for s in (-step, step)]
+    return chip.row_stage.gain * (ends[1] - ends[0]) / (2.0 * step)
+
+
+def test_forward_is_the_table(chip: Chip, z: np.ndarray) -> None:
+    responses = Responses.of(chip, chip.network.protocol)
+    assert np.abs(np.asarray(FHN(responses)(z)) - responses.activations(z)).max() < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["response", "sigmoid"])
+def test_gradients_of_ideal_neurons_are_finite_differences_of_the_mean(z: np.ndarray, kind: str) -> None:
+    ideal = Chip.ideal(Network((np.ones((1, 12)), np.ones((12, 1)))))
+    found = gradient(FHN(gradient=kind), z)
+    # Ends of the table's cells: where two straight pieces meet, the difference sees both.
+    assert np.abs(found - slope_of_the_mean(ideal, z)).max() < 5e-3
+
+
+def test_gradients_of_a_chip_follow_its_own_neurons(chip: Chip, z: np.ndarray) -> None:
+    responses, wanted = Responses.of(chip, chip.network.protocol), slope_of_the_mean(chip, z)
+    assert np.abs(gradient(FHN(responses), z) - wanted).max() < 1e-2
+    # The sigmoid takes the response for a straight line between its ends; 10 % parts bend it by a few percent.
+    assert np.abs(gradient(FHN(responses, gradient="sigmoid"), z) - wanted).max() < 2e-2
+    # Neurons differ by more than that: what the nominal neuron would give is far off.
+    assert np.abs(gradient(FHN(), z) - wanted).max() > 3e-2
+
+
+def test_raw_and_inverted_responses_have_their_sign_and_size(z: np.ndarray) -> None:
+    # <x> = -(a + gamma tanh(slope z)): exact for the ideal neuron
+    for gamma in (-1.0, 0.7):
+        wanted = -gamma * 0.5 / np.cosh(0.5 * z) ** 2
+        for kind in ("response", "sigmoid"):
+            layer = FHN(fhn=Parameters(gamma=gamma), recentre=False, gradient=kind)
+            assert np.abs(gradient(layer, z) - wanted).max() < 1e-2
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_instants(chip: Chip, z: np.ndarray, kept: bool) -> None:
+    protocol = Protocol(settle=1.0, control=3.0, interval=0.1)
+    # 1001 drives place an upstroke to within a sample; simulated in the call, nothing is interpolated.
+    responses = Responses.of(chip, protocol, window=True, samples=kept, drives=1001)
+    layer = FHN(responses, samples=protocol, gradient="sigmoid")
+    found = np.asarray(layer(z))
+    assert found.shape == (30, 30, 12)
+    from analog_fhn.backends.direct import Direct
+
+    exact = Direct().respond(chip, chip.drive_stage.drives(z), protocol, samples=True).samples
+    assert exact is not None
+    wrong = np.abs(found - (chip.row_stage.gain * exact.transpose(1, 0, 2) + chip.row_stage.offset))
+    assert np.quantile(wrong, 0.97) < 0.02
+    # Every instant has the way back of the mean.
+    assert np.allclose(gradient(layer, z), 30 * gradient(FHN(responses, gradient="sigmoid"), z), atol=1e-4)
+
+
+def test_drawn_neurons_are_fresh_in_training_and_the_first_outside(chip: Chip) -> None:
+    responses = Responses.together([Responses.nominal(Parameters()), Responses.of(chip, chip.network.protocol)])
+    layer = FHN(responses, draw=True, seed=5)
+    z = np.full((1, 2000), 0.7)
+    found = np.asarray(layer(z, training=True))[0]
+    every = responses.activations(np.full((1, 13), 0.7))[0]
+    counts = np.array([np.sum(np.abs(found - value) < 1e-5) for value in every])
+    assert counts.sum() == 2000
+    # Each of 13 with a chance of 1/13: within 5 sigma.
+    assert np.abs(counts - 2000 / 13).max() < 5 * np.sqrt(2000 / 13)
+    assert not np.array_equal(found, np.asarray(layer(z, training=True))[0])
+    assert np.allclose(layer(z), every[0], atol=1e-5)
+    layer.strength.assign(0.0)
+    assert np.allclose(layer(z, training=True), every[0], atol=1e-5)
+    again = FHN(responses, draw=True, seed=5)
+    assert np.array_equal(again(z, training=True)[0], found)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras, of its own variables
+def test_a_model_with_the_layer_learns_and_survives_its_file(chip: Chip, tmp_path: Path) -> None:
+    keras = keras_on_jax()
+    train, test = datasets.load("digits", "train"), datasets.load("digits", "test")
+    keras.utils.set_random_seed(1)
+    responses = Responses.of(chip, chip.network.protocol)
+    model = keras.Sequential(
+        [keras.Input((64,)), keras.layers.Dense(12), FHN(responses, name="neurons"), keras.layers.Dense(10)]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer=keras.optimizers.Adam(0.02), loss=loss, metrics=["accuracy"])
+    model.fit(train.images, train.labels, epochs=12, batch_size=32, verbose=0)
+    assert model.evaluate(test.images, test.labels, verbose=0)[1] > 0.85
+    assert len(model.trainable_variables) == 4
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert np.array_equal(loaded.predict(test.images, verbose=0), model.predict(test.images, verbose=0))
+
+
+def test_wrong_use_is_refused(chip: Chip) -> None:
+    with pytest.raises(InputError, match="'sigmoid' or 'response'"):
+        FHN(gradient="relu")
+    with pytest.raises(InputError, match="expected 1 or 5"):
+        FHN(Responses.of(chip, chip.network.protocol))(np.zeros((2, 5)))
+    protocol = Protocol(settle=0.0, control=2.0)
+    responses = Responses.of(chip, protocol, window=True, samples=True, drives=5)
+    with pytest.raises(InputError, match="hold 10 samples; expected 20"):
+        FHN(responses, samples=Protocol(settle=0.0, control=4.0))

@@ -1,0 +1,198 @@
+"""Files of the bench: good ones are read, bad ones are refused with what is wrong and where."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from repairs import N_HIDDEN, bench, digits_network, images, technology
+
+from analog_fhn.circuit.design import Design
+from analog_fhn.errors import InputError
+from analog_fhn.trim.codes import TrimHardware
+from analog_fhn.trim.measurements import load_measurements
+from analog_fhn.trim.recorded import from_measurements
+from analog_fhn.trim.repair import spread_drives
+
+
+@cache
+def design() -> Design:
+    return Design(digits_network(), technology(resistor__tolerance=0.14))
+
+
+@cache
+def measured(seed: int = 1, points: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    tested = bench(seed, resistor__tolerance=0.14)
+    drives = spread_drives(digits_network(), points)
+    return drives, tested.neurons(drives)
+
+
+def lines(drives: np.ndarray, responses: np.ndarray) -> list[str]:
+    return ["neuron,drive,response"] + [
+        f"{j},{drives[i, j]!r},{responses[i, j]!r}".replace("np.float64(", "").replace(")", "")
+        for j in range(drives.shape[1])
+        for i in range(len(drives))
+    ]
+
+
+def csv_file(folder: Path, rows: list[str]) -> Path:
+    path = folder / "bench.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def npz_file(folder: Path, **arrays: Any) -> Path:
+    path = folder / "bench.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+def test_csv_and_npz_give_the_same(tmp_path: Path) -> None:
+    drives, responses = measured()
+    one = load_measurements(csv_file(tmp_path, lines(drives, responses)), design())
+    other = load_measurements(npz_file(tmp_path, drives=drives[:, 0], responses=responses), design())
+    np.testing.assert_allclose(one.responses, responses, rtol=1e-12)
+    np.testing.assert_allclose(one.drives, drives, rtol=1e-12)
+    np.testing.assert_array_equal(other.responses, responses)
+    np.testing.assert_array_equal(other.drives, drives)
+
+
+def test_columns_in_any_order_and_neurons_with_more_points_than_others(tmp_path: Path) -> None:
+    drives, responses = measured()
+    rows = [",".join(reversed(row.split(","))) for row in lines(drives, responses)]
+    found = load_measurements(csv_file(tmp_path, rows[:-2]), design())
+    assert np.isnan(found.responses[3:, -1]).all()
+    np.testing.assert_allclose(found.responses[:3, -1], responses[:3, -1], rtol=1e-12)
+
+
+def test_volts_are_turned_into_x(tmp_path: Path) -> None:
+    drives, responses = measured()
+    path = csv_file(tmp_path, lines(drives, responses * design().scales.sx))
+    np.testing.assert_allclose(load_measurements(path, design(), "volts").responses, responses, rtol=1e-12)
+
+
+def test_codes_from_a_file_are_those_from_the_chip(tmp_path: Path) -> None:
+    drives, responses = measured()
+    found = from_measurements(
+        load_measurements(csv_file(tmp_path, lines(drives, responses)), design()), design(), TrimHardware()
+    )
+    chip = bench(1, resistor__tolerance=0.14).chip
+    # x = -(q0 + q3 I)/q1: the slope that the gain code has to take back
+    gain, _ = found.state.codes.factors(TrimHardware())
+    np.testing.assert_allclose(
+        gain * chip.coefficients.q[:, 3] / chip.coefficients.q[:, 1], 1.0, atol=TrimHardware().gain_step + 5e-3
+    )
+    assert found.readout is None
+
+
+def test_a_readout_comes_with_activations_and_labels(tmp_path: Path) -> None:
+    tested = bench(1, resistor__tolerance=0.14)
+    drives, responses = measured()
+    shown = images("train", 300)
+    hidden, scores = tested.both(shown.images)
+    path = npz_file(
+        tmp_path, drives=drives, responses=responses, hidden=hidden, labels=shown.labels, scores=scores
+    )  # fmt: skip
+    found = from_measurements(load_measurements(path, design()), design(), TrimHardware())
+    assert found.readout is not None
+    before = np.mean(scores.argmax(axis=1) == shown.labels)
+    assert np.mean(found.readout.classes(hidden) == shown.labels) > before
+    assert found.state.targets[1].writes is not None
+    assert found.state.codes.output.any()
+
+
+def bad_csv(change: str) -> list[str]:
+    drives, responses = measured()
+    rows = lines(drives, responses)
+    if change == "missing neuron":
+        return [row for row in rows if not row.startswith("3,")]
+    if change == "unknown neuron":
+        return [*rows, "24,0.1,-1.1"]
+    if change == "half a neuron":
+        return [*rows, "1.5,0.1,-1.1"]
+    if change == "nan":
+        return [*rows[:4], "0,0.4,nan", *rows[5:]]
+    if change == "text":
+        return [*rows[:4], "0,0.4,high", *rows[5:]]
+    if change == "short":
+        return [*rows, "3,0.1"]
+    if change == "column":
+        return [row + (",note" if k == 0 else ",1") for k, row in enumerate(rows)]
+    if change == "two points":
+        return [row for k, row in enumerate(rows) if not (row.startswith("5,") and k % 5 > 1)]
+    if change == "equal":
+        return [f"7,0.5,{row.split(',')[2]}" if row.startswith("7,") else row for row in rows]
+    factor = {"volts": 4.0, "millivolts": 4000.0, "rising": -1.0}.get(change)
+    if factor is not None:
+        return lines(drives, responses * factor)
+    assert change == "drive volts"
+    return lines(drives * 4.0, responses)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("missing neuron", r"bench\.csv: no measurement of neuron 3; expected at least 3"),
+        ("unknown neuron", r"line 122, column 'neuron': 24; the network has neurons 0 to 23"),
+        ("half a neuron", r"column 'neuron': '1\.5'; expected a whole number"),
+        ("nan", r"line 5, column 'response': 'nan'; expected a finite number"),
+        ("text", r"line 5, column 'response': 'high'; expected a finite number"),
+        ("short", r"line 122: 2 values; expected 3"),
+        ("column", r"line 1: unknown column 'note'; expected the columns neuron,drive,response"),
+        ("two points", r"2 points of neuron 5; expected at least 3"),
+        ("equal", r"all drives of neuron 7 are 0\.5; expected different ones"),
+        ("volts", r"they look like volts \(--unit volts\)"),
+        ("millivolts", r"they look like millivolts"),
+        ("rising", r"fall by -0\.9"),
+        ("drive volts", r"drives up to 3\.8; expected dimensionless drives"),
+    ],
+)
+def test_bad_csv_files_are_refused(tmp_path: Path, change: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_measurements(csv_file(tmp_path, bad_csv(change)), design())
+
+
+def test_x_read_as_volts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="they look like x itself"):
+        load_measurements(csv_file(tmp_path, lines(*measured())), design(), "volts")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"drives": None}, "key 'drives' is missing"),
+        ({"note": np.ones(2)}, "unknown key 'note'; expected some of drives, responses, hidden, labels, scores"),
+        ({"responses": np.ones((5, 7))}, r"key 'responses': shape \(5, 7\); expected \(m, 24\)"),
+        ({"drives": np.ones(4)}, r"key 'drives': shape \(4,\); expected \(5,\) or \(5, 24\)"),
+        ({"hidden": np.ones((9, N_HIDDEN))}, "key 'hidden' without 'labels'"),
+        ({"hidden": np.ones((9, 3)), "labels": np.ones(9)}, r"key 'hidden': shape \(9, 3\); expected \(k, 24\)"),
+        ({"hidden": np.ones((9, N_HIDDEN)), "labels": np.ones(8)}, r"key 'labels': shape \(8,\); expected \(9,\)"),
+        (
+            {"hidden": np.ones((9, N_HIDDEN)), "labels": np.arange(9) + 2},
+            "key 'labels', index 8: 10; expected a whole number from 0 to 9",
+        ),
+        ({"scores": np.ones((9, 10))}, "key 'scores' without 'hidden'"),
+        (
+            {"hidden": np.full((9, N_HIDDEN), np.inf), "labels": np.ones(9)},
+            r"key 'hidden', index \(0, 0\): inf; expected a finite number",
+        ),
+        ({"labels": np.array(["a"] * 9), "hidden": np.ones((9, N_HIDDEN))}, "key 'labels': type <U1"),
+        ({"responses": np.array([{"a": 1}] * 5)}, "pickled Python objects"),
+    ],
+)
+def test_bad_npz_files_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    drives, responses = measured()
+    arrays = {"drives": drives, "responses": responses} | change
+    path = npz_file(tmp_path, **{name: value for name, value in arrays.items() if value is not None})
+    with pytest.raises(InputError, match=message):
+        load_measurements(path, design())
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected a \.csv or \.npz file"):
+        load_measurements(tmp_path / "bench.xlsx", design())
+    with pytest.raises(InputError, match="cannot be read"):
+        load_measurements(tmp_path / "absent.csv", design())

@@ -1,0 +1,100 @@
+"""The readout: regression against scikit-learn, limits, conductances."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from repairs import digits_network, images, technology
+from sklearn.linear_model import LogisticRegression
+
+from analog_fhn.circuit.design import Design
+from analog_fhn.trim.codes import Codes, TrimHardware
+from analog_fhn.trim.readout import Readout, fit_readout, lay_out, on_array, output_codes, train_readout
+
+
+def zeros() -> Readout:
+    return Readout(np.zeros((24, 10)), np.zeros(10))
+
+
+def activations(number: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    network, shown = digits_network(), images("train", number)
+    return 1.0 / (1.0 + np.exp(-shown.images @ network.weights[0])), shown.labels
+
+
+def test_regression_is_scikit_learns() -> None:
+    hidden, labels = activations()
+    penalty = 0.01
+    made = fit_readout(hidden, labels, zeros(), penalty, iterations=2000)
+    inputs = (hidden - hidden.mean(axis=0)) / hidden.std(axis=0)
+    peer = LogisticRegression(C=1.0 / (penalty * len(labels)), tol=1e-8, max_iter=5000).fit(inputs, labels)
+    np.testing.assert_allclose(made.weights * hidden.std(axis=0)[:, None], peer.coef_.T, atol=2e-3)
+
+
+def test_a_large_penalty_keeps_the_start() -> None:
+    hidden, labels = activations()
+    start = Readout(digits_network().weights[1], np.zeros(10))
+    made = fit_readout(hidden, labels, start, 1e6)
+    np.testing.assert_allclose(made.weights, start.weights, atol=1e-3)
+
+
+def test_reach_and_largest_bias_are_kept() -> None:
+    hidden, labels = activations()
+    reach = np.full((24, 10), -0.5), np.full((24, 10), 1.0)
+    reach[0][3], reach[1][3] = 0.25, 0.25
+    made = fit_readout(hidden, labels, zeros(), 1e-3, reach=reach, largest_bias=0.2)
+    assert made.weights.min() >= -0.5 - 1e-12
+    assert made.weights.max() <= 1.0 + 1e-12
+    np.testing.assert_allclose(made.weights[3], 0.25)
+    assert np.abs(made.bias).max() < 0.24
+    assert np.abs(fit_readout(hidden, labels, zeros(), 1e-3).bias).max() > 0.5
+
+
+def test_cross_validation_tells_what_new_images_will_say() -> None:
+    hidden, labels = activations(600)
+    made = train_readout(hidden[::2], labels[::2], [zeros()])
+    # Two shares of 300 images: one standard error of the difference is 2 %.
+    assert made.validated == pytest.approx(np.mean(made.classes(hidden[1::2]) == labels[1::2]), abs=0.06)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_readout_on_the_array_is_the_readout_times_one_number(bias: bool) -> None:
+    design = Design(digits_network(bias), technology(array__clip_quantile=1.0))
+    present = design.arrays[1].crossbar
+    rng = np.random.default_rng(0)
+    readout = Readout(rng.normal(size=(24, 10)), 0.5 * rng.normal(size=10))
+    bar, scale = lay_out(readout, design, present)
+    array = design.technology.array
+    half_a_level = 0.5 * (array.g_max - array.g_min) / 31 / present.siemens_per_weight
+    assert bar.siemens_per_weight == present.siemens_per_weight
+    assert np.abs(bar.weights - scale * readout.weights).max() <= half_a_level * (1 + 1e-9)
+    if bias:
+        found = bar.bias
+        assert found is not None
+        assert (
+            np.abs(found - scale * readout.bias).max() <= half_a_level * present.bias_rows * present.bias_drive * 1.01
+        )
+    sense, limit = design.arrays[1].sense, design.technology.supplies.linear_range
+    for sign in (1.0, -1.0):
+        currents = np.maximum(sign * (bar.g_plus - bar.g_minus), 0.0).sum(axis=0) * array.read_voltage
+        assert currents.max() * sense.rb[0] <= 1.02 * limit
+
+
+def test_present_weights_are_laid_out_as_the_design_does() -> None:
+    design = Design(digits_network(True), technology())
+    present = design.arrays[1].crossbar
+    network = design.network
+    again = on_array(network.weights[1], present, design, network.biases[1])
+    np.testing.assert_array_equal(again.g_plus, present.g_plus)
+    np.testing.assert_array_equal(again.g_minus, present.g_minus)
+
+
+def test_output_codes_move_together_into_their_range() -> None:
+    hardware = TrimHardware(output_bits=4)
+    none = Codes.none(digits_network())
+    error = np.linspace(6.0, 16.0, 10)
+    codes, beyond = output_codes(none, error, np.ones(10), hardware)
+    assert beyond == 0
+    # What is left is the same for all classes, to within a step.
+    assert np.ptp(error + codes.output) <= 1.0
+    codes, beyond = output_codes(none, error * 3.0, np.ones(10), hardware)
+    assert beyond > 0
