@@ -731,13 +731,13 @@ def repair(
     rows = np.arange(len(names))[::-1]
     values = 100 * np.asarray(accuracies)
     axes.axvline(100 * reference, color=_INK, lw=1, ls="--", label="plain network")
-    axes.plot(values, rows, "-o", color=_COLOURS[0], ms=7, lw=1.5)
+    axes.plot(values, rows, "o", color=_COLOURS[0], ms=7)
     span = max(100 * reference, values.max()) - values.min() + 1.0
     for value, row, cost in zip(values, rows, costs, strict=True):
         left = value > values.min() + 0.5 * span
         axes.annotate(
-            f"{value:.2f} %  {cost}", (value, row), xytext=(-8 if left else 8, -2), textcoords="offset points",
-            ha="right" if left else "left", va="top", fontsize=8,
+            f"{value:.2f} %  {cost}", (value, row), xytext=(-8 if left else 8, 0), textcoords="offset points",
+            ha="right" if left else "left", va="center", fontsize=8,
         )  # fmt: skip
     axes.set_yticks(rows, names, fontsize=9)
     axes.set(xlabel="accuracy on held-out images (%)", ylim=(-0.8, len(names) - 0.5), title=title)

@@ -1,4 +1,4 @@
-"""How accurate does the paper's section 4 become, trained with FHN neurons inside, and which digits does it lose?
+"""How accurate the paper's section 4 becomes, trained with FHN neurons inside, and which digits it loses.
 
 Networks of several seeds, each trained on 10 000 images with equal counts per class and judged on all test images with
 the vote, per digit beside the published table 2: with x itself behind the neurons (the paper), recentred, and with the
@@ -46,7 +46,12 @@ def main(options: argparse.Namespace) -> None:
             readouts = [("vote", network.recentre), ("mean", network.recentre)]
             vote, mean = classify_all(network, test.images, readouts)  # type: ignore[arg-type]
             digits = per_class(vote.predictions, test.labels, n_classes)
-            row = {"variant": variant, "seed": seed, "vote": vote.accuracy(test.labels), "mean": mean.accuracy(test.labels)}
+            row = {
+                "variant": variant,
+                "seed": seed,
+                "vote": vote.accuracy(test.labels),
+                "mean": mean.accuracy(test.labels),
+            }
             row |= {f"digit_{k}": digits[k] for k in range(n_classes)} | {"seconds_per_epoch": round(seconds, 1)}
             rows.append({key: str(value) for key, value in row.items()})
             with path.open("w", newline="", encoding="utf-8") as file:
@@ -59,7 +64,10 @@ def main(options: argparse.Namespace) -> None:
         chosen = [row for row in rows if row["variant"] == variant]
         votes, means = (np.array([100 * float(row[key]) for row in chosen]) for key in ("vote", "mean"))
         digits = np.array([[100 * float(row[f"digit_{k}"]) for k in range(n_classes)] for row in chosen]).mean(axis=0)
-        print(f"{variant}: vote {votes.mean():.2f} (from {votes.min():.2f} to {votes.max():.2f}), mean {means.mean():.2f} %")
+        print(
+            f"{variant}: vote {votes.mean():.2f} (from {votes.min():.2f} to {votes.max():.2f}), "
+            f"mean {means.mean():.2f} %"
+        )
         print("  per digit:", " ".join(f"{value:.1f}" for value in digits))
         if n_classes == 10:
             panels[f"{variant}\nvote {votes.mean():.1f} %"] = (published_table2()["test_10000"][:10], digits)

@@ -1,10 +1,10 @@
-"""What does training with the circuit inside add to a plain network whose neurons are replaced?
+"""What training with the circuit inside adds to a plain network whose neurons are replaced.
 
 A plain network and one with FHN neurons in the forward pass are trained the same way, and judged by `direct` with both
 readouts. Then the plain network's neurons are replaced ("recentred only"), and it is trained on with the response that
-the neurons really give: over control windows so short that a neuron hardly spikes once, and in white noise that a window
-does not average out. Writes a table, which it goes on with when it is started again, and a picture. On all of MNIST a
-seed takes about ten minutes.
+the neurons really give: over control windows so short that a neuron hardly spikes once, and in white noise that a
+window does not average out. Writes a table, which it goes on with when it is started again, and a picture. On all of
+MNIST a seed takes about ten minutes.
 """
 
 import argparse
@@ -54,7 +54,13 @@ def main(options: argparse.Namespace) -> None:
     test = test.head(min(options.images or len(test.labels), len(test.labels)))
 
     def add(seed: int, protocol: Protocol, noise: float, trained: str, found: Callable[[], dict[str, float]]) -> None:
-        key: Row = {"seed": seed, "settle": protocol.settle, "control": protocol.control, "noise": noise, "trained": trained}
+        key: Row = {
+            "seed": seed,
+            "settle": protocol.settle,
+            "control": protocol.control,
+            "noise": noise,
+            "trained": trained,
+        }
         if not any(all(row[k] == v for k, v in key.items()) for row in rows):
             rows.append(key | found())
             write(path, rows)
@@ -68,7 +74,9 @@ def main(options: argparse.Namespace) -> None:
                 make().save(file)
             return Network.load(file)
 
-        plain = kept("plain", lambda s=seed: train_plain(training, epochs=options.epochs, seed=s).network(training.scale))  # type: ignore[misc]
+        plain = kept(
+            "plain", lambda s=seed: train_plain(training, epochs=options.epochs, seed=s).network(training.scale)
+        )  # type: ignore[misc]
         inside = kept("fhn", lambda s=seed: train_fhn(training, epochs=options.epochs, seed=s).network(training.scale))  # type: ignore[misc]
         share = plain.accuracy(test.images, test.labels)
         add(seed, plain.protocol, 0.0, "plain network", lambda a=share: {"vote": a, "mean": a})  # type: ignore[misc]
@@ -80,7 +88,9 @@ def main(options: argparse.Namespace) -> None:
             before = plain.with_options(settle=protocol.settle, control=protocol.control)
             add(seed, protocol, noise, "recentred only", lambda n=before, s=noise: judge(n, test, s))  # type: ignore[misc]
 
-            def trained(protocol: Protocol = protocol, noise: float = noise, seed: int = seed, plain: Network = plain) -> dict[str, float]:
+            def trained(
+                protocol: Protocol = protocol, noise: float = noise, seed: int = seed, plain: Network = plain
+            ) -> dict[str, float]:
                 how = Inside(protocol=protocol, responses=response(protocol, noise))
                 result = train_fhn(
                     training, inside=how, start=plain, epochs=options.more_epochs, batch_size=100, seed=seed
@@ -99,7 +109,10 @@ def report(rows: list[Row], options: argparse.Namespace, test: Dataset) -> None:
     for key, found in sorted(groups.items()):
         values = np.array([[float(row["vote"]), float(row["mean"])] for row in found])
         spread = values.std(axis=0, ddof=1) if len(found) > 1 else np.zeros(2)
-        print(f"{key}: vote {values[:, 0].mean():.4f} +- {spread[0]:.4f}, mean {values[:, 1].mean():.4f} +- {spread[1]:.4f}")
+        print(
+            f"{key}: vote {values[:, 0].mean():.4f} +- {spread[0]:.4f}, "
+            f"mean {values[:, 1].mean():.4f} +- {spread[1]:.4f}"
+        )
     panels = {}
     for axis, keys in (
         ("control window (T), no settling", [(w, 0.0, w) for w in options.windows]),

@@ -91,9 +91,18 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 
 def test_only_the_chip_and_training_draw_random_numbers() -> None:
-    # shared design: nothing but the chip draws component values. Training draws weights, the sweep its chips' seeds,
-    # the data set its split, and doctor the weights of a sample network. Brian2 draws noise, from a seed made here.
-    allowed = {"backends.brian", "circuit.chip", "training.plain", "montecarlo.trial", "datasets", "doctor"}
+    # shared design: nothing but the chip draws component values. Training draws weights, and devices to tabulate their
+    # errors; the sweep its chips' seeds, the data set its split, and doctor the weights of a sample network. Brian2 draws
+    # noise, from a seed made here.
+    allowed = {
+        "backends.brian",
+        "circuit.chip",
+        "training.plain",
+        "training.made",
+        "montecarlo.trial",
+        "datasets",
+        "doctor",
+    }
     found = {
         name
         for name, path in modules().items()
@@ -105,7 +114,15 @@ def test_only_the_chip_and_training_draw_random_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["classify", "--help"], ["sweep", "--help"], ["report", "--help"], ["import", "--help"], ["trim", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        ["classify", "--help"],
+        ["sweep", "--help"],
+        ["report", "--help"],
+        ["import", "--help"],
+        ["trim", "--help"],
+    ],
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     script = (

@@ -24,6 +24,10 @@ Options = dict[str, Any]
 # Options that only some models have; whatever else is given is refused by name.
 _OWN = {
     "--model ann": ("--activation", "--bias"),
+    "--model fhn": (
+        "--activation", "--bias", "--gradient", "--gamma", "--a", "--eps", "--slope", "--settle", "--control",
+        "--window", "--start", "--technology", "--errors", "--ramp", "--chips", "--clip-sigma",
+    ),
     "--model fhn --protocol paper": (
         "--tanh", "--recentre", "--gradient", "--gamma", "--a", "--eps", "--slope", "--settle", "--control",
     ),
@@ -40,7 +44,9 @@ def train(
         Literal["paper"] | None,
         typer.Option("--protocol", help="paper: section 4, sigmoid units behind the neurons and the vote (for fhn)."),
     ] = None,
-    hidden: Annotated[int, typer.Option("--hidden", min=1, help="Number of hidden neurons.")] = 100,
+    hidden: Annotated[
+        str, typer.Option("--hidden", metavar="N[,N...]", help="Hidden neurons; several layers for fhn: 100,50.")
+    ] = "100",
     activation: Annotated[
         Literal["sigmoid", "tanh"] | None, typer.Option("--activation", help="Hidden activation (default: sigmoid).")
     ] = None,
@@ -62,12 +68,35 @@ def train(
     slope: common.SlopeOption = None,
     settle: common.SettleOption = None,
     control: common.ControlOption = None,
-    epochs: Annotated[
-        int | None, typer.Option("--epochs", min=1, help="Passes over the training images (default: 20; fhn: 10).")
+    window: Annotated[
+        bool, typer.Option("--window", help="Train with averages over the control window, not of settled neurons.")
+    ] = False,
+    begin: Annotated[Path | None, typer.Option("--start", metavar="NETWORK.npz", help="Train this network on.")] = None,
+    technology: Annotated[
+        str | None,
+        typer.Option("--technology", metavar="NAME|PATH", help="Every step sees a fresh chip of this technology."),
     ] = None,
-    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Images per step (default: 32; fhn: 50).")] = None,
+    errors: common.ErrorsOption = None,
+    ramp: Annotated[
+        Literal["linear", "constant"] | None,
+        typer.Option("--ramp", help="Errors grow over the first half of the epochs (default), or stay."),
+    ] = None,
+    chips: Annotated[
+        int | None, typer.Option("--chips", min=1, help="Chips that neurons are drawn from (default: 50).")
+    ] = None,
+    clip_sigma: Annotated[
+        float | None,
+        typer.Option("--clip-sigma", help="Largest weight in standard deviations; 0: not clipped (default: 1.7)."),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Passes over the training images (default: 20; paper: 10).")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", min=1, help="Images per step (default: 32; paper: 50).")
+    ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option("--learning-rate", help="Adam's step size at the start (default: 3e-3; fhn: 1e-2).")
+        float | None,
+        typer.Option("--learning-rate", help="Adam's step size at the start (default: 3e-3; paper: 1e-2)."),
     ] = None,
     images: common.ImagesOption = None,
     data: common.DataOption = None,
@@ -82,7 +111,8 @@ def train(
     own: Options = {
         "--activation": activation, "--bias": bias or None, "--tanh": tanh, "--recentre": recentre or None,
         "--gradient": gradient, "--gamma": gamma, "--a": a, "--eps": eps, "--slope": slope, "--settle": settle,
-        "--control": control,
+        "--control": control, "--window": window or None, "--start": begin, "--technology": technology,
+        "--errors": errors, "--ramp": ramp, "--chips": chips, "--clip-sigma": clip_sigma,
     }  # fmt: skip
     trainer = _trainer(model, protocol, own)
     common.writable(output)
@@ -90,7 +120,7 @@ def train(
     if images is not None:
         training = training.head(min(images, len(training.labels)))
     test = load(dataset, "test", data)
-    for_all: Options = {"n_hidden": hidden, "seed": seed}
+    for_all: Options = {"n_hidden": _layers(hidden, model, protocol), "seed": seed}
     for name, value in (("epochs", epochs), ("batch_size", batch), ("learning_rate", learning_rate)):
         if value is not None:
             for_all[name] = value
@@ -136,7 +166,7 @@ def _trainer(model: str, protocol: str | None, own: Options) -> Any:
         For a model that there is not, or an option of another one.
     """
     name = f"--model {model}" + ("" if protocol is None else f" --protocol {protocol}")
-    trainers = {"--model ann": _ann, "--model fhn --protocol paper": _paper}
+    trainers = {"--model ann": _ann, "--model fhn": _fhn, "--model fhn --protocol paper": _paper}
     if name not in trainers:
         raise InputError(f"{name}: expected one of {', '.join(trainers)}")
     for option, value in own.items():
@@ -154,6 +184,62 @@ def _ann(training: Dataset, test: Dataset, own: Options, for_all: Options, progr
     trained = train_plain(training, hidden=activation, bias=bool(own["--bias"]), progress=progress, **for_all)
     predictions = trained.network(training.scale).forward(test.images).argmax(axis=1)
     return _Done(trained, predictions, "plain network", activation)
+
+
+def _layers(hidden: str, model: str, protocol: str | None) -> int | tuple[int, ...]:
+    """Number of hidden neurons, or of those of each hidden layer."""
+    try:
+        sizes = tuple(int(part) for part in hidden.split(","))
+    except ValueError:
+        raise InputError(f"--hidden {hidden!r}: expected a whole number, or several separated by commas") from None
+    if min(sizes) < 1:
+        raise InputError(f"--hidden {hidden}: expected numbers from 1")
+    if len(sizes) == 1:
+        return sizes[0]
+    if model != "fhn" or protocol is not None:
+        raise InputError(f"--hidden {hidden}: several hidden layers are for --model fhn without --protocol")
+    return sizes
+
+
+def _fhn(training: Dataset, test: Dataset, own: Options, for_all: Options, progress: Progress) -> _Done:
+    from dataclasses import replace
+
+    from analog_fhn.inference import classify
+    from analog_fhn.network import Network
+    from analog_fhn.training.circuit import Hardware, Inside, train_fhn
+
+    def given(*names: str) -> Options:
+        return {name: own[f"--{name}"] for name in names if own[f"--{name}"] is not None}
+
+    for option in ("--errors", "--ramp", "--chips", "--clip-sigma"):
+        if own["--technology"] is None and own[option] is not None:
+            raise InputError(f"{option} {own[option]} needs a --technology whose chips training is to see")
+    inside = Inside(hidden=own["--activation"] or "sigmoid", window=bool(own["--window"]), **given("gradient"))
+    inside = replace(
+        inside,
+        fhn=replace(inside.neuron, **given("gamma", "a", "eps", "slope")),
+        protocol=replace(inside.protocol, **given("settle", "control")),
+    )
+    hardware, clip = None, own["--clip-sigma"]
+    if own["--technology"] is not None:
+        made = common.load_technology(own["--technology"], errors=own["--errors"])
+        hardware = Hardware(made, **given("ramp", "chips"))
+        if clip is not None:
+            hardware = replace(hardware, clip_sigma=clip or None)
+    trained = train_fhn(
+        training,
+        inside=inside,
+        hardware=hardware,
+        bias=bool(own["--bias"]),
+        start=None if own["--start"] is None else Network.load(own["--start"]),
+        progress=progress,
+        **for_all,
+    )
+    network = trained.network(training.scale)
+    predictions = classify(network, test.images, table=None if inside.window else 33).predictions
+    seen = "" if hardware is None else f", seen chips of {hardware.technology.name}"
+    window = f"window of {inside.protocol.control:g} T" if inside.window else "settled"
+    return _Done(trained, predictions, "FHN network", f"gamma {network.fhn.gamma:g}, {window}, mean{seen}")
 
 
 def _paper(training: Dataset, test: Dataset, own: Options, for_all: Options, progress: Progress) -> _Done:

@@ -15,9 +15,11 @@ keras = keras_on_jax()
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 
+_Layer: Any = keras.layers.Layer
+
 
 @keras.saving.register_keras_serializable(package="analog_fhn")
-class ArrayDense(keras.layers.Layer):  # type: ignore[misc]
+class ArrayDense(_Layer):  # type: ignore[misc]
     """Dense layer without bias, whose every training step sees another array of the same technology.
 
     In training: weights are clipped to the quantile that g_max stands for, mapped to pairs of conductances, set to the
@@ -66,7 +68,9 @@ class ArrayDense(keras.layers.Layer):  # type: ignore[misc]
         self.offsets = np.zeros((1, units), np.float32) if offsets is None else np.asarray(offsets, np.float32)
         self.generator = keras.random.SeedGenerator(seed)
         made = Made.of(self.array, temperature)
-        self._mean, self._deviation = (np.asarray(v / self.array.g_max, np.float32) for v in (made.mean, made.deviation))
+        self._mean, self._deviation = (
+            np.asarray(v / self.array.g_max, np.float32) for v in (made.mean, made.deviation)
+        )
         self._relative = _relative_error(self.array, temperature)
 
     def build(self, shape: tuple[int | None, ...]) -> None:
@@ -101,7 +105,8 @@ class ArrayDense(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor needs."""
-        return super().get_config() | {
+        config: dict[str, Any] = super().get_config()
+        return config | {
             "units": self.units,
             "array": self.array.model_dump(),
             "layer": self.layer,

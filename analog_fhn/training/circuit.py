@@ -15,7 +15,16 @@ from analog_fhn.datasets import Dataset
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network, matched_slope
 from analog_fhn.neuron import FHN, FloatArray, Protocol
-from analog_fhn.training.plain import Hidden, Progress, Schedule, Trained, check_settings, keras_on_jax, seeded, train_plain
+from analog_fhn.training.plain import (
+    Hidden,
+    Progress,
+    Schedule,
+    Trained,
+    check_settings,
+    keras_on_jax,
+    seeded,
+    train_plain,
+)
 from analog_fhn.training.response import Responses
 
 Ramp = Literal["constant", "linear"]
@@ -174,9 +183,7 @@ def train_fhn(
                     layer.bias.assign(b)
         steps = epochs * math.ceil(len(dataset.images) / batch_size)
         rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps) if schedule == "cosine" else learning_rate
-        model.compile(
-            optimizer=keras.optimizers.Adam(rate), loss=_cross_entropy, metrics=[_accuracy], jit_compile=True
-        )
+        model.compile(optimizer=keras.optimizers.Adam(rate), loss=_cross_entropy, metrics=[_accuracy], jit_compile=True)
         fitted = model.fit(
             dataset.images, dataset.labels, batch_size=batch_size, epochs=epochs, verbose=0,
             validation_data=None if validation is None else (validation.images, validation.labels),
@@ -188,7 +195,9 @@ def train_fhn(
         weights=[values[0] for values in arrays],
         biases=[values[1] if bias else None for values in arrays],
         history={name: [float(v) for v in fitted.history[key]] for name, key in names.items() if key in fitted.history},
-        settings=_settings(keras, dataset, sizes, inside, hardware, bias, epochs, batch_size, learning_rate, schedule, seed),
+        settings=_settings(
+            keras, dataset, sizes, inside, hardware, bias, epochs, batch_size, learning_rate, schedule, seed
+        ),
         inside={"fhn": inside.neuron, "protocol": inside.protocol, "recentre": inside.recentre},
     )
 

@@ -1,4 +1,4 @@
-"""FHN neurons as a Keras layer: an activation whose forward pass is the circuit's, with a surrogate for the way back."""
+"""FHN neurons as a Keras layer: forward pass as in the circuit, a surrogate for the way back."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ keras = keras_on_jax()
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 
+_Layer: Any = keras.layers.Layer
+
 Gradient = Literal["sigmoid", "response"]
 
 _STAGES = ("gain", "slope", "shift", "offset", "row_gain", "row_offset", "low", "high")
 
 
 @keras.saving.register_keras_serializable(package="analog_fhn")
-class FHN(keras.layers.Layer):  # type: ignore[misc]
+class FHN(_Layer):  # type: ignore[misc]
     """FHN neurons in place of an activation.
 
-    Forward: the drive ``I = gain tanh(slope z + shift) + offset``, the neurons' response to it, and what the row drivers
-    make of that; z has shape (..., n). The response is the time average of x, interpolated in a table, or with
+    Forward: the drive ``I = gain tanh(slope z + shift) + offset``, the neurons' response to it, and what the row
+    drivers make of that; z has shape (..., n). The response is the time average of x, interpolated in a table, or with
     `samples` x(t) itself, simulated.
 
     Backward: `gradient` "response" is the slope of the table; "sigmoid" puts a sigmoid in the neurons' place,
@@ -92,7 +94,9 @@ class FHN(keras.layers.Layer):  # type: ignore[misc]
             }  # fmt: skip
         self.count, self.n_drives, self.n_samples, self.eps, self.implicit = kept.values()
         if samples is not None and self.n_samples not in (0, samples.n_samples):
-            raise InputError(f"responses hold {self.n_samples} samples; expected {samples.n_samples}, as `samples` asks")
+            raise InputError(
+                f"responses hold {self.n_samples} samples; expected {samples.n_samples}, as `samples` asks"
+            )
         self.gradient, self.draw, self.seed = gradient, draw, seed
         self.samples = samples
         self.generator = keras.random.SeedGenerator(seed)
@@ -130,7 +134,9 @@ class FHN(keras.layers.Layer):  # type: ignore[misc]
         """Activations for pre-activations z."""
         drawn = bool(self.draw and training)
         arrays = [v.value for v in (self.stages, self.mean, self.deviation, self.coefficients, self.waves)]
-        stages, mean, deviation, coefficients, waves = self._chosen(z.shape[-1], drawn, *arrays) if self.draw else arrays
+        stages, mean, deviation, coefficients, waves = (
+            self._chosen(z.shape[-1], drawn, *arrays) if self.draw else arrays
+        )
         gain, slope, shift, offset, row_gain, row_offset, low, high = stages
         argument = slope * z + shift
         drive = gain * jnp.tanh(argument) + offset
@@ -165,7 +171,8 @@ class FHN(keras.layers.Layer):  # type: ignore[misc]
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs; the arrays are among the weights."""
-        return super().get_config() | {
+        config: dict[str, Any] = super().get_config()
+        return config | {
             "gradient": self.gradient,
             "draw": self.draw,
             "samples": None if self.samples is None else asdict(self.samples),
@@ -197,6 +204,7 @@ class FHN(keras.layers.Layer):  # type: ignore[misc]
     def _simulated(self, drive: Any, coefficients: Any) -> Any:
         from analog_fhn.training.waveform import simulate
 
+        assert self.samples is not None
         x = simulate(
             jax.lax.stop_gradient(drive), coefficients[:, :5], coefficients[:, 5:], self.eps, self.samples,
             implicit=self.implicit,

@@ -28,8 +28,8 @@ _GROUP = 2000  # drives that are integrated at a time
 class Responses:
     """Responses of n neurons, from the pre-activation z to the activation that the output array sees.
 
-    ``I = gain tanh(slope z + shift) + offset``, ``h = row_gain <x>(I) + row_offset``; <x> is interpolated between drives
-    that lie evenly from `low` to `high`.
+    ``I = gain tanh(slope z + shift) + offset``, ``h = row_gain <x>(I) + row_offset``; <x> is interpolated between
+    drives that lie evenly from `low` to `high`.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ class Responses:
     @property
     def n_drives(self) -> int:
         """Drives of each neuron."""
-        return self.mean.shape[1]
+        return int(self.mean.shape[1])
 
     @property
     def explicit_is_stable(self) -> bool:
@@ -188,9 +188,11 @@ def _windows(
     wanted = np.repeat(grid, runs, axis=0)
     found = np.concatenate(
         [
-            Direct().respond(
+            Direct()
+            .respond(
                 chip, wanted[first : first + _GROUP], protocol, noise=None if noise is None else noise.from_image(first)
-            ).mean
+            )
+            .mean
             for first in range(0, len(wanted), _GROUP)
         ]
     ).reshape(len(grid), runs, -1)

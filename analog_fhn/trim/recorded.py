@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from analog_fhn.circuit.crossbar import Writes
 from analog_fhn.circuit.design import Design
 from analog_fhn.trim.codes import Codes, Lines, TrimHardware, codes_of_responses, fit_lines
@@ -90,8 +88,3 @@ def table(codes: Codes, lines: Lines | None = None) -> list[dict[str, float | in
                 }
             )
     return rows
-
-
-def worst_fit(lines: Lines) -> float:
-    """Largest distance of a measured response from its neuron's line."""
-    return float(np.max(lines.worst))

@@ -49,7 +49,7 @@ def test_outside_training_the_weights_are_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    "name, values",
+    ("name", "values"),
     [
         ("discrete", {"array.programming_error": 0.2, "array.read_noise": 0.1}),
         ("discrete", {"array.programming_error": 0.2, "array.mapping": "two-sided"}),
@@ -68,8 +68,8 @@ def test_moments_are_those_of_chips(name: str, values: dict[str, object]) -> Non
     # no normal distribution; its moments are tabulated all the same.
     error = np.sqrt((chips.var(axis=0) + found.var(axis=0)) / DRAWS) + 2e-3 * np.abs(WEIGHTS).max()
     assert np.all(np.abs(found.mean(axis=0) - chips.mean(axis=0)) < 5.0 * error)
-    # 600 x 299 degrees of freedom in each: the ratio of the pooled variances has a sigma of 0.3 %, more where few weights
-    # have most of it; each weight's own ratio of deviations has one of 6 %.
+    # 600 x 299 degrees of freedom in each: the ratio of the pooled variances has a sigma of 0.3 %, more where few
+    # weights have most of it; each weight's own ratio of deviations has one of 6 %.
     assert 0.96 < found.var(axis=0, ddof=1).sum() / (spread**2).sum() < 1.04
     some = spread > 1e-3 * np.abs(WEIGHTS).max()
     ratio = found.std(axis=0, ddof=1)[some] / spread[some]
