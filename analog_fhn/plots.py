@@ -745,3 +745,38 @@ def repair(
     axes.grid(axis="x", alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", fontsize=9, frameon=False)
     return figure
+
+
+def repairs(panels: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> Figure:
+    """Accuracy of many chips before and after what repairs them, a panel per kind of chip, a column per stage.
+
+    Parameters
+    ----------
+    panels
+        Kind of chip -> stage -> accuracies (fractions), the stages alike in all panels. Every chip is a dot; the median
+        is a bar with its number.
+    """
+    figure = Figure(figsize=(3.0 * len(panels), 4.4), layout="constrained")
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    wrong = [100 * (1 - value) for stages in panels.values() for values in stages.values() for value in values]
+    for axes, (label, stages) in zip(grid, panels.items(), strict=True):
+        for k, values in enumerate(stages.values()):
+            v, colour = 100 * (1 - np.asarray(values)), _COLOURS[k % len(_COLOURS)]
+            aside = k + np.linspace(-0.22, 0.22, len(v))
+            axes.plot(aside, v, "o", color=colour, ms=3, alpha=0.5)
+            middle = float(np.median(v))
+            axes.plot([k - 0.35, k + 0.35], [middle, middle], color=colour, lw=2.5)
+            axes.annotate(f"{100 - middle:.1f}", (k, v.min()), xytext=(0, 5), textcoords="offset points", ha="center",
+                          fontsize=8, color=colour)  # fmt: skip
+        axes.set_xticks(range(len(stages)), [name.replace(", ", ",\n") for name in stages], rotation=60, fontsize=8)
+        axes.set(title=label)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", alpha=0.3)
+    # Errors on a logarithmic axis, read as accuracies: a chip with half the errors is as far up everywhere.
+    grid[0].set_yscale("log")
+    grid[0].set(ylabel="accuracy (%)", ylim=(1.2 * max(wrong), min(wrong) / 1.3))
+    marks = [100 - v for v in (98.5, 98, 97.5, 97, 96, 95, 93, 90, 85, 80, 70, 60, 40) if 100 - v < 1.2 * max(wrong)]
+    grid[0].set_yticks(marks, [f"{100 - v:g}" for v in marks], minor=False)
+    grid[0].minorticks_off()
+    figure.suptitle(title, fontsize=10)
+    return figure
