@@ -284,6 +284,17 @@ def numbers(option: str, text: str) -> list[float]:
         raise InputError(f"{option} {text!r}: expected numbers separated by commas, such as 1,-1,-4") from None
 
 
+def density(noise: str) -> float:
+    """Density of white current noise (A/sqrt(Hz)), the value of `--noise`."""
+    try:
+        value = float(noise)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise InputError(f"--noise {noise}: expected 'intrinsic' or a density in A/sqrt(Hz), 1e-9 for instance")
+    return value
+
+
 def make_noise(chip: Chip | None, noise: str | None, seed: int | None) -> Noise | None:
     """Noise that the options ask for."""
     from analog_fhn.circuit.noise import Noise
@@ -297,13 +308,8 @@ def make_noise(chip: Chip | None, noise: str | None, seed: int | None) -> Noise 
         raise InputError(f"--noise {noise}: noise in physical units needs a technology (--technology discrete)")
     if noise == "intrinsic":
         return Noise.intrinsic(chip, seed)
-    try:
-        density = float(noise)
-    except ValueError:
-        density = math.nan
-    if not (math.isfinite(density) and density >= 0):
-        raise InputError(f"--noise {noise}: expected 'intrinsic' or a density in A/sqrt(Hz), 1e-9 for instance")
-    return Noise.from_density(chip, density, density, seed)
+    value = density(noise)
+    return Noise.from_density(chip, value, value, seed)
 
 
 def settings(

@@ -27,6 +27,7 @@ _OWN = {
     "--model fhn": (
         "--activation", "--bias", "--gradient", "--gamma", "--a", "--eps", "--slope", "--settle", "--control",
         "--window", "--start", "--technology", "--errors", "--ramp", "--chips", "--clip-sigma",
+        "--noise", "--ignore-levels",
     ),
     "--model fhn --protocol paper": (
         "--tanh", "--recentre", "--gradient", "--gamma", "--a", "--eps", "--slope", "--settle", "--control",
@@ -88,6 +89,17 @@ def train(
         float | None,
         typer.Option("--clip-sigma", help="Largest weight in standard deviations; 0: not clipped (default: 1.7)."),
     ] = None,
+    noise: Annotated[
+        str | None,
+        typer.Option(
+            "--noise",
+            metavar="intrinsic|DENSITY",
+            help="Training with a technology sees noise: that of the parts, or A/√Hz.",
+        ),
+    ] = None,
+    ignore_levels: Annotated[
+        bool, typer.Option("--ignore-levels", help="Training with a technology does not see the conductance levels.")
+    ] = False,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Passes over the training images (default: 20; paper: 10).")
     ] = None,
@@ -113,6 +125,7 @@ def train(
         "--gradient": gradient, "--gamma": gamma, "--a": a, "--eps": eps, "--slope": slope, "--settle": settle,
         "--control": control, "--window": window or None, "--start": begin, "--technology": technology,
         "--errors": errors, "--ramp": ramp, "--chips": chips, "--clip-sigma": clip_sigma,
+        "--noise": noise, "--ignore-levels": ignore_levels or None,
     }  # fmt: skip
     trainer = _trainer(model, protocol, own)
     common.writable(output)
@@ -211,9 +224,10 @@ def _fhn(training: Dataset, test: Dataset, own: Options, for_all: Options, progr
     def given(*names: str) -> Options:
         return {name: own[f"--{name}"] for name in names if own[f"--{name}"] is not None}
 
-    for option in ("--errors", "--ramp", "--chips", "--clip-sigma"):
+    for option in ("--errors", "--ramp", "--chips", "--clip-sigma", "--noise", "--ignore-levels"):
         if own["--technology"] is None and own[option] is not None:
-            raise InputError(f"{option} {own[option]} needs a --technology whose chips training is to see")
+            given_as = option if own[option] is True else f"{option} {own[option]}"
+            raise InputError(f"{given_as} needs a --technology whose chips training is to see")
     inside = Inside(hidden=own["--activation"] or "sigmoid", window=bool(own["--window"]), **given("gradient"))
     inside = replace(
         inside,
@@ -223,7 +237,8 @@ def _fhn(training: Dataset, test: Dataset, own: Options, for_all: Options, progr
     hardware, clip = None, own["--clip-sigma"]
     if own["--technology"] is not None:
         made = common.load_technology(own["--technology"], errors=own["--errors"])
-        hardware = Hardware(made, **given("ramp", "chips"))
+        noise = own["--noise"] if own["--noise"] in (None, "intrinsic") else common.density(own["--noise"])
+        hardware = Hardware(made, levels=not own["--ignore-levels"], noise=noise, **given("ramp", "chips"))
         if clip is not None:
             hardware = replace(hardware, clip_sigma=clip or None)
     trained = train_fhn(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.noise import Noise
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.datasets import Dataset
 from analog_fhn.errors import InputError
@@ -50,6 +51,10 @@ class Hardware:
         Seed of the first; the others follow.
     clip_sigma
         Largest weight in standard deviations of its layer's; see `ArrayDense`.
+    noise
+        White current noise at both summing nodes of each neuron: its density (A/sqrt(Hz)), "intrinsic" for that of the
+        nominal neuron's own parts, or None. Training draws what that neuron's average over the protocol's control
+        window keeps of it.
     ramp
         How the errors grow over the epochs: at once ("constant"), or evenly over the first half ("linear").
     """
@@ -59,6 +64,7 @@ class Hardware:
     chips: int = 50
     first_chip: int = 1_000_000
     clip_sigma: float | None = 1.7
+    noise: float | Literal["intrinsic"] | None = None
     ramp: Ramp = "linear"
 
     def __post_init__(self) -> None:
@@ -258,7 +264,17 @@ def _bank(start: Network, inside: Inside, hardware: Hardware) -> tuple[Responses
         nominal = chips[0].biases[layer]
         assert nominal is not None
         offsets.append(np.array([chip.biases[layer] for chip in chips[1:]]) - nominal)
-    return Responses.together([found[0][first], *found[1:]]), list(offsets)
+    bank = Responses.together([found[0][first], *found[1:]])
+    if hardware.noise is not None:
+        one = chips[0].only(np.zeros(1, dtype=np.intp))
+        white = (
+            Noise.intrinsic(one, hardware.first_chip)
+            if hardware.noise == "intrinsic"
+            else Noise.from_density(one, hardware.noise, hardware.noise, hardware.first_chip)
+        )
+        noisy = Responses.of(one, inside.protocol, window=True, drives=bank.n_drives, noise=white)
+        bank = replace(bank, deviation=np.repeat(noisy.deviation, len(bank), axis=0))
+    return bank, list(offsets)
 
 
 def _cross_entropy(labels: Any, scores: Any) -> Any:
@@ -321,6 +337,8 @@ def _settings(
         "instants": None if inside.instants is None else inside.instants.n_samples,
         "technology": None if hardware is None else hardware.technology.model_dump(),
         "levels": None if hardware is None else hardware.levels,
+        "clip_sigma": None if hardware is None else hardware.clip_sigma,
+        "noise": None if hardware is None else hardware.noise,
         "ramp": None if hardware is None else hardware.ramp,
         "chips": None if hardware is None else hardware.chips,
         "bias": bias,

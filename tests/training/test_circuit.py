@@ -86,6 +86,19 @@ def test_chips_get_better_by_training_with_their_kind(train: datasets.Dataset, t
     assert told.settings["technology"]["array"]["programming_error"] == 0.2
 
 
+def test_noise_of_the_parts_is_seen(train: datasets.Dataset) -> None:
+    technology, few = Technology.load("discrete"), train.head(64)
+    inside = Inside(protocol=Protocol(settle=0.0, control=5.0))
+    quiet, parts, loud = (
+        train_fhn(few, n_hidden=5, inside=inside, hardware=Hardware(technology, chips=1, noise=noise), epochs=1)
+        for noise in (None, "intrinsic", 1e-6)
+    )
+    # The parts' own noise moves a weight by little, a density of 1e-6 A/sqrt(Hz) (a thousand times as much) by a lot.
+    little, much = (np.abs(other.weights[0] - quiet.weights[0]).max() for other in (parts, loud))
+    assert 0.0 < little < 0.3 * much
+    assert loud.settings["noise"] == 1e-6
+
+
 def test_several_hidden_layers(train: datasets.Dataset, test: datasets.Dataset) -> None:
     network = train_fhn(train, n_hidden=(25, 20), epochs=12).network(train.scale)
     assert network.layer_sizes == (64, 25, 20, 10)
