@@ -2,8 +2,8 @@
 
 Four kinds of bad chips of one technology: programming error, spread of the neurons, stuck devices. Of each, 20 chips
 (of networks of several seeds) as they are made; trimmed; with the readout retrained on 1 000 images as well; with both
-arrays written again; and the same of networks that were trained for this kind of chip. Writes a table, which it goes on with when it is
-started again, and a picture. On all of MNIST it takes hours: `--seeds 1 --chips 4` gives a first impression.
+arrays written again; and the same of networks that were trained for this kind of chip. Writes a table, which it goes on
+with when it is started again, and a picture. On all of MNIST it takes an hour: `--seeds 1` gives a first impression.
 """
 
 import argparse

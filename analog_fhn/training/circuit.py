@@ -53,8 +53,8 @@ class Hardware:
         Largest weight in standard deviations of its layer's; see `ArrayDense`.
     noise
         White current noise at both summing nodes of each neuron: its density (A/sqrt(Hz)), "intrinsic" for that of the
-        nominal neuron's own parts, or None. Training draws what that neuron's average over the protocol's control
-        window keeps of it.
+        nominal neuron's own parts, or None. Training sees by how much it moves that neuron's average over the
+        protocol's control window, in the mean and from run to run.
     ramp
         How the errors grow over the epochs: at once ("constant"), or evenly over the first half ("linear").
     """
@@ -272,8 +272,14 @@ def _bank(start: Network, inside: Inside, hardware: Hardware) -> tuple[Responses
             if hardware.noise == "intrinsic"
             else Noise.from_density(one, hardware.noise, hardware.noise, hardware.first_chip)
         )
-        noisy = Responses.of(one, inside.protocol, window=True, drives=bank.n_drives, noise=white)
-        bank = replace(bank, deviation=np.repeat(noisy.deviation, len(bank), axis=0))
+        quiet, noisy = (
+            Responses.of(one, inside.protocol, window=True, drives=bank.n_drives, noise=case) for case in (None, white)
+        )
+        # The first neuron is the one outside training, and where a ramp begins: it stays quiet.
+        drawn = np.arange(len(bank))[:, None] > 0
+        bank = replace(
+            bank, mean=bank.mean + drawn * (noisy.mean - quiet.mean), deviation=drawn * noisy.deviation
+        )  # fmt: skip
     return bank, list(offsets)
 
 

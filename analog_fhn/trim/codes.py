@@ -26,7 +26,8 @@ class TrimHardware:
     gain_bits, gain_range
         Digital potentiometer in the feedback of each row driver: ``Rf (1 + code step)``, from -range to +range.
     offset_bits, offset_range
-        The same in the row driver's shift resistor. The present row of both is what a spread of 10 % asks for.
+        The same in the row driver's shift resistor: ``Rshift (1 + code step)``. Chips whose activations spread by 10 %
+        (standard deviation) stay within the default ranges of both.
     output_bits, output_range
         Offset null of each output's second sense amplifier: ``vos2 + code step``, from -range to +range (V).
 
@@ -78,14 +79,21 @@ class Codes:
         Of each hidden neuron's row driver, shape (n_neurons,).
     output
         Of each output, shape (n_classes,).
-    saturated
-        How many of the codes that were asked for lay beyond the range, and stand at its end.
+    saturated_rows, saturated_outputs
+        How many of the codes that were asked for, of the row drivers and of the outputs, lay beyond the range and stand
+        at its end.
     """
 
     gain: IntArray
     offset: IntArray
     output: IntArray
-    saturated: int = 0
+    saturated_rows: int = 0
+    saturated_outputs: int = 0
+
+    @property
+    def saturated(self) -> int:
+        """How many of all codes stand at the end of their range and should be beyond it."""
+        return self.saturated_rows + self.saturated_outputs
 
     @classmethod
     def none(cls, network: Network) -> Codes:
@@ -120,18 +128,34 @@ class Codes:
         """
         gains, beyond = nearest_code((gain - 1.0) / hardware.gain_step, hardware.gain_bits)
         if not shifted:
-            return replace(self, gain=gains, saturated=beyond)
+            return replace(self, gain=gains, saturated_rows=beyond)
         with np.errstate(divide="ignore"):
             resistor = np.where(shift > 0.0, 1.0 / shift, np.inf)
         offsets, more = nearest_code((resistor - 1.0) / hardware.offset_step, hardware.offset_bits)
-        return replace(self, gain=gains, offset=offsets, saturated=beyond + more)
+        return replace(self, gain=gains, offset=offsets, saturated_rows=beyond + more)
 
 
 def nearest_code(wanted: FloatArray, bits: int) -> tuple[IntArray, int]:
-    """Nearest whole number that `bits` can hold around 0, and how many values lay more than half a step beyond."""
-    lowest, highest = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    """Nearest whole number that `bits` can hold around 0, and how many values lay more than half a step beyond.
+
+    Infinite values stand for any beyond the range.
+
+    Raises
+    ------
+    InputError
+        If a value is NaN.
+    """
+    unknown = np.flatnonzero(np.isnan(wanted))
+    if unknown.size:
+        raise InputError(f"code {unknown[0]} of {len(wanted)}: its wanted value is not a number; expected one")
+    lowest, highest = code_range(bits)
     clipped = np.clip(wanted, lowest, highest)
     return np.rint(clipped).astype(np.int64), int(np.count_nonzero(np.abs(wanted - clipped) > 0.5))
+
+
+def code_range(bits: int) -> tuple[int, int]:
+    """Lowest and highest code of so many bits."""
+    return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,6 +224,13 @@ def codes_of_responses(lines: Lines, ideal: Lines, network: Network, hardware: T
     return none.with_rows(gain, (wanted / gain - scale * lines.level) / shift, hardware)
 
 
+def beyond_gain_codes(lines: Lines, ideal: Lines, hardware: TrimHardware) -> list[int]:
+    """Neurons whose slope no gain code mends, by more than half a step; `lines` and `ideal` as above."""
+    wanted = (ideal.slope / lines.slope - 1.0) / hardware.gain_step
+    lowest, highest = code_range(hardware.gain_bits)
+    return [int(j) for j in np.flatnonzero((wanted < lowest - 0.5) | (wanted > highest + 0.5))]
+
+
 def codes_of_ends(
     present: Codes,
     amplitude: FloatArray,
@@ -207,6 +238,7 @@ def codes_of_ends(
     wanted: tuple[float, float],
     network: Network,
     hardware: TrimHardware,
+    known: NDArray[np.bool_] | None = None,
 ) -> Codes:
     """Better codes, from what the rows do under the present ones: ``activation = centre + amplitude tanh(u)``.
 
@@ -216,7 +248,11 @@ def codes_of_ends(
         Measured, shape (n_neurons,).
     wanted
         Amplitude and centre of an ideal neuron.
+    known
+        Neurons whose ends were measured, shape (n_neurons,); the others keep their codes. None: all.
     """
+    if known is not None:
+        amplitude, centre = np.where(known, amplitude, wanted[0]), np.where(known, centre, wanted[1])
     shift = recentring(network.hidden, network.fhn.a, network.fhn.gamma)[1]
     gain, current = present.factors(hardware)
     better = gain * wanted[0] / amplitude

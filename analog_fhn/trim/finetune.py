@@ -24,6 +24,7 @@ from analog_fhn.trim.writing import Devices, Written, with_bias, write_weights
 _BATCH = 64
 _GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 _NULLS = 3  # rounds of the offset nulls
+_FITS = 4  # of a readout, until its scale and the limit of its biases agree
 _OF_NULL = 0.6  # share of an offset null's range that a readout may count on
 
 
@@ -104,7 +105,7 @@ def write_readout(
     bench: Bench,
     readout: Readout,
     images: NDArray[np.floating],
-    again: Callable[[tuple[FloatArray, FloatArray]], Readout] | None = None,
+    again: Callable[[tuple[FloatArray, FloatArray], float], Readout] | None = None,
     *,
     rounds: int = 8,
     tolerance: float = 0.003,
@@ -119,8 +120,8 @@ def write_readout(
     images
         That the weights are measured with, more of them than there are neurons.
     again
-        Makes a readout within the reach of the devices, lowest and highest weight (n_neurons, n_classes), once it is
-        known which are stuck; None: the pairs in question stay as near as they come.
+        Makes a readout within the reach of the devices, lowest and highest weight (n_neurons, n_classes), and with a
+        largest bias, once it is known which are stuck; None: the pairs in question stay as near as they come.
     rounds
         Rounds of writing; 1: all devices once, without a measurement.
     """
@@ -148,7 +149,7 @@ def write_readout(
     stuck = written.devices.stuck_plus | written.devices.stuck_minus
     if again is not None and stuck.any():
         low, high = (limit[:n] / scale for limit in written.devices.reachable(array, k))
-        readout = again((low, high))
+        readout = again((low, high), largest_bias(bench.design, present, bench.hardware) / scale)
         written = write(written)
     return WrittenReadout(written, scale, null_outputs(bench, readout.bias * scale, images))
 
@@ -176,10 +177,30 @@ def score_per_code(design: Design, target: Crossbar, hardware: TrimHardware) -> 
     return np.asarray(hardware.output_step * noise_gain / volts)
 
 
-def largest_bias(design: Design, target: Crossbar, hardware: TrimHardware) -> float:
-    """Bias of a score that bias rows and most of the offset null's range can make, in units of the trained weights.
+def with_bias_that_can_be_made(
+    fit: Callable[[float | None], Readout], design: Design, target: Crossbar, hardware: TrimHardware
+) -> Readout:
+    """Readout whose biases the output array can make, at the scale that it will have there.
 
-    The rest of the range is left to the amplifiers' offsets.
+    Parameters
+    ----------
+    fit
+        Makes a readout with a largest bias; None: any.
+    """
+    most, limit = largest_bias(design, target, hardware), None
+    for _ in range(_FITS):
+        readout = fit(limit)
+        scale = lay_out(readout, design, target)[1]
+        if np.abs(readout.bias).max() * scale <= most * 1.01:
+            break
+        limit = most / scale
+    return readout
+
+
+def largest_bias(design: Design, target: Crossbar, hardware: TrimHardware) -> float:
+    """Bias of a score that bias rows and most of the offset null's range can make, in units of the array's weights.
+
+    That is, after the readout has been scaled (`lay_out`). The rest of the range is left to the amplifiers' offsets.
     """
     array = design.technology.array
     rows = target.bias_rows * target.bias_drive * (array.g_max - array.g_min) / target.siemens_per_weight

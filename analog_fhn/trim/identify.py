@@ -14,19 +14,32 @@ from numpy.typing import NDArray
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
-from analog_fhn.trim.bench import Bench
+from analog_fhn.readout import recentring
+from analog_fhn.trim.bench import Bench, BoolArray
 
 # Beyond this share of its amplitude an activation is too near its end to tell u.
 READABLE = 0.995
+# Change of tanh(u) from the smallest to the largest input below which a row does not tell its gain: programming errors
+# and offsets are as large.
+_LEAST_SWING = 0.02
+_LEAST_SPREAD = 1e-6  # standard deviation of an activation over the images below which its weights cannot be told
 _WANTED_ARGUMENT = 1.2  # u that the largest weight is to bring about when one row is driven alone
 
 
 @dataclass(frozen=True, eq=False)
 class Ends:
-    """Activations of a chip's rows: ``centre + amplitude tanh(u)``, each of shape (n_neurons,)."""
+    """Activations of a chip's rows: ``centre + amplitude tanh(u)``, each of shape (n_neurons,).
+
+    Parameters
+    ----------
+    known
+        Where both were measured. A neuron whose inputs hardly move it has the ideal amplitude, and the centre that its
+        level and this amplitude give.
+    """
 
     amplitude: FloatArray
     centre: FloatArray
+    known: BoolArray
 
     def arguments(self, hidden: FloatArray) -> FloatArray:
         """u of activations (m, n_neurons); NaN where the activation is too near an end."""
@@ -55,11 +68,14 @@ def measure_ends(bench: Bench) -> Ends:
     most, least = rows[own, own], rows[n + own, own]
     # Where even the largest input does not saturate a neuron, what its weights should give is good enough.
     up, down = np.tanh(arguments[own, own]), np.tanh(arguments[n + own, own])
-    amplitude = (most - least) / (up - down)
+    known = np.abs(up - down) > _LEAST_SWING
+    fhn = network.fhn
+    ideal = -fhn.gamma * (recentring(network.hidden, fhn.a, fhn.gamma)[0] if network.recentre else 1.0)
+    amplitude = np.where(known, (most - least) / np.where(known, up - down, 1.0), ideal)
     flat = np.flatnonzero(np.abs(amplitude) < 1e-6)
     if flat.size:
         raise InputError(f"neuron {flat[0]}: its row does not move between its largest and its smallest input")
-    return Ends(amplitude, most - amplitude * up)
+    return Ends(amplitude, most - amplitude * up, known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,14 +117,23 @@ def measure_inputs(bench: Bench, ends: Ends, rows: NDArray[np.intp] | None = Non
 
 @dataclass(frozen=True, eq=False)
 class OutputWeights:
-    """``scores = hidden weights + bias``, shapes (n_neurons, n_classes) and (n_classes,)."""
+    """``scores = hidden weights + bias``, shapes (n_neurons, n_classes) and (n_classes,).
+
+    NaN: the weights of a neuron that no image moves, which the scores cannot tell from the bias.
+    """
 
     weights: FloatArray
     bias: FloatArray
 
 
-def output_weights(hidden: FloatArray, scores: FloatArray) -> OutputWeights:
+def output_weights(hidden: FloatArray, scores: FloatArray, assumed: FloatArray | None = None) -> OutputWeights:
     """Least squares of scores (k, n_classes) on activations (k, n_neurons).
+
+    Parameters
+    ----------
+    assumed
+        Weights that a neuron which no image moves is taken to have when the bias is found, shape (n_neurons,
+        n_classes); None: 0, so that its constant is part of the bias.
 
     Raises
     ------
@@ -121,8 +146,11 @@ def output_weights(hidden: FloatArray, scores: FloatArray) -> OutputWeights:
             f"{hidden.shape[1] + 1}"
         )
     level = hidden.mean(axis=0)
-    found = np.linalg.lstsq(hidden - level, scores - scores.mean(axis=0), rcond=1e-9)[0]
-    return OutputWeights(found, scores.mean(axis=0) - level @ found)
+    moved = hidden.std(axis=0) > _LEAST_SPREAD
+    found = np.zeros((hidden.shape[1], scores.shape[1])) if assumed is None else assumed.copy()
+    found[moved] = np.linalg.lstsq(hidden[:, moved] - level[moved], scores - scores.mean(axis=0), rcond=1e-9)[0]
+    bias = scores.mean(axis=0) - level @ found
+    return OutputWeights(np.where(moved[:, None], found, np.nan), bias)
 
 
 @dataclass(frozen=True, eq=False)

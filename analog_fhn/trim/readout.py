@@ -11,6 +11,7 @@ from scipy.optimize import Bounds, minimize
 
 from analog_fhn.circuit.crossbar import Crossbar, quantised
 from analog_fhn.circuit.design import Design
+from analog_fhn.errors import RunError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.threads import single_blas
 from analog_fhn.trim.codes import Codes, TrimHardware, nearest_code
@@ -18,7 +19,8 @@ from analog_fhn.trim.codes import Codes, TrimHardware, nearest_code
 PENALTIES = (1e-3, 1e-2, 1e-1)
 _FOLDS = 5
 _ITERATIONS = 300
-_BEYOND = 10.0  # penalty on the square of what a bias has beyond its limit, relative to that
+_ABNORMAL = 2  # SciPy's status of a line search that failed, be it at the minimum
+_STATIONARY = 1e-4  # slope of the loss that counts as none
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +58,7 @@ def fit_readout(
     """Multinomial logistic regression, drawn towards `start`.
 
     Minimises the mean cross-entropy plus ``penalty |change of the weights|^2/2``; each weight counts in units of its
-    activation's spread.
+    activation's spread. The biases' common part, which changes no class, is such that they lie evenly about 0.
 
     Parameters
     ----------
@@ -65,45 +67,66 @@ def fit_readout(
     reach
         Lowest and highest value of each weight, shape (n_neurons, n_classes); None: any.
     largest_bias
-        Beyond which a bias is punished, because nothing on the chip could make it; None: any.
+        Beyond which no bias may lie, because nothing on the chip could make it; None: any.
+    iterations
+        At most so many.
+
+    Raises
+    ------
+    RunError
+        If the search fails.
     """
     level, spread = hidden.mean(axis=0), hidden.std(axis=0) + 1e-9
-    inputs = (hidden - level) / spread
-    n, classes = start.weights.shape
-    first = np.vstack([start.weights * spread[:, None], start.bias + level @ start.weights])
+    classes = start.weights.shape[1]
+    anchor = start.weights * spread[:, None]
     one_hot = np.zeros((len(labels), classes))
     one_hot[np.arange(len(labels)), labels] = 1.0
+    low, high = (-np.inf, np.inf) if reach is None else (limit * spread[:, None] for limit in reach)
 
-    def loss(flat: FloatArray) -> tuple[float, FloatArray]:
-        values = flat.reshape(n + 1, classes)
-        logits = inputs @ values[:n] + values[n]
-        logits -= logits.max(axis=1, keepdims=True)
-        powers = np.exp(logits)
-        sums = powers.sum(axis=1)
-        change = values[:n] - first[:n]
-        wrong = (powers / sums[:, None] - one_hot) / len(labels)
-        slope = np.vstack([inputs.T @ wrong + penalty * change, wrong.sum(axis=0)])
-        total = float(np.mean(np.log(sums) - (logits * one_hot).sum(axis=1))) + 0.5 * penalty * float((change**2).sum())
-        if largest_bias is not None:
-            bias = values[n] - (level / spread) @ values[:n]
-            over = (bias - np.clip(bias, -largest_bias, largest_bias)) / largest_bias
-            pull = _BEYOND * over / largest_bias
-            slope += np.vstack([-np.outer(level / spread, pull), pull])
-            total += 0.5 * _BEYOND * float((over**2).sum())
-        return total, slope.ravel()
+    def solve(origin: FloatArray, begin: FloatArray, bias: FloatArray, limit: float) -> tuple[FloatArray, FloatArray]:
+        """Weights in units of the spread, and biases, of activations counted from `origin`."""
+        inputs = (hidden - origin) / spread
 
-    begin, bounds = first, None
-    if reach is not None:
-        low, high = (np.vstack([limit * spread[:, None], np.full(classes, end)])
-                     for limit, end in zip(reach, (-np.inf, np.inf), strict=True))  # fmt: skip
-        begin, bounds = np.clip(first, low, high), Bounds(low.ravel(), high.ravel())
-    with single_blas():
-        found = minimize(
-            loss, begin.ravel(), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": iterations}
-        ).x
-    values = found.reshape(n + 1, classes)
-    weights = values[:n] / spread[:, None]
-    return Readout(weights, values[n] - level @ weights, penalty)
+        def loss(flat: FloatArray) -> tuple[float, FloatArray]:
+            values = flat.reshape(-1, classes)
+            logits = inputs @ values[:-1] + values[-1]
+            logits -= logits.max(axis=1, keepdims=True)
+            powers = np.exp(logits)
+            sums = powers.sum(axis=1)
+            change = values[:-1] - anchor
+            wrong = (powers / sums[:, None] - one_hot) / len(labels)
+            slope = np.vstack([inputs.T @ wrong + penalty * change, wrong.sum(axis=0)])
+            total = float(np.mean(np.log(sums) - (logits * one_hot).sum(axis=1)))
+            return total + 0.5 * penalty * float((change**2).sum()), slope.ravel()
+
+        ends = [
+            np.vstack([np.broadcast_to(end, anchor.shape), np.full(classes, side * limit)])
+            for end, side in ((low, -1.0), (high, 1.0))
+        ]
+        first = np.clip(np.vstack([begin, bias]), *ends)
+        with single_blas():
+            found = minimize(
+                loss, first.ravel(), jac=True, method="L-BFGS-B",
+                bounds=Bounds(*(end.ravel() for end in ends)), options={"maxiter": iterations},
+            )  # fmt: skip
+        values = found.x.reshape(-1, classes)
+        if found.status == _ABNORMAL:
+            free = np.clip(values - found.jac.reshape(values.shape), *ends) - values
+            if np.abs(free).max() > _STATIONARY:
+                raise RunError(f"training of the readout failed: {found.message} (slope {np.abs(free).max():.2g})")
+        return values[:-1], values[-1]
+
+    # Counted from their means, activations and biases do not compete, and few iterations do.
+    weights, bias = solve(level, anchor, start.bias + level @ start.weights, np.inf)
+    bias = _centred(bias - (level / spread) @ weights)
+    if largest_bias is not None and np.abs(bias).max() > largest_bias:
+        weights, bias = solve(np.zeros_like(level), weights, bias, largest_bias)
+    return Readout(weights / spread[:, None], bias, penalty)
+
+
+def _centred(bias: FloatArray) -> FloatArray:
+    """Biases whose largest and smallest lie evenly about 0."""
+    return np.asarray(bias - 0.5 * (bias.max() + bias.min()))
 
 
 def train_readout(

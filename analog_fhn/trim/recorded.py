@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from analog_fhn.circuit.crossbar import Writes
 from analog_fhn.circuit.design import Design
 from analog_fhn.trim.codes import Codes, Lines, TrimHardware, codes_of_responses, fit_lines
-from analog_fhn.trim.finetune import largest_bias, score_per_code
+from analog_fhn.trim.finetune import score_per_code, with_bias_that_can_be_made
 from analog_fhn.trim.identify import output_weights
 from analog_fhn.trim.measurements import Measurements
 from analog_fhn.trim.readout import Readout, lay_out, output_codes, train_readout
@@ -55,8 +55,12 @@ def from_measurements(found: Measurements, design: Design, hardware: TrimHardwar
     if found.hidden is None or found.labels is None:
         return Recorded(replace(state, codes=codes), lines)
     old = design.arrays[1]
-    limit = largest_bias(design, old.crossbar, hardware)
-    readout = train_readout(found.hidden, found.labels, [as_trained(network)], largest_bias=limit)
+    hidden, labels = found.hidden, found.labels
+
+    def fit(limit: float | None) -> Readout:
+        return train_readout(hidden, labels, [as_trained(network)], largest_bias=limit)
+
+    readout = with_bias_that_can_be_made(fit, design, old.crossbar, hardware)
     target, scale = lay_out(readout, design, old.crossbar)
     if found.scores is not None:
         # The offsets as measured; those that the new conductances change are small beside them.

@@ -18,7 +18,7 @@ from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
 from analog_fhn.trim.bench import Bench, Costs
 from analog_fhn.trim.codes import Lines, codes_of_ends, codes_of_responses, fit_lines
-from analog_fhn.trim.finetune import Images, largest_bias, null_outputs, tune, write_inputs, write_readout
+from analog_fhn.trim.finetune import Images, null_outputs, tune, with_bias_that_can_be_made, write_inputs, write_readout
 from analog_fhn.trim.identify import Twin, measure_ends, measure_inputs
 from analog_fhn.trim.readout import Readout, fit_readout, train_readout
 from analog_fhn.trim.writing import Written
@@ -226,10 +226,13 @@ def as_trained(network: Network) -> Readout:
 def _readout(bench: Bench, labelled: Images, options: Options) -> tuple[int, dict[str, float]]:
     """Train the readout on measured activations, write it."""
     hidden = bench.hidden(labelled.images)
-    limit = largest_bias(bench.design, bench.targets(1), bench.hardware)
-    readout = train_readout(hidden, labelled.labels, [as_trained(bench.design.network)], largest_bias=limit)
 
-    def again(reach: tuple[FloatArray, FloatArray]) -> Readout:
+    def fit(limit: float | None) -> Readout:
+        return train_readout(hidden, labelled.labels, [as_trained(bench.design.network)], largest_bias=limit)
+
+    readout = with_bias_that_can_be_made(fit, bench.design, bench.targets(1), bench.hardware)
+
+    def again(reach: tuple[FloatArray, FloatArray], limit: float) -> Readout:
         return fit_readout(
             hidden, labelled.labels, readout, readout.penalty, reach=reach, largest_bias=limit
         )  # fmt: skip
@@ -253,8 +256,14 @@ def _finetune(bench: Bench, labelled: Images, training: Images, options: Options
         facts |= _written_facts("input", written)
     rows = np.flatnonzero(importance > 0.0)
     twin = Twin.of(network, measure_inputs(bench, ends, rows), ends)
-    limit = largest_bias(bench.design, bench.targets(1), bench.hardware)
-    readout = _readout_of_twin(twin, training, as_trained(network), limit)
+
+    def readout_of(twin: Twin, start: Readout) -> Readout:
+        hidden = twin.hidden(training.images)
+        return with_bias_that_can_be_made(
+            lambda limit: _on_all(hidden, training, start, limit), bench.design, bench.targets(1), bench.hardware
+        )
+
+    readout = readout_of(twin, as_trained(network))
     if written is not None and options.epochs:
         k = bench.targets(0).siemens_per_weight
         low, high = written.devices.reachable(bench.design.technology.array, k)
@@ -264,25 +273,24 @@ def _finetune(bench: Bench, labelled: Images, training: Images, options: Options
             bench, ends, wanted, importance, devices=written.devices, rounds=_TUNED_ROUNDS, verify=options.verify
         )  # fmt: skip
         twin = Twin.of(network, measure_inputs(bench, ends, rows), ends)
-        readout = _readout_of_twin(twin, training, readout, limit)
+        readout = readout_of(twin, readout)
     shown = labelled.images[:_CHECKED]
     facts["twin_error"] = float(np.sqrt(np.mean((twin.hidden(shown) - bench.hidden(shown)) ** 2)))
 
-    def again(reach: tuple[FloatArray, FloatArray]) -> Readout:
-        return _readout_of_twin(twin, training, readout, limit, reach)
+    def again(reach: tuple[FloatArray, FloatArray], limit: float) -> Readout:
+        return _on_all(twin.hidden(training.images), training, readout, limit, reach)
 
     made = write_readout(bench, readout, _shown(bench, labelled), again, rounds=options.rounds, verify=options.verify)
     return made.saturated, facts | {"scale": made.scale} | _written_facts("output", made.written)
 
 
-def _readout_of_twin(
-    twin: Twin,
+def _on_all(
+    hidden: FloatArray,
     training: Images,
     start: Readout,
-    limit: float,
+    limit: float | None,
     reach: tuple[FloatArray, FloatArray] | None = None,
 ) -> Readout:
-    hidden = twin.hidden(training.images)
     return fit_readout(
         hidden, training.labels, start, _TWIN_PENALTY, reach=reach, largest_bias=limit, iterations=_TWIN_ITERATIONS
     )  # fmt: skip

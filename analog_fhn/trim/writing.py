@@ -358,10 +358,17 @@ def _column_scale(weights: FloatArray, devices: Devices, k: float) -> FloatArray
     known = np.where(np.isfinite(weights), weights, 0.0)
     own = np.where(np.isfinite(weights), (devices.plus - devices.minus) / k, 0.0)
     # Robust against devices that are stuck: those far off are left out the second time.
-    scale = (known * own).sum(axis=0) / (own**2).sum(axis=0)
+    scale = _ratio(known, own)
     off = np.abs(known - scale * own)
     keep = off <= 3.0 * np.median(off, axis=0) + 1e-12
-    return np.asarray((known * own * keep).sum(axis=0) / (own**2 * keep).sum(axis=0))
+    return _ratio(known * keep, own * keep)
+
+
+def _ratio(measured: FloatArray, own: FloatArray) -> FloatArray:
+    """Least squares of `measured` on `own`, column by column; 1 where nothing of the column is there or was measured."""
+    square, product = (own**2).sum(axis=0), (measured * own).sum(axis=0)
+    told = (square > 0.0) & (product > 0.0)
+    return np.where(told, product / np.where(told, square, 1.0), 1.0)
 
 
 def _error(weights: FloatArray, wanted: FloatArray, importance: FloatArray) -> float:
