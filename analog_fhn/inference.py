@@ -172,17 +172,19 @@ def classify_all(
     from analog_fhn.backends.table import Table  # compiled code; loaded on demand like the backends
 
     engine = make_backend(backend) if isinstance(backend, str) else backend
-    if len(network.weights) > 2 and not (chip is None and noise is None):
+    several = len(network.weights) > 2
+    if several and not (chip is None and noise is None):
         raise InputError(
             f"network has {len(network.weights) - 1} hidden layers; a chip or noise is modelled for exactly one, "
             "more are ideal neurons"
         )
-    chip = Chip.ideal(network) if chip is None else chip
-    _check(network, chip, images, readouts)
+    check_images(network, images)
     if table is not None:
         engine = Table(engine, table, tables)
-    if len(network.weights) > 2:
+    if several:
         return _layers(network, images, readouts, engine, progress)
+    chip = Chip.ideal(network) if chip is None else chip
+    _check(network, chip, readouts)
     return judge(chip, images, readouts, engine, network.protocol, noise=noise, progress=progress)
 
 
@@ -234,8 +236,7 @@ def _activations(
 ) -> tuple[FloatArray, tuple[float, float]]:
     """Time averages of the rows of a layer of ideal neurons, (n_images, n_neurons), and how far from settled it was."""
     chip = Chip.ideal(network)
-    rows = chip.row_stage
-    gain, offset = (rows.gain, rows.offset) if recentre else (rows.raw_gain, rows.raw_offset)
+    gain, offset = chip.row_stage.of(recentre)
     values = np.empty((len(inputs), chip.n_neurons))
     deviations = np.empty_like(values)
     for first in range(0, len(inputs), _GROUP):
@@ -427,8 +428,7 @@ def outputs_over_time(
     if chip.network.behind == "linear":
         weights, shift = chip.output_stage(recentre)
         return samples @ weights.astype(np.float32), shift
-    rows = chip.row_stage
-    gain, offset = (rows.gain, rows.offset) if recentre else (rows.raw_gain, rows.raw_offset)
+    gain, offset = chip.row_stage.of(recentre)
     units = (-gain.astype(np.float32)) * samples
     units -= offset.astype(np.float32)
     with np.errstate(over="ignore"):  # exp of a large number is infinite, and the sigmoid 0
@@ -454,12 +454,16 @@ def _convert(scores: FloatArray, adc: Adc) -> FloatArray:
     return np.asarray((codes + 0.5) * step)
 
 
-def _check(
-    network: Network, chip: Chip, images: NDArray[np.floating], readouts: Sequence[tuple[Readout, bool]]
-) -> None:
-    check_images(network, images)
-    if chip.network.fhn != network.fhn or chip.network.sha256 != network.sha256:
+def _check(network: Network, chip: Chip, readouts: Sequence[tuple[Readout, bool]]) -> None:
+    made = chip.network
+    if made.fhn != network.fhn or made.sha256 != network.sha256:
         raise InputError("the chip was made for another network or other FHN settings")
+    for name in ("hidden", "tanh", "behind"):
+        if getattr(made, name) != getattr(network, name):
+            raise InputError(
+                f"the chip was made for another network: {name} {getattr(made, name)!r}; expected "
+                f"{getattr(network, name)!r}"
+            )
     check_converters(chip, [readout for readout, _ in readouts])
 
 

@@ -208,6 +208,18 @@ def test_foreign_chip_is_refused(other: Network) -> None:
         classify(make(), IMAGES, chip=Chip.ideal(other))
 
 
+@pytest.mark.parametrize(("name", "value"), [("hidden", "tanh"), ("tanh", "input"), ("behind", "sigmoid")])
+def test_chip_of_the_same_weights_with_other_stages_is_refused(name: str, value: str) -> None:
+    other = replace(make(), **{name: value})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=f"another network: {name} '{value}'; expected '{getattr(make(), name)}'"):
+        classify(make(), IMAGES, chip=Chip.ideal(other))
+
+
+def test_one_chip_has_one_hidden_layer() -> None:
+    with pytest.raises(InputError, match="network has 3 hidden layers; a chip is modelled for exactly one"):
+        Chip.ideal(deep("sigmoid"))
+
+
 def deep(hidden: str, **settings: Any) -> Network:
     rng = np.random.default_rng(1)
     weights = tuple(rng.normal(size=shape) / np.sqrt(shape[0] / 8) for shape in ((64, 12), (12, 7), (7, 5), (5, 10)))
@@ -270,7 +282,7 @@ def test_progress_counts_the_images_of_every_layer() -> None:
 def test_a_chip_of_several_hidden_layers_is_refused() -> None:
     network = deep("sigmoid")
     with pytest.raises(InputError, match="3 hidden layers; a chip or noise is modelled for exactly one"):
-        classify(network, IMAGES, chip=Chip.ideal(network))
+        classify(network, IMAGES, chip=Chip.ideal(network.layer(0)))
 
 
 def staged(tanh: str, behind: str, **options: Any) -> Network:

@@ -138,7 +138,18 @@ class Chip:
 
     @classmethod
     def ideal(cls, network: Network) -> Chip:
-        """The mathematics: float weights and ideal FHN equations."""
+        """The mathematics: float weights and ideal FHN equations.
+
+        Raises
+        ------
+        InputError
+            If the network has more than one hidden layer.
+        """
+        if len(network.weights) != 2:
+            raise InputError(
+                f"network has {len(network.weights) - 1} hidden layers; a chip is modelled for exactly one "
+                "(`Network.layer` is one of them)"
+            )
         n_hidden = network.weights[0].shape[1]
         return cls(network, network.weights, network.biases, *_ideal(network, n_hidden))
 
@@ -188,8 +199,7 @@ class Chip:
             raise InputError(
                 f"network with {self.network.stages_text}: its scores are not linear in x; expected behind 'linear'"
             )
-        rows = self.row_stage
-        gain, offset = (rows.gain, rows.offset) if recentre else (rows.raw_gain, rows.raw_offset)
+        gain, offset = self.row_stage.of(recentre)
         bias = self.biases[1] if recentre or self.raw_bias is None else self.raw_bias
         shift: FloatArray = offset @ self.weights[1]
         return gain[:, None] * self.weights[1], shift if bias is None else shift + bias

@@ -82,6 +82,10 @@ class RowStage(Parts):
         one = np.ones(n_neurons)
         return cls(gain * one, offset * one, one, 0.0 * one)
 
+    def of(self, recentre: bool) -> tuple[FloatArray, FloatArray]:
+        """Gain and offset with recentring or without, each of shape (n,)."""
+        return (self.gain, self.offset) if recentre else (self.raw_gain, self.raw_offset)
+
 
 @dataclass(frozen=True)
 class PairParts(Parts):

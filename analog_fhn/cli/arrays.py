@@ -150,8 +150,8 @@ def _row_volts(network: Network, chip: Chip, image: FloatArray | None) -> tuple[
     if image is None:
         first, second = (np.full(len(a.crossbar.g_plus), chip.technology.array.read_voltage) for a in chip.arrays)
         return first, second
-    rows, case = chip.row_stage, 0 if network.recentre else 1
-    gain, offset = (rows.gain, rows.offset) if network.recentre else (rows.raw_gain, rows.raw_offset)
+    case = 0 if network.recentre else 1
+    gain, offset = chip.row_stage.of(network.recentre)
     mean = Direct().respond(chip, chip.drives(image), network.protocol).mean
     first, second = (
         np.concatenate([signal[0], np.full(array.crossbar.bias_rows, array.crossbar.bias_drive)])

@@ -67,7 +67,7 @@ def classify(
     start = time.perf_counter()
     net = common.load_network(
         network, protocol=protocol, readout=readout, raw=raw, gamma=gamma, a=a, eps=eps, slope=slope,
-        settle=settle, control=control,
+        settle=settle, control=control, trim=trim,
     )  # fmt: skip
     made = common.make_chip(
         net, technology, chip, backend, errors=errors, temperature=temperature, supply=supply, trim=trim
@@ -111,7 +111,7 @@ def classify(
         "unsettled": result.unsettled,
         "identity_deviation": result.identity_deviation,
         "table": None if result.table is None else asdict(result.table),
-        "settings": common.settings(net, made, errors=errors)
+        "settings": common.settings(net, made, errors=errors, trim=trim)
         | {"backend": backend, "dataset": dataset, "split": split, "trim": None if trim is None else str(trim)}
         | {"noise": noise, "noise_seed": None if noisy is None else noisy.seed},
     }

@@ -124,23 +124,65 @@ def load_network(
     slope: float | None = None,
     settle: float | None = None,
     control: float | None = None,
+    trim: Path | None = None,
 ) -> Network:
-    """Network file with the options of the command line applied; a single option overrides the protocol."""
+    """Network file with the options of the command line applied; a single option overrides the protocol.
+
+    A trim file brings readout, recentring and protocol; of these only settling time and control window may be others,
+    which are no part of the chip.
+    """
     from analog_fhn.network import Network
 
     network = Network.load(path)
     if protocol == "paper":
         network = network.paper_protocol()
-    return network.with_options(
+    network = network.with_options(
         gamma=gamma, slope=slope, a=a, eps=eps, readout=readout, recentre=False if raw else None,
         settle=settle, control=control,
     )  # fmt: skip
+    return network if trim is None else _as_trimmed(network, trim, protocol, readout, raw, settle, control)
+
+
+def _as_trimmed(
+    network: Network,
+    trim: Path,
+    protocol: str | None,
+    readout: str | None,
+    raw: bool,
+    settle: float | None,
+    control: float | None,
+) -> Network:
+    """Network with the settings of a trim file, which the options must not contradict."""
+    from analog_fhn.trim.state import as_trimmed
+
+    made = as_trimmed(trim, network)
+    paper = "--protocol paper" if protocol else None
+    asked_readout = f"--readout {readout}" if readout else paper
+    if asked_readout is not None and network.readout != made.readout:
+        raise InputError(f"{asked_readout}: {trim} was made with the readout {made.readout!r}; leave the option out")
+    asked_raw = "--raw" if raw else paper
+    if asked_raw is not None and made.recentre:
+        raise InputError(f"{asked_raw}: {trim} was made with recentred rows, without --raw; leave the option out")
+    times = network.protocol if paper else None
+    return made.with_options(
+        settle=settle if settle is not None or times is None else times.settle,
+        control=control if control is not None or times is None else times.control,
+    )
 
 
 def load_images(
-    dataset: str, split: Literal["train", "test"], data: Path | None, images: int | None, network: Network
+    dataset: str,
+    split: Literal["train", "test"],
+    data: Path | None,
+    images: int | None,
+    network: Network,
+    *,
+    option: str = "--images",
 ) -> Dataset:
-    """Data set checked against the network: number of pixels, range of values, number of classes."""
+    """Data set checked against the network: number of pixels, range of values, number of classes.
+
+    `option` is what asks for so many images.
+    """
     from analog_fhn.datasets import load
 
     loaded = load(dataset, split, data)
@@ -164,7 +206,7 @@ def load_images(
         )
     if images is not None:
         if images > len(loaded.labels):
-            raise InputError(f"--images {images}: {loaded.source} has only {len(loaded.labels)} {split} images")
+            raise InputError(f"{option} {images}: {loaded.source} has only {len(loaded.labels)} {split} images")
         loaded = loaded.head(images)
     return loaded
 
@@ -313,7 +355,12 @@ def make_noise(chip: Chip | None, noise: str | None, seed: int | None) -> Noise 
 
 
 def settings(
-    network: Network, chip: Chip | None, *, errors: str | None = None, technology: Technology | None = None
+    network: Network,
+    chip: Chip | None,
+    *,
+    errors: str | None = None,
+    technology: Technology | None = None,
+    trim: Path | None = None,
 ) -> dict[str, Any]:
     """Everything that decided a result, for JSON.
 
@@ -323,6 +370,8 @@ def settings(
         Value of `--errors`.
     technology
         Where there is no single chip; None: the chip's.
+    trim
+        File that the chip is the trim of: no errors but those that it was trimmed with are left.
     """
     if technology is None and chip is not None:
         technology = chip.technology
@@ -339,9 +388,25 @@ def settings(
         "technology": None if technology is None else technology.name,
         "technology_values": None if technology is None else technology.model_dump(),
         "conditions": None if technology is None else technology.conditions.model_dump(),
-        "errors": None if technology is None else error_groups(errors),
+        "errors": None if technology is None else _errors_left(errors, trim),
         "chip": chip.seed if chip is not None else None,
     }
+
+
+def _errors_left(errors: str | None, trim: Path | None) -> list[str]:
+    if trim is None:
+        return error_groups(errors)
+    from analog_fhn.circuit.technology import SHORT
+    from analog_fhn.trim.state import trim_notes
+
+    before: list[str] = trim_notes(trim).get("errors", error_groups(None))
+    if errors is None:
+        return before
+    # Both lists group by group: what the first one left exact stays so.
+    one, other = (
+        [g for group in groups for g in SHORT.get(group, (group,))] for groups in (before, error_groups(errors))
+    )
+    return [group for group in one if group in other]
 
 
 def versions() -> dict[str, str]:

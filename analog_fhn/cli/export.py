@@ -68,7 +68,7 @@ def export(
     from analog_fhn.circuit.export import write_chip, write_network
 
     start = time.perf_counter()
-    net = common.load_network(network, raw=raw, gamma=gamma, settle=settle, control=control)
+    net = common.load_network(network, raw=raw, gamma=gamma, settle=settle, control=control, trim=trim)
     if technology is None and trim is None:
         technology = "discrete"
     made = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply, trim=trim)
@@ -112,5 +112,6 @@ def export(
         f"Try: cd {folder} && ngspice -b {first}",
         json,
     )
-    content = {"files": written, "settings": common.settings(net, made, errors=errors) | given}
+    settings = common.settings(net, made, errors=errors, trim=trim)
+    content = {"files": written, "settings": settings | given | {"trim": None if trim is None else str(trim)}}
     common.write_json(json, "export", chip, start, content)

@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from analog_fhn.network import Network
 
 _SECTION4 = ("figure6", "table2")
+_TRAINED = ("--tanh", "--recentre", "--epochs", "--gamma", "--a", "--eps", "--slope")  # what section 4 trains with
+_SIMULATED = ("--network", "--dataset", "--data", "--images", "--a", "--eps", "--slope", "--settle", "--control")
+
+# Options that each figure or table has; whatever else is given is refused by name.
+_OWN = {
+    "figure2": ("--a", "--eps"),
+    "figure3": (*_SIMULATED, "--split", "--gamma"),
+    "figure4": (*_SIMULATED, "--split", "--gammas", "--name"),
+    "table1": (*_SIMULATED, "--curve"),
+    "figure6": (*_SIMULATED, *_TRAINED),
+    "table2": (*_SIMULATED, *_TRAINED),
+}
 
 
 def reproduce(
@@ -27,14 +39,20 @@ def reproduce(
     network: Annotated[
         Path | None, typer.Option("--network", metavar="NETWORK.npz", help="Default: trained on the spot, and saved.")
     ] = None,
-    dataset: Annotated[str, typer.Option("--dataset", metavar="mnist|digits|PATH", help="Data set.")] = "mnist",
-    split: common.SplitOption = "test",
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", metavar="mnist|digits|PATH", help="Data set (default: mnist).")
+    ] = None,
+    split: Annotated[
+        Literal["train", "test"] | None, typer.Option("--split", help="figure3, figure4: which images (default: test).")
+    ] = None,
     images: common.ImagesOption = None,
     gammas: Annotated[str | None, typer.Option("--gammas", help="Comma-separated list for figure4.")] = None,
     curve: Annotated[
         Path | None, typer.Option("--curve", metavar="figure4.csv", help="For table1: default OUTPUT/figure4.csv.")
     ] = None,
-    name: Annotated[str, typer.Option("--name", help="File name of figure4's output.")] = "figure4",
+    name: Annotated[
+        str | None, typer.Option("--name", help="File name of figure4's output (default: figure4).")
+    ] = None,
     tanh: Annotated[
         Literal["drive", "input"] | None,
         typer.Option("--tanh", help="figure6, table2: where the tanh acts (default: drive)."),
@@ -60,18 +78,23 @@ def reproduce(
     from analog_fhn.report import paper
 
     start = time.perf_counter()
+    _check_options(
+        what,
+        {
+            "--network": network, "--dataset": dataset, "--data": data, "--split": split, "--images": images,
+            "--gammas": gammas, "--curve": curve, "--name": name, "--tanh": tanh, "--recentre": recentre or None,
+            "--epochs": epochs, "--gamma": gamma, "--a": a, "--eps": eps, "--slope": slope, "--settle": settle,
+            "--control": control,
+        },
+    )  # fmt: skip
+    dataset, split, name = dataset or "mnist", split or "test", "figure4" if name is None else name
     training = {"tanh": tanh, "recentre": recentre or None, "epochs": epochs}
-    for option, value in training.items():
-        if value is not None and what not in _SECTION4:
-            raise InputError(f"--{option}: {what} trains nothing; an option of {' and '.join(_SECTION4)}")
     folder = common.output_folder(output)
     content: dict[str, Any] = {}
     if what == "figure2":
         fhn = FHN(**{k: v for k, v in {"a": a, "eps": eps}.items() if v is not None})
         paths = paper.figure2(folder, fhn)
     elif what in _SECTION4:
-        if gammas is not None or curve is not None:
-            raise InputError(f"{'--gammas' if gammas is not None else '--curve'} is no option of {what}")
         neuron = {"gamma": gamma, "a": a, "eps": eps, "slope": slope}
         watched = {"settle": settle, "control": control}
         paths, content = _section4(
@@ -110,6 +133,18 @@ def reproduce(
     common.write_json(json, f"reproduce {what}", seed, start, content | {"files": [str(path) for path in paths]})
 
 
+def _check_options(what: str, given: dict[str, Any]) -> None:
+    """Raise InputError for an option that this figure or table does not have, or not together with a network."""
+    for option, value in given.items():
+        if value is None:
+            continue
+        if option not in _OWN[what]:
+            having = " and ".join(other for other, options in _OWN.items() if option in options)
+            raise InputError(f"{option} is an option of {having}; {what} has none of that name")
+        if what in _SECTION4 and option in _TRAINED and given["--network"] is not None:
+            raise InputError(f"{option} is what {what} trains a network with; --network names one that is trained")
+
+
 def _trained(path: Path, dataset: str, data: Path | None, seed: int, json: str | None) -> Path:
     """Train the plain network with default settings, once."""
     from analog_fhn.datasets import load
@@ -140,20 +175,33 @@ def _section4(
     from analog_fhn.network import Network
     from analog_fhn.report import paper
 
-    full = load(dataset, "train", data), load(dataset, "test", data)
-    sets = paper.truncated(*full, images, seed)
+    source = folder / "section4.npz" if network is None else network
     if network is None:
-        asked = {**training, **neuron, "seed": seed, "n_images": images}
-        net = _section4_network(folder / "section4.npz", sets, asked, neuron, json)
+        full = load(dataset, "train", data), load(dataset, "test", data)
+        if what == "table2":  # before a network is trained in vain
+            paper.check_digits("table 2", full[0].source, full[0].n_classes)
+        sets = paper.truncated(*full, images, seed)
+        asked = {**training, **neuron, "seed": seed, "n_images": images, "dataset": sets[0].name}
+        net = _section4_network(source, sets, asked | {"images_sha256": paper.images_hash(*sets)}, neuron, json)
     else:
         net = Network.load(network)
+        if what == "table2" and net.behind != "sigmoid":
+            raise InputError(
+                f"{network}: {net.stages_text}; expected a network with sigmoid units behind the neurons, as 'train "
+                "--model fhn --protocol paper' makes"
+            )
+        full = (
+            common.load_images(dataset, "train", data, None, net),
+            common.load_images(dataset, "test", data, None, net),
+        )
+        sets = paper.truncated(*full, images, seed)
     net = net.with_options(**watched)  # type: ignore[arg-type]
     how = f"tanh at the {net.tanh}, {'recentred' if net.recentre else 'raw x'}, gamma = {net.fhn.gamma:g}"
     content: dict[str, Any] = {"settings": common.settings(net, None) | {"dataset": dataset, "images": images}}
     if what == "figure6":
         history = net.provenance.get("history", {})
         if "val_loss" not in history:
-            raise InputError(f"{network}: keeps no history of its training; expected a network of 'reproduce figure6'")
+            raise InputError(f"{source}: keeps no history of its training; expected a network of 'reproduce figure6'")
         paths = paper.figure6(folder, history, f"Training with FHN neurons inside\n({how})")
         return paths, content | {"history": history}
     columns = dict(zip(("train_10000", "test_1000", "train_60000", "test_10000"), (*sets, *full), strict=True))

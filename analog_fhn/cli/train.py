@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analog_fhn.datasets import Dataset
-    from analog_fhn.training.plain import Progress, Trained
+    from analog_fhn.network import Network
+    from analog_fhn.training.fit import Progress
+    from analog_fhn.training.plain import Trained
 
 Options = dict[str, Any]
 
@@ -46,10 +48,16 @@ def train(
         typer.Option("--protocol", help="paper: section 4, sigmoid units behind the neurons and the vote (for fhn)."),
     ] = None,
     hidden: Annotated[
-        str, typer.Option("--hidden", metavar="N[,N...]", help="Hidden neurons; several layers for fhn: 100,50.")
-    ] = "100",
+        str | None,
+        typer.Option(
+            "--hidden",
+            metavar="N[,N...]",
+            help="Hidden neurons (default: 100, or --start's); 100,50: two layers (fhn).",
+        ),
+    ] = None,
     activation: Annotated[
-        Literal["sigmoid", "tanh"] | None, typer.Option("--activation", help="Hidden activation (default: sigmoid).")
+        Literal["sigmoid", "tanh"] | None,
+        typer.Option("--activation", help="Hidden activation (default: sigmoid, or --start's)."),
     ] = None,
     bias: Annotated[bool, typer.Option("--bias", help="Train biases too (the paper has none).")] = False,
     tanh: Annotated[
@@ -61,7 +69,10 @@ def train(
     ] = False,
     gradient: Annotated[
         Literal["sigmoid", "response"] | None,
-        typer.Option("--gradient", help="What stands in the neurons' place on the way back (default: sigmoid)."),
+        typer.Option(
+            "--gradient",
+            help="What stands in the neurons' place on the way back (default: response; --protocol paper: sigmoid).",
+        ),
     ] = None,
     gamma: common.GammaOption = None,
     a: common.AOption = None,
@@ -72,7 +83,12 @@ def train(
     window: Annotated[
         bool, typer.Option("--window", help="Train with averages over the control window, not of settled neurons.")
     ] = False,
-    begin: Annotated[Path | None, typer.Option("--start", metavar="NETWORK.npz", help="Train this network on.")] = None,
+    begin: Annotated[
+        Path | None,
+        typer.Option(
+            "--start", metavar="NETWORK.npz", help="Train this network on, with its neurons and times unless given."
+        ),
+    ] = None,
     technology: Annotated[
         str | None,
         typer.Option("--technology", metavar="NAME|PATH", help="Every step sees a fresh chip of this technology."),
@@ -118,6 +134,7 @@ def train(
     """Train n_in - hidden - n_classes, report its test accuracy, and save it."""
     from analog_fhn.datasets import load
     from analog_fhn.inference import confusion, per_class
+    from analog_fhn.network import Network
 
     start = time.perf_counter()
     own: Options = {
@@ -128,12 +145,15 @@ def train(
         "--noise": noise, "--ignore-levels": ignore_levels or None,
     }  # fmt: skip
     trainer = _trainer(model, protocol, own)
+    known = None if begin is None else Network.load(begin)
+    sizes = _layers(hidden, model, protocol, known)
+    own |= {"--start": known, "--activation": _activation(activation, known)}
     common.writable(output)
     training = load(dataset, "train", data)
     if images is not None:
         training = training.head(min(images, len(training.labels)))
     test = load(dataset, "test", data)
-    for_all: Options = {"n_hidden": _layers(hidden, model, protocol), "seed": seed}
+    for_all: Options = {"n_hidden": sizes[0] if len(sizes) == 1 else sizes, "seed": seed}
     for name, value in (("epochs", epochs), ("batch_size", batch), ("learning_rate", learning_rate)):
         if value is not None:
             for_all[name] = value
@@ -193,23 +213,39 @@ def _trainer(model: str, protocol: str | None, own: Options) -> Any:
 def _ann(training: Dataset, test: Dataset, own: Options, for_all: Options, progress: Progress) -> _Done:
     from analog_fhn.training.plain import train_plain
 
-    activation: Literal["sigmoid", "tanh"] = own["--activation"] or "sigmoid"
+    activation: Literal["sigmoid", "tanh"] = own["--activation"]
     trained = train_plain(training, hidden=activation, bias=bool(own["--bias"]), progress=progress, **for_all)
     predictions = trained.network(training.scale).forward(test.images).argmax(axis=1)
     return _Done(trained, predictions, "plain network", activation)
 
 
-def _layers(hidden: str, model: str, protocol: str | None) -> int | tuple[int, ...]:
-    """Number of hidden neurons, or of those of each hidden layer."""
+def _activation(given: str | None, start: Network | None) -> str:
+    """Hidden activation: the one given, which must be that of the network to begin with, if there is one."""
+    if start is not None and given not in (None, start.hidden):
+        raise InputError(f"--activation {given}: the network of --start was trained as {start.hidden}")
+    return given or ("sigmoid" if start is None else start.hidden)
+
+
+def _layers(hidden: str | None, model: str, protocol: str | None, start: Network | None) -> tuple[int, ...]:
+    """Numbers of neurons of the hidden layers: those given, which must be those of the network to begin with, if any.
+
+    Raises
+    ------
+    InputError
+        For something else than numbers, several layers where there can be one, or others than that network's.
+    """
+    known = (100,) if start is None else start.layer_sizes[1:-1]
+    if hidden is None:
+        return known
     try:
         sizes = tuple(int(part) for part in hidden.split(","))
     except ValueError:
         raise InputError(f"--hidden {hidden!r}: expected a whole number, or several separated by commas") from None
     if min(sizes) < 1:
         raise InputError(f"--hidden {hidden}: expected numbers from 1")
-    if len(sizes) == 1:
-        return sizes[0]
-    if model != "fhn" or protocol is not None:
+    if start is not None and sizes != known:
+        raise InputError(f"--hidden {hidden}: the network of --start has {','.join(map(str, known))}")
+    if len(sizes) > 1 and (model != "fhn" or protocol is not None):
         raise InputError(f"--hidden {hidden}: several hidden layers are for --model fhn without --protocol")
     return sizes
 
@@ -218,23 +254,29 @@ def _fhn(training: Dataset, test: Dataset, own: Options, for_all: Options, progr
     from dataclasses import replace
 
     from analog_fhn.inference import classify
-    from analog_fhn.network import Network
     from analog_fhn.training.circuit import Hardware, Inside, train_fhn
 
     def given(*names: str) -> Options:
         return {name: own[f"--{name}"] for name in names if own[f"--{name}"] is not None}
 
+    clip, start = own["--clip-sigma"], own["--start"]
+    if clip is not None and not clip >= 0:
+        raise InputError(f"--clip-sigma {clip:g}: expected a number above 0, or 0 for weights that are not clipped")
+    if start is not None and not own["--bias"] and any(b is not None for b in start.biases):
+        raise InputError("the network of --start has biases; expected --bias, to train them too")
     for option in ("--errors", "--ramp", "--chips", "--clip-sigma", "--noise", "--ignore-levels"):
         if own["--technology"] is None and own[option] is not None:
             given_as = option if own[option] is True else f"{option} {own[option]}"
             raise InputError(f"{given_as} needs a --technology whose chips training is to see")
-    inside = Inside(hidden=own["--activation"] or "sigmoid", window=bool(own["--window"]), **given("gradient"))
+    inside = Inside(hidden=own["--activation"], window=bool(own["--window"]), **given("gradient"))
+    if start is not None:
+        inside = replace(inside, fhn=start.fhn, protocol=start.protocol, recentre=start.recentre)
     inside = replace(
         inside,
         fhn=replace(inside.neuron, **given("gamma", "a", "eps", "slope")),
         protocol=replace(inside.protocol, **given("settle", "control")),
     )
-    hardware, clip = None, own["--clip-sigma"]
+    hardware = None
     if own["--technology"] is not None:
         made = common.load_technology(own["--technology"], errors=own["--errors"])
         noise = own["--noise"] if own["--noise"] in (None, "intrinsic") else common.density(own["--noise"])
@@ -246,7 +288,7 @@ def _fhn(training: Dataset, test: Dataset, own: Options, for_all: Options, progr
         inside=inside,
         hardware=hardware,
         bias=bool(own["--bias"]),
-        start=None if own["--start"] is None else Network.load(own["--start"]),
+        start=start,
         progress=progress,
         **for_all,
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from analog_fhn.datasets import Dataset
     from analog_fhn.trim.codes import Codes, Lines
     from analog_fhn.trim.finetune import Images
-    from analog_fhn.trim.repair import Step
+    from analog_fhn.trim.repair import Step, StepName
 
 
 def trim(
@@ -38,40 +38,60 @@ def trim(
         ),
     ] = None,
     unit: Annotated[
-        Literal["x", "volts"], typer.Option("--unit", help="Unit of the responses in --measurements.")
-    ] = "x",
+        Literal["x", "volts"] | None,
+        typer.Option("--unit", help="Unit of the responses in --measurements (default: x)."),
+    ] = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", metavar="mnist|digits|PATH", help="Images to show the chip.")
     ] = None,
     steps: Annotated[
-        str, typer.Option("--steps", metavar="STEP,...", help="Some of trim, readout, finetune.")
-    ] = "trim,readout,finetune",
+        str | None,
+        typer.Option("--steps", metavar="STEP,...", help="Some of trim, readout, finetune (default: all)."),
+    ] = None,
     labelled: Annotated[
-        int, typer.Option("--labelled", min=2, help="Labelled images (of the training split) that the chip is shown.")
-    ] = 1000,
+        int | None,
+        typer.Option(
+            "--labelled", min=2, help="Labelled images (of the training split) that the chip is shown (default: 1000)."
+        ),
+    ] = None,
     held_out: Annotated[
         int | None, typer.Option("--held-out", min=1, help="Images of the test split to judge on (default: all).")
     ] = None,
-    drives: Annotated[int, typer.Option("--drives", min=3, help="Test drives per neuron.")] = 5,
+    drives: Annotated[int | None, typer.Option("--drives", min=3, help="Test drives per neuron (default: 5).")] = None,
     rounds: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--rounds", min=1, help="Rounds of writing an array and measuring its weights; 1: write once, blindly."
+            "--rounds",
+            min=1,
+            help="Rounds of writing an array and measuring its weights; 1: write once, blindly (default: 8).",
         ),
-    ] = 8,
+    ] = None,
     verify: Annotated[
         float | None,
         typer.Option("--verify", metavar="TOL", help="Verify every writing: tolerance as a share of g_max."),
     ] = None,
     reprogram: Annotated[
-        Literal["output", "both"], typer.Option("--reprogram", help="Arrays that the fine-tuning may write.")
-    ] = "both",
+        Literal["output", "both"] | None,
+        typer.Option("--reprogram", help="Arrays that the fine-tuning may write (default: both)."),
+    ] = None,
     epochs: Annotated[
-        int, typer.Option("--epochs", min=0, help="Epochs of training with the measured chip in the forward pass.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            "--epochs", min=0, help="Epochs of training with the measured chip in the forward pass (default: 0)."
+        ),
+    ] = None,
+    reading_noise: Annotated[
+        float | None,
+        typer.Option(
+            "--reading-noise",
+            metavar="SIGMA",
+            help="Noise of every reading of the simulated chip, in units of x (default: 0).",
+        ),
+    ] = None,
     backend: Annotated[
-        Literal["direct", "reference", "brian", "spice"], typer.Option("--backend", help="What integrates the neurons.")
-    ] = "direct",
+        Literal["direct", "reference", "brian", "spice"] | None,
+        typer.Option("--backend", help="What integrates the neurons (default: direct)."),
+    ] = None,
     table: Annotated[
         int | None,
         typer.Option("--table", metavar="N", help="Drives of the response table (default: 9 for direct, else 33)."),
@@ -98,22 +118,65 @@ def trim(
         raise InputError(f"--verify {verify:g}: expected a share of g_max between 0 and 1")
     design = Design(net, made)
     if measurements is not None:
-        for option, given in (("--chip", chip), ("--dataset", dataset)):
+        for_simulation = {
+            "--chip": chip, "--dataset": dataset, "--steps": steps, "--labelled": labelled, "--held-out": held_out,
+            "--drives": drives, "--rounds": rounds, "--verify": verify, "--reprogram": reprogram, "--epochs": epochs,
+            "--reading-noise": reading_noise, "--backend": backend, "--table": table, "--tables": tables,
+            "--errors": errors, "--data": data,
+        }  # fmt: skip
+        for option, given in for_simulation.items():
             if given is not None:
-                raise InputError(f"{option} {given} with --measurements: a real chip is neither drawn nor shown images")
-        content = from_file(measurements, design, unit, output, json)
-        settings = common.settings(net, None, errors=errors, technology=made) | {"unit": unit}
+                raise InputError(
+                    f"{option} {given} with --measurements: it is for a chip that is drawn and shown images"
+                )
+        chosen_unit = unit or "x"
+        content = from_file(measurements, design, chosen_unit, output, json)
+        settings = common.settings(net, None, technology=made) | {"unit": chosen_unit}
         common.write_json(json, "trim", None, start, content | {"settings": settings})
         return
+    if unit is not None:
+        raise InputError(f"--unit {unit} without --measurements: it is the unit of the responses in that file")
     if dataset is None:
         raise InputError("--dataset is missing: expected mnist, digits or a path, or --measurements FILE")
+    wanted = steps_of(steps)
+    for option, number in (("--epochs", epochs), ("--reprogram", reprogram)):
+        if number is not None and "finetune" not in wanted:
+            raise InputError(f"{option} {number} with --steps {steps}: it is an option of the step finetune")
+    if epochs and reprogram == "output":
+        raise InputError(
+            f"--epochs {epochs} with --reprogram output: they train the input weights, which are not written then"
+        )
+    if reading_noise is not None and not 0.0 <= reading_noise < 1.0:
+        raise InputError(f"--reading-noise {reading_noise:g}: expected a number from 0 to below 1, in units of x")
+    options = {
+        name: value
+        for name, value in (
+            ("drives", drives), ("rounds", rounds), ("verify", verify), ("reprogram", reprogram), ("epochs", epochs),
+        )
+        if value is not None
+    }  # fmt: skip
+    backend = backend or "direct"
     content, final = repaired(
-        design, chip, dataset, output, json, steps=steps, labelled=labelled, held_out=held_out, drives=drives,
-        rounds=rounds, verify=verify, reprogram=reprogram, epochs=epochs, backend=backend, table=table,
-        tables=tables, data=data,
+        design, chip, dataset, output, json, network=network, steps=wanted, options=options,
+        labelled=1000 if labelled is None else labelled, held_out=held_out, backend=backend, table=table, tables=tables,
+        reading_noise=reading_noise or 0.0, errors=errors, data=data,
     )  # fmt: skip
     settings = common.settings(net, final, errors=errors, technology=made) | {"dataset": dataset, "backend": backend}
+    settings |= {"reading_noise": reading_noise or 0.0}
     common.write_json(json, "trim", chip, start, content | {"settings": settings})
+
+
+def steps_of(text: str | None) -> list[StepName]:
+    """Steps that `--steps` names, in their order; without it all."""
+    from analog_fhn.trim.repair import STEPS
+
+    if text is None:
+        return list(STEPS)
+    wanted = [step.strip() for step in text.split(",")]
+    unknown = [step for step in wanted if step not in STEPS]
+    if unknown:
+        raise InputError(f"--steps {text!r}: {unknown[0]!r} is not one of {', '.join(STEPS)}")
+    return [step for step in STEPS if step in wanted]
 
 
 def repaired(
@@ -123,57 +186,67 @@ def repaired(
     output: Path,
     json: str | None,
     *,
-    steps: str,
+    network: Path,
+    steps: list[StepName],
+    options: dict[str, Any],
     labelled: int,
     held_out: int | None,
-    drives: int,
-    rounds: int,
-    verify: float | None,
-    reprogram: Literal["output", "both"],
-    epochs: int,
     backend: str,
     table: int | None,
     tables: Path | None,
+    reading_noise: float,
+    errors: str | None,
     data: Path | None,
 ) -> tuple[dict[str, Any], Chip]:
-    """Repair a drawn chip, write everything, and return what goes into the JSON, and the chip."""
+    """Repair a drawn chip, write everything, and return what goes into the JSON, and the chip.
+
+    Parameters
+    ----------
+    network
+        File of the design's network.
+    options
+        Of the repair, where they are not the default ones.
+    """
     import numpy as np
 
     from analog_fhn import plots
     from analog_fhn.circuit.export import write_network
     from analog_fhn.trim.bench import SimulatedBench
-    from analog_fhn.trim.repair import STEPS, Options, repair
+    from analog_fhn.trim.repair import Options, repair
 
-    wanted = [step.strip() for step in steps.split(",")]
-    unknown = [step for step in wanted if step not in STEPS]
-    if unknown:
-        raise InputError(f"--steps {steps!r}: {unknown[0]!r} is not one of {', '.join(STEPS)}")
     net = design.network
-    shown = common.load_images(dataset, "train", data, labelled, net)
+    shown = common.load_images(dataset, "train", data, labelled, net, option="--labelled")
     training = common.load_images(dataset, "train", data, None, net)
-    judged = common.load_images(dataset, "test", data, held_out, net)
+    judged = common.load_images(dataset, "test", data, held_out, net, option="--held-out")
     folder = common.output_folder(output)
     common.warn_of(design)
     n_table = {"direct": 9}.get(backend, 33) if table is None else table
     kept = common.tables_folder(n_table or None, tables, backend)
-    bench = SimulatedBench(design, seed, backend=backend, table=n_table, verify=verify, tables=kept)
+    bench = SimulatedBench(
+        design, seed, backend=backend, table=n_table, verify=options.get("verify"), tables=kept,
+        reading_noise=reading_noise,
+    )  # fmt: skip
     done = repair(
-        bench, [step for step in STEPS if step in wanted], images_of(shown), images_of(judged), images_of(training),
-        Options(drives=drives, rounds=rounds, verify=verify, reprogram=reprogram, epochs=epochs),
+        bench, steps, images_of(shown), images_of(judged), images_of(training), Options(**options),
         lambda step: print(f"analog-fhn: {step} ...", file=sys.stderr, flush=True),
     )  # fmt: skip
     plain = net.accuracy(judged.images, judged.labels)
     for step in done:
-        common.say(line(step), json)
+        common.say(step_line(step), json)
     common.say(f"{'plain network':12} {common.percent(plain):>9}", json)
     title = f"{'Nominal chip' if seed is None else f'Chip {seed}'}, technology {design.technology.name}"
     picture = plots.repair(
-        [step.name for step in done], [step.accuracy for step in done], [short(step) for step in done], plain, title
+        [step.name for step in done],
+        [step.accuracy for step in done],
+        [cost_label(step) for step in done],
+        plain,
+        title,
     )
     try:
         write_steps(done, folder / "steps.csv")
         write_codes(bench.codes, None, folder / "codes.csv")
-        bench.state.save(folder / "trim.npz", design, {"steps": [asdict(step) for step in done]})
+        told = {"steps": [asdict(step) for step in done], "errors": common.error_groups(errors)}
+        bench.state.save(folder / "trim.npz", design, told)
         plots.save(picture, folder / "accuracy.png")
         notes = {"versions": common.versions(), "trim": "trim.npz"}
         network_files = write_network(bench.chip, np.zeros(net.layer_sizes[0]), folder, notes, form="reduced")
@@ -191,9 +264,12 @@ def repaired(
         "files": ["steps.csv", "summary.json", "codes.csv", "trim.npz", "accuracy.png", *network_files],
     }
     write_summary(folder, content)
+    judge = f"analog-fhn classify {network} --dataset {dataset} --trim {folder / 'trim.npz'} --table {n_table or 9}"
+    judge += "" if backend == "direct" else f" --backend {backend}"
+    judge += "" if data is None else f" --data {data}"
     common.say(
         f"written to {folder}: steps.csv, summary.json, codes.csv, trim.npz, accuracy.png, conductance tables and "
-        f"netlist. Try: analog-fhn classify NETWORK.npz --dataset {dataset} --trim {folder / 'trim.npz'} --table 9",
+        f"netlist. Try: {judge}",
         json,
     )
     return content, bench.chip
@@ -226,6 +302,14 @@ def from_file(
         f"{slopes.std():.2g}; {codes.saturated} codes at the end of their range",
         json,
     )
+    if trimmed.beyond:
+        factor = 1.0 + TrimHardware().gain_range
+        print(
+            f"analog-fhn: warning: no gain code ({2.0 - factor:g} to {factor:g} times) mends the slope of "
+            f"{len(trimmed.beyond)} of the neurons; their codes stand at the end. Neuron (x falls by): "
+            + ", ".join(f"{j} ({slopes[j]:.3g})" for j in trimmed.beyond),
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
     if readout is not None:
         common.say(
             f"readout from {len(found.labels if found.labels is not None else ())} images: "
@@ -238,6 +322,7 @@ def from_file(
         "saturated": codes.saturated,
         "slope_mean": float(slopes.mean()),
         "slope_spread": float(slopes.std()),
+        "neurons_beyond_codes": list(trimmed.beyond),
         "nonlinearity": float(trimmed.lines.worst.max()),
         "validated": None if readout is None else readout.validated,
         "files": files,
@@ -253,7 +338,7 @@ def images_of(loaded: Dataset) -> Images:
     return Images(loaded.images, loaded.labels)
 
 
-def line(step: Step) -> str:
+def step_line(step: Step) -> str:
     """What people read about a step."""
     text = f"{step.name:12} {common.percent(step.accuracy):>9}"
     if step.runs:
@@ -263,7 +348,7 @@ def line(step: Step) -> str:
     return text + (f"; {step.saturated} codes at the end of their range" if step.saturated else "")
 
 
-def short(step: Step) -> str:
+def cost_label(step: Step) -> str:
     """Cost of a step in the picture."""
     return f"({step.runs} runs, {step.pulses} pulses)" if step.runs else ""
 
@@ -281,9 +366,9 @@ def write_steps(done: list[Step], path: Path) -> None:
 
 def write_codes(codes: Codes, lines: Lines | None, path: Path) -> None:
     """One line per code."""
-    from analog_fhn.trim.recorded import table
+    from analog_fhn.trim.recorded import code_rows
 
-    rows = table(codes, lines)
+    rows = code_rows(codes, lines)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

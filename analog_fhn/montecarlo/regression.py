@@ -254,10 +254,10 @@ class _Slopes:
 
     def _activations(self, chip: Chip, z: FloatArray | None = None) -> FloatArray:
         """What the rows of the output array carry, in units of the activation; shape (n_images, n_neurons)."""
-        network, rows = self._design.network, chip.row_stage
+        network = self._design.network
         drives = chip.drive_stage.drives(chip.pre_activations(self._images) if z is None else z)
         x = self._table.means(chip, network.protocol, window=False).look_up(drives)
-        gain, offset = (rows.gain, rows.offset) if network.recentre else (rows.raw_gain, rows.raw_offset)
+        gain, offset = chip.row_stage.of(network.recentre)
         return x * gain + offset
 
     def _with(self, name: str, values: FloatArray) -> Chip:

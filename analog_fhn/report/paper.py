@@ -231,9 +231,18 @@ def read_gamma_rows(path: Path) -> list[GammaRow]:
 
 def _settings_line(network: Network, images: Dataset) -> str:
     fhn = {key: value for key, value in asdict(network.fhn).items() if key != "gamma"}
-    digest = hashlib.sha256(images.images.tobytes() + images.labels.tobytes()).hexdigest()
-    data = {"dataset": images.name, "n_images": len(images.labels), "images_sha256": digest}
-    return json.dumps({"weights_sha256": network.sha256, **fhn, **asdict(network.protocol), **data})
+    stages = {"hidden": network.hidden, "tanh": network.tanh, "behind": network.behind}
+    data = {"dataset": images.name, "n_images": len(images.labels), "images_sha256": images_hash(images)}
+    return json.dumps({"weights_sha256": network.sha256, **stages, **fhn, **asdict(network.protocol), **data})
+
+
+def images_hash(*sets: Dataset) -> str:
+    """SHA-256 over the images and labels of the sets."""
+    digest = hashlib.sha256()
+    for images in sets:
+        digest.update(images.images.tobytes())
+        digest.update(images.labels.tobytes())
+    return digest.hexdigest()
 
 
 def _has_settings(path: Path, settings: str) -> bool:
@@ -309,7 +318,13 @@ def table1(
     paths, agreement
         Files written, and per column the gamma, our average, correlation and rms difference (percent points)
         against the published digits.
+
+    Raises
+    ------
+    InputError
+        If the network has not ten classes, or the curve does not cross 73.3 %.
     """
+    check_digits("table 1", "the network", network.layer_sizes[-1])
     chosen = {"col1": crossing(*curve, 0.733), "col2": saturation(*curve), "col3": 1.0}
     published = published_table1()
     columns: dict[str, list[float]] = {}
@@ -363,6 +378,12 @@ def _write_table1(path: Path, published: dict[str, list[float]], ours: dict[str,
         for i in range(11):
             values = [f"{v:.2f}" for key in ours for v in (published[key][i], ours[key][i])]
             writer.writerow(["average" if i == 10 else i, *values])
+
+
+def check_digits(table: str, what: str, n_classes: int) -> None:
+    """Raise InputError for a table of the paper where there are not ten classes; `what` has them."""
+    if n_classes != 10:
+        raise InputError(f"{table} has the ten digits in its rows; {what} has {n_classes} classes, expected 10")
 
 
 def truncated(train: Dataset, test: Dataset, images: int, seed: int) -> tuple[Dataset, Dataset]:
@@ -433,7 +454,13 @@ def table2(
     -------
     paths, accuracies
         Files written, and per column our average and the published one (percent), and the number of images.
+
+    Raises
+    ------
+    InputError
+        If the network has not ten classes.
     """
+    check_digits("table 2", "the network", network.layer_sizes[-1])
     published = published_table2()
     ours: dict[str, list[float]] = {}
     total = sum(len(images.labels) for images in sets.values())

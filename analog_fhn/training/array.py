@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE, Array
+from analog_fhn.training.fit import keras_on_jax
 from analog_fhn.training.made import Made
-from analog_fhn.training.plain import keras_on_jax
 
 keras = keras_on_jax()
 
@@ -16,6 +16,7 @@ import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 
 _Layer: Any = keras.layers.Layer
+_Callback: Any = keras.callbacks.Callback
 
 
 @keras.saving.register_keras_serializable(package="analog_fhn")
@@ -25,6 +26,9 @@ class ArrayDense(_Layer):  # type: ignore[misc]
     In training: weights are clipped to the quantile that g_max stands for, mapped to pairs of conductances, set to the
     nearest level, programmed with an error, and some devices are stuck (see `circuit.crossbar`). Gradients go straight
     through clipping and levels; a stuck device has none. Outside training the weights are used as they are.
+
+    The weight that g_max stands for is found when the layer is built and by `refresh`, not in every step: give
+    ``model.fit`` the callback `RefreshRanges`, or call `refresh` after setting the weights. `train_fhn` does so.
 
     Parameters
     ----------
@@ -85,7 +89,7 @@ class ArrayDense(_Layer):  # type: ignore[misc]
         self.refresh()
 
     def refresh(self) -> None:
-        """Find the largest weight again that is not clipped; called once an epoch."""
+        """Find the weight again that g_max stands for; to be called once an epoch, see `RefreshRanges`."""
         w = np.abs(np.asarray(self.kernel.value))
         self.largest.assign(float(np.quantile(w, self.array.clip(self.layer))) or float(w.max()) or 1.0)
 
@@ -183,6 +187,19 @@ class ArrayDense(_Layer):  # type: ignore[misc]
             v[cell] + (place - cell) * (v[cell + 1] - v[cell]) for v in map(jnp.asarray, (self._mean, self._deviation))
         )
         return mean, deviation
+
+
+class RefreshRanges(_Callback):  # type: ignore[misc]
+    """Callback of ``model.fit`` that calls `ArrayDense.refresh` of every such layer before each epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Find the largest weights again."""
+        waiting = [self.model]
+        while waiting:
+            layer = waiting.pop()
+            waiting += getattr(layer, "layers", [])
+            if isinstance(layer, ArrayDense):
+                layer.refresh()
 
 
 def _through(value: Any, rounded: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,16 +16,19 @@ from analog_fhn.datasets import Dataset
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network, matched_slope
 from analog_fhn.neuron import FHN, FloatArray, Protocol
-from analog_fhn.training.plain import (
+from analog_fhn.training.fit import (
+    Fit,
+    Gradient,
     Hidden,
     Progress,
     Schedule,
-    Trained,
-    check_settings,
+    accuracy_of,
+    check_one_of,
+    cross_entropy,
     keras_on_jax,
     seeded,
-    train_plain,
 )
+from analog_fhn.training.plain import Trained, train_plain
 from analog_fhn.training.response import Responses
 
 Ramp = Literal["constant", "linear"]
@@ -50,7 +53,7 @@ class Hardware:
     first_chip
         Seed of the first; the others follow.
     clip_sigma
-        Largest weight in standard deviations of its layer's; see `ArrayDense`.
+        Largest weight in standard deviations of its layer's, above 0; None: any. See `ArrayDense`.
     noise
         White current noise at both summing nodes of each neuron: its density (A/sqrt(Hz)), "intrinsic" for that of the
         nominal neuron's own parts, or None. Training sees by how much it moves that neuron's average over the
@@ -70,6 +73,9 @@ class Hardware:
     def __post_init__(self) -> None:
         if self.chips < 1:
             raise InputError(f"chips = {self.chips}: expected at least 1")
+        if self.clip_sigma is not None and not (math.isfinite(self.clip_sigma) and self.clip_sigma > 0):
+            raise InputError(f"clip_sigma = {self.clip_sigma}: expected a finite number above 0, or None")
+        check_one_of("ramp", self.ramp, Ramp)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +94,17 @@ class Inside:
         Whether training sees the average over the control window, from the protocol's initial state, or that of settled
         neurons.
     instants
-        With a protocol, training sees x(t) at its times, and the loss is the mean over them: for the vote.
+        With a protocol, training sees x(t) at its times, and the loss is the mean over them: for the vote. It is seen
+        without noise.
     responses
-        Of the neurons, in place of those that the above gives.
+        Of the neurons, in place of those that the above gives; not with hardware, whose chips bring their own.
     """
 
     hidden: Hidden = "sigmoid"
     fhn: FHN | None = None
     protocol: Protocol = field(default_factory=Protocol)
     recentre: bool = True
-    gradient: Literal["sigmoid", "response"] = "response"
+    gradient: Gradient = "response"
     window: bool = False
     instants: Protocol | None = None
     responses: Responses | None = None
@@ -142,8 +149,9 @@ def train_fhn(
     bias
         Whether the layers have biases; not with `hardware`.
     start
-        Network whose weights training begins with. None: Glorot's uniform distribution; with `hardware`, a plain
-        network after two epochs.
+        Network whose weights training begins with, of the same layers, activation and range of inputs, without other
+        stages than the neurons; with biases only if `bias`. None: Glorot's uniform distribution; with `hardware`, a
+        plain network after two epochs.
     epochs, batch_size, learning_rate, schedule, seed
         As in `train_plain`.
     validation
@@ -159,21 +167,23 @@ def train_fhn(
     Raises
     ------
     InputError
-        As `train_plain`; for a start of other sizes; for biases or several hidden layers with `hardware`.
+        As `train_plain`; for a start that is not as described; with `hardware` for biases, several hidden layers,
+        responses, or instants in noise.
     MissingProgramError
         If Keras or JAX is not installed.
     """
     inside = Inside() if inside is None else inside
     sizes = (n_hidden,) if isinstance(n_hidden, int) else tuple(n_hidden)
-    for size in sizes:
-        check_settings(dataset, size, inside.hidden, epochs, batch_size, learning_rate, seed)
+    fit = Fit(dataset, epochs, batch_size, learning_rate, schedule, seed, validation, progress)
+    fit.check(inside.hidden, *sizes)
     if not sizes:
         raise InputError("n_hidden is empty: expected at least one hidden layer")
+    if hardware is not None:
+        _check_hardware(inside, hardware, bias or len(sizes) > 1)
     widths = (dataset.images.shape[1], *sizes, dataset.n_classes)
-    if start is not None and start.layer_sizes != widths:
-        raise InputError(f"start has layers {start.layer_sizes}; expected {widths}")
-    if hardware is not None and (bias or len(sizes) > 1):
-        raise InputError("hardware-aware training: expected one hidden layer and no biases")
+    if start is not None:
+        _check_start(start, widths, inside.hidden, bias, dataset)
+    given = start
     keras = keras_on_jax()
     if hardware is not None and start is None:
         plain = train_plain(
@@ -187,25 +197,51 @@ def train_fhn(
                 layer.kernel.assign(w)
                 if bias and b is not None:
                     layer.bias.assign(b)
-        steps = epochs * math.ceil(len(dataset.images) / batch_size)
-        rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps) if schedule == "cosine" else learning_rate
-        model.compile(optimizer=keras.optimizers.Adam(rate), loss=_cross_entropy, metrics=[_accuracy], jit_compile=True)
-        fitted = model.fit(
-            dataset.images, dataset.labels, batch_size=batch_size, epochs=epochs, verbose=0,
-            validation_data=None if validation is None else (validation.images, validation.labels),
-            callbacks=[_callback(keras, denses, neurons, hardware, epochs, learning_rate, dataset, progress)],
-        )  # fmt: skip
+        history = fit.run(
+            model, cross_entropy, accuracy_of("mean"), begin=_each_epoch(denses, neurons, hardware, epochs)
+        )
     arrays = [[np.asarray(v.value, dtype=np.float64) for v in layer.trainable_variables] for layer in denses]
-    names = {"loss": "loss", "accuracy": "_accuracy", "val_loss": "val_loss", "val_accuracy": "val__accuracy"}
+    begun = "plain network of two epochs" if given is None and hardware is not None else "glorot_uniform"
     return Trained(
         weights=[values[0] for values in arrays],
         biases=[values[1] if bias else None for values in arrays],
-        history={name: [float(v) for v in fitted.history[key]] for name, key in names.items() if key in fitted.history},
-        settings=_settings(
-            keras, dataset, sizes, inside, hardware, bias, epochs, batch_size, learning_rate, schedule, seed
-        ),
+        history=history,
+        settings=_settings(sizes, inside, hardware)
+        | {"bias": bias}
+        | fit.settings()
+        | {"start": begun if given is None else given.sha256},
         inside={"fhn": inside.neuron, "protocol": inside.protocol, "recentre": inside.recentre},
     )
+
+
+def _check_start(start: Network, widths: tuple[int, ...], hidden: Hidden, bias: bool, dataset: Dataset) -> None:
+    """Raise InputError for a network that training cannot begin with."""
+    if start.layer_sizes != widths:
+        raise InputError(f"start has layers {start.layer_sizes}; expected {widths}")
+    if start.hidden != hidden:
+        raise InputError(f"start was trained as {start.hidden!r}; expected hidden {hidden!r}, as the neurons inside")
+    if not start.plain_stages:
+        raise InputError(f"start has {start.stages_text}; expected tanh 'drive', behind 'linear'")
+    if not bias and any(b is not None for b in start.biases):
+        raise InputError("start has biases, training (bias = False) has none; expected both with, or both without")
+    if not np.allclose(start.input_range, dataset.scale, rtol=1e-6, atol=0.0):
+        low, high = start.input_range
+        raise InputError(
+            f"start was trained on values from {low:g} to {high:g}; expected those of {dataset.source}, from "
+            f"{dataset.scale[0]:g} to {dataset.scale[1]:g}"
+        )
+
+
+def _check_hardware(inside: Inside, hardware: Hardware, other_layers: bool) -> None:
+    """Raise InputError for what is not trained together with hardware."""
+    if other_layers:
+        raise InputError("hardware-aware training: expected one hidden layer and no biases")
+    if inside.responses is not None:
+        raise InputError("responses with hardware: expected one of them, for the chips of a technology bring their own")
+    if inside.instants is not None and hardware.noise is not None:
+        raise InputError(
+            f"hardware.noise = {hardware.noise} with instants: x(t) is trained without noise; expected None of either"
+        )
 
 
 def _model(
@@ -219,8 +255,7 @@ def _model(
     responses, offsets = inside.responses, [None] * (len(widths) - 1)
     if hardware is not None:
         assert start is not None
-        drawn, offsets = _bank(start, inside, hardware)
-        responses = drawn if responses is None else responses
+        responses, offsets = _bank(start, inside, hardware)
     elif responses is None:
         responses = Responses.nominal(
             inside.neuron, inside.hidden, inside.protocol if inside.instants is None else inside.instants,
@@ -283,80 +318,33 @@ def _bank(start: Network, inside: Inside, hardware: Hardware) -> tuple[Responses
     return bank, list(offsets)
 
 
-def _cross_entropy(labels: Any, scores: Any) -> Any:
-    """Softmax cross-entropy, over all instants where there are several."""
-    import jax
-    import jax.numpy as jnp
+def _each_epoch(denses: list[Any], neurons: list[Any], hardware: Hardware | None, epochs: int) -> Any:
+    """What happens before an epoch: errors grow, and the largest weights are found again."""
+    if hardware is None:
+        return None
 
-    labels = jnp.ravel(labels).astype("int32")
-    logs = jax.nn.log_softmax(scores, axis=-1)
-    index = labels.reshape(-1, *([1] * (scores.ndim - 1)))
-    return -jnp.take_along_axis(logs, index, axis=-1).reshape(len(labels), -1).mean(axis=-1)
-
-
-def _accuracy(labels: Any, scores: Any) -> Any:
-    """Share of right answers, by the mean over the instants where there are several."""
-    import jax.numpy as jnp
-
-    if scores.ndim == 3:
-        scores = scores.mean(axis=1)
-    return jnp.equal(jnp.argmax(scores, axis=-1), jnp.ravel(labels)).astype("float32")
-
-
-def _callback(
-    keras: Any, denses: list[Any], neurons: list[Any], hardware: Hardware | None, epochs: int, learning_rate: float,
-    dataset: Dataset, progress: Progress | None,
-) -> Any:  # fmt: skip
     def begin(epoch: int, _logs: dict[str, float] | None = None) -> None:
-        if hardware is None:
-            return
         growing = 1.0 if hardware.ramp == "constant" else min(1.0, (epoch + 1) / max(1.0, _RAMP * epochs))
         for layer in denses:
             layer.refresh()
         for layer in (*denses, *neurons):
             layer.strength.assign(growing)
 
-    def end(epoch: int, logs: dict[str, float]) -> None:
-        if not math.isfinite(logs["loss"]):
-            raise InputError(
-                f"training diverged: loss {logs['loss']} in epoch {epoch + 1}; learning rate {learning_rate:g} "
-                f"is too large for {dataset.name} (pixels from {dataset.scale[0]:g} to {dataset.scale[1]:g})"
-            )
-        if progress is not None:
-            progress(epoch + 1, epochs, float(logs["loss"]), float(logs["_accuracy"]))
-
-    return keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=end)
+    return begin
 
 
-def _settings(
-    keras: Any, dataset: Dataset, sizes: tuple[int, ...], inside: Inside, hardware: Hardware | None, bias: bool,
-    epochs: int, batch_size: int, learning_rate: float, schedule: str, seed: int,
-) -> dict[str, Any]:  # fmt: skip
-    import jax
-
+def _settings(sizes: tuple[int, ...], inside: Inside, hardware: Hardware | None) -> dict[str, Any]:
+    """What decided the model, ready for JSON."""
+    names = ("levels", "clip_sigma", "noise", "ramp", "chips", "first_chip")
     return {
         "model": "fhn",
         "n_hidden": sizes[0] if len(sizes) == 1 else list(sizes),
         "hidden": inside.hidden,
+        "fhn": asdict(inside.neuron),
+        "protocol": asdict(inside.protocol),
+        "recentre": inside.recentre,
         "gradient": inside.gradient,
         "window": inside.window,
-        "instants": None if inside.instants is None else inside.instants.n_samples,
+        "instants": None if inside.instants is None else asdict(inside.instants),
         "technology": None if hardware is None else hardware.technology.model_dump(),
-        "levels": None if hardware is None else hardware.levels,
-        "clip_sigma": None if hardware is None else hardware.clip_sigma,
-        "noise": None if hardware is None else hardware.noise,
-        "ramp": None if hardware is None else hardware.ramp,
-        "chips": None if hardware is None else hardware.chips,
-        "bias": bias,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "schedule": schedule,
-        "seed": seed,
-        "optimizer": "adam",
-        "loss": "softmax cross-entropy",
-        "dataset": dataset.name,
-        "n_images": len(dataset.images),
-        "keras": str(keras.__version__),
-        "jax": str(jax.__version__),
-    }
+    } | {name: None if hardware is None else getattr(hardware, name) for name in names}

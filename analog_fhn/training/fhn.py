@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any, Literal, get_args
+from dataclasses import asdict, fields
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN as Parameters
 from analog_fhn.neuron import Protocol
 from analog_fhn.readout import Activation
-from analog_fhn.training.plain import keras_on_jax
+from analog_fhn.training.fit import Gradient, check_one_of, keras_on_jax
 from analog_fhn.training.response import Responses
 
 keras = keras_on_jax()
@@ -21,9 +21,31 @@ import jax.numpy as jnp  # noqa: E402
 
 _Layer: Any = keras.layers.Layer
 
-Gradient = Literal["sigmoid", "response"]
-
 _STAGES = ("gain", "slope", "shift", "offset", "row_gain", "row_offset", "low", "high")
+_WRITTEN_OUT = 10_000  # numbers that a configuration may hold
+
+
+@keras.saving.register_keras_serializable(package="analog_fhn")
+class _Kept:
+    """Responses in a layer's configuration: a copy of the layer takes them as they are.
+
+    Written to a file they become lists if they are few; else the layer's arrays have to be loaded, as from a `.keras`
+    file they are.
+    """
+
+    def __init__(self, responses: Responses) -> None:
+        self.responses = responses
+
+    def get_config(self) -> dict[str, Any]:
+        arrays = {f.name: getattr(self.responses, f.name) for f in fields(Responses)}
+        few = sum(array.size for array in arrays.values()) <= _WRITTEN_OUT
+        return {name: array.tolist() for name, array in arrays.items()} if few else {}
+
+    @staticmethod
+    def read(config: dict[str, Any]) -> Responses | None:
+        """Responses of a configuration from a file; None where they were too many."""
+        arrays: dict[str, Any] = {name: np.asarray(values, np.float64) for name, values in config["config"].items()}
+        return Responses(**arrays | {"waves": arrays["waves"].astype(np.float32)}) if arrays else None
 
 
 @keras.saving.register_keras_serializable(package="analog_fhn")
@@ -40,7 +62,9 @@ class FHN(_Layer):  # type: ignore[misc]
     33(7), 2023, section 4); the span sets sign and scale, where the paper says nothing of either.
 
     All arrays are weights that are not trained, so that a `.keras` file holds them; loading one needs
-    ``import analog_fhn.training`` and ``analog_fhn.training.FHN`` before.
+    ``import analog_fhn.training`` and ``analog_fhn.training.FHN`` before. A copy (`keras.models.clone_model`) has them
+    too. A model that is made from JSON lacks those of more than a few neurons until its weights are loaded; till then
+    the layer refuses to be used.
 
     Parameters
     ----------
@@ -64,7 +88,7 @@ class FHN(_Layer):  # type: ignore[misc]
     Raises
     ------
     InputError
-        For an unknown gradient, or a width that the responses do not fit.
+        For an unknown gradient, a width that the responses do not fit, or use before the responses are loaded.
     """
 
     def __init__(
@@ -80,13 +104,12 @@ class FHN(_Layer):  # type: ignore[misc]
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        if gradient not in get_args(Gradient):
-            raise InputError(f"gradient = {gradient!r}: expected 'sigmoid' or 'response'")
+        check_one_of("gradient", gradient, Gradient)
         kept = {name: kwargs.pop(name, None) for name in ("count", "n_drives", "n_samples", "eps", "implicit")}
         super().__init__(**kwargs)
         if responses is None and kept["count"] is None:
             responses = Responses.nominal(Parameters() if fhn is None else fhn, hidden, recentre=recentre)
-        self._responses = responses
+        self._responses, self._loaded = responses, responses is not None
         if responses is not None:
             kept = {
                 "count": len(responses), "n_drives": responses.n_drives, "n_samples": responses.waves.shape[2],
@@ -129,9 +152,34 @@ class FHN(_Layer):  # type: ignore[misc]
         if self.waves.shape[2]:
             self.waves.assign(responses.waves)
         self.coefficients.assign(np.concatenate([responses.p, responses.q], axis=1))
+        self._loaded = True
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take the arrays of a file."""
+        super().load_own_variables(store)
+        self._loaded = True
+
+    @property
+    def responses(self) -> Responses | None:
+        """What the arrays hold; None before they are loaded."""
+        if not self.built or not self._loaded:
+            return self._responses
+        stages, mean, deviation, coefficients = (
+            np.asarray(v.value, np.float64) for v in (self.stages, self.mean, self.deviation, self.coefficients)
+        )
+        return Responses(
+            mean=mean, deviation=deviation, p=coefficients[:, :5], q=coefficients[:, 5:],
+            eps=np.full(self.count, self.eps), waves=np.asarray(self.waves.value),
+            **dict(zip(_STAGES, stages, strict=True)),
+        )  # fmt: skip
 
     def call(self, z: Any, training: bool | None = None) -> Any:
         """Activations for pre-activations z."""
+        if not self._loaded:
+            raise InputError(
+                f"FHN layer {self.name!r}: its responses are not loaded; expected its model's weights from a file "
+                "(load_weights), or assign(responses)"
+            )
         drawn = bool(self.draw and training)
         arrays = [v.value for v in (self.stages, self.mean, self.deviation, self.coefficients, self.waves)]
         stages, mean, deviation, coefficients, waves = (
@@ -170,9 +218,11 @@ class FHN(_Layer):  # type: ignore[misc]
         return shape if self.samples is None else (shape[0], self.samples.n_samples, shape[-1])
 
     def get_config(self) -> dict[str, Any]:
-        """What `from_config` needs; the arrays are among the weights."""
+        """What `from_config` needs."""
         config: dict[str, Any] = super().get_config()
+        responses = self.responses
         return config | {
+            "responses": None if responses is None else _Kept(responses),
             "gradient": self.gradient,
             "draw": self.draw,
             "samples": None if self.samples is None else asdict(self.samples),
@@ -186,9 +236,16 @@ class FHN(_Layer):  # type: ignore[misc]
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FHN:
-        """Layer of this configuration, whose arrays are still to be loaded."""
-        samples = config.pop("samples")
-        return cls(samples=None if samples is None else Protocol(**samples), **config)
+        """Layer of this configuration; one from a file may still lack its arrays."""
+        config = dict(config)
+        samples, kept = config.pop("samples"), config.pop("responses", None)
+        if isinstance(kept, dict):
+            kept = _Kept.read(kept)
+        elif kept is not None:
+            kept = kept.responses
+        layer = cls(kept, samples=None if samples is None else Protocol(**samples), **config)
+        layer.implicit = config["implicit"]  # which single precision might decide otherwise
+        return layer
 
     def _chosen(self, width: int, drawn: bool, stages: Any, *tables: Any) -> tuple[Any, ...]:
         """Arrays of `width` neurons: drawn ones, mixed with the first by `strength`, or the first for all."""

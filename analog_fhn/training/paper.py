@@ -7,20 +7,28 @@ stands in the neurons' place. The answer is the vote over the instants, or their
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
 from analog_fhn.datasets import Dataset
-from analog_fhn.errors import InputError
 from analog_fhn.network import Tanh
 from analog_fhn.neuron import FHN, Coefficients, Protocol
 from analog_fhn.readout import recentring
-from analog_fhn.training.plain import Hidden, Progress, Schedule, Trained, check_settings, keras_on_jax, seeded
-
-Gradient = Literal["sigmoid", "response"]
+from analog_fhn.training.fit import (
+    Fit,
+    Gradient,
+    Hidden,
+    Progress,
+    Schedule,
+    accuracy_of,
+    check_one_of,
+    cross_entropy,
+    keras_on_jax,
+    seeded,
+)
+from analog_fhn.training.plain import Trained
 
 NEURON = FHN(gamma=-3.0, slope=1.0)
 """Neurons unless others are given: the slope as the paper prints it, and a gamma chosen on held-out training images.
@@ -104,22 +112,11 @@ def train_paper(
     MissingProgramError
         If Keras or JAX is not installed.
     """
-    check_settings(dataset, n_hidden, hidden, epochs, batch_size, learning_rate, seed)
-    for name, value, known in (("tanh", tanh, Tanh), ("gradient", gradient, Gradient)):
-        if value not in get_args(known):
-            raise InputError(f"{name} = {value!r}: expected {' or '.join(map(repr, get_args(known)))}")
+    fit = Fit(dataset, epochs, batch_size, learning_rate, schedule, seed, validation, progress)
+    fit.check(hidden, n_hidden)
+    check_one_of("tanh", tanh, Tanh)
+    check_one_of("gradient", gradient, Gradient)
     keras = keras_on_jax()
-    import jax
-
-    def each_epoch(epoch: int, logs: dict[str, float]) -> None:
-        if not math.isfinite(logs["loss"]):
-            raise InputError(
-                f"training diverged: loss {logs['loss']} in epoch {epoch + 1} at gamma {fhn.gamma:g}, learning rate "
-                f"{learning_rate:g}; expected a smaller one of either, or tanh 'drive', which bounds the drive"
-            )
-        if progress is not None:
-            progress(epoch + 1, epochs, float(logs["loss"]), float(logs["_accuracy"]))
-
     with seeded(keras, seed):
         stages = [
             *([keras.layers.Activation("tanh")] if tanh == "input" else []),
@@ -131,24 +128,17 @@ def train_paper(
             _dense(keras, dataset.n_classes),
         ]
         model = keras.Sequential([keras.Input((dataset.images.shape[1],)), *stages])
-        steps = epochs * math.ceil(len(dataset.images) / batch_size)
-        rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps) if schedule == "cosine" else learning_rate
-        model.compile(optimizer=keras.optimizers.Adam(rate), loss=_cross_entropy, metrics=[_accuracy], jit_compile=True)
-        fitted = model.fit(
-            dataset.images,
-            dataset.labels,
-            batch_size=batch_size,
-            epochs=epochs,
-            verbose=0,
-            validation_data=None if validation is None else (validation.images, validation.labels),
-            validation_batch_size=batch_size,
-            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=each_epoch)],
+        history = fit.run(
+            model,
+            cross_entropy,
+            accuracy_of("vote"),
+            diverged=f" at gamma {fhn.gamma:g}, learning rate {learning_rate:g}; expected a smaller one of either, or "
+            "tanh 'drive', which bounds the drive",
         )
-    names = {"loss": "loss", "accuracy": "_accuracy", "val_loss": "val_loss", "val_accuracy": "val__accuracy"}
     return Trained(
         weights=[np.asarray(variable.value, dtype=np.float64) for variable in model.trainable_variables],
         biases=[None, None],
-        history={name: [float(v) for v in fitted.history[key]] for name, key in names.items() if key in fitted.history},
+        history=history,
         settings={
             "model": "fhn",
             "protocol": "paper",
@@ -160,19 +150,9 @@ def train_paper(
             "fhn": asdict(fhn),
             "gradient": gradient,
             "times": asdict(times),
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "schedule": schedule,
-            "seed": seed,
-            "optimizer": "adam",
-            "loss": "softmax cross-entropy of every instant",
-            "start": "glorot_uniform",
-            "dataset": dataset.name,
-            "n_images": len(dataset.images),
-            "keras": str(keras.__version__),
-            "jax": str(jax.__version__),
-        },
+        }
+        | fit.settings()
+        | {"loss": "softmax cross-entropy of every instant"},
         inside={
             "fhn": fhn,
             "protocol": protocol,
@@ -213,21 +193,3 @@ def _neurons(keras: Any, fhn: FHN, tanh: Tanh, rows: tuple[float, float], gradie
             return shape[0], times.n_samples, shape[1]
 
     return Neurons(name="neurons", dtype="float32")
-
-
-def _cross_entropy(labels: Any, scores: Any) -> Any:
-    """Softmax cross-entropy, mean over the instants of scores (batch, n_samples, n_classes)."""
-    import jax
-    import jax.numpy as jnp
-
-    index = jnp.ravel(labels).astype("int32")[:, None, None]
-    return -jnp.take_along_axis(jax.nn.log_softmax(scores, axis=-1), index, axis=-1).mean(axis=(1, 2))
-
-
-def _accuracy(labels: Any, scores: Any) -> Any:
-    """Share of images whose class leads at the most instants."""
-    import jax
-    import jax.numpy as jnp
-
-    leads = jax.nn.one_hot(jnp.argmax(scores, axis=-1), scores.shape[-1]).sum(axis=1)
-    return jnp.equal(jnp.argmax(leads, axis=-1), jnp.ravel(labels)).astype("float32")

@@ -124,11 +124,10 @@ class Responses:
         else:
             mean = Table(Direct(), n).means(chip, protocol, window=False).mean
             deviation = np.zeros_like(mean)
-        stage, rows, of = chip.drive_stage, chip.row_stage, chip.coefficients
-        row_gain, row_offset = (rows.gain, rows.offset) if recentre else (rows.raw_gain, rows.raw_offset)
+        stage, of = chip.drive_stage, chip.coefficients
         return cls(
-            stage.gain, stage.slope, stage.shift, stage.offset, row_gain, row_offset, low, high, mean, deviation,
-            of.p, of.q, np.full(len(of), of.eps), waves,
+            stage.gain, stage.slope, stage.shift, stage.offset, *chip.row_stage.of(recentre), low, high, mean,
+            deviation, of.p, of.q, np.full(len(of), of.eps), waves,
         )  # fmt: skip
 
     @classmethod

@@ -14,8 +14,10 @@ from analog_fhn.backends.table import Table
 from analog_fhn.circuit.chip import Chip, make_array, write_pulses
 from analog_fhn.circuit.crossbar import Crossbar, Writes
 from analog_fhn.circuit.design import Design
+from analog_fhn.errors import InputError
 from analog_fhn.inference import judge, make_backend
 from analog_fhn.neuron import FloatArray
+from analog_fhn.readout import recentring
 from analog_fhn.trim.codes import Codes, TrimHardware
 from analog_fhn.trim.state import TrimState, with_codes
 
@@ -51,11 +53,17 @@ class Bench(Interface):
     """A chip that can be driven, read and written; nothing else of it is known but its design.
 
     Every method adds to `costs`.
+
+    Parameters
+    ----------
+    noisy
+        Whether a number that is read twice may differ.
     """
 
     design: Design
     hardware: TrimHardware
     costs: Costs
+    noisy: bool
 
     def neurons(self, drives: FloatArray) -> FloatArray:
         """Time averages of x under test drives, each of shape (m, n_neurons)."""
@@ -106,6 +114,15 @@ class SimulatedBench:
         Largest number of pulses per device then; None: as the technology says.
     tables
         Folder where response tables are kept.
+    reading_noise
+        Standard deviation of every reading, in units of x: of `neurons` as it is, of `hidden` times the nominal gain of
+        the rows, of `scores` times the rms of the trained output weights besides. `classify`, where the chip decides
+        and no number is read, has none.
+
+    Raises
+    ------
+    InputError
+        If the noise is negative or not finite.
     """
 
     def __init__(
@@ -119,8 +136,17 @@ class SimulatedBench:
         verify: float | None = None,
         pulses: int | None = None,
         tables: Path | None = None,
+        reading_noise: float = 0.0,
     ) -> None:
+        if not 0.0 <= reading_noise < np.inf:
+            raise InputError(f"reading noise {reading_noise:g}: expected a finite number from 0")
         self.design, self.costs = design, Costs()
+        self.noisy = reading_noise > 0.0
+        network = design.network
+        gain = recentring(network.hidden, network.fhn.a, network.fhn.gamma)[0] if network.recentre else 1.0
+        of_rows = reading_noise * abs(gain)
+        self._noise = reading_noise, of_rows, of_rows * float(np.sqrt(np.mean(network.weights[1] ** 2)))
+        self._read = 0  # how often something was read with noise
         self.hardware = TrimHardware() if hardware is None else hardware
         self._inner = make_backend(backend) if isinstance(backend, str) else backend
         n = (9 if self._inner.name == "direct" else 33) if table is None else table
@@ -151,25 +177,25 @@ class SimulatedBench:
     def neurons(self, drives: FloatArray) -> FloatArray:
         """See `Bench.neurons`; simulated one by one, without a table."""
         self._spend(len(drives), drives.size)
-        return self._inner.respond(self._chip, drives, self.design.network.protocol).mean
+        return self._noisy(self._inner.respond(self._chip, drives, self.design.network.protocol).mean, self._noise[0])
 
     def hidden(self, images: NDArray[np.floating]) -> FloatArray:
         """See `Bench.hidden`."""
         self._spend(len(images), len(images) * self._chip.n_neurons)
-        return self._hidden(images)
+        return self._noisy(self._hidden(images), self._noise[1])
 
     def scores(self, images: NDArray[np.floating]) -> FloatArray:
         """See `Bench.scores`."""
         found = self._hidden(images) @ self._chip.weights[1] + self._bias()
         self._spend(len(images), found.size)
-        return np.asarray(found)
+        return self._noisy(np.asarray(found), self._noise[2])
 
     def both(self, images: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
         """See `Bench.both`."""
         hidden = self._hidden(images)
         scores = np.asarray(hidden @ self._chip.weights[1] + self._bias())
         self._spend(len(images), hidden.size + scores.size)
-        return hidden, scores
+        return self._noisy(hidden, self._noise[1]), self._noisy(scores, self._noise[2])
 
     def classify(self, images: NDArray[np.floating]) -> NDArray[np.intp]:
         """See `Bench.classify`; the same as `analog_fhn.inference.classify`."""
@@ -209,6 +235,14 @@ class SimulatedBench:
 
     def _renew(self) -> None:
         self._chip = with_codes(self.design, self._made, self._arrays, self.state.codes, self.hardware)
+
+    def _noisy(self, values: FloatArray, sigma: float) -> FloatArray:
+        if sigma == 0.0:
+            return values
+        seed = self.state.seed
+        self._read += 1
+        generator = np.random.default_rng((0 if seed is None else 1 + seed, self._read))
+        return values + sigma * generator.standard_normal(values.shape)
 
     def _spend(self, runs: int, readings: int) -> None:
         self.costs.runs += runs

@@ -135,7 +135,7 @@ def write_readout(
     array, k, n = bench.design.technology.array, present.siemens_per_weight, present.n_in
 
     def measure() -> FloatArray:
-        found = output_weights(hidden, bench.scores(images))
+        found = output_weights(hidden, bench.scores(images), target.weights)
         return with_bias(found.weights, found.bias, target)
 
     def write(known: Written | None) -> Written:
@@ -156,16 +156,16 @@ def write_readout(
 
 def null_outputs(bench: Bench, wanted: FloatArray, images: NDArray[np.floating]) -> int:
     """Set the offset nulls so that the scores' constant parts are `wanted` (n_classes,); returns how many saturate."""
-    per_code = score_per_code(bench.design, bench.targets(1), bench.hardware)
+    present = bench.targets(1)
+    per_code = score_per_code(bench.design, present, bench.hardware)
     beyond = 0
     for _ in range(_NULLS):
         hidden, scores = bench.both(images)
-        codes, beyond = output_codes(
-            bench.codes, output_weights(hidden, scores).bias - wanted, per_code, bench.hardware
-        )
-        if np.array_equal(codes.output, bench.codes.output):
-            break
+        before, error = bench.codes.output, output_weights(hidden, scores, present.weights).bias - wanted
+        codes, beyond = output_codes(bench.codes, error, per_code, bench.hardware)
         bench.set_codes(codes)
+        if np.array_equal(codes.output, before):
+            break
     return beyond
 
 
@@ -195,6 +195,13 @@ def with_bias_that_can_be_made(
             break
         limit = most / scale
     return readout
+
+
+def as_written(readout: Readout, design: Design, target: Crossbar, hardware: TrimHardware) -> Readout:
+    """What levels, clipping and the offset nulls' range leave of a readout, in its own units."""
+    bar, scale = lay_out(readout, design, target)
+    most = largest_bias(design, target, hardware)
+    return replace(readout, weights=bar.weights / scale, bias=np.clip(readout.bias, -most / scale, most / scale))
 
 
 def largest_bias(design: Design, target: Crossbar, hardware: TrimHardware) -> float:

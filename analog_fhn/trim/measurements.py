@@ -14,6 +14,7 @@ from analog_fhn.circuit.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray, extremes
 from analog_fhn.npz import read_npz
+from analog_fhn.readout import recentring
 
 Unit = Literal["x", "volts"]
 
@@ -22,6 +23,12 @@ COLUMNS = ("neuron", "drive", "response")
 KEYS = ("drives", "responses", "hidden", "labels", "scores")
 # Of the nominal slope of the response over the drive: beyond these it is another unit, not another neuron.
 _SLOPES = (0.4, 2.5)
+_LEAST_SPAN = 0.3  # of |gamma|, that the drives of a neuron have to span to tell its slope
+_ALIKE = 1e-6  # drives that differ by less are one
+# Activations: they move by this share of what lies between the ideal ends, and stay that near to these.
+_SPANS = (0.2, 2.5)
+_BEYOND_ENDS = 1.0
+_SCORES = (0.2, 5.0)  # rms of the scores over the images, relative to what the activations and the weights give
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +45,8 @@ class Measurements:
     labels
         Their classes, shape (k,), or None.
     scores
-        Outputs under the same images, shape (k, n_classes), in the units of the trained weights, or None.
+        Outputs under the same images, shape (k, n_classes), in the units of the trained weights, with the output array
+        as it was laid out and all output codes at 0, the middle of their range; or None.
     source
         Name of the file.
     """
@@ -75,8 +83,9 @@ def load_measurements(path: Path, design: Design, unit: Unit = "x") -> Measureme
         found = Measurements(
             found.drives, found.responses / design.scales.sx, found.hidden, found.labels, found.scores, found.source
         )
-    _check_points(found)
+    _check_points(found, abs(design.network.fhn.gamma))
     _check_units(found, design, unit)
+    _check_images(found, design)
     return found
 
 
@@ -192,7 +201,7 @@ def _labels(path: Path, labels: NDArray[Any], n_classes: int) -> NDArray[np.int6
     return labels.astype(np.int64)
 
 
-def _check_points(found: Measurements) -> None:
+def _check_points(found: Measurements, gamma: float) -> None:
     known = np.isfinite(found.responses)
     few = np.flatnonzero(known.sum(axis=0) < LEAST_POINTS)
     if few.size:
@@ -200,12 +209,58 @@ def _check_points(found: Measurements) -> None:
             f"{found.source}: {known[:, few[0]].sum()} points of neuron {_listed(list(few))}; expected at least "
             f"{LEAST_POINTS}"
         )
-    alike = np.flatnonzero(np.nanmax(found.drives, axis=0) - np.nanmin(found.drives, axis=0) < 1e-6)
+    ordered = np.sort(np.where(known, found.drives, np.nan), axis=0)  # NaN last
+    different = 1 + np.count_nonzero(np.diff(ordered, axis=0) > _ALIKE, axis=0)
+    alike = np.flatnonzero(different < LEAST_POINTS)
     if alike.size:
         raise InputError(
-            f"{found.source}: all drives of neuron {_listed(list(alike))} are {found.drives[0, alike[0]]:g}; expected "
-            "different ones, spread over the range of the drive"
+            f"{found.source}: {different[alike[0]]} different drives of neuron {_listed(list(alike))}; expected at "
+            f"least {LEAST_POINTS}, spread over the range of the drive"
         )
+    span, least = np.nanmax(ordered, axis=0) - ordered[0], _LEAST_SPAN * gamma
+    narrow = np.flatnonzero(span < least)
+    if narrow.size:
+        raise InputError(
+            f"{found.source}: the drives of neuron {_listed(list(narrow))} span {span[narrow[0]]:.3g}; expected at "
+            f"least {least:.3g}, best spread from {-gamma:g} to {gamma:g}"
+        )
+
+
+def _check_images(found: Measurements, design: Design) -> None:
+    """Activations and scores in the units that the weights were trained for, and enough of them."""
+    if found.hidden is None or found.labels is None:
+        return
+    network, (k, n) = design.network, found.hidden.shape
+    if k <= n:
+        raise InputError(
+            f"{found.source}, key 'hidden': {k} rows; expected labelled images in at least {n + 1}, one more than the "
+            f"network has hidden neurons"
+        )
+    if len(np.unique(found.labels)) < 2:
+        raise InputError(f"{found.source}, key 'labels': all are {found.labels[0]}; expected at least two classes")
+    fhn = network.fhn
+    scale, shift = recentring(network.hidden, fhn.a, fhn.gamma) if network.recentre else (1.0, 0.0)
+    low, high = sorted(scale * (-fhn.a + sign * fhn.gamma) + shift for sign in (1.0, -1.0))
+    least, most, span = float(found.hidden.min()), float(found.hidden.max()), high - low
+    reach = low - _BEYOND_ENDS * span, high + _BEYOND_ENDS * span
+    if not (_SPANS[0] * span <= most - least <= _SPANS[1] * span and reach[0] <= least and most <= reach[1]):
+        raise InputError(
+            f"{found.source}, key 'hidden': values from {least:.3g} to {most:.3g}; expected activations about from "
+            f"{low:g} to {high:g}, in the unit that the weights were trained for (is it volts or millivolts?)"
+        )
+    if found.scores is None:
+        return
+    wanted = _spread(found.hidden @ design.arrays[1].crossbar.weights)
+    spread = _spread(found.scores)
+    if not _SCORES[0] * wanted <= spread <= _SCORES[1] * wanted:
+        raise InputError(
+            f"{found.source}, key 'scores': they vary by {spread:.3g} rms over the images; expected about "
+            f"{wanted:.3g}, what 'hidden' and the weights of the output array give (are they volts or millivolts?)"
+        )
+
+
+def _spread(values: FloatArray) -> float:
+    return float(np.sqrt(np.mean((values - values.mean(axis=0)) ** 2)))
 
 
 def _check_units(found: Measurements, design: Design, unit: Unit) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +19,7 @@ from analog_fhn.trim.codes import Codes, TrimHardware, nearest_code
 PENALTIES = (1e-3, 1e-2, 1e-1)
 _FOLDS = 5
 _ITERATIONS = 300
+_LEAST_SPREAD = 0.1  # of the neurons' median
 _ABNORMAL = 2  # SciPy's status of a line search that failed, be it at the minimum
 _STATIONARY = 1e-4  # slope of the loss that counts as none
 
@@ -76,7 +77,9 @@ def fit_readout(
     RunError
         If the search fails.
     """
-    level, spread = hidden.mean(axis=0), hidden.std(axis=0) + 1e-9
+    level, spread = hidden.mean(axis=0), hidden.std(axis=0)
+    # A neuron that hardly moves would cost next to nothing, and its weight would outgrow what the array holds.
+    spread = np.maximum(spread, _LEAST_SPREAD * float(np.median(spread)) + 1e-9)
     classes = start.weights.shape[1]
     anchor = start.weights * spread[:, None]
     one_hot = np.zeros((len(labels), classes))
@@ -136,6 +139,7 @@ def train_readout(
     penalties: Sequence[float] = PENALTIES,
     *,
     largest_bias: float | None = None,
+    written: Callable[[Readout], Readout] | None = None,
 ) -> Readout:
     """Readout whose start and penalty do best in 5-fold cross-validation on the same images.
 
@@ -145,6 +149,8 @@ def train_readout(
         Shapes (k, n_neurons) and (k,).
     starts
         For instance the readout as trained: where few images are at hand, that is the better start than zeros.
+    written
+        What the array makes of a readout, which is what counts; None: the readout itself.
     """
     fold = np.arange(len(labels)) % _FOLDS
     best: tuple[float, float, Readout] | None = None
@@ -154,6 +160,7 @@ def train_readout(
             for part in range(_FOLDS):
                 seen = fold != part
                 made = fit_readout(hidden[seen], labels[seen], start, penalty, largest_bias=largest_bias)
+                made = made if written is None else written(made)
                 right[~seen] = made.classes(hidden[~seen]) == labels[~seen]
             score = float(right.mean())
             if best is None or score > best[0]:
@@ -219,6 +226,8 @@ def output_codes(present: Codes, error: FloatArray, per_code: FloatArray, hardwa
 
     Parameters
     ----------
+    present
+        The codes that were set when `error` was measured.
     error
         Measured minus wanted offset of each score, shape (n_classes,).
     per_code
@@ -232,4 +241,4 @@ def output_codes(present: Codes, error: FloatArray, per_code: FloatArray, hardwa
             error.max() + error.min() - (present.output * per_code).max() - (present.output * per_code).min()
         )
         codes, beyond = nearest_code(wanted + common / per_code, hardware.output_bits)
-    return replace(present, output=codes), beyond
+    return replace(present, output=codes, saturated_outputs=beyond), beyond

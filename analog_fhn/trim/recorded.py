@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from analog_fhn.circuit.crossbar import Writes
 from analog_fhn.circuit.design import Design
-from analog_fhn.trim.codes import Codes, Lines, TrimHardware, codes_of_responses, fit_lines
+from analog_fhn.trim.codes import Codes, Lines, TrimHardware, beyond_gain_codes, codes_of_responses, fit_lines
 from analog_fhn.trim.finetune import score_per_code, with_bias_that_can_be_made
 from analog_fhn.trim.identify import output_weights
 from analog_fhn.trim.measurements import Measurements
@@ -29,19 +29,23 @@ class Recorded:
         Trained on the measured activations, or None: none were measured.
     scale
         What its scores are multiplied by on the array.
+    beyond
+        Neurons whose slope no gain code mends.
     """
 
     state: TrimState
     lines: Lines
     readout: Readout | None = None
     scale: float = 1.0
+    beyond: tuple[int, ...] = ()
 
 
 def from_measurements(found: Measurements, design: Design, hardware: TrimHardware) -> Recorded:
     """Codes for every neuron; with activations and labels a readout, with scores too the codes of the outputs.
 
-    The activations are taken as measured after the codes of an earlier run of this were set: a readout fits the chip as
-    it was when they were measured.
+    The activations are taken as measured after the row codes of an earlier run of this were set: a readout fits the
+    chip as it was when they were measured. The scores are taken as measured with all output codes at 0, the middle of
+    their range: the output codes are found from there, not from what is set.
 
     Raises
     ------
@@ -50,10 +54,12 @@ def from_measurements(found: Measurements, design: Design, hardware: TrimHardwar
     """
     network = design.network
     lines = fit_lines(found.drives, found.responses)
-    codes = codes_of_responses(lines, ideal_lines(network), network, hardware)
+    ideal = ideal_lines(network)
+    codes = codes_of_responses(lines, ideal, network, hardware)
+    beyond = tuple(beyond_gain_codes(lines, ideal, hardware))
     state = TrimState.untouched(design, None, hardware)
     if found.hidden is None or found.labels is None:
-        return Recorded(replace(state, codes=codes), lines)
+        return Recorded(replace(state, codes=codes), lines, beyond=beyond)
     old = design.arrays[1]
     hidden, labels = found.hidden, found.labels
 
@@ -65,18 +71,17 @@ def from_measurements(found: Measurements, design: Design, hardware: TrimHardwar
     if found.scores is not None:
         # The offsets as measured; those that the new conductances change are small beside them.
         error = output_weights(found.hidden, found.scores).bias - readout.bias * scale
-        codes, beyond = output_codes(codes, error, score_per_code(design, target, hardware), hardware)
-        codes = replace(codes, saturated=codes.saturated + beyond)
+        codes = output_codes(codes, error, score_per_code(design, target, hardware), hardware)[0]
     plus, minus = (
         new != had for new, had in ((target.g_plus, old.crossbar.g_plus), (target.g_minus, old.crossbar.g_minus))
     )
     array = design.technology.array
     writes = Writes.none(old.crossbar).then(plus, minus, array.write_tolerance, array.write_pulses)
     written = replace(old, crossbar=target, writes=writes)
-    return Recorded(replace(state, codes=codes, targets=(state.targets[0], written)), lines, readout, scale)
+    return Recorded(replace(state, codes=codes, targets=(state.targets[0], written)), lines, readout, scale, beyond)
 
 
-def table(codes: Codes, lines: Lines | None = None) -> list[dict[str, float | int | str]]:
+def code_rows(codes: Codes, lines: Lines | None = None) -> list[dict[str, float | int | str]]:
     """Rows of a table of codes: kind, number, code, and the measured line of a neuron."""
     rows: list[dict[str, float | int | str]] = []
     for name in ("gain", "offset", "output"):

@@ -17,10 +17,18 @@ from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
 from analog_fhn.trim.bench import Bench, Costs
-from analog_fhn.trim.codes import Lines, codes_of_ends, codes_of_responses, fit_lines
-from analog_fhn.trim.finetune import Images, null_outputs, tune, with_bias_that_can_be_made, write_inputs, write_readout
+from analog_fhn.trim.codes import Lines, beyond_gain_codes, codes_of_ends, codes_of_responses, fit_lines
+from analog_fhn.trim.finetune import (
+    Images,
+    as_written,
+    null_outputs,
+    tune,
+    with_bias_that_can_be_made,
+    write_inputs,
+    write_readout,
+)
 from analog_fhn.trim.identify import Twin, measure_ends, measure_inputs
-from analog_fhn.trim.readout import Readout, fit_readout, train_readout
+from analog_fhn.trim.readout import PENALTIES, Readout, fit_readout, train_readout
 from analog_fhn.trim.writing import Written
 
 StepName = Literal["trim", "readout", "finetune"]
@@ -30,7 +38,6 @@ STEPS: tuple[StepName, ...] = get_args(StepName)
 
 _INWARD = 0.95  # of the range of the drive: where the outermost test drives stand
 _END_ROUNDS = 2
-_TWIN_PENALTY = 1e-3
 _TWIN_ITERATIONS = 60
 _TUNED_ROUNDS = 4
 _CHECKED = 200  # images that the twin is compared with the chip on
@@ -101,6 +108,11 @@ class Options:
         for name, least in (("drives", 3), ("rounds", 1), ("epochs", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} = {getattr(self, name)}: expected at least {least}")
+        if self.epochs and self.reprogram == "output":
+            raise InputError(
+                f"epochs = {self.epochs} with reprogram = 'output': they train the input weights; expected reprogram "
+                "'both', or epochs 0"
+            )
 
 
 def repair(
@@ -203,7 +215,7 @@ def _trim(bench: Bench, labelled: Images, options: Options) -> tuple[int, dict[s
     wanted = scale * float(ideal.slope[0]) * network.fhn.gamma, scale * float(ideal.level[0]) + shift
     for _ in range(_END_ROUNDS):
         ends = measure_ends(bench)
-        codes = codes_of_ends(codes, ends.amplitude, ends.centre, wanted, network, bench.hardware)
+        codes = codes_of_ends(codes, ends.amplitude, ends.centre, wanted, network, bench.hardware, ends.known)
         bench.set_codes(codes)
     bias = network.biases[1]
     beyond = null_outputs(bench, np.zeros(network.layer_sizes[2]) if bias is None else bias, _shown(bench, labelled))
@@ -211,6 +223,7 @@ def _trim(bench: Bench, labelled: Images, options: Options) -> tuple[int, dict[s
         "gain_spread": float(np.std(lines.slope / ideal.slope)),
         "level_spread": float(np.std(lines.level)),
         "nonlinearity": float(lines.worst.max()),
+        "neurons_beyond_codes": float(len(beyond_gain_codes(lines, ideal, bench.hardware))),
         "largest_gain_code": float(np.abs(codes.gain).max()),
         "largest_offset_code": float(np.abs(codes.offset).max()),
     }
@@ -227,8 +240,12 @@ def _readout(bench: Bench, labelled: Images, options: Options) -> tuple[int, dic
     """Train the readout on measured activations, write it."""
     hidden = bench.hidden(labelled.images)
 
+    def written(readout: Readout) -> Readout:
+        return as_written(readout, bench.design, bench.targets(1), bench.hardware)
+
     def fit(limit: float | None) -> Readout:
-        return train_readout(hidden, labelled.labels, [as_trained(bench.design.network)], largest_bias=limit)
+        start = as_trained(bench.design.network)
+        return train_readout(hidden, labelled.labels, [start], largest_bias=limit, written=written)
 
     readout = with_bias_that_can_be_made(fit, bench.design, bench.targets(1), bench.hardware)
 
@@ -258,10 +275,7 @@ def _finetune(bench: Bench, labelled: Images, training: Images, options: Options
     twin = Twin.of(network, measure_inputs(bench, ends, rows), ends)
 
     def readout_of(twin: Twin, start: Readout) -> Readout:
-        hidden = twin.hidden(training.images)
-        return with_bias_that_can_be_made(
-            lambda limit: _on_all(hidden, training, start, limit), bench.design, bench.targets(1), bench.hardware
-        )
+        return _best_on_all(bench, twin.hidden(training.images), training, start)
 
     readout = readout_of(twin, as_trained(network))
     if written is not None and options.epochs:
@@ -284,6 +298,22 @@ def _finetune(bench: Bench, labelled: Images, training: Images, options: Options
     return made.saturated, facts | {"scale": made.scale} | _written_facts("output", made.written)
 
 
+def _best_on_all(bench: Bench, hidden: FloatArray, training: Images, start: Readout) -> Readout:
+    """Readout for the whole training set, of the penalty that leaves most of it once it is written."""
+    design, target, hardware = bench.design, bench.targets(1), bench.hardware
+    best = -1.0, start
+    for penalty in PENALTIES:
+
+        def fit(limit: float | None, penalty: float = penalty) -> Readout:
+            return _on_all(hidden, training, replace(start, penalty=penalty), limit)
+
+        made = with_bias_that_can_be_made(fit, design, target, hardware)
+        right = as_written(made, design, target, hardware).classes(hidden) == training.labels
+        if right.mean() > best[0]:
+            best = float(right.mean()), made
+    return best[1]
+
+
 def _on_all(
     hidden: FloatArray,
     training: Images,
@@ -291,8 +321,9 @@ def _on_all(
     limit: float | None,
     reach: tuple[FloatArray, FloatArray] | None = None,
 ) -> Readout:
+    """Readout for the whole training set, with the start's penalty."""
     return fit_readout(
-        hidden, training.labels, start, _TWIN_PENALTY, reach=reach, largest_bias=limit, iterations=_TWIN_ITERATIONS
+        hidden, training.labels, start, start.penalty, reach=reach, largest_bias=limit, iterations=_TWIN_ITERATIONS
     )  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,11 @@ from analog_fhn.circuit.sense import columns
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
+from analog_fhn.neuron import Protocol
 from analog_fhn.npz import read_npz
-from analog_fhn.trim.codes import Codes, TrimHardware
+from analog_fhn.trim.codes import Codes, TrimHardware, code_range
 
-FORMAT = 1
+FORMAT = 2
 
 _CODES = ("gain", "offset", "output")
 
@@ -72,7 +75,7 @@ class TrimState:
         Parameters
         ----------
         notes
-            Anything JSON can hold.
+            Anything JSON can hold. `analog-fhn trim` says the error groups of the technology in "errors".
         """
         arrays = {f"{name}_code": getattr(self.codes, name) for name in _CODES}
         verify: list[list[list[float | None]] | None] = []
@@ -86,9 +89,13 @@ class TrimState:
             "chip": self.seed,
             "network_sha256": design.network.sha256,
             "fhn": asdict(design.network.fhn),
+            "hidden": design.network.hidden,
+            "recentre": design.network.recentre,
+            "readout": design.network.readout,
+            "protocol": asdict(design.network.protocol),
             "technology": design.technology.model_dump(),
             "hardware": asdict(self.hardware),
-            "saturated": self.codes.saturated,
+            "saturated": {"rows": self.codes.saturated_rows, "outputs": self.codes.saturated_outputs},
             "verify": verify,
             "notes": notes or {},
         }
@@ -119,8 +126,38 @@ def with_codes(
     )
 
 
+def as_trimmed(path: Path, network: Network) -> Network:
+    """Network with the readout, the recentring and the protocol that a trim file was made with.
+
+    Raises
+    ------
+    InputError
+        As for `load_state`.
+    """
+    with _reading(path):
+        meta = _meta(path, read_npz(path, "a trim"), network)
+        return replace(
+            network,
+            readout=meta["readout"],
+            recentre=_typed(path, "recentre", meta["recentre"], bool, "true or false"),
+            protocol=Protocol(**meta["protocol"]),
+        )
+
+
+def trim_notes(path: Path) -> dict[str, Any]:
+    """Notes that a trim file was saved with."""
+    with _reading(path):
+        notes: dict[str, Any] = json.loads(str(read_npz(path, "a trim")["meta"]))["notes"]
+        return notes
+
+
 def load_state(path: Path, network: Network) -> tuple[TrimState, Technology]:
     """Read a trim file: the state, and the technology that the chip was made in.
+
+    Parameters
+    ----------
+    network
+        That was trimmed, recentred or not as it was then; `as_trimmed` makes it so.
 
     Raises
     ------
@@ -128,26 +165,32 @@ def load_state(path: Path, network: Network) -> tuple[TrimState, Technology]:
         For a file that is none, is damaged, has another format, or was made for another network.
     """
     arrays = read_npz(path, "a trim")
-    try:
-        meta = json.loads(str(arrays["meta"]))
-        if meta["format"] != FORMAT:
-            raise InputError(f"{path}: format {meta['format']!r}; this version reads format {FORMAT}")
-        if meta["network_sha256"] != network.sha256:
+    with _reading(path):
+        meta = _meta(path, arrays, network)
+        if meta["recentre"] != network.recentre:
             raise InputError(
-                f"{path}: made for a network with weights {meta['network_sha256'][:12]}..., but the network given has "
-                f"{network.sha256[:12]}...; expected the network that was trimmed"
+                f"{path}: made {_rows(meta['recentre'])}, but the network is {_rows(network.recentre)}; its codes fit "
+                "the rows that were trimmed"
             )
-        if meta["fhn"] != asdict(network.fhn):
-            raise InputError(f"{path}: made for FHN settings {meta['fhn']}, but the network has {asdict(network.fhn)}")
         technology = Technology.model_validate(meta["technology"])
         design = Design(network, technology)
-        gain, offset, output = (_codes(path, arrays, name, network) for name in _CODES)
-        codes = Codes(gain, offset, output, int(meta["saturated"]))
+        hardware = TrimHardware(**meta["hardware"])
+        gain, offset, output = (_codes(path, arrays, name, network, hardware) for name in _CODES)
+        beyond = (_whole(path, f"saturated {name}", meta["saturated"][name]) for name in ("rows", "outputs"))
+        codes = Codes(gain, offset, output, *beyond)
         targets = tuple(
             _target(path, arrays, layer, nominal, verify)
             for layer, (nominal, verify) in enumerate(zip(design.arrays, meta["verify"], strict=True))
         )
-        return TrimState(meta["chip"], codes, TrimHardware(**meta["hardware"]), targets), technology
+        seed = None if meta["chip"] is None else _whole(path, "chip", meta["chip"])
+        return TrimState(seed, codes, hardware, targets), technology
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say of whatever is wrong with a trim file that it is this one."""
+    try:
+        yield
     except InputError as error:
         raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
     except KeyError as error:
@@ -156,11 +199,52 @@ def load_state(path: Path, network: Network) -> tuple[TrimState, Technology]:
         raise InputError(f"{path}: cannot be read ({error}); expected a file of 'analog-fhn trim'") from None
 
 
-def _codes(path: Path, arrays: dict[str, Any], name: str, network: Network) -> Any:
+def _meta(path: Path, arrays: dict[str, Any], network: Network) -> dict[str, Any]:
+    """What the file says of itself, once it is known to be of this network."""
+    meta: dict[str, Any] = json.loads(str(arrays["meta"]))
+    if meta["format"] != FORMAT:
+        raise InputError(f"{path}: format {meta['format']!r}; this version reads format {FORMAT}")
+    if meta["network_sha256"] != network.sha256:
+        raise InputError(
+            f"{path}: made for a network with weights {meta['network_sha256'][:12]}..., but the network given has "
+            f"{network.sha256[:12]}...; expected the network that was trimmed"
+        )
+    if meta["fhn"] != asdict(network.fhn):
+        raise InputError(f"{path}: made for FHN settings {meta['fhn']}, but the network has {asdict(network.fhn)}")
+    if meta["hidden"] != network.hidden:
+        raise InputError(f"{path}: made for {meta['hidden']!r} hidden units, but the network has {network.hidden!r}")
+    return meta
+
+
+def _rows(recentre: bool) -> str:
+    return "recentred" if recentre else "raw (--raw)"
+
+
+def _typed(path: Path, key: str, value: Any, kind: type, expected: str) -> Any:
+    if type(value) is not kind:
+        raise InputError(f"{path}: {key} is {value!r}: expected {expected}")
+    return value
+
+
+def _whole(path: Path, key: str, value: Any) -> int:
+    found = _typed(path, key, value, int, "a whole number from 0")
+    if found < 0:
+        raise InputError(f"{path}: {key} is {value!r}: expected a whole number from 0")
+    return int(found)
+
+
+def _codes(path: Path, arrays: dict[str, Any], name: str, network: Network, hardware: TrimHardware) -> Any:
     values, n = arrays[f"{name}_code"], network.layer_sizes[2 if name == "output" else 1]
     if values.shape != (n,) or values.dtype.kind not in "iu":
         raise InputError(
             f"{path}: {name}_code has shape {values.shape} and type {values.dtype}: expected {n} whole numbers"
+        )
+    lowest, highest = code_range(getattr(hardware, f"{name}_bits"))
+    beyond = np.flatnonzero((values < lowest) | (values > highest))
+    if beyond.size:
+        raise InputError(
+            f"{path}: {name}_code[{beyond[0]}] is {values[beyond[0]]}: expected {lowest} to {highest}, the codes of "
+            f"{getattr(hardware, f'{name}_bits')} bits"
         )
     return values.astype(np.int64)
 

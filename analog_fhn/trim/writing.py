@@ -21,7 +21,9 @@ from analog_fhn.trim.bench import Bench, BoolArray
 
 # A device that moved by less than this share of g_max when it was told to move further did not move.
 _STILL = 1e-3
+_NOISES = 4.0  # and by less than so many times the noise of the readings
 _SUSPECT = 2  # times in a row that a device has to stay where it was to count as stuck
+_NORMAL = 1.4826  # standard deviation of normal numbers over their median absolute value
 _ODD = 5.0  # sigmas of both devices beyond which a difference is no programming error
 _BOTH = 1.3  # how much worse writing one device must promise to be before both are written
 
@@ -71,25 +73,35 @@ class Devices:
         """Devices that writing does not move."""
         return self.still_minus >= _SUSPECT
 
-    def measured(self, difference: FloatArray, array: Array) -> Devices:
+    def measured(self, difference: FloatArray, array: Array, noise: float = 0.0) -> Devices:
         """After the differences were measured: both estimates move, the less certain one by more.
 
-        A difference that no programming error explains is that of a device at the end of its range.
+        The less certain the measurement is (`noise`, standard deviation in S), the less they move. A difference that no
+        programming error explains is that of a device at the end of its range.
         """
         wrong = difference - (self.plus - self.minus)
         known = np.isfinite(wrong)
-        total = self.sigma_plus**2 + self.sigma_minus**2
+        total = self.sigma_plus**2 + self.sigma_minus**2 + noise**2
         ends = np.array([array.g_max, array.g_min])[:, None, None]
         misses = np.abs(difference - np.concatenate([ends - self.minus, self.plus - ends]))
         best = np.argmin(misses, axis=0)
-        odd = known & (wrong**2 > _ODD**2 * total) & (np.abs(wrong) > 10.0 * _STILL * array.g_max)
+        odd = (
+            known
+            & (wrong**2 > _ODD**2 * total)
+            & (np.abs(wrong) > max(10.0 * _STILL * array.g_max, 2.0 * _NOISES * noise))
+        )
         odd[self.n_in :] = False
         end = np.where(best % 2 == 0, array.g_max, array.g_min)
-        share = np.where(total > 0.0, self.sigma_plus**2 / np.where(total > 0.0, total, 1.0), 0.5)
-        # What both may be off together, with the difference known.
-        left = self.sigma_plus * self.sigma_minus / np.sqrt(np.where(total > 0.0, total, 1.0))
-        plus = self.plus + np.where(known, share * wrong, 0.0)
-        minus = self.minus - np.where(known, (1.0 - share) * wrong, 0.0)
+        square = np.where(total > 0.0, total, 1.0)
+        share_plus, share_minus = (
+            np.where(total > 0.0, sigma**2 / square, 0.5) for sigma in (self.sigma_plus, self.sigma_minus)
+        )
+        # What each may still be off, with the difference known.
+        left_plus, left_minus = (
+            sigma * np.sqrt(np.maximum(1.0 - sigma**2 / square, 0.0)) for sigma in (self.sigma_plus, self.sigma_minus)
+        )
+        plus = self.plus + np.where(known, share_plus * wrong, 0.0)
+        minus = self.minus - np.where(known, share_minus * wrong, 0.0)
         # A conductance below zero cannot be: then the other one is off.
         below_plus, below_minus = np.minimum(plus, 0.0), np.minimum(minus, 0.0)
         odd_plus, odd_minus = odd & (best < 2), odd & (best >= 2)
@@ -97,8 +109,8 @@ class Devices:
             self,
             plus=np.where(odd_plus, end, np.where(odd_minus, difference + end, plus - below_plus - below_minus)),
             minus=np.where(odd_minus, end, np.where(odd_plus, end - difference, minus - below_minus - below_plus)),
-            sigma_plus=np.where(odd, 0.0, np.where(known, left, self.sigma_plus)),
-            sigma_minus=np.where(odd, 0.0, np.where(known, left, self.sigma_minus)),
+            sigma_plus=np.where(odd, 0.0, np.where(known, left_plus, self.sigma_plus)),
+            sigma_minus=np.where(odd, 0.0, np.where(known, left_minus, self.sigma_minus)),
             still_plus=np.where(odd_plus, np.maximum(self.still_plus, 1), self.still_plus),
             still_minus=np.where(odd_minus, np.maximum(self.still_minus, 1), self.still_minus),
         )
@@ -286,10 +298,16 @@ def write_weights(
     array = bench.design.technology.array
     target = bench.targets(layer)
     devices = Devices.of(target, array) if devices is None else devices
-    k, still = target.siemens_per_weight, _STILL * array.g_max
+    k = target.siemens_per_weight
     weights = measure() if present is None else present
+    noise = 0.0
+    if bench.noisy:
+        # Measured twice, for the noise: the median stands for a row in the middle of its tanh.
+        again = measure()
+        noise = _NORMAL * k * float(np.nanmedian(np.abs(again - weights))) / np.sqrt(2.0)
+    still = max(_STILL * array.g_max, _NOISES * noise)
     scale = _column_scale(weights, devices, k)
-    devices = devices.measured(weights * k / scale, array)
+    devices = devices.measured(weights * k / scale, array, noise)
     errors = [_error(weights, wanted, importance)]
     for number in range(rounds):
         difference = devices.plus - devices.minus
@@ -317,7 +335,7 @@ def write_weights(
             sigma_plus=np.where(plus, spread(target.g_plus[:n], array, verify), devices.sigma_plus),
             sigma_minus=np.where(minus, spread(target.g_minus[:n], array, verify), devices.sigma_minus),
         )
-        devices = _settled(devices, written, now, array, plus & ~minus, minus & ~plus, idle, moved)
+        devices = _settled(devices, written, now, array, noise, plus & ~minus, minus & ~plus, idle, moved)
         errors.append(_error(weights, wanted, importance))
     return Written(devices, weights, errors)
 
@@ -327,6 +345,7 @@ def _settled(
     written: Devices,
     now: FloatArray,
     array: Array,
+    noise: float,
     plus: BoolArray,
     minus: BoolArray,
     idle: BoolArray,
@@ -338,7 +357,7 @@ def _settled(
         still_plus=np.where(plus & idle, before.still_plus + 1, np.where(plus & moved, 0, before.still_plus)),
         still_minus=np.where(minus & idle, before.still_minus + 1, np.where(minus & moved, 0, before.still_minus)),
     )
-    found = written.measured(now, array)
+    found = written.measured(now, array, noise)
 
     def kept(name: str) -> FloatArray:
         # An idle device is where it was, and so is its partner.
@@ -365,7 +384,7 @@ def _column_scale(weights: FloatArray, devices: Devices, k: float) -> FloatArray
 
 
 def _ratio(measured: FloatArray, own: FloatArray) -> FloatArray:
-    """Least squares of `measured` on `own`, column by column; 1 where nothing of the column is there or was measured."""
+    """Least squares of `measured` on `own`, column by column; 1 for a column of zeros."""
     square, product = (own**2).sum(axis=0), (measured * own).sum(axis=0)
     told = (square > 0.0) & (product > 0.0)
     return np.where(told, product / np.where(told, square, 1.0), 1.0)

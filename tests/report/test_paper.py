@@ -173,12 +173,12 @@ def test_figure4_continues_where_it_stopped(tmp_path: Path) -> None:
     assert min(calls) > 10  # the first gamma was not computed again
 
 
-@pytest.mark.parametrize("change", ["network", "images"])
+@pytest.mark.parametrize("change", ["network", "images", "stages"])
 def test_figure4_begins_anew_with_other_settings(change: str, tmp_path: Path) -> None:
     paper.figure4(tmp_path, network(), images(n=10), (-0.5,))
     before = (tmp_path / "figure4.csv").read_text()
-    other = network().with_options(control=10.0) if change == "network" else network()
-    paper.figure4(tmp_path, other, images(n=10 if change == "network" else 12), (-0.5,))
+    others = {"network": network().with_options(control=10.0), "stages": replace(network(), hidden="tanh")}
+    paper.figure4(tmp_path, others.get(change, network()), images(n=12 if change == "images" else 10), (-0.5,))
     assert (tmp_path / "figure4.csv").read_text().splitlines()[0] != before.splitlines()[0]
 
 
@@ -293,6 +293,15 @@ def test_table1_without_spread_has_no_correlation(tmp_path: Path) -> None:
     _, agreement = paper.table1(tmp_path, network(), never_right("train"), never_right("test"), curve)
     assert {agreement[f"col3_{split}"]["accuracy"] for split in ("train", "test")} == {0.0}
     assert {agreement[f"col3_{split}"]["correlation"] for split in ("train", "test")} == {None}
+
+
+def test_tables_are_of_ten_digits(tmp_path: Path) -> None:
+    few = Network((np.ones((64, 3)), np.ones((3, 4))))
+    curve = ([-0.5, -1.0, -2.0, -4.0], [0.3, 0.6, 0.9, 0.9])
+    with pytest.raises(InputError, match=r"table 1 has the ten digits .* 4 classes, expected 10"):
+        paper.table1(tmp_path, few, images(n=10), images(n=10), curve)
+    with pytest.raises(InputError, match=r"table 2 has the ten digits .* 4 classes, expected 10"):
+        paper.table2(tmp_path, few, {"test_1000": images(n=10)}, "title")
 
 
 # --- section 4: figure 6 and table 2 ----------------------------------------------------------------------------

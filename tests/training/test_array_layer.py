@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import binom, chi2
@@ -11,6 +13,8 @@ from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.network import Network
 from analog_fhn.training import ArrayDense
+from analog_fhn.training.array import RefreshRanges
+from analog_fhn.training.fit import keras_on_jax
 from analog_fhn.training.made import Made
 
 WEIGHTS = np.random.default_rng(4).normal(size=(30, 20))
@@ -152,3 +156,34 @@ def test_made_is_a_table_of_the_technology() -> None:
     ratio = (made.deviation / (0.1 * made.target)) ** 2
     assert np.all((ratio > low) & (ratio < high))
     assert np.all(np.abs(made.mean / made.target - 1.0) < 5 * 0.1 / np.sqrt(n))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras, of its own variables
+def test_a_model_with_the_layer_survives_its_file_and_is_copied(tmp_path: Path) -> None:
+    keras = keras_on_jax()
+    made = Technology.load("memristive")
+    layer = ArrayDense(3, made.array, clip_sigma=1.5, offsets=np.ones((4, 3)), layer=1, seed=5)
+    model = keras.Sequential([keras.Input((6,)), layer])
+    model.save(tmp_path / "model.keras")
+    inputs = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for training in (False, True):
+        wanted = np.asarray(model(inputs, training=training))
+        for other in (loaded, copy):
+            assert np.array_equal(other(inputs, training=training), wanted)
+    assert loaded.layers[0].get_config() == layer.get_config()
+
+
+def test_the_callback_finds_the_largest_weights_again() -> None:
+    keras = keras_on_jax()
+    layers = [ArrayDense(5, technology(clip_quantile=1.0).array) for _ in range(2)]
+    inner = keras.Sequential([keras.Input((5,)), layers[1]])
+    model = keras.Sequential([keras.Input((4,)), layers[0], inner])
+    model.compile("sgd", "mse")
+    for layer in layers:
+        layer.kernel.assign(3.0 * np.ones(layer.kernel.shape))
+        assert float(layer.largest.value) != 3.0
+    model.fit(np.zeros((2, 4)), np.zeros((2, 5)), epochs=1, verbose=0, callbacks=[RefreshRanges()])
+    assert [float(layer.largest.value) for layer in layers] == [3.0, 3.0]

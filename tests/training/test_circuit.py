@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_short_windows_can_be_trained_for(train: datasets.Dataset, test: dataset
 
 def test_instants_are_seen_one_by_one(train: datasets.Dataset, test: datasets.Dataset) -> None:
     instants = Protocol(settle=2.0, control=6.0, interval=0.5)
-    trained = train_fhn(train, n_hidden=30, inside=Inside(instants=instants, gradient="sigmoid"), epochs=8)
+    trained = train_fhn(train, n_hidden=30, inside=Inside(instants=instants, gradient="sigmoid"), epochs=16)
     network = trained.network(train.scale).with_options(settle=2.0, control=6.0, readout="vote")
     assert classify(network, test.images).accuracy(test.labels) > 0.85
 
@@ -100,7 +101,7 @@ def test_noise_of_the_parts_is_seen(train: datasets.Dataset) -> None:
 
 
 def test_several_hidden_layers(train: datasets.Dataset, test: datasets.Dataset) -> None:
-    network = train_fhn(train, n_hidden=(25, 20), epochs=12).network(train.scale)
+    network = train_fhn(train, n_hidden=(25, 20), epochs=30).network(train.scale)
     assert network.layer_sizes == (64, 25, 20, 10)
     found = classify(network, test.images)
     assert found.accuracy(test.labels) > 0.85
@@ -129,8 +130,36 @@ def test_wrong_settings_are_refused(train: datasets.Dataset) -> None:
         ({"hardware": hardware, "bias": True}, "no biases"),
         ({"hardware": hardware, "n_hidden": (4, 4)}, "one hidden layer"),
         ({"epochs": 0}, "epochs = 0"),
+        ({"n_hidden": 5, "start": replace(start, hidden="tanh")}, "start was trained as 'tanh'; expected hidden 'sigm"),
+        ({"n_hidden": 5, "start": replace(start, behind="sigmoid")}, "start has tanh 'drive', behind 'sigmoid'"),
+        ({"n_hidden": 5, "start": replace(start, tanh="input")}, "start has tanh 'input'"),
+        ({"n_hidden": 5, "start": replace(start, biases=(np.ones(5), None))}, "start has biases"),
+        ({"n_hidden": 5, "start": replace(start, input_range=(0, 255))}, "values from 0 to 255; expected those of"),
+        ({"inside": Inside(responses=Responses.nominal(FHN())), "hardware": hardware}, "responses with hardware"),
+        (
+            {"inside": Inside(instants=Protocol(1.0, 2.0)), "hardware": replace(hardware, noise="intrinsic")},
+            "hardware.noise = intrinsic with instants",
+        ),
+        ({"schedule": "linear"}, "schedule = 'linear'"),
     ):
         with pytest.raises(InputError, match=message):
             train_fhn(few, **options)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="chips = 0"):
         replace(hardware, chips=0)
+    for clip in (-1.0, 0.0, float("nan")):
+        with pytest.raises(InputError, match="clip_sigma = "):
+            replace(hardware, clip_sigma=clip)
+    with pytest.raises(InputError, match="ramp = 'steep'"):
+        replace(hardware, ramp="steep")  # type: ignore[arg-type]
+
+
+def test_settings_tell_what_training_saw(train: datasets.Dataset) -> None:
+    few = train.head(32)
+    start = Network((np.ones((64, 5)), np.ones((5, 10))))
+    inside = Inside(fhn=FHN(gamma=-1.2), protocol=Protocol(0.0, 2.0), recentre=False, window=True)
+    hardware = Hardware(Technology.load("discrete"), chips=1, first_chip=7)
+    settings = train_fhn(few, n_hidden=5, inside=inside, hardware=hardware, start=start, epochs=1).settings
+    assert json.loads(json.dumps(settings)) == settings
+    assert (settings["start"], settings["first_chip"], settings["recentre"]) == (start.sha256, 7, False)
+    assert (settings["fhn"]["gamma"], settings["protocol"]["control"]) == (-1.2, 2.0)
+    assert train_fhn(few, n_hidden=2, epochs=1).settings["start"] == "glorot_uniform"

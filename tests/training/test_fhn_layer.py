@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,62 @@ def test_a_model_with_the_layer_learns_and_survives_its_file(chip: Chip, tmp_pat
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert np.array_equal(loaded.predict(test.images, verbose=0), model.predict(test.images, verbose=0))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras, of its own variables
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("samples", [None, Protocol(settle=0.0, control=2.0)])
+def test_a_copy_of_a_model_has_its_responses(chip: Chip, many: bool, samples: Protocol | None) -> None:
+    keras = keras_on_jax()
+    responses = Responses.of(chip, Protocol(0.0, 2.0), window=True, samples=samples is not None, drives=65)
+    neurons = FHN(responses, gradient="sigmoid", draw=True, samples=samples, seed=3) if many else FHN()
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(12), neurons])
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    inputs = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    for training in (False, True):
+        found, wanted = (np.asarray(m(inputs, training=training)) for m in (copy, model))
+        assert np.isfinite(wanted).all()
+        np.testing.assert_array_equal(found, wanted)
+    # Of other responses than those that it was made with, too.
+    neurons.assign(replace(responses if many else Responses.nominal(Parameters()), row_offset=neurons.stages[5] + 1.0))
+    layer = FHN.from_config(neurons.get_config())
+    z = np.linspace(-2.0, 2.0, 12)[None]
+    np.testing.assert_array_equal(np.asarray(layer(z)), np.asarray(neurons(z)))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras, of its own variables
+def test_many_responses_are_not_written_out_and_have_to_be_loaded(chip: Chip, tmp_path: Path) -> None:
+    keras = keras_on_jax()
+    responses = Responses.of(chip, Protocol(0.0, 2.0), window=True)
+    inputs = np.random.default_rng(0).normal(size=(6, 12)).astype(np.float32)
+    for layer, few in ((FHN(responses, draw=True), False), (FHN(draw=True), True)):
+        model = keras.Sequential([keras.Input((12,)), layer])
+        assert ('"row_gain"' in model.to_json()) == few
+        made = keras.models.model_from_json(model.to_json())
+        if few:
+            assert np.array_equal(made(inputs), model(inputs))
+            continue
+        with pytest.raises(InputError, match="its responses are not loaded; expected its model's weights"):
+            made(inputs)
+        model.save_weights(tmp_path / "model.weights.h5")
+        made.load_weights(tmp_path / "model.weights.h5")
+        assert np.array_equal(made(inputs), model(inputs))
+        assert np.array_equal(keras.models.clone_model(made)(inputs), model(inputs))
+        model.save(tmp_path / "model.keras")
+        loaded = keras.models.load_model(tmp_path / "model.keras")
+        assert np.array_equal(loaded(inputs, training=True), model(inputs, training=True))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras, of its own variables
+def test_as_an_activation_it_survives_its_file(tmp_path: Path) -> None:
+    keras = keras_on_jax()
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation=FHN())])
+    model.save(tmp_path / "model.keras")
+    inputs = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    found = np.asarray(keras.models.load_model(tmp_path / "model.keras")(inputs))
+    assert np.isfinite(found).all()
+    assert np.array_equal(found, model(inputs))
 
 
 def test_wrong_use_is_refused(chip: Chip) -> None:

@@ -33,6 +33,12 @@ def test_the_nearest_step_is_chosen_and_saturation_counted() -> None:
     assert beyond == 2
 
 
+def test_a_code_of_nothing_is_refused() -> None:
+    assert nearest_code(np.array([np.inf, -np.inf]), 8)[1] == 2
+    with pytest.raises(InputError, match="code 1 of 2: its wanted value is not a number"):
+        nearest_code(np.array([1.0, np.nan]), 8)
+
+
 def test_codes_of_0_change_nothing() -> None:
     tested = bench(1)
     before = tested.chip

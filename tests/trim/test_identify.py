@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from repairs import BAD, bench, digits_network, images
+from repairs import BAD, bench, digits_network, images, technology
 
+from analog_fhn.circuit.design import Design
 from analog_fhn.errors import InputError
+from analog_fhn.trim.bench import SimulatedBench
 from analog_fhn.trim.identify import Twin, measure_ends, measure_inputs, output_weights
+from analog_fhn.trim.repair import Options, repair, spread_drives
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -49,6 +54,64 @@ def test_the_twin_does_what_the_chip_does() -> None:
     twin = Twin.of(tested.design.network, measure_inputs(tested, ends), ends)
     shown = images("test").images
     assert np.abs(twin.hidden(shown) - tested.hidden(shown)).max() < 0.01
+
+
+def test_a_neuron_without_inputs_keeps_its_code_and_the_ideal_gain() -> None:
+    given = digits_network(True)
+    first, bias = given.weights[0].copy(), given.biases[0].copy()
+    first[:, 3] = bias[3] = 0.0
+    network = replace(given, weights=(first, given.weights[1]), biases=(bias, given.biases[1]))
+    tested = bench(3, network, **BAD)
+    ends = measure_ends(tested)
+    assert np.flatnonzero(~ends.known).tolist() == [3]
+    assert ends.amplitude[3] == 0.5
+    level = tested.hidden(np.zeros((1, 64)))[0, 3]
+    assert ends.centre[3] == pytest.approx(level, abs=0.05)
+    done = repair(tested, ["trim", "readout", "finetune"], images("train", 100), images("test", 100),
+                  options=Options(rounds=2))  # fmt: skip
+    assert all(np.isfinite(step.accuracy) for step in done)
+    assert done[1].accuracy > done[0].accuracy
+    assert done[-1].accuracy > 0.9
+    assert np.abs(tested.codes.gain).max() <= 128
+
+
+def test_the_bias_is_found_beside_a_constant_activation() -> None:
+    rng = np.random.default_rng(0)
+    hidden, weights = rng.uniform(size=(40, 5)), rng.normal(size=(5, 3))
+    hidden[:, 2] = 0.4
+    scores = hidden @ weights + [1.0, 2.0, 3.0]
+    found = output_weights(hidden, scores, weights)
+    np.testing.assert_allclose(found.bias, [1.0, 2.0, 3.0])
+    assert np.isnan(found.weights[2]).all()
+    np.testing.assert_allclose(found.weights[[0, 1, 3, 4]], weights[[0, 1, 3, 4]])
+    np.testing.assert_allclose(output_weights(hidden, scores).bias, [1.0, 2.0, 3.0] + 0.4 * weights[2])
+
+
+def test_readings_are_as_noisy_as_asked_and_the_same_again() -> None:
+    made = [SimulatedBench(Design(digits_network(), technology()), 1, reading_noise=1e-2) for _ in range(2)]
+    exact, shown, drives = bench(1), images("train", 300).images, spread_drives(digits_network(), 5)
+    read = [(b.neurons(drives), b.hidden(shown), b.scores(shown)) for b in made]
+    for one, other in zip(*read, strict=True):
+        np.testing.assert_array_equal(one, other)
+    # Rows give half of x, scores a row's times the rms weight.
+    scale = 1.0, 0.5, 0.5 * np.sqrt(np.mean(digits_network().weights[1] ** 2))
+    for noisy, right, factor in zip(read[0], (exact.neurons(drives), exact.hidden(shown), exact.scores(shown)), scale,
+                                    strict=True):  # fmt: skip
+        assert np.std(noisy - right) == pytest.approx(1e-2 * factor, rel=4.0 / np.sqrt(2.0 * noisy.size))
+    assert not np.array_equal(made[0].hidden(shown), read[0][1])
+    np.testing.assert_array_equal(made[0].classify(shown), exact.classify(shown))
+
+
+def test_a_reading_noise_of_a_thousandth_costs_little() -> None:
+    accuracy = []
+    for noise in (0.0, 1e-3):
+        tested = SimulatedBench(Design(digits_network(True), technology(**BAD)), 6, reading_noise=noise)
+        done = repair(tested, ["trim", "readout", "finetune"], images("train", 300), images("test"), images("train"))
+        accuracy.append([step.accuracy for step in done])
+    exact, noisy = accuracy
+    assert exact[-1] > exact[0] + 0.02
+    # 500 images: two standard errors are 0.014
+    assert noisy[-1] > exact[-1] - 0.02
 
 
 def test_fewer_images_than_neurons_are_refused() -> None:

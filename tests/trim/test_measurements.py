@@ -13,7 +13,7 @@ from repairs import N_HIDDEN, bench, digits_network, images, technology
 from analog_fhn.circuit.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.trim.codes import TrimHardware
-from analog_fhn.trim.measurements import load_measurements
+from analog_fhn.trim.measurements import Measurements, load_measurements
 from analog_fhn.trim.recorded import from_measurements
 from analog_fhn.trim.repair import spread_drives
 
@@ -125,6 +125,12 @@ def bad_csv(change: str) -> list[str]:
         return [row for k, row in enumerate(rows) if not (row.startswith("5,") and k % 5 > 1)]
     if change == "equal":
         return [f"7,0.5,{row.split(',')[2]}" if row.startswith("7,") else row for row in rows]
+    if change == "two drives":
+        own = [row.split(",") for row in rows if row.startswith("7,")]
+        twice = [f"7,{own[k][1]},{own[k][2]}" for k in (0, 4, 4)]
+        return [row for row in rows if not row.startswith("7,")] + twice
+    if change == "narrow":
+        return lines(1e-3 * drives, 1e-3 * (responses + 1.0) - 1.0)
     factor = {"volts": 4.0, "millivolts": 4000.0, "rising": -1.0}.get(change)
     if factor is not None:
         return lines(drives, responses * factor)
@@ -143,7 +149,12 @@ def bad_csv(change: str) -> list[str]:
         ("short", r"line 122: 2 values; expected 3"),
         ("column", r"line 1: unknown column 'note'; expected the columns neuron,drive,response"),
         ("two points", r"2 points of neuron 5; expected at least 3"),
-        ("equal", r"all drives of neuron 7 are 0\.5; expected different ones"),
+        ("equal", r"1 different drives of neuron 7; expected at least 3"),
+        ("two drives", r"2 different drives of neuron 7; expected at least 3"),
+        (
+            "narrow",
+            r"the drives of neuron 0, 1, 2, 3, 4 and 19 more span 0\.0019; expected at least 0\.3, best spread ",
+        ),
         ("volts", r"they look like volts \(--unit volts\)"),
         ("millivolts", r"they look like millivolts"),
         ("rising", r"fall by -0\.9"),
@@ -181,6 +192,12 @@ def test_x_read_as_volts_is_refused(tmp_path: Path) -> None:
         ),
         ({"labels": np.array(["a"] * 9), "hidden": np.ones((9, N_HIDDEN))}, "key 'labels': type <U1"),
         ({"responses": np.array([{"a": 1}] * 5)}, "pickled Python objects"),
+        (
+            {"hidden": np.ones((0, N_HIDDEN)), "labels": np.ones(0)},
+            "key 'hidden': 0 rows; expected labelled images in at",
+        ),
+        ({"hidden": np.ones((24, N_HIDDEN)), "labels": np.ones(24)}, "key 'hidden': 24 rows; .* at least 25"),
+        ({"hidden": np.ones((30, N_HIDDEN)), "labels": np.ones(30)}, "key 'labels': all are 1; expected at least two"),
     ],
 )
 def test_bad_npz_files_are_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -189,6 +206,38 @@ def test_bad_npz_files_are_refused(tmp_path: Path, change: dict[str, Any], messa
     path = npz_file(tmp_path, **{name: value for name, value in arrays.items() if value is not None})
     with pytest.raises(InputError, match=message):
         load_measurements(path, design())
+
+
+@pytest.mark.parametrize(
+    ("hidden", "scores", "message"),
+    [
+        (1e3, 1.0, r"key 'hidden': values from .* to 1\.?.*e\+03; expected activations about from 0 to 1"),
+        (1e-3, 1.0, "key 'hidden': values from .* expected activations about from 0 to 1"),
+        (1.0, 1e3, r"key 'scores': they vary by .*e\+0\d rms over the images; expected about"),
+        (1.0, 0.0, "key 'scores': they vary by 0 rms"),
+    ],
+)
+def test_activations_and_scores_in_another_unit_are_refused(
+    tmp_path: Path, hidden: float, scores: float, message: str
+) -> None:
+    drives, responses = measured()
+    shown = images("train", 30)
+    rows, outputs = bench(1, resistor__tolerance=0.14, array__programming_error=0.5).both(shown.images)
+    arrays = {"drives": drives, "responses": responses, "hidden": rows, "labels": shown.labels, "scores": outputs}
+    assert load_measurements(npz_file(tmp_path, **arrays), design()).scores is not None
+    arrays |= {"hidden": hidden * rows, "scores": scores * outputs}
+    with pytest.raises(InputError, match=message):
+        load_measurements(npz_file(tmp_path, **arrays), design())
+
+
+def test_neurons_that_no_code_mends_are_named() -> None:
+    drives, responses = (each.copy() for each in measured())
+    responses[:, 5], responses[:, 9] = -1.0 - 1e-3 * drives[:, 5], -1.0 - 2.0 * drives[:, 9]
+    found = from_measurements(Measurements(drives, responses), design(), TrimHardware())
+    assert found.beyond == (5, 9)
+    assert found.state.codes.gain[[5, 9]].tolist() == [127, -128]
+    # Gain codes of both, and the offset code that the flat one would need
+    assert found.state.codes.saturated >= 2
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

@@ -126,3 +126,4 @@ def test_output_codes_move_together_into_their_range() -> None:
     assert np.ptp(error + codes.output) <= 1.0
     codes, beyond = output_codes(none, error * 3.0, np.ones(10), hardware)
     assert beyond > 0
+    assert codes.saturated == codes.saturated_outputs == beyond

@@ -1,0 +1,210 @@
+"""What every training in Keras has: the backend, loss and accuracy, Adam and its schedule, what is kept of it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import random
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from analog_fhn.datasets import Dataset
+from analog_fhn.errors import InputError, MissingProgramError
+
+Hidden = Literal["sigmoid", "tanh"]
+Schedule = Literal["constant", "cosine"]
+Gradient = Literal["sigmoid", "response"]
+Progress = Callable[[int, int, float, float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Adam on a data set.
+
+    Parameters
+    ----------
+    dataset
+        Training images and labels.
+    epochs, batch_size, learning_rate, schedule, seed
+        As in `train_plain`.
+    validation
+        Images that are judged after each epoch.
+    progress
+        Called after each epoch with the epoch (from 1), the number of epochs, the loss and the accuracy.
+    """
+
+    dataset: Dataset
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: Schedule
+    seed: int
+    validation: Dataset | None = None
+    progress: Progress | None = None
+
+    def check(self, hidden: str, *n_hidden: int) -> None:
+        """Raise InputError for settings out of range, or a data set of one class."""
+        sizes = [("n_hidden", size) for size in n_hidden]
+        for name, value in (*sizes, ("epochs", self.epochs), ("batch_size", self.batch_size)):
+            if value < 1:
+                raise InputError(f"{name} = {value}: expected at least 1")
+        check_one_of("hidden", hidden, Hidden)
+        check_one_of("schedule", self.schedule, Schedule)
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise InputError(f"learning_rate = {self.learning_rate}: expected a finite number above 0")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed = {self.seed}: expected a whole number from 0 to {2**32 - 1}")
+        if self.dataset.n_classes < 2:
+            raise InputError(
+                f"{self.dataset.source}: {self.dataset.n_classes} class; expected at least two, with labels 0, 1, ..."
+            )
+
+    def run(
+        self,
+        model: Any,
+        loss: Any,
+        accuracy: Any,
+        *,
+        begin: Callable[..., None] | None = None,
+        diverged: str | None = None,
+    ) -> dict[str, list[float]]:
+        """Train a model; history under "loss" and "accuracy", with a validation set also "val_loss", "val_accuracy".
+
+        Parameters
+        ----------
+        loss, accuracy
+            Of labels and scores; `accuracy` goes by that name.
+        begin
+            Called before each epoch with its number from 0.
+        diverged
+            What to say of a loss that is no number, after the epoch; None: that the learning rate is too large.
+
+        Raises
+        ------
+        InputError
+            If the training diverges.
+        """
+        keras, data = keras_on_jax(), self.dataset
+        why = diverged or (
+            f"; learning rate {self.learning_rate:g} is too large for {data.name} (pixels from {data.scale[0]:g} to "
+            f"{data.scale[1]:g})"
+        )
+
+        def end(epoch: int, logs: dict[str, float]) -> None:
+            if not math.isfinite(logs["loss"]):
+                raise InputError(f"training diverged: loss {logs['loss']} in epoch {epoch + 1}{why}")
+            if self.progress is not None:
+                self.progress(epoch + 1, self.epochs, float(logs["loss"]), float(logs["accuracy"]))
+
+        steps = self.epochs * math.ceil(len(data.images) / self.batch_size)
+        rate: Any = self.learning_rate
+        if self.schedule == "cosine":
+            rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+        model.compile(optimizer=keras.optimizers.Adam(rate), loss=loss, metrics=[accuracy], jit_compile=True)
+        shown = self.validation
+        fitted = model.fit(
+            data.images, data.labels, batch_size=self.batch_size, epochs=self.epochs, verbose=0,
+            validation_data=None if shown is None else (shown.images, shown.labels),
+            callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=end)],
+        )  # fmt: skip
+        return {name: [float(value) for value in values] for name, values in fitted.history.items()}
+
+    def settings(self) -> dict[str, Any]:
+        """What decided the weights besides the model, ready for JSON."""
+        import jax
+
+        return {
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "schedule": self.schedule,
+            "seed": self.seed,
+            "optimizer": "adam",
+            "loss": "softmax cross-entropy",
+            "start": "glorot_uniform",
+            "dataset": self.dataset.name,
+            "n_images": len(self.dataset.images),
+            "keras": str(keras_on_jax().__version__),
+            "jax": str(jax.__version__),
+        }
+
+
+def cross_entropy(labels: Any, scores: Any) -> Any:
+    """Softmax cross-entropy of scores (batch, n_classes), or the mean over the instants of (batch, n, n_classes)."""
+    import jax
+    import jax.numpy as jnp
+
+    index = jnp.ravel(labels).astype("int32").reshape(-1, *([1] * (scores.ndim - 1)))
+    logs = jnp.take_along_axis(jax.nn.log_softmax(scores, axis=-1), index, axis=-1)
+    return -logs.reshape(len(logs), -1).mean(axis=-1)
+
+
+def accuracy_of(readout: Literal["mean", "vote"]) -> Any:
+    """Right or not, by the mean over the instants of the scores, or by the class that leads at the most of them.
+
+    The function is called ``accuracy``, by which name Keras keeps its average.
+    """
+
+    def accuracy(labels: Any, scores: Any) -> Any:
+        import jax
+        import jax.numpy as jnp
+
+        if scores.ndim == 3:
+            voted = readout == "vote"
+            instants = jax.nn.one_hot(jnp.argmax(scores, axis=-1), scores.shape[-1]) if voted else scores
+            scores = instants.sum(axis=1)
+        return jnp.equal(jnp.argmax(scores, axis=-1), jnp.ravel(labels)).astype("float32")
+
+    return accuracy
+
+
+def check_one_of(name: str, value: object, known: Any) -> None:
+    """Raise InputError for a value that is none of a Literal's."""
+    if value not in get_args(known):
+        raise InputError(f"{name} = {value!r}: expected {' or '.join(map(repr, get_args(known)))}")
+
+
+def keras_on_jax() -> Any:
+    """Import Keras with its JAX backend.
+
+    Keras reads its backend once, when it is first imported, so ``KERAS_BACKEND`` is set here.
+
+    Raises
+    ------
+    InputError
+        If Keras was imported before with another backend.
+    MissingProgramError
+        If Keras or JAX is not installed.
+    """
+    if sys.modules.get("keras") is None:
+        os.environ["KERAS_BACKEND"] = "jax"
+    try:
+        import jax  # noqa: F401  # first, so that the message names what is missing
+        import keras
+    except ImportError as error:
+        raise MissingProgramError(f'training needs Keras and JAX ({error}): pip install "analog-fhn[train]"') from error
+    backend = keras.backend.backend()
+    if backend != "jax":
+        raise InputError(
+            f"Keras is already imported with the backend {backend!r}; expected 'jax': set KERAS_BACKEND=jax "
+            "before Keras is first imported, or train in a process of its own"
+        )
+    return keras
+
+
+@contextlib.contextmanager
+def seeded(keras: Any, seed: int) -> Iterator[None]:
+    """Keras seeded within the block; Python's and NumPy's global random states are as before afterwards."""
+    # Keras draws from Python's and NumPy's global generators, which belong to the caller.
+    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    keras.utils.set_random_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(legacy)  # noqa: NPY002
