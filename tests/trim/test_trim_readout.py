@@ -24,11 +24,21 @@ def activations(number: int = 300) -> tuple[np.ndarray, np.ndarray]:
 
 def test_regression_is_scikit_learns() -> None:
     hidden, labels = activations()
-    penalty = 0.01
-    made = fit_readout(hidden, labels, zeros(), penalty, iterations=2000)
+    # Neurons that hardly move count as if they moved a little more; see the next test.
+    hidden = hidden[:, hidden.std(axis=0) > 0.2 * np.median(hidden.std(axis=0))]
+    penalty, start = 0.01, Readout(np.zeros((hidden.shape[1], 10)), np.zeros(10))
+    made = fit_readout(hidden, labels, start, penalty, iterations=2000)
     inputs = (hidden - hidden.mean(axis=0)) / hidden.std(axis=0)
     peer = LogisticRegression(C=1.0 / (penalty * len(labels)), tol=1e-8, max_iter=5000).fit(inputs, labels)
     np.testing.assert_allclose(made.weights * hidden.std(axis=0)[:, None], peer.coef_.T, atol=2e-3)
+
+
+def test_a_neuron_that_hardly_moves_gets_no_large_weight() -> None:
+    hidden, labels = activations()
+    still = hidden.copy()
+    still[:, 4] = 0.3 + 1e-3 * (hidden[:, 4] - 0.3)
+    moving, hardly = (np.abs(fit_readout(h, labels, zeros(), 0.01).weights[4]).max() for h in (hidden, still))
+    assert hardly < 3.0 * moving
 
 
 def test_a_large_penalty_keeps_the_start() -> None:
