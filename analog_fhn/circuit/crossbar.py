@@ -139,14 +139,19 @@ def map_weights(
             )
         rows = np.vstack([weights, *[bias / (bias_rows * bias_drive)] * bias_rows])
     k = (array.g_max - array.g_min) / w_max
-    w = np.clip(rows, -w_max, w_max)
+    return Crossbar(*pairs(np.clip(rows, -w_max, w_max), k, array), k, bias_rows, bias_drive)
+
+
+def pairs(weights: FloatArray, siemens_per_weight: float, array: Array) -> tuple[FloatArray, FloatArray]:
+    """Settable conductances (S) of the two devices of each weight, which is within the range; see `map_weights`."""
+    k = siemens_per_weight
     if array.mapping == "one-sided":
-        plus = array.g_min + k * np.maximum(w, 0.0)
-        minus = array.g_min + k * np.maximum(-w, 0.0)
+        plus = array.g_min + k * np.maximum(weights, 0.0)
+        minus = array.g_min + k * np.maximum(-weights, 0.0)
     else:
         middle = 0.5 * (array.g_min + array.g_max)
-        plus, minus = middle + 0.5 * k * w, middle - 0.5 * k * w
-    return Crossbar(quantised(plus, array), quantised(minus, array), k, bias_rows, bias_drive)
+        plus, minus = middle + 0.5 * k * weights, middle - 0.5 * k * weights
+    return quantised(plus, array), quantised(minus, array)
 
 
 def quantised(conductances: FloatArray, array: Array) -> FloatArray:

@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -316,6 +316,12 @@ def warn_of(design: Design) -> None:
     for finding in check(design):
         if finding.severity != "note":
             print(f"analog-fhn: {finding.severity}: {finding.message}", file=sys.stderr)
+
+
+def foreign(option: str, given: str, name: str, owners: Mapping[str, Sequence[str]]) -> InputError:
+    """Error for an option of others than `name`, of those whose options are `owners`; `given` is it as it was given."""
+    having = " and ".join(other for other, options in owners.items() if option in options)
+    return InputError(f"{given} is an option of {having}; {name} has none of that name")
 
 
 def numbers(option: str, text: str) -> list[float]:

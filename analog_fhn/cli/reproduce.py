@@ -139,8 +139,7 @@ def _check_options(what: str, given: dict[str, Any]) -> None:
         if value is None:
             continue
         if option not in _OWN[what]:
-            having = " and ".join(other for other, options in _OWN.items() if option in options)
-            raise InputError(f"{option} is an option of {having}; {what} has none of that name")
+            raise common.foreign(option, option, what, _OWN)
         if what in _SECTION4 and option in _TRAINED and given["--network"] is not None:
             raise InputError(f"{option} is what {what} trains a network with; --network names one that is trained")
 

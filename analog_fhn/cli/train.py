@@ -204,9 +204,7 @@ def _trainer(model: str, protocol: str | None, own: Options) -> Any:
         raise InputError(f"{name}: expected one of {', '.join(trainers)}")
     for option, value in own.items():
         if value is not None and option not in _OWN[name]:
-            given = option if value is True else f"{option} {value}"
-            having = " and ".join(other for other, options in _OWN.items() if option in options)
-            raise InputError(f"{given} is an option of {having}; {name} has none of that name")
+            raise common.foreign(option, option if value is True else f"{option} {value}", name, _OWN)
     return trainers[name]
 
 
@@ -250,14 +248,16 @@ def _layers(hidden: str | None, model: str, protocol: str | None, start: Network
     return sizes
 
 
+def _given(own: Options, *names: str) -> Options:
+    """Keyword arguments of the options of these names that were given."""
+    return {name: own[f"--{name}"] for name in names if own[f"--{name}"] is not None}
+
+
 def _fhn(training: Dataset, test: Dataset, own: Options, for_all: Options, progress: Progress) -> _Done:
     from dataclasses import replace
 
     from analog_fhn.inference import classify
     from analog_fhn.training.circuit import Hardware, Inside, train_fhn
-
-    def given(*names: str) -> Options:
-        return {name: own[f"--{name}"] for name in names if own[f"--{name}"] is not None}
 
     clip, start = own["--clip-sigma"], own["--start"]
     if clip is not None and not clip >= 0:
@@ -268,19 +268,19 @@ def _fhn(training: Dataset, test: Dataset, own: Options, for_all: Options, progr
         if own["--technology"] is None and own[option] is not None:
             given_as = option if own[option] is True else f"{option} {own[option]}"
             raise InputError(f"{given_as} needs a --technology whose chips training is to see")
-    inside = Inside(hidden=own["--activation"], window=bool(own["--window"]), **given("gradient"))
+    inside = Inside(hidden=own["--activation"], window=bool(own["--window"]), **_given(own, "gradient"))
     if start is not None:
         inside = replace(inside, fhn=start.fhn, protocol=start.protocol, recentre=start.recentre)
     inside = replace(
         inside,
-        fhn=replace(inside.neuron, **given("gamma", "a", "eps", "slope")),
-        protocol=replace(inside.protocol, **given("settle", "control")),
+        fhn=replace(inside.neuron, **_given(own, "gamma", "a", "eps", "slope")),
+        protocol=replace(inside.protocol, **_given(own, "settle", "control")),
     )
     hardware = None
     if own["--technology"] is not None:
         made = common.load_technology(own["--technology"], errors=own["--errors"])
         noise = own["--noise"] if own["--noise"] in (None, "intrinsic") else common.density(own["--noise"])
-        hardware = Hardware(made, levels=not own["--ignore-levels"], noise=noise, **given("ramp", "chips"))
+        hardware = Hardware(made, levels=not own["--ignore-levels"], noise=noise, **_given(own, "ramp", "chips"))
         if clip is not None:
             hardware = replace(hardware, clip_sigma=clip or None)
     trained = train_fhn(
@@ -305,16 +305,13 @@ def _paper(training: Dataset, test: Dataset, own: Options, for_all: Options, pro
     from analog_fhn.inference import classify
     from analog_fhn.training.paper import JUDGED, NEURON, train_paper
 
-    def given(*names: str) -> Options:
-        return {name: own[f"--{name}"] for name in names if own[f"--{name}"] is not None}
-
     trained = train_paper(
         training,
         recentre=bool(own["--recentre"]),
-        fhn=replace(NEURON, **given("gamma", "a", "eps", "slope")),
-        protocol=replace(JUDGED, **given("settle", "control")),
+        fhn=replace(NEURON, **_given(own, "gamma", "a", "eps", "slope")),
+        protocol=replace(JUDGED, **_given(own, "settle", "control")),
         progress=progress,
-        **given("tanh", "gradient"),
+        **_given(own, "tanh", "gradient"),
         **for_all,
     )
     network = trained.network(training.scale)

@@ -71,11 +71,12 @@ class ArrayDense(_Layer):  # type: ignore[misc]
         self.array = array if isinstance(array, Array) else Array.model_validate(array)
         self.offsets = np.zeros((1, units), np.float32) if offsets is None else np.asarray(offsets, np.float32)
         self.generator = keras.random.SeedGenerator(seed)
-        made = Made.of(self.array, temperature)
-        self._mean, self._deviation = (
-            np.asarray(v / self.array.g_max, np.float32) for v in (made.mean, made.deviation)
-        )
         self._relative = _relative_error(self.array, temperature)
+        if self._relative is None:
+            made = Made.of(self.array, temperature)
+            self._mean, self._deviation = (
+                np.asarray(v / self.array.g_max, np.float32) for v in (made.mean, made.deviation)
+            )
 
     def build(self, shape: tuple[int | None, ...]) -> None:
         """Make the weights; `shape` is that of the inputs."""

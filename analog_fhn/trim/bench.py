@@ -251,7 +251,7 @@ class SimulatedBench:
     def _hidden(self, images: NDArray[np.floating]) -> FloatArray:
         chip, network = self._chip, self.design.network
         rows = chip.row_stage
-        gain, offset = (rows.gain, rows.offset) if network.recentre else (rows.raw_gain, rows.raw_offset)
+        gain, offset = rows.of(network.recentre)
         found = np.empty((len(images), chip.n_neurons))
         for first in range(0, len(images), _GROUP):
             part = slice(first, first + _GROUP)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, minimize
 
-from analog_fhn.circuit.crossbar import Crossbar, quantised
+from analog_fhn.circuit.crossbar import Crossbar, pairs
 from analog_fhn.circuit.design import Design
 from analog_fhn.errors import RunError
 from analog_fhn.neuron import FloatArray
@@ -213,12 +213,8 @@ def on_array(weights: FloatArray, present: Crossbar, design: Design, bias: Float
         rows[present.n_in :] = bias / (present.bias_rows * present.bias_drive)
     k = present.siemens_per_weight
     largest = (array.g_max - array.g_min) / k
-    w = np.clip(rows, -largest, largest)
-    if array.mapping == "one-sided":
-        plus, minus = (array.g_min + k * np.maximum(sign * w, 0.0) for sign in (1.0, -1.0))
-    else:
-        plus, minus = (0.5 * (array.g_min + array.g_max + sign * k * w) for sign in (1.0, -1.0))
-    return replace(present, g_plus=quantised(plus, array), g_minus=quantised(minus, array))
+    plus, minus = pairs(np.clip(rows, -largest, largest), k, array)
+    return replace(present, g_plus=plus, g_minus=minus)
 
 
 def output_codes(present: Codes, error: FloatArray, per_code: FloatArray, hardware: TrimHardware) -> tuple[Codes, int]:

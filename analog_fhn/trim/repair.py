@@ -210,8 +210,7 @@ def _trim(bench: Bench, labelled: Images, options: Options) -> tuple[int, dict[s
     output = bench.codes.output
     codes = replace(codes_of_responses(lines, ideal, network, bench.hardware), output=output)
     bench.set_codes(codes)
-    rows = Chip.ideal(network).row_stage
-    scale, shift = (rows.gain[0], rows.offset[0]) if network.recentre else (rows.raw_gain[0], rows.raw_offset[0])
+    scale, shift = (values[0] for values in Chip.ideal(network).row_stage.of(network.recentre))
     wanted = scale * float(ideal.slope[0]) * network.fhn.gamma, scale * float(ideal.level[0]) + shift
     for _ in range(_END_ROUNDS):
         ends = measure_ends(bench)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import io
 import json
-import sys
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
+import command_line
 import numpy as np
 import pytest
 
-from analog_fhn import cli, datasets, plots
+from analog_fhn import datasets, plots
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.technology import Technology
@@ -26,17 +23,7 @@ WIRES = {"word": 0.5, "bit": 1.0, "driver": 5.0, "sense": 4.0}
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
-    out, err, status = io.StringIO(), io.StringIO(), 0
-    with (
-        mock.patch.object(sys, "argv", ["analog-fhn", "arrays", *map(str, arguments)]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-    return status, out.getvalue(), err.getvalue()
+    return command_line.run("arrays", *arguments)
 
 
 def refused(*arguments: object) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import io
 import json
 import os
 import re
@@ -17,12 +15,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import command_line
 import numpy as np
 import pytest
 import yaml
 from pyarrow import parquet
 
-from analog_fhn import cli, datasets, weights
+from analog_fhn import datasets, weights
 from analog_fhn.backends.base import SimulationError
 from analog_fhn.circuit.bom import bill
 from analog_fhn.circuit.chip import Chip
@@ -54,18 +53,8 @@ class Done:
 
 
 def run(*arguments: object) -> Done:
-    """The command line in this process; anything but an exit, such as a traceback, is the test's failure."""
-    out, err, status = io.StringIO(), io.StringIO(), 0
-    with (
-        mock.patch.object(sys, "argv", ["analog-fhn", *map(str, arguments)]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-    return Done(status, out.getvalue(), err.getvalue())
+    """The command line in this process."""
+    return Done(*command_line.run(*arguments))
 
 
 def good(*arguments: object) -> Done:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import io
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,28 +11,15 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from command_line import run
 
-from analog_fhn import cli, datasets
+from analog_fhn import datasets
 from analog_fhn.inference import classify
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Protocol
 
 PAPER = ("train", "--dataset", "digits", "--model", "fhn", "--protocol", "paper")
 SHORT = ("--settle", "1", "--control", "2")
-
-
-def run(*arguments: object) -> tuple[int, str, str]:
-    out, err, status = io.StringIO(), io.StringIO(), 0
-    with (
-        mock.patch.object(sys, "argv", ["analog-fhn", *map(str, arguments)]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-    return status, out.getvalue(), err.getvalue()
 
 
 def good(*arguments: object) -> Any:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import io
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
+from command_line import run
 from repairs import BAD, bench, digits_network, images, technology
 
-from analog_fhn import cli
 from analog_fhn.circuit.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
@@ -25,20 +21,6 @@ from analog_fhn.trim.identify import Ends, InputWeights, Twin
 from analog_fhn.trim.readout import Readout
 from analog_fhn.trim.repair import STEPS, Options, repair, spread_drives
 from analog_fhn.trim.state import load_state
-
-
-def run(*arguments: object) -> tuple[int, str, str]:
-    out, err, status = io.StringIO(), io.StringIO(), 0
-    with (
-        mock.patch.object(sys, "argv", ["analog-fhn", *map(str, arguments)]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-    return status, out.getvalue(), err.getvalue()
 
 
 def refused(*arguments: object) -> str:
