@@ -93,7 +93,8 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 def test_only_the_chip_and_training_draw_random_numbers() -> None:
     # shared design: nothing but the chip draws component values. Training draws weights, and devices to tabulate their
     # errors; the sweep its chips' seeds, the data set its split, and doctor the weights of a sample network. Brian2
-    # draws noise, from a seed made here; the simulated bench that of its readings, which no chip has.
+    # draws noise, from a seed made here; the simulated bench that of its readings, which no chip has; `record` noise
+    # and gaps of a recording.
     allowed = {
         "backends.brian",
         "circuit.chip",
@@ -103,6 +104,7 @@ def test_only_the_chip_and_training_draw_random_numbers() -> None:
         "trim.bench",
         "datasets",
         "doctor",
+        "cli.record",
     }
     found = {
         name

@@ -19,6 +19,7 @@ from analog_fhn.cli import (
     export,
     frontier,
     import_,
+    record,
     report,
     reproduce,
     sweep,
@@ -49,6 +50,7 @@ app.command("status")(sweep.status)
 app.command("allocate")(allocate.allocate)
 app.command("report")(report.report)
 app.command("trim")(trim.trim)
+app.command("record")(record.record)
 app.command("reproduce")(reproduce.reproduce)
 
 

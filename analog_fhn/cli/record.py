@@ -1,0 +1,180 @@
+"""`analog-fhn record`: the voltage of a known neuron, as a recording to rebuild its dynamics from."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from analog_fhn.cli import common
+
+if TYPE_CHECKING:
+    from analog_fhn.reconstruct.recording import Recording
+
+Options = dict[str, Any]
+
+# Options that only some sources have; whatever else is given is refused by name.
+_OWN = {
+    "--source sherman": ("--vs",),
+    "--source sherman-modified": ("--vs",),
+    "--source fhn": ("--drive", "--a", "--eps"),
+    "--source spice": ("--drive", "--a", "--eps", "--gamma", "--technology", "--chip"),
+}
+
+
+def record(
+    source: Annotated[
+        Literal["sherman", "sherman-modified", "fhn", "spice"],
+        typer.Option(
+            "--source",
+            help="sherman: pancreatic beta cell; sherman-modified: with a second potassium current; fhn: ideal "
+            "FitzHugh-Nagumo neuron, one time unit is 1 ms and one unit of x 1 V; spice: our circuit in ngspice.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.csv", help="CSV file to write.")],
+    duration: Annotated[
+        float | None,
+        typer.Option("--duration", metavar="SECONDS", help="Length (default: 500 s; fhn and spice: 40 periods)."),
+    ] = None,
+    step: Annotated[
+        float | None,
+        typer.Option(
+            "--step",
+            metavar="SECONDS",
+            help="Sampling interval (default: 0.01 s; fhn and spice: 150 samples a period).",
+        ),
+    ] = None,
+    settle: Annotated[
+        float, typer.Option("--settle", metavar="SECONDS", help="Time before the first sample; 0 keeps the transient.")
+    ] = 0.0,
+    vs: Annotated[
+        float | None, typer.Option("--vs", metavar="MILLIVOLTS", help="Control parameter V_S (default: -36).")
+    ] = None,
+    drive: Annotated[
+        float | None, typer.Option("--drive", metavar="I", help="Constant dimensionless drive (default: -0.5).")
+    ] = None,
+    a: common.AOption = None,
+    eps: common.EpsOption = None,
+    gamma: common.GammaOption = None,
+    technology: common.TechnologyOption = None,
+    chip: common.ChipOption = None,
+    noise: Annotated[
+        float,
+        typer.Option("--noise", metavar="SHARE", help="White noise, relative to the voltage's standard deviation."),
+    ] = 0.0,
+    missing: Annotated[
+        float, typer.Option("--missing", metavar="SHARE", help="Share of the samples that go missing at random.")
+    ] = 0.0,
+    missing_length: Annotated[
+        float | None,
+        typer.Option("--missing-length", metavar="SAMPLES", help="Mean length of the bursts in which they go."),
+    ] = None,
+    seed: common.SeedOption = 0,
+    json: common.JsonOption = None,
+) -> None:
+    """Write the voltage of a known neuron over time as CSV: time (s), voltage (V), and its true states.
+
+    `analog-fhn reconstruct` reads it, and files of oscilloscopes likewise.
+    """
+    import numpy as np
+
+    from analog_fhn.errors import InputError
+    from analog_fhn.reconstruct.files import write_recording
+
+    start = time.perf_counter()
+    own: Options = {
+        "--vs": vs, "--drive": drive, "--a": a, "--eps": eps, "--gamma": gamma, "--technology": technology,
+        "--chip": chip,
+    }  # fmt: skip
+    name = f"--source {source}"
+    for option, value in own.items():
+        if value is not None and option not in _OWN[name]:
+            raise common.foreign(option, f"{option} {value if isinstance(value, str) else f'{value:g}'}", name, _OWN)
+    if missing_length is not None and not missing:
+        raise InputError(f"--missing-length {missing_length:g}: nothing goes missing without --missing SHARE")
+    common.writable(output)
+    made, settings = (_sherman if source.startswith("sherman") else _fhn if source == "fhn" else _spice)(
+        source, own, duration, step, settle
+    )
+    noise_rng, missing_rng = np.random.default_rng(seed).spawn(2)
+    if noise:
+        made = made.with_noise(noise, noise_rng)
+    if missing:
+        made = made.with_missing(missing, missing_rng, missing_length or 1.0)
+    write_recording(output, made)
+    low, high, mean = (float(f(made.voltage)) for f in (np.nanmin, np.nanmax, np.nanmean))
+    length = made.step * len(made)
+    common.say(
+        f"{made.source}: {len(made)} samples every {made.step:g} s ({length:g} s), {low:.4g} to {high:.4g} V", json
+    )
+    for line in made.report:
+        common.say(line, json)
+    common.say(f"written: {output}", json)
+    content = {
+        "source": source,
+        "file": str(output),
+        "n_samples": len(made),
+        "n_missing": int(np.count_nonzero(made.missing)),
+        "step": made.step,
+        "duration": length,
+        "voltage": {"low": low, "high": high, "mean": mean, "std": float(np.nanstd(made.voltage))},
+        "report": list(made.report),
+        "settings": settings
+        | {"settle": settle, "noise": noise, "missing": missing, "missing_length": missing_length or 1.0},
+    }
+    common.write_json(json, "record", seed, start, content)
+
+
+def _sherman(
+    source: str, own: Options, duration: float | None, step: float | None, settle: float
+) -> tuple[Recording, Options]:
+    from analog_fhn.reconstruct.sources import record_sherman
+
+    v_s = -36.0 if own["--vs"] is None else own["--vs"]
+    made = record_sherman(
+        "original" if source == "sherman" else "modified",
+        500.0 if duration is None else duration,
+        0.01 if step is None else step,
+        v_s=v_s,
+        settle=settle,
+    )
+    return made, {"v_s": v_s}
+
+
+def _fhn(
+    _source: str, own: Options, duration: float | None, step: float | None, settle: float
+) -> tuple[Recording, Options]:
+    from analog_fhn.neuron import FHN
+    from analog_fhn.reconstruct.sources import record_fhn
+
+    fhn = FHN(**_given(own, "a", "eps"))
+    drive = -0.5 if own["--drive"] is None else own["--drive"]
+    made = record_fhn(fhn, drive, duration, step, settle=settle)
+    return made, {"fhn": {"eps": fhn.eps, "a": fhn.a}, "drive": drive}
+
+
+def _spice(
+    _source: str, own: Options, duration: float | None, step: float | None, settle: float
+) -> tuple[Recording, Options]:
+    from dataclasses import asdict
+
+    from analog_fhn.neuron import FHN
+    from analog_fhn.reconstruct.sources import circuit_chip, record_circuit
+
+    fhn = FHN(**_given(own, "a", "eps", "gamma"))
+    drive = -0.5 if own["--drive"] is None else own["--drive"]
+    technology = common.load_technology(own["--technology"] or "discrete")
+    chip = circuit_chip(technology, own["--chip"], fhn=fhn)
+    assert chip.scales is not None
+    (made,) = record_circuit(chip, drive, duration, step, settle=settle)
+    settings = {
+        "fhn": asdict(fhn), "drive": drive, "technology": technology.name, "chip": own["--chip"],
+        "technology_values": technology.model_dump(), "scales": asdict(chip.scales),
+    }  # fmt: skip
+    return made, settings
+
+
+def _given(own: Options, *names: str) -> Options:
+    return {name: own[f"--{name}"] for name in names if own[f"--{name}"] is not None}

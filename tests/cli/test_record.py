@@ -1,0 +1,139 @@
+"""`analog-fhn record`: its file is what the same function makes, its JSON and its refusals."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import command_line
+import numpy as np
+import pytest
+
+from analog_fhn.backends import ngspice
+from analog_fhn.errors import MissingProgramError
+from analog_fhn.neuron import FHN
+from analog_fhn.reconstruct.files import read_recording
+from analog_fhn.reconstruct.sources import circuit_chip, record_circuit, record_fhn, record_sherman
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    return command_line.run("record", *arguments)
+
+
+def refused(*arguments: object) -> str:
+    status, out, err = run(*arguments)
+    assert status == 2
+    assert out == ""
+    (line,) = err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(("source", "kind"), [("sherman", "original"), ("sherman-modified", "modified")])
+def test_sherman_is_written(tmp_path: Path, source: str, kind: str) -> None:
+    path = tmp_path / "r.csv"
+    status, out, _ = run(
+        "--source", source, "--duration", 5, "--step", 0.02, "--vs", -38, "--settle", 1, "-o", path
+    )  # fmt: skip
+    assert status == 0
+    assert f"({kind}), V_S = -38 mV: 250 samples every 0.02 s (5 s)" in out
+    assert out.splitlines()[-1] == f"written: {path}"
+    found = read_recording(path)
+    made = record_sherman(kind, 5.0, 0.02, v_s=-38.0, settle=1.0)  # type: ignore[arg-type]
+    assert np.array_equal(found.voltage, made.voltage)
+    assert np.array_equal(found.time, made.time)
+    assert found.states is not None
+    assert np.array_equal(found.states, made.states)  # type: ignore[arg-type]
+
+
+def test_json_is_pure_and_tells_everything(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    arguments = ("--source", "fhn", "--drive", -0.4, "--a", 0.9, "--eps", 0.02, "-o", path)
+    status, out, err = run(
+        *arguments, "--noise", 0.1, "--missing", 0.2, "--missing-length", 3, "--seed", 7, "--json", "-"
+    )
+    assert status == 0
+    result = json.loads(out)
+    assert "white noise" in err
+    assert (result["command"], result["seed"], result["source"]) == ("record", 7, "fhn")
+    made = record_fhn(FHN(eps=0.02, a=0.9), -0.4)
+    assert (result["n_samples"], result["step"]) == (len(made), made.step)
+    assert result["duration"] == pytest.approx(len(made) * made.step)
+    assert result["n_missing"] == pytest.approx(0.2 * len(made), rel=0.15)
+    assert result["settings"] == {
+        "fhn": {"eps": 0.02, "a": 0.9}, "drive": -0.4, "settle": 0.0, "noise": 0.1, "missing": 0.2,
+        "missing_length": 3.0,
+    }  # fmt: skip
+    found = read_recording(path)
+    assert np.count_nonzero(found.missing) == result["n_missing"]
+    assert np.nanstd(found.voltage - made.voltage) == pytest.approx(0.1 * np.std(made.voltage), rel=0.05)
+    assert result["voltage"]["high"] == pytest.approx(np.nanmax(found.voltage))
+
+    first = path.read_bytes()
+    for seed, same in ((7, True), (8, False)):
+        run(*arguments, "--noise", 0.1, "--missing", 0.2, "--missing-length", 3, "--seed", seed)
+        assert (path.read_bytes() == first) == same
+
+
+def test_what_goes_missing_does_not_depend_on_the_noise(tmp_path: Path) -> None:
+    gaps = []
+    for noise in (0, 0.1):
+        run("--source", "fhn", "--missing", 0.1, "--noise", noise, "-o", tmp_path / "r.csv")
+        gaps.append(read_recording(tmp_path / "r.csv").gaps)
+    assert gaps[0] == gaps[1]
+
+
+def _installed() -> bool:
+    try:
+        ngspice.find_library()
+    except MissingProgramError:
+        return False
+    return importlib.util.find_spec("PySpice") is not None
+
+
+@pytest.mark.skipif(not _installed(), reason="libngspice or PySpice is not installed")
+def test_circuit_is_that_of_the_chip(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    status, out, _ = run(
+        "--source", "spice", "--chip", 3, "--drive", -0.7, "--gamma", -1.2, "--duration", 0.004, "--step", 2e-5,
+        "-o", path, "--json", "-",
+    )  # fmt: skip
+    assert status == 0
+    (made,) = record_circuit(circuit_chip("discrete", 3, fhn=FHN(gamma=-1.2)), -0.7, 0.004, 2e-5)
+    assert np.array_equal(read_recording(path).voltage, made.voltage)
+    settings = json.loads(out)["settings"]
+    assert (settings["technology"], settings["chip"], settings["fhn"]["gamma"]) == ("discrete", 3, -1.2)
+    assert settings["scales"]["time_unit"] == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--source", "fhn", "--vs", -36), "--vs -36 is an option of --source sherman and --source sherman-modified"),
+        (("--source", "sherman", "--drive", -0.5), "--drive -0.5 is an option of --source fhn and --source spice"),
+        (("--source", "fhn", "--gamma", -1), "--gamma -1 is an option of --source spice"),
+        (("--source", "fhn", "--technology", "discrete"), "--technology discrete is an option of --source spice"),
+        (("--source", "sherman", "--chip", 1), "--chip 1 is an option of --source spice"),
+        (("--source", "fhn", "--noise", -1), "noise share = -1"),
+        (("--source", "fhn", "--missing", 1), "missing share = 1"),
+        (("--source", "fhn", "--missing-length", 3), "--missing-length 3: nothing goes missing without --missing"),
+        (("--source", "fhn", "--eps", 0), "both must be positive"),
+        (("--source", "sherman", "--duration", 0), "at least two steps"),
+        (("--source", "sherman", "--duration", 0.5), "50 samples; expected at least 100"),
+        (("--source", "sherman", "--settle", -1), "no negative settling time"),
+        (("--source", "spice", "--technology", "tubes"), "tubes"),
+    ],
+)
+def test_wrong_options_are_refused(tmp_path: Path, arguments: tuple[object, ...], message: str) -> None:
+    assert message in refused(*arguments, "-o", tmp_path / "r.csv")
+    assert not (tmp_path / "r.csv").exists()
+
+
+def test_output_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> None:
+    assert "cannot be written" in refused("--source", "sherman", "-o", tmp_path)
+
+
+def test_an_unknown_source_is_refused() -> None:
+    status, _, err = run("--source", "squid", "-o", "r.csv")
+    assert status == 2
+    assert "sherman-modified" in err
