@@ -1,92 +1,126 @@
-"""Delay vectors of one voltage recording, and help in choosing how many samples they hold and how far apart.
-
-Missing samples are NaN in the recording; every function here leaves them out instead of filling them.
-"""
+"""Delay vectors of a voltage recording: one sample per lag, or the mean of the samples around it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import cKDTree
 
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 
-_BINS = 32
-_REFERENCES = 2000  # vectors whose nearest neighbours are looked for
-_CANDIDATES = 20_000  # vectors among which they are looked for
-_NEIGHBOURS = 64  # looked at before a vector is said to have no neighbour outside the Theiler window
-_RELATIVE = 15.0  # R_tol of Kennel et al.
-_ABSOLUTE = 2.0  # A_tol of Kennel et al.
-_FAR = 2000  # samples up to which the autocorrelation is followed to its decay and its first zero
-_SCATTER = 3.0  # of the mutual information, over the square root of the number of samples
-_ENOUGH = 0.01  # share of false neighbours that counts as none
+_DENSE = 1 / 3  # share of a spread embedding's samples that follow each other
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Embedding:
-    """Delay vectors ``R(n) = [z(n), z(n - s), ..., z(n - (D - 1) s)]`` of ``z = (V - centre)/scale``.
+    """Delay vectors ``R_j(n) = (sum_k w_jk V(n - lag_j - k) - mean_j)/deviation_j``.
 
-    F. Takens, Lect. Notes Math. 898:366 (1981).
+    With one sample per lag these are the delay coordinates of F. Takens, Lect. Notes Math. 898:366 (1981); with a mean
+    around each lag they are filtered ones (T. Sauer, J. A. Yorke, M. Casdagli, J. Stat. Phys. 65:579, 1991).
 
     Parameters
     ----------
-    dimension
-        D, number of samples in a vector.
-    stride
-        s, samples of the recording between two samples of a vector.
-    centre, scale
-        Mean and standard deviation of the recording, V.
+    lags
+        Samples, shape (D,), increasing from 0.
+    widths
+        Samples on either side of a lag that are averaged, with weights cos²; shape (D,). The newest has none.
+    means, deviations
+        Of each coordinate over the recordings that were embedded first, V, shape (D,).
 
     Raises
     ------
     InputError
-        The dimension or the stride is below 1, or the scale is not positive.
+        If the lags do not increase from 0, a mean reaches beyond the newest sample, or a coordinate does not vary.
     """
 
-    dimension: int
-    stride: int
-    centre: float
-    scale: float
+    lags: NDArray[np.intp]
+    widths: NDArray[np.intp]
+    means: FloatArray
+    deviations: FloatArray
 
     def __post_init__(self) -> None:
-        if self.dimension < 1 or self.stride < 1:
-            raise InputError(f"embedding: dimension {self.dimension} and stride {self.stride} must be 1 or more")
-        if not (np.isfinite(self.centre) and np.isfinite(self.scale) and self.scale > 0):
-            raise InputError(f"embedding: centre {self.centre:g} V, scale {self.scale:g} V: the recording must vary")
+        shape = self.lags.shape
+        if len(shape) != 1 or any(values.shape != shape for values in (self.widths, self.means, self.deviations)):
+            raise InputError("embedding: lags, widths, means and deviations must have the same shape (D,)")
+        if not len(self.lags) or self.lags[0] != 0 or np.any(np.diff(self.lags) < 1):
+            raise InputError("embedding: lags must increase from 0")
+        if np.any(self.widths < 0) or np.any(self.widths > self.lags):
+            raise InputError("embedding: the mean around a lag must not reach beyond the newest sample")
+        if not (np.isfinite(self.means).all() and np.isfinite(self.deviations).all() and np.all(self.deviations > 0)):
+            raise InputError("embedding: the recording must vary")
 
     @classmethod
-    def fit(cls, voltage: ArrayLike, dimension: int, stride: int = 1) -> Embedding:
-        """Centre and scale from the finite samples of a recording, shape (n,), V.
+    def uniform(cls, voltages: list[ArrayLike], dimension: int, stride: int = 1) -> Embedding:
+        """One sample every `stride` samples.
+
+        Parameters
+        ----------
+        voltages
+            Recordings (V) that give the means and deviations; NaN where a sample is missing.
 
         Raises
         ------
         InputError
-            The recording is shorter than one vector, holds no vector without a missing sample, or is flat.
+            If the dimension or the stride is below 1, or a recording has no vector without a missing sample.
         """
-        v = _series(voltage)
-        finite = v[np.isfinite(v)]
-        if not len(finite):
-            raise InputError("embedding: the recording has no finite sample")
-        embedding = cls(dimension, stride, float(finite.mean()), float(finite.std()))
-        embedding._complete(v)
-        return embedding
+        if dimension < 1 or stride < 1:
+            raise InputError(f"embedding: dimension {dimension} and stride {stride} must be 1 or more")
+        lags = stride * np.arange(dimension)
+        return cls._fit(voltages, lags, np.zeros_like(lags))
+
+    @classmethod
+    def spread(cls, voltages: list[ArrayLike], dimension: int, longest: int, smoothing: float = 0.3) -> Embedding:
+        """A third of the samples follow each other, the lags of the others grow geometrically.
+
+        What happened long ago enters as a mean over the more samples, the longer ago: it leaves the vector smoothly.
+
+        Parameters
+        ----------
+        voltages
+            As for `uniform`.
+        dimension
+            Samples in a vector; fewer where two would have the same lag.
+        longest
+            Largest lag, samples.
+        smoothing
+            Standard width of a mean as a share of its lag; from 0 to 0.6.
+
+        Raises
+        ------
+        InputError
+            If a parameter is out of range, or a recording has no vector without a missing sample.
+        """
+        if dimension < 3 or longest < dimension or not 0 <= smoothing <= 0.6:
+            raise InputError(
+                f"embedding: dimension {dimension}, longest lag {longest}, smoothing {smoothing:g}; expected 3 samples "
+                "or more, a longest lag of at least as many samples, and a smoothing from 0 to 0.6"
+            )
+        dense = max(2, round(_DENSE * dimension))
+        grown = np.geomspace(dense, longest, dimension - dense)
+        lags = np.unique(np.concatenate([np.arange(dense), np.round(grown)]).astype(np.intp))
+        return cls._fit(voltages, lags, np.minimum(lags, 1.5 * smoothing * lags).astype(np.intp))
+
+    @classmethod
+    def _fit(cls, voltages: list[ArrayLike], lags: NDArray[np.intp], widths: NDArray[np.intp]) -> Embedding:
+        plain = cls(lags, widths, np.zeros(len(lags)), np.ones(len(lags)))
+        vectors = np.concatenate([plain.vectors(voltage)[0] for voltage in voltages])
+        return cls(lags, widths, vectors.mean(axis=0), vectors.std(axis=0))
+
+    @property
+    def dimension(self) -> int:
+        """D, the number of coordinates."""
+        return len(self.lags)
 
     @property
     def span(self) -> int:
-        """Samples from the oldest to the newest one of a vector, ``(D - 1) s``."""
-        return (self.dimension - 1) * self.stride
+        """Samples from the newest to the oldest one that a vector depends on."""
+        return int(np.max(self.lags + self.widths))
 
-    def normalise(self, voltage: ArrayLike) -> FloatArray:
-        """Voltage (V) -> z, any shape."""
-        return (np.asarray(voltage, dtype=np.float64) - self.centre) / self.scale
-
-    def restore(self, z: ArrayLike) -> FloatArray:
-        """Return z to voltage (V), any shape."""
-        return np.asarray(z, dtype=np.float64) * self.scale + self.centre
+    def restore(self, newest: ArrayLike) -> FloatArray:
+        """First coordinate of vectors, any shape, as a voltage (V)."""
+        return np.asarray(np.asarray(newest, dtype=np.float64) * self.deviations[0] + self.means[0])
 
     def vectors(self, voltage: ArrayLike) -> tuple[FloatArray, NDArray[np.intp]]:
         """All delay vectors without a missing sample.
@@ -99,319 +133,30 @@ class Embedding:
         Returns
         -------
         vectors
-            Shape (m, dimension), newest sample first, in units of `scale`.
+            Shape (m, D), newest sample first.
         index
             Shape (m,): place n of each vector's newest sample in the recording, increasing.
 
         Raises
         ------
         InputError
-            There is no such vector.
+            If there is no such vector.
         """
-        v = _series(voltage)
-        index = self._complete(v)
-        return self.normalise(v)[index[:, None] - self.stride * np.arange(self.dimension)], index
-
-    def _complete(self, voltage: FloatArray) -> NDArray[np.intp]:
-        index = _complete(voltage, self.dimension, self.stride)
-        if not len(index):
+        v, span = np.asarray(voltage, dtype=np.float64), self.span
+        if v.ndim != 1:
+            raise InputError(f"embedding: one voltage series of shape (n,) expected, not {v.shape}")
+        columns = []
+        for lag, width in zip(self.lags, self.widths, strict=True):
+            if len(v) <= span:
+                break
+            weights = np.cos(np.pi / 2 * np.arange(-width, width + 1) / (width + 1)) ** 2
+            means = np.convolve(v, weights / weights.sum(), mode="valid")
+            columns.append(means[span - lag - width : len(v) - lag - width])
+        whole = np.flatnonzero(np.isfinite(columns).all(axis=0)) if columns else np.empty(0, np.intp)
+        if not len(whole):
             raise InputError(
-                f"embedding: {len(voltage)} samples hold no vector of {self.dimension} samples, {self.stride} apart, "
-                f"without a missing one; at least {self.span + 1} successive samples are needed"
+                f"embedding: {len(v)} samples hold no delay vector without a missing one; at least {span + 1} "
+                "successive samples are needed"
             )
-        return index
-
-
-@dataclass(frozen=True, eq=False)
-class Advice:
-    """What a recording says about its delay vectors, with the curves that show it.
-
-    Parameters
-    ----------
-    step
-        Between samples, s.
-    lags
-        In samples, shape (k,), from 0.
-    correlation
-        Autocorrelation at the lags, shape (k,).
-    information
-        Average mutual information at the lags, nats, shape (k,).
-    decay_lag
-        First lag at which the correlation is below 1/e, samples; looked for in the lags and up to 2000 samples, or a
-        tenth of a shorter recording; None where it is not.
-    zero_lag
-        The same for a correlation that is not positive.
-    information_lag
-        First minimum of the mutual information, samples; None where there is none. From there it climbs by more than
-        3/sqrt(n), n samples, before it falls further: the estimate's scatter makes no minimum.
-    stride
-        Of the delay vectors that the false neighbours were counted in, samples: as asked for, else `information_lag`,
-        else `decay_lag`, else 1.
-    dimensions
-        Shape (d,), from 1.
-    false_neighbours
-        Share of false nearest neighbours at the dimensions, shape (d,); NaN where there were no neighbours to judge.
-    dimension
-        First dimension with less than 1 % of them; None where there is none.
-    """
-
-    step: float
-    lags: NDArray[np.intp]
-    correlation: FloatArray
-    information: FloatArray
-    decay_lag: int | None
-    zero_lag: int | None
-    information_lag: int | None
-    stride: int
-    dimensions: NDArray[np.intp]
-    false_neighbours: FloatArray
-    dimension: int | None
-
-
-def autocorrelation(voltage: ArrayLike, lags: Sequence[int] | NDArray[np.intp]) -> FloatArray:
-    """Autocorrelation at lags (samples), shape (k,), from the pairs of which neither sample is missing.
-
-    Mean product of the deviations from the recording's mean, over its variance.
-
-    Raises
-    ------
-    InputError
-        The recording is flat, or a lag leaves no pair.
-    """
-    v = _series(voltage)
-    deviation = v - np.nanmean(v) if np.isfinite(v).any() else v
-    variance = float(np.nanmean(deviation**2)) if np.isfinite(v).any() else 0.0
-    if not variance > 0:
-        raise InputError("autocorrelation: the recording must vary")
-    result = []
-    for lag in lags:
-        old, new = _pairs(deviation, int(lag))
-        result.append(float(np.mean(old * new)) / variance)
-    return np.array(result)
-
-
-def mutual_information(voltage: ArrayLike, lags: Sequence[int] | NDArray[np.intp], bins: int = _BINS) -> FloatArray:
-    """Average mutual information of V(t) and V(t - lag), **nats**, shape (k,).
-
-    A. M. Fraser, H. L. Swinney, Phys. Rev. A 33:1134 (1986), with a fixed grid in place of their recursive one: bins
-    that hold equally many samples of the whole recording. The estimate is corrected for the finite number n of pairs
-    by ``-(occupied cells - occupied rows - occupied columns + 1)/(2 n)`` (G. A. Miller, in Information Theory in
-    Psychology, 1955), which removes most of its positive bias. Of a noise-free recording that repeats exactly the
-    value is set by the bins: their number is part of the answer there.
-
-    Parameters
-    ----------
-    voltage
-        Shape (n,); NaN samples are missing.
-    lags
-        In samples.
-    bins
-        Per axis.
-
-    Raises
-    ------
-    InputError
-        The recording is flat, a lag leaves no pair, or there are fewer than two bins.
-    """
-    v = _series(voltage)
-    finite = v[np.isfinite(v)]
-    if bins < 2 or not len(finite) or finite.min() == finite.max():
-        raise InputError("mutual information: two bins or more, and a recording that varies, are needed")
-    cell = np.where(
-        np.isfinite(v), np.searchsorted(np.quantile(finite, np.arange(1, bins) / bins), v, side="right"), np.nan
-    )
-    result = []
-    for lag in lags:
-        old, new = _pairs(cell, int(lag))
-        counts = np.bincount((old * bins + new).astype(np.intp), minlength=bins * bins).reshape(bins, bins)
-        result.append(_information(counts))
-    return np.array(result)
-
-
-def false_nearest(
-    voltage: ArrayLike,
-    stride: int,
-    dimensions: Sequence[int] | NDArray[np.intp],
-    *,
-    theiler: int | None = None,
-    relative: float = _RELATIVE,
-    absolute: float = _ABSOLUTE,
-) -> FloatArray:
-    """Share of false nearest neighbours among delay vectors of each dimension, shape (d,).
-
-    M. B. Kennel, R. Brown, H. D. I. Abarbanel, Phys. Rev. A 45:3403 (1992). The nearest neighbour of a vector is
-    false if one more sample drives the two apart: by more than `relative` times their distance, or to a distance of
-    more than `absolute` standard deviations of the recording. Neighbours less than `theiler` samples apart in time lie
-    on the same stretch of orbit and are passed over (J. Theiler, Phys. Rev. A 34:2427, 1986).
-
-    At most 2000 vectors are judged, against at most 20 000, both evenly spread over the recording.
-
-    Parameters
-    ----------
-    voltage
-        Shape (n,); NaN samples are missing.
-    stride
-        Samples between two samples of a vector.
-    dimensions
-        Each 1 or more.
-    theiler
-        Samples; by default ten times the first lag at which the autocorrelation is below 1/e, and at least the
-        stride.
-    relative, absolute
-        The thresholds R_tol and A_tol of the paper.
-
-    Returns
-    -------
-    FloatArray
-        NaN where no vector has a neighbour outside the Theiler window at a distance above zero.
-
-    Raises
-    ------
-    InputError
-        The recording is too short for two vectors of one dimension more.
-    """
-    v = _series(voltage)
-    if theiler is None:
-        theiler = max(stride, 10 * (_first(autocorrelation(v, _short_lags(v)) < 1 / np.e) or stride))
-    deviation = float(np.nanstd(v))
-    return np.array([_false(v, stride, int(d), theiler, relative, absolute * deviation) for d in dimensions])
-
-
-def advice(
-    voltage: ArrayLike,
-    step: float,
-    *,
-    stride: int | None = None,
-    longest: float | None = None,
-    dimensions: int = 8,
-    bins: int = _BINS,
-) -> Advice:
-    """Look at a recording before embedding it.
-
-    Parameters
-    ----------
-    voltage
-        Shape (n,), V; NaN samples are missing.
-    step
-        Between samples, s.
-    stride
-        For the false neighbours, samples; by default what the lags suggest.
-    longest
-        Largest lag, s; by default 100 samples, or a tenth of a shorter recording.
-    dimensions
-        Largest dimension in which false neighbours are counted.
-    bins
-        Of the mutual information, per axis.
-
-    Raises
-    ------
-    InputError
-        The recording is flat or too short.
-    """
-    v = _series(voltage)
-    lags = _short_lags(v) if longest is None else np.arange(round(longest / step) + 1)
-    far = np.arange(max(len(lags), min(_FAR, len(v) // 10)))
-    correlation, information = autocorrelation(v, far), mutual_information(v, lags, bins)
-    decay, information_lag = (
-        _first(correlation < 1 / np.e),
-        _first_minimum(information, _SCATTER / np.sqrt(np.isfinite(v).sum())),
-    )
-    stride = stride or information_lag or decay or 1
-    tried = np.arange(1, dimensions + 1)
-    shares = false_nearest(v, stride, tried)
-    enough = _first(shares < _ENOUGH)
-    return Advice(
-        step=step,
-        lags=lags,
-        correlation=correlation[: len(lags)],
-        information=information,
-        decay_lag=decay,
-        zero_lag=_first(correlation <= 0),
-        information_lag=information_lag,
-        stride=stride,
-        dimensions=tried,
-        false_neighbours=shares,
-        dimension=None if enough is None else int(tried[enough]),
-    )
-
-
-def _series(voltage: ArrayLike) -> FloatArray:
-    v = np.asarray(voltage, dtype=np.float64)
-    if v.ndim != 1:
-        raise InputError(f"embedding: one voltage series of shape (n,) expected, not {v.shape}")
-    return v
-
-
-def _short_lags(voltage: FloatArray) -> NDArray[np.intp]:
-    return np.arange(min(100, len(voltage) // 10) + 1)
-
-
-def _first(found: NDArray[np.bool_]) -> int | None:
-    places = np.flatnonzero(found)
-    return int(places[0]) if len(places) else None
-
-
-def _first_minimum(values: FloatArray, rise: float) -> int | None:
-    """Place of the first minimum from which the values climb by more than `rise` before they fall below it."""
-    place = 0
-    for k, value in enumerate(values):
-        if value < values[place]:
-            place = k
-        elif place and value > values[place] + rise:
-            return place
-    return None
-
-
-def _complete(voltage: FloatArray, dimension: int, stride: int) -> NDArray[np.intp]:
-    """Newest samples of the delay vectors in which nothing is missing."""
-    span = (dimension - 1) * stride
-    if len(voltage) <= span:
-        return np.empty(0, dtype=np.intp)
-    there = np.isfinite(voltage)
-    whole = np.ones(len(voltage) - span, dtype=np.bool_)
-    for k in range(dimension):
-        whole &= there[span - k * stride : len(voltage) - k * stride]
-    return np.flatnonzero(whole) + span
-
-
-def _pairs(values: FloatArray, lag: int) -> tuple[FloatArray, FloatArray]:
-    """Values `lag` samples before, and values; only where neither is missing."""
-    old, new = values[: len(values) - lag], values[lag:]
-    there = np.isfinite(old) & np.isfinite(new) if lag >= 0 else np.zeros(0, dtype=np.bool_)
-    if not there.any():
-        raise InputError(f"embedding: {len(values)} samples hold no pair at a lag of {lag}")
-    return old[there], new[there]
-
-
-def _information(counts: NDArray[np.intp]) -> float:
-    total = counts.sum()
-    rows, columns = counts.sum(axis=1), counts.sum(axis=0)
-    i, j = np.nonzero(counts)
-    n = counts[i, j]
-    plain = float(np.sum(n * np.log(n * total / (rows[i] * columns[j])))) / float(total)
-    excess = len(n) - np.count_nonzero(rows) - np.count_nonzero(columns) + 1
-    return plain - excess / (2.0 * float(total))
-
-
-def _false(voltage: FloatArray, stride: int, dimension: int, theiler: int, relative: float, absolute: float) -> float:
-    # Vectors of one dimension more, so that the sample that tells true from false neighbours is there.
-    newest = _complete(voltage, dimension + 1, stride)
-    if len(newest) < 2:
-        raise InputError(
-            f"false neighbours: {len(voltage)} samples are too few for vectors of {dimension + 1}, {stride} apart"
-        )
-    newest = newest[np.unique(np.linspace(0, len(newest) - 1, min(_CANDIDATES, len(newest))).astype(np.intp))]
-    chosen = np.unique(np.linspace(0, len(newest) - 1, min(_REFERENCES, len(newest))).astype(np.intp))
-    vectors = voltage[newest[:, None] - stride * np.arange(dimension)]
-    further = voltage[newest - stride * dimension]
-    many = min(_NEIGHBOURS, len(newest))
-    found = cKDTree(vectors).query(vectors[chosen], many)
-    distances, neighbours = (np.asarray(a).reshape(len(chosen), many) for a in found)
-    allowed = (np.abs(newest[neighbours] - newest[chosen][:, None]) > theiler) & (distances > 0)
-    judged = allowed.any(axis=1)
-    if not judged.any():
-        return float("nan")
-    place = (np.flatnonzero(judged), allowed[judged].argmax(axis=1))
-    near = distances[place]
-    apart = np.abs(further[chosen[judged]] - further[neighbours[place]])
-    return float(np.mean((apart > relative * near) | (np.hypot(near, apart) > absolute)))
+        vectors = (np.stack(columns, axis=1)[whole] - self.means) / self.deviations
+        return vectors, whole + span

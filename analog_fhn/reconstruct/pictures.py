@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from analog_fhn.neuron import FloatArray
 from analog_fhn.plots import _COLOURS, _INK, _NARROW
+from analog_fhn.reconstruct.advice import Advice
 from analog_fhn.reconstruct.dynamics import Bifurcation
-from analog_fhn.reconstruct.embedding import Advice
 from analog_fhn.reconstruct.rhythm import REGIMES, interval_histogram
 
 _REGIME_COLOURS = {

@@ -9,7 +9,7 @@ from scipy.signal import lfilter
 
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
-from analog_fhn.reconstruct.embedding import (
+from analog_fhn.reconstruct.advice import (
     Embedding,
     advice,
     autocorrelation,

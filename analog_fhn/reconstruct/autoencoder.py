@@ -1,0 +1,214 @@
+"""The variational autoencoder: delay vectors in, a state of few coordinates, delay vectors out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analog_fhn.errors import InputError
+from analog_fhn.neuron import FloatArray
+from analog_fhn.training.fit import keras_on_jax
+
+HIDDEN = (128, 64)
+_CHUNK = 500  # steps between two calls of `progress`
+_LOGARITHMS = (-10.0, 3.0)  # of the latent's standard deviation
+_ELBOW = 0.4
+
+Layers = tuple[tuple[FloatArray, FloatArray], ...]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class AutoencoderOptions:
+    """How the autoencoder is trained.
+
+    Parameters
+    ----------
+    steps, batch_size, learning_rate
+        Of Adam, with a cosine schedule.
+    kl
+        Weight of the Kullback-Leibler term beside the mean squared error.
+    tear
+        Weight of the mean squared step of the latent from one sample to the next: against tears in the latent curve.
+    """
+
+    steps: int = 6000
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+    kl: float = 1e-4
+    tear: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} = {getattr(self, name)}: expected a number above 0")
+        for name in ("kl", "tear"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name} = {getattr(self, name)}: expected 0 or more")
+
+
+@dataclass(frozen=True, eq=False)
+class Autoencoder:
+    """Trained encoder and decoder; layers of silu units, the last one linear.
+
+    Parameters
+    ----------
+    encoder, decoder
+        Weights (n_in, n_out) and biases (n_out,) of each layer.
+    """
+
+    encoder: Layers
+    decoder: Layers
+
+    @property
+    def latent(self) -> int:
+        """Number of latent coordinates."""
+        return len(self.decoder[0][0])
+
+    def encode(self, vectors: ArrayLike) -> FloatArray:
+        """Means of the latent coordinates of delay vectors (..., D), shape (..., latent)."""
+        return _forward(self.encoder, vectors)[..., : self.latent]
+
+    def decode(self, latents: ArrayLike) -> FloatArray:
+        """Delay vectors (..., D) of latent coordinates (..., latent)."""
+        return _forward(self.decoder, latents)
+
+    def newest(self, latents: ArrayLike) -> FloatArray:
+        """The decoded vectors' first coordinate only, shape (...)."""
+        weights, biases = self.decoder[-1]
+        return _forward((*self.decoder[:-1], (weights[:, :1], biases[:1])), latents)[..., 0]
+
+    def loss(self, vectors: FloatArray) -> float:
+        """Mean squared error of decoded means."""
+        return float(np.mean((self.decode(self.encode(vectors)) - vectors) ** 2))
+
+
+def _forward(layers: Layers, values: ArrayLike) -> FloatArray:
+    x = np.asarray(values, dtype=np.float64)
+    for k, (weights, biases) in enumerate(layers):
+        x = x @ weights + biases
+        if k < len(layers) - 1:
+            x = x * (0.5 + 0.5 * np.tanh(0.5 * x))
+    return x
+
+
+def train_autoencoder(
+    vectors: FloatArray,
+    index: NDArray[np.intp],
+    latent: int,
+    *,
+    seed: int,
+    options: AutoencoderOptions | None = None,
+    progress: Progress | None = None,
+) -> tuple[Autoencoder, FloatArray]:
+    """Train an autoencoder (D. P. Kingma, M. Welling, arXiv 1312.6114).
+
+    Parameters
+    ----------
+    vectors
+        Delay vectors, shape (m, D).
+    index
+        Shape (m,): vectors of which one follows the other in time have successive numbers.
+    latent
+        Number of latent coordinates.
+    seed
+        Of the first weights, the batches and the sampling.
+    progress
+        Called with (steps done, steps).
+
+    Returns
+    -------
+    autoencoder
+        Trained.
+    losses
+        Mean squared error of each step's batch, shape (steps,).
+
+    Raises
+    ------
+    InputError
+        If the number of latent coordinates does not fit, or the training diverges.
+    """
+    dimension, options = vectors.shape[1], options or AutoencoderOptions()
+    if not 1 <= latent <= dimension:
+        raise InputError(f"latent = {latent}: expected 1 to {dimension}, the size of the delay vectors")
+    keras = keras_on_jax()
+    import jax
+    import jax.numpy as jnp
+
+    encoder = _network(keras, (dimension, *HIDDEN, 2 * latent), seed)
+    decoder = _network(keras, (latent, *HIDDEN[::-1], dimension), seed + 1)
+    parts = (encoder, decoder)
+    rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, options.steps)
+    optimizer = keras.optimizers.Adam(rate)
+    variables = [variable for part in parts for variable in part.trainable_variables]
+    optimizer.build(variables)
+    first = np.flatnonzero(np.diff(index) == 1)
+    data, first = jnp.asarray(vectors, jnp.float32), jnp.asarray(first)
+
+    def forward(part: int, values: Any, x: Any) -> Any:
+        cut = len(encoder.trainable_variables)
+        own = values[:cut] if part == 0 else values[cut:]
+        return parts[part].stateless_call(own, [], x)[0]
+
+    def loss(values, now, then, key):  # type: ignore[no-untyped-def]
+        out = forward(0, values, now)
+        mean, log = out[:, :latent], jnp.clip(out[:, latent:], *_LOGARITHMS)
+        drawn = mean + jnp.exp(log) * jax.random.normal(key, mean.shape)
+        error = jnp.mean((forward(1, values, drawn) - now) ** 2)
+        divergence = 0.5 * jnp.mean(jnp.sum(mean**2 + jnp.exp(2 * log) - 1 - 2 * log, axis=1))
+        jump = jnp.mean((forward(0, values, then)[:, :latent] - mean) ** 2)
+        return error + options.kl * divergence + options.tear * jump, error
+
+    def step(state, key):  # type: ignore[no-untyped-def]
+        values, moments = state
+        batch, sampling = jax.random.split(key)
+        chosen = first[jax.random.randint(batch, (options.batch_size,), 0, len(first))]
+        found = jax.value_and_grad(loss, has_aux=True)(values, data[chosen], data[chosen + 1], sampling)
+        (_, error), gradient = found
+        return optimizer.stateless_apply(moments, gradient, values), error
+
+    keys = jax.random.split(jax.random.key(seed), options.steps)
+    run = jax.jit(lambda state, keys: jax.lax.scan(step, state, keys))
+    state = [v.value for v in variables], [v.value for v in optimizer.variables]
+    losses: list[FloatArray] = []
+    for start in range(0, options.steps, _CHUNK):
+        state, errors = run(state, keys[start : start + _CHUNK])
+        losses.append(np.asarray(errors, dtype=np.float64))
+        if not np.isfinite(losses[-1]).all():
+            raise InputError(
+                f"the autoencoder's training diverged; learning rate {options.learning_rate:g} is too high"
+            )
+        if progress is not None:
+            progress(min(start + _CHUNK, options.steps), options.steps)
+    values = [np.asarray(value, dtype=np.float64) for value in state[0]]
+    cut = len(encoder.trainable_variables)
+    return Autoencoder(_layers(values[:cut]), _layers(values[cut:])), np.concatenate(losses)
+
+
+def _network(keras: Any, sizes: tuple[int, ...], seed: int) -> Any:
+    layers = [keras.layers.Input((sizes[0],))]
+    for k, size in enumerate(sizes[1:]):
+        start = keras.initializers.GlorotUniform(seed=1000 * seed + k)
+        activation = "silu" if k < len(sizes) - 2 else None
+        layers.append(keras.layers.Dense(size, activation, kernel_initializer=start))
+    return keras.Sequential(layers)
+
+
+def _layers(values: list[FloatArray]) -> Layers:
+    return tuple(zip(values[::2], values[1::2], strict=True))
+
+
+def elbow(losses: ArrayLike) -> int:
+    """Number of latent coordinates by the rule: the largest that takes more than 60 % of the loss of one fewer away.
+
+    Parameters
+    ----------
+    losses
+        Mean squared error with 1, 2, ... coordinates, shape (k,).
+    """
+    values = np.asarray(losses, dtype=np.float64)
+    return int(np.flatnonzero(np.append(True, values[1:] < _ELBOW * values[:-1]))[-1]) + 1

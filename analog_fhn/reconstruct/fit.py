@@ -1,0 +1,326 @@
+"""From recordings to a reconstruction: latent size, autoencoder, maps from several seeds, and which one is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analog_fhn.errors import InputError
+from analog_fhn.neuron import FloatArray
+from analog_fhn.reconstruct.autoencoder import Autoencoder, AutoencoderOptions, elbow, train_autoencoder
+from analog_fhn.reconstruct.embedding import Embedding
+from analog_fhn.reconstruct.maps import MapOptions, NeuralMap, Pairs, PolynomialMap, fit_map, fit_polynomial
+from analog_fhn.reconstruct.model import Reconstruction
+from analog_fhn.reconstruct.recording import Recording
+from analog_fhn.reconstruct.rhythm import Levels, Rhythm
+from analog_fhn.reconstruct.states import Coordinates
+
+RULE = (
+    "free runs from recorded states over the recording's length, at most 200 s or 40 periods; of the maps whose runs "
+    "all show the recorded regime, the one with the smallest |log(period/recorded period)| + "
+    "|spikes per burst - recorded|/recorded; without any, the one with most such runs and then the smallest "
+    "one-step error"
+)
+"""How `fit` chooses among maps: fixed before any is run, and kept in the file."""
+
+_STARTS = 3
+_APART = 1_000_000  # numbers between two recordings, so that no sample seems to follow one of another recording
+_LONGEST_RUN = 200.0  # s
+_PERIODS = 40.0
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Everything that decides a reconstruction besides the recordings.
+
+    Parameters
+    ----------
+    dimension
+        Samples in a delay vector.
+    stride
+        Samples between them; None: spread, up to `longest`.
+    longest
+        Largest lag of a spread embedding (s); None: half the recording's period, or 4 s where it has none.
+    smoothing
+        As for `Embedding.spread`.
+    latent
+        Latent coordinates; None: scanned from 1 to `largest_latent`, by the rule of `autoencoder.elbow`.
+    scan_steps
+        Training steps of each size in the scan.
+    restarts
+        Maps, from as many seeds.
+    polynomial
+        Order of a polynomial map in place of the neural one; None: the neural one.
+    bridge
+        Gaps of up to so many samples are bridged before the delay vectors are made.
+    seed
+        Of everything random.
+    """
+
+    dimension: int = 64
+    stride: int | None = None
+    longest: float | None = None
+    smoothing: float = 0.3
+    latent: int | None = None
+    largest_latent: int = 6
+    scan_steps: int = 2500
+    restarts: int = 3
+    polynomial: int | None = None
+    bridge: int = 5
+    seed: int = 0
+    autoencoder: AutoencoderOptions = field(default_factory=AutoencoderOptions)
+    map: MapOptions = field(default_factory=MapOptions)
+
+    def __post_init__(self) -> None:
+        for name in ("largest_latent", "scan_steps", "restarts"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} = {getattr(self, name)}: expected 1 or more")
+        if self.longest is not None and not self.longest > 0:
+            raise InputError(f"longest = {self.longest}: expected a number of seconds above 0")
+        if self.seed < 0:
+            raise InputError(f"seed = {self.seed}: expected 0 or more")
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """Recordings as delay vectors.
+
+    Parameters
+    ----------
+    embedding
+        Fitted to all of them.
+    vectors
+        Shape (m, D).
+    index
+        Numbers of the newest samples, shape (m,); recordings are far apart.
+    control
+        p of each vector, shape (m,).
+    levels
+        Of all recordings.
+    step
+        s.
+    recorded
+        Rhythm of each recording.
+    """
+
+    embedding: Embedding
+    vectors: FloatArray
+    index: NDArray[np.intp]
+    control: FloatArray
+    levels: Levels
+    step: float
+    recorded: tuple[Rhythm, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A reconstruction, and what led to it.
+
+    Parameters
+    ----------
+    reconstruction
+        The one kept.
+    maps
+        Every map that was tried.
+    rhythms
+        Of each map the rhythms of its free runs.
+    one_step
+        One-step error of each map.
+    chosen
+        Number of the map that was kept.
+    recorded
+        Rhythm of the first recording.
+    latent_scan
+        Loss by latent size from 1; empty if the size was given.
+    losses
+        Loss curves of the scan by latent size, and of the final autoencoder under 0.
+    """
+
+    reconstruction: Reconstruction
+    maps: tuple[NeuralMap | PolynomialMap, ...]
+    rhythms: tuple[tuple[Rhythm, ...], ...]
+    one_step: FloatArray
+    chosen: int
+    recorded: Rhythm
+    latent_scan: tuple[float, ...]
+    losses: dict[int, FloatArray]
+
+
+def embed(recordings: Sequence[Recording], options: FitOptions, control: Sequence[float] | None = None) -> Embedded:
+    """Delay vectors of one or several recordings with the same step.
+
+    Parameters
+    ----------
+    control
+        p of each recording; default 1.
+
+    Raises
+    ------
+    InputError
+        If there is no recording, steps differ, values of p do not fit, or a recording is too short.
+    """
+    if not recordings:
+        raise InputError("no recording to reconstruct from")
+    p = np.ones(len(recordings)) if control is None else np.asarray(control, dtype=np.float64)
+    if p.shape != (len(recordings),) or not np.isfinite(p).all():
+        raise InputError(f"{len(recordings)} recordings and {p.size} values of p; expected one finite value of each")
+    step = recordings[0].step
+    for recording in recordings:
+        if not np.isclose(recording.step, step, rtol=1e-6):
+            raise InputError(f"{recording.source}: step {recording.step:g} s; expected {step:g} s as in the first one")
+    voltages = [recording.bridged(options.bridge).voltage for recording in recordings]
+    levels = Levels.of(np.concatenate(voltages))
+    recorded = tuple(Rhythm.of(voltage, step, levels, missing=True) for voltage in voltages)
+    if options.stride is not None:
+        embedding = Embedding.uniform(list(voltages), options.dimension, options.stride)
+    else:
+        periods = [rhythm.period for rhythm in recorded if np.isfinite(rhythm.period)]
+        longest = options.longest or (0.5 * max(periods) if periods else 4.0)
+        embedding = Embedding.spread(list(voltages), options.dimension, round(longest / step), options.smoothing)
+    parts = [embedding.vectors(voltage) for voltage in voltages]
+    return Embedded(
+        embedding,
+        np.concatenate([vectors for vectors, _ in parts]),
+        np.concatenate([index + k * _APART for k, (_, index) in enumerate(parts)]),
+        np.repeat(p, [len(index) for _, index in parts]),
+        levels,
+        step,
+        recorded,
+    )
+
+
+def scan_latent(
+    embedded: Embedded, options: FitOptions, progress: Progress | None = None
+) -> tuple[tuple[float, ...], dict[int, FloatArray]]:
+    """Loss of short trainings with 1, 2, ... latent coordinates, and their loss curves."""
+    losses, curves = [], {}
+    quick = AutoencoderOptions(**{**asdict(options.autoencoder), "steps": options.scan_steps})
+    for latent in range(1, min(options.largest_latent, embedded.embedding.dimension) + 1):
+        found, curves[latent] = train_autoencoder(
+            embedded.vectors, embedded.index, latent, seed=options.seed, options=quick,
+            progress=_named(progress, f"latent size {latent}"),
+        )  # fmt: skip
+        losses.append(found.loss(embedded.vectors))
+    return tuple(losses), curves
+
+
+def fit(
+    recordings: Sequence[Recording],
+    options: FitOptions | None = None,
+    control: Sequence[float] | None = None,
+    progress: Progress | None = None,
+) -> Fit:
+    """Rebuild a neuron's dynamics from recordings of its voltage.
+
+    Parameters
+    ----------
+    recordings
+        Of one neuron; several where its control was turned.
+    control
+        p of each recording: what was turned, in any unit. Default 1, which the data then say nothing about.
+    progress
+        Called with (what is being done, done, total).
+
+    Raises
+    ------
+    InputError
+        As for `embed`; if the latent size does not fit, or a training diverges.
+    """
+    begin, options = time.perf_counter(), options or FitOptions()
+    embedded = embed(recordings, options, control)
+    scan, curves = ((), {}) if options.latent is not None else scan_latent(embedded, options, progress)
+    latent = options.latent or elbow(scan)
+    autoencoder, curves[0] = train_autoencoder(
+        embedded.vectors, embedded.index, latent, seed=options.seed, options=options.autoencoder,
+        progress=_named(progress, "autoencoder"),
+    )  # fmt: skip
+    found = train_maps(embedded, autoencoder, options, progress)
+    notes = {
+        "sources": [recording.source for recording in recordings],
+        "options": asdict(options),
+        "latent": latent,
+        "latent_scan": list(scan),
+        "rule": RULE,
+        "chosen": found.chosen,
+        "seconds": time.perf_counter() - begin,
+    }
+    found.reconstruction.notes.update(notes)
+    return Fit(
+        found.reconstruction, found.maps, found.rhythms, found.one_step, found.chosen, found.recorded, scan, curves
+    )
+
+
+def train_maps(
+    embedded: Embedded, autoencoder: Autoencoder, options: FitOptions, progress: Progress | None = None
+) -> Fit:
+    """Maps from several seeds in the states of one autoencoder, and the one that `RULE` chooses."""
+    latents = autoencoder.encode(embedded.vectors)
+    coordinates = Coordinates.fit(latents, embedded.index)
+    states = coordinates.of(latents)
+    pairs = Pairs.of(states, embedded.index, embedded.control, coordinates.speeds)
+    starts = states[np.linspace(0, len(states) - 1, _STARTS + 2).astype(np.intp)[1:-1]]
+    recorded = embedded.recorded[0]
+    longest = _PERIODS * recorded.period if np.isfinite(recorded.period) else _LONGEST_RUN
+    duration = min(_LONGEST_RUN, longest, len(embedded.vectors) * embedded.step)
+    maps: list[NeuralMap | PolynomialMap] = []
+    rhythms: list[tuple[Rhythm, ...]] = []
+    tried: list[Reconstruction] = []
+    for restart in range(options.restarts):
+        seed = options.seed + restart
+        if options.polynomial is not None:
+            found: NeuralMap | PolynomialMap = fit_polynomial(pairs, options.polynomial, options.map, seed)
+        else:
+            named = _named(progress, f"map {restart + 1} of {options.restarts}")
+            found, _ = fit_map(pairs, options.map, seed, named)
+        tried.append(
+            Reconstruction(
+                embedded.embedding,
+                autoencoder,
+                coordinates,
+                found,
+                embedded.step,
+                embedded.levels,
+                starts,
+                np.unique(embedded.control),
+            )
+        )
+        own = float(embedded.control[0])
+        runs = tried[-1].run(duration, np.full(len(starts), own), starts)
+        rhythms.append(tuple(Rhythm.of(run, embedded.step, embedded.levels) for run in runs))
+        maps.append(found)
+    one_step = np.array([pairs.error(found) for found in maps])
+    chosen = choose(recorded, rhythms, one_step)
+    return Fit(tried[chosen], tuple(maps), tuple(rhythms), one_step, chosen, recorded, (), {})
+
+
+def choose(recorded: Rhythm, rhythms: Sequence[Sequence[Rhythm]], one_step: FloatArray) -> int:
+    """Number of the map that `RULE` chooses."""
+
+    def key(k: int) -> tuple[Any, ...]:
+        alike = sum(rhythm.regime == recorded.regime for rhythm in rhythms[k])
+        missing = len(rhythms[k]) - alike
+        score = max((deviation(recorded, rhythm) for rhythm in rhythms[k]), default=np.inf)
+        return missing, score if missing == 0 and np.isfinite(score) else 0.0, one_step[k]
+
+    return min(range(len(rhythms)), key=key)
+
+
+def deviation(recorded: Rhythm, rhythm: Rhythm) -> float:
+    """|log(period/recorded)| + |spikes per burst - recorded|/recorded; where there are no bursts, the first term."""
+    if not (np.isfinite(recorded.period) and np.isfinite(rhythm.period)):
+        return 0.0 if recorded.regime == rhythm.regime else float("inf")
+    found = abs(float(np.log(rhythm.period / recorded.period)))
+    if np.isfinite(recorded.spikes_per_burst) and np.isfinite(rhythm.spikes_per_burst):
+        found += abs(rhythm.spikes_per_burst - recorded.spikes_per_burst) / recorded.spikes_per_burst
+    return found
+
+
+def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, total: progress(name, done, total)

@@ -1,0 +1,152 @@
+"""A reconstruction: embedding, autoencoder, coordinates and map of one neuron, as one object and as a file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analog_fhn.errors import InputError
+from analog_fhn.neuron import FloatArray
+from analog_fhn.npz import read_npz
+from analog_fhn.reconstruct.autoencoder import Autoencoder, Layers
+from analog_fhn.reconstruct.embedding import Embedding
+from analog_fhn.reconstruct.maps import NeuralMap, PolynomialMap, StateMap, free_run
+from analog_fhn.reconstruct.rhythm import Levels
+from analog_fhn.reconstruct.states import Coordinates
+
+FORMAT = 1
+_WHAT = "a reconstruction"
+_MAPS: dict[str, tuple[type[NeuralMap] | type[PolynomialMap], tuple[str, ...]]] = {
+    "neural": (NeuralMap, ("a", "alpha", "b", "big_b", "c")),
+    "polynomial": (PolynomialMap, ("powers", "coefficients")),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """A neuron known from recordings: runs by itself, and has a knob p.
+
+    Parameters
+    ----------
+    embedding, autoencoder, coordinates
+        From a voltage series to states of the map, and back.
+    state_map
+        Advances a state by one sample.
+    step
+        Sampling interval of the recordings (s).
+    levels
+        Voltage levels (V) that tell spikes, of the recordings.
+    starts
+        Recorded states to start from, shape (k, L).
+    control
+        p at which the recordings were made, shape (r,); a single one is 1.
+    notes
+        How it was made; anything JSON can hold.
+    """
+
+    embedding: Embedding
+    autoencoder: Autoencoder
+    coordinates: Coordinates
+    state_map: StateMap
+    step: float
+    levels: Levels
+    starts: FloatArray
+    control: FloatArray
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def states(self, vectors: ArrayLike) -> FloatArray:
+        """Delay vectors (..., D) -> states (..., L)."""
+        return self.coordinates.of(self.autoencoder.encode(vectors))
+
+    def voltage(self, states: ArrayLike) -> FloatArray:
+        """States (..., L) -> voltage (...), V."""
+        return self.embedding.restore(self.autoencoder.newest(self.coordinates.latents(states)))
+
+    def run(self, duration: float, p: ArrayLike = 1.0, start: FloatArray | None = None) -> FloatArray:
+        """Voltage of free runs, shape (m, n), V; NaN from where a run diverged.
+
+        Parameters
+        ----------
+        duration
+            s.
+        p
+            Control, shape () or (m,).
+        start
+            States (m, L); default: every one of `starts`, or as many of them in turn as there are values of p.
+        """
+        if start is None:
+            start = self.starts if np.ndim(p) == 0 else self.starts[np.arange(np.size(p)) % len(self.starts)]
+        orbit = free_run(self.state_map, start, round(duration / self.step), p)
+        return self.voltage(orbit).T
+
+    def save(self, path: Path) -> None:
+        """Write a `.npz` file; nothing is pickled."""
+        kind = next(name for name, (cls, _) in _MAPS.items() if isinstance(self.state_map, cls))
+        arrays: dict[str, Any] = {
+            "lags": self.embedding.lags, "widths": self.embedding.widths,
+            "means": self.embedding.means, "deviations": self.embedding.deviations,
+            "centre": self.coordinates.centre, "transform": self.coordinates.transform,
+            "speeds": self.coordinates.speeds, "starts": self.starts, "control": self.control,
+            **{f"map_{name}": getattr(self.state_map, name) for name in _MAPS[kind][1]},
+        }  # fmt: skip
+        for part, layers in (("encoder", self.autoencoder.encoder), ("decoder", self.autoencoder.decoder)):
+            for k, (weights, biases) in enumerate(layers):
+                arrays |= {f"{part}_{k}_weights": weights, f"{part}_{k}_biases": biases}
+        meta = {
+            "format": FORMAT, "kind": _WHAT, "map": kind, "step": self.step,
+            "levels": [self.levels.floor, self.levels.ceiling],
+            "layers": [len(self.autoencoder.encoder), len(self.autoencoder.decoder)], "notes": self.notes,
+        }  # fmt: skip
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            np.savez_compressed(file, meta=np.array(json.dumps(meta)), **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Reconstruction:
+        """Read a file of `save`.
+
+        Raises
+        ------
+        InputError
+            If it is none, is damaged, or has another format.
+        """
+        arrays = read_npz(path, _WHAT)
+        try:
+            meta = json.loads(str(arrays["meta"]))
+            if meta.get("kind") != _WHAT:
+                raise InputError(f"{path}: is no file of 'analog-fhn reconstruct'")
+            if meta["format"] != FORMAT:
+                raise InputError(f"{path}: format {meta['format']!r}; this version reads format {FORMAT}")
+            if any(not np.isfinite(values).all() for name, values in arrays.items() if name != "meta"):
+                raise ValueError("NaN or infinite values")
+            kind, names = _MAPS[meta["map"]]
+            found = cls(
+                Embedding(*(arrays[name] for name in ("lags", "widths", "means", "deviations"))),
+                Autoencoder(*(
+                    _layers(arrays, part, n) for part, n in zip(("encoder", "decoder"), meta["layers"], strict=True)
+                )),
+                Coordinates(arrays["centre"], arrays["transform"], arrays["speeds"]),
+                kind(*(arrays[f"map_{name}"] for name in names)),
+                float(meta["step"]), Levels(*map(float, meta["levels"])), arrays["starts"], arrays["control"],
+                dict(meta["notes"]),
+            )  # fmt: skip
+            if not found.step > 0:
+                raise ValueError(f"step {found.step}: expected a number above 0")
+            found.voltage(found.state_map.step(found.starts, 1.0))
+            found.states(np.zeros(found.embedding.dimension))
+        except InputError as error:
+            raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
+        except KeyError as error:
+            raise InputError(f"{path}: {error.args[0]!r} is missing; expected {_WHAT}") from None
+        except (TypeError, ValueError, AttributeError, IndexError) as error:
+            raise InputError(f"{path}: cannot be read ({error}); expected {_WHAT}") from None
+        return found
+
+
+def _layers(arrays: dict[str, Any], part: str, number: int) -> Layers:
+    return tuple((arrays[f"{part}_{k}_weights"], arrays[f"{part}_{k}_biases"]) for k in range(number))
