@@ -13,8 +13,8 @@ help: ## what can be made
 demo: install ## train, put FHN neurons in, compare all simulators, export, 200 chips; pictures and report in out/demo
 	$(BIN)/python examples/demo.py --output $(OUT)
 
-test: check chromium ## checks, then the tests
-	$(BIN)/python -m pytest
+test: check chromium ## checks, then the tests, a file at a time on every core
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: install ## ruff, mypy --strict, strict docs build
 	$(BIN)/ruff check .

@@ -105,6 +105,8 @@ def test_only_the_chip_and_training_draw_random_numbers() -> None:
         "datasets",
         "doctor",
         "cli.record",
+        "reconstruct.maps",
+        "report.reconstruction",
     }
     found = {
         name

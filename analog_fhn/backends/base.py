@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol as Interface
+from typing import runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +77,19 @@ class Backend(Interface):
         InputError
             If noise is asked for and the backend has none.
         """
+
+
+@runtime_checkable
+class OwnNeurons(Interface):
+    """A backend whose neurons are its own, not those that the chip's components describe."""
+
+    def only(self, neurons: NDArray[np.intp]) -> Backend:
+        """The backend for `Chip.only` of the same neurons (n,)."""
+
+
+def backend_of(backend: Backend, neurons: NDArray[np.intp] | None) -> Backend:
+    """Backend for `Chip.only` of these neurons (n,); None: of all."""
+    return backend.only(neurons) if neurons is not None and isinstance(backend, OwnNeurons) else backend
 
 
 def refuse_noise(name: str, noise: Noise | None) -> None:

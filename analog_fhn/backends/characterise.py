@@ -21,7 +21,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from analog_fhn.backends.base import Backend, Response, SimulationError
+from analog_fhn.backends.base import Backend, Response, SimulationError, backend_of
 from analog_fhn.backends.response_table import ResponseTable, TableQuality
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.neuron import FloatArray, Protocol
@@ -294,7 +294,7 @@ class Maker:
                 self._progress(before + done, max(self._expected, before + done))
 
         try:
-            response = self._inner.respond(
+            response = backend_of(self._inner, None if whole else neurons).respond(
                 chip if whole else chip.only(neurons), drives, protocol, samples=samples, progress=advance
             )
         except SimulationError as error:

@@ -19,6 +19,7 @@ from analog_fhn.cli import (
     export,
     frontier,
     import_,
+    reconstruct,
     record,
     report,
     reproduce,
@@ -51,6 +52,7 @@ app.command("allocate")(allocate.allocate)
 app.command("report")(report.report)
 app.command("trim")(trim.trim)
 app.command("record")(record.record)
+app.command("reconstruct")(reconstruct.reconstruct)
 app.command("reproduce")(reproduce.reproduce)
 
 

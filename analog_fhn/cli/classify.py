@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from analog_fhn.cli import common
+from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from analog_fhn.backends.base import Backend
     from analog_fhn.backends.response_table import TableQuality
     from analog_fhn.inference import Result
 
@@ -26,8 +28,17 @@ def classify(
     split: common.SplitOption = "test",
     images: common.ImagesOption = None,
     backend: Annotated[
-        Literal["direct", "reference", "brian", "spice"], typer.Option("--backend", help="What integrates the neurons.")
+        Literal["direct", "reference", "brian", "spice", "twin"],
+        typer.Option("--backend", help="What integrates the neurons; twin: reconstructions of recorded neurons."),
     ] = "direct",
+    twin: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--twin",
+            metavar="FILE.npz",
+            help="Of `analog-fhn reconstruct`; given several times, hidden neurons take turns (--backend twin).",
+        ),
+    ] = None,
     readout: common.ReadoutOption = None,
     raw: common.RawOption = False,
     protocol: common.ProtocolOption = None,
@@ -48,7 +59,8 @@ def classify(
         typer.Option(
             "--table",
             metavar="N",
-            help="Have the backend measure every neuron at N drives once, and interpolate for the images.",
+            help="Have the backend measure every neuron at N drives once, and interpolate for the images "
+            "(twin: always, at 33 drives where none is given).",
         ),
     ] = None,
     tables: common.TablesOption = None,
@@ -65,6 +77,7 @@ def classify(
     from analog_fhn import inference
 
     start = time.perf_counter()
+    engine, table = twins(backend, twin, table)
     net = common.load_network(
         network, protocol=protocol, readout=readout, raw=raw, gamma=gamma, a=a, eps=eps, slope=slope,
         settle=settle, control=control, trim=trim,
@@ -79,7 +92,7 @@ def classify(
     kept = common.tables_folder(table, tables, backend)
     with common.progress_bar("images" if table is None else "neuron runs, then images") as bar:
         result = inference.classify(
-            net, chosen.images, chip=made, backend=backend, table=table, tables=kept, noise=noisy, progress=bar
+            net, chosen.images, chip=made, backend=engine, table=table, tables=kept, noise=noisy, progress=bar
         )
     n_classes = net.layer_sizes[-1]
     accuracy = result.accuracy(chosen.labels)
@@ -113,9 +126,23 @@ def classify(
         "table": None if result.table is None else asdict(result.table),
         "settings": common.settings(net, made, errors=errors, trim=trim)
         | {"backend": backend, "dataset": dataset, "split": split, "trim": None if trim is None else str(trim)}
+        | {"twins": [str(path) for path in twin or []]}
         | {"noise": noise, "noise_seed": None if noisy is None else noisy.seed},
     }
     common.write_json(json, "classify", chip, start, content)
+
+
+def twins(backend: str, files: list[Path] | None, table: int | None) -> tuple[str | Backend, int | None]:
+    """Backend that the options ask for, and the drives of its table: twins always have one."""
+    if backend != "twin":
+        if files:
+            raise common.foreign("--twin", f"--twin {files[0]}", f"--backend {backend}", {"--backend twin": ["--twin"]})
+        return backend, table
+    if not files:
+        raise InputError("--backend twin: --twin FILE.npz is missing, a file of `analog-fhn reconstruct`")
+    from analog_fhn.reconstruct.twin import TABLE, Twin
+
+    return Twin.load(files), TABLE if table is None else table
 
 
 def table_line(quality: TableQuality, control: float) -> str:

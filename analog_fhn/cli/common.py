@@ -438,6 +438,15 @@ def write_json(target: str | None, command: str, seed: int | None, start: float,
         Path(target).write_text(text, encoding="utf-8")
 
 
+def without_nan(value: Any) -> Any:
+    """Content for JSON with None in place of numbers that do not exist."""
+    if isinstance(value, Mapping):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def writable(path: Path) -> Path:
     """Path whose folder exists; an output that cannot be written is refused before the work begins."""
     output_folder(path.parent)

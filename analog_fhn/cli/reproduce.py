@@ -27,13 +27,17 @@ _OWN = {
     "table1": (*_SIMULATED, "--curve"),
     "figure6": (*_SIMULATED, *_TRAINED),
     "table2": (*_SIMULATED, *_TRAINED),
+    "reconstruction": ("--neuron", "--seeds", "--duration", "--steps"),
 }
 
 
 def reproduce(
     what: Annotated[
-        Literal["figure2", "figure3", "figure4", "table1", "figure6", "table2"],
-        typer.Argument(help="What to make again; figure6 and table2 train with FHN neurons inside."),
+        Literal["figure2", "figure3", "figure4", "table1", "figure6", "table2", "reconstruction"],
+        typer.Argument(
+            help="What to make again; figure6 and table2 train with FHN neurons inside, reconstruction rebuilds a "
+            "bursting neuron from its recorded voltage."
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for CSV and pictures.")],
     network: Annotated[
@@ -63,6 +67,19 @@ def reproduce(
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="figure6, table2: passes over the images (default: 10).")
     ] = None,
+    neuron_kind: Annotated[
+        Literal["modified", "original", "both"] | None,
+        typer.Option("--neuron", help="reconstruction: of Sherman and Rinzel (default: both)."),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="reconstruction: autoencoders and maps (default: 10).")
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option("--duration", metavar="SECONDS", help="reconstruction: recording (default: 500).")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="reconstruction: training steps of an autoencoder.")
+    ] = None,
     gamma: common.GammaOption = None,
     a: common.AOption = None,
     eps: common.EpsOption = None,
@@ -84,7 +101,7 @@ def reproduce(
             "--network": network, "--dataset": dataset, "--data": data, "--split": split, "--images": images,
             "--gammas": gammas, "--curve": curve, "--name": name, "--tanh": tanh, "--recentre": recentre or None,
             "--epochs": epochs, "--gamma": gamma, "--a": a, "--eps": eps, "--slope": slope, "--settle": settle,
-            "--control": control,
+            "--control": control, "--neuron": neuron_kind, "--seeds": seeds, "--duration": duration, "--steps": steps,
         },
     )  # fmt: skip
     dataset, split, name = dataset or "mnist", split or "test", "figure4" if name is None else name
@@ -94,6 +111,8 @@ def reproduce(
     if what == "figure2":
         fhn = FHN(**{k: v for k, v in {"a": a, "eps": eps}.items() if v is not None})
         paths = paper.figure2(folder, fhn)
+    elif what == "reconstruction":
+        paths, content = _reconstruction(folder, neuron_kind or "both", seeds, duration, steps, seed, json)
     elif what in _SECTION4:
         neuron = {"gamma": gamma, "a": a, "eps": eps, "slope": slope}
         watched = {"settle": settle, "control": control}
@@ -240,3 +259,29 @@ def _section4_network(
     net.save(path)
     common.say(f"trained a network with FHN neurons inside: {path}", json)
     return net
+
+
+def _reconstruction(
+    folder: Path, kind: str, seeds: int | None, duration: float | None, steps: int | None, seed: int, json: str | None
+) -> tuple[list[Path], dict[str, Any]]:
+    """Reference 2 for one bursting neuron or both, each in a folder of its own."""
+    from analog_fhn.reconstruct.autoencoder import AutoencoderOptions
+    from analog_fhn.reconstruct.fit import FitOptions
+    from analog_fhn.report.reconstruction import KINDS, Study, reproduce
+
+    training = {} if steps is None else {"autoencoder": AutoencoderOptions(steps=steps), "scan_steps": steps}
+    given = {"seeds": seeds, "duration": duration, "record_seeds": None if seeds is None else min(seeds, 3)}
+    study = Study(
+        options=FitOptions(latent=3, seed=seed, **training),  # type: ignore[arg-type]
+        **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
+    )
+    paths: list[Path] = []
+    content: dict[str, Any] = {}
+    for name in KINDS:
+        if kind in (name, "both"):
+            found, content[name] = reproduce(
+                common.output_folder(folder / name), name, study, lambda line: common.say(line, json)
+            )
+            paths += found
+            common.say(f"{name}: {content[name]['successes']} of {study.seeds} seeds", json)
+    return paths, common.without_nan(content)

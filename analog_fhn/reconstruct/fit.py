@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,14 @@ from analog_fhn.reconstruct.embedding import Embedding
 from analog_fhn.reconstruct.maps import MapOptions, NeuralMap, Pairs, PolynomialMap, fit_map, fit_polynomial
 from analog_fhn.reconstruct.model import Reconstruction
 from analog_fhn.reconstruct.recording import Recording
-from analog_fhn.reconstruct.rhythm import Levels, Rhythm
+from analog_fhn.reconstruct.rhythm import Levels, Rhythm, waveform_rms
 from analog_fhn.reconstruct.states import Coordinates
 
 RULE = (
     "free runs from recorded states over the recording's length, at most 200 s or 40 periods; of the maps whose runs "
     "all show the recorded regime, the one with the smallest |log(period/recorded period)| + "
-    "|spikes per burst - recorded|/recorded; without any, the one with most such runs and then the smallest "
-    "one-step error"
+    "|spikes per burst - recorded|/recorded + rms difference of one period/recorded range; without any, the one with "
+    "most such runs and then the smallest one-step error"
 )
 """How `fit` chooses among maps: fixed before any is run, and kept in the file."""
 
@@ -131,6 +131,8 @@ class Fit:
         Every map that was tried.
     rhythms
         Of each map the rhythms of its free runs.
+    shapes
+        Of each map and run the rms difference of one period from the recorded one, relative to the recorded range.
     one_step
         One-step error of each map.
     chosen
@@ -146,6 +148,7 @@ class Fit:
     reconstruction: Reconstruction
     maps: tuple[NeuralMap | PolynomialMap, ...]
     rhythms: tuple[tuple[Rhythm, ...], ...]
+    shapes: tuple[tuple[float, ...], ...]
     one_step: FloatArray
     chosen: int
     recorded: Rhythm
@@ -252,9 +255,7 @@ def fit(
         "seconds": time.perf_counter() - begin,
     }
     found.reconstruction.notes.update(notes)
-    return Fit(
-        found.reconstruction, found.maps, found.rhythms, found.one_step, found.chosen, found.recorded, scan, curves
-    )
+    return replace(found, latent_scan=scan, losses=curves)
 
 
 def train_maps(
@@ -271,6 +272,8 @@ def train_maps(
     duration = min(_LONGEST_RUN, longest, len(embedded.vectors) * embedded.step)
     maps: list[NeuralMap | PolynomialMap] = []
     rhythms: list[tuple[Rhythm, ...]] = []
+    shapes: list[tuple[float, ...]] = []
+    truth = embedded.embedding.restore(embedded.vectors[embedded.index < _APART, 0])
     tried: list[Reconstruction] = []
     for restart in range(options.restarts):
         seed = options.seed + restart
@@ -294,19 +297,37 @@ def train_maps(
         own = float(embedded.control[0])
         runs = tried[-1].run(duration, np.full(len(starts), own), starts)
         rhythms.append(tuple(Rhythm.of(run, embedded.step, embedded.levels) for run in runs))
+        shapes.append(tuple(waveform_rms(truth, run, embedded.step, embedded.levels).of_range for run in runs))
         maps.append(found)
     one_step = np.array([pairs.error(found) for found in maps])
-    chosen = choose(recorded, rhythms, one_step)
-    return Fit(tried[chosen], tuple(maps), tuple(rhythms), one_step, chosen, recorded, (), {})
+    chosen = choose(recorded, rhythms, one_step, shapes)
+    return Fit(tried[chosen], tuple(maps), tuple(rhythms), tuple(shapes), one_step, chosen, recorded, (), {})
 
 
-def choose(recorded: Rhythm, rhythms: Sequence[Sequence[Rhythm]], one_step: FloatArray) -> int:
-    """Number of the map that `RULE` chooses."""
+def choose(
+    recorded: Rhythm,
+    rhythms: Sequence[Sequence[Rhythm]],
+    one_step: FloatArray,
+    shapes: Sequence[Sequence[float]] | None = None,
+) -> int:
+    """Number of the map that `RULE` chooses.
+
+    Parameters
+    ----------
+    rhythms
+        Of each map's free runs.
+    one_step
+        One-step error of each map.
+    shapes
+        Difference of each run's period from the recorded one, relative to its range; NaN or None: not known.
+    """
 
     def key(k: int) -> tuple[Any, ...]:
         alike = sum(rhythm.regime == recorded.regime for rhythm in rhythms[k])
         missing = len(rhythms[k]) - alike
-        score = max((deviation(recorded, rhythm) for rhythm in rhythms[k]), default=np.inf)
+        apart = [0.0] * len(rhythms[k]) if shapes is None else np.nan_to_num(shapes[k]).tolist()
+        scores = [deviation(recorded, rhythm) + shape for rhythm, shape in zip(rhythms[k], apart, strict=True)]
+        score = max(scores, default=np.inf)
         return missing, score if missing == 0 and np.isfinite(score) else 0.0, one_step[k]
 
     return min(range(len(rhythms)), key=key)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from analog_fhn.neuron import FloatArray
+from analog_fhn.threads import single_blas
 
 _FIRST_DAMPING = 1e-3
 _LEAST_DAMPING = 1e-12
@@ -41,6 +42,7 @@ def sigmoid(x: FloatArray) -> FloatArray:
     return np.asarray(0.5 + 0.5 * np.tanh(0.5 * x))
 
 
+@single_blas()
 def fit_layer(
     start: Layer,
     z: FloatArray,

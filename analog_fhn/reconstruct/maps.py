@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.levenberg import Layer, fit_layer, sigmoid
+from analog_fhn.threads import single_blas
 
 CONTROL = 0.1
 """Standard deviation of the control input's first weights: the scale of p, which the data do not determine."""
@@ -229,6 +230,7 @@ class PolynomialMap:
         return np.eye(size) + slopes
 
 
+@single_blas()
 def fit_polynomial(pairs: Pairs, order: int, options: MapOptions, seed: int) -> PolynomialMap:
     """Least squares with a small ridge, on pairs drawn and disturbed like those of `fit_map`.
 
@@ -264,6 +266,7 @@ def _monomials(u: FloatArray, p: ArrayLike, powers: NDArray[np.intp]) -> FloatAr
     return result
 
 
+@single_blas()
 def free_run(state_map: StateMap, start: FloatArray, steps: int, p: ArrayLike = 1.0) -> FloatArray:
     """Orbits of the map, shape (steps, m, L), the first state being one step from the start; NaN once they diverge.
 

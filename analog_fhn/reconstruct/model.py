@@ -137,6 +137,8 @@ class Reconstruction:
             )  # fmt: skip
             if not found.step > 0:
                 raise ValueError(f"step {found.step}: expected a number above 0")
+            if found.starts.ndim != 2 or not len(found.starts):
+                raise ValueError(f"starts of shape {found.starts.shape}; expected (k, {len(found.coordinates.centre)})")
             found.voltage(found.state_map.step(found.starts, 1.0))
             found.states(np.zeros(found.embedding.dimension))
         except InputError as error:

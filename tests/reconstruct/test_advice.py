@@ -10,7 +10,6 @@ from scipy.signal import lfilter
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.advice import (
-    Embedding,
     advice,
     autocorrelation,
     false_nearest,
@@ -40,50 +39,6 @@ def lorenz() -> FloatArray:
         return [10 * (u[1] - u[0]), u[0] * (28 - u[2]) - u[1], u[0] * u[1] - 8 / 3 * u[2]]
 
     return np.asarray(odeint(slopes, [1.0, 1.0, 20.0], np.arange(0, 420, 0.02))[1000:, 0])
-
-
-def test_vectors_hold_the_newest_sample_first() -> None:
-    voltage = 1e-3 * np.arange(20.0)
-    embedding = Embedding.fit(voltage, 3, 4)
-    vectors, index = embedding.vectors(voltage)
-    assert embedding.span == 8
-    assert index.tolist() == list(range(8, 20))
-    np.testing.assert_allclose(embedding.restore(vectors[0]), 1e-3 * np.array([8.0, 4.0, 0.0]))
-    np.testing.assert_allclose(embedding.restore(vectors[:, 0]), voltage[index])
-
-
-def test_recordings_are_normalised_by_their_finite_samples() -> None:
-    voltage = np.random.default_rng(0).normal(-0.05, 0.01, size=1000)
-    voltage[::7] = np.nan
-    embedding = Embedding.fit(voltage, 5)
-    z = embedding.normalise(voltage)
-    assert (np.nanmean(z), np.nanstd(z)) == pytest.approx((0.0, 1.0), abs=1e-12)
-    np.testing.assert_allclose(embedding.restore(z), voltage)
-
-
-def test_vectors_with_a_missing_sample_are_left_out() -> None:
-    voltage = np.arange(30.0)
-    voltage[[10, 22]] = np.nan
-    vectors, index = Embedding.fit(voltage, 3, 2).vectors(voltage)
-    assert index.tolist() == [n for n in range(4, 30) if n not in (10, 12, 14, 22, 24, 26)]
-    assert np.isfinite(vectors).all()
-
-
-@pytest.mark.parametrize(
-    ("voltage", "dimension", "stride", "message"),
-    [
-        (np.arange(8.0), 3, 4, "at least 9 successive samples"),
-        (np.array([0.0, 1.0, np.nan, 3.0, 4.0, np.nan]), 3, 1, "without a missing one"),
-        (np.full(9, np.nan), 2, 1, "no finite sample"),
-        (np.ones(9), 2, 1, "must vary"),
-        (np.arange(8.0), 0, 1, "must be 1 or more"),
-        (np.arange(8.0), 2, 0, "must be 1 or more"),
-        (np.ones((4, 2)), 2, 1, "shape"),
-    ],
-)
-def test_recordings_that_cannot_be_embedded(voltage: FloatArray, dimension: int, stride: int, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        Embedding.fit(voltage, dimension, stride)
 
 
 def test_autocorrelation_of_a_sine() -> None:

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from analog_fhn.neuron import FloatArray
 from analog_fhn.plots import save
 from analog_fhn.reconstruct import pictures
-from analog_fhn.reconstruct.dynamics import Bifurcation
 from analog_fhn.reconstruct.advice import advice
+from analog_fhn.reconstruct.dynamics import Bifurcation
 from analog_fhn.reconstruct.rhythm import REGIMES, Levels, Rhythm
 
 STEP = 0.01

@@ -1,0 +1,203 @@
+"""`analog-fhn reconstruct`: a neuron's dynamics from its recorded voltage, as a twin that runs by itself."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from analog_fhn.cli import common
+from analog_fhn.errors import InputError
+
+if TYPE_CHECKING:
+    from analog_fhn.reconstruct.fit import Fit, FitOptions
+    from analog_fhn.reconstruct.recording import Recording
+
+
+def reconstruct(
+    recordings: Annotated[
+        list[Path],
+        typer.Argument(metavar="RECORD.csv...", help="Recordings of one neuron; several where its drive was turned."),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="TWIN.npz", help="Reconstruction to write.")],
+    latent: Annotated[
+        int | None, typer.Option("--latent", min=1, metavar="N", help="Latent coordinates (default: scanned, by rule).")
+    ] = None,
+    restarts: Annotated[
+        int, typer.Option("--restarts", min=1, metavar="N", help="Maps from as many seeds; one is kept, by rule.")
+    ] = 3,
+    dimension: Annotated[int, typer.Option("--dimension", min=1, help="Samples in a delay vector.")] = 64,
+    stride: Annotated[
+        int | None,
+        typer.Option("--stride", min=1, help="Samples between them (default: spread, growing up to --longest)."),
+    ] = None,
+    longest: Annotated[
+        float | None,
+        typer.Option("--longest", metavar="SECONDS", help="Largest lag of spread samples (default: half a period)."),
+    ] = None,
+    hidden: Annotated[int, typer.Option("--hidden", min=1, help="Sigmoid units of the map.")] = 100,
+    noise: Annotated[
+        float,
+        typer.Option("--noise", metavar="SHARE", help="Noise on the map's training states, relative to their steps."),
+    ] = 0.15,
+    polynomial: Annotated[
+        int | None,
+        typer.Option("--polynomial", min=1, metavar="ORDER", help="A polynomial map in place of the neural."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps of the autoencoder.")] = None,
+    drive: Annotated[
+        str | None,
+        typer.Option("--drive", metavar="I,...", help="Value of the turned control in each recording; makes p."),
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option("--column", metavar="NAME|N", help="Column of the voltage, by name or number from 1.")
+    ] = None,
+    time_column: Annotated[
+        str | None, typer.Option("--time-column", metavar="NAME|N", help="Column of the time.")
+    ] = None,
+    step: Annotated[
+        float | None, typer.Option("--step", metavar="SECONDS", help="Sampling interval of files without times.")
+    ] = None,
+    bridge: Annotated[int, typer.Option("--bridge", min=0, help="Longest gap to bridge, samples.")] = 5,
+    allow_clipped: Annotated[
+        bool, typer.Option("--allow-clipped", help="Accept a recording that looks clipped.")
+    ] = False,
+    pictures: Annotated[
+        Path | None, typer.Option("--pictures", metavar="DIR", help="Folder for pictures of every step.")
+    ] = None,
+    seed: common.SeedOption = 0,
+    json: common.JsonOption = None,
+) -> None:
+    """Rebuild a neuron's dynamics from its voltage: delay vectors, autoencoder, and a map that runs by itself.
+
+    From one recording the map repeats what was recorded; what turning its knob p does is not determined by one value
+    of p, and is only of use where --drive gives several.
+    """
+    from analog_fhn.reconstruct.files import read_recording
+    from analog_fhn.reconstruct.fit import RULE, FitOptions, fit
+    from analog_fhn.reconstruct.maps import MapOptions
+
+    start = time.perf_counter()
+    control = None if drive is None else common.numbers("--drive", drive)
+    if len(recordings) > 1 and control is None:
+        raise InputError(f"{len(recordings)} recordings: --drive must say at which value of the control each was made")
+    if control is not None and len(control) != len(recordings):
+        raise InputError(
+            f"--drive {drive}: {len(control)} values; expected one for each of {len(recordings)} recordings"
+        )
+    if stride is not None and longest is not None:
+        raise InputError("--stride takes samples at equal distances; --longest is of those that are spread")
+    common.writable(output)
+    folder = None if pictures is None else common.output_folder(pictures)
+    read = [
+        read_recording(path, column=column, time_column=time_column, step=step, allow_clipped=allow_clipped)
+        for path in recordings
+    ]
+    for path, recording in zip(recordings, read, strict=True):
+        for line in recording.report:
+            common.say(f"{path}: {line}", json)
+    options = FitOptions(
+        dimension=dimension, stride=stride, longest=longest, latent=latent, restarts=restarts, polynomial=polynomial,
+        bridge=bridge, seed=seed, map=MapOptions(hidden=hidden, noise=noise), **_training(steps),
+    )  # fmt: skip
+    with common.progress_bar("reconstruct") as bar:
+        found = fit(read, options, control, lambda _what, done, total: bar(done, total))
+    found.reconstruction.save(output)
+    content = _summary(found, options) | {"file": str(output), "rule": RULE}
+    for line in _lines(found):
+        common.say(line, json)
+    written = [output, *(_pictures(folder, read[0], found) if folder is not None else [])]
+    common.say("written: " + ", ".join(map(str, written)), json)
+    content["seconds"] = time.perf_counter() - start
+    common.write_json(json, "reconstruct", seed, start, common.without_nan(content))
+
+
+def _training(steps: int | None) -> dict[str, Any]:
+    from analog_fhn.reconstruct.autoencoder import AutoencoderOptions
+
+    if steps is None:
+        return {}
+    return {"autoencoder": AutoencoderOptions(steps=steps), "scan_steps": max(1, steps // 2)}
+
+
+def _summary(found: Fit, options: FitOptions) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    import numpy as np
+
+    kept = found.rhythms[found.chosen]
+    period = float(np.median([rhythm.period for rhythm in kept]))
+    return {
+        "recorded_regime": found.recorded.regime,
+        "regimes": [[rhythm.regime for rhythm in rhythms] for rhythms in found.rhythms],
+        "period_recorded": found.recorded.period,
+        "period": period,
+        "period_error": period / found.recorded.period - 1.0,
+        "spikes_per_burst": float(np.median([rhythm.spikes_per_burst for rhythm in kept])),
+        "spikes_per_burst_recorded": found.recorded.spikes_per_burst,
+        "latent": found.reconstruction.autoencoder.latent,
+        "latent_scan": list(found.latent_scan),
+        "one_step_errors": [float(error) for error in found.one_step],
+        "restarts": options.restarts,
+        "chosen": found.chosen,
+        "settings": asdict(options),
+    }
+
+
+def _lines(found: Fit) -> list[str]:
+    lines = []
+    if found.latent_scan:
+        losses = " ".join(f"{loss:.3g}" for loss in found.latent_scan)
+        lines.append(
+            f"loss with 1, 2, ... latent coordinates: {losses}; {found.reconstruction.autoencoder.latent} taken"
+        )
+    lines.append(f"recorded: {_rhythm(found.recorded)}")
+    for k, (rhythms, error) in enumerate(zip(found.rhythms, found.one_step, strict=True)):
+        runs = "; ".join(_rhythm(rhythm) for rhythm in rhythms)
+        kept = ", kept" if k == found.chosen else ""
+        lines.append(f"map {k + 1} (one-step error {error:.2g}{kept}), free runs: {runs}")
+    return lines
+
+
+def _rhythm(rhythm: Any) -> str:
+    import math
+
+    text = str(rhythm.regime)
+    if math.isfinite(rhythm.period):
+        text += f", period {rhythm.period:.4g} s"
+    if math.isfinite(rhythm.spikes_per_burst):
+        text += f", {rhythm.spikes_per_burst:g} spikes per burst"
+    return text
+
+
+def _pictures(folder: Path, recording: Recording, found: Fit) -> list[Path]:
+    """Advice on the embedding, latent scan, portrait, free runs and intervals."""
+    from analog_fhn import plots
+    from analog_fhn.reconstruct import pictures
+    from analog_fhn.reconstruct.advice import advice
+    from analog_fhn.reconstruct.rhythm import Rhythm
+
+    made = found.reconstruction
+    paths = [plots.save(pictures.embedding_advice(advice(recording.voltage, recording.step)), folder / "advice.png")]
+    if found.latent_scan:
+        sizes = list(range(1, len(found.latent_scan) + 1))
+        label = f"D = {made.embedding.dimension}"
+        figure = pictures.latent_scan(sizes, {label: found.latent_scan}, made.autoencoder.latent)
+        paths.append(plots.save(figure, folder / "latent_scan.png"))
+    vectors, index = made.embedding.vectors(recording.bridged(5).voltage)
+    shown = slice(0, 6000)
+    truth = None if recording.states is None or recording.states.shape[1] != 3 else recording.states[index[shown]]
+    figure = pictures.portraits(truth, made.states(vectors[shown]), 1e3 * recording.voltage[index[shown]])
+    paths.append(plots.save(figure, folder / "portraits.png"))
+    p = made.control[0]
+    length = min(len(recording), 6000)
+    runs = made.run(length * made.step, p)
+    labels = {f"free run from start {k + 1}": run for k, run in enumerate(runs)}
+    figure = pictures.recording_and_free_run(recording.time[:length], recording.voltage[-length:], labels)
+    paths.append(plots.save(figure, folder / "free_runs.png"))
+    rhythms = {label: Rhythm.of(run, made.step, made.levels).intervals for label, run in labels.items()}
+    if len(found.recorded.intervals):
+        paths.append(plots.save(pictures.intervals(found.recorded.intervals, rhythms), folder / "intervals.png"))
+    return paths

@@ -1,0 +1,247 @@
+"""Neurons known only from recordings in place of a chip's hidden neurons: a backend made of reconstructions."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import Akima1DInterpolator
+
+from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
+from analog_fhn.circuit.chip import Chip
+from analog_fhn.circuit.noise import Noise
+from analog_fhn.errors import InputError
+from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.reconstruct.maps import free_run
+from analog_fhn.reconstruct.model import Reconstruction
+
+TABLE = 33
+"""Drives of a response table of twins, where nobody asks for another number: twins are too slow without one."""
+
+MARGIN = 0.01
+"""Share of the recorded range by which a drive may lie outside and is taken to its end: tables reach a little further
+than any image."""
+
+_NOTE = "neuron"
+_UNITS = ("volts_per_x", "seconds_per_T")
+_STATES = 2_000_000  # of a group of free runs, all samples counted
+
+
+def as_neuron(reconstruction: Reconstruction, volts_per_x: float, seconds_per_T: float) -> Reconstruction:
+    """Reconstruction that can stand for a hidden neuron: its p is the drive I, and its units are in its notes.
+
+    Parameters
+    ----------
+    volts_per_x
+        Recorded voltage (V) of one unit of x: S_x of a circuit, 1 for `sources.record_fhn`.
+    seconds_per_T
+        Time unit T of the recorded neuron (s).
+
+    Raises
+    ------
+    InputError
+        If a unit is not positive, or there are no recordings at two drives or more.
+    """
+    for name, value in zip(_UNITS, (volts_per_x, seconds_per_T), strict=True):
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(f"{name} = {value}: expected a number above 0")
+    if len(np.unique(reconstruction.control)) < 2:
+        raise InputError(
+            "recordings at one drive do not tell what a drive does; a twin for a network needs recordings at several "
+            "drives over the whole range that it will be given, with these drives as their p"
+        )
+    units = {"volts_per_x": float(volts_per_x), "seconds_per_T": float(seconds_per_T)}
+    return replace(reconstruction, notes=reconstruction.notes | {_NOTE: units})
+
+
+def units_of(reconstruction: Reconstruction) -> tuple[float, float]:
+    """Unit of x (V) and time unit T (s) of what `as_neuron` made.
+
+    Raises
+    ------
+    InputError
+        If it was not made by it.
+    """
+    units = reconstruction.notes.get(_NOTE)
+    try:
+        volts, seconds = (float(units[name]) for name in _UNITS)  # type: ignore[index]
+    except (TypeError, KeyError, ValueError):
+        raise InputError(
+            "it does not say how many volts one unit of x is, nor how many seconds T is; `as_neuron` adds both, and so "
+            "do --volts-per-x and --time-unit of `analog-fhn reconstruct`"
+        ) from None
+    as_neuron(reconstruction, volts, seconds)
+    return volts, seconds
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A backend whose neurons are reconstructions, run freely at the drive that each neuron is given.
+
+    Of the chip only the number of neurons counts; its arrays and stages stay in the network around the twins. A run
+    starts from the first recorded state that the reconstruction keeps, not from the protocol's initial state. A run
+    takes about as many map steps as samples were recorded in the same time, so that images need a response table:
+    ``Table(Twin(twins), 33)``, or `classify(..., backend=Twin(twins), table=33)`.
+
+    Parameters
+    ----------
+    twins
+        Made by `as_neuron`; hidden neuron k is twin k modulo their number.
+    which
+        Twin of each neuron, in place of that rule.
+
+    Raises
+    ------
+    InputError
+        If there is no twin, one is none of `as_neuron`, or `which` names one that is not there.
+    """
+
+    twins: tuple[Reconstruction, ...] = field(compare=False)
+    which: tuple[int, ...] | None = None
+    name: str = "twin"
+    _digests: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not self.twins:
+            raise InputError("no twin: expected one reconstruction or more")
+        for twin in self.twins:
+            units_of(twin)
+        if self.which is not None and not all(0 <= k < len(self.twins) for k in self.which):
+            raise InputError(f"which = {self.which}: expected numbers of {len(self.twins)} twins, from 0")
+        object.__setattr__(self, "_digests", tuple(_digest(twin) for twin in self.twins))
+
+    @classmethod
+    def load(cls, paths: Sequence[Path]) -> Twin:
+        """From files of `Reconstruction.save`.
+
+        Raises
+        ------
+        InputError
+            If a file is no reconstruction, or none that `as_neuron` made.
+        """
+        twins = []
+        for path in paths:
+            twin = Reconstruction.load(path)
+            try:
+                units_of(twin)
+            except InputError as error:
+                raise InputError(f"{path}: is no twin of a neuron: {error}") from None
+            twins.append(twin)
+        return cls(tuple(twins))
+
+    def only(self, neurons: NDArray[np.intp]) -> Twin:
+        """The backend for `Chip.only` of the same neurons (n,)."""
+        every = self._numbers(int(neurons.max()) + 1 if self.which is None else len(self.which))
+        return replace(self, which=tuple(every[neurons].tolist()))
+
+    def _numbers(self, n_neurons: int) -> NDArray[np.intp]:
+        if self.which is None:
+            return np.arange(n_neurons) % len(self.twins)
+        return np.array(self.which, dtype=np.intp)
+
+    def respond(
+        self,
+        chip: Chip,
+        drives: FloatArray,
+        protocol: Protocol,
+        *,
+        samples: bool = False,
+        noise: Noise | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Response:
+        """Run every neuron's twin under a constant drive; see `Backend.respond`. Equal runs are made once.
+
+        Raises
+        ------
+        InputError
+            If noise is asked for, or a drive lies outside the range that a twin was recorded at: nothing is
+            extrapolated.
+        SimulationError
+            If a twin diverges.
+        """
+        refuse_noise(self.name, noise)
+        drives = check_drives(chip, drives)
+        numbers = self._numbers(chip.n_neurons)
+        if len(numbers) != chip.n_neurons:
+            raise ValueError(f"which names the twins of {len(numbers)} neurons; the chip has {chip.n_neurons}")
+        inside = np.empty_like(drives)
+        for neuron, number in enumerate(numbers):
+            inside[:, neuron] = self._within(int(number), drives[:, neuron])
+        mean = np.empty(drives.size)
+        traces = np.empty((protocol.n_samples if samples else 0, drives.size), dtype=np.float32)
+        done = 0
+        for number in np.unique(numbers):
+            own = np.flatnonzero(np.broadcast_to(numbers == number, drives.shape))
+            different, places = np.unique(inside.ravel()[own], return_inverse=True)
+            group = max(1, _STATES // self._steps(int(number), protocol))
+            for first in range(0, len(different), group):
+                part = different[first : first + group]
+                means, x = self._run(int(number), part, protocol, samples)
+                here = (places >= first) & (places < first + len(part))
+                mean[own[here]] = means[places[here] - first]
+                if x is not None:
+                    traces[:, own[here]] = x[:, places[here] - first]
+                done += int(np.count_nonzero(here))
+                if progress is not None:
+                    progress(done, drives.size)
+        shaped = traces.reshape(protocol.n_samples, *drives.shape) if samples else None
+        return Response(mean.reshape(drives.shape), shaped)
+
+    def _within(self, number: int, drives: FloatArray) -> FloatArray:
+        """The same drives, those just outside the recorded range moved to its ends."""
+        control = self.twins[number].control
+        low, high = float(control.min()), float(control.max())
+        margin = MARGIN * (high - low)
+        outside = (drives < low - margin) | (drives > high + margin)
+        if outside.any():
+            raise InputError(
+                f"twin {number} was recorded at drives from {low:g} to {high:g}, and is asked for drives from "
+                f"{drives.min():.3g} to {drives.max():.3g}; record the neuron at drives that reach as far"
+            )
+        return np.clip(drives, low, high)
+
+    def _steps(self, number: int, protocol: Protocol) -> int:
+        twin = self.twins[number]
+        _, second = units_of(twin)
+        return math.ceil((protocol.settle + protocol.control) * second / twin.step) + 3
+
+    def _run(
+        self, number: int, drives: FloatArray, protocol: Protocol, samples: bool
+    ) -> tuple[FloatArray, NDArray[np.float32] | None]:
+        """Means (m,) and samples (n_samples, m) of x at `drives` (m,)."""
+        twin = self.twins[number]
+        volts, second = units_of(twin)
+        start = np.repeat(twin.starts[:1], len(drives), axis=0)
+        orbit = free_run(twin.state_map, start, self._steps(number, protocol), drives)
+        diverged = np.isnan(orbit[-1]).any(axis=-1)
+        if diverged.any():
+            raise SimulationError(
+                f"twin {number} diverges at drive {drives[np.argmax(diverged)]:g}; more recordings may help, or "
+                "another seed"
+            )
+        # State k is k + 1 samples after the start.
+        first = max(0, math.floor(protocol.settle * second / twin.step) - 4)
+        times = twin.step / second * np.arange(first + 1, len(orbit) + 1)
+        curve = Akima1DInterpolator(times, twin.voltage(orbit[first:]) / volts, method="makima", extrapolate=True)
+        end = protocol.settle + protocol.control
+        means = np.asarray(curve.integrate(protocol.settle, end), dtype=np.float64) / protocol.control
+        return means, np.asarray(curve(protocol.sample_times), dtype=np.float32) if samples else None
+
+
+def _digest(twin: Reconstruction) -> str:
+    """SHA-256 of everything that decides a free run."""
+    digest = hashlib.sha256(f"{twin.step!r}{units_of(twin)!r}{type(twin.state_map).__name__}".encode())
+    layers = [array for layer in twin.autoencoder.decoder for array in layer]
+    arrays = [
+        twin.embedding.means[:1], twin.embedding.deviations[:1], twin.coordinates.centre, twin.coordinates.transform,
+        twin.starts[:1], twin.control, *layers, *twin.state_map.arrays.values(),  # type: ignore[attr-defined]
+    ]  # fmt: skip
+    for array in arrays:
+        digest.update(f"{array.shape}{array.dtype.str}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,99 @@
+"""`analog-fhn reconstruct`: what it writes and says, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import command_line
+import numpy as np
+import pytest
+
+from analog_fhn.reconstruct.files import write_recording
+from analog_fhn.reconstruct.model import Reconstruction
+from analog_fhn.reconstruct.recording import Recording
+from analog_fhn.reconstruct.sources import record_fhn
+
+QUICK = ("--latent", 2, "--dimension", 16, "--steps", 600, "--restarts", 2, "--hidden", 30)
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    return command_line.run("reconstruct", *arguments)
+
+
+def refused(*arguments: object) -> str:
+    status, out, err = run(*arguments)
+    assert status == 2
+    assert out == ""
+    (line,) = err.splitlines()
+    return line
+
+
+@cache
+def oscillator() -> Recording:
+    return record_fhn(drive=-0.5)
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    path = tmp_path / "fhn.csv"
+    write_recording(path, oscillator())
+    return path
+
+
+def test_a_neuron_is_rebuilt(tmp_path: Path, record: Path) -> None:
+    twin, pictures = tmp_path / "twin.npz", tmp_path / "pictures"
+    status, out, err = run(record, *QUICK, "-o", twin, "--pictures", pictures, "--json", "-")
+    assert status == 0
+    result = json.loads(out)
+    assert result["command"] == "reconstruct"
+    assert (result["latent"], result["restarts"], result["latent_scan"]) == (2, 2, [])
+    assert result["recorded_regime"] == "spiking"
+    assert abs(result["period_error"]) < 0.02
+    assert result["period"] == pytest.approx(result["period_recorded"] * (1 + result["period_error"]))
+    assert "kept" in err
+    assert {path.name for path in pictures.iterdir()} == {
+        "advice.png", "portraits.png", "free_runs.png", "intervals.png"
+    }  # fmt: skip
+    made = Reconstruction.load(twin)
+    assert made.notes["chosen"] == result["chosen"]
+    assert made.notes["rule"] == result["rule"]
+    swing = np.ptp(made.run(5 * result["period"]), axis=1)
+    np.testing.assert_allclose(swing, np.ptp(oscillator().voltage[1000:]), rtol=0.15)
+
+
+def test_a_file_without_times_needs_a_step(tmp_path: Path, record: Path) -> None:
+    plain = tmp_path / "plain.csv"
+    np.savetxt(plain, oscillator().voltage, header="volts", comments="")
+    assert "plain.csv" in refused(plain, *QUICK, "-o", tmp_path / "t.npz")
+    assert "nothing" in refused(record, "--column", "nothing", "-o", tmp_path / "t.npz")
+
+
+def test_several_recordings_need_a_drive_each(tmp_path: Path, record: Path) -> None:
+    assert "--drive" in refused(record, record, "-o", tmp_path / "t.npz")
+    line = refused(record, record, "--drive", "1,2,3", "-o", tmp_path / "t.npz")
+    assert "3 values; expected one for each of 2 recordings" in line
+    assert "--stride" in refused(record, "--stride", 1, "--longest", 1, "-o", tmp_path / "t.npz")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda t, v: (t, np.full_like(v, 0.1)), "expected a voltage that changes"),
+        (lambda t, v: (t[:20], v[:20]), "20 samples"),
+        (lambda t, v: (t, np.full_like(v, np.nan)), "bad.csv"),
+        (lambda t, v: (np.where(np.arange(len(t)) == 50, t[10], t), v), "bad.csv"),
+        (lambda t, v: (t, np.clip(v, -0.5, 0.5)), "clipped"),
+    ],
+    ids=["constant", "short", "nan", "time runs back", "clipped"],
+)
+def test_bad_recordings(tmp_path: Path, spoil, words: str) -> None:  # type: ignore[no-untyped-def]
+    recording = oscillator()
+    time, voltage = spoil(recording.time.copy(), recording.voltage.copy())
+    path = tmp_path / "bad.csv"
+    np.savetxt(path, np.column_stack([time, voltage]), delimiter=",", header="time,voltage", comments="")
+    line = refused(path, *QUICK, "-o", tmp_path / "t.npz")
+    assert "bad.csv" in line
+    assert words in line
+    assert not (tmp_path / "t.npz").exists()

@@ -1,0 +1,240 @@
+"""From recordings to a reconstruction: what is refused, what is chosen, and whether the rhythm comes back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analog_fhn.errors import InputError
+from analog_fhn.reconstruct.autoencoder import Autoencoder, AutoencoderOptions, Progress, elbow
+from analog_fhn.reconstruct.fit import Fit, FitOptions, choose, deviation, embed, fit, train_maps
+from analog_fhn.reconstruct.maps import MapOptions, PolynomialMap
+from analog_fhn.reconstruct.model import Reconstruction
+from analog_fhn.reconstruct.recording import Recording
+from analog_fhn.reconstruct.rhythm import Regime, Rhythm
+from analog_fhn.reconstruct.sources import record_fhn, record_sherman
+
+QUICK = FitOptions(
+    dimension=16,
+    latent=2,
+    restarts=2,
+    autoencoder=AutoencoderOptions(steps=1500, batch_size=128),
+    map=MapOptions(hidden=40, samples=2000, iterations=25),
+)
+
+
+@cache
+def recording() -> Recording:
+    return record_fhn(settle=0.02)
+
+
+@cache
+def fitted() -> Fit:
+    return fit([recording()], QUICK)
+
+
+def rhythm(regime: Regime, period: float = np.nan, spikes: int = 0) -> Rhythm:
+    none, bursting = np.empty(0), regime == "bursting"
+    intervals = np.array([period]) if regime == "spiking" else none
+    periods, sizes = (np.array([period]), np.array([spikes])) if bursting else (none, np.empty(0, np.intp))
+    return Rhythm(regime, none, intervals, none, sizes, periods, none, none, none)
+
+
+BURSTING = rhythm("bursting", 8.0, 16)
+
+
+def test_deviation_counts_period_and_spikes() -> None:
+    assert deviation(BURSTING, BURSTING) == 0.0
+    assert deviation(BURSTING, rhythm("bursting", 16.0, 12)) == pytest.approx(np.log(2) + 0.25)
+    assert deviation(BURSTING, rhythm("bursting", 4.0, 16)) == pytest.approx(np.log(2))
+    assert deviation(rhythm("spiking", 1.0), rhythm("spiking", 2.0)) == pytest.approx(np.log(2))
+    assert deviation(rhythm("silent"), rhythm("silent")) == 0.0
+    assert deviation(BURSTING, rhythm("silent")) == np.inf
+
+
+def test_all_runs_in_the_regime_come_first() -> None:
+    near, far = rhythm("bursting", 8.1, 16), rhythm("bursting", 12.0, 10)
+    assert choose(BURSTING, [[near, near, rhythm("spiking", 0.2)], [far, far, far]], np.array([0.1, 0.5])) == 1
+
+
+def test_among_them_the_worst_run_decides() -> None:
+    good, middling, bad = (rhythm("bursting", period, 16) for period in (8.0, 8.4, 9.0))
+    assert choose(BURSTING, [[good, bad], [middling, middling]], np.array([0.1, 0.5])) == 1
+    fewer = rhythm("bursting", 8.0, 8)
+    assert choose(BURSTING, [[fewer], [middling]], np.array([0.1, 0.5])) == 1
+
+
+def test_without_any_the_most_runs_and_then_the_error_decide() -> None:
+    burst, silent = rhythm("bursting", 20.0, 40), rhythm("silent")
+    runs = [[silent, silent], [burst, silent], [silent, burst], [rhythm("diverged"), silent]]
+    assert choose(BURSTING, runs, np.array([0.1, 0.4, 0.3, 0.2])) == 2
+
+
+def test_equal_rhythms_leave_it_to_the_error() -> None:
+    assert choose(BURSTING, [[BURSTING], [BURSTING], [BURSTING]], np.array([0.3, 0.1, 0.2])) == 1
+    silent = rhythm("silent")
+    assert choose(silent, [[silent], [silent]], np.array([0.3, 0.1])) == 1
+
+
+def test_neuron_spikes_at_its_period() -> None:
+    found = fitted()
+    assert found.recorded.regime == "spiking"
+    runs = found.reconstruction.run(20 * found.recorded.period)
+    for run in runs:
+        made = Rhythm.of(run, recording().step, found.reconstruction.levels, settle=5 * found.recorded.period)
+        assert made.regime == "spiking"
+        assert made.period == pytest.approx(found.recorded.period, rel=0.02)
+
+
+def test_voltage_of_recorded_states_is_the_recording() -> None:
+    made = fitted().reconstruction
+    vectors, index = made.embedding.vectors(recording().voltage)
+    error = made.voltage(made.states(vectors)) - recording().voltage[index]
+    assert np.sqrt(np.mean(error**2)) < 0.1 * recording().voltage.std()
+
+
+def test_what_led_to_it_is_kept() -> None:
+    found = fitted()
+    assert len(found.maps) == len(found.rhythms) == len(found.one_step) == 2
+    assert all(len(own) == 3 for own in found.rhythms)
+    assert found.chosen == choose(found.recorded, found.rhythms, found.one_step, found.shapes)
+    assert found.reconstruction.state_map is found.maps[found.chosen]
+    assert list(found.losses) == [0]
+    assert found.losses[0].shape == (1500,)
+    notes = found.reconstruction.notes
+    assert notes["sources"] == ["FitzHugh-Nagumo, I = -0.5"]
+    assert (notes["latent"], notes["latent_scan"], notes["chosen"]) == (2, [], found.chosen)
+    assert notes["options"]["map"]["hidden"] == 40
+    assert notes["rule"].startswith("free runs from recorded states")
+    assert found.reconstruction.control.tolist() == [1.0]
+
+
+def test_it_can_be_saved(tmp_path: Path) -> None:
+    path = tmp_path / "twin.npz"
+    fitted().reconstruction.save(path)
+    duration = 5 * fitted().recorded.period
+    assert np.array_equal(Reconstruction.load(path).run(duration), fitted().reconstruction.run(duration))
+
+
+def test_same_seed_same_arrays() -> None:
+    again = fit([recording()], QUICK)
+    for one, other in zip(again.maps, fitted().maps, strict=True):
+        assert all(np.array_equal(one.arrays[name], other.arrays[name]) for name in one.arrays)
+    assert np.array_equal(again.losses[0], fitted().losses[0])
+    # Two restarts are two seeds.
+    assert not np.allclose(again.maps[0].arrays["a"], again.maps[1].arrays["a"])
+
+
+def principal(
+    vectors: np.ndarray, index: np.ndarray, latent: int, *, seed: int, options: AutoencoderOptions, progress: Progress
+) -> tuple[Autoencoder, np.ndarray]:
+    """In place of a training: the linear autoencoder of the principal components, exactly."""
+    del index, seed
+    progress(options.steps, options.steps)
+    axes = np.linalg.svd(vectors, full_matrices=False)[2][:latent].T
+    zeros = np.zeros((len(axes), latent))
+    encoder = ((np.concatenate([axes, zeros], axis=1), np.zeros(2 * latent)),)
+    return Autoencoder(encoder, ((axes.T, np.zeros(len(axes))),)), np.zeros(options.steps)
+
+
+def test_latent_size_is_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analog_fhn.reconstruct.fit.train_autoencoder", principal)
+    calls: list[tuple[str, int]] = []
+    options = replace(
+        QUICK, latent=None, largest_latent=4, scan_steps=70, restarts=1, map=MapOptions(8, samples=300, iterations=3)
+    )
+    found = fit([recording()], options, progress=lambda name, _, total: calls.append((name, total)))
+    vectors = embed([recording()], options).vectors
+    left = 1 - np.cumsum(np.linalg.eigvalsh(vectors.T @ vectors)[::-1]) / np.sum(vectors**2)
+    assert np.array(found.latent_scan) == pytest.approx(left[:4], rel=1e-4)
+    assert {size: len(losses) for size, losses in found.losses.items()} == {1: 70, 2: 70, 3: 70, 4: 70, 0: 1500}
+    assert found.reconstruction.autoencoder.latent == elbow(left[:4])
+    assert found.reconstruction.notes["latent"] == elbow(left[:4])
+    assert found.reconstruction.notes["latent_scan"] == list(found.latent_scan)
+    names = [f"latent size {size}" for size in (1, 2, 3, 4)]
+    assert list(dict.fromkeys(calls)) == [
+        *((name, 70) for name in names), ("autoencoder", 1500), ("map 1 of 1", 3),
+    ]  # fmt: skip
+
+
+def test_a_polynomial_takes_the_same_way() -> None:
+    options = replace(QUICK, polynomial=3, restarts=1)
+    found = train_maps(embed([recording()], options), fitted().reconstruction.autoencoder, options)
+    assert isinstance(found.reconstruction.state_map, PolynomialMap)
+    assert found.reconstruction.state_map.powers.sum(axis=1).max() == 3
+    assert found.one_step.shape == (1,)
+    assert len(found.rhythms[0]) == 3
+
+
+def test_two_recordings_never_follow_each_other() -> None:
+    made = embed([recording(), recording()], QUICK, [0.5, 1.5])
+    assert np.count_nonzero(np.diff(made.index) != 1) == 1
+    half = len(made.index) // 2
+    assert np.array_equal(made.vectors[:half], made.vectors[half:])
+    assert made.control.tolist() == [0.5] * half + [1.5] * half
+    assert len(made.recorded) == 2
+
+
+def test_longest_lag_is_half_the_period() -> None:
+    made = embed([recording()], QUICK)
+    assert made.embedding.lags[-1] * made.step == pytest.approx(made.recorded[0].period / 2, abs=made.step)
+    assert embed([recording()], replace(QUICK, longest=1e-3)).embedding.lags[-1] == round(1e-3 / made.step)
+    assert embed([recording()], replace(QUICK, stride=2)).embedding.lags.tolist() == list(range(0, 32, 2))
+
+
+def test_short_gaps_are_bridged_and_long_ones_left_out() -> None:
+    whole = recording()
+    counts = []
+    for gap in (0, 5, 6):
+        voltage = whole.voltage.copy()
+        voltage[3000 : 3000 + gap] = np.nan
+        made = embed([Recording(voltage, whole.step)], QUICK)
+        counts.append(len(made.vectors))
+    assert counts[1] == counts[0]
+    assert counts[2] < counts[0] - 6
+
+
+def test_steps_that_differ_are_refused() -> None:
+    other = Recording(recording().voltage, 2 * recording().step, source="the slow one")
+    with pytest.raises(InputError, match="the slow one: step"):
+        embed([recording(), other], QUICK)
+
+
+@pytest.mark.parametrize("control", [[1.0], [1.0, 2.0, 3.0], [1.0, np.nan]])
+def test_controls_that_do_not_fit_are_refused(control: list[float]) -> None:
+    with pytest.raises(InputError, match="2 recordings and"):
+        embed([recording(), recording()], QUICK, control)
+
+
+def test_no_recording_is_refused() -> None:
+    with pytest.raises(InputError, match="no recording"):
+        fit([], QUICK)
+
+
+def test_a_recording_shorter_than_its_vectors_is_refused() -> None:
+    brief = Recording(recording().voltage[:200], recording().step)
+    with pytest.raises(InputError, match="successive samples are needed"):
+        fit([brief], replace(QUICK, longest=300 * brief.step))
+
+
+@pytest.mark.parametrize("option", [{"restarts": 0}, {"longest": 0.0}, {"seed": -1}, {"largest_latent": 0}])
+def test_options_out_of_range_are_refused(option: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=next(iter(option))):
+        FitOptions(**option)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_bursting_neuron_bursts_again(seed: int) -> None:
+    neuron = record_sherman("modified")
+    found = fit([neuron], FitOptions(latent=3, seed=seed))
+    assert found.recorded.period == pytest.approx(8.558, abs=0.005)
+    for run in found.reconstruction.run(100.0):
+        made = Rhythm.of(run, neuron.step, found.reconstruction.levels)
+        assert made.regime == "bursting"
+        assert made.period == pytest.approx(found.recorded.period, rel=0.1)
+        assert made.spikes_per_burst == pytest.approx(16, abs=2)
