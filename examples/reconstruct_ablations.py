@@ -3,8 +3,8 @@
 The modified Sherman-Rinzel neuron is rebuilt from 500 s of its voltage, with one ingredient changed at a time: the
 delay vectors, the noise of the map's training, its optimiser, the number of latent coordinates, the hidden units, the
 coordinates that the map works in, training over several steps. Each map runs freely for 100 s from three recorded
-states; a run is right if it bursts with a period within 10 % and a number of spikes within 2. Takes about half an hour
-a seed; what is in the CSV file is not computed again.
+states; a run is right if it bursts with a period within 10 % and a number of spikes within 2. Takes a quarter of an
+hour a seed; what is in the CSV file is not computed again.
 """
 
 import argparse

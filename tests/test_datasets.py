@@ -196,7 +196,7 @@ def test_nothing_heavy_is_imported_with_the_module() -> None:
 def test_idx_files_plain_and_gzipped(tmp_path: Path, split: str, packed: tuple[bool, bool]) -> None:
     for name, content, gz in zip(NAMES[split], (IMAGES_IDX, LABELS_IDX), packed, strict=True):
         path = tmp_path / (f"{name}.gz" if gz else name)
-        path.write_bytes(gzip.compress(content) if gz else content)
+        path.write_bytes(gzip.compress(content, mtime=0) if gz else content)
     read = datasets.load("mnist", split, tmp_path)
     expected = [[value / 255 for value in image] for image in PIXELS]
     np.testing.assert_allclose(read.images, expected, rtol=1e-7)  # single precision
@@ -208,7 +208,7 @@ def test_idx_files_plain_and_gzipped(tmp_path: Path, split: str, packed: tuple[b
 
 
 def test_the_contents_and_not_the_name_say_whether_a_file_is_packed(tmp_path: Path) -> None:
-    idx_folder(tmp_path, images=gzip.compress(IMAGES_IDX))
+    idx_folder(tmp_path, images=gzip.compress(IMAGES_IDX, mtime=0))
     (tmp_path / TEST_LABELS).rename(tmp_path / f"{TEST_LABELS}.gz")
     np.testing.assert_array_equal(datasets.load("mnist", "test", tmp_path).labels, LABELS)
 
@@ -272,11 +272,11 @@ def test_one_missing_file_of_two_is_named(tmp_path: Path) -> None:
         (idx((3, 2, 3), bytes(72), dtype=0x0D), "data type code 0x0d (32-bit float), expected 0x08"),
         (idx((3, 2, 3), bytes(18), dtype=0x0A), "data type code 0x0a (unknown to IDX), expected 0x08"),
         (idx((0, 2, 3), b""), "empty: sizes 0 x 2 x 3"),
-        (gzip.compress(IMAGES_IDX)[:-9], "damaged gzip file"),
-        (gzip.compress(IMAGES_IDX)[:5], "damaged gzip file"),
-        (gzip.compress(IMAGES_IDX)[:12] + bytes(30), "damaged gzip file"),
-        (gzip.compress(IMAGES_IDX)[:-5] + bytes(5), "damaged gzip file"),
-        (gzip.compress(IMAGES_IDX) + b"rubbish", "damaged gzip file"),
+        (gzip.compress(IMAGES_IDX, mtime=0)[:-9], "damaged gzip file"),
+        (gzip.compress(IMAGES_IDX, mtime=0)[:5], "damaged gzip file"),
+        (gzip.compress(IMAGES_IDX, mtime=0)[:12] + bytes(30), "damaged gzip file"),
+        (gzip.compress(IMAGES_IDX, mtime=0)[:-5] + bytes(5), "damaged gzip file"),
+        (gzip.compress(IMAGES_IDX, mtime=0) + b"rubbish", "damaged gzip file"),
     ],
 )
 def test_malformed_image_file_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
@@ -336,7 +336,7 @@ def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     offer = Mirror(f"http://127.0.0.1:{server.server_port}/mnist/")
     for name, content in ((TEST_IMAGES, IMAGES_IDX), (TEST_LABELS, LABELS_IDX)):
-        offer.files[f"{name}.gz"] = gzip.compress(content)
+        offer.files[f"{name}.gz"] = gzip.compress(content, mtime=0)
         monkeypatch.setitem(datasets.MNIST_SHA256, name, hashlib.sha256(content).hexdigest())
     monkeypatch.setattr(datasets, "MIRRORS", (offer.url,))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -376,7 +376,7 @@ def test_cache_is_below_the_home_folder_unless_said_otherwise(
 
 @pytest.mark.parametrize(
     "damage",
-    [b"", b"rubbish", gzip.compress(b"rubbish"), gzip.compress(IMAGES_IDX)[:-4], IMAGES_IDX],
+    [b"", b"rubbish", gzip.compress(b"rubbish", mtime=0), gzip.compress(IMAGES_IDX, mtime=0)[:-4], IMAGES_IDX],
     ids=["empty", "not gzip", "other contents", "truncated", "not packed"],
 )
 def test_corrupt_download_is_refused_and_leaves_nothing(tmp_path: Path, mirror: Mirror, damage: bytes) -> None:
@@ -388,7 +388,7 @@ def test_corrupt_download_is_refused_and_leaves_nothing(tmp_path: Path, mirror: 
 
 
 def test_wrong_checksum_says_found_and_expected(mirror: Mirror) -> None:
-    mirror.files[f"{TEST_IMAGES}.gz"] = gzip.compress(b"rubbish")
+    mirror.files[f"{TEST_IMAGES}.gz"] = gzip.compress(b"rubbish", mtime=0)
     message = refusal("mnist")
     assert hashlib.sha256(b"rubbish").hexdigest() in message
     assert hashlib.sha256(IMAGES_IDX).hexdigest() in message
@@ -418,7 +418,7 @@ def test_absent_mirrors_are_all_named(mirror: Mirror, monkeypatch: pytest.Monkey
     assert "404" in message
 
 
-@pytest.mark.parametrize("damage", [b"rubbish", gzip.compress(IMAGES_IDX)[:-6], gzip.compress(LABELS_IDX)])
+@pytest.mark.parametrize("damage", [b"rubbish", gzip.compress(IMAGES_IDX, mtime=0)[:-6], gzip.compress(LABELS_IDX)])
 def test_damaged_cache_is_filled_again(tmp_path: Path, mirror: Mirror, damage: bytes) -> None:
     folder = tmp_path / "cache" / "analog-fhn" / "mnist"
     folder.mkdir(parents=True)
