@@ -51,6 +51,12 @@ def reconstruct(
         str | None,
         typer.Option("--drive", metavar="I,...", help="Value of the turned control in each recording; makes p."),
     ] = None,
+    volts_per_x: Annotated[
+        float | None, typer.Option("--volts-per-x", metavar="VOLTS", help="FHN neuron: volts per unit of x.")
+    ] = None,
+    time_unit: Annotated[
+        float | None, typer.Option("--time-unit", metavar="SECONDS", help="FHN neuron: seconds per time unit T.")
+    ] = None,
     column: Annotated[
         str | None, typer.Option("--column", metavar="NAME|N", help="Column of the voltage, by name or number from 1.")
     ] = None,
@@ -89,6 +95,7 @@ def reconstruct(
         )
     if stride is not None and longest is not None:
         raise InputError("--stride takes samples at equal distances; --longest is of those that are spread")
+    _check_units(volts_per_x, time_unit, control)
     common.writable(output)
     folder = None if pictures is None else common.output_folder(pictures)
     read = [
@@ -104,7 +111,12 @@ def reconstruct(
     )  # fmt: skip
     with common.progress_bar("reconstruct") as bar:
         found = fit(read, options, control, lambda _what, done, total: bar(done, total))
-    found.reconstruction.save(output)
+    made = found.reconstruction
+    if volts_per_x is not None and time_unit is not None:
+        from analog_fhn.reconstruct.twin import as_neuron
+
+        made = as_neuron(made, volts_per_x, time_unit)
+    made.save(output)
     content = _summary(found, options) | {"file": str(output), "rule": RULE}
     for line in _lines(found):
         common.say(line, json)
@@ -112,6 +124,17 @@ def reconstruct(
     common.say("written: " + ", ".join(map(str, written)), json)
     content["seconds"] = time.perf_counter() - start
     common.write_json(json, "reconstruct", seed, start, common.without_nan(content))
+
+
+def _check_units(volts_per_x: float | None, time_unit: float | None, control: list[float] | None) -> None:
+    if (volts_per_x is None) != (time_unit is None):
+        raise InputError(
+            "--volts-per-x and --time-unit belong together: they make a twin a hidden neuron of `classify`"
+        )
+    if volts_per_x is not None and (control is None or len(set(control)) < 2):
+        raise InputError(
+            "--volts-per-x: a hidden neuron is driven; expected recordings at two or more values of --drive"
+        )
 
 
 def _training(steps: int | None) -> dict[str, Any]:

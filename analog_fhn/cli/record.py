@@ -111,6 +111,9 @@ def record(
     )
     for line in made.report:
         common.say(line, json)
+    if "scales" in settings:
+        scales = settings["scales"]
+        common.say(f"one unit of x is {scales['sx']:.6g} V, T is {scales['time_unit']:g} s", json)
     common.say(f"written: {output}", json)
     content = {
         "source": source,

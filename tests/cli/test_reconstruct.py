@@ -74,6 +74,9 @@ def test_several_recordings_need_a_drive_each(tmp_path: Path, record: Path) -> N
     assert "--drive" in refused(record, record, "-o", tmp_path / "t.npz")
     line = refused(record, record, "--drive", "1,2,3", "-o", tmp_path / "t.npz")
     assert "3 values; expected one for each of 2 recordings" in line
+    assert "belong together" in refused(record, "--volts-per-x", 1, "-o", tmp_path / "t.npz")
+    units = ("--volts-per-x", 1, "--time-unit", 1e-3)
+    assert "two or more" in refused(record, "--drive", "1", *units, "-o", tmp_path / "t.npz")
     assert "--stride" in refused(record, "--stride", 1, "--longest", 1, "-o", tmp_path / "t.npz")
 
 
