@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from analog_fhn.neuron import Coefficients, FloatArray
 
-_INK = "#222222"
-_NARROW = 4.6  # inches: letters stay readable where the picture is as wide as a phone
-_COLOURS = ("#0b6e99", "#d1495b", "#3a7d44", "#8f5ba6", "#e59500", "#5c6b73")
+INK = "#222222"
+NARROW = 4.6  # inches: letters stay readable where the picture is as wide as a phone
+COLOURS = ("#0b6e99", "#d1495b", "#3a7d44", "#8f5ba6", "#e59500", "#5c6b73")
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -51,8 +51,8 @@ def phase_plane(
     """
     figure, axes = _axes()
     x = np.linspace(-2.6, 2.6, 400)[:, None]
-    axes.plot(x, coefficients.fast_nullcline(x), color=_INK, lw=1.6, label="dx/dt = 0  (cubic)")
-    for colour, drive in zip(_COLOURS, drives, strict=False):
+    axes.plot(x, coefficients.fast_nullcline(x), color=INK, lw=1.6, label="dx/dt = 0  (cubic)")
+    for colour, drive in zip(COLOURS, drives, strict=False):
         rest, height = (float(v[0]) for v in coefficients.rest_point(np.array([drive])))
         axes.axvline(rest, color=colour, lw=1.2, ls="--")
         if drive in trajectories:
@@ -72,7 +72,7 @@ def traces(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str, ylabel
         axes.plot(
             t,
             values,
-            color=_INK if last else _COLOURS[i % len(_COLOURS)],
+            color=INK if last else COLOURS[i % len(COLOURS)],
             lw=1.2 if last else 3.0,
             alpha=1.0 if last else 0.6,
             ls="--" if last else "-",
@@ -101,8 +101,8 @@ def waterfall(
     figure, axes = _axes(8.0, 0.55 * len(names) + 1.4 + 0.2 * len(remarks))
     place = np.arange(len(names))[::-1]
     for y, accuracy, (low, high) in zip(place, accuracies, intervals, strict=True):
-        axes.plot([100 * low, 100 * high], [y, y], color=_COLOURS[0], lw=2, alpha=0.4)
-        axes.plot(100 * accuracy, y, "o", color=_COLOURS[0], ms=8)
+        axes.plot([100 * low, 100 * high], [y, y], color=COLOURS[0], lw=2, alpha=0.4)
+        axes.plot(100 * accuracy, y, "o", color=COLOURS[0], ms=8)
         axes.annotate(
             f"{100 * accuracy:.2f} %", (100 * accuracy, y), (0, 7), textcoords="offset points", ha="center", fontsize=9
         )
@@ -117,9 +117,9 @@ def histogram(accuracies: ArrayLike, specification: float, reference: float, tit
     """Accuracies of many chips, with the specification and the ideal network's accuracy."""
     values = 100 * np.asarray(accuracies)
     figure, axes = _axes()
-    axes.hist(values, bins=min(30, max(6, len(values) // 3)), color=_COLOURS[0], alpha=0.8)
-    axes.axvline(100 * specification, color=_COLOURS[1], lw=2, label=f"specification {100 * specification:.1f} %")
-    axes.axvline(100 * reference, color=_INK, lw=1.5, ls="--", label=f"plain network {100 * reference:.2f} %")
+    axes.hist(values, bins=min(30, max(6, len(values) // 3)), color=COLOURS[0], alpha=0.8)
+    axes.axvline(100 * specification, color=COLOURS[1], lw=2, label=f"specification {100 * specification:.1f} %")
+    axes.axvline(100 * reference, color=INK, lw=1.5, ls="--", label=f"plain network {100 * reference:.2f} %")
     share = float(np.mean(values >= 100 * specification))
     axes.set(xlabel="accuracy of a chip (%)", ylabel="number of chips")
     axes.set_title(f"{title}: {100 * share:.0f} % of {len(values)} pass", fontsize=11)
@@ -136,9 +136,9 @@ def accuracy_against_gamma(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], pl
         # Two branches: nothing was computed across gamma = 0, where the neurons do not see their input.
         for branch in (g < 0, g > 0):
             order = np.flatnonzero(branch)[np.argsort(g[branch])]
-            axes.plot(g[order], values[order], "o-", ms=4, lw=1.4, color=_COLOURS[i])
-        axes.plot([], [], "o-", ms=4, lw=1.4, color=_COLOURS[i], label=label)
-    axes.axhline(100 * plain, color=_INK, lw=1, ls=":", label=f"plain network {100 * plain:.2f} %")
+            axes.plot(g[order], values[order], "o-", ms=4, lw=1.4, color=COLOURS[i])
+        axes.plot([], [], "o-", ms=4, lw=1.4, color=COLOURS[i], label=label)
+    axes.axhline(100 * plain, color=INK, lw=1, ls=":", label=f"plain network {100 * plain:.2f} %")
     axes.set_xscale("symlog", linthresh=0.1)
     ticks = [-20, -10, -5, -2, -1, -0.5, -0.2, 0, 0.2, 0.5, 1, 2]
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks], fontsize=8)
@@ -174,11 +174,11 @@ def accuracy_against_noise(
     left = x.min() / 4.0
     for i, (label, values) in enumerate(curves.items()):
         accuracy = 100 * np.asarray(values)
-        axes.plot(x, accuracy, "o-", ms=5, lw=1.6, color=_COLOURS[i], label=f"{label} (without noise "
+        axes.plot(x, accuracy, "o-", ms=5, lw=1.6, color=COLOURS[i], label=f"{label} (without noise "
                   f"{100 * quiet[label]:.1f} %)")  # fmt: skip
-        axes.plot([left, x.min()], [100 * quiet[label], accuracy[np.argmin(x)]], ":", lw=1.2, color=_COLOURS[i])
+        axes.plot([left, x.min()], [100 * quiet[label], accuracy[np.argmin(x)]], ":", lw=1.2, color=COLOURS[i])
     for i, (label, density) in enumerate(intrinsic.items()):
-        axes.axvline(density, color=_COLOURS[3 + i], lw=1.4, ls="--", label=f"{label}: {density:.1e} A/√Hz")
+        axes.axvline(density, color=COLOURS[3 + i], lw=1.4, ls="--", label=f"{label}: {density:.1e} A/√Hz")
     axes.set(xscale="log", xlabel="noise current density at both summing nodes (A/√Hz)", ylabel="accuracy (%)")
     axes.set(ylim=(0, 102), xlim=(left, 2 * x.max()), title=title)
     axes.grid(alpha=0.3)
@@ -204,8 +204,8 @@ def paired_digits(columns: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str
     grid = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
     for axes, (label, (published, ours)) in zip(grid, columns.items(), strict=True):
         digits = np.arange(len(np.asarray(published)))
-        axes.bar(digits - 0.2, published, 0.4, color=_COLOURS[5], label="paper")
-        axes.bar(digits + 0.2, ours, 0.4, color=_COLOURS[0], label="ours")
+        axes.bar(digits - 0.2, published, 0.4, color=COLOURS[5], label="paper")
+        axes.bar(digits + 0.2, ours, 0.4, color=COLOURS[0], label="ours")
         axes.set(xlabel="digit", title=label)
         axes.set_xticks(digits)
         axes.spines[["top", "right"]].set_visible(False)
@@ -220,7 +220,7 @@ def answers(times: ArrayLike, leaders: Mapping[str, NDArray[np.intp]], n_classes
     figure = Figure(figsize=(8.0, 1.7 * len(leaders) + 0.8), layout="constrained")
     grid = figure.subplots(len(leaders), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (label, leader) in zip(grid, leaders.items(), strict=True):
-        axes.plot(times, leader, ".", ms=2.5, color=_COLOURS[0])
+        axes.plot(times, leader, ".", ms=2.5, color=COLOURS[0])
         axes.set_yticks(range(n_classes), [str(k) if n_classes <= 10 else "" for k in range(n_classes)], fontsize=7)
         axes.set(ylim=(-0.6, n_classes - 0.4), ylabel="answer")
         axes.set_title(label, fontsize=9, loc="left")
@@ -255,7 +255,7 @@ def frontier(
             latencies,
             np.maximum(100 * (plain - np.asarray(accuracies)), floor),
             "o-" if readout == "mean" else "s--",
-            color=_COLOURS[gammas.index(gamma) % len(_COLOURS)],
+            color=COLOURS[gammas.index(gamma) % len(COLOURS)],
             ms=5,
             lw=1.6,
             mfc="white" if readout == "vote" else None,
@@ -295,11 +295,11 @@ def agreement(errors: Mapping[str, Sequence[float]], waveforms: Mapping[str, Seq
     for axes, values in ((left, errors), (right, waveforms)):
         for y, points in zip(place, values.values(), strict=True):
             spread = np.linspace(-0.2, 0.2, len(points))
-            axes.plot(100 * np.asarray(points), y + spread, "o", ms=3.5, alpha=0.7, color=_COLOURS[0])
-            axes.plot(100 * np.mean(points), y, "|", ms=18, mew=2, color=_COLOURS[1])
+            axes.plot(100 * np.asarray(points), y + spread, "o", ms=3.5, alpha=0.7, color=COLOURS[0])
+            axes.plot(100 * np.mean(points), y, "|", ms=18, mew=2, color=COLOURS[1])
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="x", alpha=0.3)
-    left.axvline(0.0, color=_INK, lw=1)
+    left.axvline(0.0, color=INK, lw=1)
     left.set_yticks(place, list(errors), fontsize=9)
     left.set_xlabel("period: error in % (red: mean)")
     right.set_xlim(left=0)
@@ -311,10 +311,10 @@ def agreement(errors: Mapping[str, Sequence[float]], waveforms: Mapping[str, Seq
 def deviations(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], xlabel: str, ylabel: str, title: str) -> Figure:
     """Deviations (fractions, shown in %) against an input: label -> (input, deviation)."""
     figure, axes = _axes(7.6, 4.6)
-    for colour, (label, (x, deviation)) in zip(_COLOURS, curves.items(), strict=False):
+    for colour, (label, (x, deviation)) in zip(COLOURS, curves.items(), strict=False):
         axes.plot(x, 100 * np.asarray(deviation), lw=1.8, color=colour, label=label)
-    axes.axhline(0.0, color=_INK, lw=0.8)
-    axes.axhspan(-0.5, 0.5, color=_INK, alpha=0.08, lw=0)
+    axes.axhline(0.0, color=INK, lw=0.8)
+    axes.axhspan(-0.5, 0.5, color=INK, alpha=0.08, lw=0)
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
     axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
@@ -324,10 +324,10 @@ def deviations(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], xlabel: str, y
 def scatter_of_differences(values: ArrayLike, differences: ArrayLike, title: str) -> Figure:
     """Differences of mean x between two methods against mean x, one point per neuron and image."""
     figure, axes = _axes(7.6, 4.2)
-    axes.plot(values, differences, "o", ms=2.5, alpha=0.4, color=_COLOURS[0])
-    axes.axhline(0.0, color=_INK, lw=0.8)
+    axes.plot(values, differences, "o", ms=2.5, alpha=0.4, color=COLOURS[0])
+    axes.axhline(0.0, color=INK, lw=0.8)
     for limit in (-0.01, 0.01):
-        axes.axhline(limit, color=_COLOURS[1], lw=1.2, ls="--")
+        axes.axhline(limit, color=COLOURS[1], lw=1.2, ls="--")
     axes.set(xlabel="mean of x over the control window", ylabel="difference of the mean", title=title)
     axes.grid(alpha=0.3)
     return figure
@@ -406,10 +406,10 @@ def weights(layers: Mapping[str, tuple[FloatArray, FloatArray, float, float]], t
             image = axes.hexbin(x, y, gridsize=70, bins="log", mincnt=1, cmap="viridis", linewidths=0.2)
             figure.colorbar(image, ax=axes, label="weights")
         else:
-            axes.plot(x, y, "o", ms=3, alpha=0.5, color=_COLOURS[0], mec="none")
+            axes.plot(x, y, "o", ms=3, alpha=0.5, color=COLOURS[0], mec="none")
         limits = np.array([x.min(), x.max()])
-        axes.plot(limits, limits, color=_INK, lw=1, ls=":", label="as wanted")
-        axes.plot(limits, slope * limits, color=_COLOURS[1], lw=1.5, label=f"slope {slope:.4f}")
+        axes.plot(limits, limits, color=INK, lw=1, ls=":", label="as wanted")
+        axes.plot(limits, slope * limits, color=COLOURS[1], lw=1.5, label=f"slope {slope:.4f}")
         axes.plot([], [], " ", label=f"rms difference {rms:.3g}")
         axes.set(xlabel="wanted weight", ylabel="effective weight", title=label)
         axes.legend(fontsize=8, loc="upper left")
@@ -443,15 +443,15 @@ def lost_points(
     figure = Figure(figsize=(4.4 * columns, 3.9 * rows + 0.5), layout="constrained")
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for axes, (panel, curves) in zip(grid.flat, panels.items(), strict=False):
-        for colour, (label, (sizes, accuracies)) in zip(_COLOURS, curves.items(), strict=False):
+        for colour, (label, (sizes, accuracies)) in zip(COLOURS, curves.items(), strict=False):
             x = np.asarray(sizes, dtype=np.float64)
             lost = [100 * (plain - np.asarray(values)) for values in accuracies]
             if any(v.size > 1 for v in lost):
                 axes.fill_between(x, [v.min() for v in lost], [v.max() for v in lost], color=colour, alpha=0.2, lw=0)
             axes.plot(x, [np.median(v) for v in lost], "o-", ms=4, lw=1.6, color=colour, label=label)
-        axes.axhspan(-1.0, 100 * allowed, color=_COLOURS[2], alpha=0.1, lw=0)
-        axes.axhline(0.0, color=_INK, lw=1, ls=":")
-        axes.axhline(100 * allowed, color=_COLOURS[2], lw=1.2, ls="--")
+        axes.axhspan(-1.0, 100 * allowed, color=COLOURS[2], alpha=0.1, lw=0)
+        axes.axhline(0.0, color=INK, lw=1, ls=":")
+        axes.axhline(100 * allowed, color=COLOURS[2], lw=1.2, ls="--")
         axes.set_xscale("log")
         axes.set_yscale("symlog", linthresh=100 * allowed, linscale=0.7)
         levels = [-0.1, 0.0, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 20, 50, 90]
@@ -487,10 +487,10 @@ def yield_curves(
     specification, reference
         Accuracies to mark: what a chip must reach, and what the plain network does.
     """
-    figure, axes = _axes(_NARROW, 3.4 + 0.22 * len(curves))
+    figure, axes = _axes(NARROW, 3.4 + 0.22 * len(curves))
     finite = [100 * np.asarray(s)[np.isfinite(s)] for s, *_ in curves.values()]
     low, high = _with_marks(axes, np.concatenate(finite), specification, reference)
-    colours = [_COLOURS[0], *_COLOURS[2:]]
+    colours = [COLOURS[0], *COLOURS[2:]]
     for i, (label, (s, *rows)) in enumerate(curves.items()):
         x = np.concatenate([[low], np.minimum(100 * np.asarray(s), high)])
         share, below, above = (100 * np.concatenate([np.asarray(row)[:1], np.asarray(row)]) for row in rows)
@@ -511,7 +511,7 @@ def _with_marks(axes: Axes, values: FloatArray, specification: float, reference:
     span = max(float(np.ptp(values)), 0.1)
     low, high = float(values.min()), float(values.max())
     for mark, name, colour, style in (
-        (100 * specification, "specification", _COLOURS[1], "-"), (100 * reference, "plain network", _INK, "--"),
+        (100 * specification, "specification", COLOURS[1], "-"), (100 * reference, "plain network", INK, "--"),
     ):  # fmt: skip
         label = f"{name} {mark:.2f} %"
         if values.min() - 6 * span <= mark <= values.max() + 6 * span:
@@ -534,7 +534,7 @@ def histograms(panels: Mapping[str, ArrayLike], specification: float, reference:
     step
         Smallest difference of two accuracies: bins hold equally many of them.
     """
-    figure = Figure(figsize=(_NARROW, (2.2 if len(panels) == 1 else 1.15 * len(panels)) + 1.1), layout="constrained")
+    figure = Figure(figsize=(NARROW, (2.2 if len(panels) == 1 else 1.15 * len(panels)) + 1.1), layout="constrained")
     grid = figure.subplots(len(panels), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     every = 100 * np.concatenate([np.asarray(values) for values in panels.values()])
     wide = 100 * step * max(1, round(np.ptp(every) / (100 * step) / 24))
@@ -542,7 +542,7 @@ def histograms(panels: Mapping[str, ArrayLike], specification: float, reference:
     edges = every.min() - 50 * step + wide * np.arange(n_bins + 1)
     for axes, (label, values) in zip(grid, panels.items(), strict=True):
         low, high = _with_marks(axes, every, specification, reference)
-        axes.hist(100 * np.asarray(values), bins=edges.tolist(), color=_COLOURS[0], alpha=0.8)
+        axes.hist(100 * np.asarray(values), bins=edges.tolist(), color=COLOURS[0], alpha=0.8)
         axes.set_xlim(min(low, edges[0]), max(high, edges[-1]))
         axes.set_title(label, fontsize=9, loc="left")
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -562,11 +562,11 @@ def convergence(panels: Mapping[str, tuple[ArrayLike, Sequence[ArrayLike], Seque
         Per label: n; yield and median, each as value, lower and upper end (fractions).
     """
     alone = len(panels) == 1
-    figure = Figure(figsize=(_NARROW, 4.6 if alone else 1.5 * len(panels) + 0.6), layout="constrained")
+    figure = Figure(figsize=(NARROW, 4.6 if alone else 1.5 * len(panels) + 0.6), layout="constrained")
     grid = figure.subplots(2, 1, sharex=True).reshape(1, 2) if alone else figure.subplots(len(panels), 2, sharex=True)
     most = max(int(np.max(n)) for n, _, _ in panels.values())
     for row, (label, (n, *both)) in zip(grid, panels.items(), strict=True):
-        for axes, lines, colour in zip(row, both, (_COLOURS[0], _COLOURS[2]), strict=True):
+        for axes, lines, colour in zip(row, both, (COLOURS[0], COLOURS[2]), strict=True):
             value, low, high = (100 * np.asarray(line) for line in lines)
             axes.fill_between(n, low, high, color=colour, alpha=0.2, lw=0)
             axes.plot(n, value, color=colour, lw=1.6, marker="o" if np.size(n) == 1 else None)
@@ -602,22 +602,22 @@ def chip_waterfall(
     reference
         Plain network, drawn as a line.
     """
-    figure, axes = _axes(_NARROW, 0.32 * len(rows) + 1.3)
-    axes.axvline(100 * reference, color=_INK, lw=1, ls="--", label="plain network")
+    figure, axes = _axes(NARROW, 0.32 * len(rows) + 1.3)
+    axes.axvline(100 * reference, color=INK, lw=1, ls="--", label="plain network")
     for y, (_, nominal, spread, remark) in zip(range(len(rows))[::-1], rows, strict=True):
         if spread is not None:
             low, middle, high = (100 * value for value in spread)
-            axes.plot([low, high], [y, y], color=_COLOURS[0], lw=5, alpha=0.3, solid_capstyle="butt")
-            axes.plot(middle, y, "o", color=_COLOURS[0], ms=6)
+            axes.plot([low, high], [y, y], color=COLOURS[0], lw=5, alpha=0.3, solid_capstyle="butt")
+            axes.plot(middle, y, "o", color=COLOURS[0], ms=6)
         if nominal is None and spread is None:
-            axes.plot(100 * reference, y, "s", color=_INK, ms=6)
+            axes.plot(100 * reference, y, "s", color=INK, ms=6)
         if nominal is not None:
-            axes.plot(100 * nominal, y, "D", color=_COLOURS[4], ms=6, mfc="none", mew=1.6)
+            axes.plot(100 * nominal, y, "D", color=COLOURS[4], ms=6, mfc="none", mew=1.6)
         axes.annotate(remark, (1.02, y), xycoords=("axes fraction", "data"), fontsize=8, va="center")
     if any(nominal is not None for _, nominal, _, _ in rows):
-        axes.plot([], [], "D", color=_COLOURS[4], ms=6, mfc="none", mew=1.6, label="nominal chip, no spread")
-    axes.plot([], [], "o", color=_COLOURS[0], ms=6, label="median chip")
-    axes.plot([], [], color=_COLOURS[0], lw=5, alpha=0.3, label="5 to 95 % of the chips")
+        axes.plot([], [], "D", color=COLOURS[4], ms=6, mfc="none", mew=1.6, label="nominal chip, no spread")
+    axes.plot([], [], "o", color=COLOURS[0], ms=6, label="median chip")
+    axes.plot([], [], color=COLOURS[0], lw=5, alpha=0.3, label="5 to 95 % of the chips")
     axes.set_yticks(range(len(rows))[::-1], [name for name, *_ in rows], fontsize=8)
     axes.set(xlabel="accuracy (%)", ylim=(-0.6, len(rows) - 0.4))
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
@@ -638,11 +638,11 @@ def sensitivity(
     alone, left_out
         Per group: points lost, points regained; each with both ends of its interval (fractions), None if unknown.
     """
-    figure, axes = _axes(_NARROW, 0.38 * len(groups) + 1.4)
+    figure, axes = _axes(NARROW, 0.38 * len(groups) + 1.4)
     place = np.arange(len(groups))[::-1]
     for values, shift, colour, marker, label in (
-        (alone, 0.14, _COLOURS[1], "o", "lost with this group alone"),
-        (left_out, -0.14, _COLOURS[0], "s", "regained without this group"),
+        (alone, 0.14, COLOURS[1], "o", "lost with this group alone"),
+        (left_out, -0.14, COLOURS[0], "s", "regained without this group"),
     ):
         for y, value in zip(place + shift, values, strict=True):
             if value is not None:
@@ -651,7 +651,7 @@ def sensitivity(
                 axes.plot(mean, y, marker, color=colour, ms=5)
         if any(value is not None for value in values):
             axes.plot([], [], color=colour, marker=marker, ms=5, lw=2.5, label=label)
-    axes.axvline(0.0, color=_INK, lw=1)
+    axes.axvline(0.0, color=INK, lw=1)
     axes.set_yticks(place, groups, fontsize=8)
     axes.set(xlabel="percentage points of accuracy; bars: 95 % interval", ylim=(-0.6, len(groups) - 0.4))
     axes.grid(axis="x", alpha=0.3)
@@ -661,12 +661,12 @@ def sensitivity(
 
 def training_curves(panels: Mapping[str, tuple[str, Mapping[str, ArrayLike]]], title: str) -> Figure:
     """What was followed over the epochs, one panel per quantity: name -> (axis label, curve -> value per epoch)."""
-    figure = Figure(figsize=(_NARROW, 2.4 * len(panels) + 0.9), layout="constrained")
+    figure = Figure(figsize=(NARROW, 2.4 * len(panels) + 0.9), layout="constrained")
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, (label, curves)) in zip(grid, panels.items(), strict=True):
         for k, (curve, values) in enumerate(curves.items()):
             series = np.asarray(values)
-            axes.plot(np.arange(1, len(series) + 1), series, "os"[k % 2] + "-", color=_COLOURS[k], ms=4, label=curve)
+            axes.plot(np.arange(1, len(series) + 1), series, "os"[k % 2] + "-", color=COLOURS[k], ms=4, label=curve)
         axes.set(ylabel=label)
         axes.set_title(name, fontsize=9, loc="left")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -690,7 +690,7 @@ def trained_for(
     level
         Accuracy of the plain network, drawn as a line.
     """
-    figure = Figure(figsize=(_NARROW * len(panels), 4.2), layout="constrained")
+    figure = Figure(figsize=(NARROW * len(panels), 4.2), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, (label, curves) in zip(axes, panels.items(), strict=True):
         axis.spines[["top", "right"]].set_visible(False)
@@ -701,9 +701,9 @@ def trained_for(
             middle = np.array([v.mean() for _, v in shown])
             span = np.abs(np.array([[v.min(), v.max()] for _, v in shown]).T - middle)
             style = "--" if "recentred" in name else "-"
-            colour = _COLOURS["vote" in name]
+            colour = COLOURS["vote" in name]
             axis.errorbar([x for x, _ in shown], middle, span, fmt=f"o{style}", color=colour, capsize=3, label=name)
-        axis.axhline(100 * level, color=_INK, lw=0.8, ls=":")
+        axis.axhline(100 * level, color=INK, lw=0.8, ls=":")
         axis.set_xlabel(label)
         if "window" in label.split(",")[0]:
             axis.set_xscale("log")
@@ -727,11 +727,11 @@ def repair(
     reference
         Plain network, drawn as a line.
     """
-    figure, axes = _axes(_NARROW, 0.45 * len(names) + 1.4)
+    figure, axes = _axes(NARROW, 0.45 * len(names) + 1.4)
     rows = np.arange(len(names))[::-1]
     values = 100 * np.asarray(accuracies)
-    axes.axvline(100 * reference, color=_INK, lw=1, ls="--", label="plain network")
-    axes.plot(values, rows, "o", color=_COLOURS[0], ms=7)
+    axes.axvline(100 * reference, color=INK, lw=1, ls="--", label="plain network")
+    axes.plot(values, rows, "o", color=COLOURS[0], ms=7)
     span = max(100 * reference, values.max()) - values.min() + 1.0
     for value, row, cost in zip(values, rows, costs, strict=True):
         left = value > values.min() + 0.5 * span
@@ -761,7 +761,7 @@ def repairs(panels: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> 
     wrong = [100 * (1 - value) for stages in panels.values() for values in stages.values() for value in values]
     for axes, (label, stages) in zip(grid, panels.items(), strict=True):
         for k, values in enumerate(stages.values()):
-            v, colour = 100 * (1 - np.asarray(values)), _COLOURS[k % len(_COLOURS)]
+            v, colour = 100 * (1 - np.asarray(values)), COLOURS[k % len(COLOURS)]
             aside = k + np.linspace(-0.22, 0.22, len(v))
             axes.plot(aside, v, "o", color=colour, ms=3, alpha=0.5)
             middle = float(np.median(v))

@@ -120,9 +120,10 @@ def reconstruct(
     content = _summary(found, options) | {"file": str(output), "rule": RULE}
     for line in _lines(found):
         common.say(line, json)
-    written = [output, *(_pictures(folder, read[0], found) if folder is not None else [])]
+    written = [output]
+    if folder is not None:
+        written += _pictures(folder, read[0], found, 1.0 if control is None else control[0], bridge)
     common.say("written: " + ", ".join(map(str, written)), json)
-    content["seconds"] = time.perf_counter() - start
     common.write_json(json, "reconstruct", seed, start, common.without_nan(content))
 
 
@@ -195,8 +196,8 @@ def _rhythm(rhythm: Any) -> str:
     return text
 
 
-def _pictures(folder: Path, recording: Recording, found: Fit) -> list[Path]:
-    """Advice on the embedding, latent scan, portrait, free runs and intervals."""
+def _pictures(folder: Path, recording: Recording, found: Fit, p: float, bridge: int) -> list[Path]:
+    """Advice on the embedding, latent scan, portrait, free runs at p and intervals, beside the recording made at p."""
     from analog_fhn import plots
     from analog_fhn.reconstruct import pictures
     from analog_fhn.reconstruct.advice import advice
@@ -209,12 +210,11 @@ def _pictures(folder: Path, recording: Recording, found: Fit) -> list[Path]:
         label = f"D = {made.embedding.dimension}"
         figure = pictures.latent_scan(sizes, {label: found.latent_scan}, made.autoencoder.latent)
         paths.append(plots.save(figure, folder / "latent_scan.png"))
-    vectors, index = made.embedding.vectors(recording.bridged(5).voltage)
+    vectors, index = made.embedding.vectors(recording.bridged(bridge).voltage)
     shown = slice(0, 6000)
     truth = None if recording.states is None or recording.states.shape[1] != 3 else recording.states[index[shown]]
     figure = pictures.portraits(truth, made.states(vectors[shown]), 1e3 * recording.voltage[index[shown]])
     paths.append(plots.save(figure, folder / "portraits.png"))
-    p = made.control[0]
     length = min(len(recording), 6000)
     runs = made.run(length * made.step, p)
     labels = {f"free run from start {k + 1}": run for k, run in enumerate(runs)}

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
+from analog_fhn.reconstruct.adam import minimise
 from analog_fhn.threads import single_blas
 from analog_fhn.training.fit import keras_on_jax
 
@@ -151,51 +152,31 @@ def train_autoencoder(
     encoder = _network(keras, (dimension, *HIDDEN, 2 * latent), seed)
     decoder = _network(keras, (latent, *HIDDEN[::-1], dimension), seed + 1)
     parts = (encoder, decoder)
-    rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, options.steps)
-    optimizer = keras.optimizers.Adam(rate)
-    variables = [variable for part in parts for variable in part.trainable_variables]
-    optimizer.build(variables)
+    cut = len(encoder.trainable_variables)
     first = np.flatnonzero(np.diff(index) == 1)
     data, first = jnp.asarray(vectors, jnp.float32), jnp.asarray(first)
 
     def forward(part: int, values: Any, x: Any) -> Any:
-        cut = len(encoder.trainable_variables)
         own = values[:cut] if part == 0 else values[cut:]
         return parts[part].stateless_call(own, [], x)[0]
 
-    def loss(values, now, then, key):  # type: ignore[no-untyped-def]
+    def loss(values, key):  # type: ignore[no-untyped-def]
+        batch, sampling = jax.random.split(key)
+        chosen = first[jax.random.randint(batch, (options.batch_size,), 0, len(first))]
+        now, then = data[chosen], data[chosen + 1]
         out = forward(0, values, now)
         mean, log = out[:, :latent], jnp.clip(out[:, latent:], *_LOGARITHMS)
-        drawn = mean + jnp.exp(log) * jax.random.normal(key, mean.shape)
+        drawn = mean + jnp.exp(log) * jax.random.normal(sampling, mean.shape)
         error = jnp.mean((forward(1, values, drawn) - now) ** 2)
         divergence = 0.5 * jnp.mean(jnp.sum(mean**2 + jnp.exp(2 * log) - 1 - 2 * log, axis=1))
         jump = jnp.mean((forward(0, values, then)[:, :latent] - mean) ** 2)
         return error + options.kl * divergence + options.tear * jump, error
 
-    def step(state, key):  # type: ignore[no-untyped-def]
-        values, moments = state
-        batch, sampling = jax.random.split(key)
-        chosen = first[jax.random.randint(batch, (options.batch_size,), 0, len(first))]
-        found = jax.value_and_grad(loss, has_aux=True)(values, data[chosen], data[chosen + 1], sampling)
-        (_, error), gradient = found
-        return optimizer.stateless_apply(moments, gradient, values), error
-
-    keys = jax.random.split(jax.random.key(seed), options.steps)
-    run = jax.jit(lambda state, keys: jax.lax.scan(step, state, keys))
-    state = [v.value for v in variables], [v.value for v in optimizer.variables]
-    losses: list[FloatArray] = []
-    for start in range(0, options.steps, _CHUNK):
-        state, errors = run(state, keys[start : start + _CHUNK])
-        losses.append(np.asarray(errors, dtype=np.float64))
-        if not np.isfinite(losses[-1]).all():
-            raise InputError(
-                f"the autoencoder's training diverged; learning rate {options.learning_rate:g} is too high"
-            )
-        if progress is not None:
-            progress(min(start + _CHUNK, options.steps), options.steps)
-    values = [np.asarray(value, dtype=np.float64) for value in state[0]]
-    cut = len(encoder.trainable_variables)
-    return Autoencoder(_layers(values[:cut]), _layers(values[cut:])), np.concatenate(losses)
+    values, losses = minimise(
+        loss, [variable for part in parts for variable in part.trainable_variables], steps=options.steps,
+        learning_rate=options.learning_rate, seed=seed, what="autoencoder", chunk=_CHUNK, progress=progress,
+    )  # fmt: skip
+    return Autoencoder(_layers(values[:cut]), _layers(values[cut:])), losses
 
 
 def _network(keras: Any, sizes: tuple[int, ...], seed: int) -> Any:

@@ -204,7 +204,7 @@ def scan_latent(
 ) -> tuple[tuple[float, ...], dict[int, FloatArray]]:
     """Loss of short trainings with 1, 2, ... latent coordinates, and their loss curves."""
     losses, curves = [], {}
-    quick = AutoencoderOptions(**{**asdict(options.autoencoder), "steps": options.scan_steps})
+    quick = replace(options.autoencoder, steps=options.scan_steps)
     for latent in range(1, min(options.largest_latent, embedded.embedding.dimension) + 1):
         found, curves[latent] = train_autoencoder(
             embedded.vectors, embedded.index, latent, seed=options.seed, options=quick,

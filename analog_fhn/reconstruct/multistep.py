@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
+from analog_fhn.reconstruct.adam import minimise
 from analog_fhn.reconstruct.maps import NeuralMap
 from analog_fhn.training.fit import keras_on_jax
 
@@ -119,33 +120,22 @@ def refine_map(
     data, places = jnp.asarray(states, jnp.float32), jnp.asarray(first)
     p = jnp.asarray(np.broadcast_to(np.asarray(control, dtype=np.float64), (len(states),)), jnp.float32)
     unit, within = jnp.asarray(speeds, jnp.float32), jnp.arange(options.ahead + 1)
-    loss = rollout_loss(unit, options.forcing)
-    variables = [keras.Variable(values, dtype="float32") for values in state_map.arrays.values()]
-    rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, options.updates)
-    optimizer = keras.optimizers.Adam(rate, global_clipnorm=_CLIP)
-    optimizer.build(variables)
+    rollout = rollout_loss(unit, options.forcing)
 
-    def update(state, key):  # type: ignore[no-untyped-def]
-        values, moments = state
+    def loss(values, key):  # type: ignore[no-untyped-def]
         where, shaking = jax.random.split(key)
         chosen = places[jax.random.randint(where, (options.batch,), 0, len(places))]
         window = jnp.swapaxes(data[chosen[:, None] + within], 0, 1)
         start = window[0] + options.noise * unit * jax.random.normal(shaking, window[0].shape)
-        error, gradient = jax.value_and_grad(loss)(values, start, window[1:], p[chosen])
-        return optimizer.stateless_apply(moments, gradient, values), error
+        error = rollout(values, start, window[1:], p[chosen])
+        return error, error
 
-    keys = jax.random.split(jax.random.key(seed), options.updates)
-    run = jax.jit(lambda state, keys: jax.lax.scan(update, state, keys))
-    state = [v.value for v in variables], [v.value for v in optimizer.variables]
-    losses: list[FloatArray] = []
-    for begin in range(0, options.updates, _CHUNK):
-        state, errors = run(state, keys[begin : begin + _CHUNK])
-        losses.append(np.asarray(errors, dtype=np.float64))
-        if not np.isfinite(losses[-1]).all():
-            raise InputError(f"the map's training diverged; learning rate {options.learning_rate:g} is too high")
-        if progress is not None:
-            progress(min(begin + _CHUNK, options.updates), options.updates)
-    return NeuralMap(*(np.asarray(value, dtype=np.float64) for value in state[0])), np.concatenate(losses)
+    values, losses = minimise(
+        loss, [keras.Variable(values, dtype="float32") for values in state_map.arrays.values()],
+        steps=options.updates, learning_rate=options.learning_rate, seed=seed, what="map", chunk=_CHUNK, clip=_CLIP,
+        progress=progress,
+    )  # fmt: skip
+    return NeuralMap(*values), losses
 
 
 def rollout_loss(speeds: ArrayLike, forcing: float) -> Callable[[Any, Any, Any, Any], Any]:

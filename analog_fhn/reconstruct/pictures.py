@@ -17,17 +17,17 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from analog_fhn.neuron import FloatArray
-from analog_fhn.plots import _COLOURS, _INK, _NARROW
+from analog_fhn.plots import COLOURS, INK, NARROW
 from analog_fhn.reconstruct.advice import Advice
 from analog_fhn.reconstruct.dynamics import Bifurcation
 from analog_fhn.reconstruct.rhythm import REGIMES, interval_histogram
 
 _REGIME_COLOURS = {
     "silent": "#a9b4ba",
-    "spiking": _COLOURS[4],
-    "bursting": _COLOURS[0],
-    "irregular": _COLOURS[3],
-    "diverged": _INK,
+    "spiking": COLOURS[4],
+    "bursting": COLOURS[0],
+    "irregular": COLOURS[3],
+    "diverged": INK,
 }
 _POINTS = 6000  # drawn in one portrait; a bifurcation diagram shows up to twenty times as many intervals
 _INTERVAL_TICKS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
@@ -35,22 +35,22 @@ _INTERVAL_TICKS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 
 def embedding_advice(advice: Advice) -> Figure:
     """Autocorrelation, mutual information and false neighbours, with the lags and the dimension that they suggest."""
-    figure = Figure(figsize=(_NARROW, 6.6), layout="constrained")
+    figure = Figure(figsize=(NARROW, 6.6), layout="constrained")
     top, middle, bottom = figure.subplots(3, 1)
     time = advice.step * advice.lags
-    marks = [("below 1/e", advice.decay_lag, _COLOURS[4]), ("first zero", advice.zero_lag, _COLOURS[3])]
-    top.plot(time, advice.correlation, color=_COLOURS[0], lw=1.6)
-    top.axhline(0.0, color=_INK, lw=0.8)
+    marks = [("below 1/e", advice.decay_lag, COLOURS[4]), ("first zero", advice.zero_lag, COLOURS[3])]
+    top.plot(time, advice.correlation, color=COLOURS[0], lw=1.6)
+    top.axhline(0.0, color=INK, lw=0.8)
     _mark_lags(top, marks, advice.step, float(time[-1]))
     top.set(ylabel="autocorrelation")
-    middle.plot(time, advice.information, color=_COLOURS[0], lw=1.6)
-    _mark_lags(middle, [("first minimum", advice.information_lag, _COLOURS[1])], advice.step, float(time[-1]))
+    middle.plot(time, advice.information, color=COLOURS[0], lw=1.6)
+    _mark_lags(middle, [("first minimum", advice.information_lag, COLOURS[1])], advice.step, float(time[-1]))
     middle.set(ylabel="mutual information (nats)", xlabel="lag (s)")
     share = 100 * advice.false_neighbours
-    bottom.plot(advice.dimensions, np.maximum(share, 0.02), "o-", color=_COLOURS[0], ms=5, lw=1.6)
-    bottom.axhline(1.0, color=_INK, lw=1.0, ls="--", label="1 %")
+    bottom.plot(advice.dimensions, np.maximum(share, 0.02), "o-", color=COLOURS[0], ms=5, lw=1.6)
+    bottom.axhline(1.0, color=INK, lw=1.0, ls="--", label="1 %")
     if advice.dimension is not None:
-        bottom.axvline(advice.dimension, color=_COLOURS[1], lw=1.4, ls="--", label=f"dimension {advice.dimension}")
+        bottom.axvline(advice.dimension, color=COLOURS[1], lw=1.4, ls="--", label=f"dimension {advice.dimension}")
     bottom.set(yscale="log", ylim=(0.015, 130), xlabel=f"dimension (samples {advice.step * advice.stride:.3g} s apart)")
     # Of 2000 vectors the smallest share above zero is 0.05 %.
     bottom.set_yticks([0.02, 0.1, 1, 10, 100], ["0", "0.1", "1", "10", "100"])
@@ -84,7 +84,7 @@ def recording_and_free_run(
     panels = {"recording": recorded, **runs}
     for k, (axes, (label, voltage)) in enumerate(zip(grid, panels.items(), strict=True)):
         v = 1e3 * np.asarray(voltage, dtype=np.float64)[: len(t)]
-        axes.plot(t[: len(v)], v, color=_INK if k == 0 else _COLOURS[(k - 1) % len(_COLOURS)], lw=0.9)
+        axes.plot(t[: len(v)], v, color=INK if k == 0 else COLOURS[(k - 1) % len(COLOURS)], lw=0.9)
         axes.set_title(label, fontsize=9, loc="left")
         _plain(axes)
     # A run that diverges shall not squeeze the others.
@@ -115,16 +115,16 @@ def latent_scan(
     chosen
         Latent size to mark.
     """
-    figure = Figure(figsize=(_NARROW, 4.0), layout="constrained")
+    figure = Figure(figsize=(NARROW, 4.0), layout="constrained")
     axes = figure.add_subplot()
     for k, (label, values) in enumerate(losses.items()):
         rows = np.atleast_2d(np.asarray(values, dtype=np.float64))
-        colour = _COLOURS[k % len(_COLOURS)]
+        colour = COLOURS[k % len(COLOURS)]
         axes.plot(sizes, np.median(rows, axis=0), "o-", color=colour, ms=5, lw=1.6, label=label)
         if len(rows) > 1:
             axes.plot(np.tile(sizes, len(rows)), rows.ravel(), ".", color=colour, ms=4, alpha=0.5)
     if chosen is not None:
-        axes.axvline(chosen, color=_INK, lw=1.2, ls="--", label=f"chosen: {chosen}")
+        axes.axvline(chosen, color=INK, lw=1.2, ls="--", label=f"chosen: {chosen}")
     axes.set(yscale="log", xlabel="latent size", ylabel=ylabel)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=8)
@@ -136,11 +136,11 @@ def loss_curves(
     curves: Mapping[int | str, ArrayLike], xlabel: str = "epoch", ylabel: str = "loss", title: str = "latent size"
 ) -> Figure:
     """Loss over the training, one curve per latent size (or other label): label -> losses, shape (n,)."""
-    figure = Figure(figsize=(_NARROW, 3.8), layout="constrained")
+    figure = Figure(figsize=(NARROW, 3.8), layout="constrained")
     axes = figure.add_subplot()
     for k, (label, losses) in enumerate(curves.items()):
         values = np.asarray(losses, dtype=np.float64)
-        axes.plot(np.arange(1, len(values) + 1), values, color=_COLOURS[k % len(_COLOURS)], lw=1.4, label=str(label))
+        axes.plot(np.arange(1, len(values) + 1), values, color=COLOURS[k % len(COLOURS)], lw=1.4, label=str(label))
     axes.set(yscale="log", xlabel=xlabel, ylabel=ylabel)
     axes.legend(fontsize=8, title=title, title_fontsize=8, ncols=2)
     _plain(axes)
@@ -207,12 +207,12 @@ def intervals(recorded: ArrayLike, runs: Mapping[str, ArrayLike], title: str = "
     low, high = (float(every.min()), float(every.max())) if len(every) else (0.1, 10.0)
     truth, edges = interval_histogram(recorded, np.geomspace(low / 1.2, high * 1.2, 61))
     names = runs or {"recording": []}
-    figure = Figure(figsize=(_NARROW + 1.0, 1.5 * len(names) + 1.3), layout="constrained")
+    figure = Figure(figsize=(NARROW + 1.0, 1.5 * len(names) + 1.3), layout="constrained")
     grid = figure.subplots(len(names), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     for k, (axes, (label, values)) in enumerate(zip(grid, names.items(), strict=True)):
         axes.stairs(100 * truth, edges, fill=True, color="#c3ccd1", label="recording")
         if runs:
-            axes.stairs(100 * interval_histogram(values, edges)[0], edges, color=_COLOURS[k % len(_COLOURS)], lw=1.4)
+            axes.stairs(100 * interval_histogram(values, edges)[0], edges, color=COLOURS[k % len(COLOURS)], lw=1.4)
         axes.set_title(label, fontsize=9, loc="left")
         axes.set_xscale("log")
         _plain(axes)
@@ -268,7 +268,7 @@ def bifurcation(
         bottom.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         if mark is not None:
             for axes in (top, bottom):
-                axes.axvline(mark, color=_INK, lw=1.0, ls=":")
+                axes.axvline(mark, color=INK, lw=1.0, ls=":")
         _plain(top)
     grid[0, 0].set_ylabel("interval between spikes (s)")
     grid[1, 0].set_ylabel("starts (%)")

@@ -40,7 +40,6 @@ SPIKES = 2.0
 """... and its spikes per burst within this many."""
 
 _SCALES = (("spread", 32), ("spread", 64), ("spread", 128), ("uniform", 32), ("uniform", 64), ("uniform", 128))
-_STARTS = 3
 _HORIZONS = 10  # recorded states that forecasts start from
 _HORIZON = 60.0  # s
 _TURN = 60.0  # s of each run with the knob turned, of which the first third is left out
@@ -183,16 +182,13 @@ def many_seeds(
     for seed in range(study.seeds):
         begin = time.perf_counter()
         options = replace(study.options, seed=seed, restarts=1)
-        autoencoder, _ = train_autoencoder(
-            embedded.vectors, embedded.index, options.latent or 3, seed=seed, options=options.autoencoder
-        )
-        made = train_maps(embedded, autoencoder, options).reconstruction
+        made = _made(embedded, options)
         seconds = time.perf_counter() - begin
         row, runs = _judged(made, embedded, recorded, study.run)
         decoded = Rhythm.of(made.voltage(made.states(embedded.vectors)), embedded.step, embedded.levels)
         row = {
             "map": "neural", "seed": seed, "decoded_period": decoded.period,
-            "decoded_spikes_per_burst": decoded.spikes_per_burst, "loss": autoencoder.loss(embedded.vectors),
+            "decoded_spikes_per_burst": decoded.spikes_per_burst, "loss": made.autoencoder.loss(embedded.vectors),
             "explained": _explained(made, recording, embedded), **_geometry(made, embedded, recorded), **row,
             "seconds": seconds,
         }  # fmt: skip
@@ -200,14 +196,23 @@ def many_seeds(
         found.append(made)
         tell(
             f"seed {seed}: period {row['period']:.2f} s (recorded {recorded.period:.2f}), {row['spikes_per_burst']:g} "
-            f"spikes per burst ({recorded.spikes_per_burst:g}), {row['successful_starts']} of {_STARTS} starts, "
-            f"horizon {row['horizon']:.1f} s, {seconds:.0f} s of training"
+            f"spikes per burst ({recorded.spikes_per_burst:g}), "
+            f"{row['successful_starts']} of {len(made.starts)} starts, horizon {row['horizon']:.1f} s, "
+            f"{seconds:.0f} s of training"
         )
         for order in study.orders:
-            other = train_maps(embedded, autoencoder, replace(options, polynomial=order)).reconstruction
+            other = train_maps(embedded, made.autoencoder, replace(options, polynomial=order)).reconstruction
             row, _ = _judged(other, embedded, recorded, study.run)
             polynomials.append({"map": f"polynomial {order}", "seed": seed, **row})
     return found, rows, polynomials, runs
+
+
+def _made(embedded: Embedded, options: FitOptions) -> Reconstruction:
+    """Autoencoder and map of one seed."""
+    autoencoder, _ = train_autoencoder(
+        embedded.vectors, embedded.index, options.latent or 3, seed=options.seed, options=options.autoencoder
+    )
+    return train_maps(embedded, autoencoder, options).reconstruction
 
 
 def _judged(made: Reconstruction, embedded: Embedded, recorded: Rhythm, duration: float) -> tuple[Row, FloatArray]:
@@ -336,11 +341,7 @@ def worse_records(kind: Kind, study: Study, tell: Progress) -> list[Row]:
         embedded = embed([recording], replace(study.options, longest=0.5 * longest.period))
         found = []
         for seed in range(study.record_seeds):
-            options = replace(study.options, seed=seed, restarts=1)
-            autoencoder, _ = train_autoencoder(
-                embedded.vectors, embedded.index, options.latent or 3, seed=seed, options=options.autoencoder
-            )
-            made = train_maps(embedded, autoencoder, options).reconstruction
+            made = _made(embedded, replace(study.options, seed=seed, restarts=1))
             rhythms = [Rhythm.of(run, made.step, made.levels) for run in made.run(study.run)]
             found.append((rhythms, all(succeeds(rhythm, longest) for rhythm in rhythms)))
         every = [rhythm for rhythms, _ in found for rhythm in rhythms]
