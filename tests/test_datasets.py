@@ -418,7 +418,9 @@ def test_absent_mirrors_are_all_named(mirror: Mirror, monkeypatch: pytest.Monkey
     assert "404" in message
 
 
-@pytest.mark.parametrize("damage", [b"rubbish", gzip.compress(IMAGES_IDX, mtime=0)[:-6], gzip.compress(LABELS_IDX)])
+@pytest.mark.parametrize(
+    "damage", [b"rubbish", gzip.compress(IMAGES_IDX, mtime=0)[:-6], gzip.compress(LABELS_IDX, mtime=0)]
+)
 def test_damaged_cache_is_filled_again(tmp_path: Path, mirror: Mirror, damage: bytes) -> None:
     folder = tmp_path / "cache" / "analog-fhn" / "mnist"
     folder.mkdir(parents=True)
