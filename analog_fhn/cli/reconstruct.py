@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from analog_fhn.errors import InputError
 if TYPE_CHECKING:
     from analog_fhn.reconstruct.fit import Fit, FitOptions
     from analog_fhn.reconstruct.recording import Recording
+    from analog_fhn.reconstruct.rhythm import Rhythm
 
 
 def reconstruct(
@@ -35,7 +37,11 @@ def reconstruct(
     ] = None,
     longest: Annotated[
         float | None,
-        typer.Option("--longest", metavar="SECONDS", help="Largest lag of spread samples (default: half a period)."),
+        typer.Option(
+            "--longest",
+            metavar="SECONDS",
+            help="Largest lag of spread samples (default: half a period; with several drives 15 %).",
+        ),
     ] = None,
     hidden: Annotated[int, typer.Option("--hidden", min=1, help="Sigmoid units of the map.")] = 100,
     noise: Annotated[
@@ -151,16 +157,19 @@ def _summary(found: Fit, options: FitOptions) -> dict[str, Any]:
 
     import numpy as np
 
-    kept = found.rhythms[found.chosen]
+    from analog_fhn.reconstruct.fit import STARTS
+
+    first, kept = found.recorded[0], found.rhythms[found.chosen][:STARTS]
     period = float(np.median([rhythm.period for rhythm in kept]))
     return {
-        "recorded_regime": found.recorded.regime,
+        "recorded_regime": first.regime,
+        "recorded_regimes": [rhythm.regime for rhythm in found.recorded],
         "regimes": [[rhythm.regime for rhythm in rhythms] for rhythms in found.rhythms],
-        "period_recorded": found.recorded.period,
+        "period_recorded": first.period,
         "period": period,
-        "period_error": period / found.recorded.period - 1.0,
+        "period_error": period / first.period - 1.0,
         "spikes_per_burst": float(np.median([rhythm.spikes_per_burst for rhythm in kept])),
-        "spikes_per_burst_recorded": found.recorded.spikes_per_burst,
+        "spikes_per_burst_recorded": first.spikes_per_burst,
         "latent": found.reconstruction.autoencoder.latent,
         "latent_scan": list(found.latent_scan),
         "one_step_errors": [float(error) for error in found.one_step],
@@ -177,15 +186,29 @@ def _lines(found: Fit) -> list[str]:
         lines.append(
             f"loss with 1, 2, ... latent coordinates: {losses}; {found.reconstruction.autoencoder.latent} taken"
         )
-    lines.append(f"recorded: {_rhythm(found.recorded)}")
+    lines.append("recorded: " + "; ".join(map(_rhythm, found.recorded)))
     for k, (rhythms, error) in enumerate(zip(found.rhythms, found.one_step, strict=True)):
-        runs = "; ".join(_rhythm(rhythm) for rhythm in rhythms)
+        runs = "; ".join(map(_rhythm, rhythms)) if len(found.recorded) == 1 else _counted(found.recorded, rhythms)
         kept = ", kept" if k == found.chosen else ""
         lines.append(f"map {k + 1} (one-step error {error:.2g}{kept}), free runs: {runs}")
     return lines
 
 
-def _rhythm(rhythm: Any) -> str:
+def _counted(recorded: Sequence[Rhythm], rhythms: Sequence[Rhythm]) -> str:
+    """How many free runs of several recordings are right, and how far off in period the worst of these is."""
+    import numpy as np
+
+    from analog_fhn.reconstruct.fit import STARTS
+
+    runs = [(truth, rhythms[STARTS * k + i]) for k, truth in enumerate(recorded) for i in range(STARTS)]
+    alike = [(truth, rhythm) for truth, rhythm in runs if truth.regime == rhythm.regime]
+    text = f"{len(alike)} of {len(runs)} in the recorded regime"
+    errors = [abs(rhythm.period / truth.period - 1.0) for truth, rhythm in alike]
+    errors = [error for error in errors if np.isfinite(error)]
+    return f"{text}, period within {max(errors):.1%}" if errors else text
+
+
+def _rhythm(rhythm: Rhythm) -> str:
     import math
 
     text = str(rhythm.regime)
@@ -221,6 +244,7 @@ def _pictures(folder: Path, recording: Recording, found: Fit, p: float, bridge: 
     figure = pictures.recording_and_free_run(recording.time[:length], recording.voltage[-length:], labels)
     paths.append(plots.save(figure, folder / "free_runs.png"))
     rhythms = {label: Rhythm.of(run, made.step, made.levels).intervals for label, run in labels.items()}
-    if len(found.recorded.intervals):
-        paths.append(plots.save(pictures.intervals(found.recorded.intervals, rhythms), folder / "intervals.png"))
+    intervals = found.recorded[0].intervals
+    if len(intervals):
+        paths.append(plots.save(pictures.intervals(intervals, rhythms), folder / "intervals.png"))
     return paths

@@ -21,17 +21,20 @@ from analog_fhn.reconstruct.rhythm import Levels, Rhythm, waveform_rms
 from analog_fhn.reconstruct.states import Coordinates
 
 RULE = (
-    "free runs from recorded states over the recording's length, at most 200 s or 40 periods; of the maps whose runs "
-    "all show the recorded regime, the one with the smallest |log(period/recorded period)| + "
-    "|spikes per burst - recorded|/recorded + rms difference of one period/recorded range; without any, the one with "
-    "most such runs and then the smallest one-step error"
+    "free runs from three states of each recording at its p, over its length, at most 200 s or 40 periods; of the maps "
+    "whose runs all show their recording's regime, the one with the smallest |log(period/recorded period)| + "
+    "|spikes per burst - recorded|/recorded + rms difference of one period/recorded range in its worst run; without "
+    "any, the one with most such runs and then the smallest one-step error"
 )
 """How `fit` chooses among maps: fixed before any is run, and kept in the file."""
 
-_STARTS = 3
-_APART = 1_000_000  # numbers between two recordings, so that no sample seems to follow one of another recording
+STARTS = 3
+"""Recorded states of each recording from which a map is judged."""
+
 _LONGEST_RUN = 200.0  # s
 _PERIODS = 40.0
+_WINDOW = 0.5  # periods: default of the largest lag
+_WINDOW_DRIVEN = 0.15  # ... where the control was turned: longer windows hold the control itself, beside p
 
 Progress = Callable[[str, int, int], None]
 
@@ -47,7 +50,8 @@ class FitOptions:
     stride
         Samples between them; None: spread, up to `longest`.
     longest
-        Largest lag of a spread embedding (s); None: half the recording's period, or 4 s where it has none.
+        Largest lag of a spread embedding (s); None: half a period, or 15 % of the median period of recordings at
+        several p; 4 s where nothing has a period.
     smoothing
         As for `Embedding.spread`.
     latent
@@ -99,7 +103,9 @@ class Embedded:
     vectors
         Shape (m, D).
     index
-        Numbers of the newest samples, shape (m,); recordings are far apart.
+        Numbers of the newest samples, shape (m,); no number of a recording follows one of another.
+    recording
+        Number of the recording of each vector, shape (m,).
     control
         p of each vector, shape (m,).
     levels
@@ -113,6 +119,7 @@ class Embedded:
     embedding: Embedding
     vectors: FloatArray
     index: NDArray[np.intp]
+    recording: NDArray[np.intp]
     control: FloatArray
     levels: Levels
     step: float
@@ -130,7 +137,7 @@ class Fit:
     maps
         Every map that was tried.
     rhythms
-        Of each map the rhythms of its free runs.
+        Of each map the rhythms of its free runs: `STARTS` of each recording.
     shapes
         Of each map and run the rms difference of one period from the recorded one, relative to the recorded range.
     one_step
@@ -138,7 +145,7 @@ class Fit:
     chosen
         Number of the map that was kept.
     recorded
-        Rhythm of the first recording.
+        Rhythm of each recording.
     latent_scan
         Loss by latent size from 1; empty if the size was given.
     losses
@@ -151,7 +158,7 @@ class Fit:
     shapes: tuple[tuple[float, ...], ...]
     one_step: FloatArray
     chosen: int
-    recorded: Rhythm
+    recorded: tuple[Rhythm, ...]
     latent_scan: tuple[float, ...]
     losses: dict[int, FloatArray]
 
@@ -185,14 +192,17 @@ def embed(recordings: Sequence[Recording], options: FitOptions, control: Sequenc
         embedding = Embedding.uniform(list(voltages), options.dimension, options.stride)
     else:
         periods = [rhythm.period for rhythm in recorded if np.isfinite(rhythm.period)]
-        longest = options.longest or (0.5 * max(periods) if periods else 4.0)
+        share = _WINDOW if len(np.unique(p)) == 1 else _WINDOW_DRIVEN
+        longest = options.longest or (share * float(np.median(periods)) if periods else 4.0)
         embedding = Embedding.spread(list(voltages), options.dimension, round(longest / step), options.smoothing)
     parts = [embedding.vectors(voltage) for voltage in voltages]
+    number = np.repeat(np.arange(len(parts)), [len(index) for _, index in parts])
     return Embedded(
         embedding,
         np.concatenate([vectors for vectors, _ in parts]),
-        np.concatenate([index + k * _APART for k, (_, index) in enumerate(parts)]),
-        np.repeat(p, [len(index) for _, index in parts]),
+        np.concatenate([index for _, index in parts]) + number * (1 + max(map(len, voltages))),
+        number,
+        p[number],
         levels,
         step,
         recorded,
@@ -266,14 +276,12 @@ def train_maps(
     coordinates = Coordinates.fit(latents, embedded.index)
     states = coordinates.of(latents)
     pairs = Pairs.of(states, embedded.index, embedded.control, coordinates.speeds)
-    starts = states[np.linspace(0, len(states) - 1, _STARTS + 2).astype(np.intp)[1:-1]]
-    recorded = embedded.recorded[0]
-    longest = _PERIODS * recorded.period if np.isfinite(recorded.period) else _LONGEST_RUN
-    duration = min(_LONGEST_RUN, longest, len(embedded.vectors) * embedded.step)
+    judged = [_Judged.of(embedded, states, k) for k in range(len(embedded.recorded))]
+    middle = np.concatenate([one.starts for one in judged])
+    starts = middle[np.linspace(0, len(middle) - 1, STARTS).astype(np.intp)]
     maps: list[NeuralMap | PolynomialMap] = []
     rhythms: list[tuple[Rhythm, ...]] = []
     shapes: list[tuple[float, ...]] = []
-    truth = embedded.embedding.restore(embedded.vectors[embedded.index < _APART, 0])
     tried: list[Reconstruction] = []
     for restart in range(options.restarts):
         seed = options.seed + restart
@@ -294,18 +302,45 @@ def train_maps(
                 np.unique(embedded.control),
             )
         )
-        own = float(embedded.control[0])
-        runs = tried[-1].run(duration, np.full(len(starts), own), starts)
-        rhythms.append(tuple(Rhythm.of(run, embedded.step, embedded.levels) for run in runs))
-        shapes.append(tuple(waveform_rms(truth, run, embedded.step, embedded.levels).of_range for run in runs))
+        runs = [run for one in judged for run in one.judge(tried[-1])]
+        rhythms.append(tuple(rhythm for rhythm, _ in runs))
+        shapes.append(tuple(shape for _, shape in runs))
         maps.append(found)
     one_step = np.array([pairs.error(found) for found in maps])
-    chosen = choose(recorded, rhythms, one_step, shapes)
-    return Fit(tried[chosen], tuple(maps), tuple(rhythms), tuple(shapes), one_step, chosen, recorded, (), {})
+    truth = [rhythm for rhythm in embedded.recorded for _ in range(STARTS)]
+    chosen = choose(truth, rhythms, one_step, shapes)
+    return Fit(tried[chosen], tuple(maps), tuple(rhythms), tuple(shapes), one_step, chosen, embedded.recorded, (), {})
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """One recording, as a map's free runs are held against it."""
+
+    p: float
+    starts: FloatArray  # (STARTS, L)
+    voltage: FloatArray
+    duration: float  # s
+
+    @classmethod
+    def of(cls, embedded: Embedded, states: FloatArray, number: int) -> _Judged:
+        own = embedded.recording == number
+        voltage = embedded.embedding.restore(embedded.vectors[own, 0])
+        recorded = embedded.recorded[number]
+        longest = _PERIODS * recorded.period if np.isfinite(recorded.period) else _LONGEST_RUN
+        starts = states[own][np.linspace(0, len(voltage) - 1, STARTS + 2).astype(np.intp)[1:-1]]
+        duration = min(_LONGEST_RUN, longest, len(voltage) * embedded.step)
+        return cls(float(embedded.control[own][0]), starts, voltage, duration)
+
+    def judge(self, made: Reconstruction) -> list[tuple[Rhythm, float]]:
+        """Of each free run the rhythm, and the difference of one period, relative to the recorded range."""
+        return [
+            (Rhythm.of(run, made.step, made.levels), waveform_rms(self.voltage, run, made.step, made.levels).of_range)
+            for run in made.run(self.duration, np.full(STARTS, self.p), self.starts)
+        ]
 
 
 def choose(
-    recorded: Rhythm,
+    recorded: Sequence[Rhythm],
     rhythms: Sequence[Sequence[Rhythm]],
     one_step: FloatArray,
     shapes: Sequence[Sequence[float]] | None = None,
@@ -314,6 +349,8 @@ def choose(
 
     Parameters
     ----------
+    recorded
+        What each run should be.
     rhythms
         Of each map's free runs.
     one_step
@@ -323,10 +360,10 @@ def choose(
     """
 
     def key(k: int) -> tuple[Any, ...]:
-        alike = sum(rhythm.regime == recorded.regime for rhythm in rhythms[k])
-        missing = len(rhythms[k]) - alike
+        runs = list(zip(recorded, rhythms[k], strict=True))
+        missing = sum(rhythm.regime != truth.regime for truth, rhythm in runs)
         apart = [0.0] * len(rhythms[k]) if shapes is None else np.nan_to_num(shapes[k]).tolist()
-        scores = [deviation(recorded, rhythm) + shape for rhythm, shape in zip(rhythms[k], apart, strict=True)]
+        scores = [deviation(*run) + shape for run, shape in zip(runs, apart, strict=True)]
         score = max(scores, default=np.inf)
         return missing, score if missing == 0 and np.isfinite(score) else 0.0, one_step[k]
 

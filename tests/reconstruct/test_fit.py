@@ -11,7 +11,7 @@ import pytest
 
 from analog_fhn.errors import InputError
 from analog_fhn.reconstruct.autoencoder import Autoencoder, AutoencoderOptions, Progress, elbow
-from analog_fhn.reconstruct.fit import Fit, FitOptions, choose, deviation, embed, fit, train_maps
+from analog_fhn.reconstruct.fit import STARTS, Fit, FitOptions, choose, deviation, embed, fit, train_maps
 from analog_fhn.reconstruct.maps import MapOptions, PolynomialMap
 from analog_fhn.reconstruct.model import Reconstruction
 from analog_fhn.reconstruct.recording import Recording
@@ -58,36 +58,36 @@ def test_deviation_counts_period_and_spikes() -> None:
 
 def test_all_runs_in_the_regime_come_first() -> None:
     near, far = rhythm("bursting", 8.1, 16), rhythm("bursting", 12.0, 10)
-    assert choose(BURSTING, [[near, near, rhythm("spiking", 0.2)], [far, far, far]], np.array([0.1, 0.5])) == 1
+    assert choose([BURSTING] * 3, [[near, near, rhythm("spiking", 0.2)], [far, far, far]], np.array([0.1, 0.5])) == 1
 
 
 def test_among_them_the_worst_run_decides() -> None:
     good, middling, bad = (rhythm("bursting", period, 16) for period in (8.0, 8.4, 9.0))
-    assert choose(BURSTING, [[good, bad], [middling, middling]], np.array([0.1, 0.5])) == 1
+    assert choose([BURSTING] * 2, [[good, bad], [middling, middling]], np.array([0.1, 0.5])) == 1
     fewer = rhythm("bursting", 8.0, 8)
-    assert choose(BURSTING, [[fewer], [middling]], np.array([0.1, 0.5])) == 1
+    assert choose([BURSTING], [[fewer], [middling]], np.array([0.1, 0.5])) == 1
 
 
 def test_without_any_the_most_runs_and_then_the_error_decide() -> None:
     burst, silent = rhythm("bursting", 20.0, 40), rhythm("silent")
     runs = [[silent, silent], [burst, silent], [silent, burst], [rhythm("diverged"), silent]]
-    assert choose(BURSTING, runs, np.array([0.1, 0.4, 0.3, 0.2])) == 2
+    assert choose([BURSTING] * 2, runs, np.array([0.1, 0.4, 0.3, 0.2])) == 2
 
 
 def test_equal_rhythms_leave_it_to_the_error() -> None:
-    assert choose(BURSTING, [[BURSTING], [BURSTING], [BURSTING]], np.array([0.3, 0.1, 0.2])) == 1
+    assert choose([BURSTING], [[BURSTING], [BURSTING], [BURSTING]], np.array([0.3, 0.1, 0.2])) == 1
     silent = rhythm("silent")
-    assert choose(silent, [[silent], [silent]], np.array([0.3, 0.1])) == 1
+    assert choose([silent], [[silent], [silent]], np.array([0.3, 0.1])) == 1
 
 
 def test_neuron_spikes_at_its_period() -> None:
     found = fitted()
-    assert found.recorded.regime == "spiking"
-    runs = found.reconstruction.run(20 * found.recorded.period)
+    assert found.recorded[0].regime == "spiking"
+    runs = found.reconstruction.run(20 * found.recorded[0].period)
     for run in runs:
-        made = Rhythm.of(run, recording().step, found.reconstruction.levels, settle=5 * found.recorded.period)
+        made = Rhythm.of(run, recording().step, found.reconstruction.levels, settle=5 * found.recorded[0].period)
         assert made.regime == "spiking"
-        assert made.period == pytest.approx(found.recorded.period, rel=0.02)
+        assert made.period == pytest.approx(found.recorded[0].period, rel=0.02)
 
 
 def test_voltage_of_recorded_states_is_the_recording() -> None:
@@ -101,7 +101,7 @@ def test_what_led_to_it_is_kept() -> None:
     found = fitted()
     assert len(found.maps) == len(found.rhythms) == len(found.one_step) == 2
     assert all(len(own) == 3 for own in found.rhythms)
-    assert found.chosen == choose(found.recorded, found.rhythms, found.one_step, found.shapes)
+    assert found.chosen == choose(found.recorded * 3, found.rhythms, found.one_step, found.shapes)
     assert found.reconstruction.state_map is found.maps[found.chosen]
     assert list(found.losses) == [0]
     assert found.losses[0].shape == (1500,)
@@ -109,14 +109,14 @@ def test_what_led_to_it_is_kept() -> None:
     assert notes["sources"] == ["FitzHugh-Nagumo, I = -0.5"]
     assert (notes["latent"], notes["latent_scan"], notes["chosen"]) == (2, [], found.chosen)
     assert notes["options"]["map"]["hidden"] == 40
-    assert notes["rule"].startswith("free runs from recorded states")
+    assert notes["rule"].startswith("free runs from three states of each recording")
     assert found.reconstruction.control.tolist() == [1.0]
 
 
 def test_it_can_be_saved(tmp_path: Path) -> None:
     path = tmp_path / "twin.npz"
     fitted().reconstruction.save(path)
-    duration = 5 * fitted().recorded.period
+    duration = 5 * fitted().recorded[0].period
     assert np.array_equal(Reconstruction.load(path).run(duration), fitted().reconstruction.run(duration))
 
 
@@ -179,9 +179,29 @@ def test_two_recordings_never_follow_each_other() -> None:
     assert len(made.recorded) == 2
 
 
+def test_every_recording_is_judged_at_its_own_drive() -> None:
+    drives = [-0.5, -0.2, 0.3]
+    recordings = [record_fhn(drive=drive, duration=0.04, step=2e-5) for drive in drives]
+    found = fit(recordings, QUICK, drives)
+    assert [rhythm.regime for rhythm in found.recorded] == ["spiking", "spiking", "silent"]
+    assert found.recorded[1].period > 1.1 * found.recorded[0].period
+    truth = [rhythm for rhythm in found.recorded for _ in range(STARTS)]
+    kept = found.rhythms[found.chosen]
+    assert [rhythm.regime for rhythm in kept] == [rhythm.regime for rhythm in truth]
+    for rhythm, other in zip(kept[: 2 * STARTS], truth, strict=False):
+        assert rhythm.period == pytest.approx(other.period, rel=0.05)
+    assert found.chosen == choose(truth, found.rhythms, found.one_step, found.shapes)
+    assert len(found.reconstruction.starts) == STARTS
+
+
 def test_longest_lag_is_half_the_period() -> None:
     made = embed([recording()], QUICK)
     assert made.embedding.lags[-1] * made.step == pytest.approx(made.recorded[0].period / 2, abs=made.step)
+    period = made.recorded[0].period
+    twice = embed([recording(), recording()], QUICK, [2.0, 2.0])
+    assert twice.embedding.lags[-1] == made.embedding.lags[-1]
+    driven = embed([recording(), recording()], QUICK, [1.0, 2.0])
+    assert driven.embedding.lags[-1] * made.step == pytest.approx(0.15 * period, abs=made.step)
     assert embed([recording()], replace(QUICK, longest=1e-3)).embedding.lags[-1] == round(1e-3 / made.step)
     assert embed([recording()], replace(QUICK, stride=2)).embedding.lags.tolist() == list(range(0, 32, 2))
 
@@ -232,9 +252,9 @@ def test_options_out_of_range_are_refused(option: dict[str, float]) -> None:
 def test_a_bursting_neuron_bursts_again(seed: int) -> None:
     neuron = record_sherman("modified")
     found = fit([neuron], FitOptions(latent=3, seed=seed))
-    assert found.recorded.period == pytest.approx(8.558, abs=0.005)
+    assert found.recorded[0].period == pytest.approx(8.558, abs=0.005)
     for run in found.reconstruction.run(100.0):
         made = Rhythm.of(run, neuron.step, found.reconstruction.levels)
         assert made.regime == "bursting"
-        assert made.period == pytest.approx(found.recorded.period, rel=0.1)
+        assert made.period == pytest.approx(found.recorded[0].period, rel=0.1)
         assert made.spikes_per_burst == pytest.approx(16, abs=2)
