@@ -5,6 +5,22 @@ class InputError(ValueError):
     """Something that the user gave is wrong: names the file, the key, the value and what was expected."""
 
 
+def check_numbers(options: object, *, above_0: tuple[str, ...] = (), from_0: tuple[str, ...] = ()) -> None:
+    """Refuse options whose named fields are not above 0, or below it.
+
+    Raises
+    ------
+    InputError
+        Naming the first of them.
+    """
+    for name in above_0:
+        if not getattr(options, name) > 0:
+            raise InputError(f"{name} = {getattr(options, name)}: expected a number above 0")
+    for name in from_0:
+        if not getattr(options, name) >= 0:
+            raise InputError(f"{name} = {getattr(options, name)}: expected 0 or more")
+
+
 class MissingProgramError(RuntimeError):
     """A needed program or optional package is absent: says what is missing and how to install it."""
 

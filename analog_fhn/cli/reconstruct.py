@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from analog_fhn.reconstruct.rhythm import Rhythm
 
 
+_FINE = 2000  # samples in a period above which fewer are advised ...
+_USUAL = {"spiking": 300, "bursting": 1000}  # ... namely so many
+
+
 def reconstruct(
     recordings: Annotated[
         list[Path],
@@ -72,6 +76,9 @@ def reconstruct(
     step: Annotated[
         float | None, typer.Option("--step", metavar="SECONDS", help="Sampling interval of files without times.")
     ] = None,
+    every: Annotated[
+        int, typer.Option("--every", min=1, metavar="N", help="Take means of N successive samples each.")
+    ] = 1,
     bridge: Annotated[int, typer.Option("--bridge", min=0, help="Longest gap to bridge, samples.")] = 5,
     allow_clipped: Annotated[
         bool, typer.Option("--allow-clipped", help="Accept a recording that looks clipped.")
@@ -111,6 +118,7 @@ def reconstruct(
     for path, recording in zip(recordings, read, strict=True):
         for line in recording.report:
             common.say(f"{path}: {line}", json)
+    read = [recording.thinned(every) for recording in read]
     options = FitOptions(
         dimension=dimension, stride=stride, longest=longest, latent=latent, restarts=restarts, polynomial=polynomial,
         bridge=bridge, seed=seed, map=MapOptions(hidden=hidden, noise=noise), **_training(steps),
@@ -187,6 +195,12 @@ def _lines(found: Fit) -> list[str]:
             f"loss with 1, 2, ... latent coordinates: {losses}; {found.reconstruction.autoencoder.latent} taken"
         )
     lines.append("recorded: " + "; ".join(map(_rhythm, found.recorded)))
+    samples = found.recorded[0].period / found.reconstruction.step
+    if samples > _FINE:
+        lines.append(
+            f"{samples:.0f} samples in a period are more than a map of single steps can use; try --every "
+            f"{round(samples / _USUAL[found.recorded[0].regime])}"
+        )
     for k, (rhythms, error) in enumerate(zip(found.rhythms, found.one_step, strict=True)):
         runs = "; ".join(map(_rhythm, rhythms)) if len(found.recorded) == 1 else _counted(found.recorded, rhythms)
         kept = ", kept" if k == found.chosen else ""

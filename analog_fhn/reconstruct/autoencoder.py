@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, check_numbers
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.adam import minimise
 from analog_fhn.threads import single_blas
@@ -46,12 +46,7 @@ class AutoencoderOptions:
     tear: float = 0.1
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} = {getattr(self, name)}: expected a number above 0")
-        for name in ("kl", "tear"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name} = {getattr(self, name)}: expected 0 or more")
+        check_numbers(self, above_0=("steps", "batch_size", "learning_rate"), from_0=("kl", "tear"))
 
 
 @dataclass(frozen=True, eq=False)

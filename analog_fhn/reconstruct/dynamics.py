@@ -17,7 +17,6 @@ from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.rhythm import REGIMES, Levels, Regime, Rhythm, rhythms
 
 _VOLT = 1e-3  # per mV
-Advance = Callable[[FloatArray], FloatArray]
 
 
 class Neuron(Protocol):
@@ -62,57 +61,6 @@ def lyapunov(jacobians: ArrayLike, step: float = 1.0, settle: int = 0) -> FloatA
 def largest_lyapunov(jacobians: ArrayLike, step: float = 1.0, settle: int = 0) -> float:
     """The largest exponent only, 1/s; see `lyapunov`."""
     return float(_mean_logarithms(jacobians, step, settle, 1)[0])
-
-
-def lyapunov_spectra(
-    advance: Advance,
-    jacobian: Advance,
-    start: ArrayLike,
-    steps: int,
-    *,
-    step: float = 1.0,
-    settle: int = 0,
-) -> FloatArray:
-    """Lyapunov exponents from many initial states at once, shape (m, L), 1/s, largest first.
-
-    Parameters
-    ----------
-    advance
-        The map, (m, L) -> (m, L).
-    jacobian
-        Its Jacobian, (m, L) -> (m, L, L).
-    start
-        Shape (m, L).
-    steps
-        That count, after `settle` steps that do not.
-    step
-        Time that one step of the map stands for, s.
-    settle
-        Steps in which the orbit finds its attractor and the frame its directions.
-
-    Returns
-    -------
-    FloatArray
-        NaN where an orbit diverges.
-
-    Raises
-    ------
-    InputError
-        `start` is not of shape (m, L), `steps` is below 1, or `step` is not positive.
-    """
-    u = np.asarray(start, dtype=np.float64)
-    if u.ndim != 2 or steps < 1 or settle < 0 or not step > 0:
-        raise InputError("lyapunov_spectra: start of shape (m, L), steps of 1 or more and a positive step expected")
-    frame: FloatArray = np.broadcast_to(np.eye(u.shape[1]), (*u.shape, u.shape[1])).astype(np.float64)
-    total = np.zeros(u.shape)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for k in range(settle + steps):
-            frame, upper = np.linalg.qr(jacobian(u) @ frame)
-            if k >= settle:
-                total += np.log(np.abs(np.diagonal(upper, axis1=1, axis2=2)))
-            u = advance(u)
-    total[~np.isfinite(u).all(axis=1)] = np.nan
-    return np.asarray(-np.sort(-total, axis=1) / (steps * step), dtype=np.float64)
 
 
 def _mean_logarithms(jacobians: ArrayLike, step: float, settle: int, count: int | None) -> FloatArray:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, check_numbers
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.autoencoder import Autoencoder, AutoencoderOptions, elbow, train_autoencoder
 from analog_fhn.reconstruct.embedding import Embedding
@@ -83,13 +83,9 @@ class FitOptions:
     map: MapOptions = field(default_factory=MapOptions)
 
     def __post_init__(self) -> None:
-        for name in ("largest_latent", "scan_steps", "restarts"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} = {getattr(self, name)}: expected 1 or more")
+        check_numbers(self, above_0=("largest_latent", "scan_steps", "restarts"), from_0=("seed",))
         if self.longest is not None and not self.longest > 0:
             raise InputError(f"longest = {self.longest}: expected a number of seconds above 0")
-        if self.seed < 0:
-            raise InputError(f"seed = {self.seed}: expected 0 or more")
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, check_numbers
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.levenberg import Layer, fit_layer, sigmoid
 from analog_fhn.threads import single_blas
@@ -60,11 +60,7 @@ class MapOptions:
     steepness: float = 2.0
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "samples", "iterations", "steepness"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} = {getattr(self, name)}: expected a number above 0")
-        if not self.noise >= 0:
-            raise InputError(f"noise = {self.noise}: expected 0 or more")
+        check_numbers(self, above_0=("hidden", "samples", "iterations", "steepness"), from_0=("noise",))
 
 
 @dataclass(frozen=True, eq=False)

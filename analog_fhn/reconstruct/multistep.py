@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, check_numbers
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.adam import minimise
 from analog_fhn.reconstruct.maps import NeuralMap
@@ -44,13 +44,9 @@ class MultiStepOptions:
     noise: float = 0.15
 
     def __post_init__(self) -> None:
-        for name in ("ahead", "updates", "batch", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} = {getattr(self, name)}: expected a number above 0")
+        check_numbers(self, above_0=("ahead", "updates", "batch", "learning_rate"), from_0=("noise",))
         if not 0 <= self.forcing <= 1:
             raise InputError(f"forcing = {self.forcing}: expected a share from 0 to 1")
-        if not self.noise >= 0:
-            raise InputError(f"noise = {self.noise}: expected 0 or more")
 
 
 def windows(index: NDArray[np.intp], ahead: int) -> NDArray[np.intp]:

@@ -120,11 +120,27 @@ class Recording:
         )
 
     def thinned(self, factor: int) -> Recording:
-        """Every `factor`-th sample."""
-        if factor < 1:
-            raise InputError(f"thinning by {factor}: expected a whole number from 1")
-        states = None if self.states is None else self.states[::factor]
-        return replace(self, voltage=self.voltage[::factor], step=self.step * factor, states=states)
+        """Means of `factor` successive samples each, at their middle; what is missing does not count.
+
+        Raises
+        ------
+        InputError
+            If `factor` is below 1, or above the number of samples.
+        """
+        if not 1 <= factor <= len(self):
+            raise InputError(f"thinning by {factor}: expected a whole number from 1 to {len(self)}, the samples")
+        whole = len(self) // factor * factor
+        known = ~self.missing[:whole].reshape(-1, factor)
+        sums = np.where(known, self.voltage[:whole].reshape(-1, factor), 0.0).sum(axis=1)
+        states = None if self.states is None else self.states[:whole].reshape(-1, factor, self.states.shape[1])
+        voltage = np.divide(sums, known.sum(axis=1), out=np.full(len(sums), np.nan), where=known.any(axis=1))
+        return replace(
+            self,
+            voltage=voltage,
+            step=self.step * factor,
+            start=self.start + 0.5 * (factor - 1) * self.step,
+            states=None if states is None else states.mean(axis=1),
+        )
 
     def with_noise(self, share: float, rng: Generator) -> Recording:
         """Copy with white noise on the voltage, whose standard deviation is `share` of the voltage's.

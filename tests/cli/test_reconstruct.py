@@ -63,6 +63,34 @@ def test_a_neuron_is_rebuilt(tmp_path: Path, record: Path) -> None:
     np.testing.assert_allclose(swing, np.ptp(oscillator().voltage[1000:]), rtol=0.15)
 
 
+def test_fine_recordings_are_thinned(tmp_path: Path) -> None:
+    path = tmp_path / "fine.csv"
+    write_recording(path, record_fhn(drive=-0.5, duration=0.021, step=1e-6))
+    status, out, _ = run(path, *QUICK, "--steps", 20, "--restarts", 1, "-o", tmp_path / "t.npz")
+    assert status == 0
+    assert "2109 samples in a period" in out
+    assert "--every 7" in out
+    status, out, _ = run(path, *QUICK, "--every", 7, "--restarts", 1, "-o", tmp_path / "t.npz")
+    assert status == 0
+    assert "samples in a period" not in out
+    made = Reconstruction.load(tmp_path / "t.npz")
+    assert made.step == pytest.approx(7e-6)
+    assert "from 1 to 21000" in refused(path, "--every", 30000, "-o", tmp_path / "t.npz")
+
+
+def test_several_drives_are_judged_one_by_one(tmp_path: Path) -> None:
+    drives, paths = (-0.5, 0.3), [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for drive, path in zip(drives, paths, strict=True):
+        write_recording(path, record_fhn(drive=drive, duration=0.03, step=2e-5))
+    arguments = (*paths, "--drive", "-0.5,0.3", *QUICK, "--steps", 1500, "-o", tmp_path / "t.npz", "--json", "-")
+    status, out, err = run(*arguments)
+    assert status == 0
+    result = json.loads(out)
+    assert result["recorded_regimes"] == ["spiking", "silent"]
+    assert "6 of 6 in the recorded regime, period within" in err
+    assert result["regimes"][result["chosen"]] == ["spiking"] * 3 + ["silent"] * 3
+
+
 def test_a_file_without_times_needs_a_step(tmp_path: Path, record: Path) -> None:
     plain = tmp_path / "plain.csv"
     np.savetxt(plain, oscillator().voltage, header="volts", comments="")

@@ -12,7 +12,6 @@ from analog_fhn.reconstruct.dynamics import (
     Bifurcation,
     largest_lyapunov,
     lyapunov,
-    lyapunov_spectra,
     scan,
     scan_neuron,
 )
@@ -96,19 +95,6 @@ def test_a_jacobian_that_is_not_finite() -> None:
 def test_orbits_without_exponents(jacobians: FloatArray, step: float, settle: int) -> None:
     with pytest.raises(InputError, match="lyapunov"):
         lyapunov(jacobians, step, settle)
-
-
-def test_many_orbits_at_once() -> None:
-    start = np.array([[0.1, 0.1], [0.3, 0.2], [5.0, 5.0]])
-    found = lyapunov_spectra(henon, henon_jacobian, start, 5000, settle=100, step=2.0)
-    assert found.shape == (3, 2)
-    np.testing.assert_allclose(2 * found[:2, 0], 0.419, atol=0.015)
-    np.testing.assert_allclose(2 * found[:2].sum(axis=1), np.log(0.3), rtol=1e-9)
-    assert np.isnan(found[2]).all()  # this one diverges
-    single = lyapunov(henon_jacobian(orbit(5100)), settle=100, step=2.0)
-    np.testing.assert_allclose(found[0], single, rtol=1e-4)
-    with pytest.raises(InputError, match="start"):
-        lyapunov_spectra(henon, henon_jacobian, np.ones(2), 10)
 
 
 def waves(period: float) -> FloatArray:

@@ -94,11 +94,17 @@ def test_cut_and_thinned_keep_times_and_states() -> None:
     thin = part.thinned(7)
     assert thin.step == pytest.approx(0.07)
     assert thin.states is not None
-    assert thin.states[:, 0].tolist() == list(range(50, 100, 7))
-    assert thin.time == pytest.approx(part.time[::7])
+    assert thin.states[:, 0].tolist() == list(range(53, 100, 7))
+    assert thin.time == pytest.approx(part.time[3::7])
+    assert thin.voltage == pytest.approx(part.voltage[:49].reshape(7, 7).mean(axis=1))
     assert len(wave().cut()) == N
     with pytest.raises(InputError, match="nothing between"):
         wave().cut(10.0, 11.0)
+
+
+def test_thinned_leaves_out_what_is_missing() -> None:
+    thin = Recording(np.array([1.0, np.nan, 4.0, np.nan, np.nan, np.nan, 1.0, 3.0, 8.0, 5.0]), 0.1).thinned(3)
+    assert thin.voltage == pytest.approx([2.5, np.nan, 4.0], nan_ok=True)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +120,7 @@ def test_cut_and_thinned_keep_times_and_states() -> None:
         lambda: wave().with_missing(0.1, rng(), 0.5),
         lambda: wave().bridged(-1),
         lambda: wave().thinned(0),
+        lambda: wave().thinned(N + 1),
     ],
 )
 def test_impossible_recordings_are_refused(made: Callable[[], Recording]) -> None:
