@@ -2,9 +2,10 @@
 
 Known layouts: Rigol and Keysight (a second line of units; Rigol's `Start` and `Increment` beside the data), Tektronix
 (key and value lines, in older models in columns left of the data), Siglent, LeCroy, PicoScope (units in brackets),
-Digilent (comment lines), LTspice's text export, and plain CSV. Separators are comma, semicolon, tab or blanks; with the
-latter three numbers may have a decimal comma. What is data is found from the bulk of the file, so that a text between
-the numbers is an error and not the end of a header.
+Rohde & Schwarz ("C1 in V"), Owon and Hantek (numbers of samples), Hioki, Digilent (comment lines), LTspice's text
+export, and plain CSV. Separators are comma, semicolon, tab or blanks; with the latter three numbers may have a decimal
+comma. What is data is found from the bulk of the file, so that a text between the numbers is an error and not the end
+of a header.
 """
 
 from __future__ import annotations
@@ -34,9 +35,13 @@ _UNITS: dict[str, tuple[Kind, float]] = {
     **dict.fromkeys(("uv", "µv", "μv", "microvolt", "microvolts"), ("voltage", 1e-6)),
     **dict.fromkeys(("a", "ma", "ua", "amp", "ampere", "w", "hz", "db", "sequence", "unknown"), ("other", 1.0)),
 }
+_COUNTS = ("nr", "no", "no.", "index", "idx", "sample", "samples", "point", "points")
 _TIMES = ("time", "times", "t", "x", "x-axis", "timestamp")
 _BRACKETS = re.compile(r"^(?P<name>.*?)\s*[(\[]\s*(?P<unit>[^()\[\]]*?)\s*[)\]]$")
+_IN = re.compile(r"^(?P<name>.*?)\s*\bin\s+(?P<unit>\S+)$")
 _INTERVAL = re.compile(r"sampl(e|ing) interval|x\s?inc(rement)?\b|^increment", re.IGNORECASE)
+_RATE = re.compile(r"^sampl(e|ing) rate", re.IGNORECASE)
+_QUANTITY = re.compile(r"^(?P<number>[-+.\d]+(?:e[-+]?\d+)?)\s*(?P<unit>[a-zµμ]*)$", re.IGNORECASE)
 _BEGIN = re.compile(r"^(start|x\s?org|xorigin|xzero)\b", re.IGNORECASE)
 _NO_VALUE = 9.9e37  # SCPI's numbers for "not a number" (9.91e37) and "infinity" (9.9e37)
 _DELIMITERS = (",", ";", "\t", " ")
@@ -71,7 +76,7 @@ class Column:
     @property
     def bare(self) -> str:
         """Name in lower case, without a unit."""
-        match = _BRACKETS.match(self.name)
+        match = _BRACKETS.match(self.name) or _IN.match(self.name)
         name = match["name"] if match and self.unit else self.name.removesuffix(f"_{self.unit}")
         return name.strip().lower()
 
@@ -363,7 +368,7 @@ def _unit(text: str) -> str:
 
 def _column(k: int, name: str, unit: str) -> Column:
     unit = _unit(unit)
-    if not unit and (match := _BRACKETS.match(name)):
+    if not unit and (match := _BRACKETS.match(name) or _IN.match(name)):
         unit = _unit(match["unit"])
         # V(s) is a voltage of a simulator, of a node called s.
         if re.match(r"[VI][(\[]", name) and _UNITS.get(unit.lower(), ("", 0))[0] != "voltage":
@@ -372,7 +377,7 @@ def _column(k: int, name: str, unit: str) -> Column:
         unit = _unit(name.rsplit("_", 1)[1])
     # "Second,Volt" alone, as names; but S is a neuron's slow variable.
     if not unit and name != "S":
-        unit = _unit(name)
+        unit = "sequence" if name.lower() in _COUNTS else _unit(name)
     kind, factor = _UNITS[unit.lower()] if unit else ("other", 1.0)
     return Column(k + 1, name, kind, factor, unit)
 
@@ -385,13 +390,22 @@ def _stated(
     pairs = [(row[0], row[1]) for row in rows if len(row) > 1]
     pairs += [(name, _at(units, k)) for k, name in enumerate(names)]
     for key, value in pairs:
-        for what, pattern in (("interval", _INTERVAL), ("start", _BEGIN)):
-            if pattern.search(key.strip().strip('":')) and _is_number(value, decimal):
-                found.setdefault(what, float(_number(value, decimal) or 0.0))
-    interval = found.get("interval")
+        for what, pattern in (("interval", _INTERVAL), ("start", _BEGIN), ("rate", _RATE)):
+            if pattern.search(key.strip().strip('":')) and (number := _stated_number(value, decimal)) is not None:
+                found.setdefault(what, number)
+    interval = found.get("interval", 1.0 / found["rate"] if found.get("rate") else None)
     if interval is None or not (math.isfinite(interval) and interval > 0):
         return None, None
     return found.get("start"), interval
+
+
+def _stated_number(text: str, decimal: str) -> float | None:
+    """Number of a header, of a time in s; None if it is none, or in another unit."""
+    if _is_number(text, decimal):
+        return _number(text, decimal)
+    match = _QUANTITY.match(text.strip())
+    kind, factor = _UNITS.get(match["unit"].lower(), ("other", 1.0)) if match else ("other", 1.0)
+    return factor * float(match["number"]) if match and kind == "time" else None
 
 
 def _at(row: Sequence[str], k: int) -> str:

@@ -254,6 +254,13 @@ FILES = {
     ),
     "LeCroy": ("LECROYWR,104,Waveform\nSegments,1,SegmentSize,400\nTime,Ampl\n" + table(), {}),
     "Digilent": ("#Digilent WaveForms\n#Device Name: x\n\nTime (s),Channel 1 (V)\n" + table(), {}),
+    "Rohde & Schwarz": ("in s,C1 in V\n" + table(), {}),
+    "Hantek": ("nr,time,ch1,ch1s\n" + "".join(f"{k},{row},48\n" for k, row in enumerate(table().splitlines())), {}),
+    "Owon": ("Channel :,CH1\nSample Interval :,10.0ms\n\nIndex,CH1_Voltage(mV)\n" + "".join(
+        f"{k},{1e3 * v:.6f}\n" for k, v in enumerate(wave().voltage)), {}),
+    "rate": ("Sample Rate,100\nIndex,CH1 (V)\n" + indexed(), {}),
+    "Hioki": ('"DATE","01-01-1999"\n"INTERVAL",1.0E-02\n"VERT_UNITS","S","V"\n"SIGNAL","TIME","ACH1"\n"DATA"\n'
+              + table(), {}),
     "suffixes": ("time_ms,membrane_mV\n" + table(scale=(1e-3, 1e-3)), {}),
     "micro sign": ("t (µs),V (mV)\n" + table(scale=(1e-6, 1e-3)), {}),
     "no times": ("voltage\n" + table(times=False), {"step": STEP}),
