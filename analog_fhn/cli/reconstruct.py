@@ -131,8 +131,9 @@ def reconstruct(
 
         made = as_neuron(made, volts_per_x, time_unit)
     made.save(output)
-    content = _summary(found, options) | {"file": str(output), "rule": RULE}
-    for line in _lines(found):
+    quality = _quality(read[0], found, bridge)
+    content = _summary(found, options) | quality | {"file": str(output), "rule": RULE}
+    for line in [*_lines(found), _quality_line(quality)]:
         common.say(line, json)
     written = [output]
     if folder is not None:
@@ -220,6 +221,30 @@ def _counted(recorded: Sequence[Rhythm], rhythms: Sequence[Rhythm]) -> str:
     errors = [abs(rhythm.period / truth.period - 1.0) for truth, rhythm in alike]
     errors = [error for error in errors if np.isfinite(error)]
     return f"{text}, period within {max(errors):.1%}" if errors else text
+
+
+def _quality(recording: Recording, found: Fit, bridge: int) -> dict[str, Any]:
+    """Tears and turns of the first recording's curve, and what it explains of a state that is known."""
+    from analog_fhn.reconstruct.quality import explained, largest_step, turns_apart
+
+    made = found.reconstruction
+    vectors, index = made.embedding.vectors(recording.bridged(bridge).voltage)
+    states = made.states(vectors)
+    truth = None if recording.states is None else recording.states[index]
+    return {
+        "largest_step": largest_step(states, index),
+        "turns_apart": turns_apart(states, index, made.step, found.recorded[0]),
+        "explained": None if truth is None else explained(states, truth).tolist(),
+    }
+
+
+def _quality_line(quality: dict[str, Any]) -> str:
+    line = f"recovered state, in standard deviations: largest step {quality['largest_step']:.2g}"
+    if quality["turns_apart"] == quality["turns_apart"]:
+        line += f", turns of a burst {quality['turns_apart']:.2g} apart"
+    if quality["explained"] is not None:
+        line += "; explains (cubic R2) of the true state " + " ".join(f"{v:.3f}" for v in quality["explained"])
+    return line
 
 
 def _rhythm(rhythm: Rhythm) -> str:

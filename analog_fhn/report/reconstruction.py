@@ -24,6 +24,7 @@ from analog_fhn.reconstruct.fit import Embedded, FitOptions, embed, scan_latent,
 from analog_fhn.reconstruct.maps import NeuralMap, free_run
 from analog_fhn.reconstruct.model import Reconstruction
 from analog_fhn.reconstruct.neurons import ShermanRinzel
+from analog_fhn.reconstruct.quality import explained, largest_step, turns_apart
 from analog_fhn.reconstruct.recording import Recording
 from analog_fhn.reconstruct.rhythm import REGIMES, Rhythm, forecast_horizon
 from analog_fhn.reconstruct.sources import record_sherman
@@ -179,18 +180,22 @@ def many_seeds(
     rows: list[Row] = []
     polynomials: list[Row] = []
     runs = np.empty((0, 0))
+    assert recording.states is not None
+    truth = recording.states[embedded.index]
     for seed in range(study.seeds):
         begin = time.perf_counter()
         options = replace(study.options, seed=seed, restarts=1)
         made = _made(embedded, options)
         seconds = time.perf_counter() - begin
         row, runs = _judged(made, embedded, recorded, study.run)
-        decoded = Rhythm.of(made.voltage(made.states(embedded.vectors)), embedded.step, embedded.levels)
+        states = made.states(embedded.vectors)
+        decoded = Rhythm.of(made.voltage(states), embedded.step, embedded.levels)
         row = {
             "map": "neural", "seed": seed, "decoded_period": decoded.period,
             "decoded_spikes_per_burst": decoded.spikes_per_burst, "loss": made.autoencoder.loss(embedded.vectors),
-            "explained": _explained(made, recording, embedded), **_geometry(made, embedded, recorded), **row,
-            "seconds": seconds,
+            "explained": " ".join(f"{value:.3f}" for value in explained(states, truth)),
+            "largest_step": largest_step(states, embedded.index),
+            "turns_apart": turns_apart(states, embedded.index, embedded.step, recorded), **row, "seconds": seconds,
         }  # fmt: skip
         rows.append(row)
         found.append(made)
@@ -247,37 +252,6 @@ def _judged(made: Reconstruction, embedded: Embedded, recorded: Rhythm, duration
             "lyapunov": float(exponent),
         }
     return row, runs
-
-
-def _explained(made: Reconstruction, recording: Recording, embedded: Embedded) -> str:
-    """R² of a cubic regression of the true V, n, S on the recovered state."""
-    assert recording.states is not None
-    u = made.states(embedded.vectors)
-    truth = recording.states[embedded.index]
-    columns = [np.ones(len(u)), *u.T, *(u[:, i] * u[:, j] for i in range(u.shape[1]) for j in range(i + 1))]
-    columns += [u[:, i] * u[:, j] * u[:, k] for i in range(u.shape[1]) for j in range(i + 1) for k in range(j + 1)]
-    features = np.stack(columns, axis=1)
-    rest = truth - features @ np.linalg.lstsq(features, truth, rcond=None)[0]
-    return " ".join(f"{value:.3f}" for value in 1.0 - rest.var(axis=0) / truth.var(axis=0))
-
-
-def _geometry(made: Reconstruction, embedded: Embedded, recorded: Rhythm) -> Row:
-    """Tears and turns of the latent curve, in standard deviations.
-
-    The largest step from one sample to the next, and how near the turns of one burst come to each other: the smallest
-    distance between states of a burst more than half an interval apart in time.
-    """
-    u = made.states(embedded.vectors)
-    follows = np.diff(embedded.index) == 1
-    tear = float(np.linalg.norm(np.diff(u, axis=0)[follows], axis=1).max())
-    begin = round(recorded.burst_starts[len(recorded.burst_starts) // 2] / embedded.step)
-    length = round((recorded.period - recorded.pause) / embedded.step)
-    inside = u[(embedded.index >= begin) & (embedded.index < begin + length)]
-    apart = max(1, round(0.6 * recorded.first_interval / embedded.step))
-    distances = np.linalg.norm(inside[:, None] - inside, axis=2)
-    near = np.abs(np.subtract.outer(np.arange(len(inside)), np.arange(len(inside)))) < apart
-    distances[near] = np.inf
-    return {"largest_step": tear, "turns_apart": float(np.median(distances.min(axis=1)))}
 
 
 def turned(

@@ -53,6 +53,10 @@ def test_a_neuron_is_rebuilt(tmp_path: Path, record: Path) -> None:
     assert abs(result["period_error"]) < 0.02
     assert result["period"] == pytest.approx(result["period_recorded"] * (1 + result["period_error"]))
     assert "kept" in err
+    assert "largest step" in err
+    assert len(result["explained"]) == 2
+    assert result["explained"][0] > 0.95
+    assert result["turns_apart"] is None
     assert {path.name for path in pictures.iterdir()} == {
         "advice.png", "portraits.png", "free_runs.png", "intervals.png"
     }  # fmt: skip

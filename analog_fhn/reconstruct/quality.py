@@ -1,0 +1,79 @@
+"""How good a recovered state is: what it explains of the true one, its tears, and how close its turns come."""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analog_fhn.errors import InputError
+from analog_fhn.neuron import FloatArray
+from analog_fhn.reconstruct.rhythm import Rhythm
+
+
+def explained(states: ArrayLike, truth: ArrayLike, order: int = 3) -> FloatArray:
+    """R² of a polynomial regression of the true state on the recovered one, shape (k,); NaN where it is constant.
+
+    Parameters
+    ----------
+    states
+        Shape (m, L).
+    truth
+        Shape (m, k), in any unit.
+
+    Raises
+    ------
+    InputError
+        If there are not more states than the regression has terms.
+    """
+    u, true = np.asarray(states, np.float64), np.asarray(truth, np.float64)
+    terms = [combinations_with_replacement(range(u.shape[1]), degree) for degree in range(order + 1)]
+    features = np.stack([u[:, list(one)].prod(axis=1) for degree in terms for one in degree], axis=1)
+    if len(features) <= features.shape[1]:
+        raise InputError(f"{len(features)} states; expected more than the {features.shape[1]} terms of the regression")
+    rest = true - features @ np.linalg.lstsq(features, true, rcond=None)[0]
+    spread = true.var(axis=0)
+    left = np.divide(rest.var(axis=0), spread, out=np.full(len(spread), np.nan), where=spread > 0)
+    return np.asarray(1.0 - left, dtype=np.float64)
+
+
+def largest_step(states: ArrayLike, index: NDArray[np.intp]) -> float:
+    """Largest distance from one sample to the next, in units of `states` (m, L): a tear of the curve is one.
+
+    Parameters
+    ----------
+    index
+        Numbers of the samples, shape (m,); what lies between two that do not follow each other does not count.
+    """
+    distances = np.linalg.norm(np.diff(np.asarray(states, np.float64), axis=0), axis=1)[np.diff(index) == 1]
+    return float(distances.max(initial=0.0))
+
+
+def turns_apart(states: ArrayLike, index: NDArray[np.intp], step: float, recorded: Rhythm) -> float:
+    """How near the turns of one burst come to each other, in units of `states`; NaN where there are no bursts.
+
+    The median over a burst in the middle of the recording, of the distance to the nearest state of the same burst that
+    is more than 0.6 of its first interval away in time.
+
+    Parameters
+    ----------
+    states
+        Shape (m, L).
+    index
+        Numbers of the samples, shape (m,).
+    step
+        Sampling interval (s).
+    recorded
+        Rhythm of the recording.
+    """
+    if not len(recorded.burst_starts):
+        return float("nan")
+    begin = round(recorded.burst_starts[len(recorded.burst_starts) // 2] / step)
+    length = round((recorded.period - recorded.pause) / step)
+    inside = np.asarray(states, np.float64)[(index >= begin) & (index < begin + length)]
+    apart = max(1, round(0.6 * recorded.first_interval / step))
+    distances = np.linalg.norm(inside[:, None] - inside, axis=2)
+    distances[np.abs(np.subtract.outer(np.arange(len(inside)), np.arange(len(inside)))) < apart] = np.inf
+    nearest = distances.min(axis=1, initial=np.inf)
+    return float(np.median(nearest)) if len(nearest) and np.isfinite(nearest).all() else float("nan")
