@@ -19,6 +19,7 @@ from analog_fhn.reconstruct.model import Reconstruction
 from analog_fhn.reconstruct.recording import Recording
 from analog_fhn.reconstruct.rhythm import Levels, Rhythm, waveform_rms
 from analog_fhn.reconstruct.states import Coordinates
+from analog_fhn.threads import single_blas
 
 RULE = (
     "free runs from three states of each recording at its p, over its length, at most 200 s or 40 periods; of the maps "
@@ -264,6 +265,7 @@ def fit(
     return replace(found, latent_scan=scan, losses=curves)
 
 
+@single_blas()
 def train_maps(
     embedded: Embedded, autoencoder: Autoencoder, options: FitOptions, progress: Progress | None = None
 ) -> Fit:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from analog_fhn.errors import InputError
 from analog_fhn.reconstruct.autoencoder import Autoencoder, AutoencoderOptions, Progress, elbow
@@ -139,6 +140,16 @@ def principal(
     zeros = np.zeros((len(axes), latent))
     encoder = ((np.concatenate([axes, zeros], axis=1), np.zeros(2 * latent)),)
     return Autoencoder(encoder, ((axes.T, np.zeros(len(axes))),)), np.zeros(options.steps)
+
+
+def test_threads_of_the_linear_algebra_do_not_matter() -> None:
+    options = replace(QUICK, restarts=1, map=MapOptions(iterations=2))
+    embedded = embed([recording()], options)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, "blas"):
+            found.append(train_maps(embedded, fitted().reconstruction.autoencoder, options).maps[0].arrays)
+    assert all(np.array_equal(found[0][name], found[1][name]) for name in found[0])
 
 
 def test_latent_size_is_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
