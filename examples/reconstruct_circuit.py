@@ -35,8 +35,8 @@ def rebuild(clean: Recording, noise: float, seed: int) -> dict[str, str]:
     begin = time.perf_counter()
     noisy = clean.with_noise(noise, np.random.default_rng(1000 + seed))
     options = FitOptions(
-        latent=2, dimension=32, restarts=3, seed=seed, autoencoder=AutoencoderOptions(steps=4000, batch_size=128),
-        map=MapOptions(hidden=60, iterations=60),
+        latent=2, dimension=32, restarts=3, seed=seed, map=MapOptions(hidden=60, samples=12_000),
+        autoencoder=AutoencoderOptions(steps=16_000, batch_size=128, kl=1e-5),
     )  # fmt: skip
     found = fit([noisy], options)
     seconds = time.perf_counter() - begin
@@ -80,10 +80,11 @@ def main() -> None:
             writer.writerows(rows)
         print(", ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
     periods = np.array([float(row["period_error"]) for row in rows])
-    shapes = np.array([float(row["rms_of_range"]) for row in rows])
+    ranges, deviations = (np.array([float(row[name]) for row in rows]) for name in ("rms_of_range", "rms_of_deviation"))
     print(
         f"{len(rows)} seeds: period within {100 * periods.max():.2f} % (median {100 * np.median(periods):.2f} %), "
-        f"waveform within {100 * shapes.max():.2f} % rms of its range (median {100 * np.median(shapes):.2f} %)"
+        f"waveform within {100 * ranges.max():.2f} % rms of its range (median {100 * np.median(ranges):.2f} %), "
+        f"{100 * deviations.max():.2f} % of its standard deviation (median {100 * np.median(deviations):.2f} %)"
     )
 
 
