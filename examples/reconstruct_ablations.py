@@ -130,7 +130,7 @@ def judge(variant: Variant, seed: int, recording: Recording, folder: Path) -> di
     else:
         found, _ = fit_map(pairs, variant.options.map, seed)
     made = Reconstruction(
-        embedded.embedding, autoencoder, coordinates, found, embedded.step, embedded.levels, starts, np.ones(1)
+        embedded.embedding, autoencoder, coordinates, found, embedded.step, embedded.levels, starts, np.ones(STARTS)
     )
     if variant.group == "reference":
         made.save(kept)

@@ -46,8 +46,7 @@ FIELDS = (
 )  # fmt: skip
 NOISE = 0.01
 OWN = 0  # recordings that the circuit's own curve needs
-PERIOD = 2.1  # T, about that of the middle drive
-STEP, DURATION, LONGEST = 0.014, 30.0, 0.15 * PERIOD  # T
+STEP, DURATION = 0.014, 30.0  # T
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def rebuild(chip: Chip, number: int, seed: int) -> Reconstruction:
     scales = components(chip)[1]
     recordings, drives = record(chip, number, seed)
     options = FitOptions(
-        dimension=16, longest=LONGEST * scales.time_unit, latent=2, restarts=1, seed=seed,
+        dimension=16, latent=2, seed=seed,
         autoencoder=AutoencoderOptions(steps=4000, batch_size=128), map=MapOptions(samples=6000, iterations=40),
     )  # fmt: skip
     found = fit(recordings, options, drives)

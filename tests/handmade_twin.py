@@ -31,6 +31,6 @@ def handmade(
         PolynomialMap(powers, np.stack([fast, slow], axis=1)),
         STEP * second,
         Levels(-2.0 * volts, 2.0 * volts),
-        np.array([[-1.0, -0.6]]),
+        np.tile([-1.0, -0.6], (len(control), 1)),
         np.array(control),
     )

@@ -275,8 +275,8 @@ def train_maps(
     states = coordinates.of(latents)
     pairs = Pairs.of(states, embedded.index, embedded.control, coordinates.speeds)
     judged = [_Judged.of(embedded, states, k) for k in range(len(embedded.recorded))]
-    middle = np.concatenate([one.starts for one in judged])
-    starts = middle[np.linspace(0, len(middle) - 1, STARTS).astype(np.intp)]
+    starts = np.concatenate([one.starts for one in judged])
+    control = np.repeat([one.p for one in judged], STARTS)
     maps: list[NeuralMap | PolynomialMap] = []
     rhythms: list[tuple[Rhythm, ...]] = []
     shapes: list[tuple[float, ...]] = []
@@ -297,7 +297,7 @@ def train_maps(
                 embedded.step,
                 embedded.levels,
                 starts,
-                np.unique(embedded.control),
+                control,
             )
         )
         runs = [run for one in judged for run in one.judge(tried[-1])]

@@ -44,7 +44,7 @@ class Reconstruction:
     starts
         Recorded states to start from, shape (k, L).
     control
-        p at which the recordings were made, shape (r,); a single one is 1.
+        p of the recording that each of them is from, shape (k,); of a single recording 1.
     notes
         How it was made; anything JSON can hold.
     """
@@ -67,6 +67,11 @@ class Reconstruction:
         """States (..., L) -> voltage (...), V."""
         return self.embedding.restore(self.autoencoder.newest(self.coordinates.latents(states)))
 
+    def starts_near(self, p: float) -> FloatArray:
+        """Those of `starts` that were recorded at the control nearest to p, shape (j, L)."""
+        nearest = self.control[np.argmin(np.abs(self.control - p))]
+        return np.asarray(self.starts[self.control == nearest], dtype=np.float64)
+
     def run(self, duration: float, p: ArrayLike = 1.0, start: FloatArray | None = None) -> FloatArray:
         """Voltage of free runs, shape (m, n), V; NaN from where a run diverged.
 
@@ -77,10 +82,14 @@ class Reconstruction:
         p
             Control, shape () or (m,).
         start
-            States (m, L); default: every one of `starts`, or as many of them in turn as there are values of p.
+            States (m, L); default: every one of `starts_near` p, or of several values of p, number k of those near
+            the k-th, in turn.
         """
-        if start is None:
-            start = self.starts if np.ndim(p) == 0 else self.starts[np.arange(np.size(p)) % len(self.starts)]
+        if start is None and np.ndim(p) == 0:
+            start = self.starts_near(float(np.asarray(p)))
+        elif start is None:
+            near = map(self.starts_near, np.asarray(p, dtype=np.float64))
+            start = np.stack([states[k % len(states)] for k, states in enumerate(near)])
         orbit = free_run(self.state_map, start, round(duration / self.step), p)
         return self.voltage(orbit).T
 
@@ -139,6 +148,8 @@ class Reconstruction:
                 raise ValueError(f"step {found.step}: expected a number above 0")
             if found.starts.ndim != 2 or not len(found.starts):
                 raise ValueError(f"starts of shape {found.starts.shape}; expected (k, {len(found.coordinates.centre)})")
+            if found.control.shape != found.starts.shape[:1]:
+                raise ValueError(f"control of shape {found.control.shape}; expected ({len(found.starts)},)")
             found.voltage(found.state_map.step(found.starts, 1.0))
             found.states(np.zeros(found.embedding.dimension))
         except InputError as error:

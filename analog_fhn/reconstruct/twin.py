@@ -84,7 +84,7 @@ class Twin:
     """A backend whose neurons are reconstructions, run freely at the drive that each neuron is given.
 
     Of the chip only the number of neurons counts; its arrays and stages stay in the network around the twins. A run
-    starts from the first recorded state that the reconstruction keeps, not from the protocol's initial state. A run
+    starts from a state recorded at the drive nearest to its own, not from the protocol's initial state. A run
     takes about as many map steps as samples were recorded in the same time, so that images need a response table:
     ``Table(Twin(twins), 33)``, or `classify(..., backend=Twin(twins), table=33)`.
 
@@ -216,7 +216,7 @@ class Twin:
         """Means (m,) and samples (n_samples, m) of x at `drives` (m,)."""
         twin = self.twins[number]
         volts, second = units_of(twin)
-        start = np.repeat(twin.starts[:1], len(drives), axis=0)
+        start = np.stack([twin.starts_near(drive)[0] for drive in drives])
         orbit = free_run(twin.state_map, start, self._steps(number, protocol), drives)
         diverged = np.isnan(orbit[-1]).any(axis=-1)
         if diverged.any():
@@ -239,7 +239,7 @@ def _digest(twin: Reconstruction) -> str:
     layers = [array for layer in twin.autoencoder.decoder for array in layer]
     arrays = [
         twin.embedding.means[:1], twin.embedding.deviations[:1], twin.coordinates.centre, twin.coordinates.transform,
-        twin.starts[:1], twin.control, *layers, *twin.state_map.arrays.values(),  # type: ignore[attr-defined]
+        twin.starts, twin.control, *layers, *twin.state_map.arrays.values(),  # type: ignore[attr-defined]
     ]  # fmt: skip
     for array in arrays:
         digest.update(f"{array.shape}{array.dtype.str}".encode())

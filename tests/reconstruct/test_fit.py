@@ -111,7 +111,7 @@ def test_what_led_to_it_is_kept() -> None:
     assert (notes["latent"], notes["latent_scan"], notes["chosen"]) == (2, [], found.chosen)
     assert notes["options"]["map"]["hidden"] == 40
     assert notes["rule"].startswith("free runs from three states of each recording")
-    assert found.reconstruction.control.tolist() == [1.0]
+    assert found.reconstruction.control.tolist() == [1.0] * STARTS
 
 
 def test_it_can_be_saved(tmp_path: Path) -> None:
@@ -202,7 +202,8 @@ def test_every_recording_is_judged_at_its_own_drive() -> None:
     for rhythm, other in zip(kept[: 2 * STARTS], truth, strict=False):
         assert rhythm.period == pytest.approx(other.period, rel=0.05)
     assert found.chosen == choose(truth, found.rhythms, found.one_step, found.shapes)
-    assert len(found.reconstruction.starts) == STARTS
+    assert len(found.reconstruction.starts) == 3 * STARTS
+    assert np.array_equal(found.reconstruction.control, np.repeat(drives, STARTS))
 
 
 def test_longest_lag_is_half_the_period() -> None:

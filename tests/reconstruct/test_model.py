@@ -41,7 +41,7 @@ def made(polynomial: bool = False) -> Reconstruction:
         1e-2,
         Levels(-0.06, -0.02),
         rng.normal(size=(3, 2)),
-        np.array([1.0]),
+        np.ones(3),
         {"latent": 2, "sources": ["drawn"], "nested": {"seed": 0, "none": None}},
     )
 
@@ -114,6 +114,15 @@ def test_several_controls_take_the_starts_in_turn() -> None:
     assert runs.shape == (4, 30)
     for k in range(4):
         assert runs[k] == pytest.approx(one.run(0.3, p[k], one.starts[[k % 3]])[0], rel=1e-6)
+
+
+def test_runs_start_from_what_was_recorded_nearby() -> None:
+    one = replace(made(), control=np.array([0.0, 0.0, 2.0]))
+    assert np.array_equal(one.starts_near(0.9), one.starts[:2])
+    assert np.array_equal(one.starts_near(1.1), one.starts[2:])
+    assert one.run(0.3, 2.0) == pytest.approx(one.run(0.3, 2.0, one.starts[2:]), rel=1e-6)
+    p = np.array([-1.0, 3.0, 0.0, 0.5])
+    assert one.run(0.3, p) == pytest.approx(one.run(0.3, p, one.starts[[0, 2, 0, 1]]), rel=1e-6)
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
@@ -199,6 +208,7 @@ def test_what_is_no_number(saved: Path, name: str, value: float) -> None:
         ("decoder_2_weights", (6, 5)),
         ("starts", (3, 3)),
         ("starts", (2,)),
+        ("control", (2,)),
     ],
 )
 def test_shapes_that_do_not_fit(saved: Path, name: str, shape: tuple[int, ...]) -> None:
