@@ -52,6 +52,12 @@ def reconstruct(
         float,
         typer.Option("--noise", metavar="SHARE", help="Noise on the map's training states, relative to their steps."),
     ] = 0.15,
+    ahead: Annotated[
+        int,
+        typer.Option(
+            "--ahead", min=0, metavar="STEPS", help="Steps that each map is trained on at once, after single ones."
+        ),
+    ] = 50,
     polynomial: Annotated[
         int | None,
         typer.Option("--polynomial", min=1, metavar="ORDER", help="A polynomial map in place of the neural."),
@@ -97,6 +103,7 @@ def reconstruct(
     from analog_fhn.reconstruct.files import read_recording
     from analog_fhn.reconstruct.fit import RULE, FitOptions, fit
     from analog_fhn.reconstruct.maps import MapOptions
+    from analog_fhn.reconstruct.multistep import MultiStepOptions
 
     start = time.perf_counter()
     control = None if drive is None else common.numbers("--drive", drive)
@@ -121,7 +128,8 @@ def reconstruct(
     read = [recording.thinned(every) for recording in read]
     options = FitOptions(
         dimension=dimension, stride=stride, longest=longest, latent=latent, restarts=restarts, polynomial=polynomial,
-        bridge=bridge, seed=seed, map=MapOptions(hidden=hidden, noise=noise), **_training(steps),
+        refine=MultiStepOptions(ahead) if ahead else None, bridge=bridge, seed=seed,
+        map=MapOptions(hidden=hidden, noise=noise), **_training(steps),
     )  # fmt: skip
     with common.progress_bar("reconstruct") as bar:
         found = fit(read, options, control, lambda _what, done, total: bar(done, total))
@@ -183,6 +191,7 @@ def _summary(found: Fit, options: FitOptions) -> dict[str, Any]:
         "latent_scan": list(found.latent_scan),
         "one_step_errors": [float(error) for error in found.one_step],
         "restarts": options.restarts,
+        "maps": list(found.names),
         "chosen": found.chosen,
         "settings": asdict(options),
     }
@@ -202,10 +211,10 @@ def _lines(found: Fit) -> list[str]:
             f"{samples:.0f} samples in a period are more than a map of single steps can use; try --every "
             f"{round(samples / _USUAL[found.recorded[0].regime])}"
         )
-    for k, (rhythms, error) in enumerate(zip(found.rhythms, found.one_step, strict=True)):
+    for k, (name, rhythms, error) in enumerate(zip(found.names, found.rhythms, found.one_step, strict=True)):
         runs = "; ".join(map(_rhythm, rhythms)) if len(found.recorded) == 1 else _counted(found.recorded, rhythms)
         kept = ", kept" if k == found.chosen else ""
-        lines.append(f"map {k + 1} (one-step error {error:.2g}{kept}), free runs: {runs}")
+        lines.append(f"{name} (one-step error {error:.2g}{kept}), free runs: {runs}")
     return lines
 
 

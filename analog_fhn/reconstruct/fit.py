@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from analog_fhn.reconstruct.autoencoder import Autoencoder, AutoencoderOptions, 
 from analog_fhn.reconstruct.embedding import Embedding
 from analog_fhn.reconstruct.maps import MapOptions, NeuralMap, Pairs, PolynomialMap, fit_map, fit_polynomial
 from analog_fhn.reconstruct.model import Reconstruction
+from analog_fhn.reconstruct.multistep import MultiStepOptions, refine_map
 from analog_fhn.reconstruct.recording import Recording
 from analog_fhn.reconstruct.rhythm import Levels, Rhythm, waveform_rms
 from analog_fhn.reconstruct.states import Coordinates
@@ -61,6 +63,9 @@ class FitOptions:
         Training steps of each size in the scan.
     restarts
         Maps, from as many seeds.
+    refine
+        How each neural map is then trained on several steps at once, where the recordings hold so many samples in
+        succession; it is tried beside the one trained on single steps. None: it is not.
     polynomial
         Order of a polynomial map in place of the neural one; None: the neural one.
     bridge
@@ -77,6 +82,7 @@ class FitOptions:
     largest_latent: int = 6
     scan_steps: int = 2500
     restarts: int = 3
+    refine: MultiStepOptions | None = field(default_factory=MultiStepOptions)
     polynomial: int | None = None
     bridge: int = 5
     seed: int = 0
@@ -132,7 +138,9 @@ class Fit:
     reconstruction
         The one kept.
     maps
-        Every map that was tried.
+        Every map that was tried: of each seed the one trained on single steps, then the one trained on several.
+    names
+        What each of them is.
     rhythms
         Of each map the rhythms of its free runs: `STARTS` of each recording.
     shapes
@@ -151,6 +159,7 @@ class Fit:
 
     reconstruction: Reconstruction
     maps: tuple[NeuralMap | PolynomialMap, ...]
+    names: tuple[str, ...]
     rhythms: tuple[tuple[Rhythm, ...], ...]
     shapes: tuple[tuple[float, ...], ...]
     one_step: FloatArray
@@ -259,6 +268,7 @@ def fit(
         "latent_scan": list(scan),
         "rule": RULE,
         "chosen": found.chosen,
+        "map": found.names[found.chosen],
         "seconds": time.perf_counter() - begin,
     }
     found.reconstruction.notes.update(notes)
@@ -277,37 +287,42 @@ def train_maps(
     judged = [_Judged.of(embedded, states, k) for k in range(len(embedded.recorded))]
     starts = np.concatenate([one.starts for one in judged])
     control = np.repeat([one.p for one in judged], STARTS)
-    maps: list[NeuralMap | PolynomialMap] = []
-    rhythms: list[tuple[Rhythm, ...]] = []
-    shapes: list[tuple[float, ...]] = []
-    tried: list[Reconstruction] = []
+    maps: dict[str, NeuralMap | PolynomialMap] = {}
     for restart in range(options.restarts):
-        seed = options.seed + restart
+        seed, name = options.seed + restart, f"map {restart + 1}"
         if options.polynomial is not None:
-            found: NeuralMap | PolynomialMap = fit_polynomial(pairs, options.polynomial, options.map, seed)
-        else:
-            named = _named(progress, f"map {restart + 1} of {options.restarts}")
-            found, _ = fit_map(pairs, options.map, seed, named)
-        tried.append(
-            Reconstruction(
-                embedded.embedding,
-                autoencoder,
-                coordinates,
-                found,
-                embedded.step,
-                embedded.levels,
-                starts,
-                control,
-            )
+            maps[name] = fit_polynomial(pairs, options.polynomial, options.map, seed)
+            continue
+        one, _ = fit_map(pairs, options.map, seed, _named(progress, f"{name} of {options.restarts}"))
+        maps[name] = one
+        if options.refine is not None and _in_succession(embedded.index, options.refine.ahead):
+            several = f"{name}, {options.refine.ahead} steps ahead"
+            # A training that diverges is no loss: the map that it began with is there.
+            with suppress(InputError):
+                maps[several], _ = refine_map(
+                    one, states, embedded.index, embedded.control, coordinates.speeds, options.refine, seed=seed,
+                    progress=_named(progress, several),
+                )  # fmt: skip
+    tried = [
+        Reconstruction(
+            embedded.embedding, autoencoder, coordinates, found, embedded.step, embedded.levels, starts, control
         )
-        runs = [run for one in judged for run in one.judge(tried[-1])]
-        rhythms.append(tuple(rhythm for rhythm, _ in runs))
-        shapes.append(tuple(shape for _, shape in runs))
-        maps.append(found)
-    one_step = np.array([pairs.error(found) for found in maps])
+        for found in maps.values()
+    ]
+    runs = [[run for one in judged for run in one.judge(made)] for made in tried]
+    rhythms = tuple(tuple(rhythm for rhythm, _ in own) for own in runs)
+    shapes = tuple(tuple(shape for _, shape in own) for own in runs)
+    one_step = np.array([pairs.error(found) for found in maps.values()])
     truth = [rhythm for rhythm in embedded.recorded for _ in range(STARTS)]
     chosen = choose(truth, rhythms, one_step, shapes)
-    return Fit(tried[chosen], tuple(maps), tuple(rhythms), tuple(shapes), one_step, chosen, embedded.recorded, (), {})
+    return Fit(
+        tried[chosen], tuple(maps.values()), tuple(maps), rhythms, shapes, one_step, chosen, embedded.recorded, (), {}
+    )
+
+
+def _in_succession(index: NDArray[np.intp], ahead: int) -> bool:
+    """Whether anywhere `ahead` samples follow one without a gap."""
+    return bool(np.any(index[ahead:] - index[:-ahead] == ahead))
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,7 +39,7 @@ class MultiStepOptions:
     ahead: int = 50
     updates: int = 500
     batch: int = 64
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-4
     forcing: float = 0.1
     noise: float = 0.15
 

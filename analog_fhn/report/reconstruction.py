@@ -40,6 +40,8 @@ PERIOD = 0.1
 SPIKES = 2.0
 """... and its spikes per burst within this many."""
 
+ONE_STEP = "neural, one step"
+
 _SCALES = (("spread", 32), ("spread", 64), ("spread", 128), ("uniform", 32), ("uniform", 64), ("uniform", 128))
 _HORIZONS = 10  # recorded states that forecasts start from
 _HORIZON = 60.0  # s
@@ -107,8 +109,8 @@ def reproduce(folder: Path, kind: Kind, study: Study, progress: Progress | None 
     tell(f"{kind}: recorded {_text(recorded)}")
     paths = [plots.save(pictures.embedding_advice(advice(recording.voltage, recording.step)), folder / "advice.png")]
     losses, more = elbows(folder, recording, study, tell)
-    fits, rows, polynomials, last = many_seeds(recording, embedded, study, tell)
-    paths += [*more, _write(folder / "seeds.csv", [*rows, *polynomials])]
+    fits, rows, others, last = many_seeds(recording, embedded, study, tell)
+    paths += [*more, _write(folder / "seeds.csv", [*rows, *others])]
     paths += _portraits(folder, recording, embedded, fits, last)
     turns, spread, more = turned(folder, kind, embedded, fits, study, tell)
     paths += more
@@ -125,9 +127,9 @@ def reproduce(folder: Path, kind: Kind, study: Study, progress: Progress | None 
         "latent_scan": losses,
         "restarts": study.seeds,
         "successes": len(succeeded),
-        "polynomial_successes": {
-            str(order): sum(row["success"] for row in polynomials if row["map"] == f"polynomial {order}")
-            for order in study.orders
+        "other_successes": {
+            name: sum(row["success"] for row in others if row["map"] == name)
+            for name in dict.fromkeys(row["map"] for row in others)
         },
         "turned": turns,
         "redrawn": spread,
@@ -174,19 +176,26 @@ def elbows(
 def many_seeds(
     recording: Recording, embedded: Embedded, study: Study, tell: Progress
 ) -> tuple[list[Reconstruction], list[Row], list[Row], FloatArray]:
-    """Reconstructions from many seeds, a row for each, rows of polynomial maps on the same states, one seed's runs."""
+    """Reconstructions from many seeds, a row for each, rows of other maps on the same states, one seed's runs.
+
+    The reconstructions' maps are trained on several steps in the end; the other ones are these maps before, and
+    polynomials.
+    """
     recorded = embedded.recorded[0]
     found: list[Reconstruction] = []
     rows: list[Row] = []
-    polynomials: list[Row] = []
+    others: list[Row] = []
     runs = np.empty((0, 0))
     assert recording.states is not None
     truth = recording.states[embedded.index]
     for seed in range(study.seeds):
         begin = time.perf_counter()
         options = replace(study.options, seed=seed, restarts=1)
-        made = _made(embedded, options)
+        *before, made = _made(embedded, options)
         seconds = time.perf_counter() - begin
+        for one in before:
+            row, _ = _judged(one, embedded, recorded, study.run)
+            others.append({"map": ONE_STEP, "seed": seed, **row})
         row, runs = _judged(made, embedded, recorded, study.run)
         states = made.states(embedded.vectors)
         decoded = Rhythm.of(made.voltage(states), embedded.step, embedded.levels)
@@ -208,16 +217,17 @@ def many_seeds(
         for order in study.orders:
             other = train_maps(embedded, made.autoencoder, replace(options, polynomial=order)).reconstruction
             row, _ = _judged(other, embedded, recorded, study.run)
-            polynomials.append({"map": f"polynomial {order}", "seed": seed, **row})
-    return found, rows, polynomials, runs
+            others.append({"map": f"polynomial {order}", "seed": seed, **row})
+    return found, rows, others, runs
 
 
-def _made(embedded: Embedded, options: FitOptions) -> Reconstruction:
-    """Autoencoder and map of one seed."""
+def _made(embedded: Embedded, options: FitOptions) -> list[Reconstruction]:
+    """Autoencoder and map of one seed: trained on single steps, and last, on several."""
     autoencoder, _ = train_autoencoder(
         embedded.vectors, embedded.index, options.latent or 3, seed=options.seed, options=options.autoencoder
     )
-    return train_maps(embedded, autoencoder, options).reconstruction
+    found = train_maps(embedded, autoencoder, options)
+    return [replace(found.reconstruction, state_map=state_map) for state_map in found.maps]
 
 
 def _judged(made: Reconstruction, embedded: Embedded, recorded: Rhythm, duration: float) -> tuple[Row, FloatArray]:
@@ -315,7 +325,7 @@ def worse_records(kind: Kind, study: Study, tell: Progress) -> list[Row]:
         embedded = embed([recording], replace(study.options, longest=0.5 * longest.period))
         found = []
         for seed in range(study.record_seeds):
-            made = _made(embedded, replace(study.options, seed=seed, restarts=1))
+            made = _made(embedded, replace(study.options, seed=seed, restarts=1))[-1]
             rhythms = [Rhythm.of(run, made.step, made.levels) for run in made.run(study.run)]
             found.append((rhythms, all(succeeds(rhythm, longest) for rhythm in rhythms)))
         every = [rhythm for rhythms, _ in found for rhythm in rhythms]

@@ -15,7 +15,7 @@ from analog_fhn.reconstruct.model import Reconstruction
 from analog_fhn.reconstruct.recording import Recording
 from analog_fhn.reconstruct.sources import record_fhn
 
-QUICK = ("--latent", 2, "--dimension", 16, "--steps", 600, "--restarts", 2, "--hidden", 30)
+QUICK = ("--latent", 2, "--dimension", 16, "--steps", 600, "--restarts", 2, "--hidden", 30, "--ahead", 0)
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
@@ -80,6 +80,14 @@ def test_fine_recordings_are_thinned(tmp_path: Path) -> None:
     made = Reconstruction.load(tmp_path / "t.npz")
     assert made.step == pytest.approx(7e-6)
     assert "from 1 to 21000" in refused(path, "--every", 30000, "-o", tmp_path / "t.npz")
+
+
+def test_maps_trained_ahead_are_tried_too(tmp_path: Path, record: Path) -> None:
+    quick = (*QUICK, "--restarts", 1, "--steps", 20, "-o", tmp_path / "t.npz", "--json", "-")
+    status, out, err = run(record, *quick, "--ahead", 10)
+    assert status == 0
+    assert json.loads(out)["maps"] == ["map 1", "map 1, 10 steps ahead"]
+    assert "map 1, 10 steps ahead (one-step error" in err
 
 
 def test_several_drives_are_judged_one_by_one(tmp_path: Path) -> None:

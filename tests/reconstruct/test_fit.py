@@ -13,8 +13,9 @@ from threadpoolctl import threadpool_limits
 from analog_fhn.errors import InputError
 from analog_fhn.reconstruct.autoencoder import Autoencoder, AutoencoderOptions, Progress, elbow
 from analog_fhn.reconstruct.fit import STARTS, Fit, FitOptions, choose, deviation, embed, fit, train_maps
-from analog_fhn.reconstruct.maps import MapOptions, PolynomialMap
+from analog_fhn.reconstruct.maps import MapOptions, NeuralMap, PolynomialMap, StateMap, free_run
 from analog_fhn.reconstruct.model import Reconstruction
+from analog_fhn.reconstruct.multistep import MultiStepOptions, windows
 from analog_fhn.reconstruct.recording import Recording
 from analog_fhn.reconstruct.rhythm import Regime, Rhythm
 from analog_fhn.reconstruct.sources import record_fhn, record_sherman
@@ -23,6 +24,7 @@ QUICK = FitOptions(
     dimension=16,
     latent=2,
     restarts=2,
+    refine=None,
     autoencoder=AutoencoderOptions(steps=1500, batch_size=128),
     map=MapOptions(hidden=40, samples=2000, iterations=25),
 )
@@ -188,6 +190,28 @@ def test_two_recordings_never_follow_each_other() -> None:
     assert np.array_equal(made.vectors[:half], made.vectors[half:])
     assert made.control.tolist() == [0.5] * half + [1.5] * half
     assert len(made.recorded) == 2
+
+
+def test_maps_are_tried_after_one_step_and_after_several() -> None:
+    options = replace(QUICK, restarts=1, refine=MultiStepOptions(20, updates=100))
+    embedded, autoencoder = embed([recording()], options), fitted().reconstruction.autoencoder
+    found = train_maps(embedded, autoencoder, options)
+    assert found.names == ("map 1", "map 1, 20 steps ahead")
+    one, several = found.maps
+    assert isinstance(one, NeuralMap)
+    assert all(np.array_equal(one.arrays[name], fitted().maps[0].arrays[name]) for name in one.arrays)  # type: ignore[union-attr]
+    states = found.reconstruction.states(embedded.vectors)
+    first = windows(embedded.index, 20)
+
+    def error(state_map: StateMap) -> float:
+        return float(np.abs(free_run(state_map, states[first], 20)[-1] - states[first + 20]).mean())
+
+    assert error(several) < error(one)
+    # Nowhere so many samples in succession; a training that diverges.
+    brief = replace(options, refine=MultiStepOptions(len(recording())))
+    assert train_maps(embedded, autoencoder, brief).names == ("map 1",)
+    wild = replace(options, refine=MultiStepOptions(20, updates=20, learning_rate=1e30))
+    assert train_maps(embedded, autoencoder, wild).names == ("map 1",)
 
 
 def test_every_recording_is_judged_at_its_own_drive() -> None:

@@ -14,9 +14,10 @@ from analog_fhn.errors import InputError
 from analog_fhn.reconstruct.autoencoder import AutoencoderOptions
 from analog_fhn.reconstruct.fit import FitOptions
 from analog_fhn.reconstruct.maps import MapOptions
+from analog_fhn.reconstruct.multistep import MultiStepOptions
 from analog_fhn.reconstruct.rhythm import Regime, Rhythm
 from analog_fhn.report import reconstruction
-from analog_fhn.report.reconstruction import Study, succeeds
+from analog_fhn.report.reconstruction import ONE_STEP, Study, succeeds
 
 PICTURES = {
     "advice", "bifurcation", "elbow", "free_runs", "intervals", "losses", "portraits", "redrawn", "turned",
@@ -33,7 +34,8 @@ SMALL = Study(
     missing=(0.1,),
     record_seeds=1,
     options=FitOptions(
-        latent=3, largest_latent=2, scan_steps=100, autoencoder=AutoencoderOptions(steps=2000),
+        latent=3, refine=MultiStepOptions(10, updates=50), largest_latent=2, scan_steps=100,
+        autoencoder=AutoencoderOptions(steps=2000),
         map=MapOptions(hidden=30, samples=4000, iterations=15),
     ),
 )  # fmt: skip
@@ -82,7 +84,8 @@ def test_everything_for_one_neuron(tmp_path: Path) -> None:
 
     rows = read(tmp_path / "seeds.csv")
     assert [(row["map"], row["seed"]) for row in rows] == [
-        ("neural", "0"), ("neural", "1"), ("polynomial 3", "0"), ("polynomial 3", "1"),
+        ("neural", "0"), ("neural", "1"),
+        (ONE_STEP, "0"), ("polynomial 3", "0"), (ONE_STEP, "1"), ("polynomial 3", "1"),
     ]  # fmt: skip
     for row in rows[:2]:
         # What the decoder makes of recorded states is the recording.
@@ -94,7 +97,8 @@ def test_everything_for_one_neuron(tmp_path: Path) -> None:
         assert float(row["horizon"]) > 0
     assert rows[0]["period"] != rows[1]["period"]
     assert summary["successes"] == sum(row["success"] == "True" for row in rows[:2])
-    assert summary["polynomial_successes"] == {"3": sum(row["success"] == "True" for row in rows[2:])}
+    for name, successes in summary["other_successes"].items():
+        assert successes == sum(row["success"] == "True" for row in rows[2:] if row["map"] == name)
 
     assert {row["embedding"] for row in read(tmp_path / "elbow.csv")} == {"spread, D = 64", "uniform, D = 32"}
     for losses in summary["latent_scan"].values():
