@@ -100,6 +100,8 @@ def classify(
     if predictions is not None:
         write_predictions(predictions, chosen.labels, result)
     what = "ideal FHN neurons" if made is None else "nominal chip" if made.seed is None else f"chip {made.seed}"
+    if twin:
+        what = "twins" if made is None else f"twins in {what}"
     what += "" if trim is None else ", trimmed"
     common.say(
         f"{what}, {result.backend}, {net.readout} readout, {'recentred' if net.recentre else 'raw'}, "
@@ -110,9 +112,12 @@ def classify(
     if result.table is not None:
         common.say(table_line(result.table, net.protocol.control), json)
     if result.unsettled > 0.01:
+        share = f"note: {100 * result.unsettled:.1f} % of the neurons"
+        off = "time average off by more than 0.05 from -(a + I)"
         common.say(
-            f"note: {100 * result.unsettled:.1f} % of the neurons had not settled (time average off by more than 0.05 "
-            "from -(a + I)); a longer --settle or --control may change the answer",
+            f"{share} are no good twins there ({off}); recordings at more drives may help"
+            if twin
+            else f"{share} had not settled ({off}); a longer --settle or --control may change the answer",
             json,
         )
     content = {

@@ -62,7 +62,9 @@ def reconstruct(
         int | None,
         typer.Option("--polynomial", min=1, metavar="ORDER", help="A polynomial map in place of the neural."),
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps of the autoencoder.")] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Training steps of the autoencoder; the scan takes half.")
+    ] = None,
     drive: Annotated[
         str | None,
         typer.Option("--drive", metavar="I,...", help="Value of the turned control in each recording; makes p."),
@@ -100,8 +102,11 @@ def reconstruct(
     From one recording the map repeats what was recorded; what turning its knob p does is not determined by one value
     of p, and is only of use where --drive gives several.
     """
+    import numpy as np
+
+    from analog_fhn.errors import RunError
     from analog_fhn.reconstruct.files import read_recording
-    from analog_fhn.reconstruct.fit import RULE, FitOptions, fit
+    from analog_fhn.reconstruct.fit import RULE, STARTS, FitOptions, fit
     from analog_fhn.reconstruct.maps import MapOptions
     from analog_fhn.reconstruct.multistep import MultiStepOptions
 
@@ -116,8 +121,16 @@ def reconstruct(
     if stride is not None and longest is not None:
         raise InputError("--stride takes samples at equal distances; --longest is of those that are spread")
     _check_units(volts_per_x, time_unit, control)
+    if step is not None and not 0 < step < float("inf"):
+        raise InputError(f"--step {step:g}: expected a number of seconds above 0")
+    _check_outputs(recordings, output, json)
     common.writable(output)
     folder = None if pictures is None else common.output_folder(pictures)
+    options = FitOptions(
+        dimension=dimension, stride=stride, longest=longest, latent=latent, restarts=restarts, polynomial=polynomial,
+        refine=MultiStepOptions(ahead) if ahead else None, bridge=bridge, seed=seed,
+        map=MapOptions(hidden=hidden, noise=noise), **_training(steps),
+    )  # fmt: skip
     read = [
         read_recording(path, column=column, time_column=time_column, step=step, allow_clipped=allow_clipped)
         for path in recordings
@@ -126,11 +139,16 @@ def reconstruct(
         for line in recording.report:
             common.say(f"{path}: {line}", json)
     read = [recording.thinned(every) for recording in read]
-    options = FitOptions(
-        dimension=dimension, stride=stride, longest=longest, latent=latent, restarts=restarts, polynomial=polynomial,
-        refine=MultiStepOptions(ahead) if ahead else None, bridge=bridge, seed=seed,
-        map=MapOptions(hidden=hidden, noise=noise), **_training(steps),
-    )  # fmt: skip
+    for path, recording in zip(recordings, read, strict=True):
+        low, high = float(np.nanmin(recording.voltage)), float(np.nanmax(recording.voltage))
+        common.say(
+            f"{path}: {len(recording)} samples every {recording.step:g} s ({recording.step * len(recording):g} s), "
+            f"{low:.4g} to {high:.4g} V",
+            json,
+        )
+    fine = _too_fine(read[0])
+    if fine:
+        common.say(fine, json)
     with common.progress_bar("reconstruct") as bar:
         found = fit(read, options, control, lambda _what, done, total: bar(done, total))
     made = found.reconstruction
@@ -140,7 +158,12 @@ def reconstruct(
         made = as_neuron(made, volts_per_x, time_unit)
     made.save(output)
     quality = _quality(read[0], found, bridge)
-    content = _summary(found, options) | quality | {"file": str(output), "rule": RULE}
+    content = _summary(found, options) | quality | {"file": str(output), "rule": RULE, "every": every}
+    content["recordings"] = [
+        {"file": str(path), "samples": len(recording), "step": recording.step, "p": p, "regime": rhythm.regime,
+         "period": rhythm.period, "report": list(recording.report)}
+        for path, recording, p, rhythm in zip(recordings, read, control or [1.0], found.recorded, strict=True)
+    ]  # fmt: skip
     for line in [*_lines(found), _quality_line(quality)]:
         common.say(line, json)
     written = [output]
@@ -148,6 +171,40 @@ def reconstruct(
         written += _pictures(folder, read[0], found, 1.0 if control is None else control[0], bridge)
     common.say("written: " + ", ".join(map(str, written)), json)
     common.write_json(json, "reconstruct", seed, start, common.without_nan(content))
+    truth = [rhythm.regime for rhythm in found.recorded for _ in range(STARTS)]
+    alike = sum(a == b.regime for a, b in zip(truth, found.rhythms[found.chosen], strict=True))
+    if alike < len(truth):
+        text = f"{alike} of {len(truth)} free runs of the map that was kept show the recorded regime"
+        help = "more --restarts or --steps, another --seed or a longer recording may help"
+        if not alike:
+            raise RunError(f"{text}; {help}")
+        common.say(f"note: {text}; {help}", json)
+
+
+def _check_outputs(recordings: list[Path], output: Path, json: str | None) -> None:
+    """Nothing may be written over a recording, or over another output."""
+    taken = {path.resolve(): "is a recording" for path in recordings}
+    if output.resolve() in taken:
+        raise InputError(f"-o {output}: {taken[output.resolve()]}; expected another file")
+    taken[output.resolve()] = "is the reconstruction (-o)"
+    if json not in (None, "-") and Path(str(json)).resolve() in taken:
+        raise InputError(f"--json {json}: {taken[Path(str(json)).resolve()]}; expected another file")
+
+
+def _too_fine(recording: Recording) -> str:
+    """Advice where a period has more samples than a map of single steps can use; empty where it has not."""
+    import numpy as np
+
+    from analog_fhn.reconstruct.rhythm import Levels, Rhythm
+
+    rhythm = Rhythm.of(recording.voltage, recording.step, Levels.of(recording.voltage), missing=True)
+    samples = rhythm.period / recording.step
+    if not (np.isfinite(samples) and samples > _FINE):
+        return ""
+    return (
+        f"{samples:.0f} samples in a period are more than a map of single steps can use; try --every "
+        f"{round(samples / _USUAL[rhythm.regime])}"
+    )
 
 
 def _check_units(volts_per_x: float | None, time_unit: float | None, control: list[float] | None) -> None:
@@ -155,6 +212,9 @@ def _check_units(volts_per_x: float | None, time_unit: float | None, control: li
         raise InputError(
             "--volts-per-x and --time-unit belong together: they make a twin a hidden neuron of `classify`"
         )
+    for option, value in (("--volts-per-x", volts_per_x), ("--time-unit", time_unit)):
+        if value is not None and not 0 < value < float("inf"):
+            raise InputError(f"{option} {value:g}: expected a number above 0")
     if volts_per_x is not None and (control is None or len(set(control)) < 2):
         raise InputError(
             "--volts-per-x: a hidden neuron is driven; expected recordings at two or more values of --drive"
@@ -192,6 +252,8 @@ def _summary(found: Fit, options: FitOptions) -> dict[str, Any]:
         "one_step_errors": [float(error) for error in found.one_step],
         "restarts": options.restarts,
         "maps": list(found.names),
+        "dimension": found.reconstruction.embedding.dimension,
+        "waveform_errors": [list(shapes) for shapes in found.shapes],
         "chosen": found.chosen,
         "settings": asdict(options),
     }
@@ -204,15 +266,14 @@ def _lines(found: Fit) -> list[str]:
         lines.append(
             f"loss with 1, 2, ... latent coordinates: {losses}; {found.reconstruction.autoencoder.latent} taken"
         )
+        if found.reconstruction.autoencoder.latent == 1:
+            lines.append("no size takes more than 60 % of the loss away: the scan shows no elbow; try more --steps")
     lines.append("recorded: " + "; ".join(map(_rhythm, found.recorded)))
-    samples = found.recorded[0].period / found.reconstruction.step
-    if samples > _FINE:
-        lines.append(
-            f"{samples:.0f} samples in a period are more than a map of single steps can use; try --every "
-            f"{round(samples / _USUAL[found.recorded[0].regime])}"
-        )
-    for k, (name, rhythms, error) in enumerate(zip(found.names, found.rhythms, found.one_step, strict=True)):
+    found_maps = zip(found.names, found.rhythms, found.shapes, found.one_step, strict=True)
+    for k, (name, rhythms, shapes, error) in enumerate(found_maps):
         runs = "; ".join(map(_rhythm, rhythms)) if len(found.recorded) == 1 else _counted(found.recorded, rhythms)
+        if any(shape == shape for shape in shapes):
+            runs += f", waveform within {max(shape for shape in shapes if shape == shape):.1%} rms of its range"
         kept = ", kept" if k == found.chosen else ""
         lines.append(f"{name} (one-step error {error:.2g}{kept}), free runs: {runs}")
     return lines
@@ -283,13 +344,15 @@ def _pictures(folder: Path, recording: Recording, found: Fit, p: float, bridge: 
         paths.append(plots.save(figure, folder / "latent_scan.png"))
     vectors, index = made.embedding.vectors(recording.bridged(bridge).voltage)
     shown = slice(0, 6000)
-    truth = None if recording.states is None or recording.states.shape[1] != 3 else recording.states[index[shown]]
+    truth = (
+        None if recording.states is None or recording.states.shape[1] not in (2, 3) else recording.states[index[shown]]
+    )
     figure = pictures.portraits(truth, made.states(vectors[shown]), 1e3 * recording.voltage[index[shown]])
     paths.append(plots.save(figure, folder / "portraits.png"))
     length = min(len(recording), 6000)
     runs = made.run(length * made.step, p)
     labels = {f"free run from start {k + 1}": run for k, run in enumerate(runs)}
-    figure = pictures.recording_and_free_run(recording.time[:length], recording.voltage[-length:], labels)
+    figure = pictures.recording_and_free_run(recording.time[:length], recording.voltage[:length], labels)
     paths.append(plots.save(figure, folder / "free_runs.png"))
     rhythms = {label: Rhythm.of(run, made.step, made.levels).intervals for label, run in labels.items()}
     intervals = found.recorded[0].intervals

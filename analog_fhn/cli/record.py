@@ -92,6 +92,9 @@ def record(
     for option, value in own.items():
         if value is not None and option not in _OWN[name]:
             raise common.foreign(option, f"{option} {value if isinstance(value, str) else f'{value:g}'}", name, _OWN)
+    for option, seconds in (("--step", step), ("--duration", duration)):
+        if seconds is not None and not 0 < seconds < np.inf:
+            raise InputError(f"{option} {seconds:g}: expected a number of seconds above 0")
     if missing_length is not None and not missing:
         raise InputError(f"--missing-length {missing_length:g}: nothing goes missing without --missing SHARE")
     common.writable(output)
@@ -102,7 +105,7 @@ def record(
     if noise:
         made = made.with_noise(noise, noise_rng)
     if missing:
-        made = made.with_missing(missing, missing_rng, missing_length or 1.0)
+        made = made.with_missing(missing, missing_rng, 1.0 if missing_length is None else missing_length)
     write_recording(output, made)
     low, high, mean = (float(f(made.voltage)) for f in (np.nanmin, np.nanmax, np.nanmean))
     length = made.step * len(made)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from analog_fhn.errors import InputError
-from analog_fhn.reconstruct.oscilloscope import Column, Table, read_table
+from analog_fhn.reconstruct.oscilloscope import Column, Table, listed, read_table
 from analog_fhn.reconstruct.recording import MIN_SAMPLES, Recording, check_recording, counted
 from analog_fhn.reconstruct.sampling import UnevenError, on_grid
 
@@ -47,21 +48,27 @@ def read_recording(
     Raises
     ------
     InputError
-        If something is wrong with the file, naming line and column, or with what it holds (see `check_recording`).
+        If something is wrong with the file, naming line and column, or with what it holds (see `check_recording`), or
+        the step is not above 0.
     """
+    if step is not None and not (math.isfinite(step) and step > 0):
+        raise InputError(f"step = {step}: expected a number of seconds above 0")
     path = Path(path)
     table = read_table(path)
+    if len(table.rows) < MIN_SAMPLES:
+        raise InputError(
+            f"{path}: {counted(len(table.rows), 'sample')}; expected at least {MIN_SAMPLES}, each in a line"
+        )
     times = _time_column(table, time_column, step)
     voltage = _voltage_column(table, column, times)
     states = [c for c in table.columns if c.name.startswith("state_") and c not in (times, voltage)]
     values = np.stack([voltage.factor * table.numbers(voltage), *map(table.numbers, states)], axis=1)
-    if len(values) < MIN_SAMPLES:
-        raise InputError(f"{path}: {len(values)} samples; expected at least {MIN_SAMPLES}")
     report = _units_report(table, times, voltage)
     start = 0.0
     if times is not None:
+        stamps = table.times(times)
         try:
-            sampled = on_grid(table.times(times), values, step)
+            sampled = on_grid(stamps, values, step)
         except UnevenError as error:
             raise InputError(f"{table.at(error.row, times)}: {error}") from None
         except InputError as error:
@@ -95,10 +102,9 @@ def write_recording(path: Path | str, recording: Recording) -> None:
 def _time_column(table: Table, wanted: str | int | None, step: float | None) -> Column | None:
     found = table.time_column() if wanted is None else table.column(wanted, "times")
     if found is None and step is None and table.interval is None:
-        known = ", ".join(map(str, table.columns))
         raise InputError(
-            f"{table.path}: no column of times among {known}; expected one named 'time', or the sampling "
-            "interval (step)"
+            f"{table.path}: no column of times among {listed(table.columns)}; expected one named 'time' or by "
+            "--time-column (time_column), or the sampling interval by --step (step)"
         )
     return found
 
@@ -110,8 +116,9 @@ def _voltage_column(table: Table, wanted: str | int | None, times: Column | None
             raise InputError(f"{table.path}: column {found} holds the times; expected another one for the voltage")
         return found
     left = [c for c in table.numeric if c != times and c.kind != "time"]
-    # A column without a unit may be one, a column of another unit only if there is nothing else.
-    left.sort(key=lambda c: (c.name != "voltage", bool(c.unit) and c.kind == "other"))
+    # A column without a unit may be one, a column of another unit only if there is nothing else. One without a name
+    # among others is pandas' index.
+    left.sort(key=lambda c: (c.name != "voltage", bool(c.unit) and c.kind == "other", not c.name))
     if not left:
         raise InputError(f"{table.path}: no column besides the times ({times}); expected a voltage")
     return left[0]
@@ -119,12 +126,14 @@ def _voltage_column(table: Table, wanted: str | int | None, times: Column | None
 
 def _units_report(table: Table, times: Column | None, voltage: Column) -> tuple[str, ...]:
     lines = []
-    others = [str(c) for c in table.numeric if c not in (times, voltage) and not c.name.startswith("state_")]
+    others = [c for c in table.numeric if c not in (times, voltage) and not c.name.startswith("state_")]
     if others:
-        lines.append(f"voltage from column {voltage}; not read: {', '.join(others)}")
+        lines.append(f"voltage from column {voltage}; not read: {listed(others)}")
     for column, unit in ((times, "s"), (voltage, "V")):
         if column is not None and column.factor != 1.0:
             lines.append(f"column {column} is in {column.unit}; converted to {unit}")
+        if column is not None and column.unit_unknown:
+            lines.append(f"column {column}: its unit is not known; its numbers are taken as {unit}")
     if voltage.unit and voltage.kind != "voltage":
         lines.append(f"column {voltage} is in {voltage.unit}; its numbers are taken as V")
     return tuple(lines)

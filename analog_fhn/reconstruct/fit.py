@@ -24,7 +24,7 @@ from analog_fhn.reconstruct.states import Coordinates
 from analog_fhn.threads import single_blas
 
 RULE = (
-    "free runs from three states of each recording at its p, over its length, at most 200 s or 40 periods; of the maps "
+    "free runs from three states of each recording at its p, over its length, at most 40 periods; of the maps "
     "whose runs all show their recording's regime, the one with the smallest |log(period/recorded period)| + "
     "|spikes per burst - recorded|/recorded + rms difference of one period/recorded range in its worst run; without "
     "any, the one with most such runs and then the smallest one-step error"
@@ -34,9 +34,9 @@ RULE = (
 STARTS = 3
 """Recorded states of each recording from which a map is judged."""
 
-_LONGEST_RUN = 200.0  # s
 _PERIODS = 40.0
 _WINDOW = 0.5  # periods: default of the largest lag
+_WINDOW_REST = 0.01  # of the recording, where nothing has a period
 _WINDOW_DRIVEN = 0.15  # ... where the control was turned: longer windows hold the control itself, beside p
 
 Progress = Callable[[str, int, int], None]
@@ -49,12 +49,12 @@ class FitOptions:
     Parameters
     ----------
     dimension
-        Samples in a delay vector.
+        Samples in a delay vector; of a spread one at most as many as `longest` holds.
     stride
         Samples between them; None: spread, up to `longest`.
     longest
         Largest lag of a spread embedding (s); None: half a period, or 15 % of the median period of recordings at
-        several p; 4 s where nothing has a period.
+        several p; 1 % of the first recording where nothing has a period.
     smoothing
         As for `Embedding.spread`.
     latent
@@ -91,8 +91,10 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         check_numbers(self, above_0=("largest_latent", "scan_steps", "restarts"), from_0=("seed",))
-        if self.longest is not None and not self.longest > 0:
+        if self.longest is not None and not 0 < self.longest < np.inf:
             raise InputError(f"longest = {self.longest}: expected a number of seconds above 0")
+        if self.latent is not None and self.latent < 1:
+            raise InputError(f"latent = {self.latent}: expected 1 or more, or None to scan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,8 +201,10 @@ def embed(recordings: Sequence[Recording], options: FitOptions, control: Sequenc
     else:
         periods = [rhythm.period for rhythm in recorded if np.isfinite(rhythm.period)]
         share = _WINDOW if len(np.unique(p)) == 1 else _WINDOW_DRIVEN
-        longest = options.longest or (share * float(np.median(periods)) if periods else 4.0)
-        embedding = Embedding.spread(list(voltages), options.dimension, round(longest / step), options.smoothing)
+        usual = share * float(np.median(periods)) if periods else _WINDOW_REST * len(voltages[0]) * step
+        longest = round((options.longest or usual) / step)
+        dimension = max(3, min(options.dimension, longest))
+        embedding = Embedding.spread(list(voltages), dimension, max(3, longest), options.smoothing)
     parts = [embedding.vectors(voltage) for voltage in voltages]
     number = np.repeat(np.arange(len(parts)), [len(index) for _, index in parts])
     return Embedded(
@@ -339,9 +343,8 @@ class _Judged:
         own = embedded.recording == number
         voltage = embedded.embedding.restore(embedded.vectors[own, 0])
         recorded = embedded.recorded[number]
-        longest = _PERIODS * recorded.period if np.isfinite(recorded.period) else _LONGEST_RUN
         starts = states[own][np.linspace(0, len(voltage) - 1, STARTS + 2).astype(np.intp)[1:-1]]
-        duration = min(_LONGEST_RUN, longest, len(voltage) * embedded.step)
+        duration = float(np.fmin(_PERIODS * recorded.period, len(voltage) * embedded.step))
         return cls(float(embedded.control[own][0]), starts, voltage, duration)
 
     def judge(self, made: Reconstruction) -> list[tuple[Rhythm, float]]:

@@ -72,7 +72,7 @@ class Reconstruction:
         nearest = self.control[np.argmin(np.abs(self.control - p))]
         return np.asarray(self.starts[self.control == nearest], dtype=np.float64)
 
-    def run(self, duration: float, p: ArrayLike = 1.0, start: FloatArray | None = None) -> FloatArray:
+    def run(self, duration: float, p: ArrayLike | None = None, start: FloatArray | None = None) -> FloatArray:
         """Voltage of free runs, shape (m, n), V; NaN from where a run diverged.
 
         Parameters
@@ -80,11 +80,19 @@ class Reconstruction:
         duration
             s.
         p
-            Control, shape () or (m,).
+            Control, shape () or (m,); default: that of the first recording. Beyond the recorded ones it is a guess.
         start
             States (m, L); default: every one of `starts_near` p, or of several values of p, number k of those near
             the k-th, in turn.
+
+        Raises
+        ------
+        InputError
+            If the duration is negative or not finite.
         """
+        if not 0 <= duration < np.inf:
+            raise InputError(f"duration = {duration}: expected a number of seconds from 0")
+        p = self.control[0] if p is None else p
         if start is None and np.ndim(p) == 0:
             start = self.starts_near(float(np.asarray(p)))
         elif start is None:
@@ -93,7 +101,7 @@ class Reconstruction:
         orbit = free_run(self.state_map, start, round(duration / self.step), p)
         return self.voltage(orbit).T
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write a `.npz` file; nothing is pickled."""
         kind = next(name for name, (cls, _) in _MAPS.items() if isinstance(self.state_map, cls))
         arrays: dict[str, Any] = {
@@ -111,12 +119,13 @@ class Reconstruction:
             "levels": [self.levels.floor, self.levels.ceiling],
             "layers": [len(self.autoencoder.encoder), len(self.autoencoder.decoder)], "notes": self.notes,
         }  # fmt: skip
+        path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             np.savez_compressed(file, meta=np.array(json.dumps(meta)), **arrays)
 
     @classmethod
-    def load(cls, path: Path) -> Reconstruction:
+    def load(cls, path: Path | str) -> Reconstruction:
         """Read a file of `save`.
 
         Raises
@@ -124,6 +133,7 @@ class Reconstruction:
         InputError
             If it is none, is damaged, or has another format.
         """
+        path = Path(path)
         arrays = read_npz(path, _WHAT)
         try:
             meta = json.loads(str(arrays["meta"]))

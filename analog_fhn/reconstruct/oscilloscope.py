@@ -30,22 +30,34 @@ _UNITS: dict[str, tuple[Kind, float]] = {
     **dict.fromkeys(("ms", "millisecond", "milliseconds"), ("time", 1e-3)),
     **dict.fromkeys(("us", "µs", "μs", "microsecond", "microseconds"), ("time", 1e-6)),
     **dict.fromkeys(("ns", "nanosecond", "nanoseconds"), ("time", 1e-9)),
+    **dict.fromkeys(("ps", "picosecond", "picoseconds"), ("time", 1e-12)),
+    **dict.fromkeys(("min", "minute", "minutes"), ("time", 60.0)),
+    **dict.fromkeys(("h", "hour", "hours"), ("time", 3600.0)),
     **dict.fromkeys(("v", "volt", "volts"), ("voltage", 1.0)),
+    **dict.fromkeys(("kv", "kilovolt", "kilovolts"), ("voltage", 1e3)),
     **dict.fromkeys(("mv", "millivolt", "millivolts"), ("voltage", 1e-3)),
     **dict.fromkeys(("uv", "µv", "μv", "microvolt", "microvolts"), ("voltage", 1e-6)),
     **dict.fromkeys(("a", "ma", "ua", "amp", "ampere", "w", "hz", "db", "sequence", "unknown"), ("other", 1.0)),
 }
-_COUNTS = ("nr", "no", "no.", "index", "idx", "sample", "samples", "point", "points")
+_NOT_IN_NAMES = ("h", "H", "min", "Min", "MIN")  # there they are a gate's variable, and a minimum
+_COUNTS = ("nr", "no", "no.", "index", "idx", "sample", "samples", "point", "points", "unnamed: 0")
 _TIMES = ("time", "times", "t", "x", "x-axis", "timestamp")
 _BRACKETS = re.compile(r"^(?P<name>.*?)\s*[(\[]\s*(?P<unit>[^()\[\]]*?)\s*[)\]]$")
 _IN = re.compile(r"^(?P<name>.*?)\s*\bin\s+(?P<unit>\S+)$")
-_INTERVAL = re.compile(r"sampl(e|ing) interval|x\s?inc(rement)?\b|^increment", re.IGNORECASE)
+_NODE = re.compile(r"[VIv][(\[]")  # V(out) is a simulator's name
+_INTERVAL = re.compile(r"sampl(e|ing) (interval|period)|x\s?inc(rement)?\b|^increment|^clock$", re.IGNORECASE)
 _RATE = re.compile(r"^sampl(e|ing) rate", re.IGNORECASE)
-_QUANTITY = re.compile(r"^(?P<number>[-+.\d]+(?:e[-+]?\d+)?)\s*(?P<unit>[a-zµμ]*)$", re.IGNORECASE)
+# "mHz" is none: whoever writes it may mean MHz.
+_RATE_UNIT = re.compile(r"(?P<prefix>[kKMgG]?)(?i:hz|sa/s|s/s|sps|samples/s)")
+_PREFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
+_QUANTITY = re.compile(r"(?P<number>[-+.,\d]+(?:e[-+]?\d+)?)\s*(?P<unit>.*)", re.IGNORECASE)
+_KEY_VALUE = re.compile(r"(.*?)[:=]\s*(\S.*)")
 _BEGIN = re.compile(r"^(start|x\s?org|xorigin|xzero)\b", re.IGNORECASE)
 _NO_VALUE = 9.9e37  # SCPI's numbers for "not a number" (9.91e37) and "infinity" (9.9e37)
 _DELIMITERS = (",", ";", "\t", " ")
 _LOOK = 200  # rows that the layout is found from
+_SHOWN = 12  # columns that a message lists
+_CUT = 60  # characters of a text that it shows
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,7 @@ class Column:
     unit: str = ""
 
     def __str__(self) -> str:
-        return f"{self.number} {self.name!r}" if self.name else str(self.number)
+        return f"{self.number} {self.name[:_CUT]!r}" if self.name else str(self.number)
 
     @property
     def bare(self) -> str:
@@ -79,6 +91,18 @@ class Column:
         match = _BRACKETS.match(self.name) or _IN.match(self.name)
         name = match["name"] if match and self.unit else self.name.removesuffix(f"_{self.unit}")
         return name.strip().lower()
+
+    @property
+    def unit_unknown(self) -> bool:
+        """Whether its name ends with a text in brackets that is no known unit, nor a number or a simulator's node."""
+        match = None if self.unit or _NODE.match(self.name) else _BRACKETS.match(self.name)
+        return match is not None and re.match(r"[^\W\d]|[%°]", match["unit"]) is not None
+
+
+def listed(columns: Sequence[Column]) -> str:
+    """Columns for a message: the first twelve, and how many more."""
+    more = len(columns) - _SHOWN
+    return ", ".join(map(str, columns[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True)
@@ -130,12 +154,11 @@ class Table:
             ):
                 if match:
                     return match[0]
-        if text.lstrip("-").isdigit() and 1 <= int(text) <= len(self.columns):
+        if text.isdecimal() and 1 <= int(text) <= len(self.columns):
             return self.columns[int(text) - 1]
-        known = ", ".join(str(c) for c in self.columns)
         raise InputError(
             f"{self.path}: there is no column {wanted!r} for the {what}; expected a name or a number (from 1) "
-            f"of: {known}"
+            f"of: {listed(self.columns)}"
         )
 
     def time_column(self) -> Column | None:
@@ -143,9 +166,12 @@ class Table:
         named = [c for c in self.numeric if c.bare in _TIMES or c.kind == "time"]
         if named:
             return named[0]
-        if len(self.numeric) < 2 or any(c.name for c in self.numeric):
+        if len(self.numeric) < 2 or self.numeric[0].name:
             return None
         first = self.numbers(self.numeric[0])
+        # Without a name beside others, as pandas writes its index: times perhaps, but no mere count.
+        if any(c.name for c in self.numeric) and np.array_equal(first, np.arange(len(first))):
+            return None
         # One line in the wrong place is a mistake to be told, not another kind of column.
         parts = np.array_split(first, min(10, len(first)))
         increases = np.mean(np.diff(first) >= 0) > 0.9 and np.all(np.diff([np.median(part) for part in parts]) > 0)
@@ -188,8 +214,8 @@ class Table:
         value = _number(cell, self.decimal)
         if value is None:
             raise InputError(
-                f"{self.at(row, column)}: {cell.strip()!r} is no number; expected one, or an empty cell where there "
-                "is no sample"
+                f"{self.at(row, column)}: {cell.strip()[:_CUT]!r} is no number; expected one, or an empty cell where "
+                "there is no sample"
             )
         return value
 
@@ -202,19 +228,22 @@ def read_table(path: Path) -> Table:
     InputError
         If the file cannot be read, is empty, or has no column of numbers.
     """
-    text = [line.rstrip("\r") for line in _text(path).split("\n")]
+    text = re.split(r"\r{0,2}\n|\r", _text(path))
     content = [(k + 1, line) for k, line in enumerate(text) if line.strip()]
     if not content:
         raise InputError(f"{path}: the file is empty; expected columns of numbers")
-    delimiter, decimal = _layout([line for _, line in content])
-    rows = [_cells(line, delimiter) for _, line in content]
+    try:
+        delimiter, decimal = _layout([line for _, line in content])
+        rows = [_cells(line, delimiter) for _, line in content]
+    except csv.Error as error:
+        raise InputError(f"{path}: is no table ({error}); expected columns of numbers (CSV), a row in a line") from None
     lines = [number for number, _ in content]
     numeric = _numeric(rows, decimal)
     first = _first_row(rows, numeric, decimal)
     if first is None:
         raise InputError(
-            f"{path}: no column of numbers found (line {lines[-1]}: {content[-1][1].strip()[:60]!r}); expected columns "
-            "separated by commas, semicolons or tabs"
+            f"{path}: no column of numbers found (line {lines[-1]}: {content[-1][1].strip()[:_CUT]!r}); expected "
+            "columns separated by commas, semicolons or tabs"
         )
     _refuse_broken_row(path, rows, lines, first, numeric, decimal)
     names, units = _header(rows[:first], numeric, decimal)
@@ -336,8 +365,8 @@ def _header(rows: list[list[str]], numeric: list[int], decimal: str) -> tuple[li
         if bracketed:
             units = rows[-1]
             return [], units
-    # A line of key and value is no line of names.
-    if len(rows[-1]) <= numeric[-1] or any(_is_number(cell, decimal) for cell in texts[-1]) or not all(texts[-1]):
+    # A line of key and value is no line of names. The first name may be empty: pandas' index has none.
+    if len(rows[-1]) <= numeric[-1] or any(_is_number(cell, decimal) for cell in texts[-1]) or not all(texts[-1][1:]):
         return [], []
     return rows[-1], units
 
@@ -355,8 +384,8 @@ def _refuse_broken_row(
         cell = _at(rows[broken or 0], k).strip()
         if _number(cell, decimal) is None:
             raise InputError(
-                f"{path}, line {lines[broken or 0]}, column {k + 1}: {cell!r} is no number; expected one, or an empty "
-                "cell where there is no sample"
+                f"{path}, line {lines[broken or 0]}, column {k + 1}: {cell[:_CUT]!r} is no number; expected one, or an "
+                "empty cell where there is no sample"
             )
 
 
@@ -371,12 +400,12 @@ def _column(k: int, name: str, unit: str) -> Column:
     if not unit and (match := _BRACKETS.match(name) or _IN.match(name)):
         unit = _unit(match["unit"])
         # V(s) is a voltage of a simulator, of a node called s.
-        if re.match(r"[VI][(\[]", name) and _UNITS.get(unit.lower(), ("", 0))[0] != "voltage":
+        if _NODE.match(name) and _UNITS.get(unit.lower(), ("", 0))[0] != "voltage":
             unit = ""
-    if not unit and "_" in name:
-        unit = _unit(name.rsplit("_", 1)[1])
+    if not unit and "_" in name and (suffix := name.rsplit("_", 1)[1]) not in _NOT_IN_NAMES:
+        unit = _unit(suffix)
     # "Second,Volt" alone, as names; but S is a neuron's slow variable.
-    if not unit and name != "S":
+    if not unit and name not in ("S", *_NOT_IN_NAMES):
         unit = "sequence" if name.lower() in _COUNTS else _unit(name)
     kind, factor = _UNITS[unit.lower()] if unit else ("other", 1.0)
     return Column(k + 1, name, kind, factor, unit)
@@ -385,13 +414,13 @@ def _column(k: int, name: str, unit: str) -> Column:
 def _stated(
     rows: list[list[str]], names: list[str], units: list[str], decimal: str
 ) -> tuple[float | None, float | None]:
-    """Time of the first row and interval (s) that a header states: `key, value` lines, or Rigol's two more columns."""
+    """Time of the first row and interval (s) that a header states: lines of key and value, or Rigol's two columns."""
     found: dict[str, float] = {}
-    pairs = [(row[0], row[1]) for row in rows if len(row) > 1]
-    pairs += [(name, _at(units, k)) for k, name in enumerate(names)]
-    for key, value in pairs:
+    pairs = [_key_value(row) for row in rows] + [(name, _at(units, k), "") for k, name in enumerate(names)]
+    for key, value, unit in pairs:
+        key = key.strip(' ":#%')
         for what, pattern in (("interval", _INTERVAL), ("start", _BEGIN), ("rate", _RATE)):
-            if pattern.search(key.strip().strip('":')) and (number := _stated_number(value, decimal)) is not None:
+            if pattern.search(key) and (number := _stated_number(what, key, value, unit, decimal)) is not None:
                 found.setdefault(what, number)
     interval = found.get("interval", 1.0 / found["rate"] if found.get("rate") else None)
     if interval is None or not (math.isfinite(interval) and interval > 0):
@@ -399,13 +428,32 @@ def _stated(
     return found.get("start"), interval
 
 
-def _stated_number(text: str, decimal: str) -> float | None:
-    """Number of a header, of a time in s; None if it is none, or in another unit."""
-    if _is_number(text, decimal):
-        return _number(text, decimal)
-    match = _QUANTITY.match(text.strip())
-    kind, factor = _UNITS.get(match["unit"].lower(), ("other", 1.0)) if match else ("other", 1.0)
-    return factor * float(match["number"]) if match and kind == "time" else None
+def _key_value(row: list[str]) -> tuple[str, str, str]:
+    """Key, value and unit of a header's line: in cells, or `key=value` or `key: value` in the first."""
+    match = _KEY_VALUE.match(row[0])
+    cells = [*match.groups(), *row[1:]] if match else row
+    return cells[0], _at(cells, 1), _at(cells, 2)
+
+
+def _stated_number(what: str, key: str, value: str, unit: str, decimal: str) -> float | None:
+    """Number of a header in s, or of a rate in Hz; None if it is none, or in a unit that is not known.
+
+    The unit stands behind the number, else in a cell of its own, else in the key.
+    """
+    match = _QUANTITY.fullmatch(value.strip())
+    number = _number(match["number"], decimal) if match else None
+    if match is None or number is None:
+        return None
+    of_key = _BRACKETS.match(key) or _IN.match(key)
+    unit = "" if _is_number(unit, decimal) else unit.strip("()[] ")
+    unit = match["unit"] or unit or (of_key["unit"] if of_key else "")
+    if not unit:
+        return number
+    if what == "rate":
+        rate = _RATE_UNIT.fullmatch(unit)
+        return number * _PREFIXES[rate["prefix"].lower()] if rate else None
+    kind, factor = _UNITS.get(unit.lower(), ("other", 1.0))
+    return number * factor if kind == "time" else None
 
 
 def _at(row: Sequence[str], k: int) -> str:

@@ -1,6 +1,7 @@
 """Pictures of a reconstruction, from the choice of the delay vectors to the regimes of the map; see `plots`.
 
-Each function returns a matplotlib Figure; voltages come in V and are drawn in mV.
+Each function returns a matplotlib Figure; times come in s and are drawn in s, ms or µs, voltages in mV, or in V where
+they span more than 0.5 V, as those of circuits do.
 """
 
 from __future__ import annotations
@@ -30,35 +31,39 @@ _REGIME_COLOURS = {
     "diverged": INK,
 }
 _POINTS = 6000  # drawn in one portrait; a bifurcation diagram shows up to twenty times as many intervals
-_INTERVAL_TICKS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+_BINS, _NARROWEST = 60, 0.02  # of interval histograms: most bins, and least width in natural logarithms
 
 
 def embedding_advice(advice: Advice) -> Figure:
     """Autocorrelation, mutual information and false neighbours, with the lags and the dimension that they suggest."""
     figure = Figure(figsize=(NARROW, 6.6), layout="constrained")
     top, middle, bottom = figure.subplots(3, 1)
-    time = advice.step * advice.lags
+    scale, unit = _time_unit(advice.step * float(advice.lags[-1]))
+    step = scale * advice.step
+    time = step * advice.lags
     marks = [("below 1/e", advice.decay_lag, COLOURS[4]), ("first zero", advice.zero_lag, COLOURS[3])]
     top.plot(time, advice.correlation, color=COLOURS[0], lw=1.6)
     top.axhline(0.0, color=INK, lw=0.8)
-    _mark_lags(top, marks, advice.step, float(time[-1]))
+    _mark_lags(top, marks, step, float(time[-1]), unit)
     top.set(ylabel="autocorrelation")
     middle.plot(time, advice.information, color=COLOURS[0], lw=1.6)
-    _mark_lags(middle, [("first minimum", advice.information_lag, COLOURS[1])], advice.step, float(time[-1]))
-    middle.set(ylabel="mutual information (nats)", xlabel="lag (s)")
+    _mark_lags(middle, [("first minimum", advice.information_lag, COLOURS[1])], step, float(time[-1]), unit)
+    middle.set(ylabel="mutual information (nats)", xlabel=f"lag ({unit})")
     share = 100 * advice.false_neighbours
     bottom.plot(advice.dimensions, np.maximum(share, 0.02), "o-", color=COLOURS[0], ms=5, lw=1.6)
     bottom.axhline(1.0, color=INK, lw=1.0, ls="--", label="1 %")
     if advice.dimension is not None:
         bottom.axvline(advice.dimension, color=COLOURS[1], lw=1.4, ls="--", label=f"dimension {advice.dimension}")
-    bottom.set(yscale="log", ylim=(0.015, 130), xlabel=f"dimension (samples {advice.step * advice.stride:.3g} s apart)")
+    bottom.set(yscale="log", ylim=(0.015, 130), xlabel=f"dimension (samples {step * advice.stride:.3g} {unit} apart)")
     # Of 2000 vectors the smallest share above zero is 0.05 %.
     bottom.set_yticks([0.02, 0.1, 1, 10, 100], ["0", "0.1", "1", "10", "100"])
     bottom.set_yticks([], minor=True)
     bottom.set_ylabel("false neighbours (%)")
-    bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
+    bottom.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     for axes in (top, middle, bottom):
-        axes.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False, borderaxespad=0.1)
+        long = sum(len(label) for label in axes.get_legend_handles_labels()[1]) > 45
+        where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.1}
+        axes.legend(fontsize=8, ncols=1 if long else 2, frameon=False, **where)
         _plain(axes)
     figure.align_ylabels()
     return figure
@@ -79,20 +84,23 @@ def recording_and_free_run(
         Per label: voltage, shape (m,), V, sampled as the recording; drawn up to the recording's end.
     """
     t = np.asarray(time, dtype=np.float64)
+    scale, unit = _time_unit(float(t[-1]))
+    t = scale * t
+    factor, ylabel = _voltage_unit(1e3 * np.asarray(recorded, dtype=np.float64))
     figure = Figure(figsize=(8.0, 1.5 * (1 + len(runs)) + 0.9), layout="constrained")
     grid = figure.subplots(1 + len(runs), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     panels = {"recording": recorded, **runs}
     for k, (axes, (label, voltage)) in enumerate(zip(grid, panels.items(), strict=True)):
-        v = 1e3 * np.asarray(voltage, dtype=np.float64)[: len(t)]
+        v = 1e3 * factor * np.asarray(voltage, dtype=np.float64)[: len(t)]
         axes.plot(t[: len(v)], v, color=INK if k == 0 else COLOURS[(k - 1) % len(COLOURS)], lw=0.9)
         axes.set_title(label, fontsize=9, loc="left")
         _plain(axes)
     # A run that diverges shall not squeeze the others.
-    low, high = (1e3 * float(f(np.asarray(recorded, dtype=np.float64))) for f in (np.nanmin, np.nanmax))
+    low, high = (1e3 * factor * float(f(np.asarray(recorded, dtype=np.float64))) for f in (np.nanmin, np.nanmax))
     grid[0].set_ylim(low - 0.25 * (high - low), high + 0.25 * (high - low))
     grid[0].set_xlim(float(t[0]), float(t[-1]))
-    grid[-1].set_xlabel("time (s)")
-    figure.supylabel("membrane voltage (mV)", fontsize=10)
+    grid[-1].set_xlabel(f"time ({unit})")
+    figure.supylabel(ylabel, fontsize=10)
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -148,26 +156,33 @@ def loss_curves(
 
 
 def portraits(
-    states: ArrayLike | None, latents: ArrayLike, colours: ArrayLike, colour_label: str = "membrane voltage (mV)"
+    states: ArrayLike | None, latents: ArrayLike, colours: ArrayLike, colour_label: str | None = None
 ) -> Figure:
-    """The true orbit in V, n, S beside the one in the recovered state.
+    """The true orbit beside the one in the recovered state.
 
     Parameters
     ----------
     states
-        Shape (n, 3): V (mV), n, S; None where the truth is not known.
+        Shape (n, 3): V (mV), n, S; or (n, 2), of any unit; None where the truth is not known.
     latents
         Shape (n, L); of more than three variables the first three principal components are drawn, each over its own
         standard deviation. With L = 1 it is drawn against its successor.
     colours
         Shape (n,): what the points are coloured by, the same in both.
+    colour_label
+        None: the colours are voltages in mV.
     """
     shown, names = _components(np.asarray(latents, dtype=np.float64))
     panels = [("recovered state", shown, names)]
     if states is not None:
-        panels.insert(0, ("true state", np.asarray(states, dtype=np.float64), ("V (mV)", "n", "S")))
+        truth = np.asarray(states, dtype=np.float64)
+        axis_names = ("V (mV)", "n", "S") if truth.shape[1] == 3 else ("state 1", "state 2")
+        panels.insert(0, ("true state", truth, axis_names))
     figure = Figure(figsize=(4.6 * len(panels) + 0.6, 4.2), layout="constrained")
     shade = np.asarray(colours, dtype=np.float64)[: len(shown)]
+    if colour_label is None:
+        factor, colour_label = _voltage_unit(shade)
+        shade = factor * shade
     every = max(1, -(-len(shade) // _POINTS))
     drawn: list[Any] = []
     for k, (title, points, labels) in enumerate(panels):
@@ -204,21 +219,29 @@ def intervals(recorded: ArrayLike, runs: Mapping[str, ArrayLike], title: str = "
     """
     every = np.concatenate([np.ravel(np.asarray(d, dtype=np.float64)) for d in (recorded, *runs.values())])
     every = every[np.isfinite(every) & (every > 0)]
-    low, high = (float(every.min()), float(every.max())) if len(every) else (0.1, 10.0)
-    truth, edges = interval_histogram(recorded, np.geomspace(low / 1.2, high * 1.2, 61))
+    low, high = (float(every.min()) / 1.2, float(every.max()) * 1.2) if len(every) else (0.1, 10.0)
+    # The recording's median lies in the middle of a bin: a run that differs by less than half of it shares the bin.
+    known = np.asarray(recorded, dtype=np.float64)
+    known = known[np.isfinite(known) & (known > 0)]
+    centre = float(np.median(known)) if len(known) else float(np.sqrt(low * high))
+    width = max(_NARROWEST, float(np.log(high / low)) / _BINS)
+    first, last = np.floor(np.log(low / centre) / width), np.ceil(np.log(high / centre) / width)
+    truth, edges = interval_histogram(recorded, centre * np.exp(width * (np.arange(first, last + 2) - 0.5)))
+    scale, unit = _time_unit(float(edges[-1]))
     names = runs or {"recording": []}
     figure = Figure(figsize=(NARROW + 1.0, 1.5 * len(names) + 1.3), layout="constrained")
     grid = figure.subplots(len(names), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     for k, (axes, (label, values)) in enumerate(zip(grid, names.items(), strict=True)):
-        axes.stairs(100 * truth, edges, fill=True, color="#c3ccd1", label="recording")
+        axes.stairs(100 * truth, scale * edges, fill=True, color="#c3ccd1", label="recording")
         if runs:
-            axes.stairs(100 * interval_histogram(values, edges)[0], edges, color=COLOURS[k % len(COLOURS)], lw=1.4)
+            share = 100 * interval_histogram(values, edges)[0]
+            axes.stairs(share, scale * edges, color=COLOURS[k % len(COLOURS)], lw=1.4)
         axes.set_title(label, fontsize=9, loc="left")
         axes.set_xscale("log")
         _plain(axes)
-    _interval_ticks(grid[-1].xaxis, float(edges[0]), float(edges[-1]))
-    grid[-1].set_xlim(edges[0], edges[-1])
-    grid[-1].set_xlabel("interval (s)")
+    grid[-1].set_xlim(scale * edges[0], scale * edges[-1])
+    _interval_ticks(grid[-1].xaxis, scale * float(edges[0]), scale * float(edges[-1]))
+    grid[-1].set_xlabel(f"interval ({unit})")
     figure.supylabel("share of the intervals (%)", fontsize=10)
     figure.suptitle(title, fontsize=11)
     if runs:
@@ -253,10 +276,11 @@ def bifurcation(
     figure = Figure(figsize=(4.4 * len(panels) + 0.4, 4.6), layout="constrained")
     grid = figure.subplots(2, len(panels), sharex="col", sharey="row", squeeze=False, height_ratios=[5, 1])
     every = np.concatenate([d for _, b, _, _ in panels for d in b.intervals])
-    low, high = (float(every.min()), float(every.max())) if len(every) else (0.1, 10.0)
+    scale, unit = _time_unit(float(every.max()) if len(every) else 10.0)
+    low, high = (scale * float(every.min()), scale * float(every.max())) if len(every) else (0.1, 10.0)
     for (top, bottom), (name, scan, label, mark) in zip(grid.T, panels, strict=True):
         for regime, (values, lengths) in _by_regime(scan).items():
-            top.plot(values, lengths, ".", color=_REGIME_COLOURS[regime], ms=3.0, mew=0, rasterized=True)
+            top.plot(values, scale * lengths, ".", color=_REGIME_COLOURS[regime], ms=3.0, mew=0, rasterized=True)
         top.set(yscale="log", title=name, ylim=(low / 1.3, high * 1.3))
         edges, bottoms = _edges(scan.values), np.zeros(len(scan.values))
         for k, regime in enumerate(REGIMES):
@@ -270,7 +294,7 @@ def bifurcation(
             for axes in (top, bottom):
                 axes.axvline(mark, color=INK, lw=1.0, ls=":")
         _plain(top)
-    grid[0, 0].set_ylabel("interval between spikes (s)")
+    grid[0, 0].set_ylabel(f"interval between spikes ({unit})")
     grid[1, 0].set_ylabel("starts (%)")
     _interval_ticks(grid[0, 0].yaxis, low / 1.3, high * 1.3)
     present = np.concatenate([b.regimes.ravel() for _, b, _, _ in panels])
@@ -320,15 +344,28 @@ def _plain(axes: Axes) -> None:
     axes.grid(alpha=0.3)
 
 
-def _mark_lags(axes: Axes, marks: Sequence[tuple[str, int | None, str]], step: float, end: float) -> None:
+def _mark_lags(axes: Axes, marks: Sequence[tuple[str, int | None, str]], step: float, end: float, unit: str) -> None:
     """Lines at the lags that lie within the picture; those beyond are named in the legend only."""
     for label, lag, colour in marks:
         if lag is None:
             axes.plot([], [], " ", label=f"{label}: none")
         elif step * lag <= end:
-            axes.axvline(step * lag, color=colour, lw=1.4, ls="--", label=f"{label}: {step * lag:.3g} s")
+            axes.axvline(step * lag, color=colour, lw=1.4, ls="--", label=f"{label}: {step * lag:.3g} {unit}")
         else:
-            axes.plot([], [], " ", label=f"{label}: {step * lag:.3g} s (not shown)")
+            axes.plot([], [], " ", label=f"{label}: {step * lag:.3g} {unit} (not shown)")
+
+
+def _time_unit(longest: float) -> tuple[float, str]:
+    """How many of the unit are a second, and its name, for times up to `longest` (s)."""
+    if longest >= 0.1:
+        return 1.0, "s"
+    return (1e3, "ms") if longest >= 1e-4 else (1e6, "µs")
+
+
+def _voltage_unit(millivolts: FloatArray) -> tuple[float, str]:
+    """Factor from mV to the unit to draw in, and the label of the axis."""
+    finite = millivolts[np.isfinite(millivolts)]
+    return (1e-3, "voltage (V)") if len(finite) and np.ptp(finite) > 500.0 else (1.0, "membrane voltage (mV)")
 
 
 def _edges(values: FloatArray) -> FloatArray:
@@ -359,7 +396,12 @@ def _legend(found: NDArray[np.intp]) -> list[Patch]:
 
 
 def _interval_ticks(axis: Any, low: float, high: float) -> None:
-    ticks = [t for t in _INTERVAL_TICKS if low <= t <= high]
+    """Labelled ticks of a logarithmic axis: 1, 2, 5 of each decade, finer ones where few of those lie in the range."""
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    ticks = np.outer(decades, (1, 2, 5) if high < 1e4 * low else (1,)).ravel()
+    if ((low <= ticks) & (ticks <= high)).sum() < 3:
+        ticks = np.asarray(MaxNLocator(5).tick_values(low, high))
+    ticks = ticks[(low <= ticks) & (ticks <= high)]
     axis.set_ticks(ticks, [f"{t:g}" for t in ticks])
     axis.set_ticks([], minor=True)
 

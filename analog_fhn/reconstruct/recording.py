@@ -244,7 +244,8 @@ def check_recording(recording: Recording, *, allow_clipped: bool = False) -> Rec
     lines = [line for end in ("largest", "smallest") if (line := _clipped(present, end))]
     if lines and not allow_clipped:
         raise InputError(
-            f"{what}: {'; '.join(lines)}: it looks clipped. Record with a wider range, or allow it (allow_clipped)"
+            f"{what}: {'; '.join(lines)}: it looks clipped. Record with a wider range, or allow it: "
+            "--allow-clipped (allow_clipped=True)"
         )
     return replace(recording, report=(*recording.report, *lines)) if lines else recording
 

@@ -96,7 +96,8 @@ def on_grid(times: FloatArray, values: FloatArray, step: float | None = None) ->
         chosen = _shortest(times, number, found, allowed)
         if step is not None and abs(step / chosen - 1.0) > 1e-3:
             raise InputError(
-                f"step = {step:g} s, but the times are {chosen:g} s apart; leave it out, or thin the recording"
+                f"step = {step:g} s, but the times are {chosen:g} s apart; leave --step (step) out, or thin the "
+                "recording by --every (Recording.thinned)"
             )
         return _placed(times, values, number, chosen, digit)
     if step is not None:
@@ -206,10 +207,10 @@ def _interpolated(times: FloatArray, values: FloatArray, step: float) -> Sampled
 
 
 def _grid(times: FloatArray, step: float) -> FloatArray:
-    number = math.floor((times[-1] - times[0]) / step * (1 + 1e-12)) + 1
-    if number > 1000 * _LARGEST * len(times):
-        raise InputError(f"step = {step:g} s would make {number} samples of {len(times)}")
-    return np.asarray(times[0] + step * np.arange(number))
+    steps = float(times[-1] - times[0]) / step * (1 + 1e-12)
+    if steps > 1000 * _LARGEST * len(times):
+        raise InputError(f"step = {step:g} s would make {steps:.6g} samples of {len(times)}")
+    return np.asarray(times[0] + step * np.arange(math.floor(steps) + 1))
 
 
 def _curve(times: FloatArray, values: FloatArray, grid: FloatArray, longest: float) -> FloatArray:
@@ -230,10 +231,14 @@ def _curve(times: FloatArray, values: FloatArray, grid: FloatArray, longest: flo
 def _uneven_error(times: FloatArray, gaps: FloatArray, usual: float) -> UnevenError:
     if np.any(gaps == 0):
         row = int(np.argmax(gaps == 0)) + 1
-        return UnevenError(row, f"time {times[row]:.9g} s stands there twice; expected times that increase")
+        return UnevenError(
+            row,
+            f"time {times[row]:.9g} s stands there twice; expected times that increase, or --step (step) to make them "
+            "uniform by interpolation",
+        )
     row = int(np.argmax(_uneven(gaps, usual))) + 1
     return UnevenError(
         row,
         f"times are not uniform: intervals from {gaps.min():.4g} to {gaps.max():.4g} s, usually {usual:.4g} s; "
-        f"expected equal ones to within {100 * JITTER:g} %, or a step to interpolate with",
+        f"expected equal ones to within {100 * JITTER:g} %, or --step (step) to interpolate with",
     )

@@ -121,8 +121,8 @@ def reproduce(folder: Path, kind: Kind, study: Study, progress: Progress | None 
     middle = succeeded or rows
     summary = {
         "period_recorded": recorded.period,
-        "period_error": float(np.nanmedian([abs(row["period"] / recorded.period - 1.0) for row in middle])),
-        "spikes_per_burst": float(np.nanmedian([row["spikes_per_burst"] for row in middle])),
+        "period_error": _median([abs(row["period"] / recorded.period - 1.0) for row in middle]),
+        "spikes_per_burst": _median([row["spikes_per_burst"] for row in middle]),
         "spikes_per_burst_recorded": recorded.spikes_per_burst,
         "latent_scan": losses,
         "restarts": study.seeds,
@@ -350,7 +350,7 @@ def _portraits(
     some = slice(0, 6000)
     index = embedded.index[some]
     states = fits[0].states(embedded.vectors[some])
-    time_, window = recording.time[:3500], recording.voltage[-3500:]
+    time_, window = recording.time[:3500], recording.voltage[:3500]
     labels = {f"free run from start {k + 1}": run[:3500] for k, run in enumerate(runs)}
     recorded = embedded.recorded[0]
     found = {

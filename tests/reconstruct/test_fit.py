@@ -230,6 +230,14 @@ def test_every_recording_is_judged_at_its_own_drive() -> None:
     assert np.array_equal(found.reconstruction.control, np.repeat(drives, STARTS))
 
 
+def test_short_windows_and_recordings_at_rest() -> None:
+    made = embed([recording()], replace(QUICK, dimension=64, longest=30 * recording().step))
+    assert made.embedding.lags[-1] == 30
+    assert 20 <= made.embedding.dimension <= 30
+    rest = Recording(np.exp(-np.arange(2000) / 500.0), 1e-6)
+    assert embed([rest], QUICK).embedding.lags[-1] == 20
+
+
 def test_longest_lag_is_half_the_period() -> None:
     made = embed([recording()], QUICK)
     assert made.embedding.lags[-1] * made.step == pytest.approx(made.recorded[0].period / 2, abs=made.step)
@@ -277,7 +285,9 @@ def test_a_recording_shorter_than_its_vectors_is_refused() -> None:
         fit([brief], replace(QUICK, longest=300 * brief.step))
 
 
-@pytest.mark.parametrize("option", [{"restarts": 0}, {"longest": 0.0}, {"seed": -1}, {"largest_latent": 0}])
+@pytest.mark.parametrize(
+    "option", [{"restarts": 0}, {"longest": 0.0}, {"seed": -1}, {"largest_latent": 0}, {"latent": 0}]
+)
 def test_options_out_of_range_are_refused(option: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(option))):
         FitOptions(**option)  # type: ignore[arg-type]

@@ -108,6 +108,15 @@ def test_runs_start_where_asked() -> None:
     assert one.run(0.3, start=one.starts[1:2]) == pytest.approx(one.run(0.3)[1:2], rel=1e-6)
 
 
+def test_the_control_is_that_of_the_recording() -> None:
+    one = replace(made(), control=np.full(3, -0.5))
+    assert np.array_equal(one.run(0.3), one.run(0.3, -0.5))
+    assert not np.array_equal(one.run(0.3), one.run(0.3, 1.0))
+    for duration in (-1.0, np.nan, np.inf):
+        with pytest.raises(InputError, match="duration"):
+            one.run(duration)
+
+
 def test_several_controls_take_the_starts_in_turn() -> None:
     one, p = made(), np.array([0.9, 1.0, 1.1, 1.2])
     runs = one.run(0.3, p)

@@ -63,6 +63,21 @@ def test_lags_that_do_not_exist_or_lie_outside_are_said_to(tmp_path: Path) -> No
     assert named in legend(pictures.embedding_advice(slow))
 
 
+def test_advice_on_milliseconds_keeps_its_texts_inside(tmp_path: Path) -> None:
+    found = advice(np.sin(2 * np.pi * TIME / 4), 1.4e-5, longest=0.5e-3, dimensions=1)
+    assert found.zero_lag is not None
+    figure = pictures.embedding_advice(found)
+    written(figure, tmp_path)
+    assert f"first zero: {1.4e-2 * found.zero_lag:.3g} ms (not shown)" in legend(figure)
+    assert figure.axes[1].get_xlabel() == "lag (ms)"
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        box = axes.get_legend().get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert box.y1 <= figure.bbox.y1
+
+
 def test_recording_and_free_runs_share_the_recordings_range(tmp_path: Path) -> None:
     recorded, wild = wave(0.5), wave(0.5)
     recorded[300:350] = np.nan
@@ -73,6 +88,26 @@ def test_recording_and_free_runs_share_the_recordings_range(tmp_path: Path) -> N
     assert -20 < high < 0
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["recording", "one", "two"]
     written(figure, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "volts", "time_label", "voltage_label"),
+    [
+        (1.0, 1.0, "time (s)", "membrane voltage (mV)"),
+        (1e-3, 50.0, "time (ms)", "voltage (V)"),
+        (1e-6, 12.0, "time (µs)", "membrane voltage (mV)"),
+    ],
+)
+def test_units_of_recordings_follow_their_range(
+    seconds: float, volts: float, time_label: str, voltage_label: str
+) -> None:
+    recorded = volts * wave(0.5)
+    figure = pictures.recording_and_free_run(seconds * TIME, recorded, {"run": recorded})
+    assert figure.axes[-1].get_xlabel() == time_label
+    assert figure.axes[-1].get_xlim()[1] == pytest.approx(TIME[-1])
+    assert figure.get_supylabel() == voltage_label
+    drawn = np.asarray(figure.axes[1].lines[0].get_ydata())
+    np.testing.assert_allclose(drawn, recorded * (1.0 if voltage_label == "voltage (V)" else 1e3))
 
 
 def test_latent_scan_draws_the_median_of_restarts(tmp_path: Path) -> None:
@@ -99,6 +134,17 @@ def test_portraits_of_any_latent_size(size: int, known: bool, tmp_path: Path) ->
     written(figure, tmp_path)
 
 
+@pytest.mark.parametrize("size", [2, 3])
+def test_portraits_of_a_circuit_are_in_volts_and_in_a_plane(size: int, tmp_path: Path) -> None:
+    truth = 50 * np.column_stack([wave(0.5), wave(0.4)])
+    latents = np.random.default_rng(0).normal(size=(len(TIME), size))
+    figure = pictures.portraits(truth, latents, 1e3 * truth[:, 0])
+    true, _, bar = figure.axes
+    assert (true.get_xlabel(), true.get_ylabel(), bar.get_ylabel()) == ("state 1", "state 2", "voltage (V)")
+    np.testing.assert_allclose(true.collections[0].get_array(), truth[:, 0])
+    written(figure, tmp_path)
+
+
 def test_portraits_draw_principal_components() -> None:
     rng = np.random.default_rng(0)
     latents = rng.normal(size=(500, 5)) * [5.0, 0.1, 3.0, 0.1, 2.0]
@@ -115,6 +161,35 @@ def test_intervals_of_recording_and_runs(tmp_path: Path) -> None:
     written(figure, tmp_path)
     written(pictures.intervals(recorded, {}), tmp_path)
     written(pictures.intervals([], {"map": []}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("period", "unit", "ticks"),
+    [(2.1, "s", ["1.8", "2", "2.2", "2.4"]), (2.1e-3, "ms", ["1.8", "2", "2.2", "2.4"]), (2.1e-6, "µs", ["1.8", "2"])],
+)
+def test_nearly_equal_intervals_overlap_and_have_ticks(
+    period: float, unit: str, ticks: list[str], tmp_path: Path
+) -> None:
+    recorded = np.full(30, period)
+    figure = pictures.intervals(recorded, {"map": 1.0035 * recorded})
+    (axes,) = figure.axes
+    assert axes.get_xlabel() == f"interval ({unit})"
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert labels[: len(ticks)] == ticks
+    both = [patch.get_data() for patch in axes.patches]
+    np.testing.assert_array_equal(both[0].values, both[1].values)
+    assert np.diff(np.log(both[0].edges)).min() > 0.0199
+    written(figure, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [(0.1, 10, "0.1 0.2 0.5 1 2 5 10"), (0.002, 300, "0.01 0.1 1 10 100"), (3.0, 8.0, "3 4 5 6 7 8")],
+)
+def test_logarithmic_ticks(low: float, high: float, ticks: str) -> None:
+    axes = Figure().add_subplot(xscale="log", xlim=(low, high))
+    pictures._interval_ticks(axes.xaxis, low, high)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ticks.split()
 
 
 def test_bifurcation_of_neuron_and_map(tmp_path: Path) -> None:

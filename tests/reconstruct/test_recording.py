@@ -223,6 +223,10 @@ def indexed() -> str:
     return "".join(f"{k},{v:.6e},,\n" for k, v in enumerate(wave().voltage))
 
 
+def numbered() -> str:
+    return "".join(f"{k},{row}\n" for k, row in enumerate(table().splitlines()))
+
+
 def tektronix() -> str:
     labels = ["Record Length,4.0e+02,", "Sample Interval,1.0e-02,s", "Trigger Point,1.0e+02,Samples", "Source,CH1,"]
     rows = table().splitlines()
@@ -258,6 +262,25 @@ FILES = {
     "Hantek": ("nr,time,ch1,ch1s\n" + "".join(f"{k},{row},48\n" for k, row in enumerate(table().splitlines())), {}),
     "Owon": ("Channel :,CH1\nSample Interval :,10.0ms\n\nIndex,CH1_Voltage(mV)\n" + "".join(
         f"{k},{1e3 * v:.6f}\n" for k, v in enumerate(wave().voltage)), {}),
+    "interval, unit in brackets": ("Sample Interval (us),10000\nCH1 (V)\n" + table(times=False), {}),
+    "interval, unit beside it": ("Sampling Interval,10,ms\nIndex,CH1 (V)\n" + indexed(), {}),
+    "interval, a colon": ("# Sampling period: 0.01\nCH1 (V)\n" + table(times=False), {}),
+    "interval of two channels": ("Sample Interval :,10.0ms,10.0ms\nIndex,CH1\n" + indexed(), {}),
+    "clock": ("#CHANNEL:CH1\n#CLOCK=10000.0uS\n#SIZE=400\nCH1 (V)\n" + table(times=False), {}),
+    "rate, unit in brackets": ("Sample Rate (MHz),0.0001\nCH1 (V)\n" + table(times=False), {}),
+    "rate, unit behind it": ("Sampling Rate,0.1 kSa/s\nCH1 (V)\n" + table(times=False), {}),
+    "rate, unit beside it": ("Sample Rate;0,1;kS/s\nIndex;CH1 (V)\n" + indexed().replace(",,", "").replace(
+        ",", ";").replace(".", ","), {}),
+    "pandas": (",time,voltage\n" + numbered(), {}),
+    "pandas, other names": (",t,CH1\n" + numbered(), {}),
+    "pandas, read again": ("Unnamed: 0,t,CH1\n" + numbered(), {}),
+    "pandas, times as index": (",CH1\n" + table(), {}),
+    "pandas, no times": (",CH1\n" + indexed().replace(",,", ""), {"step": STEP}),
+    "lone carriage returns": ('"time","voltage"\r' + table().replace("\n", "\r"), {}),
+    "minutes, kilovolts": ("Time (min),CH1 (kV)\n" + table(scale=(60.0, 1e3)), {}),
+    "hours, a unit of a line": ("Time,CH1\n(h),(V)\n" + table(scale=(3600.0, 1.0)), {}),
+    "ngspice's v(s)": ("time,v(s)\n" + table(), {}),
+    "a gate and a minimum": ("time,CH1,h,V_min\n" + table(tail=",0.5,1"), {}),
     "rate": ("Sample Rate,100\nIndex,CH1 (V)\n" + indexed(), {}),
     "Hioki": ('"DATE","01-01-1999"\n"INTERVAL",1.0E-02\n"VERT_UNITS","S","V"\n"SIGNAL","TIME","ACH1"\n"DATA"\n'
               + table(), {}),
@@ -295,6 +318,37 @@ def test_conversions_and_other_columns_are_reported(tmp_path: Path) -> None:
     assert "voltage from column 2 'CH1 (mV)'; not read: 3 'CH2 (mV)'" in report
     assert "column 1 'Time (ms)' is in ms; converted to s" in report
     assert "column 2 'CH1 (mV)' is in mV; converted to V" in report
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Voltage (furlong)", True), ("CH1 [%]", True), ("V (foo)", True), ("V(out)", False), ("v(n1,n2)", False),
+        ("V(s)", False), ("x-axis", False), ("CH1(1)", False), ("CH1 (mV)", False), ("CH1", False),
+    ],
+)  # fmt: skip
+def test_unknown_units_are_reported(tmp_path: Path, name: str, told: bool) -> None:
+    report = read_recording(write(tmp_path, f'time,"{name}"\n' + table())).report
+    assert (f"column 2 '{name}': its unit is not known; its numbers are taken as V" in report) == told
+    assert any("not known" in line for line in report) == told
+    with pytest.raises(InputError, match="no column of times"):
+        read_recording(write(tmp_path, "time (furlong),voltage\n" + table()))
+    report = read_recording(write(tmp_path, "time (furlong),voltage\n" + table()), time_column=1).report
+    assert report == ("column 1 'time (furlong)': its unit is not known; its numbers are taken as s",)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Sample Interval (furlong),10", "Sampling Interval,10,furlong", "Sample Interval,10furlong", "#CLOCK=10MHz",
+        "Sample Interval,10,Hz", "Sample Rate,10,us", "Sample Rate (mHz),10", "Sample Rate,10 furlong",
+    ],
+)  # fmt: skip
+def test_an_interval_in_an_unknown_unit_is_not_used(tmp_path: Path, line: str) -> None:
+    path = write(tmp_path, f"{line}\nCH1 (V)\n" + table(times=False))
+    with pytest.raises(InputError, match=r"no column of times .* --step \(step\)"):
+        read_recording(path)
+    assert read_recording(path, step=STEP).step == STEP
 
 
 def test_utf16_and_byte_order_marks_are_read(tmp_path: Path) -> None:
@@ -430,13 +484,19 @@ MISTAKES = {
     "text without names": ("0,over\n" + table(), {}, r"line 1, column 2: 'over'"),
     "time that is missing": (changed(200, ",0.1"), {}, r"line 200, column 1 'time': there is no time"),
     "time that goes back": (changed(200, "1.5,0.1"), {}, r"line 200, column 1 'time': time 1.5 s comes after 1.97 s"),
-    "time that repeats": (changed(200, "1.97,0.1"), {}, r"line 200, column 1 'time': time 1.97 s stands there twice"),
+    "time that repeats": (changed(200, "1.97,0.1"), {},
+                          r"line 200, column 1 'time': time 1.97 s stands there twice; .*--step"),
+    "pandas, no times": (",CH1\n" + indexed().replace(",,", ""), {}, r"no column of times among 1, 2 'CH1'"),
+    "all on one line": (",".join(["0.5"] * 4000), {}, "1 sample; expected at least 100, each in a line"),
+    "very many columns": ("\n".join([",".join(["0.5"] * 4012)] * 100), {}, "among 1, 2, .*, 12 and 4000 more;"),
+    "JSON": ('{"time": "' + 140_000 * "x" + '"}\n', {}, r"is no table \(field larger.*; expected columns"),
+    "tiny step": (changed(200, "1.97,0.1"), {"step": 1e-310}, "would make inf samples of 399"),
     "constant": ("".join(f"{0.01 * k:.2f},1.5\n" for k in range(N)), {}, "all 400 samples are 1.5 V"),
     "short": ("".join(f"{0.01 * k:.2f},{k}\n" for k in range(50)), {}, "50 samples; expected at least 100"),
     "nothing": ("time,voltage\n" + "".join(f"{0.01 * k:.2f},nan\n" for k in range(N)), {},
                 "column 2 'voltage': none of 400 samples is a finite number"),
     "clipped": ("".join(f"{t:.2f},{min(v, -0.02):.6f}\n" for t, v in zip(wave().time, wave().voltage, strict=True)), {},
-                "clipped"),
+                r"--allow-clipped \(allow_clipped=True\)"),
     "far away": (changed(401, "1e6,0.1"), {}, "expected most of them to be there"),
 }  # fmt: skip
 
@@ -446,7 +506,13 @@ def test_mistakes_are_told_clearly(tmp_path: Path, mistake: str) -> None:
     text, options, message = MISTAKES[mistake]
     with pytest.raises(InputError, match=message) as caught:
         read_recording(write(tmp_path, text), **options)  # type: ignore[arg-type]
-    assert "scope.csv" in str(caught.value)
+    assert str(caught.value).count("scope.csv") == 1
+
+
+@pytest.mark.parametrize("step", [0.0, -1.0, np.nan, np.inf])
+def test_a_step_that_is_none_is_refused(tmp_path: Path, step: float) -> None:
+    with pytest.raises(InputError, match=rf"^step = {step}: expected a number of seconds above 0$"):
+        read_recording(write(tmp_path, table()), step=step)
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
@@ -457,6 +523,10 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "image.png").write_bytes(b"\x89PNG\0\0")
     with pytest.raises(InputError, match="is no text"):
         read_recording(tmp_path / "image.png")
+    noise = rng().integers(1, 256, 20_000).astype(np.uint8).tobytes()
+    (tmp_path / "noise.bin").write_bytes(noise)
+    with pytest.raises(InputError, match=r"noise.bin: no column of numbers found .*; expected columns"):
+        read_recording(tmp_path / "noise.bin")
 
 
 def test_clipped_files_can_be_allowed(tmp_path: Path) -> None:
