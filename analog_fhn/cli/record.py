@@ -21,22 +21,28 @@ _OWN = {
     "--source sherman-modified": ("--vs",),
     "--source fhn": ("--drive", "--a", "--eps"),
     "--source spice": ("--drive", "--a", "--eps", "--gamma", "--technology", "--chip"),
+    "--source twin": ("--drive", "--twin"),
 }
 
 
 def record(
     source: Annotated[
-        Literal["sherman", "sherman-modified", "fhn", "spice"],
+        Literal["sherman", "sherman-modified", "fhn", "spice", "twin"],
         typer.Option(
             "--source",
             help="sherman: pancreatic beta cell; sherman-modified: with a second potassium current; fhn: ideal "
-            "FitzHugh-Nagumo neuron, one time unit is 1 ms and one unit of x 1 V; spice: our circuit in ngspice.",
+            "FitzHugh-Nagumo neuron, one time unit is 1 ms and one unit of x 1 V; spice: our circuit in ngspice; "
+            "twin: a free run of what `analog-fhn reconstruct` wrote.",
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.csv", help="CSV file to write.")],
     duration: Annotated[
         float | None,
-        typer.Option("--duration", metavar="SECONDS", help="Length (default: 500 s; fhn and spice: 40 periods)."),
+        typer.Option(
+            "--duration",
+            metavar="SECONDS",
+            help="Length (default: 500 s; fhn and spice: 40 periods; twin: 10 000 samples).",
+        ),
     ] = None,
     step: Annotated[
         float | None,
@@ -58,6 +64,9 @@ def record(
     a: common.AOption = None,
     eps: common.EpsOption = None,
     gamma: common.GammaOption = None,
+    twin: Annotated[
+        Path | None, typer.Option("--twin", metavar="TWIN.npz", help="Of `analog-fhn reconstruct` (--source twin).")
+    ] = None,
     technology: common.TechnologyOption = None,
     chip: common.ChipOption = None,
     noise: Annotated[
@@ -86,7 +95,7 @@ def record(
     start = time.perf_counter()
     own: Options = {
         "--vs": vs, "--drive": drive, "--a": a, "--eps": eps, "--gamma": gamma, "--technology": technology,
-        "--chip": chip,
+        "--chip": chip, "--twin": None if twin is None else str(twin),
     }  # fmt: skip
     name = f"--source {source}"
     for option, value in own.items():
@@ -98,9 +107,8 @@ def record(
     if missing_length is not None and not missing:
         raise InputError(f"--missing-length {missing_length:g}: nothing goes missing without --missing SHARE")
     common.writable(output)
-    made, settings = (_sherman if source.startswith("sherman") else _fhn if source == "fhn" else _spice)(
-        source, own, duration, step, settle
-    )
+    makers = {"fhn": _fhn, "spice": _spice, "twin": _twin}
+    made, settings = makers.get(source, _sherman)(source, own, duration, step, settle)
     noise_rng, missing_rng = np.random.default_rng(seed).spawn(2)
     if noise:
         made = made.with_noise(noise, noise_rng)
@@ -159,6 +167,32 @@ def _fhn(
     drive = -0.5 if own["--drive"] is None else own["--drive"]
     made = record_fhn(fhn, drive, duration, step, settle=settle)
     return made, {"fhn": {"eps": fhn.eps, "a": fhn.a}, "drive": drive}
+
+
+def _twin(
+    _source: str, own: Options, duration: float | None, step: float | None, settle: float
+) -> tuple[Recording, Options]:
+    import numpy as np
+
+    from analog_fhn.errors import InputError
+    from analog_fhn.reconstruct.model import Reconstruction
+    from analog_fhn.reconstruct.recording import Recording
+
+    if own["--twin"] is None:
+        raise InputError("--source twin: --twin TWIN.npz is missing, a file of `analog-fhn reconstruct`")
+    model = Reconstruction.load(own["--twin"])
+    if step is not None:
+        raise InputError(f"--step {step:g}: a twin has the step of its recordings, {model.step:g} s")
+    p = float(model.control[0]) if own["--drive"] is None else own["--drive"]
+    low, high = float(model.control.min()), float(model.control.max())
+    if not low <= p <= high:
+        raise InputError(f"--drive {p:g}: the twin knows drives from {low:g} to {high:g}")
+    length = 10_000 * model.step if duration is None else duration
+    voltage = model.run(settle + length, p)[0]
+    if not np.isfinite(voltage).all():
+        raise InputError(f"--drive {p:g}: the twin diverges there")
+    made = Recording(voltage, model.step, source=f"{own['--twin']}, p = {p:g}").cut(settle, settle + length)
+    return made, {"twin": own["--twin"], "drive": p}
 
 
 def _spice(

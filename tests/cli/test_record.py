@@ -9,6 +9,7 @@ from pathlib import Path
 import command_line
 import numpy as np
 import pytest
+from handmade_twin import handmade
 
 from analog_fhn.backends import ngspice
 from analog_fhn.errors import MissingProgramError
@@ -44,6 +45,30 @@ def test_sherman_is_written(tmp_path: Path, source: str, kind: str) -> None:
     assert np.array_equal(found.time, made.time)
     assert found.states is not None
     assert np.array_equal(found.states, made.states)  # type: ignore[arg-type]
+
+
+def test_a_twin_runs_into_a_file(tmp_path: Path) -> None:
+    path, twin, one = tmp_path / "r.csv", tmp_path / "twin.npz", handmade()
+    one.save(twin)
+    status, out, _ = run(
+        "--source", "twin", "--twin", twin, "--drive", 0.5, "--duration", 0.03, "--settle", 0.01, "-o", path
+    )
+    assert status == 0
+    assert "p = 0.5: 1500 samples every 2e-05 s (0.03 s)" in out
+    found = read_recording(path)
+    assert np.array_equal(found.voltage, one.run(0.04, 0.5)[0][500:])
+    assert found.start == pytest.approx(0.01)
+    # Its first recorded drive, by itself.
+    assert run("--source", "twin", "--twin", twin, "-o", path)[0] == 0
+    assert np.array_equal(read_recording(path).voltage, one.run(0.2, -1.0)[0])
+    for arguments, message in (
+        (("--twin", twin, "--drive", 1.5), "the twin knows drives from -1 to 1"),
+        (("--twin", twin, "--step", 1e-3), "--step 0.001: a twin has the step of its recordings"),
+        ((), "--twin TWIN.npz is missing"),
+        (("--twin", path), "r.csv"),
+    ):
+        assert message in refused("--source", "twin", *arguments, "-o", tmp_path / "no.csv")
+    assert "--source twin" in refused("--source", "fhn", "--twin", twin, "-o", tmp_path / "no.csv")
 
 
 def test_json_is_pure_and_tells_everything(tmp_path: Path) -> None:
