@@ -36,7 +36,7 @@ def rebuild(clean: Recording, noise: float, seed: int) -> dict[str, str]:
     noisy = clean.with_noise(noise, np.random.default_rng(1000 + seed))
     options = FitOptions(
         latent=2, dimension=32, restarts=3, seed=seed, map=MapOptions(hidden=60, samples=12_000),
-        autoencoder=AutoencoderOptions(steps=16_000, batch_size=128, kl=1e-5),
+        autoencoder=AutoencoderOptions(steps=20_000, batch_size=128, kl=1e-5),
     )  # fmt: skip
     found = fit([noisy], options)
     seconds = time.perf_counter() - begin
