@@ -156,6 +156,9 @@ class Command:
     process: subprocess.Popen[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
+        # A child inherits an ignored SIGINT (nohup, jobs in the background), and could not be interrupted.
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         with self.log.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "analog_fhn", *map(str, self.arguments)],
