@@ -18,6 +18,7 @@ import numpy as np
 
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.autoencoder import Autoencoder, train_autoencoder
+from analog_fhn.reconstruct.embedding import successive
 from analog_fhn.reconstruct.fit import Embedded, FitOptions, embed
 from analog_fhn.reconstruct.levenberg import sigmoid
 from analog_fhn.reconstruct.maps import CONTROL, MapOptions, NeuralMap, Pairs, fit_map
@@ -160,7 +161,7 @@ def chosen_coordinates(kind: str, autoencoder: Autoencoder, embedded: Embedded) 
         return Coordinates.fit(latents, embedded.index)
     scale = latents.std(axis=0) if kind == "standardised" else np.ones(latents.shape[1])
     centre = latents.mean(axis=0) if kind == "standardised" else np.zeros(latents.shape[1])
-    steps = np.diff(latents / scale, axis=0)[np.diff(embedded.index) == 1]
+    steps = np.diff(latents / scale, axis=0)[successive(embedded.index)]
     return Coordinates(centre, np.diag(1 / scale), steps.std(axis=0))
 
 

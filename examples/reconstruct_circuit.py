@@ -2,9 +2,9 @@
 
 A neuron of the nominal circuit is recorded in ngspice, and white noise of 1 % of the voltage's standard deviation is
 added, another one for each seed. Autoencoder and maps are trained from that seed, and the rule of `fit` chooses one of
-three maps, from the noisy recording alone. Its free runs from three recorded states are then compared with the
-recording without the noise: the worst of the three counts. Takes less than a minute a seed; what is in the CSV file is
-not computed again.
+six maps (three, before and after several steps), from the noisy recording alone. Its free runs from three recorded
+states are then compared with the recording without the noise: the worst of the three counts. Takes less than a minute a
+seed; what is in the CSV file is not computed again.
 
     python examples/reconstruct_circuit.py --seeds 10
 """

@@ -332,6 +332,12 @@ def numbers(option: str, text: str) -> list[float]:
         raise InputError(f"{option} {text!r}: expected numbers separated by commas, such as 1,-1,-4") from None
 
 
+def check_above_0(option: str, value: float | None, what: str = "a number") -> None:
+    """Refuse a number that is given and not above 0, or not finite."""
+    if value is not None and not 0 < value < math.inf:
+        raise InputError(f"{option} {value:g}: expected {what} above 0")
+
+
 def density(noise: str) -> float:
     """Density of white current noise (A/sqrt(Hz)), the value of `--noise`."""
     try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +13,13 @@ from analog_fhn.cli import common
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from analog_fhn.neuron import FloatArray
     from analog_fhn.reconstruct.fit import Fit, FitOptions
     from analog_fhn.reconstruct.recording import Recording
     from analog_fhn.reconstruct.rhythm import Rhythm
-
 
 _FINE = 2000  # samples in a period above which fewer are advised ...
 _USUAL = {"spiking": 300, "bursting": 1000}  # ... namely so many
@@ -106,7 +109,7 @@ def reconstruct(
 
     from analog_fhn.errors import RunError
     from analog_fhn.reconstruct.files import read_recording
-    from analog_fhn.reconstruct.fit import RULE, STARTS, FitOptions, fit
+    from analog_fhn.reconstruct.fit import RULE, FitOptions, fit
     from analog_fhn.reconstruct.maps import MapOptions
     from analog_fhn.reconstruct.multistep import MultiStepOptions
 
@@ -121,8 +124,7 @@ def reconstruct(
     if stride is not None and longest is not None:
         raise InputError("--stride takes samples at equal distances; --longest is of those that are spread")
     _check_units(volts_per_x, time_unit, control)
-    if step is not None and not 0 < step < float("inf"):
-        raise InputError(f"--step {step:g}: expected a number of seconds above 0")
+    common.check_above_0("--step", step, "a number of seconds")
     _check_outputs(recordings, output, json)
     common.writable(output)
     folder = None if pictures is None else common.output_folder(pictures)
@@ -157,7 +159,9 @@ def reconstruct(
 
         made = as_neuron(made, volts_per_x, time_unit)
     made.save(output)
-    quality = _quality(read[0], found, bridge)
+    vectors, index = made.embedding.vectors(read[0].bridged(bridge).voltage)
+    states = made.states(vectors)
+    quality = _quality(read[0], found, states, index)
     content = _summary(found, options) | quality | {"file": str(output), "rule": RULE, "every": every}
     content["recordings"] = [
         {"file": str(path), "samples": len(recording), "step": recording.step, "p": p, "regime": rhythm.regime,
@@ -168,13 +172,12 @@ def reconstruct(
         common.say(line, json)
     written = [output]
     if folder is not None:
-        written += _pictures(folder, read[0], found, 1.0 if control is None else control[0], bridge)
+        written += _pictures(folder, read[0], found, 1.0 if control is None else control[0], states, index)
     common.say("written: " + ", ".join(map(str, written)), json)
     common.write_json(json, "reconstruct", seed, start, common.without_nan(content))
-    truth = [rhythm.regime for rhythm in found.recorded for _ in range(STARTS)]
-    alike = sum(a == b.regime for a, b in zip(truth, found.rhythms[found.chosen], strict=True))
-    if alike < len(truth):
-        text = f"{alike} of {len(truth)} free runs of the map that was kept show the recorded regime"
+    alike, wanted = len(found.alike(found.chosen)), len(found.wanted)
+    if alike < wanted:
+        text = f"{alike} of {wanted} free runs of the map that was kept show the recorded regime"
         help = "more --restarts or --steps, another --seed or a longer recording may help"
         if not alike:
             raise RunError(f"{text}; {help}")
@@ -212,9 +215,8 @@ def _check_units(volts_per_x: float | None, time_unit: float | None, control: li
         raise InputError(
             "--volts-per-x and --time-unit belong together: they make a twin a hidden neuron of `classify`"
         )
-    for option, value in (("--volts-per-x", volts_per_x), ("--time-unit", time_unit)):
-        if value is not None and not 0 < value < float("inf"):
-            raise InputError(f"{option} {value:g}: expected a number above 0")
+    common.check_above_0("--volts-per-x", volts_per_x)
+    common.check_above_0("--time-unit", time_unit)
     if volts_per_x is not None and (control is None or len(set(control)) < 2):
         raise InputError(
             "--volts-per-x: a hidden neuron is driven; expected recordings at two or more values of --drive"
@@ -271,46 +273,41 @@ def _lines(found: Fit) -> list[str]:
     lines.append("recorded: " + "; ".join(map(_rhythm, found.recorded)))
     found_maps = zip(found.names, found.rhythms, found.shapes, found.one_step, strict=True)
     for k, (name, rhythms, shapes, error) in enumerate(found_maps):
-        runs = "; ".join(map(_rhythm, rhythms)) if len(found.recorded) == 1 else _counted(found.recorded, rhythms)
-        if any(shape == shape for shape in shapes):
-            runs += f", waveform within {max(shape for shape in shapes if shape == shape):.1%} rms of its range"
+        runs = "; ".join(map(_rhythm, rhythms)) if len(found.recorded) == 1 else _counted(found, k)
+        known = [shape for shape in shapes if math.isfinite(shape)]
+        if known:
+            runs += f", waveform within {max(known):.1%} rms of its range"
         kept = ", kept" if k == found.chosen else ""
         lines.append(f"{name} (one-step error {error:.2g}{kept}), free runs: {runs}")
     return lines
 
 
-def _counted(recorded: Sequence[Rhythm], rhythms: Sequence[Rhythm]) -> str:
-    """How many free runs of several recordings are right, and how far off in period the worst of these is."""
+def _counted(found: Fit, number: int) -> str:
+    """How many free runs of a map are right, and how far off in period the worst of these is."""
     import numpy as np
 
-    from analog_fhn.reconstruct.fit import STARTS
-
-    runs = [(truth, rhythms[STARTS * k + i]) for k, truth in enumerate(recorded) for i in range(STARTS)]
-    alike = [(truth, rhythm) for truth, rhythm in runs if truth.regime == rhythm.regime]
-    text = f"{len(alike)} of {len(runs)} in the recorded regime"
+    alike = found.alike(number)
+    text = f"{len(alike)} of {len(found.wanted)} in the recorded regime"
     errors = [abs(rhythm.period / truth.period - 1.0) for truth, rhythm in alike]
     errors = [error for error in errors if np.isfinite(error)]
     return f"{text}, period within {max(errors):.1%}" if errors else text
 
 
-def _quality(recording: Recording, found: Fit, bridge: int) -> dict[str, Any]:
+def _quality(recording: Recording, found: Fit, states: FloatArray, index: NDArray[np.intp]) -> dict[str, Any]:
     """Tears and turns of the first recording's curve, and what it explains of a state that is known."""
     from analog_fhn.reconstruct.quality import explained, largest_step, turns_apart
 
-    made = found.reconstruction
-    vectors, index = made.embedding.vectors(recording.bridged(bridge).voltage)
-    states = made.states(vectors)
     truth = None if recording.states is None else recording.states[index]
     return {
         "largest_step": largest_step(states, index),
-        "turns_apart": turns_apart(states, index, made.step, found.recorded[0]),
+        "turns_apart": turns_apart(states, index, recording.step, found.recorded[0]),
         "explained": None if truth is None else explained(states, truth).tolist(),
     }
 
 
 def _quality_line(quality: dict[str, Any]) -> str:
     line = f"recovered state, in standard deviations: largest step {quality['largest_step']:.2g}"
-    if quality["turns_apart"] == quality["turns_apart"]:
+    if math.isfinite(quality["turns_apart"]):
         line += f", turns of a burst {quality['turns_apart']:.2g} apart"
     if quality["explained"] is not None:
         line += "; explains (cubic R2) of the true state " + " ".join(f"{v:.3f}" for v in quality["explained"])
@@ -318,8 +315,6 @@ def _quality_line(quality: dict[str, Any]) -> str:
 
 
 def _rhythm(rhythm: Rhythm) -> str:
-    import math
-
     text = str(rhythm.regime)
     if math.isfinite(rhythm.period):
         text += f", period {rhythm.period:.4g} s"
@@ -328,7 +323,9 @@ def _rhythm(rhythm: Rhythm) -> str:
     return text
 
 
-def _pictures(folder: Path, recording: Recording, found: Fit, p: float, bridge: int) -> list[Path]:
+def _pictures(
+    folder: Path, recording: Recording, found: Fit, p: float, states: FloatArray, index: NDArray[np.intp]
+) -> list[Path]:
     """Advice on the embedding, latent scan, portrait, free runs at p and intervals, beside the recording made at p."""
     from analog_fhn import plots
     from analog_fhn.reconstruct import pictures
@@ -342,12 +339,11 @@ def _pictures(folder: Path, recording: Recording, found: Fit, p: float, bridge: 
         label = f"D = {made.embedding.dimension}"
         figure = pictures.latent_scan(sizes, {label: found.latent_scan}, made.autoencoder.latent)
         paths.append(plots.save(figure, folder / "latent_scan.png"))
-    vectors, index = made.embedding.vectors(recording.bridged(bridge).voltage)
     shown = slice(0, 6000)
     truth = (
         None if recording.states is None or recording.states.shape[1] not in (2, 3) else recording.states[index[shown]]
     )
-    figure = pictures.portraits(truth, made.states(vectors[shown]), 1e3 * recording.voltage[index[shown]])
+    figure = pictures.portraits(truth, states[shown], 1e3 * recording.voltage[index[shown]])
     paths.append(plots.save(figure, folder / "portraits.png"))
     length = min(len(recording), 6000)
     runs = made.run(length * made.step, p)

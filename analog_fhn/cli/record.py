@@ -101,9 +101,8 @@ def record(
     for option, value in own.items():
         if value is not None and option not in _OWN[name]:
             raise common.foreign(option, f"{option} {value if isinstance(value, str) else f'{value:g}'}", name, _OWN)
-    for option, seconds in (("--step", step), ("--duration", duration)):
-        if seconds is not None and not 0 < seconds < np.inf:
-            raise InputError(f"{option} {seconds:g}: expected a number of seconds above 0")
+    common.check_above_0("--step", step, "a number of seconds")
+    common.check_above_0("--duration", duration, "a number of seconds")
     if missing_length is not None and not missing:
         raise InputError(f"--missing-length {missing_length:g}: nothing goes missing without --missing SHARE")
     common.writable(output)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from analog_fhn.errors import InputError, check_numbers
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.adam import minimise
+from analog_fhn.reconstruct.embedding import successive
 from analog_fhn.threads import single_blas
 from analog_fhn.training.fit import keras_on_jax
 
@@ -148,7 +149,7 @@ def train_autoencoder(
     decoder = _network(keras, (latent, *HIDDEN[::-1], dimension), seed + 1)
     parts = (encoder, decoder)
     cut = len(encoder.trainable_variables)
-    first = np.flatnonzero(np.diff(index) == 1)
+    first = successive(index)
     data, first = jnp.asarray(vectors, jnp.float32), jnp.asarray(first)
 
     def forward(part: int, values: Any, x: Any) -> Any:

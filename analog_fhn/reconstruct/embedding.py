@@ -13,6 +13,11 @@ from analog_fhn.neuron import FloatArray
 _DENSE = 1 / 3  # share of a spread embedding's samples that follow each other
 
 
+def successive(index: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Places in `index` (m,), the numbers of samples, at which the next one is the next sample; shape (k,)."""
+    return np.flatnonzero(np.diff(index) == 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Embedding:
     """Delay vectors ``R_j(n) = (sum_k w_jk V(n - lag_j - k) - mean_j)/deviation_j``.

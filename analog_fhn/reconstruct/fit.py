@@ -36,8 +36,8 @@ STARTS = 3
 
 _PERIODS = 40.0
 _WINDOW = 0.5  # periods: default of the largest lag
-_WINDOW_REST = 0.01  # of the recording, where nothing has a period
 _WINDOW_DRIVEN = 0.15  # ... where the control was turned: longer windows hold the control itself, beside p
+_WINDOW_REST = 0.01  # of the recording, where nothing has a period
 
 Progress = Callable[[str, int, int], None]
 
@@ -170,6 +170,16 @@ class Fit:
     latent_scan: tuple[float, ...]
     losses: dict[int, FloatArray]
 
+    @property
+    def wanted(self) -> list[Rhythm]:
+        """What each of a map's free runs should be, in the order of `rhythms`."""
+        return _per_run(self.recorded)
+
+    def alike(self, number: int) -> list[tuple[Rhythm, Rhythm]]:
+        """Of the free runs of map `number` those in the recorded regime: (recorded, run)."""
+        runs = zip(self.wanted, self.rhythms[number], strict=True)
+        return [(truth, rhythm) for truth, rhythm in runs if truth.regime == rhythm.regime]
+
 
 def embed(recordings: Sequence[Recording], options: FitOptions, control: Sequence[float] | None = None) -> Embedded:
     """Delay vectors of one or several recordings with the same step.
@@ -203,8 +213,8 @@ def embed(recordings: Sequence[Recording], options: FitOptions, control: Sequenc
         share = _WINDOW if len(np.unique(p)) == 1 else _WINDOW_DRIVEN
         usual = share * float(np.median(periods)) if periods else _WINDOW_REST * len(voltages[0]) * step
         longest = round((options.longest or usual) / step)
-        dimension = max(3, min(options.dimension, longest))
-        embedding = Embedding.spread(list(voltages), dimension, max(3, longest), options.smoothing)
+        dimension = min(options.dimension, longest)
+        embedding = Embedding.spread(list(voltages), dimension, longest, options.smoothing)
     parts = [embedding.vectors(voltage) for voltage in voltages]
     number = np.repeat(np.arange(len(parts)), [len(index) for _, index in parts])
     return Embedded(
@@ -299,9 +309,9 @@ def train_maps(
             continue
         one, _ = fit_map(pairs, options.map, seed, _named(progress, f"{name} of {options.restarts}"))
         maps[name] = one
-        if options.refine is not None and _in_succession(embedded.index, options.refine.ahead):
+        if options.refine is not None:
             several = f"{name}, {options.refine.ahead} steps ahead"
-            # A training that diverges is no loss: the map that it began with is there.
+            # Too few samples in succession, or a training that diverges, is no loss: the map before it is there.
             with suppress(InputError):
                 maps[several], _ = refine_map(
                     one, states, embedded.index, embedded.control, coordinates.speeds, options.refine, seed=seed,
@@ -317,16 +327,14 @@ def train_maps(
     rhythms = tuple(tuple(rhythm for rhythm, _ in own) for own in runs)
     shapes = tuple(tuple(shape for _, shape in own) for own in runs)
     one_step = np.array([pairs.error(found) for found in maps.values()])
-    truth = [rhythm for rhythm in embedded.recorded for _ in range(STARTS)]
-    chosen = choose(truth, rhythms, one_step, shapes)
+    chosen = choose(_per_run(embedded.recorded), rhythms, one_step, shapes)
     return Fit(
         tried[chosen], tuple(maps.values()), tuple(maps), rhythms, shapes, one_step, chosen, embedded.recorded, (), {}
     )
 
 
-def _in_succession(index: NDArray[np.intp], ahead: int) -> bool:
-    """Whether anywhere `ahead` samples follow one without a gap."""
-    return bool(np.any(index[ahead:] - index[:-ahead] == ahead))
+def _per_run(recorded: Sequence[Rhythm]) -> list[Rhythm]:
+    return [rhythm for rhythm in recorded for _ in range(STARTS)]
 
 
 @dataclass(frozen=True, eq=False)

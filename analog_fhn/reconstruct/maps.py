@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analog_fhn.errors import InputError, check_numbers
 from analog_fhn.neuron import FloatArray
+from analog_fhn.reconstruct.embedding import successive
 from analog_fhn.reconstruct.levenberg import Layer, fit_layer, sigmoid
 from analog_fhn.threads import single_blas
 
@@ -85,7 +86,7 @@ class Pairs:
     @classmethod
     def of(cls, u: FloatArray, index: NDArray[np.intp], control: ArrayLike, speeds: FloatArray) -> Pairs:
         """From states (m, L) of samples numbered `index` (m,), recorded at `control`, shape () or (m,)."""
-        first = np.flatnonzero(np.diff(index) == 1)
+        first = successive(index)
         p = np.broadcast_to(np.asarray(control, dtype=np.float64), (len(u),))
         return cls(u[first], u[first + 1], p[first], speeds)
 

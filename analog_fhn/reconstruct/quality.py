@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
+from analog_fhn.reconstruct.embedding import successive
 from analog_fhn.reconstruct.rhythm import Rhythm
 
 
@@ -46,7 +47,7 @@ def largest_step(states: ArrayLike, index: NDArray[np.intp]) -> float:
     index
         Numbers of the samples, shape (m,); what lies between two that do not follow each other does not count.
     """
-    distances = np.linalg.norm(np.diff(np.asarray(states, np.float64), axis=0), axis=1)[np.diff(index) == 1]
+    distances = np.linalg.norm(np.diff(np.asarray(states, np.float64), axis=0), axis=1)[successive(index)]
     return float(distances.max(initial=0.0))
 
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
+from analog_fhn.reconstruct.embedding import successive
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +41,8 @@ class Coordinates:
         InputError
             If two samples never follow each other, or the latents do not fill their space.
         """
-        follows = np.diff(index) == 1
-        if not follows.any():
+        first = successive(index)
+        if not len(first):
             raise InputError("map: no two successive samples to learn from")
         centre = latents.mean(axis=0)
         values, vectors = np.linalg.eigh(np.cov(latents.T).reshape(latents.shape[1], -1))
@@ -51,7 +52,7 @@ class Coordinates:
                 f"{max(values[0], 0.0):.3g} to {values[-1]:.3g}); take fewer"
             )
         white = vectors / np.sqrt(values)
-        steps = np.diff((latents - centre) @ white, axis=0)[follows]
+        steps = np.diff((latents - centre) @ white, axis=0)[first]
         squares, rotation = np.linalg.eigh(steps.T @ steps / len(steps))
         return cls(centre, white @ rotation, np.sqrt(np.maximum(squares, 1e-18)))
 

@@ -193,11 +193,11 @@ def many_seeds(
         options = replace(study.options, seed=seed, restarts=1)
         *before, made = _made(embedded, options)
         seconds = time.perf_counter() - begin
-        for one in before:
-            row, _ = _judged(one, embedded, recorded, study.run)
-            others.append({"map": ONE_STEP, "seed": seed, **row})
-        row, runs = _judged(made, embedded, recorded, study.run)
         states = made.states(embedded.vectors)
+        for one in before:
+            row, _ = _judged(one, states, embedded, recorded, study.run)
+            others.append({"map": ONE_STEP, "seed": seed, **row})
+        row, runs = _judged(made, states, embedded, recorded, study.run)
         decoded = Rhythm.of(made.voltage(states), embedded.step, embedded.levels)
         row = {
             "map": "neural", "seed": seed, "decoded_period": decoded.period,
@@ -216,7 +216,7 @@ def many_seeds(
         )
         for order in study.orders:
             other = train_maps(embedded, made.autoencoder, replace(options, polynomial=order)).reconstruction
-            row, _ = _judged(other, embedded, recorded, study.run)
+            row, _ = _judged(other, states, embedded, recorded, study.run)
             others.append({"map": f"polynomial {order}", "seed": seed, **row})
     return found, rows, others, runs
 
@@ -230,12 +230,13 @@ def _made(embedded: Embedded, options: FitOptions) -> list[Reconstruction]:
     return [replace(found.reconstruction, state_map=state_map) for state_map in found.maps]
 
 
-def _judged(made: Reconstruction, embedded: Embedded, recorded: Rhythm, duration: float) -> tuple[Row, FloatArray]:
-    """Free runs from recorded states against the recording, and the forecast horizon."""
+def _judged(
+    made: Reconstruction, states: FloatArray, embedded: Embedded, recorded: Rhythm, duration: float
+) -> tuple[Row, FloatArray]:
+    """Free runs from recorded states against the recording, and the forecast horizon from some of all `states`."""
     runs = made.run(duration)
     rhythms = [Rhythm.of(run, embedded.step, embedded.levels) for run in runs]
     good = [succeeds(rhythm, recorded) for rhythm in rhythms]
-    states = made.states(embedded.vectors)
     places = np.linspace(0, len(states) - 1 - round(_HORIZON / embedded.step), _HORIZONS).astype(np.intp)
     ahead = made.run(_HORIZON, start=states[places])
     truth = embedded.embedding.restore(embedded.vectors[:, 0])
