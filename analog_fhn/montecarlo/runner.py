@@ -15,6 +15,7 @@ from concurrent.futures import (
     Executor,
     Future,
     ProcessPoolExecutor,
+    ThreadPoolExecutor,
     wait,
 )
 from contextlib import contextmanager
@@ -118,17 +119,31 @@ def local_workers(job: Job, number: int | None, folder: Path | None = None) -> I
             workers.close()
 
 
+class _Processes(ProcessPoolExecutor):
+    """Worker processes that Ctrl-C does not reach while they start, nor this process while it starts them.
+
+    `submit` starts processes, too. It runs in a thread: no KeyboardInterrupt comes there, whichever thread the system
+    gives the signal to, and the processes inherit what that thread blocks.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._starter = ThreadPoolExecutor(
+            1, initializer=signal.pthread_sigmask, initargs=(signal.SIG_BLOCK, [signal.SIGINT])
+        )
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        return self._starter.submit(super().submit, fn, *args, **kwargs).result()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait, cancel_futures=cancel_futures)
+        self._starter.shutdown(wait)
+
+
 def _processes(job: Job, number: int) -> Executor:
     # Not forked: the threads of compiled loops do not survive that.
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(number, mp_context=context, initializer=_begin, initargs=(job,))
-    # All start with the first task and inherit what is blocked meanwhile: Ctrl-C while they start is not theirs either.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        executor.submit(os.getpid)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return executor
+    return _Processes(number, mp_context=context, initializer=_begin, initargs=(job,))
 
 
 def _begin(job: Job) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -168,6 +169,37 @@ def interrupted_early(plan_file: Path, tmp_path_factory: pytest.TempPathFactory)
         os.killpg(command.process.pid, signal.SIGINT)
         command.finish(15)
         return command.said
+
+
+@pytest.fixture(scope="module")
+def open_to_interrupts(plan_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, set[int]]:
+    """Number of workers of a sweep, and those that SIGINT could reach at any time from their start to a first row."""
+    folder = tmp_path_factory.mktemp("open")
+    seen, reached = set[int](), set[int]()
+    with Command(("sweep", plan_file, "-o", folder / "run", "--workers", 2), folder / "said.txt") as command:
+
+        def look() -> bool:
+            for pid, _ in descendants(command.process.pid):
+                with contextlib.suppress(OSError):
+                    # Before it runs a program of its own, a new process shows the command of its parent.
+                    if b"multiprocessing-fork" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                        seen.add(pid)
+                        if not deaf_to_interrupts(pid):
+                            reached.add(pid)
+            return rows(folder / "run") > 0
+
+        command.until(look)
+    return len(seen), reached
+
+
+def deaf_to_interrupts(pid: int) -> bool:
+    """Whether a process blocks or ignores SIGINT."""
+    status = dict(line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool((int(status["SigBlk"], 16) | int(status["SigIgn"], 16)) >> (signal.SIGINT - 1) & 1)
+
+
+def test_ctrl_c_reaches_no_worker_from_its_start_on(open_to_interrupts: tuple[int, set[int]]) -> None:
+    assert open_to_interrupts == (2, set())
 
 
 def test_interrupted_run_has_status_130(interrupted: Interrupted) -> None:
