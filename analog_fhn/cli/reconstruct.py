@@ -87,6 +87,20 @@ def reconstruct(
     step: Annotated[
         float | None, typer.Option("--step", metavar="SECONDS", help="Sampling interval of files without times.")
     ] = None,
+    begin: Annotated[
+        float | None, typer.Option("--start", metavar="SECONDS", help="Time of the first sample that is taken.")
+    ] = None,
+    stop: Annotated[
+        float | None, typer.Option("--stop", metavar="SECONDS", help="Time before which the last one is taken.")
+    ] = None,
+    volts_per_unit: Annotated[
+        float | None,
+        typer.Option("--volts-per-unit", metavar="VOLTS", help="One unit of the voltage's column, if not as it says."),
+    ] = None,
+    seconds_per_unit: Annotated[
+        float | None,
+        typer.Option("--seconds-per-unit", metavar="SECONDS", help="One unit of the times' column, likewise."),
+    ] = None,
     every: Annotated[
         int, typer.Option("--every", min=1, metavar="N", help="Take means of N successive samples each.")
     ] = 1,
@@ -125,6 +139,8 @@ def reconstruct(
         raise InputError("--stride takes samples at equal distances; --longest is of those that are spread")
     _check_units(volts_per_x, time_unit, control)
     common.check_above_0("--step", step, "a number of seconds")
+    common.check_above_0("--volts-per-unit", volts_per_unit, "a number of volts")
+    common.check_above_0("--seconds-per-unit", seconds_per_unit, "a number of seconds")
     _check_outputs(recordings, output, json)
     common.writable(output)
     folder = None if pictures is None else common.output_folder(pictures)
@@ -134,9 +150,12 @@ def reconstruct(
         map=MapOptions(hidden=hidden, noise=noise), **_training(steps),
     )  # fmt: skip
     read = [
-        read_recording(path, column=column, time_column=time_column, step=step, allow_clipped=allow_clipped)
+        read_recording(
+            path, column=column, time_column=time_column, step=step, start=begin, stop=stop,
+            volts_per_unit=volts_per_unit, seconds_per_unit=seconds_per_unit, allow_clipped=allow_clipped,
+        )
         for path in recordings
-    ]
+    ]  # fmt: skip
     for path, recording in zip(recordings, read, strict=True):
         for line in recording.report:
             common.say(f"{path}: {line}", json)
@@ -162,7 +181,8 @@ def reconstruct(
     vectors, index = made.embedding.vectors(read[0].bridged(bridge).voltage)
     states = made.states(vectors)
     quality = _quality(read[0], found, states, index)
-    content = _summary(found, options) | quality | {"file": str(output), "rule": RULE, "every": every}
+    content = _summary(found, options) | quality | {"file": str(output), "rule": RULE}
+    content |= {"every": every, "start": begin, "stop": stop}
     content["recordings"] = [
         {"file": str(path), "samples": len(recording), "step": recording.step, "p": p, "regime": rhythm.regime,
          "period": rhythm.period, "report": list(recording.report)}

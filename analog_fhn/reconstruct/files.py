@@ -21,6 +21,10 @@ def read_recording(
     column: str | int | None = None,
     time_column: str | int | None = None,
     step: float | None = None,
+    start: float | None = None,
+    stop: float | None = None,
+    volts_per_unit: float | None = None,
+    seconds_per_unit: float | None = None,
     bridge: int = 0,
     allow_clipped: bool = False,
 ) -> Recording:
@@ -37,6 +41,10 @@ def read_recording(
         Times, likewise. None: the one named so or with a unit of time, or the first of columns without names.
     step
         Sampling interval (s): needed where the file has no times, or to interpolate uneven ones with.
+    start, stop
+        Times (s) between which samples are taken, ``start <= time < stop``; None: from the first, to the last.
+    volts_per_unit, seconds_per_unit
+        What one unit of the voltage's and of the times' column stands for, whatever the file says.
     bridge
         Gaps of up to so many samples are bridged (`Recording.bridged`).
     allow_clipped
@@ -49,10 +57,14 @@ def read_recording(
     ------
     InputError
         If something is wrong with the file, naming line and column, or with what it holds (see `check_recording`), or
-        the step is not above 0.
+        the step or what a unit stands for is not above 0, or there is nothing between `start` and `stop`.
     """
-    if step is not None and not (math.isfinite(step) and step > 0):
-        raise InputError(f"step = {step}: expected a number of seconds above 0")
+    for name, value, what in (
+        ("step", step, "seconds"), ("volts_per_unit", volts_per_unit, "volts"),
+        ("seconds_per_unit", seconds_per_unit, "seconds"),
+    ):  # fmt: skip
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise InputError(f"{name} = {value}: expected a number of {what} above 0")
     path = Path(path)
     table = read_table(path)
     if len(table.rows) < MIN_SAMPLES:
@@ -62,23 +74,28 @@ def read_recording(
     times = _time_column(table, time_column, step)
     voltage = _voltage_column(table, column, times)
     states = [c for c in table.columns if c.name.startswith("state_") and c not in (times, voltage)]
-    values = np.stack([voltage.factor * table.numbers(voltage), *map(table.numbers, states)], axis=1)
-    report = _units_report(table, times, voltage)
-    start = 0.0
+    report = _units_report(table, times, voltage, seconds_per_unit, volts_per_unit)
+    volts = voltage.factor if volts_per_unit is None else volts_per_unit
+    values = np.stack([volts * table.numbers(voltage), *map(table.numbers, states)], axis=1)
+    begin = 0.0
     if times is not None:
-        stamps = table.times(times)
+        stamps = table.times(times, seconds_per_unit)
         try:
             sampled = on_grid(stamps, values, step)
         except UnevenError as error:
             raise InputError(f"{table.at(error.row, times)}: {error}") from None
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
-        start, step, values = sampled.start, sampled.step, sampled.values
+        begin, step, values = sampled.start, sampled.step, sampled.values
         report += sampled.report
+    elif seconds_per_unit is not None:
+        raise InputError(f"{path}: seconds_per_unit = {seconds_per_unit:g}, but there is no column of times")
     elif step is None:
-        start, step = table.start or 0.0, table.interval
+        begin, step = table.start or 0.0, table.interval
     assert step is not None
-    made = Recording(values[:, 0].copy(), step, start, path.name, values[:, 1:].copy() if states else None)
+    made = Recording(values[:, 0].copy(), step, begin, path.name, values[:, 1:].copy() if states else None)
+    if start is not None or stop is not None:
+        made = made.cut(start, stop)
     if made.missing.all():
         raise InputError(f"{path}, column {voltage}: none of {len(made)} samples is a finite number")
     made = replace(made, report=(*report, *_gaps_report(made)))
@@ -124,17 +141,24 @@ def _voltage_column(table: Table, wanted: str | int | None, times: Column | None
     return left[0]
 
 
-def _units_report(table: Table, times: Column | None, voltage: Column) -> tuple[str, ...]:
+def _units_report(
+    table: Table, times: Column | None, voltage: Column, seconds_per_unit: float | None, volts_per_unit: float | None
+) -> tuple[str, ...]:
     lines = []
     others = [c for c in table.numeric if c not in (times, voltage) and not c.name.startswith("state_")]
     if others:
         lines.append(f"voltage from column {voltage}; not read: {listed(others)}")
-    for column, unit in ((times, "s"), (voltage, "V")):
-        if column is not None and column.factor != 1.0:
+    for column, unit, told in ((times, "s", seconds_per_unit), (voltage, "V", volts_per_unit)):
+        if column is None:
+            continue
+        if told is not None:
+            instead = f", not {column.unit}" if column.unit else ""
+            lines.append(f"column {column}: one unit is {told:g} {unit}, as told{instead}")
+        elif column.factor != 1.0:
             lines.append(f"column {column} is in {column.unit}; converted to {unit}")
-        if column is not None and column.unit_unknown:
+        elif column.unit_unknown:
             lines.append(f"column {column}: its unit is not known; its numbers are taken as {unit}")
-    if voltage.unit and voltage.kind != "voltage":
+    if voltage.unit and voltage.kind != "voltage" and volts_per_unit is None:
         lines.append(f"column {voltage} is in {voltage.unit}; its numbers are taken as V")
     return tuple(lines)
 

@@ -177,8 +177,13 @@ class Table:
         increases = np.mean(np.diff(first) >= 0) > 0.9 and np.all(np.diff([np.median(part) for part in parts]) > 0)
         return self.numeric[0] if increases else None
 
-    def times(self, column: Column) -> FloatArray:
+    def times(self, column: Column, seconds_per_unit: float | None = None) -> FloatArray:
         """Times (s) of a column; numbers of samples, where the file states their interval, are made times.
+
+        Parameters
+        ----------
+        seconds_per_unit
+            What one unit of the column stands for; None: what the file says.
 
         Raises
         ------
@@ -189,6 +194,8 @@ class Table:
         empty = np.flatnonzero(np.isnan(values))
         if empty.size:
             raise InputError(f"{self.at(int(empty[0]), column)}: there is no time; expected one in every row")
+        if seconds_per_unit is not None:
+            return seconds_per_unit * values
         if column.unit.lower() == "sequence" and self.interval is not None:
             return (self.start or 0.0) + self.interval * values
         return column.factor * values

@@ -99,8 +99,11 @@ class Recording:
         Raises
         ------
         InputError
-            If there are none.
+            If there are none, or a time is not finite.
         """
+        for at in (start, stop):
+            if at is not None and not math.isfinite(at):
+                raise InputError(f"{self.source or 'recording'}: a cut at {at} s; expected a finite time")
         # Half a thousandth of a step: a grid time that is written with few digits still names its sample.
         edges = [
             edge if at is None else min(max(math.ceil((at - self.start) / self.step - 5e-4), 0), len(self))

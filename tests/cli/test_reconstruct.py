@@ -119,8 +119,12 @@ def test_nothing_is_written_over_a_recording(tmp_path: Path, record: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--step", 0), ("--step", "nan"), ("--longest", "inf"), ("--noise", "inf"), ("--noise", -1)]
-)
+    ("option", "value"),
+    [
+        ("--step", 0), ("--step", "nan"), ("--longest", "inf"), ("--noise", "inf"), ("--noise", -1),
+        ("--volts-per-unit", 0), ("--seconds-per-unit", "inf"),
+    ],
+)  # fmt: skip
 def test_numbers_that_make_no_sense(tmp_path: Path, record: Path, option: str, value: object) -> None:
     assert option.lstrip("-") in refused(record, *QUICK, option, value, "-o", tmp_path / "t.npz")
 
@@ -131,6 +135,21 @@ def test_units_are_checked_before_the_training(tmp_path: Path, record: Path, uni
         record, record, "--drive", "0,1", "--volts-per-x", units[0], "--time-unit", units[1], "-o", tmp_path / "t.npz"
     )
     assert "expected a number above 0" in line
+
+
+def test_a_part_in_other_units(tmp_path: Path) -> None:
+    path = tmp_path / "scope.csv"
+    part = record_fhn(drive=-0.5, duration=0.06)
+    write_recording(path, Recording(100 * part.voltage, 1e3 * part.step))
+    units = ("--volts-per-unit", 0.01, "--seconds-per-unit", 1e-3)
+    quick = (*QUICK, "--restarts", 1, "--steps", 20, "-o", tmp_path / "t.npz")
+    status, out, _ = run(path, *quick, *units, "--start", 0.03, "--stop", 0.05)
+    assert status in (0, 1)
+    part = part.cut(0.03, 0.05)
+    low, high = part.voltage.min(), part.voltage.max()
+    assert f"one unit is 0.01 V, as told\n{path}: " in out
+    assert f"every {part.step:g} s ({part.step * len(part):g} s), {low:.4g} to {high:.4g} V" in out
+    assert "nothing between 0.07 and None s" in refused(path, *quick, *units, "--start", 0.07)
 
 
 def test_a_file_without_times_needs_a_step(tmp_path: Path, record: Path) -> None:

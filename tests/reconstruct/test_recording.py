@@ -337,6 +337,35 @@ def test_unknown_units_are_reported(tmp_path: Path, name: str, told: bool) -> No
     assert report == ("column 1 'time (furlong)': its unit is not known; its numbers are taken as s",)
 
 
+def test_units_that_are_told_go_before_those_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "time (ms),probe (furlong)\n" + table())
+    found = read_recording(path, volts_per_unit=10.0, seconds_per_unit=2.0)
+    whole = wave()
+    np.testing.assert_allclose(found.voltage, 10 * whole.voltage, atol=1e-5)
+    assert found.step == pytest.approx(2 * STEP, rel=1e-12)
+    assert found.report == (
+        "column 1 'time (ms)': one unit is 2 s, as told, not ms",
+        "column 2 'probe (furlong)': one unit is 10 V, as told",
+    )
+    counts = write(tmp_path, "Sample,CH1 (mV)\n" + indexed().replace(",,", ","))
+    assert read_recording(counts, time_column=1, seconds_per_unit=1e-6).step == pytest.approx(1e-6, rel=1e-12)
+    with pytest.raises(InputError, match=r"scope.csv: seconds_per_unit = 2, but there is no column of times"):
+        read_recording(write(tmp_path, "CH1\n" + table(times=False)), step=STEP, seconds_per_unit=2.0)
+
+
+def test_a_part_is_taken_before_it_is_judged(tmp_path: Path) -> None:
+    """Power-up clips and leaves a gap; the part behind it is a good recording."""
+    lines = ("time,voltage\n" + table()).splitlines()
+    lines[1:121] = [f"{0.01 * k:.2f},0.5" if k < 100 else f"{0.01 * k:.2f}," for k in range(120)]
+    path = write(tmp_path, "\n".join(lines))
+    with pytest.raises(InputError, match="clipped"):
+        read_recording(path)
+    found = read_recording(path, start=1.2, stop=3.5)
+    assert (found.start, len(found), found.gaps, found.report) == (1.2, 230, [], ())
+    assert len(read_recording(path, start=1.2)) == 280
+    assert len(read_recording(path, start=-7.0, stop=70.0, allow_clipped=True)) == N
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -497,6 +526,9 @@ MISTAKES = {
                 "column 2 'voltage': none of 400 samples is a finite number"),
     "clipped": ("".join(f"{t:.2f},{min(v, -0.02):.6f}\n" for t, v in zip(wave().time, wave().voltage, strict=True)), {},
                 r"--allow-clipped \(allow_clipped=True\)"),
+    "nothing in between": (table(), {"start": 9.0}, "nothing between 9.0 and None s; it runs from 0 to 4 s"),
+    "little in between": (table(), {"start": 3.5}, "50 samples; expected at least 100"),
+    "no time to begin with": (table(), {"stop": np.nan}, "a cut at nan s; expected a finite time"),
     "far away": (changed(401, "1e6,0.1"), {}, "expected most of them to be there"),
 }  # fmt: skip
 
@@ -509,10 +541,13 @@ def test_mistakes_are_told_clearly(tmp_path: Path, mistake: str) -> None:
     assert str(caught.value).count("scope.csv") == 1
 
 
-@pytest.mark.parametrize("step", [0.0, -1.0, np.nan, np.inf])
-def test_a_step_that_is_none_is_refused(tmp_path: Path, step: float) -> None:
-    with pytest.raises(InputError, match=rf"^step = {step}: expected a number of seconds above 0$"):
-        read_recording(write(tmp_path, table()), step=step)
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
+@pytest.mark.parametrize(
+    ("name", "unit"), [("step", "second"), ("seconds_per_unit", "second"), ("volts_per_unit", "volt")]
+)
+def test_numbers_that_make_no_sense_are_refused(tmp_path: Path, name: str, unit: str, value: float) -> None:
+    with pytest.raises(InputError, match=rf"^{name} = {value}: expected a number of {unit}s above 0$"):
+        read_recording(write(tmp_path, table()), **{name: value})  # type: ignore[arg-type]
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
