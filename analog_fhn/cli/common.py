@@ -461,6 +461,26 @@ def writable(path: Path) -> Path:
     return path
 
 
+def check_outputs(inputs: Mapping[Path, str], outputs: Mapping[str, Path | str | None]) -> None:
+    """Refuse to write over an input, or one output over another.
+
+    Parameters
+    ----------
+    inputs
+        What each file that is read is, for the message.
+    outputs
+        File by option; None and "-" (standard output) are none.
+    """
+    taken = {path.resolve(): what for path, what in inputs.items()}
+    for option, given in outputs.items():
+        if given is None or str(given) == "-":
+            continue
+        path = Path(given).resolve()
+        if path in taken:
+            raise InputError(f"{option} {given}: is {taken[path]}; expected another file")
+        taken[path] = f"the other output ({option})"
+
+
 def output_folder(path: Path) -> Path:
     """Create an output folder, or say why it cannot be."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,17 +51,22 @@ def reconstruct(
             help="Largest lag of spread samples (default: half a period; with several drives 15 %).",
         ),
     ] = None,
-    hidden: Annotated[int, typer.Option("--hidden", min=1, help="Sigmoid units of the map.")] = 100,
+    hidden: Annotated[
+        int | None, typer.Option("--hidden", min=1, help="Sigmoid units of the map (default: 100).")
+    ] = None,
     noise: Annotated[
         float,
         typer.Option("--noise", metavar="SHARE", help="Noise on the map's training states, relative to their steps."),
     ] = 0.15,
     ahead: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--ahead", min=0, metavar="STEPS", help="Steps that each map is trained on at once, after single ones."
+            "--ahead",
+            min=0,
+            metavar="STEPS",
+            help="Steps that each map is trained on at once, after single ones (default: 50).",
         ),
-    ] = 50,
+    ] = None,
     polynomial: Annotated[
         int | None,
         typer.Option("--polynomial", min=1, metavar="ORDER", help="A polynomial map in place of the neural."),
@@ -137,11 +143,15 @@ def reconstruct(
         )
     if stride is not None and longest is not None:
         raise InputError("--stride takes samples at equal distances; --longest is of those that are spread")
+    for option, given in (("--hidden", hidden), ("--ahead", ahead)):
+        if polynomial is not None and given is not None:
+            raise InputError(f"{option} {given} is an option of the neural map; --polynomial {polynomial} has none")
+    hidden, ahead = 100 if hidden is None else hidden, 50 if ahead is None else ahead
     _check_units(volts_per_x, time_unit, control)
     common.check_above_0("--step", step, "a number of seconds")
     common.check_above_0("--volts-per-unit", volts_per_unit, "a number of volts")
     common.check_above_0("--seconds-per-unit", seconds_per_unit, "a number of seconds")
-    _check_outputs(recordings, output, json)
+    common.check_outputs(dict.fromkeys(recordings, "a recording"), {"-o": output, "--json": json})
     common.writable(output)
     folder = None if pictures is None else common.output_folder(pictures)
     options = FitOptions(
@@ -178,9 +188,10 @@ def reconstruct(
 
         made = as_neuron(made, volts_per_x, time_unit)
     made.save(output)
-    vectors, index = made.embedding.vectors(read[0].bridged(bridge).voltage)
+    first = read[0].bridged(bridge)
+    vectors, index = made.embedding.vectors(first.voltage)
     states = made.states(vectors)
-    quality = _quality(read[0], found, states, index)
+    quality = _quality(first, found, states, index)
     content = _summary(found, options) | quality | {"file": str(output), "rule": RULE}
     content |= {"every": every, "start": begin, "stop": stop}
     content["recordings"] = [
@@ -190,11 +201,14 @@ def reconstruct(
     ]  # fmt: skip
     for line in [*_lines(found), _quality_line(quality)]:
         common.say(line, json)
+    common.write_json(json, "reconstruct", seed, start, common.without_nan(content))
     written = [output]
     if folder is not None:
-        written += _pictures(folder, read[0], found, 1.0 if control is None else control[0], states, index)
+        written += _pictures(folder, first, found, 1.0 if control is None else control[0], states, index)
     common.say("written: " + ", ".join(map(str, written)), json)
-    common.write_json(json, "reconstruct", seed, start, common.without_nan(content))
+    if ahead and polynomial is None and not any("steps ahead" in name for name in found.names):
+        why = "nowhere do so many samples follow each other, or it diverged"
+        common.say(f"note: no map could be trained on {ahead} steps: {why}", json)
     alike, wanted = len(found.alike(found.chosen)), len(found.wanted)
     if alike < wanted:
         text = f"{alike} of {wanted} free runs of the map that was kept show the recorded regime"
@@ -202,16 +216,6 @@ def reconstruct(
         if not alike:
             raise RunError(f"{text}; {help}")
         common.say(f"note: {text}; {help}", json)
-
-
-def _check_outputs(recordings: list[Path], output: Path, json: str | None) -> None:
-    """Nothing may be written over a recording, or over another output."""
-    taken = {path.resolve(): "is a recording" for path in recordings}
-    if output.resolve() in taken:
-        raise InputError(f"-o {output}: {taken[output.resolve()]}; expected another file")
-    taken[output.resolve()] = "is the reconstruction (-o)"
-    if json not in (None, "-") and Path(str(json)).resolve() in taken:
-        raise InputError(f"--json {json}: {taken[Path(str(json)).resolve()]}; expected another file")
 
 
 def _too_fine(recording: Recording) -> str:
@@ -317,11 +321,14 @@ def _quality(recording: Recording, found: Fit, states: FloatArray, index: NDArra
     """Tears and turns of the first recording's curve, and what it explains of a state that is known."""
     from analog_fhn.reconstruct.quality import explained, largest_step, turns_apart
 
-    truth = None if recording.states is None else recording.states[index]
+    share = None
+    if recording.states is not None:
+        with suppress(InputError):  # more latent coordinates than can be told apart
+            share = explained(states, recording.states[index]).tolist()
     return {
         "largest_step": largest_step(states, index),
         "turns_apart": turns_apart(states, index, recording.step, found.recorded[0]),
-        "explained": None if truth is None else explained(states, truth).tolist(),
+        "explained": share,
     }
 
 

@@ -105,6 +105,8 @@ def record(
     common.check_above_0("--duration", duration, "a number of seconds")
     if missing_length is not None and not missing:
         raise InputError(f"--missing-length {missing_length:g}: nothing goes missing without --missing SHARE")
+    inputs = {path: what for path, what in ((twin, "the twin"), (_file(technology), "the technology")) if path}
+    common.check_outputs(inputs, {"-o": output, "--json": json})
     common.writable(output)
     makers = {"fhn": _fhn, "spice": _spice, "twin": _twin}
     made, settings = makers.get(source, _sherman)(source, own, duration, step, settle)
@@ -175,6 +177,7 @@ def _twin(
 
     from analog_fhn.errors import InputError
     from analog_fhn.reconstruct.model import Reconstruction
+    from analog_fhn.reconstruct.neurons import sample_times
     from analog_fhn.reconstruct.recording import Recording
 
     if own["--twin"] is None:
@@ -186,11 +189,12 @@ def _twin(
     low, high = float(model.control.min()), float(model.control.max())
     if not low <= p <= high:
         raise InputError(f"--drive {p:g}: the twin knows drives from {low:g} to {high:g}")
-    length = 10_000 * model.step if duration is None else duration
-    voltage = model.run(settle + length, p)[0]
+    number = len(sample_times(10_000 * model.step if duration is None else duration, model.step, settle))
+    before = round(settle / model.step)
+    voltage = model.run((before + number) * model.step, p)[0, before:]
     if not np.isfinite(voltage).all():
         raise InputError(f"--drive {p:g}: the twin diverges there")
-    made = Recording(voltage, model.step, source=f"{own['--twin']}, p = {p:g}").cut(settle, settle + length)
+    made = Recording(voltage, model.step, source=f"{own['--twin']}, p = {p:g}")
     return made, {"twin": own["--twin"], "drive": p}
 
 
@@ -213,6 +217,11 @@ def _spice(
         "technology_values": technology.model_dump(), "scales": asdict(chip.scales),
     }  # fmt: skip
     return made, settings
+
+
+def _file(technology: str | None) -> Path | None:
+    """File of a technology that is given as one."""
+    return Path(technology) if technology is not None and Path(technology).is_file() else None
 
 
 def _given(own: Options, *names: str) -> Options:

@@ -280,8 +280,9 @@ def _complete(voltage: FloatArray, dimension: int, stride: int) -> NDArray[np.in
 
 def _pairs(values: FloatArray, lag: int) -> tuple[FloatArray, FloatArray]:
     """Values `lag` samples before, and values; only where neither is missing."""
-    old, new = values[: len(values) - lag], values[lag:]
-    there = np.isfinite(old) & np.isfinite(new) if lag >= 0 else np.zeros(0, dtype=np.bool_)
+    inside = 0 <= lag < len(values)
+    old, new = (values[: len(values) - lag], values[lag:]) if inside else (values[:0], values[:0])
+    there = np.isfinite(old) & np.isfinite(new)
     if not there.any():
         raise InputError(f"embedding: {len(values)} samples hold no pair at a lag of {lag}")
     return old[there], new[there]

@@ -150,6 +150,8 @@ def train_autoencoder(
     parts = (encoder, decoder)
     cut = len(encoder.trainable_variables)
     first = successive(index)
+    if not len(first):
+        raise InputError("the recording holds no two successive samples to train an autoencoder with")
     data, first = jnp.asarray(vectors, jnp.float32), jnp.asarray(first)
 
     def forward(part: int, values: Any, x: Any) -> Any:
@@ -178,7 +180,7 @@ def train_autoencoder(
 def _network(keras: Any, sizes: tuple[int, ...], seed: int) -> Any:
     layers = [keras.layers.Input((sizes[0],))]
     for k, size in enumerate(sizes[1:]):
-        start = keras.initializers.GlorotUniform(seed=1000 * seed + k)
+        start = keras.initializers.GlorotUniform(seed=(1000 * seed + k) % 2**32)
         activation = "silu" if k < len(sizes) - 2 else None
         layers.append(keras.layers.Dense(size, activation, kernel_initializer=start))
     return keras.Sequential(layers)

@@ -90,7 +90,8 @@ class Embedding:
         longest
             Largest lag, samples.
         smoothing
-            Standard width of a mean as a share of its lag; from 0 to 0.6.
+            Width of a mean, from 0 to 0.6: it reaches over 1.5 times this share of its lag to either side, with weights
+            cos², which are half as high at half of that.
 
         Raises
         ------
@@ -103,7 +104,7 @@ class Embedding:
                 "or more, a longest lag of at least as many samples, and a smoothing from 0 to 0.6"
             )
         dense = max(2, round(_DENSE * dimension))
-        grown = np.geomspace(dense, longest, dimension - dense)
+        grown = np.geomspace(dense, longest, dimension - dense) if dimension - dense > 1 else np.array([longest])
         lags = np.unique(np.concatenate([np.arange(dense), np.round(grown)]).astype(np.intp))
         return cls._fit(voltages, lags, np.minimum(lags, 1.5 * smoothing * lags).astype(np.intp))
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from analog_fhn.errors import InputError
 from analog_fhn.reconstruct.oscilloscope import Column, Table, listed, read_table
-from analog_fhn.reconstruct.recording import MIN_SAMPLES, Recording, check_recording, counted
+from analog_fhn.reconstruct.recording import MIN_SAMPLES, Recording, check_recording, counted, without_glitches
 from analog_fhn.reconstruct.sampling import UnevenError, on_grid
 
 
@@ -51,7 +51,8 @@ def read_recording(
         See `check_recording`.
 
     Units that the file names are converted to s and V; without units these are assumed. Rows left out and cells that
-    are empty or no finite number are missing samples. Columns `state_1`, ... become `Recording.states`.
+    are empty or no finite number are missing samples, and so are single ones far beyond all others
+    (`without_glitches`). Columns `state_1`, ... become `Recording.states`.
 
     Raises
     ------
@@ -98,7 +99,8 @@ def read_recording(
         made = made.cut(start, stop)
     if made.missing.all():
         raise InputError(f"{path}, column {voltage}: none of {len(made)} samples is a finite number")
-    made = replace(made, report=(*report, *_gaps_report(made)))
+    made = without_glitches(made)
+    made = replace(made, report=(*report, *made.report, *_gaps_report(made)))
     return check_recording(made.bridged(bridge), allow_clipped=allow_clipped)
 
 

@@ -117,6 +117,8 @@ class Embedded:
         Of all recordings.
     step
         s.
+    voltages
+        Of each recording (V), short gaps bridged, NaN in longer ones.
     recorded
         Rhythm of each recording.
     """
@@ -128,6 +130,7 @@ class Embedded:
     control: FloatArray
     levels: Levels
     step: float
+    voltages: tuple[FloatArray, ...]
     recorded: tuple[Rhythm, ...]
 
 
@@ -201,7 +204,7 @@ def embed(recordings: Sequence[Recording], options: FitOptions, control: Sequenc
         raise InputError(f"{len(recordings)} recordings and {p.size} values of p; expected one finite value of each")
     step = recordings[0].step
     for recording in recordings:
-        if not np.isclose(recording.step, step, rtol=1e-6):
+        if not np.isclose(recording.step, step, rtol=1e-6, atol=0.0):
             raise InputError(f"{recording.source}: step {recording.step:g} s; expected {step:g} s as in the first one")
     voltages = [recording.bridged(options.bridge).voltage for recording in recordings]
     levels = Levels.of(np.concatenate(voltages))
@@ -225,6 +228,7 @@ def embed(recordings: Sequence[Recording], options: FitOptions, control: Sequenc
         p[number],
         levels,
         step,
+        tuple(voltages),
         recorded,
     )
 
@@ -298,6 +302,9 @@ def train_maps(
     coordinates = Coordinates.fit(latents, embedded.index)
     states = coordinates.of(latents)
     pairs = Pairs.of(states, embedded.index, embedded.control, coordinates.speeds)
+    # Neural maps are trained in the values' own scale: p may be in any unit.
+    centre, unit = _scale(embedded.control)
+    scaled = replace(pairs, control=(pairs.control - centre) / unit)
     judged = [_Judged.of(embedded, states, k) for k in range(len(embedded.recorded))]
     starts = np.concatenate([one.starts for one in judged])
     control = np.repeat([one.p for one in judged], STARTS)
@@ -307,16 +314,17 @@ def train_maps(
         if options.polynomial is not None:
             maps[name] = fit_polynomial(pairs, options.polynomial, options.map, seed)
             continue
-        one, _ = fit_map(pairs, options.map, seed, _named(progress, f"{name} of {options.restarts}"))
-        maps[name] = one
+        one, _ = fit_map(scaled, options.map, seed, _named(progress, f"{name} of {options.restarts}"))
+        maps[name] = one.in_unit(centre, unit)
         if options.refine is not None:
             several = f"{name}, {options.refine.ahead} steps ahead"
             # Too few samples in succession, or a training that diverges, is no loss: the map before it is there.
             with suppress(InputError):
-                maps[several], _ = refine_map(
-                    one, states, embedded.index, embedded.control, coordinates.speeds, options.refine, seed=seed,
-                    progress=_named(progress, several),
+                other, _ = refine_map(
+                    one, states, embedded.index, (embedded.control - centre) / unit, coordinates.speeds,
+                    options.refine, seed=seed, progress=_named(progress, several),
                 )  # fmt: skip
+                maps[several] = other.in_unit(centre, unit)
     tried = [
         Reconstruction(
             embedded.embedding, autoencoder, coordinates, found, embedded.step, embedded.levels, starts, control
@@ -331,6 +339,12 @@ def train_maps(
     return Fit(
         tried[chosen], tuple(maps.values()), tuple(maps), rhythms, shapes, one_step, chosen, embedded.recorded, (), {}
     )
+
+
+def _scale(control: FloatArray) -> tuple[float, float]:
+    """Mean and standard deviation of the values of p; 0 and 1 of a single one, which the data say nothing about."""
+    values = np.unique(control)
+    return (float(values.mean()), float(values.std())) if len(values) > 1 else (0.0, 1.0)
 
 
 def _per_run(recorded: Sequence[Rhythm]) -> list[Rhythm]:
@@ -349,9 +363,10 @@ class _Judged:
     @classmethod
     def of(cls, embedded: Embedded, states: FloatArray, number: int) -> _Judged:
         own = embedded.recording == number
-        voltage = embedded.embedding.restore(embedded.vectors[own, 0])
+        # From the first state on.
+        voltage = embedded.voltages[number][embedded.embedding.span :]
         recorded = embedded.recorded[number]
-        starts = states[own][np.linspace(0, len(voltage) - 1, STARTS + 2).astype(np.intp)[1:-1]]
+        starts = states[own][np.linspace(0, np.count_nonzero(own) - 1, STARTS + 2).astype(np.intp)[1:-1]]
         duration = float(np.fmin(_PERIODS * recorded.period, len(voltage) * embedded.step))
         return cls(float(embedded.control[own][0]), starts, voltage, duration)
 

@@ -143,6 +143,11 @@ class NeuralMap:
         slopes = np.einsum("mh,jh,hi->mij", unit * (1.0 - unit), self.a, self.big_b, optimize=True)
         return np.asarray(np.eye(len(self.c)) + slopes)
 
+    def in_unit(self, centre: float, unit: float) -> NeuralMap:
+        """The same map of p, where this one takes ``(p - centre)/unit``."""
+        alpha = self.alpha / unit
+        return replace(self, alpha=alpha, b=self.b - centre * alpha)
+
     def redrawn(self, rng: Generator, p: float = 1.0) -> NeuralMap:
         """The same map at p, with the control input's weights drawn anew: what a recording at one p cannot tell apart.
 

@@ -36,6 +36,9 @@ from analog_fhn.neuron import FloatArray
 START = (-55.0, 0.001, 0.18)
 """Where simulations begin: V (mV), n, S; from here both neurons run into their bursts."""
 
+MAX_SAMPLES = 100_000_000
+"""Most samples of a recording that is made: more than any memory holds."""
+
 _SCAN_POINTS = 20_001  # between V_K and V_Ca: one each 5 uV; the narrowest feature, theta_p, is 1 mV
 
 
@@ -249,7 +252,8 @@ def sample_times(duration: float, step: float, settle: float = 0.0) -> FloatArra
     Raises
     ------
     InputError
-        If a time is not finite, the step is not positive, `settle` is negative, or there are fewer than two samples.
+        If a time is not finite, the step is not positive, `settle` is negative, or there are fewer than two samples or
+        more than `MAX_SAMPLES`.
     """
     for name, value in (("duration", duration), ("step", step), ("settle", settle)):
         if not math.isfinite(value):
@@ -261,6 +265,10 @@ def sample_times(duration: float, step: float, settle: float = 0.0) -> FloatArra
     number = round(duration / step)
     if number < 2:
         raise InputError(f"duration = {duration} s at a step of {step} s: expected at least two steps")
+    if number > MAX_SAMPLES:
+        raise InputError(
+            f"duration = {duration} s at a step of {step} s: {number} samples; expected at most {MAX_SAMPLES}"
+        )
     return step * np.arange(number, dtype=np.float64)
 
 
@@ -286,7 +294,12 @@ def integrate(
     grid = times if begins else np.concatenate([[0.0], times])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ODEintWarning)  # it is raised below
-        found, info = odeint(slopes, start, grid, tfirst=True, rtol=rtol, atol=atol, mxstep=1_000_000, full_output=True)
+        try:
+            found, info = odeint(
+                slopes, start, grid, tfirst=True, rtol=rtol, atol=atol, mxstep=1_000_000, full_output=True
+            )
+        except OverflowError:
+            raise SimulationError("the solver gave up: numbers became too large") from None
     if info["message"] != "Integration successful." or not np.isfinite(found).all():
         raise SimulationError(f"the solver gave up: {info['message']}")
     return np.asarray(found if begins else found[1:], dtype=np.float64)

@@ -95,9 +95,11 @@ def recording_and_free_run(
         axes.plot(t[: len(v)], v, color=INK if k == 0 else COLOURS[(k - 1) % len(COLOURS)], lw=0.9)
         axes.set_title(label, fontsize=9, loc="left")
         _plain(axes)
-    # A run that diverges shall not squeeze the others.
-    low, high = (1e3 * factor * float(f(np.asarray(recorded, dtype=np.float64))) for f in (np.nanmin, np.nanmax))
-    grid[0].set_ylim(low - 0.25 * (high - low), high + 0.25 * (high - low))
+    known = 1e3 * factor * np.asarray(recorded, dtype=np.float64)
+    known = known[np.isfinite(known)]
+    if len(known):  # a run that diverges shall not squeeze the others
+        low, high = known.min(), known.max()
+        grid[0].set_ylim(low - 0.25 * (high - low), high + 0.25 * (high - low))
     grid[0].set_xlim(float(t[0]), float(t[-1]))
     grid[-1].set_xlabel(f"time ({unit})")
     figure.supylabel(ylabel, fontsize=10)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from itertools import combinations_with_replacement
+from math import comb
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import cdist
 
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.embedding import successive
 from analog_fhn.reconstruct.rhythm import Rhythm
+
+MAX_TERMS = 1000
+"""Most terms of a regression on the recovered state."""
+
+_BLOCK = 500  # states whose distances to all others are looked at together
 
 
 def explained(states: ArrayLike, truth: ArrayLike, order: int = 3) -> FloatArray:
@@ -21,18 +28,21 @@ def explained(states: ArrayLike, truth: ArrayLike, order: int = 3) -> FloatArray
     states
         Shape (m, L).
     truth
-        Shape (m, k), in any unit.
+        Shape (m, k), in any unit; rows with NaN are left out.
 
     Raises
     ------
     InputError
-        If there are not more states than the regression has terms.
+        If there are not more states than the regression has terms, or these are more than `MAX_TERMS`.
     """
     u, true = np.asarray(states, np.float64), np.asarray(truth, np.float64)
+    known = np.isfinite(true).all(axis=1)
+    u, true = u[known], true[known]
+    number = comb(u.shape[1] + order, order)
+    if number > min(MAX_TERMS, len(u) - 1):
+        raise InputError(f"{number} terms in the regression on {len(u)} states; expected fewer, at most {MAX_TERMS}")
     terms = [combinations_with_replacement(range(u.shape[1]), degree) for degree in range(order + 1)]
     features = np.stack([u[:, list(one)].prod(axis=1) for degree in terms for one in degree], axis=1)
-    if len(features) <= features.shape[1]:
-        raise InputError(f"{len(features)} states; expected more than the {features.shape[1]} terms of the regression")
     rest = true - features @ np.linalg.lstsq(features, true, rcond=None)[0]
     spread = true.var(axis=0)
     left = np.divide(rest.var(axis=0), spread, out=np.full(len(spread), np.nan), where=spread > 0)
@@ -72,9 +82,13 @@ def turns_apart(states: ArrayLike, index: NDArray[np.intp], step: float, recorde
         return float("nan")
     begin = round(recorded.burst_starts[len(recorded.burst_starts) // 2] / step)
     length = round((recorded.period - recorded.pause) / step)
-    inside = np.asarray(states, np.float64)[(index >= begin) & (index < begin + length)]
+    chosen = np.flatnonzero((index >= begin) & (index < begin + length))
+    inside, when = np.asarray(states, np.float64)[chosen], index[chosen]
     apart = max(1, round(0.6 * recorded.first_interval / step))
-    distances = np.linalg.norm(inside[:, None] - inside, axis=2)
-    distances[np.abs(np.subtract.outer(np.arange(len(inside)), np.arange(len(inside)))) < apart] = np.inf
-    nearest = distances.min(axis=1, initial=np.inf)
+    nearest = np.full(len(inside), np.inf)
+    for first in range(0, len(inside), _BLOCK):
+        part = slice(first, first + _BLOCK)
+        distances = cdist(inside[part], inside)
+        distances[np.abs(np.subtract.outer(when[part], when)) < apart] = np.inf
+        nearest[part] = distances.min(axis=1)
     return float(np.median(nearest)) if len(nearest) and np.isfinite(nearest).all() else float("nan")

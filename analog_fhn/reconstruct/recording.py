@@ -14,9 +14,13 @@ from scipy.optimize import brentq
 
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
+from analog_fhn.reconstruct.rhythm import RARE, REACH
 
 MIN_SAMPLES = 100
 """Fewer samples than this are no recording to rebuild a neuron from."""
+
+GLITCH = 2
+"""Most samples in succession that, far beyond all others, are taken for an error of the instrument."""
 
 _FLAT = 6  # times as many samples at the extreme value as at those next to it: see `_clipped`
 
@@ -176,10 +180,10 @@ class Recording:
         InputError
             If the share is not at least 0 and below 1, or the mean length is below 1.
         """
-        if not 0 <= share < 1 or not (math.isfinite(mean_length) and mean_length >= 1):
+        if not 0 <= share < 1 or not 1 <= mean_length <= max(len(self), 1):
             raise InputError(
-                f"missing share = {share}, mean length = {mean_length}: expected a share from 0 and below 1, and a "
-                "mean length from 1"
+                f"missing share = {share}, mean length = {mean_length:g}: expected a share from 0 and below 1, and a "
+                f"mean length from 1 to the {len(self)} samples"
             )
         gone = np.zeros(len(self.voltage), dtype=bool)
         if share > 0:
@@ -251,6 +255,35 @@ def check_recording(recording: Recording, *, allow_clipped: bool = False) -> Rec
             "--allow-clipped (allow_clipped=True)"
         )
     return replace(recording, report=(*recording.report, *lines)) if lines else recording
+
+
+def without_glitches(recording: Recording) -> Recording:
+    """Copy in which one or two samples in succession (`GLITCH`) that lie `REACH` ranges beyond the others are missing.
+
+    The range is that without the 0.1 % lowest and highest samples, and without three of each at least. The report
+    tells what is gone.
+    """
+    present = np.sort(recording.voltage[~recording.missing])
+    beyond = max(3, math.ceil(RARE * len(present)))
+    if len(present) <= 2 * beyond:
+        return recording
+    floor, ceiling = present[beyond], present[-1 - beyond]
+    margin = REACH * (ceiling - floor)
+    far = (recording.voltage < floor - margin) | (recording.voltage > ceiling + margin)
+    if margin == 0:  # nearly all of it at one value
+        return recording
+    short = [run for run in runs(far) if run.stop - run.start <= GLITCH]
+    if not short:
+        return recording
+    index = np.concatenate([np.arange(run.start, run.stop) for run in short])
+    first = index[0]
+    line = (
+        f"{counted(len(index), 'sample')} more than {REACH:g} ranges beyond the others taken as missing; the first: "
+        f"{recording.voltage[first]:.4g} V at {recording.time[first]:.6g} s"
+    )
+    voltage = recording.voltage.copy()
+    voltage[index] = np.nan
+    return replace(recording, voltage=voltage, report=(*recording.report, line))
 
 
 def _clipped(voltage: FloatArray, end: Literal["largest", "smallest"]) -> str:

@@ -91,8 +91,9 @@ class Rhythm:
     Rules. A **pause** is an interval longer than `PAUSE` times the median interval within bursts (found by iteration
     from the lower quartile, so that even pairs of spikes are bursts). The regime is
 
-    - `diverged`: a sample is not finite, or lies `REACH` ranges beyond the levels;
-    - `silent`: no spike, or none in the last third of the run and for twice the longest interval;
+    - `diverged`: a sample is not finite, or lies `REACH` ranges beyond the levels; a recording cannot;
+    - `silent`: no spike, or none in the last third of the run and for twice the longest interval, missing samples not
+      counted;
     - `bursting`: at least two pauses, and pauses clearly longer than the other intervals (`CLEAR`); the number of
       spikes per burst may vary;
     - `spiking`: no bursts, at least three intervals, and their standard deviation is below 3 % of the mean or half a
@@ -166,12 +167,13 @@ class Rhythm:
         if len(v) < skipped + 2:
             raise InputError(f"rhythm: {len(v)} samples of {step:g} s leave nothing after {settle:g} s of settling")
         levels = levels or Levels.of(v)
-        if _diverged(v, levels, missing):
+        if not missing and _diverged(v, levels):
             return _rhythm("diverged")
         rest = _without_short_gaps(v[skipped:], levels) if missing else v[skipped:]
         times, parts, _ = _crossings(rest, levels.low, levels.high)
-        times, duration = times * step, (len(v) - skipped) * step
-        return _classified(times, parts, duration, step, skipped * step)
+        absent = np.cumsum(np.isnan(rest)[::-1])[::-1]
+        left = (len(rest) - absent[np.ceil(times).astype(np.intp)] - times) * step
+        return _classified(times * step, parts, left, (len(rest) - absent[0]) * step, skipped * step, step)
 
     @property
     def spikes_per_burst(self) -> float:
@@ -313,7 +315,9 @@ def forecast_horizon(recorded: ArrayLike, run: ArrayLike, step: float, levels: L
         true = spikes[k] if k < len(spikes) else np.inf
         mine = ours[k] if k < len(ours) else np.inf
         near = np.diff(spikes[max(min(k, len(spikes) - 1) - 1, 0) : k + 2])
-        tolerance = 0.5 * near.min() if len(near) else 0.0
+        # A single recorded spike has no interval: it lies at least that far from the ends.
+        lone = min(true, end - true) if np.isfinite(true) else 0.0
+        tolerance = 0.5 * (near.min() if len(near) else lone)
         earlier = min(true, mine)
         # A partner that would still be in time after the end is given the benefit of the doubt.
         if earlier >= end or (max(true, mine) == np.inf and earlier + tolerance >= end):
@@ -361,12 +365,9 @@ def _median(values: FloatArray | NDArray[np.intp]) -> float:
     return float(np.median(values)) if len(values) else float("nan")
 
 
-def _diverged(voltage: FloatArray, levels: Levels, missing: bool) -> bool:
+def _diverged(voltage: FloatArray, levels: Levels) -> bool:
     margin = REACH * levels.span
-    inside = (voltage > levels.floor - margin) & (voltage < levels.ceiling + margin)
-    if missing:
-        inside |= np.isnan(voltage)
-    return not bool(inside.all())
+    return not bool(np.all((voltage > levels.floor - margin) & (voltage < levels.ceiling + margin)))
 
 
 def _without_short_gaps(voltage: FloatArray, levels: Levels) -> FloatArray:
@@ -426,10 +427,10 @@ def _pause_length(intervals: FloatArray) -> float:
     return PAUSE * typical
 
 
-def _over(returns: FloatArray, last: float, duration: float) -> bool:
-    """Whether something that came back after `returns` (s) and was last seen at `last` has stopped for good."""
+def _over(returns: FloatArray, left: float, duration: float) -> bool:
+    """Whether something that came back after `returns` (s) and was not seen in the `left` (s) has stopped for good."""
     longest = float(returns.max()) if len(returns) else 0.0
-    return duration - last > max(LAST * duration, 2.0 * longest)
+    return left > max(LAST * duration, 2.0 * longest)
 
 
 def _rhythm(regime: Regime, times: FloatArray | None = None, intervals: FloatArray | None = None) -> Rhythm:
@@ -442,27 +443,26 @@ def _rhythm(regime: Regime, times: FloatArray | None = None, intervals: FloatArr
     )  # fmt: skip
 
 
-def _classified(times: FloatArray, parts: NDArray[np.intp], duration: float, step: float, origin: float) -> Rhythm:
-    """Rhythm from spike times (s after `origin`); an interval with a gap inside is NaN from here on."""
+def _classified(
+    times: FloatArray, parts: NDArray[np.intp], left: FloatArray, duration: float, origin: float, step: float
+) -> Rhythm:
+    """Rhythm from spike times (s after `origin`); an interval with a gap inside is NaN from here on.
+
+    `left` (s) are the samples that there are from each spike on, `duration` those of the whole.
+    """
     intervals = np.where(np.diff(parts) == 0, np.diff(times), np.nan)
     finite = intervals[np.isfinite(intervals)]
-    if not len(times) or _over(finite, float(times[-1]), duration):
+    if not len(times) or _over(finite, float(left[-1]), duration):
         return _rhythm("silent", times + origin, intervals)
     if len(finite) < 3:
         return _rhythm("irregular", times + origin, intervals)
     length = _pause_length(finite)
     ends = np.flatnonzero(intervals > length)
     if len(ends) >= 2:
-        resumed = times[ends + 1]
-        if _over(np.diff(resumed), float(resumed[-1]), duration):
-            later = slice(int(ends[-1]) + 1, None)
-            return _classified(
-                times[later] - resumed[-1],
-                parts[later],
-                duration - float(resumed[-1]),
-                step,
-                origin + float(resumed[-1]),
-            )
+        resumed, last = times[ends + 1], int(ends[-1]) + 1
+        if _over(np.diff(resumed), float(left[last]), duration):
+            begin = float(times[last])
+            return _classified(times[last:] - begin, parts[last:], left[last:], float(left[last]), origin + begin, step)
         pauses, within = finite[finite > length], finite[finite <= length]
         if np.quantile(pauses, 0.1) > CLEAR * np.quantile(within, 0.95):
             return _bursting(times, intervals, ends, origin)

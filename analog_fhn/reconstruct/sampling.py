@@ -17,6 +17,9 @@ JITTER = 0.5
 
 _NOTEWORTHY = 1e-3  # of a step: smaller deviations of a time are taken for none
 _TELLING = 3
+_HOLE = 20.0  # times 99 % of uneven intervals, and ...
+_HOLE_STEPS = 10.0  # ... steps of the grid, beyond which an interval is a gap
+_LONGEST = 1e15  # s
 _LARGEST = 20  # times as many samples as rows
 
 
@@ -55,7 +58,7 @@ def on_grid(times: FloatArray, values: FloatArray, step: float | None = None) ->
       have too few digits.
     - Some rows left out: NaN in their places.
     - Intervals that vary by less than `JITTER`: values interpolated at the times of the grid.
-    - Anything else: only with a `step`, interpolated.
+    - Anything else: only with a `step`, interpolated, but where an interval is 20 times as long as 99 % of them.
 
     Parameters
     ----------
@@ -71,8 +74,14 @@ def on_grid(times: FloatArray, values: FloatArray, step: float | None = None) ->
     UnevenError
         If times do not increase, or (without `step`) intervals vary too much.
     InputError
-        If `step` is not the interval of times that are uniform, or nearly all rows are left out.
+        If `step` is not the interval of times that are uniform, nearly all rows are left out, or times are out of all
+        range.
     """
+    if not (np.abs(times).max() < _LONGEST and (np.ptp(times) > 1 / _LONGEST or np.ptp(times) == 0)):
+        raise InputError(
+            f"times from {times[0]:g} to {times[-1]:g} s; expected such that lie between {1 / _LONGEST:g} and "
+            f"{_LONGEST:g} s apart"
+        )
     gaps = np.diff(times)
     if np.any(gaps < 0):
         row = int(np.argmax(gaps < 0)) + 1
@@ -202,8 +211,11 @@ def _interpolated(times: FloatArray, values: FloatArray, step: float) -> Sampled
     keep = np.concatenate([[True], np.diff(times) > 0])
     times, values = times[keep], values[keep]
     gaps = np.diff(times)
-    line = f"uneven times, {gaps.min():.3g} to {gaps.max():.3g} s apart; interpolated every {step:.9g} s"
-    return Sampled(float(times[0]), step, _curve(times, values, _grid(times, step), np.inf), (line,))
+    longest = max(_HOLE * float(np.quantile(gaps, 0.99, method="lower")), _HOLE_STEPS * step)
+    line = (
+        f"uneven times, {gaps.min():.3g} to {gaps[gaps <= longest].max():.3g} s apart; interpolated every {step:.9g} s"
+    )
+    return Sampled(float(times[0]), step, _curve(times, values, _grid(times, step), longest), (line,))
 
 
 def _grid(times: FloatArray, step: float) -> FloatArray:

@@ -114,7 +114,7 @@ def test_nothing_is_written_over_a_recording(tmp_path: Path, record: Path) -> No
     before = record.read_bytes()
     assert "is a recording; expected another file" in refused(record, *QUICK, "-o", record)
     assert "is a recording" in refused(record, *QUICK, "-o", tmp_path / "t.npz", "--json", record)
-    assert "is the reconstruction" in refused(record, *QUICK, "-o", tmp_path / "t.npz", "--json", tmp_path / "t.npz")
+    assert "is the other output (-o)" in refused(record, *QUICK, "-o", tmp_path / "t.npz", "--json", tmp_path / "t.npz")
     assert record.read_bytes() == before
 
 
@@ -135,6 +135,41 @@ def test_units_are_checked_before_the_training(tmp_path: Path, record: Path, uni
         record, record, "--drive", "0,1", "--volts-per-x", units[0], "--time-unit", units[1], "-o", tmp_path / "t.npz"
     )
     assert "expected a number above 0" in line
+
+
+def test_options_of_the_neural_map_are_refused_with_a_polynomial(tmp_path: Path, record: Path) -> None:
+    for option in ("--hidden", "--ahead"):
+        message = refused(record, "--polynomial", 3, option, 20, "-o", tmp_path / "t.npz")
+        assert f"{option} 20 is an option of the neural map; --polynomial 3 has none" in message
+
+
+def test_steps_ahead_that_the_recording_does_not_hold_are_told(tmp_path: Path, record: Path) -> None:
+    quick = (*QUICK, "--restarts", 1, "--steps", 20, "-o", tmp_path / "t.npz")
+    assert "note: no map could be trained on 100000 steps: nowhere do" in run(record, *quick, "--ahead", 100_000)[1]
+
+
+def test_result_is_kept_where_a_picture_fails(tmp_path: Path) -> None:
+    """Blocks of ten samples: vectors of three in succession there are, but no pair at the lags that are looked at."""
+    path, twin, told = tmp_path / "blocks.csv", tmp_path / "t.npz", tmp_path / "t.json"
+    voltage = oscillator().voltage.copy()
+    voltage[np.arange(len(voltage)) % 40 >= 10] = np.nan
+    write_recording(path, Recording(voltage, oscillator().step))
+    quick = ("--latent", 2, "--dimension", 3, "--stride", 1, "--steps", 20, "--restarts", 1, "--ahead", 0)
+    status, _, err = run(path, *quick, "-o", twin, "--json", told, "--pictures", tmp_path / "pictures")
+    assert status == 2
+    assert "hold no pair at a lag" in err
+    assert json.loads(told.read_text())["file"] == str(twin)
+    assert Reconstruction.load(twin).step == oscillator().step
+
+
+def test_states_with_gaps_are_explained(tmp_path: Path, record: Path) -> None:
+    lines = record.read_text().splitlines()
+    path = tmp_path / "gaps.csv"
+    path.write_text("\n".join(line for k, line in enumerate(lines) if k == 0 or k % 10) + "\n")
+    quick = (*QUICK, "--restarts", 1, "--steps", 300, "-o", tmp_path / "t.npz", "--json", "-")
+    status, out, _ = run(path, *quick)
+    assert status in (0, 1)
+    assert json.loads(out)["explained"][0] > 0.5
 
 
 def test_a_part_in_other_units(tmp_path: Path) -> None:

@@ -57,18 +57,45 @@ def test_a_twin_runs_into_a_file(tmp_path: Path) -> None:
     assert "p = 0.5: 1500 samples every 2e-05 s (0.03 s)" in out
     found = read_recording(path)
     assert np.array_equal(found.voltage, one.run(0.04, 0.5)[0][500:])
-    assert found.start == pytest.approx(0.01)
+    assert found.start == 0.0, "as of other sources, whatever came before"
     # Its first recorded drive, by itself.
     assert run("--source", "twin", "--twin", twin, "-o", path)[0] == 0
     assert np.array_equal(read_recording(path).voltage, one.run(0.2, -1.0)[0])
     for arguments, message in (
         (("--twin", twin, "--drive", 1.5), "the twin knows drives from -1 to 1"),
         (("--twin", twin, "--step", 1e-3), "--step 0.001: a twin has the step of its recordings"),
+        (("--twin", twin, "--settle", -0.05), "no negative settling time"),
         ((), "--twin TWIN.npz is missing"),
         (("--twin", path), "r.csv"),
     ):
         assert message in refused("--source", "twin", *arguments, "-o", tmp_path / "no.csv")
     assert "--source twin" in refused("--source", "fhn", "--twin", twin, "-o", tmp_path / "no.csv")
+
+
+@pytest.mark.parametrize("settle", [0.0, 0.0101, 0.05])
+def test_a_twin_settles_without_losing_samples(tmp_path: Path, settle: float) -> None:
+    path, twin = tmp_path / "r.csv", tmp_path / "twin.npz"
+    handmade().save(twin)
+    duration = 0.07
+    arguments = ("--source", "twin", "--twin", twin, "--settle", settle, "--duration", duration, "-o", path)
+    assert run(*arguments)[0] == 0
+    assert len(read_recording(path)) == 3500
+
+
+def test_nothing_is_written_over_what_is_read(tmp_path: Path) -> None:
+    twin = tmp_path / "twin.npz"
+    handmade().save(twin)
+    before = twin.read_bytes()
+    assert f"-o {twin}: is the twin; expected another file" in refused("--source", "twin", "--twin", twin, "-o", twin)
+    arguments = ("--source", "twin", "--twin", twin, "-o", tmp_path / "r.csv", "--json", twin)
+    assert f"--json {twin}: is the twin" in refused(*arguments)
+    same = tmp_path / "same.csv"
+    assert "is the other output (-o)" in refused("--source", "fhn", "-o", same, "--json", same)
+    technology = tmp_path / "technology.yaml"
+    technology.write_text("name: mine\n")
+    assert "is the technology" in refused("--source", "spice", "--technology", technology, "-o", technology)
+    assert twin.read_bytes() == before
+    assert not same.exists()
 
 
 def test_json_is_pure_and_tells_everything(tmp_path: Path) -> None:
@@ -149,6 +176,8 @@ def test_circuit_is_that_of_the_chip(tmp_path: Path) -> None:
         (("--source", "fhn", "--missing", 0.1, "--missing-length", 0), "0"),
         (("--source", "sherman", "--duration", 0.5), "50 samples; expected at least 100"),
         (("--source", "sherman", "--settle", -1), "no negative settling time"),
+        (("--source", "sherman", "--step", 1e-12), "500000000000000 samples; expected at most"),
+        (("--source", "fhn", "--missing", 0.1, "--missing-length", 1e13), "mean length = 1e+13"),
         (("--source", "spice", "--technology", "tubes"), "tubes"),
     ],
 )

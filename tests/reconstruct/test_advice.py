@@ -47,6 +47,12 @@ def test_autocorrelation_of_a_sine() -> None:
     np.testing.assert_allclose(autocorrelation(series, [0, 5, 10, 20, 40]), [1, np.sqrt(0.5), 0, -1, 1], atol=0.01)
 
 
+@pytest.mark.parametrize("lag", [-1, 100, 150])
+def test_lags_beyond_the_recording_are_refused(lag: int) -> None:
+    with pytest.raises(InputError, match=f"no pair at a lag of {lag}"):
+        autocorrelation(np.arange(100.0), [lag])
+
+
 def test_autocorrelation_of_an_autoregressive_series_with_gaps() -> None:
     series = autoregressive(0.9)
     series[np.random.default_rng(2).random(len(series)) < 0.1] = np.nan

@@ -103,6 +103,22 @@ def test_what_does_not_follow_is_no_step() -> None:
     assert parted.loss(vectors) == pytest.approx(trained(tear=100.0)[0].loss(vectors), rel=0.2)
 
 
+def test_samples_that_never_follow_each_other_are_refused() -> None:
+    with pytest.raises(InputError, match="no two successive samples"):
+        train_autoencoder(np.random.default_rng(0).normal(size=(50, 4)), 2 * np.arange(50), 2, seed=0)
+
+
+def test_a_date_is_a_seed() -> None:
+    vectors = np.random.default_rng(0).normal(size=(50, 4))
+    made = [
+        train_autoencoder(vectors, np.arange(50), 2, seed=seed, options=AutoencoderOptions(steps=2))[0]
+        for seed in (20261126, 20261126, 2**40)
+    ]
+    first = [one.encode(vectors) for one in made]
+    assert np.array_equal(first[0], first[1])
+    assert not np.allclose(first[0], first[2])
+
+
 def test_too_high_a_learning_rate_is_named() -> None:
     with pytest.raises(InputError, match="diverged; learning rate 1e\\+12 is too high"):
         train_autoencoder(

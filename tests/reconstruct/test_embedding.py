@@ -39,6 +39,10 @@ def test_spread_lags_follow_each_other_and_then_grow(voltage: np.ndarray) -> Non
     assert np.all((made.widths <= 0.45 * made.lags) & (made.widths > 0.45 * made.lags - 1.001))
 
 
+def test_the_smallest_spread_vector_reaches_its_longest_lag(voltage: np.ndarray) -> None:
+    assert Embedding.spread([voltage], 3, 100).lags.tolist() == [0, 1, 100]
+
+
 def test_spread_coordinates_are_weighted_means(voltage: np.ndarray) -> None:
     made = Embedding.spread([voltage], 9, 40, smoothing=0.2)
     vectors, index = made.vectors(voltage)

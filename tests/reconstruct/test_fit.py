@@ -235,6 +235,34 @@ def test_every_recording_is_judged_at_its_own_drive() -> None:
             assert again.times == pytest.approx(rhythm.times, abs=made.step)
 
 
+def test_the_unit_of_p_does_not_matter() -> None:
+    drives = np.array([-0.5, -0.2, 0.3])
+    brief = MapOptions(20, iterations=3)
+    options = replace(QUICK, stride=2, restarts=1, map=brief, refine=MultiStepOptions(10, updates=5))
+    embedded = embed([record_fhn(drive=d, duration=0.01, step=2e-5) for d in drives], options, drives)
+    autoencoder = fitted().reconstruction.autoencoder
+    made = train_maps(embedded, autoencoder, options).maps
+    for unit in (2.0**-40, 2.0**40):
+        others = train_maps(replace(embedded, control=unit * embedded.control), autoencoder, options).maps
+        for one, other in zip(made, others, strict=True):
+            assert isinstance(one, NeuralMap)
+            assert isinstance(other, NeuralMap)
+            found = replace(other, alpha=unit * other.alpha)
+            assert all(np.array_equal(found.arrays[name], one.arrays[name]) for name in one.arrays)
+
+
+def test_maps_are_judged_by_what_was_recorded_around_gaps() -> None:
+    voltage = recording().voltage.copy()
+    for begin in range(500, len(voltage), 800):
+        voltage[begin : begin + 20] = np.nan
+    embedded = embed([Recording(voltage, recording().step)], QUICK)
+    whole, gappy = fitted(), train_maps(embedded, fitted().reconstruction.autoencoder, QUICK)
+    right = [k for k, own in enumerate(gappy.rhythms) if all(rhythm.regime == "spiking" for rhythm in own)]
+    assert right
+    for k in right:
+        assert max(gappy.shapes[k]) < 2 * max(whole.shapes[whole.chosen]) + 0.02
+
+
 def test_short_windows_and_recordings_at_rest() -> None:
     made = embed([recording()], replace(QUICK, dimension=64, longest=30 * recording().step))
     assert made.embedding.lags[-1] == 30
@@ -271,6 +299,9 @@ def test_steps_that_differ_are_refused() -> None:
     other = Recording(recording().voltage, 2 * recording().step, source="the slow one")
     with pytest.raises(InputError, match="the slow one: step"):
         embed([recording(), other], QUICK)
+    brief = [Recording(recording().voltage, step, source=f"{step:g}") for step in (1e-9, 9e-9)]
+    with pytest.raises(InputError, match="9e-09: step"):
+        embed(brief, QUICK)
 
 
 @pytest.mark.parametrize("control", [[1.0], [1.0, 2.0, 3.0], [1.0, np.nan]])

@@ -78,6 +78,12 @@ def test_advice_on_milliseconds_keeps_its_texts_inside(tmp_path: Path) -> None:
         assert box.y1 <= figure.bbox.y1
 
 
+def test_a_blank_recording_is_drawn(tmp_path: Path) -> None:
+    figure = pictures.recording_and_free_run(TIME, np.full(len(TIME), np.nan), {"one": wave(0.4)})
+    assert figure.axes[0].get_ylim()[1] > figure.axes[0].get_ylim()[0]
+    figure.savefig(tmp_path / "blank.png")
+
+
 def test_recording_and_free_runs_share_the_recordings_range(tmp_path: Path) -> None:
     recorded, wild = wave(0.5), wave(0.5)
     recorded[300:350] = np.nan

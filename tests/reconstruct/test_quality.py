@@ -29,6 +29,15 @@ def test_cubic_functions_are_explained_and_noise_is_not() -> None:
 def test_few_states_are_refused() -> None:
     with pytest.raises(InputError, match="10 terms"):
         explained(np.ones((10, 2)), np.ones((10, 1)))
+    with pytest.raises(InputError, match=r"12341 terms in the regression on 20000 states; .* at most 1000"):
+        explained(np.ones((20_000, 40)), np.ones((20_000, 1)))
+
+
+def test_states_that_are_missing_are_left_out() -> None:
+    u = np.random.default_rng(2).normal(size=(500, 2))
+    truth = u[:, :1] ** 3
+    truth[::10] = np.nan
+    assert explained(u, truth)[0] == pytest.approx(1.0, abs=1e-12)
 
 
 def test_a_tear_is_the_largest_step() -> None:
@@ -57,6 +66,9 @@ def test_turns_of_a_helix_are_its_pitch_apart() -> None:
     phase = 2 * np.pi * index * step
     helix = np.stack([np.cos(phase), np.sin(phase), 0.05 * index * step], axis=1)
     assert turns_apart(helix, index, step, bursts(step)) == pytest.approx(0.05, rel=1e-3)
+    # What is missing takes its time, too: every other tenth of a second.
+    there = index // 10 % 2 == 0
+    assert turns_apart(helix[there], index[there], step, bursts(step)) == pytest.approx(0.05, rel=1e-3)
     none = np.empty(0)
     silent = Rhythm("silent", none, none, none, none.astype(np.intp), none, none, none, none)
     assert np.isnan(turns_apart(helix, index, step, silent))

@@ -386,6 +386,19 @@ def test_utf16_and_byte_order_marks_are_read(tmp_path: Path) -> None:
         assert len(found) == N
 
 
+def test_glitches_are_missing_samples(tmp_path: Path) -> None:
+    lines = ("time,voltage\n" + table()).splitlines()
+    lines[51], lines[201], lines[202] = "0.5,60", "2.0,-8", "2.01,9"
+    found = read_recording(write(tmp_path, "\n".join(lines)))
+    assert found.gaps == [slice(50, 51), slice(200, 202)]
+    assert (
+        found.report[0] == "3 samples more than 5 ranges beyond the others taken as missing; the first: 60 V at 0.5 s"
+    )
+    # Three in succession may be what the neuron does.
+    lines[203] = "2.02,9"
+    assert read_recording(write(tmp_path, "\n".join(lines))).gaps == [slice(50, 51)]
+
+
 # --- times
 
 
@@ -481,6 +494,19 @@ def test_uneven_times_need_a_step(tmp_path: Path) -> None:
     assert "uneven times" in found.report[0]
 
 
+def test_long_holes_in_uneven_times_stay_gaps(tmp_path: Path) -> None:
+    times = np.cumsum(np.where(np.arange(600) % 50 < 10, 0.001, 0.008))
+    found = read_recording(write(tmp_path, stamped(np.delete(times, slice(200, 350)))), step=0.004)
+    (gap,) = found.gaps
+    assert found.time[gap.start] - found.step <= times[199] <= found.time[gap.start]
+    assert found.time[gap.stop] - found.step <= times[350] <= found.time[gap.stop]
+    assert "1 gap" in found.report[1]
+    # But a simulator takes long steps where little happens.
+    steps = np.concatenate([np.full(9, 0.0937), 0.001 * (1.3 + np.sin(np.arange(200.0))), np.full(8, 0.0871)])
+    resting = np.cumsum(steps)
+    assert read_recording(write(tmp_path, stamped(resting)), step=0.01).gaps == []
+
+
 def test_a_step_that_is_not_that_of_the_times_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"step = 0.02 s, but the times are 0.01 s apart"):
         read_recording(write(tmp_path, table()), step=0.02)
@@ -529,6 +555,8 @@ MISTAKES = {
     "nothing in between": (table(), {"start": 9.0}, "nothing between 9.0 and None s; it runs from 0 to 4 s"),
     "little in between": (table(), {"start": 3.5}, "50 samples; expected at least 100"),
     "no time to begin with": (table(), {"stop": np.nan}, "a cut at nan s; expected a finite time"),
+    "times beyond reason": (table(), {"seconds_per_unit": 1e300}, r"times from 0 to 3.99e\+300 s; expected"),
+    "times below reason": (table(), {"seconds_per_unit": 1e-300}, "times from 0 to 3.99e-300 s; expected"),
     "far away": (changed(401, "1e6,0.1"), {}, "expected most of them to be there"),
 }  # fmt: skip
 

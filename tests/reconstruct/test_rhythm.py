@@ -165,6 +165,26 @@ def test_no_burst_crosses_a_gap() -> None:
     assert found.burst_sizes.tolist() == [6] * 4
 
 
+@pytest.mark.parametrize("where", ["end", "begin", "middle"])
+def test_missing_samples_are_no_silence(where: str) -> None:
+    gap = {"end": slice(1200, 2000), "begin": slice(0, 800), "middle": slice(600, 1400)}[where]
+    for times, regime in ((np.arange(0.5, 20, 0.4), "spiking"), (bursts([4] * 8, interval=0.2, pause=2.0), "bursting")):
+        voltage = drawn(times, 20.0, width=0.04)
+        voltage[gap] = np.nan
+        assert Rhythm.of(voltage, STEP, LEVELS, missing=True).regime == regime
+    # Silence that was recorded is one, also around a gap: 4 s of spikes, 3 s of silence before it and 5 s after it.
+    voltage = drawn(np.arange(0.5, 4, 0.4), 20.0, width=0.04)
+    voltage[700:1500] = np.nan
+    assert Rhythm.of(voltage, STEP, LEVELS, missing=True).regime == "silent"
+
+
+def test_a_recording_cannot_diverge() -> None:
+    voltage = drawn(np.arange(0.5, 20, 0.4), 20.0)
+    voltage[1013] = 60.0
+    assert Rhythm.of(voltage, STEP, LEVELS, missing=True).regime != "diverged"
+    assert Rhythm.of(voltage, STEP, LEVELS).regime == "diverged"
+
+
 # Reference table of the neuron (RK4, 1 ms): 16 spikes, 8.56 s, pause 4.05 s, first interval 0.207 s, last 0.564 s. Its
 # intervals are read at the peaks, ours where the voltage rises: 1 % allowed.
 def test_the_modified_neuron_bursts_as_published() -> None:
@@ -254,6 +274,12 @@ def test_forecast_horizon_of_a_lost_a_late_and_an_extra_spike() -> None:
     assert forecast_horizon(voltage, slow, STEP, LEVELS) == pytest.approx(0.5 + 0.4 * 20, abs=0.45)
     silent = np.full(2000, -0.06)
     assert forecast_horizon(voltage, silent, STEP, LEVELS) == pytest.approx(0.5 - edge, abs=1e-3)
+
+
+def test_forecast_of_a_lone_spike() -> None:
+    for late, horizon in ((0.01, 10.0), (3.0, 2.0)):
+        one, other = drawn(np.array([2.0]), 10.0), drawn(np.array([2.0 + late]), 10.0)
+        assert forecast_horizon(one, other, STEP, LEVELS) == pytest.approx(horizon, abs=0.03)
 
 
 def test_forecast_ends_where_the_run_or_the_recording_does() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from analog_fhn.backends import ngspice
+from analog_fhn.backends.base import SimulationError
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError, MissingProgramError
@@ -129,6 +130,7 @@ def test_a_settled_recording_begins_later_and_neurons_differ(chip: Chip) -> None
         (lambda: record_fhn(drive=float("nan")), "finite numbers"),
         (lambda: record_fhn(start=(0.0, np.inf)), "start"),
         (lambda: record_fhn(duration=1e-5, step=1e-5), "at least two steps"),
+        (lambda: record_fhn(duration=1.0, step=1e-12), "1000000000000 samples; expected at most 100000000"),
         (lambda: record_circuit(circuit_chip(), neuron=1), "neurons 0 to 0"),
         (lambda: record_circuit(circuit_chip(), []), "finite numbers"),
         (lambda: record_circuit(circuit_chip(), step=-1e-5), "positive step"),
@@ -140,3 +142,8 @@ def test_a_settled_recording_begins_later_and_neurons_differ(chip: Chip) -> None
 def test_impossible_recordings_are_refused(made: Callable[[], object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         made()
+
+
+def test_a_neuron_beyond_all_numbers_is_told() -> None:
+    with pytest.raises(SimulationError, match="too large"):
+        record_sherman(v_s=10_000.0, duration=1.0)
