@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -302,7 +303,7 @@ def train_maps(
     coordinates = Coordinates.fit(latents, embedded.index)
     states = coordinates.of(latents)
     pairs = Pairs.of(states, embedded.index, embedded.control, coordinates.speeds)
-    # Neural maps are trained in the values' own scale: p may be in any unit.
+    # Neural maps are trained near 0, in the values' own decade: p may be in amperes or in microamperes.
     centre, unit = _scale(embedded.control)
     scaled = replace(pairs, control=(pairs.control - centre) / unit)
     judged = [_Judged.of(embedded, states, k) for k in range(len(embedded.recorded))]
@@ -342,9 +343,15 @@ def train_maps(
 
 
 def _scale(control: FloatArray) -> tuple[float, float]:
-    """Mean and standard deviation of the values of p; 0 and 1 of a single one, which the data say nothing about."""
+    """Middle of the values of p in whole units, and the unit, the decade of their spread; 0 and 1 of a single one.
+
+    The data say nothing about a single one.
+    """
     values = np.unique(control)
-    return (float(values.mean()), float(values.std())) if len(values) > 1 else (0.0, 1.0)
+    if len(values) < 2:
+        return 0.0, 1.0
+    unit = 10.0 ** round(math.log10(values.std()))
+    return unit * round(values.mean() / unit), unit
 
 
 def _per_run(recorded: Sequence[Rhythm]) -> list[Rhythm]:
