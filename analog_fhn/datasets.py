@@ -48,6 +48,9 @@ MAX_LABEL = 65_535
 DIGITS_TEST = 500
 """Images of the digits that are kept for testing; the other 1 297 are for training."""
 
+HOLDOUT = 5
+"""Of a file without splits, one of so many images of each class is held out for testing."""
+
 _DIGITS_SEED = 0
 _IDX_FILES: dict[str, tuple[str, str]] = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -82,6 +85,9 @@ class Dataset:
         Smallest and largest pixel value of the data set, in the units of `images`.
     source
         Where the images came from, in words.
+    held_out
+        Places in the file, counted from 0, of the images that `load` held out for testing, shape (n_held_out,); None:
+        it held out none.
 
     Raises
     ------
@@ -95,6 +101,7 @@ class Dataset:
     n_classes: int
     scale: tuple[float, float]
     source: str
+    held_out: NDArray[np.intp] | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.float32 or self.labels.dtype != np.int64:
@@ -194,7 +201,7 @@ class Dataset:
         return replace(self, images=self.images[index], labels=self.labels[index])
 
 
-def load(dataset: str, split: Split, data: Path | None = None) -> Dataset:
+def load(dataset: str, split: Split, data: Path | None = None, *, holdout: bool = False) -> Dataset:
     """Load one split of a data set.
 
     Parameters
@@ -218,11 +225,15 @@ def load(dataset: str, split: Split, data: Path | None = None) -> Dataset:
         environment variable ``ANALOG_FHN_DATA``; if that is not set either, the user's cache
         (``$XDG_CACHE_HOME`` or ``~/.cache``, ``analog-fhn/mnist``), filled by a checked download.
         Other data sets do not use it.
+    holdout
+        Part a file without splits in two: the test split is every fifth image of each class, in the order of the file,
+        and the training split is the others. For whoever trains and judges; False: the whole file is either split.
 
     Raises
     ------
     InputError
-        If the data cannot be had: a missing, truncated, malformed or inconsistent file, or a failed download.
+        If the data cannot be had: a missing, truncated, malformed or inconsistent file, or a failed download; with
+        `holdout` also for a file without splits whose classes all have less than five images.
     """
     if split not in get_args(Split):
         raise InputError(f"split {split!r}: expected 'train' or 'test'")
@@ -235,7 +246,19 @@ def load(dataset: str, split: Split, data: Path | None = None) -> Dataset:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"dataset {dataset!r}: expected mnist, digits, or the path of a .npz or .csv file")
-    return reader(path, split)
+    return reader(path, split, holdout)
+
+
+def check_alike(training: Dataset, test: Dataset) -> None:
+    """Raise InputError unless the test images have as many pixels as the training images, and no further classes."""
+    n_in, found = training.images.shape[1], test.images.shape[1]
+    if found != n_in:
+        raise InputError(f"{test.source}: images have {found} values; expected {n_in}, as in {training.source}")
+    if test.labels.max() >= training.n_classes:
+        raise InputError(
+            f"{test.source}: label {test.labels.max()}; expected 0 to {training.n_classes - 1}, for "
+            f"{training.source} has {training.n_classes} classes"
+        )
 
 
 # --- MNIST and other data sets in IDX files -------------------------------------------------------------------
@@ -449,7 +472,7 @@ def _digits(split: Split) -> Dataset:
 # --- the user's own arrays ------------------------------------------------------------------------------------
 
 
-def _npz(path: Path, split: Split) -> Dataset:
+def _npz(path: Path, split: Split, holdout: bool) -> Dataset:
     both = ("train_images", "train_labels", "test_images", "test_labels")
     whole = ("images", "labels")
     with open_npz(path, "images and labels") as file:
@@ -469,7 +492,7 @@ def _npz(path: Path, split: Split) -> Dataset:
     if len(set(widths.values())) > 1:
         found = " and ".join(f"{width} pixels in {k}" for k, width in widths.items())
         raise InputError(f"{path}: {found}; expected the same number in both splits")
-    return Dataset(
+    loaded = Dataset(
         name=path.name,
         images=images[f"{prefix}images"],
         labels=labels[f"{prefix}labels"],
@@ -477,9 +500,10 @@ def _npz(path: Path, split: Split) -> Dataset:
         scale=(float(min(v.min() for v in images.values())), float(max(v.max() for v in images.values()))),
         source=f"{path} ({prefix}images, {prefix}labels)",
     )
+    return _part(loaded, split) if holdout and not prefix else loaded
 
 
-def _csv(path: Path, split: Split) -> Dataset:
+def _csv(path: Path, split: Split, holdout: bool) -> Dataset:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             skip, first = 0, ""
@@ -521,7 +545,7 @@ def _csv(path: Path, split: Split) -> Dataset:
         raise InputError(f"{path}: not a CSV file ({_reason(error)}); save it as CSV") from error
     images = _as_images(table[:, 1:], f"{path}: pixels")
     labels = _as_labels(table[:, 0], f"{path}: labels")
-    return Dataset(
+    loaded = Dataset(
         name=path.name,
         images=images,
         labels=labels,
@@ -529,6 +553,24 @@ def _csv(path: Path, split: Split) -> Dataset:
         scale=(float(images.min()), float(images.max())),
         source=str(path),
     )
+    return _part(loaded, split) if holdout else loaded
+
+
+def _part(whole: Dataset, split: Split) -> Dataset:
+    """The images of a file without splits that are held out for testing, or the others."""
+    by_class = np.argsort(whole.labels, kind="stable")
+    labels = whole.labels[by_class]
+    number = np.arange(len(labels)) - np.searchsorted(labels, labels)  # of an image in its class, from 0
+    out = np.zeros(len(labels), dtype=bool)
+    out[by_class[number % HOLDOUT == HOLDOUT - 1]] = True
+    if not out.any():
+        raise InputError(
+            f"{whole.source}: no test images, and none can be held out of {number.max() + 1} images of a class; "
+            f"expected at least {HOLDOUT}, or a .npz file with train_images, train_labels, test_images and test_labels"
+        )
+    part = whole._take(out if split == "test" else ~out)
+    which = "every fifth image of each class" if split == "test" else "without every fifth image of each class"
+    return replace(part, source=f"{whole.source}, {which}", held_out=np.flatnonzero(out))
 
 
 def _csv_fault(path: Path, header_line: int, columns: int) -> str | None:

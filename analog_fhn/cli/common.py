@@ -170,6 +170,29 @@ def _as_trimmed(
     )
 
 
+def load_holdout(dataset: str, split: Literal["train", "test"], data: Path | None) -> Dataset:
+    """Split of a data set that a command both trains on and judges; images that it holds out are told of."""
+    from analog_fhn.datasets import HOLDOUT, load
+
+    loaded = load(dataset, split, data, holdout=True)
+    if split == "test" and loaded.held_out is not None:
+        print(
+            f"analog-fhn: {dataset} has no test images of its own: of each class every {HOLDOUT}th image, "
+            f"{len(loaded.held_out)} in all, is held out for testing and not trained on",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+    return loaded
+
+
+def first_images(loaded: Dataset, split: str, images: int | None, *, option: str = "--images") -> Dataset:
+    """As many of the images as `option` asks for; None: all."""
+    if images is None:
+        return loaded
+    if images > len(loaded.labels):
+        raise InputError(f"{option} {images}: {loaded.source} has only {len(loaded.labels)} {split} images")
+    return loaded.head(images)
+
+
 def load_images(
     dataset: str,
     split: Literal["train", "test"],
@@ -178,14 +201,20 @@ def load_images(
     network: Network,
     *,
     option: str = "--images",
+    holdout: bool = False,
 ) -> Dataset:
     """Data set checked against the network: number of pixels, range of values, number of classes.
 
-    `option` is what asks for so many images.
+    Parameters
+    ----------
+    option
+        What asks for so many images.
+    holdout
+        For a command that trains too: see `load_holdout`.
     """
     from analog_fhn.datasets import load
 
-    loaded = load(dataset, split, data)
+    loaded = load_holdout(dataset, split, data) if holdout else load(dataset, split, data)
     n_in, n_classes = network.layer_sizes[0], network.layer_sizes[-1]
     if loaded.images.shape[1] != n_in:
         raise InputError(
@@ -204,11 +233,7 @@ def load_images(
             f"{loaded.source}: values from {loaded.scale[0]:g} to {loaded.scale[1]:g}, but the network was trained on "
             f"values from {low:g} to {high:g}; scale the images as in training"
         )
-    if images is not None:
-        if images > len(loaded.labels):
-            raise InputError(f"{option} {images}: {loaded.source} has only {len(loaded.labels)} {split} images")
-        loaded = loaded.head(images)
-    return loaded
+    return first_images(loaded, split, images, option=option)
 
 
 def load_image(
@@ -293,9 +318,16 @@ def trimmed_chip(
 ) -> Chip:
     """Chip of a trim file; technology and seed, where they are given, must be those that it was trimmed with."""
     from analog_fhn.circuit.design import Design
-    from analog_fhn.trim.state import load_state
+    from analog_fhn.trim.state import load_state, measured_from
 
     state, made = load_state(trim, network)
+    measured = measured_from(trim)
+    if measured is not None:
+        print(
+            f"analog-fhn: warning: {trim} holds the codes of the chip measured in {measured}; here they are set on a "
+            "nominal chip, whose accuracy is not that chip's",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
     if technology is not None and load_technology(technology) != made:
         raise InputError(
             f"--technology {technology}: {trim} was made with the technology {made.name!r} of other values; leave the "

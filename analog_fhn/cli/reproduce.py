@@ -127,7 +127,7 @@ def reproduce(
         net = common.load_network(
             source, protocol="paper", gamma=gamma, a=a, eps=eps, slope=slope, settle=settle, control=control
         )
-        chosen = common.load_images(dataset, split, data, images, net)
+        chosen = common.load_images(dataset, split, data, images, net, holdout=True)
         with common.progress_bar(what) as bar:
             if what == "figure3":
                 paths = paper.figure3(folder, net, chosen)
@@ -136,7 +136,7 @@ def reproduce(
                 paths = paper.figure4(folder, net, chosen, values, name, bar)
             else:
                 known = paper.read_curve(curve or folder / "figure4.csv")
-                train = common.load_images(dataset, "train", data, None, net)
+                train = common.load_images(dataset, "train", data, None, net, holdout=True)
                 paths, agreement = paper.table1(folder, net, train, chosen, known, bar)
                 content["agreement"] = agreement
                 for key, found in agreement.items():
@@ -165,11 +165,10 @@ def _check_options(what: str, given: dict[str, Any]) -> None:
 
 def _trained(path: Path, dataset: str, data: Path | None, seed: int, json: str | None) -> Path:
     """Train the plain network with default settings, once."""
-    from analog_fhn.datasets import load
     from analog_fhn.training.plain import train_plain
 
     if not path.exists():
-        training = load(dataset, "train", data)
+        training = common.load_holdout(dataset, "train", data)
         train_plain(training, seed=seed).network(training.scale).save(path)
         common.say(f"trained a network: {path}", json)
     return path
@@ -189,13 +188,12 @@ def _section4(
     json: str | None,
 ) -> tuple[list[Path], dict[str, Any]]:
     """Figure 6 or table 2, from the given network or one trained for both and kept in the folder."""
-    from analog_fhn.datasets import load
     from analog_fhn.network import Network
     from analog_fhn.report import paper
 
     source = folder / "section4.npz" if network is None else network
     if network is None:
-        full = load(dataset, "train", data), load(dataset, "test", data)
+        full = common.load_holdout(dataset, "train", data), common.load_holdout(dataset, "test", data)
         if what == "table2":  # before a network is trained in vain
             paper.check_digits("table 2", full[0].source, full[0].n_classes)
         sets = paper.truncated(*full, images, seed)
@@ -209,8 +207,8 @@ def _section4(
                 "--model fhn --protocol paper' makes"
             )
         full = (
-            common.load_images(dataset, "train", data, None, net),
-            common.load_images(dataset, "test", data, None, net),
+            common.load_images(dataset, "train", data, None, net, holdout=True),
+            common.load_images(dataset, "test", data, None, net, holdout=True),
         )
         sets = paper.truncated(*full, images, seed)
     net = net.with_options(**watched)  # type: ignore[arg-type]

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from analog_fhn.trim.repair import Step, StepName
 
 
+FILES = ("steps.csv", "summary.json", "codes.csv", "trim.npz", "accuracy.png")
+_FROM_FILE = ("codes.csv", "trim.npz", "summary.json")
+
+
 def trim(
     network: common.NetworkArgument,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
@@ -132,16 +136,23 @@ def trim(
         chosen_unit = unit or "x"
         content = from_file(measurements, design, chosen_unit, output, json)
         settings = common.settings(net, None, technology=made) | {"unit": chosen_unit}
-        common.write_json(json, "trim", None, start, content | {"settings": settings})
+        common.write_json(json, "trim", None, start, common.without_nan(content) | {"settings": settings})
         return
     if unit is not None:
         raise InputError(f"--unit {unit} without --measurements: it is the unit of the responses in that file")
     if dataset is None:
         raise InputError("--dataset is missing: expected mnist, digits or a path, or --measurements FILE")
     wanted = steps_of(steps)
-    for option, number in (("--epochs", epochs), ("--reprogram", reprogram)):
-        if number is not None and "finetune" not in wanted:
-            raise InputError(f"{option} {number} with --steps {steps}: it is an option of the step finetune")
+    for option, value, users in (
+        ("--drives", drives, ("trim",)), ("--rounds", rounds, ("readout", "finetune")),
+        ("--verify", verify, ("readout", "finetune")), ("--reprogram", reprogram, ("finetune",)),
+        ("--epochs", epochs, ("finetune",)),
+    ):  # fmt: skip
+        if value is not None and not set(users) & set(wanted):
+            raise InputError(
+                f"{option} {value} with --steps {steps}: it is an option of the step{'s' if len(users) > 1 else ''} "
+                f"{' and '.join(users)}"
+            )
     if epochs and reprogram == "output":
         raise InputError(
             f"--epochs {epochs} with --reprogram output: they train the input weights, which are not written then"
@@ -163,7 +174,7 @@ def trim(
     )  # fmt: skip
     settings = common.settings(net, final, errors=errors, technology=made) | {"dataset": dataset, "backend": backend}
     settings |= {"reading_noise": reading_noise or 0.0}
-    common.write_json(json, "trim", chip, start, content | {"settings": settings})
+    common.write_json(json, "trim", chip, start, common.without_nan(content) | {"settings": settings})
 
 
 def steps_of(text: str | None) -> list[StepName]:
@@ -212,13 +223,21 @@ def repaired(
     from analog_fhn import plots
     from analog_fhn.circuit.export import write_network
     from analog_fhn.trim.bench import SimulatedBench
-    from analog_fhn.trim.repair import Options, repair
+    from analog_fhn.trim.repair import Options, check_labels, repair
 
     net = design.network
-    shown = common.load_images(dataset, "train", data, labelled, net, option="--labelled")
-    training = common.load_images(dataset, "train", data, None, net)
-    judged = common.load_images(dataset, "test", data, held_out, net, option="--held-out")
+    shown = common.load_images(dataset, "train", data, labelled, net, option="--labelled", holdout=True)
+    training = common.load_images(dataset, "train", data, None, net, holdout=True)
+    judged = common.load_images(dataset, "test", data, held_out, net, option="--held-out", holdout=True)
+    for user, given, what in (
+        ("readout", shown, f"--labelled {labelled}: the first {labelled} training images of {shown.source}"),
+        ("finetune", training, f"the training images of {training.source}"),
+    ):
+        if user in steps:
+            check_labels(net, images_of(given), what)
     folder = common.output_folder(output)
+    for name in FILES:
+        common.writable(folder / name)
     common.warn_of(design)
     n_table = {"direct": 9}.get(backend, 33) if table is None else table
     kept = common.tables_folder(n_table or None, tables, backend)
@@ -233,6 +252,8 @@ def repaired(
     plain = net.accuracy(judged.images, judged.labels)
     for step in done:
         common.say(step_line(step), json)
+        if step.facts.get("kept"):
+            warn_of_kept(step.facts["validated"], step.facts["validated_before"])
     common.say(f"{'plain network':12} {common.percent(plain):>9}", json)
     title = f"{'Nominal chip' if seed is None else f'Chip {seed}'}, technology {design.technology.name}"
     picture = plots.repair(
@@ -245,25 +266,25 @@ def repaired(
     try:
         write_steps(done, folder / "steps.csv")
         write_codes(bench.codes, None, folder / "codes.csv")
-        told = {"steps": [asdict(step) for step in done], "errors": common.error_groups(errors)}
+        told = {"steps": common.without_nan([asdict(step) for step in done]), "errors": common.error_groups(errors)}
         bench.state.save(folder / "trim.npz", design, told)
         plots.save(picture, folder / "accuracy.png")
         notes = {"versions": common.versions(), "trim": "trim.npz"}
         network_files = write_network(bench.chip, np.zeros(net.layer_sizes[0]), folder, notes, form="reduced")
+        content = {
+            "accuracy": done[-1].accuracy,
+            "accuracy_as_made": done[0].accuracy,
+            "accuracy_plain": plain,
+            "n_images": len(judged.labels),
+            "labelled": len(shown.labels),
+            "steps": [asdict(step) for step in done],
+            "costs": asdict(bench.costs),
+            "saturated": bench.codes.saturated,
+            "files": [*FILES, *network_files],
+        }
+        write_summary(folder, content)
     except OSError as error:
         raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror})") from None
-    content = {
-        "accuracy": done[-1].accuracy,
-        "accuracy_as_made": done[0].accuracy,
-        "accuracy_plain": plain,
-        "n_images": len(judged.labels),
-        "labelled": len(shown.labels),
-        "steps": [asdict(step) for step in done],
-        "costs": asdict(bench.costs),
-        "saturated": bench.codes.saturated,
-        "files": ["steps.csv", "summary.json", "codes.csv", "trim.npz", "accuracy.png", *network_files],
-    }
-    write_summary(folder, content)
     judge = f"analog-fhn classify {network} --dataset {dataset} --trim {folder / 'trim.npz'} --table {n_table or 9}"
     judge += "" if backend == "direct" else f" --backend {backend}"
     judge += "" if data is None else f" --data {data}"
@@ -288,15 +309,30 @@ def from_file(
     trimmed = from_measurements(found, design, TrimHardware())
     codes, readout = trimmed.state.codes, trimmed.readout
     folder = common.output_folder(output)
-    files = ["codes.csv", "trim.npz", "summary.json"]
+    files = list(_FROM_FILE)
+    for name in files:
+        common.writable(folder / name)
+    slopes = -trimmed.lines.slope
+    content: dict[str, Any] = {
+        "measurements": str(path),
+        "saturated": codes.saturated,
+        "slope_mean": float(slopes.mean()),
+        "slope_spread": float(slopes.std()),
+        "neurons_beyond_codes": list(trimmed.beyond),
+        "nonlinearity": float(trimmed.lines.worst.max()),
+        "validated": None if readout is None else readout.validated,
+        "validated_before": None if readout is None else readout.before,
+        "kept": None if readout is None else readout.kept,
+        "files": files,
+    }
     try:
         write_codes(codes, trimmed.lines, folder / "codes.csv")
         trimmed.state.save(folder / "trim.npz", design, {"measurements": str(path)})
         if readout is not None:
             files += write_conductances(trimmed.state.chip(design), 1, folder)
+        write_summary(folder, content)
     except OSError as error:
         raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror})") from None
-    slopes = -trimmed.lines.slope
     common.say(
         f"{found.responses.shape[1]} neurons: x falls by {slopes.mean():.3g} per unit of drive, spread "
         f"{slopes.std():.2g}; {codes.saturated} codes at the end of their range",
@@ -311,24 +347,30 @@ def from_file(
             file=sys.stderr, flush=True,
         )  # fmt: skip
     if readout is not None:
+        number = len(found.labels if found.labels is not None else ())
+        copies = "" if trimmed.different == number else f" ({trimmed.different} different ones)"
         common.say(
-            f"readout from {len(found.labels if found.labels is not None else ())} images: "
-            f"{common.percent(readout.validated)} in cross-validation",
+            f"readout from {number} images{copies}: "
+            f"{common.percent(readout.validated)} in cross-validation (as trained: {common.percent(readout.before)})",
             json,
         )
-    common.say(f"written to {folder}: {', '.join(files)}", json)
-    content: dict[str, Any] = {
-        "measurements": str(path),
-        "saturated": codes.saturated,
-        "slope_mean": float(slopes.mean()),
-        "slope_spread": float(slopes.std()),
-        "neurons_beyond_codes": list(trimmed.beyond),
-        "nonlinearity": float(trimmed.lines.worst.max()),
-        "validated": None if readout is None else readout.validated,
-        "files": files,
-    }
-    write_summary(folder, content)
+        if readout.kept:
+            warn_of_kept(readout.validated, readout.before)
+    common.say(
+        f"written to {folder}: {', '.join(files)}; they are for the chip that was measured, of which classify --trim "
+        "knows nothing else",
+        json,
+    )
     return content
+
+
+def warn_of_kept(validated: float, before: float) -> None:
+    """Say that a readout stays as it was trained, because new ones do worse."""
+    print(
+        f"analog-fhn: warning: a new readout finds {common.percent(validated)} of the labelled images in "
+        f"cross-validation, the readout as trained {common.percent(before)}; it stays (more labelled images?)",
+        file=sys.stderr, flush=True,
+    )  # fmt: skip
 
 
 def images_of(loaded: Dataset) -> Images:
@@ -379,4 +421,6 @@ def write_summary(folder: Path, content: dict[str, Any]) -> None:
     """Write summary.json."""
     import json
 
-    (folder / "summary.json").write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    (folder / "summary.json").write_text(
+        json.dumps(common.without_nan(content), indent=2, allow_nan=False) + "\n", encoding="utf-8"
+    )

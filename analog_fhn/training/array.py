@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE, Array
+from analog_fhn.errors import InputError
 from analog_fhn.training.fit import keras_on_jax
 from analog_fhn.training.made import Made
 
@@ -50,6 +51,11 @@ class ArrayDense(_Layer):  # type: ignore[misc]
         added. None: none.
     seed
         Of all draws.
+
+    Raises
+    ------
+    InputError
+        For offsets of another shape.
     """
 
     def __init__(
@@ -69,7 +75,11 @@ class ArrayDense(_Layer):  # type: ignore[misc]
         self.units, self.layer, self.temperature, self.levels, self.seed = units, layer, temperature, levels, seed
         self.clip_sigma = clip_sigma
         self.array = array if isinstance(array, Array) else Array.model_validate(array)
-        self.offsets = np.zeros((1, units), np.float32) if offsets is None else np.asarray(offsets, np.float32)
+        self.offsets = None if offsets is None else np.asarray(offsets, np.float32)
+        if self.offsets is not None and (self.offsets.shape[1:] != (units,) or len(self.offsets) == 0):
+            raise InputError(
+                f"offsets have shape {self.offsets.shape}; expected (n_chips, {units}), n_chips at least 1"
+            )
         self.generator = keras.random.SeedGenerator(seed)
         self._relative = _relative_error(self.array, temperature)
         if self._relative is None:
@@ -99,7 +109,7 @@ class ArrayDense(_Layer):  # type: ignore[misc]
         if not training:
             return inputs @ self.kernel.value
         z = inputs @ self._drawn(self.kernel.value)
-        if self.offsets.shape[0] > 1:
+        if self.offsets is not None:
             chosen = keras.random.randint((self.units,), 0, len(self.offsets), seed=self.generator)
             z = z + self.strength.value * jnp.asarray(self.offsets)[chosen, jnp.arange(self.units)]
         return z
@@ -118,9 +128,18 @@ class ArrayDense(_Layer):  # type: ignore[misc]
             "temperature": self.temperature,
             "levels": self.levels,
             "clip_sigma": self.clip_sigma,
-            "offsets": self.offsets.tolist(),
+            "offsets": None if self.offsets is None else self.offsets.tolist(),
             "seed": self.seed,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ArrayDense:
+        """Layer of this configuration."""
+        # Older files have one chip whose offsets are 0 where there are none.
+        offsets = config.get("offsets")
+        none = offsets is None or (len(offsets) == 1 and not np.any(offsets))
+        layer: ArrayDense = super().from_config(config | {"offsets": None if none else offsets})
+        return layer
 
     def _clipped(self, kernel: Any) -> Any:
         kernel = keras.ops.convert_to_tensor(kernel)
@@ -150,7 +169,7 @@ class ArrayDense(_Layer):  # type: ignore[misc]
             plus, minus = self._levelled(plus), self._levelled(minus)
         made = plus - minus
         if self._relative is not None:
-            deviation, shift = self._relative * jnp.sqrt(plus**2 + minus**2), 0.0
+            deviation, shift = self._relative * _root(plus**2 + minus**2), 0.0
         else:
             (mean_plus, sd_plus), (mean_minus, sd_minus) = self._looked_up(plus), self._looked_up(minus)
             deviation = jnp.sqrt(sd_plus**2 + sd_minus**2)
@@ -201,6 +220,13 @@ class RefreshRanges(_Callback):  # type: ignore[misc]
             waiting += getattr(layer, "layers", [])
             if isinstance(layer, ArrayDense):
                 layer.refresh()
+
+
+def _root(square: Any) -> Any:
+    """Square root, whose gradient at 0 is 0: a pair of devices without conductance has no error."""
+    # Both branches are differentiated: the root's own must not be infinite where it is not taken.
+    normal = square >= jnp.finfo(jnp.float32).tiny
+    return jnp.where(normal, jnp.sqrt(jnp.where(normal, square, 1.0)), 0.0)
 
 
 def _through(value: Any, rounded: Any) -> Any:

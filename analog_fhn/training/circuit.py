@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.noise import Noise
 from analog_fhn.circuit.technology import Technology
@@ -34,6 +35,7 @@ from analog_fhn.training.response import Responses
 Ramp = Literal["constant", "linear"]
 
 _START_EPOCHS = 2
+_SEEDS = 2**32  # Keras takes seeds below it
 _RAMP = 0.5  # share of the epochs in which a linear ramp reaches its end
 
 
@@ -271,7 +273,7 @@ def _model(
             conditions = hardware.technology.conditions
             dense = ArrayDense(
                 width, hardware.technology.array, layer=k, temperature=conditions.temperature, levels=hardware.levels,
-                clip_sigma=hardware.clip_sigma, offsets=offsets[k], seed=seed + k,
+                clip_sigma=hardware.clip_sigma, offsets=offsets[k], seed=(seed + k) % _SEEDS,
             )  # fmt: skip
         denses.append(dense)
         layers.append(dense)
@@ -279,7 +281,7 @@ def _model(
             last = k == len(widths) - 3
             neurons.append(
                 Layer(
-                    responses, gradient=inside.gradient, draw=hardware is not None, seed=seed + 100 + k,
+                    responses, gradient=inside.gradient, draw=hardware is not None, seed=(seed + 100 + k) % _SEEDS,
                     samples=inside.instants if last else None,
                 )
             )  # fmt: skip
@@ -294,11 +296,8 @@ def _bank(start: Network, inside: Inside, hardware: Hardware) -> tuple[Responses
     chips = [design.chip(None), *(design.chip(hardware.first_chip + k) for k in range(hardware.chips))]
     found = [Responses.of(chip, inside.protocol, recentre=inside.recentre, window=inside.window) for chip in chips]
     first = slice(0, 1)
-    offsets: list[FloatArray] = []
-    for layer in range(2):
-        nominal = chips[0].biases[layer]
-        assert nominal is not None
-        offsets.append(np.array([chip.biases[layer] for chip in chips[1:]]) - nominal)
+    biases = [np.array([_bias(chip, layer, inside.recentre) for chip in chips]) for layer in range(2)]
+    offsets = [values[1:] - values[0] for values in biases]
     bank = Responses.together([found[0][first], *found[1:]])
     if hardware.noise is not None:
         one = chips[0].only(np.zeros(1, dtype=np.intp))
@@ -315,7 +314,14 @@ def _bank(start: Network, inside: Inside, hardware: Hardware) -> tuple[Responses
         bank = replace(
             bank, mean=bank.mean + drawn * (noisy.mean - quiet.mean), deviation=drawn * noisy.deviation
         )  # fmt: skip
-    return bank, list(offsets)
+    return bank, offsets
+
+
+def _bias(chip: Chip, layer: int, recentre: bool) -> FloatArray:
+    """Bias of an array of a chip, with its amplifiers' offsets."""
+    bias = chip.biases[layer] if layer == 0 or recentre or chip.raw_bias is None else chip.raw_bias
+    assert bias is not None
+    return bias
 
 
 def _each_epoch(denses: list[Any], neurons: list[Any], hardware: Hardware | None, epochs: int) -> Any:

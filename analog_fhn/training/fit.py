@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from analog_fhn.datasets import Dataset
+from analog_fhn.datasets import Dataset, check_alike
 from analog_fhn.errors import InputError, MissingProgramError
 
 Hidden = Literal["sigmoid", "tanh"]
@@ -48,7 +48,7 @@ class Fit:
     progress: Progress | None = None
 
     def check(self, hidden: str, *n_hidden: int) -> None:
-        """Raise InputError for settings out of range, or a data set of one class."""
+        """Raise InputError for settings out of range, or data that cannot be trained on or judged."""
         sizes = [("n_hidden", size) for size in n_hidden]
         for name, value in (*sizes, ("epochs", self.epochs), ("batch_size", self.batch_size)):
             if value < 1:
@@ -63,6 +63,14 @@ class Fit:
             raise InputError(
                 f"{self.dataset.source}: {self.dataset.n_classes} class; expected at least two, with labels 0, 1, ..."
             )
+        images = self.dataset.images
+        if images.min() == images.max():
+            raise InputError(
+                f"{self.dataset.source}: all pixels of the {len(images)} images are {images.min():g}; expected images "
+                "that differ"
+            )
+        if self.validation is not None:
+            check_alike(self.dataset, self.validation)
 
     def run(
         self,

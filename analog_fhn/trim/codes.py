@@ -58,6 +58,11 @@ class TrimHardware:
         """Relative change of Rf per code."""
         return float(2.0 * self.gain_range / 2**self.gain_bits)
 
+    def within_reach(self, gain: FloatArray) -> FloatArray:
+        """Factors of rows as the gain codes' range limits them; an offset code has to fit these."""
+        lowest, highest = code_range(self.gain_bits)
+        return np.asarray(np.clip(gain, 1.0 + self.gain_step * lowest, 1.0 + self.gain_step * highest))
+
     @property
     def offset_step(self) -> float:
         """Relative change of Rshift per code."""
@@ -123,6 +128,8 @@ class Codes:
 
         Parameters
         ----------
+        shift
+            That goes with the gain within the codes' reach.
         shifted
             Whether the rows are shifted at all; without recentring they are not, and the offset codes are kept.
         """
@@ -221,7 +228,7 @@ def codes_of_responses(lines: Lines, ideal: Lines, network: Network, hardware: T
     none = Codes.none(network)
     if not network.recentre or shift == 0.0:
         return none.with_rows(gain, np.ones_like(gain), hardware, shifted=False)
-    return none.with_rows(gain, (wanted / gain - scale * lines.level) / shift, hardware)
+    return none.with_rows(gain, (wanted / hardware.within_reach(gain) - scale * lines.level) / shift, hardware)
 
 
 def beyond_gain_codes(lines: Lines, ideal: Lines, hardware: TrimHardware) -> list[int]:
@@ -258,4 +265,5 @@ def codes_of_ends(
     better = gain * wanted[0] / amplitude
     if not network.recentre or shift == 0.0:
         return present.with_rows(better, current, hardware, shifted=False)
-    return present.with_rows(better, current + (wanted[1] / better - centre / gain) / shift, hardware)
+    shifted = current + (wanted[1] / hardware.within_reach(better) - centre / gain) / shift
+    return present.with_rows(better, shifted, hardware)

@@ -22,7 +22,10 @@ READABLE = 0.995
 # Change of tanh(u) from the smallest to the largest input below which a row does not tell its gain: programming errors
 # and offsets are as large.
 _LEAST_SWING = 0.02
-_LEAST_SPREAD = 1e-6  # standard deviation of an activation over the images below which its weights cannot be told
+# Standard deviation of an activation over the images below which its weights cannot be told: of readings without noise,
+# and in units of their noise. Of three images per neuron a weight has a standard error of a tenth then.
+_LEAST_SPREAD = 1e-6
+_NOISES = 10.0
 _WANTED_ARGUMENT = 1.2  # u that the largest weight is to bring about when one row is driven alone
 
 
@@ -119,7 +122,8 @@ def measure_inputs(bench: Bench, ends: Ends, rows: NDArray[np.intp] | None = Non
 class OutputWeights:
     """``scores = hidden weights + bias``, shapes (n_neurons, n_classes) and (n_classes,).
 
-    NaN: the weights of a neuron that no image moves, which the scores cannot tell from the bias.
+    NaN: the weights of a neuron that no image moves by more than the noise of its readings; the scores cannot tell them
+    from the bias.
     """
 
     weights: FloatArray
@@ -128,6 +132,9 @@ class OutputWeights:
 
 def output_weights(hidden: FloatArray, scores: FloatArray, assumed: FloatArray | None = None) -> OutputWeights:
     """Least squares of scores (k, n_classes) on activations (k, n_neurons).
+
+    The noise of the readings is that which leaves the scores as far from the fit as they are. A weight fitted to such
+    noise alone would be as large as any.
 
     Parameters
     ----------
@@ -145,12 +152,30 @@ def output_weights(hidden: FloatArray, scores: FloatArray, assumed: FloatArray |
             f"{len(hidden)} images for the output weights of {hidden.shape[1]} neurons: expected at least "
             f"{hidden.shape[1] + 1}"
         )
-    level = hidden.mean(axis=0)
-    moved = hidden.std(axis=0) > _LEAST_SPREAD
-    found = np.zeros((hidden.shape[1], scores.shape[1])) if assumed is None else assumed.copy()
-    found[moved] = np.linalg.lstsq(hidden[:, moved] - level[moved], scores - scores.mean(axis=0), rcond=1e-9)[0]
+    level, spread = hidden.mean(axis=0), hidden.std(axis=0)
+
+    def fit(moved: BoolArray) -> FloatArray:
+        found = np.zeros((hidden.shape[1], scores.shape[1])) if assumed is None else assumed.copy()
+        found[moved] = np.linalg.lstsq(hidden[:, moved] - level[moved], scores - scores.mean(axis=0), rcond=1e-9)[0]
+        return found
+
+    moved = spread > _LEAST_SPREAD
+    found = fit(moved)
+    told = moved & (spread > _NOISES * _noise_of(hidden[:, moved] - level[moved], scores, found[moved]))
+    if not np.array_equal(told, moved):
+        moved = told
+        found = fit(moved)
     bias = scores.mean(axis=0) - level @ found
     return OutputWeights(np.where(moved[:, None], found, np.nan), bias)
+
+
+def _noise_of(hidden: FloatArray, scores: FloatArray, weights: FloatArray) -> float:
+    """Noise (standard deviation) of activations, counted from their means, that explains what a fit leaves over."""
+    left = scores - scores.mean(axis=0) - hidden @ weights
+    freedom = max(len(hidden) - 1 - hidden.shape[1], 1)
+    gain = np.sqrt((weights**2).sum(axis=0))
+    noise = np.sqrt((left**2).sum(axis=0) / freedom)[gain > 0.0] / gain[gain > 0.0]
+    return float(np.median(noise)) if noise.size else 0.0
 
 
 @dataclass(frozen=True, eq=False)

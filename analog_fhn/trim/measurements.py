@@ -9,12 +9,16 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from analog_fhn.circuit.design import Design
 from analog_fhn.errors import InputError
+from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, extremes
 from analog_fhn.npz import read_npz
 from analog_fhn.readout import recentring
+from analog_fhn.trim.codes import fit_lines
+from analog_fhn.trim.readout import missing_classes, near_chance, numbered
 
 Unit = Literal["x", "volts"]
 
@@ -25,10 +29,21 @@ KEYS = ("drives", "responses", "hidden", "labels", "scores")
 _SLOPES = (0.4, 2.5)
 _LEAST_SPAN = 0.3  # of |gamma|, that the drives of a neuron have to span to tell its slope
 _ALIKE = 1e-6  # drives that differ by less are one
-# Activations: they move by this share of what lies between the ideal ends, and stay that near to these.
-_SPANS = (0.2, 2.5)
-_BEYOND_ENDS = 1.0
-_SCORES = (0.2, 5.0)  # rms of the scores over the images, relative to what the activations and the weights give
+# Largest distance of a response from its neuron's line, in units of |gamma|: real neurons bend by a thousandth.
+_OFF_LINE = 0.3
+# Where the ends of most neurons' activations lie between the ideal ones, 0 and 1: at least one quarter of the neurons
+# reaches so far up, and one quarter so far down. Bad chips (programming error 50 %, 5 % stuck devices) stay within 0.1.
+_QUARTER = 0.75
+_BEYOND_ENDS = 1.0  # no activation reaches that far beyond them
+_TOPS = (0.7, 1.4)
+_BOTTOMS = (-0.4, 0.3)
+# Of the scores over what the activations and the array's weights give: their rms, the slope of the regression, and the
+# correlation. The same bad chips have slopes from 0.79 to 1.09, and correlations of at least 0.73.
+_SPREADS_OF_SCORES = (0.2, 5.0)
+_SLOPES_OF_SCORES = (0.6, 1.5)
+_LEAST_CORRELATION = 0.45
+_REORDERED = 1.0  # gain of the classes' correlations, summed, by which another order explains the scores better
+ALIKE = 0.03  # rms difference of two images' activations, in units of their spread, below which they are of one image
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +100,7 @@ def load_measurements(path: Path, design: Design, unit: Unit = "x") -> Measureme
         )
     _check_points(found, abs(design.network.fhn.gamma))
     _check_units(found, design, unit)
+    _check_lines(found, abs(design.network.fhn.gamma))
     _check_images(found, design)
     return found
 
@@ -226,8 +242,21 @@ def _check_points(found: Measurements, gamma: float) -> None:
         )
 
 
+def _check_lines(found: Measurements, gamma: float) -> None:
+    """Responses near a line: repeats that contradict each other would leave one between them."""
+    lines = fit_lines(found.drives, found.responses)
+    far = np.abs(np.nan_to_num(found.responses - lines.level - lines.slope * found.drives))
+    point, neuron = np.unravel_index(int(np.argmax(far)), far.shape)
+    if far[point, neuron] > _OFF_LINE * gamma:
+        raise InputError(
+            f"{found.source}: responses of neuron {neuron} lie up to {far[point, neuron]:.2g} off a line, "
+            f"{found.responses[point, neuron]:.3g} at the drive {found.drives[point, neuron]:.3g}; expected at most "
+            f"{_OFF_LINE * gamma:.2g} (do repeated readings contradict each other?)"
+        )
+
+
 def _check_images(found: Measurements, design: Design) -> None:
-    """Activations and scores in the units that the weights were trained for, and enough of them."""
+    """Activations and scores in the units that the weights were trained for, of enough images of every class."""
     if found.hidden is None or found.labels is None:
         return
     network, (k, n) = design.network, found.hidden.shape
@@ -238,29 +267,98 @@ def _check_images(found: Measurements, design: Design) -> None:
         )
     if len(np.unique(found.labels)) < 2:
         raise InputError(f"{found.source}, key 'labels': all are {found.labels[0]}; expected at least two classes")
-    fhn = network.fhn
+    _check_ends(found.source, found.hidden, design)
+    different = int(numbered(found.hidden, ALIKE).max()) + 1
+    if different <= n:
+        raise InputError(
+            f"{found.source}, key 'hidden': {k} rows of {different} different images; expected at least {n + 1} "
+            "different ones, one more than the network has hidden neurons"
+        )
+    _check_labels(found.source, found.hidden, found.labels, network, different)
+    if found.scores is not None:
+        _check_scores(found.source, found.hidden, found.scores, design)
+
+
+def _check_ends(source: str, hidden: FloatArray, design: Design) -> None:
+    """Compare the ends of the activations with those of a nominal neuron, which the larger input values bring about."""
+    network, fhn = design.network, design.network.fhn
     scale, shift = recentring(network.hidden, fhn.a, fhn.gamma) if network.recentre else (1.0, 0.0)
     low, high = sorted(scale * (-fhn.a + sign * fhn.gamma) + shift for sign in (1.0, -1.0))
-    least, most, span = float(found.hidden.min()), float(found.hidden.max()), high - low
-    reach = low - _BEYOND_ENDS * span, high + _BEYOND_ENDS * span
-    if not (_SPANS[0] * span <= most - least <= _SPANS[1] * span and reach[0] <= least and most <= reach[1]):
-        raise InputError(
-            f"{found.source}, key 'hidden': values from {least:.3g} to {most:.3g}; expected activations about from "
-            f"{low:g} to {high:g}, in the unit that the weights were trained for (is it volts or millivolts?)"
-        )
-    if found.scores is None:
+    place = (hidden - low) / (high - low)
+    top = float(np.quantile(place.max(axis=0), _QUARTER))
+    bottom = float(np.quantile(place.min(axis=0), 1.0 - _QUARTER))
+    within = place.min() >= -_BEYOND_ENDS and place.max() <= 1.0 + _BEYOND_ENDS
+    if within and _TOPS[0] <= top <= _TOPS[1] and _BOTTOMS[0] <= bottom <= _BOTTOMS[1]:
         return
-    wanted = _spread(found.hidden @ design.arrays[1].crossbar.weights)
-    spread = _spread(found.scores)
-    if not _SCORES[0] * wanted <= spread <= _SCORES[1] * wanted:
+    volts = design.arrays[1].row_volts[0 if network.recentre else 1]
+    raise InputError(
+        f"{source}, key 'hidden': values from {hidden.min():.3g} to {hidden.max():.3g}; expected activations about "
+        f"from {low:g} to {high:g}, in the unit that the weights were trained for (is it volts, {volts:.3g} V per "
+        "unit, or millivolts?)"
+    )
+
+
+def _check_labels(
+    source: str, hidden: FloatArray, labels: NDArray[np.int64], network: Network, different: int
+) -> None:  # fmt: skip
+    """Refuse labels that lack a class, or that the readout as trained finds no better than chance."""
+    missing = missing_classes(labels, network.layer_sizes[2])
+    if missing:
         raise InputError(
-            f"{found.source}, key 'scores': they vary by {spread:.3g} rms over the images; expected about "
-            f"{wanted:.3g}, what 'hidden' and the weights of the output array give (are they volts or millivolts?)"
+            f"{source}, key 'labels': none is {', '.join(map(str, missing))}; expected images of each of the network's "
+            f"{network.layer_sizes[2]} classes, to train the readout on"
+        )
+    scale, shift = (1.0, 0.0) if network.recentre else recentring(network.hidden, network.fhn.a, network.fhn.gamma)
+    scores = (scale * hidden + shift) @ network.weights[1]
+    found = (scores if network.biases[1] is None else scores + network.biases[1]).argmax(axis=1)
+    if near_chance(found, labels, different):
+        raise InputError(
+            f"{source}, key 'labels': the readout as trained finds {100.0 * np.mean(found == labels):.1f} % of them in "
+            "'hidden', no more than chance may give; expected the classes of the same images in the same order, "
+            "counted from 0 as in training"
         )
 
 
-def _spread(values: FloatArray) -> float:
-    return float(np.sqrt(np.mean((values - values.mean(axis=0)) ** 2)))
+def _check_scores(source: str, hidden: FloatArray, scores: FloatArray, design: Design) -> None:
+    """Compare the scores with what the activations and the weights of the output array give."""
+    wanted = hidden @ design.arrays[1].crossbar.weights
+    wanted, seen = wanted - wanted.mean(axis=0), scores - scores.mean(axis=0)
+    expected, spread = (float(np.sqrt(np.mean(values**2))) for values in (wanted, seen))
+    if not _SPREADS_OF_SCORES[0] * expected <= spread <= _SPREADS_OF_SCORES[1] * expected:
+        raise InputError(
+            f"{source}, key 'scores': they vary by {spread:.3g} rms over the images; expected about {expected:.3g}, "
+            "what 'hidden' and the weights of the output array give (are they volts or millivolts?)"
+        )
+    of_wanted, of_seen = (np.sqrt((values**2).sum(axis=0)) for values in (wanted, seen))
+    product = float((wanted * seen).sum())
+    slope = product / max(float((wanted**2).sum()), 1e-300)
+    follow = product / max(float(np.sqrt((wanted**2).sum() * (seen**2).sum())), 1e-300)
+    each = (wanted.T @ seen) / np.maximum(np.outer(of_wanted, of_seen), 1e-300)
+    if follow < -_LEAST_CORRELATION:
+        raise InputError(
+            f"{source}, key 'scores': they fall where what 'hidden' and the weights of the output array give rises "
+            f"(correlation {follow:.2f}); expected the sign of the trained network's scores"
+        )
+    classes, order = linear_sum_assignment(-each)
+    others = each[classes, order]
+    if others.mean() >= _LEAST_CORRELATION and others.sum() - np.trace(each) > _REORDERED:
+        moved = classes[order != classes]
+        raise InputError(
+            f"{source}, key 'scores': the columns {_listed(order[moved])} follow the classes {_listed(moved)}; "
+            "expected a column per class, in the order of the classes"
+        )
+    if follow < _LEAST_CORRELATION:
+        raise InputError(
+            f"{source}, key 'scores': their correlation with what 'hidden' and the weights of the output array give is "
+            f"{follow:.2f}; expected at least {_LEAST_CORRELATION:g} (are they of the same images in the same order?)"
+        )
+    if not _SLOPES_OF_SCORES[0] <= slope <= _SLOPES_OF_SCORES[1]:
+        volts = design.arrays[1].volts[0 if design.network.recentre else 1]
+        raise InputError(
+            f"{source}, key 'scores': {slope:.3g} times what 'hidden' and the weights of the output array give; "
+            f"expected about 1, in the units of the trained weights (are they volts, {volts:.3g} V per unit, or "
+            "millivolts?)"
+        )
 
 
 def _check_units(found: Measurements, design: Design, unit: Unit) -> None:
@@ -273,8 +371,6 @@ def _check_units(found: Measurements, design: Design, unit: Unit) -> None:
             f"{found.source}: drives up to {far:.3g}; expected dimensionless drives within the range of the tanh "
             f"pairs, -{abs(fhn.gamma):g} to {abs(fhn.gamma):g}"
         )
-    from analog_fhn.trim.codes import fit_lines  # measured lines against the nominal one
-
     ratio = float(np.median(-fit_lines(found.drives, found.responses).slope))
     limit = 1.5 * extremes(fhn)[0]
     outside = np.argwhere(np.abs(np.nan_to_num(found.responses)) > limit)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, minimize
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+from scipy.special import log_softmax
 
 from analog_fhn.circuit.crossbar import Crossbar, pairs
 from analog_fhn.circuit.design import Design
@@ -17,9 +22,11 @@ from analog_fhn.threads import single_blas
 from analog_fhn.trim.codes import Codes, TrimHardware, nearest_code
 
 PENALTIES = (1e-3, 1e-2, 1e-1)
-_FOLDS = 5
+FOLDS = 5
+_CLEARLY = 2.0  # standard errors of a difference of two accuracies on the same images
+_ABOVE_CHANCE = 3.0  # standard errors
 _ITERATIONS = 300
-_LEAST_SPREAD = 0.1  # of the neurons' median
+_LEAST_SPREAD = 0.1  # of the neurons' median, or of their largest
 _ABNORMAL = 2  # SciPy's status of a line search that failed, be it at the minimum
 _STATIONARY = 1e-4  # slope of the loss that counts as none
 
@@ -33,17 +40,28 @@ class Readout:
     penalty
         What it was trained with, on the squared distance from where it started.
     validated
-        Accuracy in cross-validation; NaN if there was none.
+        Accuracy in cross-validation of what was trained; NaN if nothing was.
+    before
+        Accuracy on the same images of the readout that the training started from; NaN if it was not trained.
+    kept
+        Whether it still is that readout, because the trained ones did worse in cross-validation.
     """
 
     weights: FloatArray
     bias: FloatArray
     penalty: float = 0.0
     validated: float = float("nan")
+    before: float = float("nan")
+    kept: bool = False
 
     def classes(self, hidden: FloatArray) -> NDArray[np.intp]:
         """Class of each row of activations (n_images, n_neurons)."""
         return np.asarray((hidden @ self.weights + self.bias).argmax(axis=1))
+
+    def loss(self, hidden: FloatArray, labels: NDArray[np.integer]) -> float:
+        """Cross-entropy of activations (n_images, n_neurons) with their labels, summed over the images."""
+        logits = hidden @ self.weights + self.bias
+        return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].sum())
 
 
 def fit_readout(
@@ -140,8 +158,11 @@ def train_readout(
     *,
     largest_bias: float | None = None,
     written: Callable[[Readout], Readout] | None = None,
+    originals: NDArray[np.integer] | None = None,
 ) -> Readout:
     """Readout whose start and penalty do best in 5-fold cross-validation on the same images.
+
+    Where that does clearly worse than its start does as it is, the start stays.
 
     Parameters
     ----------
@@ -151,23 +172,93 @@ def train_readout(
         For instance the readout as trained: where few images are at hand, that is the better start than zeros.
     written
         What the array makes of a readout, which is what counts; None: the readout itself.
+    originals
+        Number of the image that each row shows, shape (k,), see `numbered`; None: all are different.
     """
-    fold = np.arange(len(labels)) % _FOLDS
-    best: tuple[float, float, Readout] | None = None
+    fold = folds(np.arange(len(labels)) if originals is None else originals)
+    best: tuple[NDArray[np.bool_], float, Readout] | None = None
     for start in starts:
         for penalty in sorted(penalties, reverse=True):
             right = np.zeros(len(labels), dtype=bool)
-            for part in range(_FOLDS):
+            for part in range(int(fold.max()) + 1):
                 seen = fold != part
                 made = fit_readout(hidden[seen], labels[seen], start, penalty, largest_bias=largest_bias)
                 made = made if written is None else written(made)
                 right[~seen] = made.classes(hidden[~seen]) == labels[~seen]
-            score = float(right.mean())
-            if best is None or score > best[0]:
-                best = score, penalty, start
+            if best is None or right.sum() > best[0].sum():
+                best = right, penalty, start
     assert best is not None
-    made = fit_readout(hidden, labels, best[2], best[1], largest_bias=largest_bias)
-    return replace(made, validated=best[0])
+    right, penalty, start = best
+    bias = _centred(start.bias)
+    same = replace(start, bias=bias if largest_bias is None else np.clip(bias, -largest_bias, largest_bias))
+    had = (same if written is None else written(same)).classes(hidden) == labels
+    kept = clearly_better(had, right)
+    made = same if kept else fit_readout(hidden, labels, start, penalty, largest_bias=largest_bias)
+    return replace(
+        made,
+        penalty=penalty,
+        validated=float(right.mean()),
+        before=float(had.mean()),
+        kept=kept,
+    )
+
+
+def clearly_better(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
+    """Whether one readout is right on more images than another, by two standard errors of the difference."""
+    won, lost = np.count_nonzero(one & ~other), np.count_nonzero(other & ~one)
+    return bool(won - lost > _CLEARLY * np.sqrt(won + lost))
+
+
+def numbered(rows: NDArray[np.floating], nearness: float = 0.0) -> NDArray[np.intp]:
+    """Number of the image that each row (k, m) is of, counted in order of their first rows; copies have one number.
+
+    Parameters
+    ----------
+    nearness
+        Rms difference of two rows, in units of the columns' spreads, below which they are of one image; 0: only rows
+        that are the same.
+    """
+    found = _in_order(blake2b(row.tobytes(), digest_size=16).digest() for row in np.ascontiguousarray(rows))
+    spread = rows.std(axis=0) if nearness > 0.0 else np.zeros(rows.shape[1])
+    if not spread.any():
+        return found
+    first = np.unique(found, return_index=True)[1]
+    # A column that hardly moves is mostly noise.
+    scaled = rows[first] / np.maximum(spread, _LEAST_SPREAD * spread.max())
+    near = cKDTree(scaled).query_pairs(nearness * np.sqrt(scaled.shape[1]), output_type="ndarray")
+    linked = coo_array((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(len(first), len(first)))
+    return _in_order(connected_components(linked, directed=False)[1][found].tolist())
+
+
+def _in_order(keys: Iterable[Hashable]) -> NDArray[np.intp]:
+    """Number of each key, counted in order of their first places."""
+    seen: dict[Hashable, int] = {}
+    return np.array([seen.setdefault(key, len(seen)) for key in keys], dtype=np.intp)
+
+
+def folds(originals: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Fold of each row; those of one image are in one fold."""
+    return np.asarray(originals % FOLDS)
+
+
+def missing_classes(labels: NDArray[np.integer], n_classes: int) -> list[int]:
+    """Classes that no label names."""
+    return [int(c) for c in np.flatnonzero(np.bincount(labels, minlength=n_classes)[:n_classes] == 0)]
+
+
+def near_chance(found: NDArray[np.integer], labels: NDArray[np.integer], number: int | None = None) -> bool:
+    """Whether classes agree with labels no more than those of shuffled images would, to within three standard errors.
+
+    Parameters
+    ----------
+    number
+        Of different images among them; None: all are different.
+    """
+    n_classes = int(max(found.max(), labels.max())) + 1
+    shares = (np.bincount(values, minlength=n_classes) / len(labels) for values in (found, labels))
+    chance = float(np.prod(list(shares), axis=0).sum())
+    error = np.sqrt(chance * (1.0 - chance) / (len(labels) if number is None else number))
+    return bool(np.mean(found == labels) <= chance + _ABOVE_CHANCE * error)
 
 
 def lay_out(readout: Readout, design: Design, present: Crossbar) -> tuple[Crossbar, float]:

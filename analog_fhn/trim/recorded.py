@@ -9,8 +9,8 @@ from analog_fhn.circuit.design import Design
 from analog_fhn.trim.codes import Codes, Lines, TrimHardware, beyond_gain_codes, codes_of_responses, fit_lines
 from analog_fhn.trim.finetune import score_per_code, with_bias_that_can_be_made
 from analog_fhn.trim.identify import output_weights
-from analog_fhn.trim.measurements import Measurements
-from analog_fhn.trim.readout import Readout, lay_out, output_codes, train_readout
+from analog_fhn.trim.measurements import ALIKE, Measurements
+from analog_fhn.trim.readout import Readout, lay_out, numbered, output_codes, train_readout
 from analog_fhn.trim.repair import as_trained, ideal_lines
 from analog_fhn.trim.state import TrimState
 
@@ -31,6 +31,8 @@ class Recorded:
         What its scores are multiplied by on the array.
     beyond
         Neurons whose slope no gain code mends.
+    different
+        How many different images the readout was trained on.
     """
 
     state: TrimState
@@ -38,6 +40,7 @@ class Recorded:
     readout: Readout | None = None
     scale: float = 1.0
     beyond: tuple[int, ...] = ()
+    different: int = 0
 
 
 def from_measurements(found: Measurements, design: Design, hardware: TrimHardware) -> Recorded:
@@ -62,15 +65,16 @@ def from_measurements(found: Measurements, design: Design, hardware: TrimHardwar
         return Recorded(replace(state, codes=codes), lines, beyond=beyond)
     old = design.arrays[1]
     hidden, labels = found.hidden, found.labels
+    originals = numbered(hidden, ALIKE)
 
     def fit(limit: float | None) -> Readout:
-        return train_readout(hidden, labels, [as_trained(network)], largest_bias=limit)
+        return train_readout(hidden, labels, [as_trained(network)], largest_bias=limit, originals=originals)
 
     readout = with_bias_that_can_be_made(fit, design, old.crossbar, hardware)
     target, scale = lay_out(readout, design, old.crossbar)
     if found.scores is not None:
         # The offsets as measured; those that the new conductances change are small beside them.
-        error = output_weights(found.hidden, found.scores).bias - readout.bias * scale
+        error = output_weights(found.hidden, found.scores, old.crossbar.weights).bias - readout.bias * scale
         codes = output_codes(codes, error, score_per_code(design, target, hardware), hardware)[0]
     plus, minus = (
         new != had for new, had in ((target.g_plus, old.crossbar.g_plus), (target.g_minus, old.crossbar.g_minus))
@@ -78,7 +82,10 @@ def from_measurements(found: Measurements, design: Design, hardware: TrimHardwar
     array = design.technology.array
     writes = Writes.none(old.crossbar).then(plus, minus, array.write_tolerance, array.write_pulses)
     written = replace(old, crossbar=target, writes=writes)
-    return Recorded(replace(state, codes=codes, targets=(state.targets[0], written)), lines, readout, scale, beyond)
+    return Recorded(
+        replace(state, codes=codes, targets=(state.targets[0], written)), lines, readout, scale, beyond,
+        int(originals.max()) + 1,
+    )  # fmt: skip
 
 
 def code_rows(codes: Codes, lines: Lines | None = None) -> list[dict[str, float | int | str]]:

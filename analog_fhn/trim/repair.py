@@ -28,7 +28,17 @@ from analog_fhn.trim.finetune import (
     write_readout,
 )
 from analog_fhn.trim.identify import Twin, measure_ends, measure_inputs
-from analog_fhn.trim.readout import PENALTIES, Readout, fit_readout, train_readout
+from analog_fhn.trim.readout import (
+    FOLDS,
+    PENALTIES,
+    Readout,
+    fit_readout,
+    folds,
+    missing_classes,
+    near_chance,
+    numbered,
+    train_readout,
+)
 from analog_fhn.trim.writing import Written
 
 StepName = Literal["trim", "readout", "finetune"]
@@ -42,6 +52,7 @@ _TWIN_ITERATIONS = 60
 _TUNED_ROUNDS = 4
 _CHECKED = 200  # images that the twin is compared with the chip on
 _PER_NEURON = 3  # images per neuron that output weights are measured with
+_VALIDATED = 5000  # images on which a penalty is chosen, where there are as many
 
 
 @dataclass(frozen=True)
@@ -133,7 +144,7 @@ def repair(
     steps
         Some of `STEPS`, in this order.
     labelled
-        Images that are shown to the chip: more of them than there are neurons.
+        Images that are shown to the chip: more of them than there are neurons, and for `readout` of every class.
     held_out
         Images that every step is judged on.
     training
@@ -144,14 +155,19 @@ def repair(
     Raises
     ------
     InputError
-        For unknown steps, or too few labelled images.
+        For unknown steps, too few labelled images, or labels that no readout can be trained on: a class is missing, or
+        the network itself tells them no better than chance.
     """
     options = Options() if options is None else options
+    training = labelled if training is None else training
     _check(bench, steps, labelled)
+    for name, given in (("readout", labelled), ("finetune", training)):
+        if name in steps:
+            check_labels(bench.design.network, given)
     makers = {
         "trim": lambda: _trim(bench, labelled, options),
         "readout": lambda: _readout(bench, labelled, options),
-        "finetune": lambda: _finetune(bench, labelled, labelled if training is None else training, options),
+        "finetune": lambda: _finetune(bench, labelled, training, options),
     }
     done = []
     for name in ("as made", *(step for step in STEPS if step in steps)):
@@ -167,11 +183,41 @@ def _check(bench: Bench, steps: Sequence[str], labelled: Images) -> None:
     unknown = [step for step in steps if step not in STEPS]
     if unknown:
         raise InputError(f"step {unknown[0]!r}: expected some of {', '.join(STEPS)}")
-    n = bench.design.network.layer_sizes[1]
-    if len(labelled.labels) <= n:
+    n, different = bench.design.network.layer_sizes[1], int(numbered(labelled.images).max(initial=-1)) + 1
+    if different <= n:
+        copies = "" if different == len(labelled.labels) else f", of which {different} differ"
         raise InputError(
-            f"{len(labelled.labels)} labelled images: expected more than the network's {n} hidden neurons, to find the "
-            "output weights from"
+            f"{len(labelled.labels)} labelled images{copies}: expected more than the network's {n} hidden neurons, to "
+            "find the output weights from"
+        )
+
+
+def check_labels(network: Network, given: Images, what: str = "") -> None:
+    """Refuse labels that no readout can be trained on.
+
+    Parameters
+    ----------
+    what
+        The images, in words; "": how many labelled ones.
+
+    Raises
+    ------
+    InputError
+        If no image is of one of the network's classes, or the network itself tells the images no better than chance.
+    """
+    n_classes, what = network.layer_sizes[2], what or f"{len(given.labels)} labelled images"
+    missing = missing_classes(given.labels, n_classes)
+    if missing:
+        raise InputError(
+            f"{what}: none is of class {', '.join(map(str, missing))}; expected images of each of the network's "
+            f"{n_classes} classes, to train the readout on (mix images that are sorted by class, or take more)"
+        )
+    found, number = network.forward(given.images).argmax(axis=1), int(numbered(given.images).max()) + 1
+    if near_chance(found, given.labels, number):
+        right = float(np.mean(found == given.labels))
+        raise InputError(
+            f"{what}: the network itself finds the label of {100.0 * right:.1f} % of them, no more than chance may "
+            "give; expected the images and the classes that it was trained for"
         )
 
 
@@ -184,8 +230,11 @@ def _judged(bench: Bench, name: str, held_out: Images, before: Costs, saturated:
 
 
 def _shown(bench: Bench, labelled: Images) -> NDArray[np.floating]:
-    """Images that output weights are measured with."""
-    return labelled.images[: _PER_NEURON * bench.design.network.layer_sizes[1]]
+    """Images that output weights are measured with: the first, or of images sorted by class some of all."""
+    number = min(_PER_NEURON * bench.design.network.layer_sizes[1], len(labelled.labels))
+    if 2 * len(np.unique(labelled.labels[:number])) < len(np.unique(labelled.labels)):
+        return labelled.images[np.linspace(0, len(labelled.labels) - 1, number).round().astype(np.intp)]
+    return labelled.images[:number]
 
 
 def ideal_lines(network: Network) -> Lines:
@@ -237,14 +286,16 @@ def as_trained(network: Network) -> Readout:
 
 def _readout(bench: Bench, labelled: Images, options: Options) -> tuple[int, dict[str, float]]:
     """Train the readout on measured activations, write it."""
-    hidden = bench.hidden(labelled.images)
+    hidden, originals = bench.hidden(labelled.images), numbered(labelled.images)
 
     def written(readout: Readout) -> Readout:
         return as_written(readout, bench.design, bench.targets(1), bench.hardware)
 
     def fit(limit: float | None) -> Readout:
         start = as_trained(bench.design.network)
-        return train_readout(hidden, labelled.labels, [start], largest_bias=limit, written=written)
+        return train_readout(
+            hidden, labelled.labels, [start], largest_bias=limit, written=written, originals=originals
+        )  # fmt: skip
 
     readout = with_bias_that_can_be_made(fit, bench.design, bench.targets(1), bench.hardware)
 
@@ -254,7 +305,13 @@ def _readout(bench: Bench, labelled: Images, options: Options) -> tuple[int, dic
         )  # fmt: skip
 
     made = write_readout(bench, readout, _shown(bench, labelled), again, rounds=options.rounds, verify=options.verify)
-    facts = {"penalty": readout.penalty, "validated": readout.validated, "scale": made.scale}
+    facts = {
+        "penalty": readout.penalty,
+        "validated": readout.validated,
+        "validated_before": readout.before,
+        "kept": float(readout.kept),
+        "scale": made.scale,
+    }
     return made.saturated, facts | _written_facts("output", made.written)
 
 
@@ -274,7 +331,7 @@ def _finetune(bench: Bench, labelled: Images, training: Images, options: Options
     twin = Twin.of(network, measure_inputs(bench, ends, rows), ends)
 
     def readout_of(twin: Twin, start: Readout) -> Readout:
-        return _best_on_all(bench, twin.hidden(training.images), training, start)
+        return best_on_all(bench, twin.hidden(training.images), training, start)
 
     readout = readout_of(twin, as_trained(network))
     if written is not None and options.epochs:
@@ -291,38 +348,48 @@ def _finetune(bench: Bench, labelled: Images, training: Images, options: Options
     facts["twin_error"] = float(np.sqrt(np.mean((twin.hidden(shown) - bench.hidden(shown)) ** 2)))
 
     def again(reach: tuple[FloatArray, FloatArray], limit: float) -> Readout:
-        return _on_all(twin.hidden(training.images), training, readout, limit, reach)
+        return _on_all(twin.hidden(training.images), training.labels, readout, limit, reach)
 
     made = write_readout(bench, readout, _shown(bench, labelled), again, rounds=options.rounds, verify=options.verify)
     return made.saturated, facts | {"scale": made.scale} | _written_facts("output", made.written)
 
 
-def _best_on_all(bench: Bench, hidden: FloatArray, training: Images, start: Readout) -> Readout:
-    """Readout for the whole training set, of the penalty that leaves most of it once it is written."""
+def best_on_all(bench: Bench, hidden: FloatArray, training: Images, start: Readout) -> Readout:
+    """Readout for the whole training set, of the penalty with the least loss, once written, on images left out."""
     design, target, hardware = bench.design, bench.targets(1), bench.hardware
-    best = -1.0, start
-    for penalty in PENALTIES:
+    fold = folds(numbered(training.images))
+    # One fold is enough of many images.
+    parts = next(n for n in range(1, FOLDS + 1) if n == FOLDS or np.count_nonzero(fold < n) >= _VALIDATED)
 
-        def fit(limit: float | None, penalty: float = penalty) -> Readout:
-            return _on_all(hidden, training, replace(start, penalty=penalty), limit)
+    def made(penalty: float, seen: NDArray[np.bool_]) -> Readout:
+        def fit(limit: float | None) -> Readout:
+            return _on_all(hidden[seen], training.labels[seen], replace(start, penalty=penalty), limit)
 
-        made = with_bias_that_can_be_made(fit, design, target, hardware)
-        right = as_written(made, design, target, hardware).classes(hidden) == training.labels
-        if right.mean() > best[0]:
-            best = float(right.mean()), made
-    return best[1]
+        return with_bias_that_can_be_made(fit, design, target, hardware)
+
+    def loss(penalty: float) -> float:
+        total = 0.0
+        for part in range(parts):
+            left = fold == part
+            written = as_written(made(penalty, ~left), design, target, hardware)
+            total += written.loss(hidden[left], training.labels[left])
+        return total
+
+    # The loss, not the number of right ones, which hardly differs where the network remembers its training images.
+    penalty = min(PENALTIES, key=loss)
+    return made(penalty, np.ones(len(fold), dtype=bool))
 
 
 def _on_all(
     hidden: FloatArray,
-    training: Images,
+    labels: NDArray[np.integer],
     start: Readout,
     limit: float | None,
     reach: tuple[FloatArray, FloatArray] | None = None,
 ) -> Readout:
     """Readout for the whole training set, with the start's penalty."""
     return fit_readout(
-        hidden, training.labels, start, start.penalty, reach=reach, largest_bias=limit, iterations=_TWIN_ITERATIONS
+        hidden, labels, start, start.penalty, reach=reach, largest_bias=limit, iterations=_TWIN_ITERATIONS
     )  # fmt: skip
 
 

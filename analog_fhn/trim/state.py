@@ -151,6 +151,15 @@ def trim_notes(path: Path) -> dict[str, Any]:
         return notes
 
 
+def measured_from(path: Path) -> str | None:
+    """File of measurements that a trim file was made from; None: it is that of a drawn chip, which it names.
+
+    Of the chip that was measured the file holds the settings alone: loaded, they are those of a nominal chip.
+    """
+    source = trim_notes(path).get("measurements")
+    return None if source is None else str(source)
+
+
 def load_state(path: Path, network: Network) -> tuple[TrimState, Technology]:
     """Read a trim file: the state, and the technology that the chip was made in.
 

@@ -251,7 +251,8 @@ class Written:
     weights
         Last measured weights, shape (n_known, n_out); NaN where the chip could not tell.
     errors
-        Rms error of the weights, times their rows' importance, before the first round and after each.
+        Rms error of the weights, times their rows' importance, before the first round and after each; NaN: none was
+        told.
     """
 
     devices: Devices
@@ -304,7 +305,8 @@ def write_weights(
     if bench.noisy:
         # Measured twice, for the noise: the median stands for a row in the middle of its tanh.
         again = measure()
-        noise = _NORMAL * k * float(np.nanmedian(np.abs(again - weights))) / np.sqrt(2.0)
+        told = np.abs(again - weights)
+        noise = _NORMAL * k * float(np.nanmedian(told)) / np.sqrt(2.0) if np.isfinite(told).any() else 0.0
     still = max(_STILL * array.g_max, _NOISES * noise)
     scale = _column_scale(weights, devices, k)
     devices = devices.measured(weights * k / scale, array, noise)
@@ -391,4 +393,5 @@ def _ratio(measured: FloatArray, own: FloatArray) -> FloatArray:
 
 
 def _error(weights: FloatArray, wanted: FloatArray, importance: FloatArray) -> float:
-    return float(np.sqrt(np.nanmean(((weights - wanted) * importance[:, None]) ** 2)))
+    square = ((weights - wanted) * importance[:, None]) ** 2
+    return float(np.sqrt(np.nanmean(square))) if np.isfinite(square).any() else float("nan")

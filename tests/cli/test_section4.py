@@ -158,7 +158,9 @@ def test_table2_takes_networks_of_its_kind_and_their_data(reproduced: tuple[Path
     Network((weights[0], np.ones((3, 12))), behind="sigmoid").save(tmp_path / "twelve.npz")
     assert "the network has 12 classes, expected 10" in refused(*common, tmp_path / "twelve.npz")
     images = np.random.default_rng(0).uniform(size=(90, 4))
-    np.savez(tmp_path / "three.npz", images=images, labels=np.tile(np.arange(3), 30))
+    labels = np.tile(np.arange(3), 30)
+    three = {"train_images": images, "train_labels": labels, "test_images": images, "test_labels": labels}
+    np.savez(tmp_path / "three.npz", **three)  # type: ignore[arg-type]
     of_three = refused("reproduce", "table2", "-o", tmp_path, "--dataset", tmp_path / "three.npz", "--images", 30)
     assert "has 3 classes, expected 10" in of_three
     # Its own network, named, gives the table that it gave without a name.

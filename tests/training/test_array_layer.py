@@ -11,6 +11,7 @@ from scipy.stats import binom, chi2
 from analog_fhn.circuit.crossbar import map_weights
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.technology import Technology
+from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.training import ArrayDense
 from analog_fhn.training.array import RefreshRanges
@@ -124,6 +125,49 @@ def test_gradients_go_straight_through_levels_and_stop_at_stuck_devices() -> Non
     # One device of every pair is stuck: where it is the one that carries the weight, nothing moves.
     zero = np.asarray(jax.grad(stuck_total)(kernel)) == 0.0
     assert 0.4 < zero.mean() < 0.6
+
+
+@pytest.mark.parametrize("levels", [None, 8])
+def test_devices_without_conductance_have_a_gradient(levels: int | None) -> None:
+    import jax
+
+    made = technology(g_min=0.0, programming_error=0.2, levels=levels, clip_quantile=1.0)
+    weights = np.where(np.arange(20) < 3, 0.0, WEIGHTS)
+    layer, same = (layer_of(made, weights, seed=2) for _ in range(2))
+
+    def total(kernel: object) -> object:
+        return layer._drawn(kernel).sum()  # type: ignore[attr-defined]
+
+    found = np.asarray(jax.grad(total)(layer.kernel.value))  # type: ignore[attr-defined]
+    assert np.isfinite(found).all()
+    if levels is None:  # a pair is its weight times 1 + error then, or nothing at all
+        one = weights == 0.0
+        wanted = np.where(one, 1.0, drawn(same, 1)[0] / np.where(one, 1.0, weights))
+        assert np.allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_offsets_of_one_chip_are_added() -> None:
+    made, offsets = technology(programming_error=0.0), np.arange(1.0, 21.0)[None]
+    zero = np.zeros((1, 30))
+    assert np.array_equal(layer_of(made, offsets=offsets)(zero, training=True), offsets)  # type: ignore[operator]
+    assert np.array_equal(layer_of(made)(zero, training=True), np.zeros((1, 20)))  # type: ignore[operator]
+    for wrong in (offsets[0], offsets[:, :3], offsets[:0]):
+        with pytest.raises(InputError, match=r"offsets have shape .*; expected \(n_chips, 20\)"):
+            layer_of(made, offsets=wrong)
+
+
+def test_files_that_have_zeros_for_no_offsets_are_read() -> None:
+    made = technology(programming_error=0.2)
+    layer = layer_of(made, seed=3)
+    config = layer.get_config()  # type: ignore[attr-defined]
+    assert config["offsets"] is None
+    for offsets in (None, [[0.0] * 20]):
+        read = ArrayDense.from_config(config | {"offsets": offsets})
+        assert read.get_config() == config
+    read.build((None, 30))
+    read.kernel.assign(WEIGHTS)
+    read.refresh()
+    assert np.array_equal(drawn(read, 2), drawn(layer, 2))
 
 
 def test_offsets_are_drawn_from_the_chips() -> None:

@@ -15,6 +15,7 @@ from analog_fhn.errors import InputError
 from analog_fhn.inference import classify
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Protocol
+from analog_fhn.training import array
 from analog_fhn.training.circuit import Hardware, Inside, train_fhn
 from analog_fhn.training.plain import train_plain
 from analog_fhn.training.response import Responses
@@ -151,6 +152,55 @@ def test_wrong_settings_are_refused(train: datasets.Dataset) -> None:
             replace(hardware, clip_sigma=clip)
     with pytest.raises(InputError, match="ramp = 'steep'"):
         replace(hardware, ramp="steep")  # type: ignore[arg-type]
+
+
+def test_validation_images_of_another_kind_are_refused_before_training(train: datasets.Dataset) -> None:
+    few = train.head(50)
+    narrow = replace(few, images=few.images[:, :16].copy(), source="narrow")
+    more = replace(few, labels=np.full_like(few.labels, 11), n_classes=12, source="more")
+    for validation, message in (
+        (narrow, "narrow: images have 16 values; expected 64, as in load_digits"),
+        (more, "more: label 11; expected 0 to 9, for load_digits"),
+    ):
+        with pytest.raises(InputError, match=message):
+            train_fhn(few, n_hidden=3, epochs=1, validation=validation)
+
+
+@pytest.mark.parametrize("seed", [2**32 - 1, 2**32 - 101])
+def test_the_largest_seeds_are_seeds(seed: int, train: datasets.Dataset) -> None:
+    few, hardware = train.head(32), Hardware(Technology.load("discrete"), chips=1)
+    for options in ({}, {"hardware": hardware}):
+        trained = train_fhn(few, n_hidden=3, epochs=1, seed=seed, **options)  # type: ignore[arg-type]
+        assert all(np.isfinite(w).all() for w in trained.weights)
+
+
+def test_arrays_whose_devices_can_be_without_conductance_are_trained_for(train: datasets.Dataset) -> None:
+    technology = Technology.load("discrete").with_values({"array.g_min": 0.0})
+    trained = train_fhn(train, n_hidden=12, hardware=Hardware(technology, chips=2), epochs=4)
+    assert trained.network(train.scale).accuracy(train.images, train.labels) > 0.6
+
+
+@pytest.mark.parametrize("recentre", [True, False])
+def test_amplifier_offsets_are_those_of_the_rows(
+    recentre: bool, train: datasets.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    class Spy(array.ArrayDense):  # type: ignore[misc]
+        def __init__(self, *arguments: object, **options: object) -> None:
+            seen.append(options["offsets"])
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr(array, "ArrayDense", Spy)
+    technology = Technology.load("discrete").with_errors(["amplifier"])
+    start = Network((np.ones((64, 5)), np.eye(5, 10)))
+    hardware = Hardware(technology, chips=3, first_chip=7)
+    train_fhn(train.head(32), n_hidden=5, inside=Inside(recentre=recentre), hardware=hardware, start=start, epochs=1)
+    design = Design(start, technology)
+    recentred = np.array([design.chip(k).biases[1] for k in (7, 8, 9)])
+    # The same volts are twice as much on rows of x as on those of the activation, x/2 + 1.
+    assert np.allclose(seen[1], recentred if recentre else 2.0 * recentred, rtol=1e-6, atol=1e-10)
+    assert np.abs(recentred).max() > 1e-3
 
 
 def test_settings_tell_what_training_saw(train: datasets.Dataset) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,19 @@ def test_as_an_activation_it_survives_its_file(tmp_path: Path) -> None:
     found = np.asarray(keras.models.load_model(tmp_path / "model.keras")(inputs))
     assert np.isfinite(found).all()
     assert np.array_equal(found, model(inputs))
+
+
+def test_the_example_of_the_documentation_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    generator = np.random.default_rng(0)
+    Network((generator.normal(size=(784, 100)) / 28, generator.normal(size=(100, 10)))).save(tmp_path / "net.npz")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(example, names)
+    history = names["model"].fit(generator.uniform(size=(40, 784)), np.arange(40) % 10, epochs=1, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert 0.0 <= history["accuracy"][0] <= 1.0
 
 
 def test_wrong_use_is_refused(chip: Chip) -> None:

@@ -162,6 +162,14 @@ def test_a_single_class_is_refused(few: datasets.Dataset) -> None:
         train_plain(replace(few, labels=np.zeros_like(few.labels), n_classes=1))
 
 
+def test_images_of_a_single_value_are_refused_before_training(few: datasets.Dataset) -> None:
+    flat = replace(few, images=np.full_like(few.images, 0.5), source="flat.npz")
+    with pytest.raises(
+        InputError, match=r"flat\.npz: all pixels of the 100 images are 0\.5; expected images that differ"
+    ):
+        train_plain(flat, progress=lambda *_: pytest.fail("trained"))
+
+
 def test_divergence_is_refused(few: datasets.Dataset) -> None:
     with pytest.raises(InputError, match=r"diverged: loss nan in epoch 1; learning rate 1e\+38 is too large"):
         train_plain(few, epochs=2, learning_rate=1e38)

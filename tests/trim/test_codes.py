@@ -8,6 +8,7 @@ from repairs import N_HIDDEN, bench, digits_network, images
 
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
+from analog_fhn.trim.bench import SimulatedBench
 from analog_fhn.trim.codes import Codes, Lines, TrimHardware, codes_of_responses, fit_lines, nearest_code
 from analog_fhn.trim.identify import measure_ends, output_weights
 from analog_fhn.trim.repair import Options, repair
@@ -112,3 +113,25 @@ def test_a_bad_chip_is_trimmed_to_within_a_step(bias: bool) -> None:
     per_code = HARDWARE.output_step * 20.0 / tested.design.arrays[1].volts[0]  # a noise gain that none exceeds here
     assert np.abs(error).max() < per_code
     assert len(tested.codes.gain) == N_HIDDEN
+
+
+@pytest.mark.parametrize("slope", [-0.5, -0.6, -2.0, -2.4])
+@pytest.mark.parametrize("level", [-1.0, -1.1])
+def test_the_offset_fits_the_gain_that_can_be_set(slope: float, level: float) -> None:
+    codes = codes_of_responses(lines([level, level], [slope, slope]), IDEAL, two_neurons(), HARDWARE)
+    assert codes.gain[0] in (127, -128)
+    gain, current = codes.factors(HARDWARE)
+    # h = gain (x/2 + current) is to be 1/2 at no drive; no other offset code is nearer, but for a rounding.
+    every = gain[0] * (0.5 * level + 1.0 / (1.0 + HARDWARE.offset_step * np.arange(-128, 128)))
+    least = np.abs(every - 0.5).min()
+    assert abs(gain[0] * (0.5 * level + current[0]) - 0.5) <= least + 0.5 * HARDWARE.offset_step
+
+
+def test_a_chip_with_small_gain_potentiometers_is_centred_all_the_same() -> None:
+    design = bench(5, resistor__tolerance=0.144).design
+    errors = []
+    for span in (0.4, 0.02):
+        tested = SimulatedBench(design, 5, hardware=TrimHardware(gain_range=span))
+        repair(tested, ["trim"], images("train", 100), images("test", 50))
+        errors.append(np.sqrt(np.mean((measure_ends(tested).centre - 0.5) ** 2)))
+    assert errors[1] < 2.0 * errors[0]

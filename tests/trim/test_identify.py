@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from repairs import BAD, bench, digits_network, images, technology
+from repairs import BAD, N_HIDDEN, bench, digits_network, images, technology
 
 from analog_fhn.circuit.design import Design
 from analog_fhn.errors import InputError
@@ -117,3 +117,37 @@ def test_a_reading_noise_of_a_thousandth_costs_little() -> None:
 def test_fewer_images_than_neurons_are_refused() -> None:
     with pytest.raises(InputError, match="20 images for the output weights of 24 neurons: expected at least 25"):
         output_weights(np.ones((20, 24)), np.ones((20, 10)))
+
+
+def test_noise_of_the_readings_gives_a_still_neuron_no_weights() -> None:
+    rng = np.random.default_rng(0)
+    true, design = rng.normal(size=(6, 3)), rng.normal(size=(6, 3))
+    hidden = rng.uniform(size=(60, 6))
+    hidden[:, 1] = 0.7
+    scores = hidden @ true + [1.0, 2.0, 3.0]
+    read = hidden + 1e-3 * rng.normal(size=hidden.shape)
+    found = output_weights(read, scores, design)
+    assert np.isnan(found.weights[1]).all()
+    rest = [0, 2, 3, 4, 5]
+    np.testing.assert_allclose(found.weights[rest], true[rest], atol=0.02)
+    # What the constant brings is known as far as its weights are.
+    np.testing.assert_allclose(found.bias, [1.0, 2.0, 3.0] + 0.7 * (true - design)[1], atol=0.02)
+    # Rounded to the last digit that is shown, which a still neuron may toggle.
+    rounded = np.round(hidden, 2)
+    rounded[::7, 1] += 0.01
+    assert np.isnan(output_weights(rounded, np.round(scores, 2), design).weights[1]).all()
+    assert np.isfinite(output_weights(np.round(hidden[:, rest], 2), np.round(scores, 2)).weights).all()
+
+
+def test_noisy_readings_of_still_neurons_do_not_make_a_chip_worse() -> None:
+    given = digits_network()
+    still = np.arange(N_HIDDEN) < 3
+    network = replace(given, weights=(np.where(still, 0.0, given.weights[0]), given.weights[1]))
+    left = []
+    for noise in (0.0, 1e-3):
+        tested = SimulatedBench(Design(network, technology(array__programming_error=0.2)), 5, reading_noise=noise)
+        repair(tested, ["trim"], images("train", 100), images("test", 50))
+        left.append(np.sqrt(np.mean(tested.chip.biases[1] ** 2)))
+    # The three neurons' weights, known to a fifth, stand for offsets of half of that.
+    uncertain = 0.2 * 0.5 * np.sqrt(3.0 * np.mean(given.weights[1] ** 2))
+    assert left[1] < left[0] + 1.5 * uncertain

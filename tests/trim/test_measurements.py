@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from repairs import N_HIDDEN, bench, digits_network, images, technology
 
 from analog_fhn.circuit.design import Design
 from analog_fhn.errors import InputError
+from analog_fhn.trim.bench import SimulatedBench
 from analog_fhn.trim.codes import TrimHardware
 from analog_fhn.trim.measurements import Measurements, load_measurements
 from analog_fhn.trim.recorded import from_measurements
@@ -245,3 +247,100 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         load_measurements(tmp_path / "bench.xlsx", design())
     with pytest.raises(InputError, match="cannot be read"):
         load_measurements(tmp_path / "absent.csv", design())
+
+
+def labelled_files(number: int = 60, **bad: float) -> tuple[Design, dict[str, Any]]:
+    """What a bench writes of a bad chip, with volts per unit of its activations and scores known from the design."""
+    tested, shown = bench(3, digits_network(True), **bad), images("train", number)
+    drives = spread_drives(digits_network(True), 5)
+    hidden, scores = tested.both(shown.images)
+    arrays = {"drives": drives, "responses": tested.neurons(drives), "hidden": hidden, "labels": shown.labels}
+    return tested.design, arrays | {"scores": scores}
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("number", [30, 200])
+def test_files_of_very_bad_chips_are_taken(tmp_path: Path, seed: int, bias: bool, number: int) -> None:
+    tested = bench(
+        seed, digits_network(bias), array__programming_error=0.5, array__stuck_on=0.025, array__stuck_off=0.025,
+        resistor__tolerance=0.14,
+    )  # fmt: skip
+    shown, drives = images("train", number), spread_drives(digits_network(bias), 3)
+    hidden, scores = tested.both(shown.images)
+    arrays = {"drives": drives, "responses": tested.neurons(drives) + 0.01 * np.sin(np.arange(24))}
+    path = npz_file(tmp_path, **arrays, hidden=hidden, labels=shown.labels, scores=scores)
+    assert load_measurements(path, tested.design).scores is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            "hidden volts",
+            r"key 'hidden': values from .* to 0\.\d*; expected activations about from 0 to 1, .*\(is it volts",
+        ),
+        ("all volts", r"key 'hidden': .*\(is it volts, 0\.\d+ V per unit"),
+        ("score volts", r"key 'scores': 0\.\d+ times what 'hidden' .* give; expected about 1, .*are they volts"),
+        ("negated", r"key 'scores': they fall where .* rises \(correlation -0\.\d+\)"),
+        ("reversed", r"key 'scores': the columns 9, 8, 7, 6, 5 and 5 more follow the classes 0, 1, 2, 3, 4 and 5 more"),
+        ("two swapped", r"key 'scores': the columns 7, 2 follow the classes 2, 7; expected a column per class"),
+        ("other scores", r"key 'scores': their correlation with .* is -?0\.[01]\d*; expected at least"),
+        ("other labels", r"key 'labels': the readout as trained finds .* % of them in 'hidden', no more than chance"),
+        ("off by one", r"key 'labels': the readout as trained finds .* counted from 0 as in training"),
+        ("classes", r"key 'labels': none is 3, 4, 5, 6, 7, 8, 9; expected images of each of the network's 10 classes"),
+        ("copies", r"key 'hidden': 72 rows of 24 different images; expected at least 25"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(tmp_path: Path, change: str, message: str) -> None:
+    design, arrays = labelled_files(200, array__programming_error=0.2)
+    rng = np.random.default_rng(0)
+    if change in ("hidden volts", "all volts"):
+        arrays["hidden"] = arrays["hidden"] * design.arrays[1].row_volts[0]
+    if change in ("score volts", "all volts"):
+        arrays["scores"] = arrays["scores"] * design.arrays[1].volts[0]
+    order = np.arange(10)
+    order[[2, 7]] = order[[7, 2]]
+    arrays["scores"] = {
+        "negated": -arrays["scores"],
+        "reversed": arrays["scores"][:, ::-1],
+        "two swapped": arrays["scores"][:, order],
+        "other scores": rng.permutation(arrays["scores"]),
+    }.get(change, arrays["scores"])
+    arrays["labels"] = {
+        "other labels": rng.permutation(arrays["labels"]), "off by one": (arrays["labels"] + 1) % 10
+    }.get(change, arrays["labels"])  # fmt: skip
+    rows = {"classes": np.flatnonzero(arrays["labels"] < 3), "copies": np.arange(72) % 24}.get(change, np.arange(200))
+    arrays |= {key: arrays[key][rows] for key in ("hidden", "labels", "scores")}
+    with pytest.raises(InputError, match=message):
+        load_measurements(npz_file(tmp_path, **arrays), design)
+
+
+def test_repeats_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    rows = lines(*measured())
+    agree = [f"3,0.0,{value}" for value in (-1.02, -0.97, -1.0)]
+    assert load_measurements(csv_file(tmp_path, rows + agree), design()).responses.shape == (8, N_HIDDEN)
+    contrary = [f"3,0.0,{value}" for value in (1.0, 1.0, 1.0)]
+    with pytest.raises(
+        InputError, match=r"responses of neuron 3 lie up to 1\.\d off a line, .*; expected at most 0\.3"
+    ):
+        load_measurements(csv_file(tmp_path, rows + contrary), design())
+
+
+@pytest.mark.parametrize("digits", [None, 2, 3])
+def test_still_neurons_leave_the_outputs_where_they_belong(digits: int | None) -> None:
+    given = digits_network()
+    first = np.where(np.arange(N_HIDDEN) < 3, 0.0, given.weights[0])
+    made = Design(replace(given, weights=(first, given.weights[1])), technology())
+    tested, shown = SimulatedBench(made, 5), images("train", 200)
+    drives = spread_drives(made.network, 5)
+    hidden, scores = (values if digits is None else np.round(values, digits) for values in tested.both(shown.images))
+    if digits is not None:  # the last digit toggles
+        hidden[::5, :3] += 10.0**-digits
+    found = from_measurements(
+        Measurements(drives, tested.neurons(drives), hidden, shown.labels, scores), made, TrimHardware()
+    )
+    assert found.readout is not None
+    chip = replace(found.state, seed=5).chip(made)
+    # Codes are one score's step apart; errors of the rewritten weights come on top.
+    assert np.sqrt(np.mean((chip.biases[1] - found.readout.bias * found.scale) ** 2)) < 0.05

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 from command_line import run
 from repairs import BAD, bench, digits_network, images, technology
+from sklearn.linear_model import LogisticRegression
 
 from analog_fhn.circuit.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
-from analog_fhn.trim.finetune import tune
+from analog_fhn.trim.finetune import Images, tune
 from analog_fhn.trim.identify import Ends, InputWeights, Twin
-from analog_fhn.trim.readout import Readout
-from analog_fhn.trim.repair import STEPS, Options, repair, spread_drives
-from analog_fhn.trim.state import load_state
+from analog_fhn.trim.readout import PENALTIES, Readout, fit_readout
+from analog_fhn.trim.repair import STEPS, Options, as_trained, best_on_all, repair, spread_drives
+from analog_fhn.trim.state import load_state, measured_from
 
 
 def refused(*arguments: object) -> str:
@@ -192,6 +193,16 @@ def test_wrong_use_is_refused(folder: Path, tmp_path: Path) -> None:
     assert "--unit volts without --measurements" in refused(*known, "--unit", "volts")
     assert "--epochs 3 with --reprogram output" in refused(*known, "--reprogram", "output", "--epochs", 3)
     assert "--epochs 3 with --steps trim" in refused(*known, "--steps", "trim", "--epochs", 3)
+    assert "--rounds 3 with --steps trim: it is an option of the steps readout and finetune" in refused(
+        *known, "--steps", "trim", "--rounds", 3
+    )
+    assert "--verify 0.1 with --steps trim" in refused(*known, "--steps", "trim", "--verify", 0.1)
+    assert "--drives 4 with --steps readout,finetune: it is an option of the step trim" in refused(
+        *known, "--steps", "readout,finetune", "--drives", 4
+    )
+    assert "--reprogram both with --steps trim,readout" in refused(
+        *known, "--steps", "trim,readout", "--reprogram", "both"
+    )
     assert "--reading-noise -1" in refused(*known, "--reading-noise", -1)
     judged = "classify", net, "--dataset", "digits", "--trim"
     assert "--readout vote: " in refused(*judged, trim, "--readout", "vote")
@@ -324,6 +335,7 @@ def test_measurements_of_a_real_chip(folder: Path, tmp_path: Path) -> None:
     found = json.loads(out)
     assert found["slope_mean"] == pytest.approx(1.0, abs=0.1)
     assert found["validated"] > 0.7
+    assert "readout from 200 images: " in err
     assert {"codes.csv", "trim.npz", "conductances_1.csv"} <= {p.name for p in (tmp_path / "out").iterdir()}
     with (tmp_path / "out" / "codes.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -332,3 +344,140 @@ def test_measurements_of_a_real_chip(folder: Path, tmp_path: Path) -> None:
         "classify", folder / "net.npz", "--dataset", "digits", "--trim", tmp_path / "out" / "trim.npz", "--table", 9
     )
     assert status == 0, err
+    assert f"holds the codes of the chip measured in {tmp_path / 'bench.npz'}; here they are set on a nominal" in err
+
+
+def test_images_of_a_file_without_splits_are_held_out(folder: Path, tmp_path: Path) -> None:
+    """Chip repaired on a user's own file: judged on what it was not shown."""
+    mine, apart = images("train", 300), np.zeros(300, dtype=bool)
+    for k in range(10):
+        apart[np.flatnonzero(mine.labels == k)[4::5]] = True
+    np.savez(tmp_path / "mine.npz", images=mine.images, labels=mine.labels)
+    np.savez(
+        tmp_path / "apart.npz", train_images=mine.images[~apart], train_labels=mine.labels[~apart],
+        test_images=mine.images[apart], test_labels=mine.labels[apart],
+    )  # fmt: skip
+    found = []
+    for name in ("mine", "apart"):
+        status, out, err = run(
+            "trim", folder / "net.npz", "--technology", folder / "bad.yaml", "--chip", 5, "--dataset",
+            tmp_path / f"{name}.npz", "--labelled", 100, "--steps", "readout", "-o", tmp_path / name, "--json", "-",
+        )  # fmt: skip
+        assert status == 0, err
+        assert ("has no test images of its own" in err) == (name == "mine")
+        found.append([step["accuracy"] for step in json.loads(out)["steps"]])
+    assert found[0] == found[1]
+
+
+def data_file(path: Path, **train: np.ndarray) -> Path:
+    judged = images("test", 60)
+    np.savez(
+        path, train_images=train["images"], train_labels=train["labels"], test_images=judged.images,
+        test_labels=judged.labels,
+    )  # fmt: skip
+    return path
+
+
+def test_labels_that_no_readout_can_be_trained_on_are_refused(folder: Path, tmp_path: Path) -> None:
+    known = "trim", folder / "net.npz", "--technology", folder / "bad.yaml", "-o", tmp_path / "out", "--dataset"
+    shown = images("train", 300)
+    order = np.argsort(shown.labels, kind="stable")
+    mixed = data_file(tmp_path / "sorted.npz", images=shown.images[order], labels=shown.labels[order])
+    err = refused(*known, mixed, "--labelled", 90)
+    assert "--labelled 90: the first 90 training images" in err
+    assert "none is of class 3, 4, 5, 6, 7, 8, 9; expected images of each of the network's 10 classes" in err
+    for labels in ((shown.labels + 1) % 10, np.random.default_rng(0).permutation(shown.labels)):
+        err = refused(*known, data_file(tmp_path / "wrong.npz", images=shown.images, labels=labels), "--labelled", 100)
+        assert (
+            "% of them, no more than chance may give; expected the images and the classes that it was trained for"
+            in err
+        )
+    assert not (tmp_path / "out").exists()
+    # All of them, and codes alone, which need no labels, are no worse sorted.
+    run_of = run(*known, mixed, "--labelled", 60, "--steps", "trim")
+    assert run_of[0] == 0, run_of[2]
+    accuracy = []
+    for given in (shown, Images(shown.images[order], shown.labels[order])):
+        done = repair(bench(5, digits_network(True), **BAD), ["trim", "readout"], given, images("test"))
+        accuracy.append(done[-1].accuracy)
+    assert accuracy[1] > accuracy[0] - 0.034  # 500 images: two standard errors of a difference
+
+
+def test_copies_of_too_few_images_are_refused() -> None:
+    shown = images("train", 20)
+    copies = Images(np.tile(shown.images, (5, 1)), np.tile(shown.labels, 5))
+    with pytest.raises(
+        InputError, match="100 labelled images, of which 20 differ: expected more than the network's 24"
+    ):
+        repair(bench(5, digits_network(True)), ["trim"], copies, images("test", 50))
+
+
+def test_fine_tuning_chooses_its_penalty_on_images_left_out() -> None:
+    tested, shown, fresh = bench(None, digits_network(True)), images("train", 80), images("test")
+    labels = shown.labels.copy()
+    labels[::4] = np.random.default_rng(0).permutation(
+        labels[::4]
+    )  # a quarter of them wrong: not to be learnt by heart
+    hidden, new = tested.hidden(shown.images), tested.hidden(fresh.images)
+    start, noisy = as_trained(tested.design.network), Images(shown.images, labels)
+    made = best_on_all(tested, hidden, noisy, start)
+    losses = {p: fit_readout(hidden, labels, start, p).loss(new, fresh.labels) for p in PENALTIES}
+    assert made.penalty != PENALTIES[0]
+    assert losses[made.penalty] < 0.5 * losses[PENALTIES[0]]
+
+
+def test_a_chip_whose_neurons_all_saturate_without_input_is_repaired(tmp_path: Path) -> None:
+    given = digits_network()
+    total = 3.0 * given.weights[0].sum(axis=0)
+    chosen = np.argsort(-np.abs(total))[:12]
+    # For images whose paper is 1 and ink 0: without input the neurons are far from where any image brings them.
+    shown, judged = images("train", 400), images("test", 60)
+    first = 3.0 * given.weights[0][:, chosen]
+    hidden = 1.0 / (1.0 + np.exp(-shown.images.astype(float) @ first))
+    second = LogisticRegression(C=0.3, max_iter=2000).fit(hidden, shown.labels)
+    network = Network((-first, second.coef_.T), (total[chosen], second.intercept_))
+    network.save(tmp_path / "net.npz")
+    inverted = tmp_path / "inverted.npz"
+    np.savez(
+        inverted, train_images=1.0 - shown.images, train_labels=shown.labels, test_images=1.0 - judged.images,
+        test_labels=judged.labels,
+    )  # fmt: skip
+    status, _, err = run(
+        "trim", tmp_path / "net.npz", "--dataset", inverted, "--chip", 5, "--labelled", 60, "--rounds", 2,
+        "-o", tmp_path / "out", "--json", tmp_path / "r.json",
+    )  # fmt: skip
+    assert status == 0, err
+    for path in (tmp_path / "r.json", tmp_path / "out" / "summary.json"):
+        assert json.loads(path.read_text())["steps"][-1]["facts"]["input_error_after"] is None
+
+
+def test_a_folder_in_the_way_is_named_before_the_work(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "summary.json").mkdir()
+    drives = spread_drives(digits_network(True), 4)
+    np.savez(tmp_path / "bench.npz", drives=drives, responses=-1.0 - drives)
+    given = "trim", folder / "net.npz", "-o", tmp_path
+    assert "summary.json: cannot be written" in refused(*given, "--dataset", "digits")
+    assert "summary.json: cannot be written" in refused(*given, "--measurements", tmp_path / "bench.npz")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bench.npz", "summary.json"]
+
+
+def test_a_readout_that_stays_is_told(folder: Path, tmp_path: Path) -> None:
+    tested, shown = bench(None, digits_network(True)), images("train", 40)
+    labels = shown.labels.copy()
+    labels[::2] = np.random.default_rng(1).permutation(labels[::2])
+    drives = spread_drives(digits_network(True), 4)
+    np.savez(
+        tmp_path / "bench.npz", drives=drives, responses=tested.neurons(drives), labels=np.tile(labels, 2),
+        hidden=np.tile(tested.hidden(shown.images), (2, 1)),
+    )  # fmt: skip
+    status, out, err = run(
+        "trim", folder / "net.npz", "--measurements", tmp_path / "bench.npz", "-o", tmp_path / "out", "--json", "-"
+    )
+    assert status == 0, err
+    found = json.loads(out)
+    assert found["kept"]
+    assert "it stays" in err
+    assert "readout from 80 images (40 different ones): " in err
+    assert found["validated_before"] == pytest.approx(0.6, abs=0.1)
+    assert measured_from(tmp_path / "out" / "trim.npz") == str(tmp_path / "bench.npz")
+    assert measured_from(folder / "out" / "trim.npz") is None

@@ -10,7 +10,18 @@ from sklearn.linear_model import LogisticRegression
 
 from analog_fhn.circuit.design import Design
 from analog_fhn.trim.codes import Codes, TrimHardware
-from analog_fhn.trim.readout import Readout, fit_readout, lay_out, on_array, output_codes, train_readout
+from analog_fhn.trim.readout import (
+    Readout,
+    fit_readout,
+    folds,
+    lay_out,
+    missing_classes,
+    near_chance,
+    numbered,
+    on_array,
+    output_codes,
+    train_readout,
+)
 
 
 def zeros() -> Readout:
@@ -137,3 +148,51 @@ def test_output_codes_move_together_into_their_range() -> None:
     codes, beyond = output_codes(none, error * 3.0, np.ones(10), hardware)
     assert beyond > 0
     assert codes.saturated == codes.saturated_outputs == beyond
+
+
+def test_copies_of_an_image_are_known_and_stay_in_one_fold() -> None:
+    hidden, _ = activations(40)
+    assert numbered(hidden).tolist() == list(range(40))
+    assert numbered(np.vstack([hidden[[3, 1, 3]], hidden[[1, 0]]])).tolist() == [0, 1, 0, 1, 2]
+    noisy = np.vstack([hidden, hidden[::-1] + 1e-3 * np.random.default_rng(0).normal(size=hidden.shape)])
+    assert len(np.unique(numbered(noisy))) == 80
+    found = numbered(noisy, 0.03)
+    assert found.tolist() == [*range(40), *range(39, -1, -1)]
+    np.testing.assert_array_equal(folds(found)[:40], folds(found)[:39:-1])
+
+
+def test_cross_validation_does_not_learn_copies_by_heart() -> None:
+    hidden, _ = activations(57)
+    labels = np.random.default_rng(0).permutation(np.arange(57) % 10)  # nothing to be learnt
+    rows, given = np.tile(hidden, (7, 1)), np.tile(labels, 7)
+    assert train_readout(rows, given, [zeros()], penalties=[1e-4]).validated > 0.9
+    honest = train_readout(rows, given, [zeros()], penalties=[1e-4], originals=numbered(rows))
+    assert honest.validated < 0.3
+
+
+def test_a_readout_that_new_ones_do_not_reach_stays() -> None:
+    hidden, labels = activations(600)
+    start = fit_readout(hidden[60:], labels[60:], zeros(), 1e-3)
+    hidden, labels = hidden[:60], labels[:60].copy()
+    assert not train_readout(hidden, labels, [start]).kept
+    labels[::3] = np.random.default_rng(0).permutation(labels[::3])  # a third of them wrong, which 24 neurons can fit
+    made = train_readout(hidden, labels, [start], penalties=[1e-7])
+    assert made.kept
+    assert made.before == pytest.approx(np.mean(start.classes(hidden) == labels))
+    assert made.validated < made.before
+    np.testing.assert_array_equal(made.weights, start.weights)
+    np.testing.assert_allclose(np.ptp(made.bias - start.bias), 0.0, atol=1e-12)
+
+
+def test_chance_is_told_from_what_was_learnt() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 10
+    assert near_chance(rng.permutation(labels), labels)
+    assert near_chance((labels + 1) % 10, labels)
+    assert near_chance(np.zeros(200, dtype=int), np.where(np.arange(200) < 180, 0, 1))  # one class for all
+    assert not near_chance(np.where(np.arange(200) % 4 == 0, labels, rng.permutation(labels)), labels)
+    # One image ten times is one image.
+    few = np.tile([0, 1, 2, 3, 4, 5], 10), np.tile([0, 1, 1, 2, 5, 3], 10)
+    assert not near_chance(*few)
+    assert near_chance(*few, number=6)
+    assert missing_classes(np.array([0, 2, 2]), 4) == [1, 3]

@@ -8,7 +8,7 @@ from repairs import bench, images
 
 from analog_fhn.trim.finetune import write_inputs
 from analog_fhn.trim.identify import measure_ends
-from analog_fhn.trim.writing import expected_square, spread
+from analog_fhn.trim.writing import expected_square, spread, write_weights
 
 
 def test_optimal_stopping_against_drawn_numbers() -> None:
@@ -81,4 +81,13 @@ def test_what_is_right_is_not_written() -> None:
                         images("train").importance)  # fmt: skip
     assert network.fhn.slope == 0.5
     assert len(done.errors) == 1
+    assert tested.costs.pulses == 0
+
+
+def test_an_array_of_which_nothing_can_be_read_has_no_error() -> None:
+    tested = bench(1)
+    target = tested.targets(1)
+    unknown = np.full(target.weights.shape, np.nan)
+    done = write_weights(tested, 1, target.weights, lambda: unknown, np.ones(len(unknown)), rounds=2)
+    assert np.isnan(done.errors).all()
     assert tested.costs.pulses == 0

@@ -1,0 +1,134 @@
+"""`train`: which images it learns from and judges, at which times, and data that do not fit."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import run
+
+from analog_fhn import datasets
+from analog_fhn.network import Network
+
+INSIDE = ("train", "--dataset", "digits", "--model", "fhn", "--hidden", 8, "--epochs", 3)
+
+
+def good(*arguments: object) -> tuple[Any, str]:
+    """Result object, and what standard error says."""
+    status, out, err = run(*arguments, "--json", "-")
+    assert status == 0, err
+    return json.loads(out), err
+
+
+def refused(*arguments: object) -> str:
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, ""), err
+    return err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npz"])
+def test_a_file_without_splits_is_judged_on_images_that_were_held_out(suffix: str, tmp_path: Path) -> None:
+    digits = datasets.load("digits", "train").head(300)
+    path, net = tmp_path / f"mine{suffix}", tmp_path / "net.npz"
+    if suffix == ".csv":
+        np.savetxt(path, np.column_stack([digits.labels, digits.images]), delimiter=",", fmt="%.6g")
+    else:
+        np.savez(path, images=digits.images, labels=digits.labels)
+    result, said = good("train", "--dataset", path, "--hidden", 20, "--epochs", 20, "-o", net)
+    out = result["held_out"]
+    assert sorted(np.concatenate([np.flatnonzero(digits.labels == k)[4::5] for k in range(10)])) == out
+    assert (result["n_images"], result["settings"]["trained"]["n_images"]) == (len(out), 300 - len(out))
+    assert f"{path} has no test images of its own: of each class every 5th image, {len(out)} in all" in said
+    network = Network.load(net)
+    right = network.forward(digits.images[out]).argmax(axis=1) == digits.labels[out]
+    assert result["accuracy"] == pytest.approx(right.mean(), rel=1e-12)
+    # The same weights from the other images alone, in a file with splits.
+    apart = {
+        f"{name}_{what}": np.delete(values, out, axis=0) if name == "train" else values[out]
+        for name in ("train", "test")
+        for what, values in (("images", digits.images), ("labels", digits.labels))
+    }
+    np.savez(tmp_path / "apart.npz", **apart)
+    other, said = good(
+        "train", "--dataset", tmp_path / "apart.npz", "--hidden", 20, "--epochs", 20, "-o", tmp_path / "other.npz"
+    )
+    assert (other["held_out"], other["accuracy"]) == (None, result["accuracy"])
+    assert "no test images" not in said
+    assert Network.load(tmp_path / "other.npz").sha256 == network.sha256
+    # Who only judges gets all images.
+    assert good("classify", net, "--dataset", path, "--table", 9)[0]["n_images"] == 300
+
+
+def test_more_images_than_there_are_are_refused(tmp_path: Path) -> None:
+    said = refused("train", "--dataset", "digits", "--images", 1298, "-o", tmp_path / "net.npz")
+    assert "--images 1298: load_digits" in said
+    assert "has only 1297 training images" in said
+    result, _ = good("train", "--dataset", "digits", "--images", 1297, "--epochs", 1, "-o", tmp_path / "net.npz")
+    assert result["settings"]["trained"]["n_images"] == 1297
+
+
+def idx(path: Path, array: np.ndarray) -> None:
+    sizes = struct.pack(f">{array.ndim}I", *array.shape)
+    path.write_bytes(bytes([0, 0, 8, array.ndim]) + sizes + array.astype(np.uint8).tobytes())
+
+
+@pytest.mark.parametrize("model", [(), ("--model", "fhn"), ("--model", "fhn", "--protocol", "paper")])
+@pytest.mark.parametrize(
+    ("side", "classes", "said"),
+    [
+        (4, 3, "t10k-labels-idx1-ubyte (SHA-256 differs from MNIST): images have 16 values; expected 64, as in "),
+        (8, 12, "t10k-labels-idx1-ubyte (SHA-256 differs from MNIST): label 11; expected 0 to 9, for "),
+    ],
+)
+def test_test_images_of_another_kind_are_refused_before_training(
+    model: tuple[str, ...], side: int, classes: int, said: str, tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(0)
+    idx(tmp_path / "train-images-idx3-ubyte", generator.integers(0, 255, (60, 8, 8)))
+    idx(tmp_path / "train-labels-idx1-ubyte", np.arange(60) % 3)
+    idx(tmp_path / "t10k-images-idx3-ubyte", generator.integers(0, 255, (24, side, side)))
+    idx(tmp_path / "t10k-labels-idx1-ubyte", np.arange(24) % classes)
+    # So many epochs would take minutes.
+    found = refused(
+        "train", "--dataset", "mnist", "--data", tmp_path, "-o", tmp_path / "net.npz", "--epochs", 10**6, *model
+    )
+    assert said in found
+    assert "train-images-idx3-ubyte" in found
+
+
+@pytest.mark.parametrize("model", ["ann", "fhn"])
+def test_images_of_a_single_value_are_refused_before_training(model: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "flat.npz", images=np.zeros((50, 8)), labels=np.arange(50) % 3)
+    found = refused(
+        "train", "--dataset", tmp_path / "flat.npz", "-o", tmp_path / "net.npz", "--epochs", 10**6, "--model", model
+    )
+    assert f"{tmp_path / 'flat.npz'} (images, labels)" in found
+    assert "all pixels of the 41 images are 0; expected images that differ" in found
+
+
+def test_the_largest_seed(tmp_path: Path) -> None:
+    options = (*INSIDE[:-1], 1, "--images", 100, "-o", tmp_path / "net.npz", "--seed")
+    assert good(*options, 2**32 - 1)[0]["seed"] == 2**32 - 1
+    assert f"seed = {2**32}: expected a whole number from 0 to {2**32 - 1}" in refused(*options, 2**32)
+
+
+def test_other_times_than_usual_are_judged_as_they_are_stored(tmp_path: Path) -> None:
+    path = tmp_path / "net.npz"
+    result, _ = good(*INSIDE, "-o", path, "--settle", 0, "--control", 1)
+    protocol = Network.load(path).protocol
+    assert (protocol.settle, protocol.control) == (0.0, 1.0)
+    judged, _ = good("classify", path, "--dataset", "digits")
+    assert result["accuracy"] == judged["accuracy"]
+    # Settled neurons, which training saw, have another accuracy.
+    settled, _ = good("classify", path, "--dataset", "digits", "--settle", 100, "--control", 200, "--table", 33)
+    assert abs(result["accuracy"] - settled["accuracy"]) > 0.02
+    # So have the usual times, after which neurons are settled.
+    usual, _ = good(*INSIDE, "-o", path)
+    assert usual["accuracy"] == settled["accuracy"]
+    # A network to begin with brings its times.
+    begun, _ = good(*INSIDE[:-1], 1, "-o", tmp_path / "next.npz", "--start", path, "--control", 2)
+    assert begun["accuracy"] == good("classify", tmp_path / "next.npz", "--dataset", "digits")[0]["accuracy"]
