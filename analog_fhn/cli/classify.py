@@ -88,6 +88,7 @@ def classify(
     noisy = common.make_noise(made, noise, noise_seed)
     chosen = common.load_images(dataset, split, data, images, net)
     if predictions is not None:
+        common.check_outputs({network: "the network"}, {"--predictions": predictions, "--json": json})
         common.writable(predictions)
     kept = common.tables_folder(table, tables, backend)
     with common.progress_bar("images" if table is None else "neuron runs, then images") as bar:

@@ -41,6 +41,8 @@ def import_(
     from analog_fhn.datasets import load
 
     start = time.perf_counter()
+    # A network file may be imported over itself.
+    common.check_outputs({}, {"-o": output, "--json": json})
     common.writable(output)
     trained = weights.read(file)
     asked = None if input_range is None else _range(input_range)

@@ -148,6 +148,8 @@ def train(
     known = None if begin is None else Network.load(begin)
     sizes = _layers(hidden, model, protocol, known)
     own |= {"--start": known, "--activation": _activation(activation, known)}
+    # A network may be trained on from itself.
+    common.check_outputs({}, {"-o": output, "--json": json})
     common.writable(output)
     training = common.first_images(common.load_holdout(dataset, "train", data), "training", images)
     test = common.load_holdout(dataset, "test", data)

@@ -144,6 +144,16 @@ def test_classify_writes_the_same_json_to_file_and_stdout(net: Path, tmp_path: P
     assert found == to_stdout
 
 
+def test_nothing_is_written_over_the_network_or_another_output(net: Path, tmp_path: Path) -> None:
+    before, new, same = net.read_bytes(), tmp_path / "new.npz", ("classify", net, "--dataset", "digits", "--images", 5)
+    assert "is the network; expected another file" in refused(*same, "--predictions", net)
+    assert "is the other output (--predictions)" in refused(*same, "--predictions", new, "--json", new)
+    assert "is the other output (-o)" in refused("train", "--dataset", "digits", "-o", new, "--json", new)
+    assert "is the other output (-o)" in refused("import", net, "-o", new, "--json", new)
+    assert net.read_bytes() == before
+    assert not new.exists()
+
+
 def test_classify_predictions_are_image_by_image(net: Path, tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     result = good(
