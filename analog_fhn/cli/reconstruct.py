@@ -145,8 +145,10 @@ def reconstruct(
         raise InputError("--stride takes samples at equal distances; --longest is of those that are spread")
     for option, given in (("--hidden", hidden), ("--ahead", ahead)):
         if polynomial is not None and given is not None:
-            raise InputError(f"{option} {given} is an option of the neural map; --polynomial {polynomial} has none")
-    hidden, ahead = 100 if hidden is None else hidden, 50 if ahead is None else ahead
+            owners = {"the neural map": (option,)}
+            raise common.foreign(option, f"{option} {given}", f"--polynomial {polynomial}", owners)
+    hidden = MapOptions.hidden if hidden is None else hidden
+    ahead = MultiStepOptions.ahead if ahead is None else ahead
     _check_units(volts_per_x, time_unit, control)
     common.check_above_0("--step", step, "a number of seconds")
     common.check_above_0("--volts-per-unit", volts_per_unit, "a number of volts")
@@ -206,7 +208,7 @@ def reconstruct(
     if folder is not None:
         written += _pictures(folder, first, found, 1.0 if control is None else control[0], states, index)
     common.say("written: " + ", ".join(map(str, written)), json)
-    if ahead and polynomial is None and not any("steps ahead" in name for name in found.names):
+    if ahead and polynomial is None and len(found.maps) == restarts:  # of each restart the first map alone
         why = "nowhere do so many samples follow each other, or it diverged"
         common.say(f"note: no map could be trained on {ahead} steps: {why}", json)
     alike, wanted = len(found.alike(found.chosen)), len(found.wanted)

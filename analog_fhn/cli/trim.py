@@ -229,12 +229,13 @@ def repaired(
     shown = common.load_images(dataset, "train", data, labelled, net, option="--labelled", holdout=True)
     training = common.load_images(dataset, "train", data, None, net, holdout=True)
     judged = common.load_images(dataset, "test", data, held_out, net, option="--held-out", holdout=True)
+    to_show, to_train = images_of(shown), images_of(training)
     for user, given, what in (
-        ("readout", shown, f"--labelled {labelled}: the first {labelled} training images of {shown.source}"),
-        ("finetune", training, f"the training images of {training.source}"),
+        ("readout", to_show, f"--labelled {labelled}: the first {labelled} training images of {shown.source}"),
+        ("finetune", to_train, f"the training images of {training.source}"),
     ):
         if user in steps:
-            check_labels(net, images_of(given), what)
+            check_labels(net, given, what)
     folder = common.output_folder(output)
     for name in FILES:
         common.writable(folder / name)
@@ -246,7 +247,7 @@ def repaired(
         reading_noise=reading_noise,
     )  # fmt: skip
     done = repair(
-        bench, steps, images_of(shown), images_of(judged), images_of(training), Options(**options),
+        bench, steps, to_show, images_of(judged), to_train, Options(**options),
         lambda step: print(f"analog-fhn: {step} ...", file=sys.stderr, flush=True),
     )  # fmt: skip
     plain = net.accuracy(judged.images, judged.labels)
@@ -289,8 +290,7 @@ def repaired(
     judge += "" if backend == "direct" else f" --backend {backend}"
     judge += "" if data is None else f" --data {data}"
     common.say(
-        f"written to {folder}: steps.csv, summary.json, codes.csv, trim.npz, accuracy.png, conductance tables and "
-        f"netlist. Try: {judge}",
+        f"written to {folder}: {', '.join(FILES)}, conductance tables and netlist. Try: {judge}",
         json,
     )
     return content, bench.chip

@@ -268,10 +268,10 @@ def without_glitches(recording: Recording) -> Recording:
     if len(present) <= 2 * beyond:
         return recording
     floor, ceiling = present[beyond], present[-1 - beyond]
+    if ceiling == floor:  # nearly all of it at one value
+        return recording
     margin = REACH * (ceiling - floor)
     far = (recording.voltage < floor - margin) | (recording.voltage > ceiling + margin)
-    if margin == 0:  # nearly all of it at one value
-        return recording
     short = [run for run in runs(far) if run.stop - run.start <= GLITCH]
     if not short:
         return recording

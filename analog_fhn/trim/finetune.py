@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from analog_fhn.training.response import Responses
 from analog_fhn.trim.bench import Bench
 from analog_fhn.trim.codes import TrimHardware
 from analog_fhn.trim.identify import Ends, Twin, measure_inputs, output_weights
-from analog_fhn.trim.readout import Readout, lay_out, output_codes
+from analog_fhn.trim.readout import Readout, lay_out, numbered, output_codes
 from analog_fhn.trim.writing import Devices, Written, with_bias, write_weights
 
 _BATCH = 64
@@ -34,6 +35,16 @@ class Images:
 
     images: NDArray[np.floating]
     labels: NDArray[np.integer]
+
+    @cached_property
+    def originals(self) -> NDArray[np.intp]:
+        """Number of each image, shape (n,), the same for copies; see `readout.numbered`."""
+        return numbered(self.images)
+
+    @property
+    def different(self) -> int:
+        """How many different ones there are."""
+        return int(self.originals.max(initial=-1)) + 1
 
     @property
     def importance(self) -> FloatArray:

@@ -36,7 +36,6 @@ from analog_fhn.trim.readout import (
     folds,
     missing_classes,
     near_chance,
-    numbered,
     train_readout,
 )
 from analog_fhn.trim.writing import Written
@@ -183,7 +182,7 @@ def _check(bench: Bench, steps: Sequence[str], labelled: Images) -> None:
     unknown = [step for step in steps if step not in STEPS]
     if unknown:
         raise InputError(f"step {unknown[0]!r}: expected some of {', '.join(STEPS)}")
-    n, different = bench.design.network.layer_sizes[1], int(numbered(labelled.images).max(initial=-1)) + 1
+    n, different = bench.design.network.layer_sizes[1], labelled.different
     if different <= n:
         copies = "" if different == len(labelled.labels) else f", of which {different} differ"
         raise InputError(
@@ -212,8 +211,8 @@ def check_labels(network: Network, given: Images, what: str = "") -> None:
             f"{what}: none is of class {', '.join(map(str, missing))}; expected images of each of the network's "
             f"{n_classes} classes, to train the readout on (mix images that are sorted by class, or take more)"
         )
-    found, number = network.forward(given.images).argmax(axis=1), int(numbered(given.images).max()) + 1
-    if near_chance(found, given.labels, number):
+    found = network.forward(given.images).argmax(axis=1)
+    if near_chance(found, given.labels, given.different):
         right = float(np.mean(found == given.labels))
         raise InputError(
             f"{what}: the network itself finds the label of {100.0 * right:.1f} % of them, no more than chance may "
@@ -286,7 +285,7 @@ def as_trained(network: Network) -> Readout:
 
 def _readout(bench: Bench, labelled: Images, options: Options) -> tuple[int, dict[str, float]]:
     """Train the readout on measured activations, write it."""
-    hidden, originals = bench.hidden(labelled.images), numbered(labelled.images)
+    hidden = bench.hidden(labelled.images)
 
     def written(readout: Readout) -> Readout:
         return as_written(readout, bench.design, bench.targets(1), bench.hardware)
@@ -294,7 +293,7 @@ def _readout(bench: Bench, labelled: Images, options: Options) -> tuple[int, dic
     def fit(limit: float | None) -> Readout:
         start = as_trained(bench.design.network)
         return train_readout(
-            hidden, labelled.labels, [start], largest_bias=limit, written=written, originals=originals
+            hidden, labelled.labels, [start], largest_bias=limit, written=written, originals=labelled.originals
         )  # fmt: skip
 
     readout = with_bias_that_can_be_made(fit, bench.design, bench.targets(1), bench.hardware)
@@ -357,7 +356,7 @@ def _finetune(bench: Bench, labelled: Images, training: Images, options: Options
 def best_on_all(bench: Bench, hidden: FloatArray, training: Images, start: Readout) -> Readout:
     """Readout for the whole training set, of the penalty with the least loss, once written, on images left out."""
     design, target, hardware = bench.design, bench.targets(1), bench.hardware
-    fold = folds(numbered(training.images))
+    fold = folds(training.originals)
     # One fold is enough of many images.
     parts = next(n for n in range(1, FOLDS + 1) if n == FOLDS or np.count_nonzero(fold < n) >= _VALIDATED)
 
