@@ -15,7 +15,7 @@ PACKAGE = Path(analog_fhn.__file__).parent
 
 # From the ground up; a module may import from its own floor and from those below.
 FLOORS = (
-    {"errors", "resources", "npz", "neuron", "readout", "datasets", "pixels", "plots", "threads"},
+    {"_support", "errors", "resources", "npz", "neuron", "readout", "datasets", "pixels", "plots", "threads"},
     {"network"},
     {"circuit", "weights"},
     {"backends"},
