@@ -19,7 +19,7 @@ from analog_fhn.circuit.technology import Adc
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, Protocol
-from analog_fhn.readout import Readout, vote
+from analog_fhn.readout import Readout, product_type, vote
 from analog_fhn.threads import single_blas
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ _SAMPLE_BYTES = 200e6  # memory for the samples of one group of images
 _GROUP = 1000  # images per group where only means are asked for
 _HIDDEN_GROUP = 500
 _UNSETTLED = 0.05
+_LARGEST_X = 100.0  # no neuron, however far off its parts are, goes beyond
+_LARGEST_PIXEL = 1e30  # sums of single precision stay within its range
 
 
 @dataclass(frozen=True)
@@ -336,6 +338,8 @@ def _results(
     quality: TableQuality | None,
     seconds: float,
 ) -> list[Result]:
+    for values in scores:
+        _check_scores(chip, values)
     adc = None if chip.technology is None else chip.technology.adc
     if adc is not None:
         scores = [_convert(values, adc) for values in scores]
@@ -343,6 +347,18 @@ def _results(
         Result(np.argmax(values, axis=1), values, readout, recentre, backend, *unsettled, seconds, quality)
         for values, (readout, recentre) in zip(scores, readouts, strict=True)
     ]
+
+
+def _check_scores(chip: Chip, scores: FloatArray) -> None:
+    if np.isfinite(scores).all():
+        return
+    image, output = (int(i) for i in np.argwhere(~np.isfinite(scores))[0])
+    weights, bias = chip.weights[1], chip.biases[1]
+    largest = max(np.abs(weights).max(), 0.0 if bias is None else np.abs(bias).max())
+    raise InputError(
+        f"output layer: the score of output {output} for image {image} is {scores[image, output]}, no finite number "
+        f"(largest weight or bias {largest:.3g}); expected weights, neurons and rows whose sums stay finite"
+    )
 
 
 def scores_of_means(
@@ -354,8 +370,8 @@ def scores_of_means(
 ) -> list[FloatArray]:
     """Scores of the mean readout, each (n_images, n_classes), with and without recentring as asked.
 
-    In single precision and in groups of images whose hidden layer stays in the cache; matrix products on one thread, so
-    that the scores of an image are the same whatever runs beside.
+    In single precision (double where the weights ask for it) and in groups of images whose hidden layer stays in the
+    cache; matrix products on one thread, so that the scores of an image are the same whatever runs beside.
 
     Parameters
     ----------
@@ -369,26 +385,27 @@ def scores_of_means(
         raise InputError(f"means alone do not serve a network with {chip.network.stages_text}")
     pixels = Pixels.of(images) if pixels is None else pixels
     stage = chip.drive_stage
-    weights = (chip.weights[0] * stage.slope).astype(np.float32)
-    bias = chip.biases[0]
-    shift = (stage.shift if bias is None else stage.shift + stage.slope * bias).astype(np.float32)
-    gain, offset, nodes = (np.asarray(a, dtype=np.float32) for a in table.behind(stage))
-    outputs = [chip.output_stage(case) for case in recentre]
+    z, bias = chip.weights[0] * stage.slope, chip.biases[0]
+    z_shift = stage.shift if bias is None else stage.shift + stage.slope * bias
+    kind = product_type(z, z_shift, max(1.0, *map(abs, chip.network.input_range)))
+    weights, shift = z.astype(kind), z_shift.astype(kind)
+    gain, offset, nodes = (np.asarray(a, dtype=kind) for a in table.behind(stage))
+    stages = [chip.output_stage(case) for case in recentre]
+    outputs = [(rows.astype(product_type(rows, level, _LARGEST_X)), level) for rows, level in stages]
     scores = [np.empty((len(images), len(level))) for _, level in outputs]
-    single = [(rows.astype(np.float32), level) for rows, level in outputs]
-    hidden = np.empty((min(_HIDDEN_GROUP, len(images)), chip.n_neurons), dtype=np.float32)
+    hidden = np.empty((min(_HIDDEN_GROUP, len(images)), chip.n_neurons), dtype=kind)
     with single_blas():
         for first in range(0, len(images), _HIDDEN_GROUP):
             part = slice(first, min(first + _HIDDEN_GROUP, len(images)))
             x = hidden[: part.stop - first]
             if pixels is None:
-                np.matmul(np.asarray(images[part], dtype=np.float32), weights, out=x)
+                np.matmul(np.asarray(images[part], dtype=kind), weights, out=x)
                 x += shift
             else:
                 pixels.times(weights, shift, part, x)
             np.tanh(x, out=x)
             interpolate(x, gain, offset, nodes)
-            for target, (rows, level) in zip(scores, single, strict=True):
+            for target, (rows, level) in zip(scores, outputs, strict=True):
                 target[part] = x @ rows + level
     return scores
 
@@ -412,7 +429,7 @@ def _read(chip: Chip, response: Response, readouts: Sequence[tuple[Readout, bool
 
 def outputs_over_time(
     chip: Chip, samples: NDArray[np.float32], recentre: bool
-) -> tuple[NDArray[np.float32], FloatArray]:
+) -> tuple[NDArray[np.floating], FloatArray]:
     """Output layer at each instant.
 
     Parameters
@@ -427,7 +444,7 @@ def outputs_over_time(
     """
     if chip.network.behind == "linear":
         weights, shift = chip.output_stage(recentre)
-        return samples @ weights.astype(np.float32), shift
+        return samples @ weights.astype(product_type(weights, shift, _LARGEST_X)), shift
     gain, offset = chip.row_stage.of(recentre)
     units = (-gain.astype(np.float32)) * samples
     units -= offset.astype(np.float32)
@@ -435,8 +452,9 @@ def outputs_over_time(
         np.exp(units, out=units)
     units += np.float32(1.0)
     np.reciprocal(units, out=units)
-    bias = chip.biases[1]
-    return units @ chip.weights[1].astype(np.float32), np.zeros(chip.weights[1].shape[1]) if bias is None else bias
+    weights, bias = chip.weights[1], chip.biases[1]
+    shift = np.zeros(weights.shape[1]) if bias is None else bias
+    return units @ weights.astype(product_type(weights, shift, _LARGEST_X)), shift
 
 
 def _needs_samples(chip: Chip, readouts: Sequence[tuple[Readout, bool]]) -> bool:
@@ -480,6 +498,9 @@ def check_images(network: Network, images: NDArray[np.floating]) -> None:
         raise InputError(f"images have shape {images.shape}: expected (n_images, {n_in}) for this network")
     if not np.isfinite(images).all():
         raise InputError("images hold NaN or infinite values")
+    largest = float(max(abs(images.min()), abs(images.max())))
+    if largest > _LARGEST_PIXEL:
+        raise InputError(f"images hold values up to {largest:.3g}; expected at most {_LARGEST_PIXEL:g} in magnitude")
 
 
 def check_converters(chip: Chip, readouts: Sequence[Readout]) -> None:

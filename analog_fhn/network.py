@@ -21,6 +21,9 @@ Behind = Literal["linear", "sigmoid"]
 
 FORMAT = 1
 
+_LARGEST = 1e30  # of an input: sums of inputs stay within the range of single precision
+_LARGEST_SUM = 1e150  # of a layer: its square is still finite in double precision
+
 
 @dataclass(frozen=True, eq=False)
 class Network:
@@ -73,6 +76,11 @@ class Network:
     behind: Behind = "linear"
 
     def __post_init__(self) -> None:
+        low, high = (float(v) for v in self.input_range)
+        if not (-_LARGEST <= low < high <= _LARGEST):
+            raise InputError(
+                f"input_range {self.input_range}: expected two numbers, low < high, at most {_LARGEST:g} in magnitude"
+            )
         weights = tuple(_array(f"w{i}", w, 2) for i, w in enumerate(self.weights))
         if len(weights) < 2:
             raise InputError(f"network has {len(weights)} weight layers; expected at least 2 (hidden and output)")
@@ -89,6 +97,7 @@ class Network:
                 )
             if b is not None and b.shape != (w.shape[1],):
                 raise InputError(f"b{i} has shape {b.shape}: expected ({w.shape[1]},), one per column of w{i}")
+            _check_magnitudes(f"w{i}", w, b, self.input_range if i == 0 else (0.0, 1.0))
         check_hidden(self.hidden)
         if self.readout not in get_args(Readout):
             raise InputError(f"readout {self.readout!r}: expected 'vote' or 'mean'")
@@ -100,9 +109,6 @@ class Network:
                 f"network has {len(weights) - 1} hidden layers, {self.stages_text}; expected one hidden layer, or "
                 "tanh 'drive' and behind 'linear'"
             )
-        low, high = (float(v) for v in self.input_range)
-        if not (np.isfinite([low, high]).all() and low < high):
-            raise InputError(f"input_range {self.input_range}: expected two finite numbers, low < high")
         object.__setattr__(self, "input_range", (low, high))
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "biases", biases)
@@ -324,6 +330,24 @@ def _settings(kind: type[Any], values: dict[str, Any]) -> Any:
     if known - set(values):
         raise InputError(f"{kind.__name__} settings {', '.join(sorted(known - set(values)))} are missing")
     return kind(**{key: float(value) for key, value in values.items()})
+
+
+def _check_magnitudes(
+    name: str, weights: FloatArray, bias: FloatArray | None, input_range: tuple[float, float]
+) -> None:
+    """Refuse a layer whose sums leave the range in which double precision counts, or whose weights lie below it."""
+    largest, rows = float(np.abs(weights).max()), len(weights)
+    if 0.0 < largest < 1.0 / _LARGEST_SUM:
+        raise InputError(
+            f"{name}: the largest weight is {largest:.3g}; expected one of at least {1.0 / _LARGEST_SUM:g}, or all 0"
+        )
+    summed = largest / _LARGEST_SUM * rows * max(1.0, *map(abs, input_range))
+    if summed > 1.0 or (bias is not None and float(np.abs(bias).max()) > _LARGEST_SUM):
+        raise InputError(
+            f"{name}: weights up to {largest:.3g} for inputs from {input_range[0]:g} to {input_range[1]:g}"
+            + ("" if bias is None else f", biases up to {float(np.abs(bias).max()):.3g}")
+            + f"; expected sums of at most {_LARGEST_SUM:g}"
+        )
 
 
 def _array(name: str, value: object, ndim: int) -> FloatArray:

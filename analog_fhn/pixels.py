@@ -56,7 +56,7 @@ class Pixels:
         return len(self.first) - 1
 
     def times(
-        self, weights: NDArray[np.float32], shift: NDArray[np.float32], part: slice, out: NDArray[np.float32]
+        self, weights: NDArray[np.floating], shift: NDArray[np.floating], part: slice, out: NDArray[np.floating]
     ) -> None:
         """``images[part] @ weights + shift`` into `out`.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numba import njit, prange
@@ -23,7 +23,27 @@ def recentring(hidden: Activation, a: float, gamma: float) -> tuple[float, float
     return -1.0 / gamma, -a / gamma
 
 
-def vote(outputs: NDArray[np.float32], shift: NDArray[np.floating]) -> NDArray[np.float64]:
+def product_type(
+    weights: NDArray[np.floating], shift: NDArray[np.floating], largest_input: float
+) -> type[np.floating[Any]]:
+    """Floating-point type in which ``inputs @ weights + shift`` neither overflows nor loses small weights.
+
+    Single precision wherever its range (1e-38 to 3e38) holds every sum with a wide margin, else double precision.
+
+    Parameters
+    ----------
+    weights, shift
+        Shapes (n_in, n_out) and (n_out,).
+    largest_input
+        Largest magnitude of an input.
+    """
+    largest = float(max(np.abs(weights).max(), np.abs(shift).max()))
+    if largest == 0.0 or (largest > 1e-25 and largest * largest_input * len(weights) < 1e30):
+        return np.float32
+    return np.float64
+
+
+def vote(outputs: NDArray[np.floating], shift: NDArray[np.floating]) -> NDArray[np.float64]:
     """Share of the control window in which each class leads (the paper's equation 3).
 
     Parameters
@@ -39,13 +59,13 @@ def vote(outputs: NDArray[np.float32], shift: NDArray[np.floating]) -> NDArray[n
         Shape (n_images, n_classes). The answer is the argmax over classes; of equal ones the lowest index wins,
         at each instant and in the count.
     """
-    counts = _count_leaders(outputs, np.asarray(shift, dtype=np.float32))
+    counts = _count_leaders(outputs, np.asarray(shift, dtype=outputs.dtype))
     return np.asarray(counts / len(outputs), dtype=np.float64)
 
 
-def leaders(outputs: NDArray[np.float32], shift: NDArray[np.floating]) -> NDArray[np.intp]:
+def leaders(outputs: NDArray[np.floating], shift: NDArray[np.floating]) -> NDArray[np.intp]:
     """Class that holds the argmax at each instant, shape (n_samples, n_images); arguments as for `vote`."""
-    leader: NDArray[np.intp] = np.argmax(outputs + np.asarray(shift, dtype=np.float32), axis=2)
+    leader: NDArray[np.intp] = np.argmax(outputs + np.asarray(shift, dtype=outputs.dtype), axis=2)
     return leader
 
 

@@ -375,3 +375,61 @@ def test_confusion_has_true_classes_as_rows() -> None:
 def test_per_class_accuracy_is_none_without_images() -> None:
     predictions, labels = counts()
     assert per_class(predictions, labels, 4) == [0.5, 0.5, 1.0, None]
+
+
+POWER = 2.0**140  # beyond single precision, whose largest number is 2**128
+
+
+@pytest.mark.parametrize("table", [None, 9])
+@pytest.mark.parametrize(("readout", "recentre"), READOUTS)
+@pytest.mark.parametrize("scale", [POWER, 1.0 / POWER])
+def test_output_weights_beyond_single_precision_scale_the_scores(
+    table: int | None, readout: str, recentre: bool, scale: float
+) -> None:
+    network = replace(make(), readout=readout, recentre=recentre)  # type: ignore[arg-type]
+    scaled = replace(
+        network,
+        weights=(network.weights[0], network.weights[1] * scale),
+        biases=(network.biases[0], network.biases[1] * scale),  # type: ignore[operator]
+    )
+    plain, other = (classify(one, IMAGES, table=table) for one in (network, scaled))
+    unit = 1.0 if readout == "vote" else scale
+    np.testing.assert_allclose(other.scores / unit, plain.scores, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(other.predictions, plain.predictions)
+
+
+@pytest.mark.parametrize("pixel", [0, 20])  # never bright; bright in some images
+def test_one_input_weight_beyond_single_precision_gives_tables_and_direct_the_same_classes(pixel: int) -> None:
+    network = make()
+    weights = network.weights[0].copy()
+    weights[pixel, 3] = 1e39
+    network = replace(network, weights=(weights, network.weights[1]))
+    direct, table = classify(network, IMAGES), classify(network, IMAGES, table=33)
+    np.testing.assert_array_equal(table.predictions, direct.predictions)
+    np.testing.assert_allclose(table.scores, direct.scores, atol=0.05)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize("factor", [1e200, 1e-200])
+def test_weights_beyond_what_sums_can_hold_are_refused_with_their_layer(layer: int, factor: float) -> None:
+    weights = list(make().weights)
+    weights[layer] = weights[layer] * factor
+    with pytest.raises(InputError, match=f"w{layer}: .*expected"):
+        Network(tuple(weights))
+
+
+def test_a_response_that_is_no_number_is_refused_with_the_layer() -> None:
+    @dataclass(frozen=True)
+    class Lost(Instant):
+        def respond(self, chip: Chip, drives: FloatArray, protocol: Protocol, **options: Any) -> Response:
+            return Response(np.full(drives.shape, np.nan))
+
+    with pytest.raises(InputError, match="output layer: the score of output 0 for image 0 is nan"):
+        classify(make(), IMAGES, backend=Lost())
+
+
+def test_images_beyond_single_precision_are_refused() -> None:
+    images = IMAGES.astype(np.float64)
+    images[2, 5] = 1e37
+    with pytest.raises(InputError, match="images hold values up to 1e\\+37; expected at most 1e\\+30"):
+        classify(make(), images)

@@ -114,11 +114,17 @@ def check_drives(chip: Chip, drives: FloatArray) -> FloatArray:
     Raises
     ------
     ValueError
-        If the shape does not fit the chip or a value is not finite.
+        If the shape does not fit the chip.
+    InputError
+        If a drive is not finite.
     """
     drives = np.asarray(drives, dtype=np.float64)
     if drives.ndim != 2 or drives.shape[1] != chip.n_neurons:
         raise ValueError(f"drives have shape {drives.shape}; expected (n_images, {chip.n_neurons})")
     if not np.isfinite(drives).all():
-        raise ValueError("drives hold NaN or infinite values")
+        image, neuron = (int(i) for i in np.argwhere(~np.isfinite(drives))[0])
+        raise InputError(
+            f"hidden layer: the drive of neuron {neuron} for image {image} is {drives[image, neuron]}, no finite "
+            "number; expected weights, parts and images whose sums stay finite"
+        )
     return drives

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from analog_fhn.backends.base import Backend
 from analog_fhn.backends.direct import Direct
 from analog_fhn.circuit.chip import Chip
-from analog_fhn.inference import check_converters
+from analog_fhn.inference import check_converters, outputs_over_time
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.readout import Readout, vote
 
@@ -82,9 +82,8 @@ def frontier(
     protocol = Protocol(
         settle=0.0, control=edges[-1] * interval, interval=interval, x0=network.protocol.x0, y0=network.protocol.y0
     )
-    weights, shift = chip.output_stage(network.recentre)
     engine = Direct() if backend is None else backend
-    n_images, n_classes = len(labels), len(shift)
+    n_images, n_classes = len(labels), network.layer_sizes[-1]
     # Up to each edge: sum of the scores, and number of samples in which each class leads.
     sums, counts = np.zeros((2, len(edges), n_images, n_classes))
     group = max(1, int(_SAMPLE_BYTES / (4 * protocol.n_samples * chip.n_neurons)))
@@ -92,7 +91,7 @@ def frontier(
         part = slice(first, min(first + group, n_images))
         samples = engine.respond(chip, chip.drives(images[part]), protocol, samples=True).samples
         assert samples is not None
-        outputs = samples @ weights.astype(np.float32)
+        outputs, shift = outputs_over_time(chip, samples, network.recentre)
         for k, (start, stop) in enumerate(itertools.pairwise(edges), start=1):
             window = outputs[start:stop]
             sums[k, part] = sums[k - 1, part] + window.sum(axis=0, dtype=np.float64) + (stop - start) * shift

@@ -36,6 +36,7 @@ Ramp = Literal["constant", "linear"]
 
 _START_EPOCHS = 2
 _SEEDS = 2**32  # Keras takes seeds below it
+_LARGEST_WEIGHT = 1e30  # of a start: sums of single precision stay within its range
 _RAMP = 0.5  # share of the epochs in which a linear ramp reaches its end
 
 
@@ -222,6 +223,12 @@ def _check_start(start: Network, widths: tuple[int, ...], hidden: Hidden, bias: 
         raise InputError(f"start has layers {start.layer_sizes}; expected {widths}")
     if start.hidden != hidden:
         raise InputError(f"start was trained as {start.hidden!r}; expected hidden {hidden!r}, as the neurons inside")
+    largest = max(float(np.abs(w).max()) for w in (*start.weights, *start.biases) if w is not None)
+    if largest > _LARGEST_WEIGHT:
+        raise InputError(
+            f"start has weights up to {largest:.3g}; expected at most {_LARGEST_WEIGHT:g}: training computes in single "
+            "precision"
+        )
     if not start.plain_stages:
         raise InputError(f"start has {start.stages_text}; expected tanh 'drive', behind 'linear'")
     if not bias and any(b is not None for b in start.biases):
