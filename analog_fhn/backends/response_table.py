@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -23,10 +24,11 @@ from numpy.typing import NDArray
 
 from analog_fhn.backends.base import Response
 from analog_fhn.errors import InputError
+from analog_fhn.network import weights_hash
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.npz import read_npz
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -145,8 +147,9 @@ class ResponseTable:
 
     def save(self, path: Path, meta: dict[str, Any]) -> None:
         """Write the table and what decided it; the file appears whole or not at all."""
-        arrays = {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
-        text = json.dumps(meta | {"quality": asdict(self.quality)})
+        arrays = {name: getattr(self, name) for name in _TYPES if getattr(self, name) is not None}
+        quality = asdict(self.quality)
+        text = json.dumps(meta | {"quality": quality, "content": _content_hash(meta["key"], quality, arrays)})
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         temporary = Path(name)
@@ -159,29 +162,43 @@ class ResponseTable:
             raise
 
     @classmethod
-    def load(cls, path: Path, key: str) -> ResponseTable:
+    def load(cls, path: Path, key: str, drives: tuple[FloatArray, FloatArray]) -> ResponseTable:
         """Read a table.
+
+        Parameters
+        ----------
+        key
+            Hash of what decides the table.
+        drives
+            Lowest and highest drive of each neuron, which the table must reach from and to.
 
         Raises
         ------
         InputError
-            If the file is missing or damaged, or its key is another one.
+            If the file is missing, damaged or edited, or its key is another one.
         """
         arrays = read_npz(path, "a response table")
         try:
             meta = json.loads(str(arrays.pop("meta")))
             if meta["key"] != key:
                 raise InputError(f"{path}: belongs to another chip or other settings (key {meta['key']})")
+            if meta["content"] != _content_hash(key, meta["quality"], arrays):
+                raise InputError(f"{path}: its content does not match the hash that was stored with it")
             quality = TableQuality(**meta["quality"])
-            table = cls(**{name: arrays.get(name) for name in _ARRAYS}, quality=quality)  # type: ignore[arg-type]
+            table = cls(**{name: arrays.get(name) for name in _TYPES}, quality=quality)  # type: ignore[arg-type]
             if not table._is_whole():
-                raise InputError(f"{path}: is no response table (values or shapes do not fit together)")
+                raise InputError(f"{path}: is no response table (values, types or shapes do not fit together)")
+            if not all(np.array_equal(table.drives[:, end], drives[end]) for end in (0, -1)):
+                raise InputError(f"{path}: its drives are not those of the chip")
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise InputError(f"{path}: is no response table ({error})") from None
         return table
 
     def _is_whole(self) -> bool:
-        """Whether all arrays fit together: compiled code does not check its indices."""
+        """Whether all arrays fit together and are in range: compiled code does not check its indices."""
+        arrays = {name: getattr(self, name) for name in _TYPES}
+        if any(array is not None and array.dtype != _TYPES[name] for name, array in arrays.items()):
+            return False
         shape = self.drives.shape
         rows = (self.regime, self.mean, self.period, self.rise, self.duty)
         return bool(
@@ -190,10 +207,23 @@ class ResponseTable:
             and all(array.shape == shape for array in rows)
             and self.wave.shape[:3] == (*shape, 2)
             and self.wave.ndim == 4
+            and self.wave.shape[3] >= 2
             and (self.power is None or self.power.shape == shape)
             and self.counts.shape == shape[:1]
             and np.all((self.counts >= 2) & (self.counts <= shape[1]))
-            and all(np.isfinite(array).all() for array in (self.drives, self.wave, *rows))
+            and all(np.abs(array).max() <= _LARGEST for array in (self.drives, self.wave, *rows))
+            and np.all(np.diff(self.drives, axis=1) >= 0)
+            and self._has_cycles()
+        )
+
+    def _has_cycles(self) -> bool:
+        """Whether every regime is one of three, with a period and a share of it above zero where x is periodic."""
+        periodic = self.regime != 0
+        duty = self.duty[periodic]
+        return bool(
+            np.isin(self.regime, (0, 1, 4)).all()
+            and np.all(self.period[periodic] > 0)
+            and np.all((duty > 0) & (duty < 1))
         )
 
 
@@ -208,7 +238,16 @@ def outside_table(drives: FloatArray, low: FloatArray, high: FloatArray) -> None
         )
 
 
-_ARRAYS = ("drives", "counts", "regime", "mean", "period", "rise", "duty", "wave", "power")
+_TYPES = {
+    "drives": "f8", "counts": "i4", "regime": "i1", "mean": "f8", "period": "f8", "rise": "f8", "duty": "f8",
+    "wave": "f4", "power": "f8",
+}  # fmt: skip
+_LARGEST = 1e9  # of drives, x and times (T): far beyond any neuron; NaN is not below it either
+
+
+def _content_hash(key: str, quality: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> str:
+    """SHA-256 over what a table's file holds, and what decided it."""
+    return hashlib.sha256(json.dumps([key, quality, weights_hash(arrays)], sort_keys=True).encode()).hexdigest()
 
 
 def _linear(values: FloatArray, cells: NDArray[np.int32], weights: FloatArray) -> FloatArray:

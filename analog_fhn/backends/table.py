@@ -186,7 +186,7 @@ class Table:
         table = None
         if path is not None and path.exists():
             try:
-                table = ResponseTable.load(path, key)
+                table = ResponseTable.load(path, key, grid_range(chip))
             except InputError as error:
                 _log.warning("%s; the table is made again", error)
         if table is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from collections.abc import Callable
@@ -383,7 +384,7 @@ def test_groups_of_images_share_a_table(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def arrays(table: ResponseTable) -> dict[str, NDArray[Any]]:
-    return {name: getattr(table, name) for name in response_table._ARRAYS}
+    return {name: getattr(table, name) for name in response_table._TYPES}
 
 
 def test_a_stored_table_is_reused_to_the_last_bit(tmp_path: Path) -> None:
@@ -500,6 +501,31 @@ def spoil_counts(path: Path) -> None:
     np.savez(path, **content)
 
 
+def edited(name: str, change: Callable[[np.ndarray], object], *, signed: bool) -> Callable[[Path], None]:
+    """Changes an array; with `signed` the hash of the content as well, so that only its values can tell."""
+
+    def edit(path: Path) -> None:
+        with np.load(path) as file:
+            content = {key: file[key] for key in file.files}
+        content[name] = np.array(change(content[name]))
+        if signed:
+            meta = json.loads(str(content.pop("meta")))
+            meta["content"] = response_table._content_hash(path.stem, meta["quality"], content)
+            content["meta"] = np.array(json.dumps(meta))
+        np.savez(path, **content)
+
+    return edit
+
+
+def with_first(value: float) -> Callable[[np.ndarray], np.ndarray]:
+    def change(array: np.ndarray) -> np.ndarray:
+        changed = array.copy()
+        changed.flat[0] = value
+        return changed
+
+    return change
+
+
 def other_key(path: Path) -> None:
     with np.load(path) as file:
         content = {name: file[name] for name in file.files}
@@ -519,6 +545,18 @@ def pickled(path: Path) -> None:
         spoil_counts,
         other_key,
         pickled,
+        edited("mean", lambda mean: mean[:, ::-1], signed=False),
+        edited("mean", with_first(np.nan), signed=True),
+        edited("wave", with_first(1e30), signed=True),
+        edited("wave", lambda wave: wave[..., :1], signed=True),
+        edited("drives", lambda drives: drives[:, ::-1], signed=True),
+        edited("drives", lambda drives: drives * 0.5, signed=True),
+        edited("counts", lambda counts: counts.astype(np.float64), signed=True),
+        edited("counts", lambda counts: counts * 0, signed=True),
+        edited("regime", lambda regime: regime * 0 + 7, signed=True),
+        edited("period", lambda period: period * 0, signed=True),
+        edited("duty", lambda duty: duty + 1, signed=True),
+        edited("mean", lambda mean: mean.astype(np.float32), signed=True),
         lambda path: path.write_bytes(path.read_bytes()[:1000]),
         lambda path: path.write_bytes(b""),
     ],
@@ -538,7 +576,7 @@ def test_a_damaged_table_is_made_again(
     assert record.message.endswith("the table is made again")
     np.testing.assert_array_equal(again.mean, whole.mean)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
-    ResponseTable.load(path, path.stem)
+    ResponseTable.load(path, path.stem, grid_range(mismatched()))
 
 
 def test_a_table_that_cannot_be_stored_is_used_all_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
