@@ -2,8 +2,47 @@
 
 import math
 
+_CHARACTERS = 2000
+_LINES = 20
 
-class InputError(ValueError):
+
+def printable(text: str) -> str:
+    """Text whose control characters and lone surrogates are written as escape sequences; line ends stay.
+
+    Names and values that come from a file may hold anything, also what makes a terminal do something.
+    """
+    return "".join(
+        character
+        if character.isprintable() or character == "\n"
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
+def brief(message: str) -> str:
+    """Printable message of at most 2 000 characters and 20 lines.
+
+    Of a longer one the middle is left out: its beginning names the file, and its end what was expected.
+    """
+    lines = message.split("\n")
+    if len(lines) > _LINES:
+        lines[_LINES // 2 : 1 - _LINES // 2] = [f"... ({len(lines) - _LINES + 1} lines left out)"]
+    return _shortened(printable(_shortened("\n".join(lines))))
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _CHARACTERS:
+        return text
+    half = _CHARACTERS // 2 - 50  # the result, with what is said in the middle, is short enough
+    return f"{text[:half]} ... ({len(text) - 2 * half} characters left out) ... {text[-half:]}"
+
+
+class _Brief(Exception):
+    def __init__(self, message: object = "") -> None:
+        super().__init__(brief(str(message)))
+
+
+class InputError(_Brief, ValueError):
     """Something that the user gave is wrong: names the file, the key, the value and what was expected."""
 
 
@@ -23,9 +62,9 @@ def check_numbers(options: object, *, above_0: tuple[str, ...] = (), from_0: tup
             raise InputError(f"{name} = {getattr(options, name)}: expected 0 or more")
 
 
-class MissingProgramError(RuntimeError):
+class MissingProgramError(_Brief, RuntimeError):
     """A needed program or optional package is absent: says what is missing and how to install it."""
 
 
-class RunError(RuntimeError):
+class RunError(_Brief, RuntimeError):
     """Work that was under way cannot go on (a full disk, workers that die); what was done is kept."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.noise import Noise
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, RunError
 from analog_fhn.neuron import FloatArray, Protocol
 
 
@@ -104,7 +104,7 @@ def check_noise(chip: Chip, noise: Noise | None) -> None:
         raise ValueError(f"noise has shape {np.shape(noise.x)}; expected ({chip.n_neurons},)")
 
 
-class SimulationError(RuntimeError):
+class SimulationError(RunError):
     """A simulation gave no usable answer; the message says which neuron and where the evidence lies."""
 
 

@@ -70,11 +70,7 @@ def main() -> None:
         if stop.code == 130:
             _stop("interrupted; what was written before is kept", 130)
         raise
-    except RuntimeError as error:
-        from analog_fhn.backends.base import SimulationError
-
-        if not isinstance(error, SimulationError | RunError):
-            raise
+    except RunError as error:
         _stop(str(error), 1)
 
 

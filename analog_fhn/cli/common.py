@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, brief, printable
 
 if TYPE_CHECKING:
     from analog_fhn.circuit.chip import Chip
@@ -176,11 +176,10 @@ def load_holdout(dataset: str, split: Literal["train", "test"], data: Path | Non
 
     loaded = load(dataset, split, data, holdout=True)
     if split == "test" and loaded.held_out is not None:
-        print(
-            f"analog-fhn: {dataset} has no test images of its own: of each class every {HOLDOUT}th image, "
-            f"{len(loaded.held_out)} in all, is held out for testing and not trained on",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
+        note(
+            f"{dataset} has no test images of its own: of each class every {HOLDOUT}th image, "
+            f"{len(loaded.held_out)} in all, is held out for testing and not trained on"
+        )
     return loaded
 
 
@@ -323,11 +322,10 @@ def trimmed_chip(
     state, made = load_state(trim, network)
     measured = measured_from(trim)
     if measured is not None:
-        print(
-            f"analog-fhn: warning: {trim} holds the codes of the chip measured in {measured}; here they are set on a "
-            "nominal chip, whose accuracy is not that chip's",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
+        note(
+            f"warning: {trim} holds the codes of the chip measured in {measured}; here they are set on a "
+            "nominal chip, whose accuracy is not that chip's"
+        )
     if technology is not None and load_technology(technology) != made:
         raise InputError(
             f"--technology {technology}: {trim} was made with the technology {made.name!r} of other values; leave the "
@@ -347,7 +345,7 @@ def warn_of(design: Design) -> None:
 
     for finding in check(design):
         if finding.severity != "note":
-            print(f"analog-fhn: {finding.severity}: {finding.message}", file=sys.stderr)
+            note(f"{finding.severity}: {finding.message}")
 
 
 def foreign(option: str, given: str, name: str, owners: Mapping[str, Sequence[str]]) -> InputError:
@@ -539,13 +537,18 @@ def tables_folder(table: int | None, tables: Path | None, backend: str, *, optio
     try:
         return output_folder(cache_folder("tables"))
     except InputError as error:
-        print(f"analog-fhn: {error}; the response table is not kept (--tables DIR)", file=sys.stderr, flush=True)
+        note(f"{error}; the response table is not kept (--tables DIR)")
         return None
 
 
 def say(message: str, json_target: str | None) -> None:
     """Print for people; with `--json -` standard output is JSON alone and people read standard error."""
-    print(message, file=sys.stderr if json_target == "-" else sys.stdout, flush=True)
+    print(printable(message), file=sys.stderr if json_target == "-" else sys.stdout, flush=True)
+
+
+def note(message: str) -> None:
+    """Say on standard error what people should know beside the result."""
+    print(f"analog-fhn: {brief(message)}", file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -248,7 +247,7 @@ def repaired(
     )  # fmt: skip
     done = repair(
         bench, steps, to_show, images_of(judged), to_train, Options(**options),
-        lambda step: print(f"analog-fhn: {step} ...", file=sys.stderr, flush=True),
+        lambda step: common.note(f"{step} ..."),
     )  # fmt: skip
     plain = net.accuracy(judged.images, judged.labels)
     for step in done:
@@ -340,12 +339,11 @@ def from_file(
     )
     if trimmed.beyond:
         factor = 1.0 + TrimHardware().gain_range
-        print(
-            f"analog-fhn: warning: no gain code ({2.0 - factor:g} to {factor:g} times) mends the slope of "
+        common.note(
+            f"warning: no gain code ({2.0 - factor:g} to {factor:g} times) mends the slope of "
             f"{len(trimmed.beyond)} of the neurons; their codes stand at the end. Neuron (x falls by): "
-            + ", ".join(f"{j} ({slopes[j]:.3g})" for j in trimmed.beyond),
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
+            + ", ".join(f"{j} ({slopes[j]:.3g})" for j in trimmed.beyond)
+        )
     if readout is not None:
         number = len(found.labels if found.labels is not None else ())
         copies = "" if trimmed.different == number else f" ({trimmed.different} different ones)"
@@ -366,11 +364,10 @@ def from_file(
 
 def warn_of_kept(validated: float, before: float) -> None:
     """Say that a readout stays as it was trained, because new ones do worse."""
-    print(
-        f"analog-fhn: warning: a new readout finds {common.percent(validated)} of the labelled images in "
-        f"cross-validation, the readout as trained {common.percent(before)}; it stays (more labelled images?)",
-        file=sys.stderr, flush=True,
-    )  # fmt: skip
+    common.note(
+        f"warning: a new readout finds {common.percent(validated)} of the labelled images in "
+        f"cross-validation, the readout as trained {common.percent(before)}; it stays (more labelled images?)"
+    )
 
 
 def images_of(loaded: Dataset) -> Images:
