@@ -50,7 +50,7 @@ def check(reader: str, name: str, content: bytes) -> Outcome:
     assert outcome.kind in ("accepted", "refused"), f"{reader} on {name}: {outcome.kind}\n{outcome.text}"
     if outcome.kind == "refused":
         assert outcome.text.strip(), "an empty message"
-        assert len(outcome.text) < 2000, f"{len(outcome.text)} characters: {outcome.text[:300]}"
+        assert len(outcome.text) <= 2000, f"{len(outcome.text)} characters: {outcome.text[:300]}"
     return outcome
 
 

@@ -27,7 +27,7 @@ from analog_fhn.cli import (
     train,
     trim,
 )
-from analog_fhn.errors import InputError, MissingProgramError, RunError
+from analog_fhn.errors import InputError, MissingProgramError, RunError, brief
 
 app = typer.Typer(
     name="analog-fhn",
@@ -72,8 +72,10 @@ def main() -> None:
         raise
     except RunError as error:
         _stop(str(error), 1)
+    except MemoryError as error:
+        _stop(f"out of memory ({str(error) or 'no size is told'}); what was written before is kept", 1)
 
 
 def _stop(message: str, status: int) -> None:
-    print(f"analog-fhn: {message}", file=sys.stderr)
+    print(f"analog-fhn: {brief(message)}", file=sys.stderr)
     sys.exit(status)
