@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
+from analog_fhn.weights.order import Sizes, chains, in_order
 from analog_fhn.weights.trained import as_float64, natural
 
 _PATTERNS = (
@@ -24,41 +25,96 @@ _EXPECTED = (
     "or arr_0, arr_1, ... (numpy.savez(..., *model.get_weights()))"
 )
 
-Layers = tuple[tuple[FloatArray, ...], tuple[FloatArray | None, ...]]
+_STATISTICS = ("running_mean", "running_var", "moving_mean", "moving_variance")
+COUNTER = "num_batches_tracked"
+"""How the names end of a counter of training, which is left out."""
 
 
-def layers(arrays: Mapping[str, NDArray[Any]], path: Path) -> Layers:
-    """Weights (n_in, n_out) and biases in the natural order of their names.
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """Weights (n_in, n_out) and biases of the layers in their order, and how they were taken, in words."""
 
-    The name tells the orientation: `weight` is PyTorch's (out, in), everything else is (in, out).
+    weights: tuple[FloatArray, ...]
+    biases: tuple[FloatArray | None, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Names of a layer's weights and of its bias, if it has one."""
+
+    weight: str
+    bias: str | None
+
+
+def layers(arrays: Mapping[str, NDArray[Any]], path: Path, *, stored: bool) -> Layers:
+    """Layers in the order that `in_order` finds.
+
+    The name tells the orientation: `weight` is PyTorch's (out, in), everything else is (in, out). A bias may be a row
+    or a column.
+
+    Parameters
+    ----------
+    arrays
+        By their names, in the order of the file.
+    stored
+        Whether they were saved in that order; False: the file's format sorts them.
 
     Raises
     ------
     InputError
-        For names, types and shapes that make no chain of fully connected layers.
+        For names, types and shapes that make no chain of fully connected layers, or whose order is open.
     """
     if not arrays:
         raise InputError(f"{path}: holds no arrays; expected {_EXPECTED}")
-    found = _by_order(arrays, path) if all(map(_ARR.fullmatch, arrays)) else _by_name(arrays, path)
-    matrices = [matrix for matrix, _ in found]
+    counters = [name for name in arrays if name.endswith(COUNTER)]
+    arrays = {name: array for name, array in arrays.items() if name not in counters}
+    _refuse_normalisation(arrays, path)
+    listed = bool(arrays) and all(map(_ARR.fullmatch, arrays))
+    pairs = _by_order(arrays, path) if listed else _by_name(arrays, path)
+    matrices = [pair.weight for pair in pairs.values()]
     for name in matrices:
         if arrays[name].ndim != 2:
             raise InputError(
                 f"{path}: {name} has shape {arrays[name].shape}: expected a matrix; "
                 "only fully connected layers can be built"
             )
-    transposed = _is_pytorch(matrices[0])
+    transposed = bool(matrices) and _is_pytorch(matrices[0])
     if any(_is_pytorch(name) != transposed for name in matrices):
-        raise InputError(f"{path}: {', '.join(matrices)}: names of several kinds; expected one kind: {_EXPECTED}")
-    _check_chain([arrays[name].shape for name in matrices], matrices, transposed, path)
-    weights = [as_float64(arrays[name], name, path) for name in matrices]
-    return (
-        tuple(w.T.copy() if transposed else w for w in weights),
-        tuple(None if bias is None else as_float64(arrays[bias], bias, path) for _, bias in found),
+        names = ", ".join(sorted(matrices, key=natural))
+        raise InputError(f"{path}: {names}: names of several kinds; expected one kind: {_EXPECTED}")
+    turn = -1 if transposed else 1
+    sizes = {layer: arrays[pair.weight].shape[::turn] for layer, pair in pairs.items()}
+    order, note = in_order(sizes, path, stored=stored)
+    pairs = {layer: pairs[layer] for layer in order}
+    _check_chain({pair.weight: arrays[pair.weight].shape for pair in pairs.values()}, transposed, path)
+    weights = [as_float64(arrays[pair.weight], pair.weight, path) for pair in pairs.values()]
+    biases = [
+        None if pair.bias is None else as_float64(_row(arrays[pair.bias], sizes[layer][1]), pair.bias, path)
+        for layer, pair in pairs.items()
+    ]
+    notes = [f"{name} left out: a counter of the training" for name in counters]
+    return Layers(
+        tuple(w.T.copy() if transposed else w for w in weights), tuple(biases), (*([note] if note else []), *notes)
     )
 
 
-def _by_name(arrays: Mapping[str, NDArray[Any]], path: Path) -> list[tuple[str, str | None]]:
+def _refuse_normalisation(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
+    statistics = [name for name in arrays if name.endswith(_STATISTICS)]
+    if statistics:
+        layer = statistics[0].rpartition("." if "." in statistics[0] else "/")[0]
+        raise InputError(
+            f"{path}: {statistics[0]}: layer {layer!r} normalises batches, which the circuit does not, and the file "
+            "tells neither its place nor its eps; fold it into the weights of the layer before it, or train without it"
+        )
+
+
+def _row(bias: NDArray[Any], n_out: int) -> NDArray[Any]:
+    """A bias (n,), (1, n) or (n, 1) as (n,); other shapes as they are."""
+    return bias.reshape(n_out) if bias.shape in ((1, n_out), (n_out, 1)) else bias
+
+
+def _by_name(arrays: Mapping[str, NDArray[Any]], path: Path) -> dict[str, _Pair]:
     matrices: dict[str, str] = {}
     biases: dict[str, str] = {}
     unknown = []
@@ -79,34 +135,37 @@ def _by_name(arrays: Mapping[str, NDArray[Any]], path: Path) -> list[tuple[str, 
     alone = [name for layer, name in biases.items() if layer not in matrices]
     if alone:
         raise InputError(f"{path}: {', '.join(alone)} without the weights of that layer")
-    return [(matrices[layer], biases.get(layer)) for layer in sorted(matrices, key=natural)]
+    return {layer: _Pair(matrix, biases.get(layer)) for layer, matrix in matrices.items()}
 
 
-def _by_order(arrays: Mapping[str, NDArray[Any]], path: Path) -> list[tuple[str, str | None]]:
-    found: list[tuple[str, str | None]] = []
+def _by_order(arrays: Mapping[str, NDArray[Any]], path: Path) -> dict[str, _Pair]:
+    pairs: list[_Pair] = []
     for name in sorted(arrays, key=natural):
-        if arrays[name].ndim != 1:
-            found.append((name, None))
-        elif found and found[-1][1] is None:
-            found[-1] = (found[-1][0], name)
+        if arrays[name].ndim == 1 or (pairs and _is_row(arrays[name], arrays[pairs[-1].weight])):
+            if not pairs or pairs[-1].bias is not None:
+                raise InputError(f"{path}: {name} has shape {arrays[name].shape}: expected weights before each bias")
+            pairs[-1] = _Pair(pairs[-1].weight, name)
         else:
-            raise InputError(f"{path}: {name} has shape {arrays[name].shape}: expected weights before each bias")
-    return found
+            pairs.append(_Pair(name, None))
+    return {pair.weight: pair for pair in pairs}
+
+
+def _is_row(array: NDArray[Any], matrix: NDArray[Any]) -> bool:
+    """Whether an array is a bias of a layer (n_in, n_out) as a row; after one output it is a layer of its own."""
+    return matrix.ndim == 2 and matrix.shape[1] > 1 and array.shape == (1, matrix.shape[1])
 
 
 def _is_pytorch(name: str) -> bool:
     return name.endswith("weight")
 
 
-def _check_chain(stored: Sequence[tuple[int, ...]], names: Sequence[str], transposed: bool, path: Path) -> None:
-    def fits(shapes: Sequence[tuple[int, ...]]) -> bool:
-        return all(one[1] == other[0] for one, other in pairwise(shapes))
-
-    turned = [shape[::-1] for shape in stored]
-    if fits(turned if transposed else stored):
+def _check_chain(shapes: Mapping[str, Sizes], transposed: bool, path: Path) -> None:
+    stored = list(shapes.values())
+    turned = [(columns, rows) for rows, columns in stored]
+    if chains(turned if transposed else stored):
         return
-    listed = ", ".join(f"{name} {shape}" for name, shape in zip(names, stored, strict=True))
-    if fits(stored if transposed else turned):
+    listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    if chains(stored if transposed else turned):
         read, other, advice = (
             ("(out, in), as PyTorch stores .weight", "(in, out)", ".kernel")
             if transposed

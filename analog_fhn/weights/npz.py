@@ -45,8 +45,8 @@ def read(path: Path) -> Trained:
             raise InputError(f"{path}: hidden is no string; expected 'sigmoid' or 'tanh'")
         hidden = str(stored)
         check_hidden(hidden, str(path))
-    weights, biases = layers(arrays, path)
-    return Trained(weights, biases, hidden, path, "NumPy file")
+    found = layers(arrays, path, stored=True)
+    return Trained(found.weights, found.biases, hidden, path, "NumPy file", found.notes)
 
 
 def write(path: Path, network: Network) -> None:

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network, check_hidden
-from analog_fhn.weights.named import layers
+from analog_fhn.weights.named import COUNTER, layers
 from analog_fhn.weights.trained import Trained, file_type, from_bfloat16
 
 _TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
@@ -30,6 +30,9 @@ def read(path: Path) -> Trained:
     raw = path.read_bytes()
     arrays: dict[str, NDArray[Any]] = {}
     for name, tensor in deserialize(raw):  # type: ignore[no-untyped-call]
+        if name.endswith(COUNTER):
+            arrays[name] = np.empty(0)  # left out by its name
+            continue
         if tensor["dtype"] not in _TYPES:
             raise InputError(
                 f"{path}: {name} has type {tensor['dtype']}: expected F16, BF16, F32 or F64; "
@@ -42,8 +45,8 @@ def read(path: Path) -> Trained:
     hidden = header.get("__metadata__", {}).get("hidden")
     if hidden is not None:
         check_hidden(hidden, str(path))
-    weights, biases = layers(arrays, path)
-    return Trained(weights, biases, hidden, path, "safetensors file")
+    found = layers(arrays, path, stored=False)
+    return Trained(found.weights, found.biases, hidden, path, "safetensors file", found.notes)
 
 
 def write(path: Path, network: Network) -> None:

@@ -101,6 +101,28 @@ def test_long_list_without_biases(tmp_path: Path) -> None:
     assert found.biases == (None,) * 12
 
 
+@pytest.mark.parametrize("suffix", SAVE)
+@pytest.mark.parametrize("shape", [(1, -1), (-1, 1)])
+def test_biases_may_be_rows_or_columns(shape: tuple[int, int], suffix: str, tmp_path: Path) -> None:
+    arrays = {name: a.reshape(shape) if "bias" in name else a for name, a in PYTORCH.items()}
+    assert_is_the_network(network(saved(tmp_path / f"net{suffix}", arrays), hidden="tanh"))
+
+
+def test_rows_of_biases_in_a_list(tmp_path: Path) -> None:
+    np.savez(tmp_path / "net.npz", W0, B0[None], W1, B1[None])
+    assert_is_the_network(network(tmp_path / "net.npz", hidden="sigmoid"))
+
+
+def test_a_row_after_one_output_is_a_layer(tmp_path: Path) -> None:
+    np.savez(tmp_path / "net.npz", W0[:, :1], W1[:1, :1], W1[:1])
+    assert [w.shape for w in weights.read(tmp_path / "net.npz").weights] == [(6, 1), (1, 1), (1, 4)]
+
+
+def test_a_counter_of_the_training_is_left_out(tmp_path: Path) -> None:
+    path = saved(tmp_path / "net.safetensors", PYTORCH | {"1.num_batches_tracked": np.array(7)})
+    assert weights.read(path).notes == ("1.num_batches_tracked left out: a counter of the training",)
+
+
 def test_some_biases(tmp_path: Path) -> None:
     found = weights.read(saved(tmp_path / "net.safetensors", {"0.weight": T0, "2.weight": T1, "2.bias": B1}))
     assert found.biases[0] is None
@@ -229,7 +251,8 @@ def test_content_and_not_the_name_tells_the_format(name: str, tmp_path: Path) ->
         ({}, "holds no arrays; expected 0.weight and 0.bias (PyTorch)"),
         ({"a": W0, "b": B0}, "holds a, b; expected only 0.weight and 0.bias"),
         ({**PYTORCH, **{f"x{k}": B0 for k in range(7)}}, "holds x0, x1, x2, x3, x4 and 2 more; expected only"),
-        ({**PYTORCH, "1.running_mean": B0}, "holds 1.running_mean; expected only"),
+        ({**PYTORCH, "1.running_mean": B0}, "1.running_mean: layer '1' normalises batches, which the circuit does"),
+        ({**PYTORCH, "n/moving_variance": B0}, "n/moving_variance: layer 'n' normalises batches"),
         ({"0.weight": T0, "1.weight": B0, "2.weight": T1}, "1.weight has shape (5,): expected a matrix; only fully"),
         ({"0.weight": np.ones((4, 1, 3, 3))}, "0.weight has shape (4, 1, 3, 3): expected a matrix"),
         ({"0.weight": T0, "2.kernel": W1}, "0.weight, 2.kernel: names of several kinds; expected one kind"),
