@@ -1,6 +1,12 @@
 """Ways in which a run can be refused or end early; the command line turns them into exit status 2, 3 and 1."""
 
 import math
+import reprlib
+from numbers import Real
+from typing import Any
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 60, 60
 
 _CHARACTERS = 2000
 _LINES = 20
@@ -60,6 +66,30 @@ def check_numbers(options: object, *, above_0: tuple[str, ...] = (), from_0: tup
     for name in from_0:
         if not 0 <= getattr(options, name) < math.inf:
             raise InputError(f"{name} = {getattr(options, name)}: expected 0 or more")
+
+
+def shown(value: object) -> str:
+    """Value as a message names it: on one line, without control characters, cut where it is long."""
+    if isinstance(value, Real) and not isinstance(value, int):
+        value = float(value)  # NumPy's numbers would show their type
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        return "a number of thousands of digits"
+
+
+def check_range(name: str, value: object, low: float, high: float) -> None:
+    """Refuse what is no number from `low` to `high`; infinity and NaN are in no range.
+
+    Raises
+    ------
+    InputError
+        Naming the value and the range.
+    """
+    # compared as it is: a large whole number has no float
+    number: Any = value if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    if not low <= number <= high:
+        raise InputError(f"{name} = {shown(value)}: expected a number from {low:g} to {high:g}")
 
 
 class MissingProgramError(_Brief, RuntimeError):

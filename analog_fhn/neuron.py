@@ -20,9 +20,11 @@ from scipy.integrate import solve_ivp
 from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
 
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, check_range
 
 FloatArray = NDArray[np.float64]
+
+_LONGEST = 1e20  # of the times of a protocol, in units of T: their sums and quotients stay numbers
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class FHN:
     Raises
     ------
     InputError
-        If a value is not finite, ``eps <= 0``, ``slope <= 0`` or ``gamma == 0``.
+        If a value is no number within its range: eps from 1e-12 to 1000; a within +-1e6; gamma within +-1e6, but not
+        within +-1e-9; slope from 1e-9 to 1e6.
     """
 
     eps: float = 0.01
@@ -52,14 +55,14 @@ class FHN:
     slope: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("eps", "a", "gamma", "slope"):
-            value = getattr(self, name)
-            if not np.isfinite(value):
-                raise InputError(f"FHN {name} = {value!r}: expected a finite number")
-        if self.eps <= 0 or self.slope <= 0:
-            raise InputError(f"FHN eps = {self.eps}, slope = {self.slope}: both must be positive")
-        if self.gamma == 0:
-            raise InputError("FHN gamma = 0: the neurons would not see their input; use a nonzero value")
+        # Far beyond any neuron, but no product or power of these numbers leaves the range of doubles.
+        for name, low, high in (("eps", 1e-12, 1e3), ("a", -1e6, 1e6), ("gamma", -1e6, 1e6), ("slope", 1e-9, 1e6)):
+            check_range(f"FHN {name}", getattr(self, name), low, high)
+        if abs(self.gamma) < 1e-9:
+            raise InputError(
+                f"FHN gamma = {self.gamma:g}: the neurons would not see their input; use a nonzero value, of 1e-9 or "
+                "more"
+            )
 
     def drive(self, z: ArrayLike) -> FloatArray:
         """Drive of the neurons, ``I = gamma * tanh(slope * z)`` (equation 2 of the paper; slope is ours).
@@ -89,7 +92,8 @@ class Protocol:
     Raises
     ------
     InputError
-        If a time is not positive (settle may be 0) or the control window is no multiple of the interval.
+        If a value is no number within its range (control to 1e20 T, interval from 1e-9 to 1e6 T, settle from 0 to
+        1e20 T, x0 and y0 within +-1000), or the control window is no multiple of the interval.
     """
 
     settle: float = 100.0
@@ -99,15 +103,11 @@ class Protocol:
     y0: float = -0.6
 
     def __post_init__(self) -> None:
-        for name in ("settle", "control", "interval", "x0", "y0"):
-            value = getattr(self, name)
-            if not np.isfinite(value):
-                raise InputError(f"protocol {name} = {value!r}: expected a finite number")
-        if self.settle < 0 or self.control <= 0 or self.interval <= 0:
-            raise InputError(
-                f"protocol settle = {self.settle}, control = {self.control}, interval = {self.interval}: "
-                "settle must not be negative, control and interval must be positive"
-            )
+        check_range("protocol settle", self.settle, 0.0, _LONGEST)
+        check_range("protocol control", self.control, 1e-9, _LONGEST)
+        check_range("protocol interval", self.interval, 1e-9, 1e6)
+        check_range("protocol x0", self.x0, -1e3, 1e3)
+        check_range("protocol y0", self.y0, -1e3, 1e3)
         for name in ("settle", "control"):
             ratio = getattr(self, name) / self.interval
             if abs(ratio - round(ratio)) > 1e-6 * max(1.0, ratio):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -254,15 +255,23 @@ def test_waveform_rms_refuses_unequal_lengths() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"eps": 0.0}, "eps = 0.0, slope = 0.5: both must be positive"),
-        ({"eps": -0.01}, "both must be positive"),
-        ({"slope": 0.0}, "both must be positive"),
+        ({"eps": 0.0}, "FHN eps = 0.0: expected a number from 1e-12 to 1000"),
+        ({"eps": -0.01}, "FHN eps = -0.01: expected a number from 1e-12"),
+        ({"eps": 1e-320}, "FHN eps = 1e-320: expected"),
+        ({"eps": 10**400}, r"FHN eps = 10+\.\.\.0+: expected"),
+        ({"eps": 10**5000}, "FHN eps = a number of thousands of digits: expected"),
+        ({"slope": 0.0}, "FHN slope = 0.0: expected"),
+        ({"slope": 1e308}, r"FHN slope = 1e\+308: expected"),
         ({"gamma": 0.0}, "would not see their input"),
+        ({"gamma": 1e-320}, "would not see their input"),
         ({"a": math.nan}, "FHN a = nan"),
+        ({"a": "1"}, "FHN a = '1': expected a number"),
+        ({"a": True}, "FHN a = True: expected a number"),
         ({"gamma": -math.inf}, "FHN gamma = -inf"),
+        ({"gamma": 1e308}, r"FHN gamma = 1e\+308"),
     ],
 )
-def test_fhn_refuses(settings: dict[str, float], message: str) -> None:
+def test_fhn_refuses(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         FHN(**settings)
 
@@ -270,9 +279,12 @@ def test_fhn_refuses(settings: dict[str, float], message: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"settle": -1.0}, "settle must not be negative"),
-        ({"control": 0.0}, "control and interval must be positive"),
-        ({"interval": 0.0}, "control and interval must be positive"),
+        ({"settle": -1.0}, "protocol settle = -1.0: expected a number from 0 to"),
+        ({"settle": 1e308}, r"protocol settle = 1e\+308: expected"),
+        ({"control": 0.0}, "protocol control = 0.0: expected a number from 1e-09"),
+        ({"control": 1e-320}, "protocol control = 1e-320: expected"),
+        ({"interval": 0.0}, "protocol interval = 0.0: expected a number from 1e-09 to"),
+        ({"interval": 1e-320}, "protocol interval = 1e-320: expected"),
         ({"interval": math.nan}, "interval = nan"),
         ({"x0": math.inf}, "x0 = inf"),
         ({"control": 10.1}, "control = 10.1 is no whole number of sampling intervals"),
@@ -282,6 +294,17 @@ def test_fhn_refuses(settings: dict[str, float], message: str) -> None:
 def test_protocol_refuses(settings: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Protocol(**settings)
+
+
+@pytest.mark.parametrize("a", [-1e6, 0.0, 1e6])
+@pytest.mark.parametrize("gamma", [-1e6, 1e-9, 1e6])
+@pytest.mark.parametrize("eps", [1e-12, 1e3])
+def test_every_neuron_within_the_ranges_has_finite_rates(eps: float, a: float, gamma: float) -> None:
+    fhn = FHN(eps=eps, a=a, gamma=gamma)
+    c = Coefficients.ideal(fhn, 3)
+    drive = fhn.drive(np.array([-1e6, 0.0, 1e6]))
+    assert np.isfinite(c.rest_point(drive)).all()
+    assert np.isfinite(c.fast_rate(drive)).all()
 
 
 def test_sample_times_end_with_the_control_window() -> None:

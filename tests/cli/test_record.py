@@ -169,7 +169,7 @@ def test_circuit_is_that_of_the_chip(tmp_path: Path) -> None:
         (("--source", "fhn", "--noise", -1), "noise share = -1"),
         (("--source", "fhn", "--missing", 1), "missing share = 1"),
         (("--source", "fhn", "--missing-length", 3), "--missing-length 3: nothing goes missing without --missing"),
-        (("--source", "fhn", "--eps", 0), "both must be positive"),
+        (("--source", "fhn", "--eps", 0), "FHN eps = 0.0: expected a number from"),
         (("--source", "sherman", "--duration", 0), "--duration 0: expected a number of seconds above 0"),
         (("--source", "fhn", "--step", 0), "--step 0: expected a number of seconds above 0"),
         (("--source", "fhn", "--step", "nan"), "--step nan"),
