@@ -476,7 +476,7 @@ def _npz(path: Path, split: Split, holdout: bool) -> Dataset:
     both = ("train_images", "train_labels", "test_images", "test_labels")
     whole = ("images", "labels")
     with open_npz(path, "images and labels") as file:
-        names = list(file.files)
+        names = list(file)
         wanted = both if set(both) <= set(names) else whole
         arrays = {name: file[name] for name in wanted if name in names}
     missing = [name for name in whole if name not in arrays] if len(arrays) < len(both) else []

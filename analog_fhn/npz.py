@@ -2,21 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from numpy.lib.npyio import NpzFile
+from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from analog_fhn.errors import InputError
+from analog_fhn._support.json_text import read_object
+from analog_fhn._support.limits import LIMIT, open_archive
+from analog_fhn.errors import InputError, shown
 
+npy: Any = npy_format  # its type hints lack the limit of the header
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_HEADER = 1000  # characters; that of an array of numbers or of one text has less
+_SUFFIX = ".npy"
+
+
+class Arrays(Mapping[str, NDArray[Any]]):
+    """Arrays of an open file by their names, in the order in which they were saved; each is read when asked for."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self._members = {info.filename.removesuffix(_SUFFIX): info for info in archive.infolist()}
+        if len(self) < len(archive.infolist()):
+            raise ValueError("two arrays of one name")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        member = self._members[name]
+        with self._archive.open(member) as stream:
+            _check_header(stream, name, member.file_size)
+        with self._archive.open(member) as stream:
+            array: NDArray[Any] = npy.read_array(stream, allow_pickle=False, max_header_size=_HEADER)
+        return array
 
 
 @contextmanager
-def open_npz(path: Path, what: str) -> Iterator[NpzFile]:
+def open_npz(path: Path, what: str) -> Iterator[Arrays]:
     """Open an `.npz` file; arrays are read from disk when they are asked for.
 
     Parameters
@@ -27,15 +59,15 @@ def open_npz(path: Path, what: str) -> Iterator[NpzFile]:
     Raises
     ------
     InputError
-        If the file is missing, is no `.npz`, is damaged or holds pickled objects, at opening or when an array is read.
+        If the file is missing, is no `.npz`, is damaged, holds pickled objects or arrays larger than their members, or
+        unpacks to more than `limits.LIMIT`; at opening or when an array is read.
     """
     try:
         with path.open("rb") as stream:
             if stream.read(4) not in _ZIP:
                 raise InputError(f"{path}: is no .npz file; expected one that holds {what}")
-            stream.seek(0)
-            with NpzFile(stream, allow_pickle=False) as file:
-                yield file
+        with open_archive(path) as archive:
+            yield Arrays(archive)
     except InputError:
         raise
     except OSError as error:
@@ -52,4 +84,56 @@ def open_npz(path: Path, what: str) -> Iterator[NpzFile]:
 def read_npz(path: Path, what: str) -> dict[str, NDArray[Any]]:
     """All arrays of an `.npz` file; arguments and errors as for `open_npz`."""
     with open_npz(path, what) as file:
-        return {name: file[name] for name in file.files}
+        return dict(file)
+
+
+def read_meta(path: Path, arrays: Mapping[str, NDArray[Any]], what: str) -> dict[str, Any]:
+    """Content of the JSON text that a file of this package holds as its array `meta`.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is no JSON object within the limits of `read_json`.
+    """
+    if "meta" not in arrays:
+        raise InputError(f"{path}: no 'meta' in it (holds: {_listed(sorted(arrays)) or 'nothing'}); expected {what}")
+    return read_object(read_text(path, arrays, "meta", what), f"{path}: 'meta'")
+
+
+def read_text(path: Path, arrays: Mapping[str, NDArray[Any]], name: str, expected: str) -> str:
+    """Text that an array holds.
+
+    Raises
+    ------
+    InputError
+        If it holds something else, or numbers that are no characters.
+    """
+    text = arrays[name]
+    if text.dtype.kind != "U" or text.ndim:
+        raise InputError(
+            f"{path}: {name!r} has type {text.dtype} and shape {shown(text.shape)}; expected one text: {expected}"
+        )
+    try:
+        return text.astype(text.dtype.newbyteorder("<")).tobytes().decode("utf-32-le").rstrip("\0")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: {name!r} is no text ({error.reason}); expected {expected}") from None
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _check_header(stream: Any, name: str, size: int) -> None:
+    """Raise ValueError unless the member, of `size` bytes, holds as many values as its header says."""
+    version = npy.read_magic(stream)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # headers of Python 2
+        shape, _, dtype = read(stream, max_header_size=_HEADER)
+    if dtype.hasobject:
+        raise ValueError("pickled objects")
+    # in Python's numbers, which do not overflow; a length of 0 must not hide the others
+    values, whole = size - stream.tell(), math.prod(shape) * dtype.itemsize
+    largest = math.prod(max(1, length) for length in shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or not dtype.itemsize or whole != values or largest > max(LIMIT, values):
+        raise ValueError(f"{shown(name)}: shape {shown(shape)} of {dtype}, but {values} bytes of values")

@@ -13,14 +13,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from analog_fhn._support.limits import LIMIT
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
 from analog_fhn.readout import Activation
 from analog_fhn.weights import keras, npz, safetensors
-from analog_fhn.weights.trained import LIMIT, Trained, to_network
+from analog_fhn.weights.trained import Trained, to_network
 
-__all__ = ["LIMIT", "SUFFIXES", "Trained", "read", "to_network", "write"]
+__all__ = ["SUFFIXES", "Trained", "read", "to_network", "write"]
 
 _WRITERS: dict[str, Callable[[Path, Network], None]] = {
     ".keras": keras.write_archive,

@@ -9,22 +9,28 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
+from analog_fhn._support.hdf5 import Group
+from analog_fhn._support.json_text import read_object
+from analog_fhn._support.limits import open_archive
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
-from analog_fhn.weights.archive import check_size, member
 from analog_fhn.weights.hdf5 import Hdf5
-from analog_fhn.weights.keras_config import Plan, plan
+from analog_fhn.weights.keras_config import Dense, Plan, plan
 from analog_fhn.weights.trained import Trained, file_type, natural
 
 _CONFIG = "config.json"
 _WEIGHTS = "model.weights.h5"
+_CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 
 Layer = tuple[FloatArray, FloatArray | None]
 
@@ -37,16 +43,17 @@ def read_archive(path: Path) -> Trained:
     InputError
         For models other than chains of Dense layers (`keras_config.plan`), missing or strange content.
     """
-    with zipfile.ZipFile(path) as archive:
-        check_size(archive, path)
+    with open_archive(path) as archive, tempfile.TemporaryFile() as content:
         missing = [name for name in (_CONFIG, _WEIGHTS) if name not in archive.namelist()]
         if missing:
             raise InputError(f"{path}: {' and '.join(missing)} not in it; expected a file of model.save in Keras 3")
-        model = plan(json.loads(member(archive, _CONFIG)), path)
-        content = io.BytesIO(member(archive, _WEIGHTS))
-    with Hdf5(content, path) as file:
-        layers = [_keras3(file, dense.group, bias=dense.bias) for dense in model.dense]
-    return _trained(layers, model, path, "Keras archive")
+        model = plan(read_object(_text(archive, _CONFIG), f"{path}: {_CONFIG}"), path)
+        with archive.open(_WEIGHTS) as stream:
+            shutil.copyfileobj(stream, content)
+        content.seek(0)
+        file = Hdf5(content, path)
+    groups = _groups(file)
+    return _trained([_keras3(file, groups, dense) for dense in model.dense], model, path, "Keras archive")
 
 
 def read_hdf5(path: Path) -> Trained:
@@ -57,26 +64,30 @@ def read_hdf5(path: Path) -> Trained:
     InputError
         As `read_archive`.
     """
-    with Hdf5(path, path) as file:
-        if "model_config" in file.root.attrs:
-            model = plan(json.loads(file.root.attrs["model_config"]), path)
-            group = file.group(file.root, "model_weights")
-            layers = [_keras2(file, group, dense.name, bias=dense.bias) for dense in model.dense]
-            return _trained(layers, model, path, "Keras HDF5 file")
-        if "layer_names" in file.root.attrs:
-            names = [_text(name) for name in file.root.attrs["layer_names"]]
-            found = [
-                _keras2(file, file.root, name)
-                for name in names
-                if len(file.group(file.root, name).attrs["weight_names"])
-            ]
-            return _trained(found, None, path, "Keras HDF5 file without its model")
-        if not file.has(file.root, "layers"):
-            raise InputError(
-                f"{path}: no Keras weights in this HDF5 file (found: {', '.join(file.names(file.root)) or 'nothing'}); "
-                "expected a file of save_weights or model.save"
-            )
-        return _trained([_keras3(file, name) for name in _dense_groups(file)], None, path, "Keras weights file")
+    with path.open("rb") as stream:
+        file = Hdf5(stream, path)
+    texts = file.root.texts
+    if "model_config" in texts:
+        model = plan(read_object(file.text(file.root, "model_config"), f"{path}: model_config"), path)
+        group = file.group(file.root, "model_weights")
+        layers = [_keras2(file, group, dense.name, dense) for dense in model.dense]
+        return _trained(layers, model, path, "Keras HDF5 file")
+    if "layer_names" in texts:
+        names = file.texts(file.root, "layer_names")
+        found = [
+            _keras2(file, file.root, name) for name in names if file.texts(file.group(file.root, name), "weight_names")
+        ]
+        return _trained(found, None, path, "Keras HDF5 file without its model")
+    groups = _groups(file)
+    if not groups:
+        content = ", ".join(list(file.root.members)[:8]) or "nothing"
+        raise InputError(
+            f"{path}: no Keras weights in this HDF5 file (it holds: {content}); "
+            "expected a file of save_weights or model.save"
+        )
+    _refuse_other_layers(file, groups)
+    found = [_kernel_and_bias(file, groups[name]) for name in groups]
+    return _trained(found, None, path, "Keras weights file")
 
 
 def write_archive(path: Path, network: Network) -> None:
@@ -117,66 +128,119 @@ def write_hdf5(target: Path | io.BytesIO, network: Network) -> None:
 
 def _trained(layers: list[Layer], model: Plan | None, path: Path, kind: str) -> Trained:
     weights, biases = [w for w, _ in layers], [b for _, b in layers]
-    if model is not None and model.offset:
+    if not layers:
+        raise InputError(f"{path}: holds no layers with weights; expected Dense layers")
+    if model is None:
+        return Trained(tuple(weights), tuple(biases), None, path, kind)
+    if model.offset:
         # W (u + o(1 - u)) for inputs u from 0 to 1, as the data sets have them
         ones = model.offset * weights[0].sum(axis=0)
         weights[0] = (1.0 - model.offset) * weights[0]
         biases[0] = ones if biases[0] is None else biases[0] + ones
+    notes = model.notes
+    if weights[-1].shape[1:] == (1,) and model.output in ("sigmoid", "tanh"):
+        weights[-1] = np.pad(weights[-1], ((0, 0), (1, 0)))
+        biases[-1] = None if biases[-1] is None else np.pad(biases[-1], (1, 0))
+        notes = (
+            *notes,
+            f"one output with {model.output}: read as two classes, the second where it is above its middle (a first "
+            "output of zeros added)",
+        )
     return Trained(
-        tuple(weights),
-        tuple(biases),
-        None if model is None else model.hidden,
-        path,
-        kind,
-        () if model is None else model.notes,
-        None if model is None or model.offset is None else (0.0, 1.0),
-    )
+        tuple(weights), tuple(biases), model.hidden, path, kind, notes,
+        None if model.offset is None else (0.0, 1.0),
+    )  # fmt: skip
 
 
-def _dense_groups(file: Hdf5) -> list[str]:
-    """Groups of the Dense layers; other layers with weights are refused by name."""
-    for name in file.names(file.root):
-        if name not in ("layers", "vars", "optimizer") and _variables(file, file.group(file.root, name)):
+def _groups(file: Hdf5) -> dict[str, Group]:
+    r"""Groups of the layers that have weights, in the natural order of their names.
+
+    Keras 3 has them in `layers`, Keras 2.12 and 2.13 in `_layer_checkpoint_dependencies`. On Windows the separator
+    became a part of the name: `layers\dense`.
+    """
+    for container in _CONTAINERS:
+        inside = file.root.members.get(container)
+        groups = dict(file.group(file.root, container).members) if inside is not None else {}
+        for name, member in file.root.members.items():
+            if name.startswith(f"{container}\\"):
+                groups[name.removeprefix(f"{container}\\")] = member
+        found = {name: groups[name] for name in sorted(groups, key=natural) if _has_weights(groups[name])}
+        if found:
+            return {name: group for name, group in found.items() if isinstance(group, Group)}
+    return {}
+
+
+def _has_weights(member: object) -> bool:
+    if not isinstance(member, Group):
+        return False
+    values = member.members.get("vars")
+    return "layers" in member.members or (isinstance(values, Group) and bool(values.members))
+
+
+def _refuse_other_layers(file: Hdf5, groups: dict[str, Group]) -> None:
+    """Refuse by name weights of other layers than Dense, and of layers outside the model's list."""
+    for name, member in file.root.members.items():
+        if name.split("\\")[0] in (*_CONTAINERS, "vars", "optimizer"):
+            continue
+        if isinstance(member, str):
+            file.group(file.root, name)  # says what it is: a link could lead to weights
+        if _has_weights(member):
             raise InputError(
                 f"{file.path}: {name} has weights outside the model's list of layers, whose order is not in the file; "
                 "expected the weights of a Sequential or functional model"
             )
-    layers = file.group(file.root, "layers")
-    found = [name for name in sorted(file.names(layers), key=natural) if _variables(file, file.group(layers, name))]
-    other = [name for name in found if name.rstrip("0123456789") not in ("dense", "dense_")]
+    other = [name for name in groups if name.rstrip("0123456789") not in ("dense", "dense_")]
     if other:
         raise InputError(f"{file.path}: {', '.join(other)}: weights of other layers than Dense; expected Dense only")
-    return found
 
 
-def _variables(file: Hdf5, group: Any) -> bool:
-    return file.has(group, "layers") or (file.has(group, "vars") and bool(file.names(file.group(group, "vars"))))
+def _keras3(file: Hdf5, groups: dict[str, Group], dense: Dense) -> Layer:
+    # Keras 2.12 and 2.13 count a layer twice: the numbers of the groups have gaps, their order is that of the layers.
+    ranked = [group for name, group in groups.items() if name.rstrip("0123456789") in ("dense", "dense_")]
+    if dense.number >= len(ranked):
+        raise InputError(f"{file.path}: the weights of layer {dense.name!r} are missing")
+    return _checked(file, _kernel_and_bias(file, ranked[dense.number], bias=dense.bias), dense)
 
 
-def _keras3(file: Hdf5, name: str, *, bias: bool | None = None) -> Layer:
-    """Kernel and bias of a layer; None: the bias that there is."""
-    values = file.group(file.root, "layers", name, "vars")
+def _kernel_and_bias(file: Hdf5, group: Group, *, bias: bool | None = None) -> Layer:
+    """Kernel and bias of a layer of Keras 3; None: the bias that there is."""
+    values = file.group(group, "vars")
     kernel = file.numbers(values, "0")
-    return kernel, file.numbers(values, "1") if bias or (bias is None and file.has(values, "1")) else None
+    return kernel, file.numbers(values, "1") if bias or (bias is None and "1" in values.members) else None
 
 
-def _keras2(file: Hdf5, parent: Any, name: str, *, bias: bool | None = None) -> Layer:
+def _keras2(file: Hdf5, parent: Group, name: str, dense: Dense | None = None) -> Layer:
     group = file.group(parent, name)
     found: dict[str, list[str]] = {}
-    for text in group.attrs["weight_names"]:
-        *groups, last = _text(text).split("/")
-        found[last.removesuffix(":0")] = [*groups, last]
-    if not {"kernel"} <= found.keys() <= {"kernel", "bias"} or (bias and "bias" not in found):
+    for text in file.texts(group, "weight_names"):
+        *groups, last = text.split("/")
+        # dense_1_W and dense_1_b are Keras 1's
+        role = last.removesuffix(":0").rpartition("_")[2]
+        found[{"W": "kernel", "b": "bias"}.get(role, role)] = [*groups, last]
+    if not {"kernel"} <= found.keys() <= {"kernel", "bias"} or (dense and dense.bias and "bias" not in found):
         raise InputError(
             f"{file.path}: layer {name!r} has {', '.join(found) or 'no weights'}; "
             "expected kernel and bias, as Dense has"
         )
     arrays = {key: file.numbers(file.group(group, *groups), last) for key, (*groups, last) in found.items()}
-    return arrays["kernel"], arrays.get("bias")
+    layer = arrays["kernel"], arrays.get("bias")
+    return layer if dense is None else _checked(file, layer, dense)
 
 
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+def _checked(file: Hdf5, layer: Layer, dense: Dense) -> Layer:
+    kernel, _ = layer
+    if dense.units is not None and kernel.shape[1:] != (dense.units,):
+        raise InputError(
+            f"{file.path}: layer {dense.name!r} has weights of shape {kernel.shape}; expected {dense.units} columns, "
+            "its units"
+        )
+    return layer
+
+
+def _text(archive: zipfile.ZipFile, name: str) -> bytes:
+    with archive.open(name) as stream, io.BytesIO() as content:
+        shutil.copyfileobj(stream, content)
+        return content.getvalue()
 
 
 def _group(i: int) -> str:

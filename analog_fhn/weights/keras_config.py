@@ -24,11 +24,24 @@ _EXPECTED = "expected Dense layers, beside Input, Flatten, Dropout, Activation, 
 
 @dataclass(frozen=True)
 class Dense:
-    """A Dense layer: its name, its group in Keras 3's weight files, and whether it has a bias."""
+    """A Dense layer of a model.
+
+    Parameters
+    ----------
+    name
+        The layer's name.
+    number
+        Its place among the Dense layers of the model's list, from 0, which orders the groups of Keras 3's weight files.
+    bias
+        Whether it has a bias.
+    units
+        Its outputs; None: not said.
+    """
 
     name: str
-    group: str
+    number: int
     bias: bool
+    units: int | None
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,8 @@ class Plan:
         The Dense layers in their order.
     hidden
         Activation between them.
+    output
+        Activation of the last.
     offset
         Offset of a Rescaling layer before them (0: to 0..1, -1: to -1..1); None: no such layer.
     notes
@@ -49,6 +64,7 @@ class Plan:
 
     dense: tuple[Dense, ...]
     hidden: Activation
+    output: str
     offset: float | None
     notes: tuple[str, ...]
 
@@ -78,10 +94,12 @@ def plan(model: dict[str, Any], path: Path) -> Plan:
     kind = model["class_name"]
     if kind not in ("Sequential", "Functional", "Model"):
         raise InputError(f"{path}: holds a {kind}; expected a Sequential or functional model of Keras")
-    layers = [_layer(entry, path) for entry in model["config"]["layers"]]
-    groups = {layer.name: f"dense_{k}" if k else "dense" for k, layer in enumerate(_dense(layers))}
+    config = model["config"]
+    # Keras up to 2.2.2 wrote the list alone
+    layers = [_layer(entry, path) for entry in (config if isinstance(config, list) else config["layers"])]
+    numbers = {layer.name: k for k, layer in enumerate(_dense(layers))}
     if kind != "Sequential":
-        layers = _chain(layers, [name for name, *_ in _places(model["config"]["output_layers"])], path)
+        layers = _chain(layers, [name for name, *_ in _places(config["output_layers"])], path)
     notes: list[str] = []
     offset: float | None = None
     dense: list[_Layer] = []
@@ -117,11 +135,19 @@ def plan(model: dict[str, Any], path: Path) -> Plan:
     if activations[-1] != "linear":
         notes.append(f"{activations[-1]} of the outputs left out: the largest stays the largest")
     return Plan(
-        tuple(Dense(d.name, groups[d.name], bool(d.settings.get("use_bias", True))) for d in dense),
+        tuple(_as_dense(layer, numbers[layer.name]) for layer in dense),
         hidden,
+        activations[-1],
         offset,
         tuple(notes),
     )
+
+
+def _as_dense(layer: _Layer, number: int) -> Dense:
+    # output_dim and bias are Keras 1's
+    settings = layer.settings
+    units = settings.get("units", settings.get("output_dim"))
+    return Dense(layer.name, number, bool(settings.get("use_bias", settings.get("bias", True))), units)
 
 
 def _hidden(dense: list[_Layer], activations: list[str], path: Path) -> Activation:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from analog_fhn.errors import InputError
 from analog_fhn.network import Network, check_hidden, named_arrays
-from analog_fhn.npz import read_npz
-from analog_fhn.weights.archive import check_size
+from analog_fhn.npz import read_npz, read_text
 from analog_fhn.weights.named import layers
 from analog_fhn.weights.trained import Trained, file_type
 
@@ -22,10 +19,8 @@ def read(path: Path) -> Trained:
     Raises
     ------
     InputError
-        If it unpacks to more than `LIMIT`, as `Network.load`, and as `analog_fhn.weights.named.layers` does.
+        As `read_npz`, `Network.load` and `analog_fhn.weights.named.layers`.
     """
-    with zipfile.ZipFile(path) as archive:
-        check_size(archive, path)
     arrays = read_npz(path, "weights")
     if "meta" in arrays:
         network = Network.load(path)
@@ -40,10 +35,8 @@ def read(path: Path) -> Trained:
         )
     hidden: Any = None
     if "hidden" in arrays:
-        stored = arrays.pop("hidden")
-        if stored.dtype.kind != "U" or stored.ndim:
-            raise InputError(f"{path}: hidden is no string; expected 'sigmoid' or 'tanh'")
-        hidden = str(stored)
+        hidden = read_text(path, arrays, "hidden", "'sigmoid' or 'tanh'")
+        del arrays["hidden"]
         check_hidden(hidden, str(path))
     found = layers(arrays, path, stored=True)
     return Trained(found.weights, found.biases, hidden, path, "NumPy file", found.notes)

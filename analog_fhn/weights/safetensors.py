@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from safetensors import deserialize
 from safetensors.numpy import save_file
 
+from analog_fhn._support.bfloat16 import from_bfloat16
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network, check_hidden
 from analog_fhn.weights.named import COUNTER, layers
-from analog_fhn.weights.trained import Trained, file_type, from_bfloat16
+from analog_fhn.weights.trained import Trained, file_type
 
 _TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
 

@@ -16,9 +16,6 @@ from analog_fhn.network import Network, matched_slope
 from analog_fhn.neuron import FHN, FloatArray
 from analog_fhn.readout import Activation
 
-LIMIT = 2**30
-"""Bytes that a weight file may hold, packed or unpacked; more is refused unread."""
-
 
 @dataclass(frozen=True, eq=False)
 class Trained:
@@ -125,11 +122,6 @@ def as_float64(array: NDArray[Any], name: str, path: Path) -> FloatArray:
             + (" (quantised weights need their scale: save them as floats)" if array.dtype.kind in "iu" else "")
         )
     return np.ascontiguousarray(array, dtype=np.float64)
-
-
-def from_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """Values of bfloat16: the upper half of a float32."""
-    return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def file_type(arrays: Sequence[FloatArray | None]) -> np.dtype[Any]:
