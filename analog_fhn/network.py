@@ -11,9 +11,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.errors import InputError
+from analog_fhn._support.json_text import typed
+from analog_fhn.errors import InputError, shown
 from analog_fhn.neuron import FHN, FloatArray, Protocol
-from analog_fhn.npz import read_npz
+from analog_fhn.npz import read_npz, reading, take_meta
 from analog_fhn.readout import Activation, Readout, recentring
 
 Tanh = Literal["drive", "input"]
@@ -100,10 +101,10 @@ class Network:
             _check_magnitudes(f"w{i}", w, b, self.input_range if i == 0 else (0.0, 1.0))
         check_hidden(self.hidden)
         if self.readout not in get_args(Readout):
-            raise InputError(f"readout {self.readout!r}: expected 'vote' or 'mean'")
+            raise InputError(f"readout {shown(self.readout)}: expected 'vote' or 'mean'")
         for name, value, known in (("tanh", self.tanh, Tanh), ("behind", self.behind, Behind)):
             if value not in get_args(known):
-                raise InputError(f"{name} {value!r}: expected {' or '.join(map(repr, get_args(known)))}")
+                raise InputError(f"{name} {shown(value)}: expected {' or '.join(map(repr, get_args(known)))}")
         if len(weights) > 2 and not self.plain_stages:
             raise InputError(
                 f"network has {len(weights) - 1} hidden layers, {self.stages_text}; expected one hidden layer, or "
@@ -228,32 +229,15 @@ class Network:
         """
         path = Path(path)
         arrays = read_npz(path, "a network")
-        if "meta" not in arrays:
-            raise InputError(
-                f"{path}: no 'meta' in it (found: {', '.join(sorted(arrays)) or 'nothing'}); expected a network file "
-                "written by 'analog-fhn train' or Network.save"
-            )
-        try:
-            meta = json.loads(str(arrays.pop("meta")))
+        meta = take_meta(path, arrays, "a network file written by 'analog-fhn train' or Network.save")
+        with reading(path, "a network file"):
             if meta["format"] != FORMAT:
-                raise InputError(f"{path}: format {meta['format']!r}; this version reads format {FORMAT}")
-            stages = meta["stages"]
-            behind: Behind = "linear"
-            if len(stages) == 2 and stages[0]["type"] == "fhn" and stages[1] == {"type": "sigmoid"}:
-                stages, behind = stages[:1], "sigmoid"
-            kinds = {(stage.get("trained_as", stage["type"]), stage.get("tanh", "drive")) for stage in stages}
-            if len(kinds) != 1:
-                raise InputError(
-                    f"{path}: stages {meta['stages']} differ; expected one activation for all hidden layers"
-                )
-            activation, tanh = kinds.pop()
-            check_hidden(activation, str(path))
-            n_layers = len(stages) + 1
+                raise InputError(f"format {shown(meta['format'])}; this version reads format {FORMAT}")
+            n_layers, activation, tanh, behind = _stages(meta["stages"])
             weights = tuple(arrays.pop(f"w{i}") for i in range(n_layers))
             biases = tuple(arrays.pop(f"b{i}", None) for i in range(n_layers))
             if arrays:
-                raise InputError(f"{path}: unexpected arrays {', '.join(sorted(arrays))} beside {n_layers} layers")
-            named = named_arrays(weights, biases)
+                raise InputError(f"unexpected arrays {', '.join(sorted(arrays)[:8])} beside {n_layers} layers")
             network = cls(
                 weights,
                 biases,
@@ -261,21 +245,36 @@ class Network:
                 _settings(FHN, meta["fhn"]),
                 _settings(Protocol, meta["protocol"]),
                 meta["readout"]["type"],
-                bool(meta["readout"]["recentre"]),
-                tuple(meta["input_range"]),
-                meta["provenance"],
+                typed(meta["readout"]["recentre"], bool, "recentre", "true or false"),
+                _range(meta["input_range"]),
+                typed(meta["provenance"], dict, "provenance", "names and values"),
                 tanh,
                 behind,
             )
-            if weights_hash(named) != meta["sha256"]:
-                raise InputError(f"{path}: the arrays do not match their SHA-256; the file was altered")
-            return network
-        except InputError as error:
-            raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
-        except KeyError as error:
-            raise InputError(f"{path}: {error.args[0]!r} is missing; expected a network file") from None
-        except (json.JSONDecodeError, TypeError, AttributeError, ValueError) as error:
-            raise InputError(f"{path}: 'meta' cannot be read ({error}); expected a network file") from None
+            if weights_hash(named_arrays(weights, biases)) != meta["sha256"]:
+                raise InputError("the arrays do not match their SHA-256; the file was altered")
+        return network
+
+
+def _stages(stages: Any) -> tuple[int, Activation, Tanh, Behind]:
+    """Number of weight layers, activation and settings, from what stands between the layers."""
+    behind: Behind = "linear"
+    expected = "a list of stages {'type': 'fhn', ...}"
+    stages = [typed(stage, dict, "stages", expected) for stage in typed(stages, list, "stages", expected)]
+    if len(stages) == 2 and stages[0]["type"] == "fhn" and stages[1] == {"type": "sigmoid"}:
+        stages, behind = stages[:1], "sigmoid"
+    kinds = [(stage.get("trained_as", stage["type"]), stage.get("tanh", "drive")) for stage in stages]
+    if not kinds or any(kind != kinds[0] for kind in kinds):
+        raise InputError(f"stages {shown(stages)} differ; expected one activation for all hidden layers")
+    activation, tanh = kinds[0]
+    check_hidden(activation)
+    return len(stages) + 1, activation, tanh, behind
+
+
+def _range(values: Any) -> tuple[float, float]:
+    if not (isinstance(values, list) and len(values) == 2 and all(type(value) in (int, float) for value in values)):
+        raise InputError(f"input_range is {shown(values)}: expected two numbers")
+    return float(values[0]), float(values[1])
 
 
 def check_hidden(activation: object, source: str = "network") -> None:
@@ -290,10 +289,10 @@ def check_hidden(activation: object, source: str = "network") -> None:
         return
     if isinstance(activation, str) and any(s in activation.lower() for s in ("relu", "elu", "softplus", "linear")):
         raise InputError(
-            f"{source}: hidden activation {activation!r} is unbounded, but an FHN neuron's drive is "
+            f"{source}: hidden activation {shown(activation)} is unbounded, but an FHN neuron's drive is "
             "gamma*tanh(slope*z) and its mean follows that bounded curve; train with sigmoid or tanh hidden units"
         )
-    raise InputError(f"{source}: hidden activation {activation!r}: expected 'sigmoid' or 'tanh'")
+    raise InputError(f"{source}: hidden activation {shown(activation)}: expected 'sigmoid' or 'tanh'")
 
 
 def matched_slope(hidden: Activation) -> float:
@@ -320,16 +319,17 @@ def named_arrays(weights: tuple[FloatArray, ...], biases: tuple[FloatArray | Non
     return named | {f"b{i}": b for i, b in enumerate(biases) if b is not None}
 
 
-def _settings(kind: type[Any], values: dict[str, Any]) -> Any:
+def _settings(kind: type[Any], values: Any) -> Any:
     known = {f.name for f in fields(kind)}
-    unknown = set(values) - known
+    unknown = typed(values, dict, f"{kind.__name__} settings", "names and numbers").keys() - known
     if unknown:
         raise InputError(
-            f"unknown {kind.__name__} settings {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
+            f"unknown {kind.__name__} settings {', '.join(sorted(unknown)[:8])}; known: {', '.join(sorted(known))}"
         )
-    if known - set(values):
-        raise InputError(f"{kind.__name__} settings {', '.join(sorted(known - set(values)))} are missing")
-    return kind(**{key: float(value) for key, value in values.items()})
+    if known - values.keys():
+        raise InputError(f"{kind.__name__} settings {', '.join(sorted(known - values.keys()))} are missing")
+    checked = kind(**values)  # whole numbers, too
+    return kind(**{name: float(getattr(checked, name)) for name in known})
 
 
 def _check_magnitudes(

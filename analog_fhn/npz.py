@@ -87,8 +87,8 @@ def read_npz(path: Path, what: str) -> dict[str, NDArray[Any]]:
         return dict(file)
 
 
-def read_meta(path: Path, arrays: Mapping[str, NDArray[Any]], what: str) -> dict[str, Any]:
-    """Content of the JSON text that a file of this package holds as its array `meta`.
+def take_meta(path: Path, arrays: dict[str, NDArray[Any]], what: str) -> dict[str, Any]:
+    """Remove `meta` from a file's arrays, and give the content of the JSON text in it.
 
     Raises
     ------
@@ -96,8 +96,10 @@ def read_meta(path: Path, arrays: Mapping[str, NDArray[Any]], what: str) -> dict
         If there is none, or it is no JSON object within the limits of `read_json`.
     """
     if "meta" not in arrays:
-        raise InputError(f"{path}: no 'meta' in it (holds: {_listed(sorted(arrays)) or 'nothing'}); expected {what}")
-    return read_object(read_text(path, arrays, "meta", what), f"{path}: 'meta'")
+        raise InputError(f"{path}: no 'meta' in it (found: {_listed(sorted(arrays)) or 'nothing'}); expected {what}")
+    text = read_text(path, arrays, "meta", what)
+    del arrays["meta"]
+    return read_object(text, f"{path}: 'meta'")
 
 
 def read_text(path: Path, arrays: Mapping[str, NDArray[Any]], name: str, expected: str) -> str:
@@ -117,6 +119,25 @@ def read_text(path: Path, arrays: Mapping[str, NDArray[Any]], name: str, expecte
         return text.astype(text.dtype.newbyteorder("<")).tobytes().decode("utf-32-le").rstrip("\0")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: {name!r} is no text ({error.reason}); expected {expected}") from None
+
+
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever a file's content leads to within the block into an InputError that names the file.
+
+    Parameters
+    ----------
+    what
+        What the file should hold, as for `open_npz`.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
+    except KeyError as error:
+        raise InputError(f"{path}: {shown(error.args[0])} is missing; expected {what}") from None
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); expected {what}") from None
 
 
 def _listed(names: list[str]) -> str:

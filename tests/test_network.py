@@ -148,7 +148,7 @@ def test_damaged_archive_is_an_input_error(save: Callable[..., None], tmp_path: 
 def test_meta_that_is_no_json(tmp_path: Path) -> None:
     path = tmp_path / "net.npz"
     np.savez(path, meta=np.array("{"), w0=np.zeros((1, 1)))
-    assert "'meta' cannot be read" in refusal(path)
+    assert "'meta': cannot be read as JSON" in refusal(path)
 
 
 @pytest.mark.parametrize("key", ["format", "stages", "fhn", "protocol", "readout", "input_range", "sha256"])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from analog_fhn.errors import InputError
-from analog_fhn.npz import read_meta, read_npz
+from analog_fhn.npz import read_npz, take_meta
 
 
 def with_header(path: Path, shape: tuple[int, ...], descr: str = "<f8", values: bytes = bytes(48)) -> Path:
@@ -81,13 +81,13 @@ def test_two_arrays_of_one_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("order", "<>")
 def test_meta_of_either_byte_order(order: str) -> None:
     text = np.array('{"a": "ä"}')
-    assert read_meta(Path("net.npz"), {"meta": text.astype(f"{order}U20")}, "a network") == {"a": "ä"}
+    assert take_meta(Path("net.npz"), {"meta": text.astype(f"{order}U20")}, "a network") == {"a": "ä"}
 
 
 @pytest.mark.parametrize(
     ("meta", "said"),
     [
-        (None, "no 'meta' in it (holds: w); expected a network"),
+        (None, "no 'meta' in it (found: w); expected a network"),
         (np.array([1.0, 2.0]), "'meta' has type float64 and shape (2,); expected one text: a network"),
         (np.array(["{}", "{}"]), "'meta' has type <U2 and shape (2,); expected one text"),
         (np.array(0x110000, "<u4").view("<U1"), "'meta' is no text"),
@@ -98,6 +98,6 @@ def test_meta_of_either_byte_order(order: str) -> None:
 def test_meta_that_cannot_be_read(meta: Any, said: str) -> None:
     arrays = {"w": np.ones(1)} | ({} if meta is None else {"meta": meta})
     with pytest.raises(InputError) as caught:
-        read_meta(Path("net.npz"), arrays, "a network")
+        take_meta(Path("net.npz"), arrays, "a network")
     assert str(caught.value).startswith("net.npz: ")
     assert said in str(caught.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, shown
 
 _LONGEST = 2**24
 _DEEPEST = 64
@@ -47,6 +47,19 @@ def read_object(text: str | bytes, where: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{where}: holds no names and values; expected a JSON object {{...}}")
     return content
+
+
+def typed(value: Any, kind: type, name: str, expected: str) -> Any:
+    """The value, if it has exactly this type; True is no number, and 1 no truth value.
+
+    Raises
+    ------
+    InputError
+        If it has another, naming it.
+    """
+    if type(value) is not kind:
+        raise InputError(f"{name} is {shown(value)}: expected {expected}")
+    return value
 
 
 def _whole(digits: str) -> int:

@@ -23,10 +23,10 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from analog_fhn.backends.base import Response
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, shown
 from analog_fhn.network import weights_hash
 from analog_fhn.neuron import FloatArray, Protocol
-from analog_fhn.npz import read_npz
+from analog_fhn.npz import read_npz, reading, take_meta
 
 FORMAT = 3
 
@@ -177,11 +177,11 @@ class ResponseTable:
         InputError
             If the file is missing, damaged or edited, or its key is another one.
         """
-        arrays = read_npz(path, "a response table")
-        try:
-            meta = json.loads(str(arrays.pop("meta")))
+        arrays = read_npz(path, _WHAT)
+        meta = take_meta(path, arrays, _WHAT)
+        with reading(path, _WHAT):
             if meta["key"] != key:
-                raise InputError(f"{path}: belongs to another chip or other settings (key {meta['key']})")
+                raise InputError(f"{path}: belongs to another chip or other settings (key {shown(meta['key'])})")
             if meta["content"] != _content_hash(key, meta["quality"], arrays):
                 raise InputError(f"{path}: its content does not match the hash that was stored with it")
             quality = TableQuality(**meta["quality"])
@@ -190,8 +190,6 @@ class ResponseTable:
                 raise InputError(f"{path}: is no response table (values, types or shapes do not fit together)")
             if not all(np.array_equal(table.drives[:, end], drives[end]) for end in (0, -1)):
                 raise InputError(f"{path}: its drives are not those of the chip")
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-            raise InputError(f"{path}: is no response table ({error})") from None
         return table
 
     def _is_whole(self) -> bool:
@@ -238,6 +236,7 @@ def outside_table(drives: FloatArray, low: FloatArray, high: FloatArray) -> None
         )
 
 
+_WHAT = "a response table"
 _TYPES = {
     "drives": "f8", "counts": "i4", "regime": "i1", "mean": "f8", "period": "f8", "rise": "f8", "duty": "f8",
     "wave": "f4", "power": "f8",

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from analog_fhn.errors import InputError
+from analog_fhn._support.json_text import typed
+from analog_fhn.errors import InputError, check_range, shown
 from analog_fhn.neuron import FloatArray
-from analog_fhn.npz import read_npz
+from analog_fhn.npz import read_npz, reading, take_meta
 from analog_fhn.reconstruct.autoencoder import Autoencoder, Layers
 from analog_fhn.reconstruct.embedding import Embedding
 from analog_fhn.reconstruct.maps import NeuralMap, PolynomialMap, StateMap, free_run
@@ -135,14 +136,14 @@ class Reconstruction:
         """
         path = Path(path)
         arrays = read_npz(path, _WHAT)
-        try:
-            meta = json.loads(str(arrays["meta"]))
+        meta = take_meta(path, arrays, _WHAT)
+        # a value that leaves the range of doubles in one step is no reconstruction
+        with reading(path, _WHAT), np.errstate(over="raise", invalid="raise"):
             if meta.get("kind") != _WHAT:
                 raise InputError(f"{path}: is no file of 'analog-fhn reconstruct'")
             if meta["format"] != FORMAT:
-                raise InputError(f"{path}: format {meta['format']!r}; this version reads format {FORMAT}")
-            if any(not np.isfinite(values).all() for name, values in arrays.items() if name != "meta"):
-                raise ValueError("NaN or infinite values")
+                raise InputError(f"{path}: format {shown(meta['format'])}; this version reads format {FORMAT}")
+            _check_numbers(arrays)
             kind, names = _MAPS[meta["map"]]
             found = cls(
                 Embedding(*(arrays[name] for name in ("lags", "widths", "means", "deviations"))),
@@ -151,24 +152,31 @@ class Reconstruction:
                 )),
                 Coordinates(arrays["centre"], arrays["transform"], arrays["speeds"]),
                 kind(*(arrays[f"map_{name}"] for name in names)),
-                float(meta["step"]), Levels(*map(float, meta["levels"])), arrays["starts"], arrays["control"],
-                dict(meta["notes"]),
+                _number("step", meta["step"]), Levels(*(_number("levels", level) for level in meta["levels"])),
+                arrays["starts"], arrays["control"], typed(meta["notes"], dict, "notes", "names and values"),
             )  # fmt: skip
-            if not found.step > 0:
-                raise ValueError(f"step {found.step}: expected a number above 0")
+            check_range("step", found.step, 1e-15, 1e6)
             if found.starts.ndim != 2 or not len(found.starts):
-                raise ValueError(f"starts of shape {found.starts.shape}; expected (k, {len(found.coordinates.centre)})")
+                raise InputError(f"starts of shape {found.starts.shape}; expected (k, {len(found.coordinates.centre)})")
             if found.control.shape != found.starts.shape[:1]:
-                raise ValueError(f"control of shape {found.control.shape}; expected ({len(found.starts)},)")
+                raise InputError(f"control of shape {found.control.shape}; expected ({len(found.starts)},)")
             found.voltage(found.state_map.step(found.starts, 1.0))
             found.states(np.zeros(found.embedding.dimension))
-        except InputError as error:
-            raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
-        except KeyError as error:
-            raise InputError(f"{path}: {error.args[0]!r} is missing; expected {_WHAT}") from None
-        except (TypeError, ValueError, AttributeError, IndexError) as error:
-            raise InputError(f"{path}: cannot be read ({error}); expected {_WHAT}") from None
         return found
+
+
+def _check_numbers(arrays: dict[str, NDArray[Any]]) -> None:
+    for name, values in arrays.items():
+        kinds = "iu" if name in ("lags", "widths", "map_powers") else "fiu"
+        if values.dtype.kind not in kinds:
+            raise InputError(f"{name} has type {values.dtype}; expected {'whole' if kinds == 'iu' else 'real'} numbers")
+        if not np.isfinite(values).all():
+            raise InputError(f"{name} holds NaN or infinite values; expected finite numbers")
+
+
+def _number(name: str, value: Any) -> float:
+    check_range(name, value, -1e300, 1e300)
+    return float(value)
 
 
 def _layers(arrays: dict[str, Any], part: str, number: int) -> Layers:

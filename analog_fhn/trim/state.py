@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from analog_fhn._support.json_text import typed
 from analog_fhn.circuit.chip import ArrayLayer, ArrayTarget, Chip, assemble, make_array
 from analog_fhn.circuit.crossbar import Writes
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.sense import columns
 from analog_fhn.circuit.technology import Technology
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, shown
 from analog_fhn.network import Network
 from analog_fhn.neuron import Protocol
-from analog_fhn.npz import read_npz
+from analog_fhn.npz import read_npz, reading, take_meta
 from analog_fhn.trim.codes import Codes, TrimHardware, code_range
 
 FORMAT = 2
+_WHAT = "a file of 'analog-fhn trim'"
 
 _CODES = ("gain", "offset", "output")
 
@@ -134,20 +134,23 @@ def as_trimmed(path: Path, network: Network) -> Network:
     InputError
         As for `load_state`.
     """
-    with _reading(path):
-        meta = _meta(path, read_npz(path, "a trim"), network)
+    with reading(path, _WHAT):
+        meta = _meta(path, read_npz(path, _WHAT), network)
         return replace(
             network,
             readout=meta["readout"],
-            recentre=_typed(path, "recentre", meta["recentre"], bool, "true or false"),
+            recentre=typed(meta["recentre"], bool, "recentre", "true or false"),
             protocol=Protocol(**meta["protocol"]),
         )
 
 
 def trim_notes(path: Path) -> dict[str, Any]:
     """Notes that a trim file was saved with."""
-    with _reading(path):
-        notes: dict[str, Any] = json.loads(str(read_npz(path, "a trim")["meta"]))["notes"]
+    with reading(path, _WHAT):
+        meta = take_meta(path, read_npz(path, _WHAT), _WHAT)
+        notes: dict[str, Any] = typed(meta["notes"], dict, "notes", "names and values")
+        for group in typed(notes.get("errors", []), list, "notes: errors", "a list of names"):
+            typed(group, str, "notes: errors", "a list of names")
         return notes
 
 
@@ -173,8 +176,8 @@ def load_state(path: Path, network: Network) -> tuple[TrimState, Technology]:
     InputError
         For a file that is none, is damaged, has another format, or was made for another network.
     """
-    arrays = read_npz(path, "a trim")
-    with _reading(path):
+    arrays = read_npz(path, _WHAT)
+    with reading(path, _WHAT):
         meta = _meta(path, arrays, network)
         if meta["recentre"] != network.recentre:
             raise InputError(
@@ -195,33 +198,24 @@ def load_state(path: Path, network: Network) -> tuple[TrimState, Technology]:
         return TrimState(seed, codes, hardware, targets), technology
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Say of whatever is wrong with a trim file that it is this one."""
-    try:
-        yield
-    except InputError as error:
-        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
-    except KeyError as error:
-        raise InputError(f"{path}: {error.args[0]!r} is missing; expected a file of 'analog-fhn trim'") from None
-    except (TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); expected a file of 'analog-fhn trim'") from None
-
-
 def _meta(path: Path, arrays: dict[str, Any], network: Network) -> dict[str, Any]:
     """What the file says of itself, once it is known to be of this network."""
-    meta: dict[str, Any] = json.loads(str(arrays["meta"]))
+    meta = take_meta(path, arrays, _WHAT)
     if meta["format"] != FORMAT:
-        raise InputError(f"{path}: format {meta['format']!r}; this version reads format {FORMAT}")
+        raise InputError(f"{path}: format {shown(meta['format'])}; this version reads format {FORMAT}")
     if meta["network_sha256"] != network.sha256:
         raise InputError(
-            f"{path}: made for a network with weights {meta['network_sha256'][:12]}..., but the network given has "
+            f"{path}: made for a network with weights {str(meta['network_sha256'])[:12]}..., but the network given has "
             f"{network.sha256[:12]}...; expected the network that was trimmed"
         )
     if meta["fhn"] != asdict(network.fhn):
-        raise InputError(f"{path}: made for FHN settings {meta['fhn']}, but the network has {asdict(network.fhn)}")
+        raise InputError(
+            f"{path}: made for FHN settings {shown(meta['fhn'])}, but the network has {asdict(network.fhn)}"
+        )
     if meta["hidden"] != network.hidden:
-        raise InputError(f"{path}: made for {meta['hidden']!r} hidden units, but the network has {network.hidden!r}")
+        raise InputError(
+            f"{path}: made for {shown(meta['hidden'])} hidden units, but the network has {network.hidden!r}"
+        )
     return meta
 
 
@@ -229,17 +223,11 @@ def _rows(recentre: bool) -> str:
     return "recentred" if recentre else "raw (--raw)"
 
 
-def _typed(path: Path, key: str, value: Any, kind: type, expected: str) -> Any:
-    if type(value) is not kind:
-        raise InputError(f"{path}: {key} is {value!r}: expected {expected}")
-    return value
-
-
 def _whole(path: Path, key: str, value: Any) -> int:
-    found = _typed(path, key, value, int, "a whole number from 0")
-    if found < 0:
-        raise InputError(f"{path}: {key} is {value!r}: expected a whole number from 0")
-    return int(found)
+    whole: int = typed(value, int, f"{path}: {key}", "a whole number from 0")
+    if whole < 0:
+        raise InputError(f"{path}: {key} is {whole}: expected a whole number from 0")
+    return whole
 
 
 def _codes(path: Path, arrays: dict[str, Any], name: str, network: Network, hardware: TrimHardware) -> Any:

@@ -225,7 +225,7 @@ def test_wrong_use_is_refused(folder: Path, tmp_path: Path) -> None:
     assert "is the trim of chip 5" in refused(*judged, trim, "--chip", 4)
     assert "--technology discrete" in refused(*judged, trim, "--technology", "discrete")
     assert "is no .npz file" in refused(*judged, folder / "bad.yaml")
-    assert "'meta' is missing" in refused(*judged, broken(trim, tmp_path, "meta"))
+    assert "no 'meta' in it" in refused(*judged, broken(trim, tmp_path, "meta"))
     assert "'gain_code' is missing" in refused(*judged, broken(trim, tmp_path, "gain_code"))
     with pytest.raises(InputError, match="expected the network that was trimmed"):
         load_state(trim, digits_network(False))
