@@ -1,0 +1,75 @@
+"""What is done with a file of each kind that was accepted: it must go well to the end."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analog_fhn import weights
+from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.technology import Technology
+from analog_fhn.network import Network
+from analog_fhn.reconstruct.model import Reconstruction
+from analog_fhn.reconstruct.twin import units_of
+from analog_fhn.trim.state import as_trimmed, load_state, measured_from, trim_notes
+
+
+@cache
+def small_network() -> Network:
+    """Of 4 inputs, 3 neurons and 2 classes."""
+    rng = np.random.default_rng(1)
+    return Network((rng.normal(size=(4, 3)), rng.normal(size=(3, 2))), (rng.normal(size=3), None))
+
+
+@cache
+def small_design() -> Design:
+    """Of `small_network`, in discrete parts."""
+    return Design(small_network(), Technology.load("discrete"))
+
+
+def _classify(network: Network) -> None:
+    """Assert that scores are numbers, that nothing overflows, and that the network can be saved."""
+    edges = np.array(network.input_range)[:, None] * np.ones(network.layer_sizes[0])
+    with np.errstate(over="raise", invalid="raise"):
+        assert np.isfinite(network.forward(edges)).all()
+
+
+def read_network(path: Path) -> None:
+    """Load a network, compute with it, save and load it again."""
+    network = Network.load(path)
+    _classify(network)
+    network.save(path)
+    assert Network.load(path).sha256 == network.sha256
+
+
+def read_weights(path: Path) -> None:
+    """Import trained weights as the command does."""
+    trained = weights.read(path)
+    network = weights.to_network(trained, hidden=trained.hidden or "sigmoid")
+    _classify(network)
+    network.save(path)
+    Network.load(path)
+
+
+def read_trim(path: Path) -> None:
+    """Load the state of a trimmed chip, and build the chip."""
+    network = as_trimmed(path, small_network())
+    state, technology = load_state(path, network)
+    state.chip(Design(network, technology))
+    measured_from(path)
+    trim_notes(path)
+
+
+def read_twin(path: Path) -> None:
+    """Load a reconstruction and let it run for ten samples."""
+    twin = Reconstruction.load(path)
+    twin.run(10 * twin.step)
+    units_of(twin)
+
+
+def kept(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Arrays of a file that was saved, without its text."""
+    return {name: values for name, values in arrays.items() if name != "meta"}

@@ -1,0 +1,75 @@
+"""Files of this package that were damaged or made to harm: networks, trims and reconstructions, each to its use."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from handmade_twin import handmade
+from hostile import EXAMPLES, check, damaged, hostile
+from hostile_files import arrays_changed, changed, npz
+from hostile_readers import kept, small_design, small_network
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analog_fhn.network import weights_hash
+from analog_fhn.reconstruct.twin import as_neuron
+from analog_fhn.trim.codes import TrimHardware
+from analog_fhn.trim.state import TrimState
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A whole file of each kind."""
+    folder = tmp_path_factory.mktemp("originals")
+    small_network().save(folder / "network.npz")
+    design = small_design()
+    TrimState.untouched(design, 3, TrimHardware()).save(folder / "trim.npz", design, {"errors": ["neuron"]})
+    as_neuron(handmade(), 3.0, 1e-3).save(folder / "twin.npz")
+    return {path.stem: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def parts(originals: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Any]]:
+    """Text and arrays of each."""
+    path = tmp_path_factory.mktemp("parts") / "whole.npz"
+    content = {}
+    for name, raw in originals.items():
+        path.write_bytes(raw)
+        with np.load(path) as file:
+            content[name] = json.loads(str(file["meta"])), kept(dict(file))
+    return content
+
+
+@pytest.mark.parametrize("kind", ["network", "trim", "twin"])
+@given(data=st.data())
+@settings(hostile, max_examples=EXAMPLES // 8)
+def test_hostile_bytes(kind: str, data: st.DataObject, originals: dict[str, bytes]) -> None:
+    check(f"hostile_readers:read_{kind}", f"{kind}.npz", data.draw(damaged([originals[kind]])))
+
+
+@pytest.mark.parametrize("kind", ["network", "trim", "twin"])
+@given(data=st.data())
+@settings(hostile, max_examples=EXAMPLES // 5)
+def test_hostile_content(kind: str, data: st.DataObject, parts: dict[str, tuple[Any, Any]]) -> None:
+    meta, arrays = parts[kind]
+    arrays = data.draw(arrays_changed(arrays))
+    meta = data.draw(changed(meta))
+    if kind == "network" and isinstance(meta, dict) and "sha256" in meta:  # so that not the hash alone refuses
+        meta["sha256"] = _hash(arrays)
+    content = data.draw(npz({"meta": np.array(json.dumps(meta)), **arrays}))
+    check(f"hostile_readers:read_{kind}", f"{kind}.npz", content)
+
+
+def _hash(arrays: dict[str, Any]) -> str:
+    try:
+        return weights_hash(arrays)
+    except ValueError:  # objects have no bytes
+        return ""
+
+
+def test_whole_files_are_accepted(originals: dict[str, bytes]) -> None:
+    kinds = {kind: check(f"hostile_readers:read_{kind}", f"{kind}.npz", raw).kind for kind, raw in originals.items()}
+    assert kinds == {"network": "accepted", "trim": "accepted", "twin": "accepted"}
