@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from analog_fhn.errors import InputError
 from analog_fhn.npz import open_npz
 from analog_fhn.resources import cache_folder
+from analog_fhn.shares import fair_order, missing_classes, unfair
 
 Split = Literal["train", "test"]
 
@@ -88,6 +89,11 @@ class Dataset:
     held_out
         Places in the file, counted from 0, of the images that `load` held out for testing, shape (n_held_out,); None:
         it held out none.
+    places
+        Places in the split, counted from 0, of images that `stratified` drew, shape (n,); None: the images are the
+        split, or its first ones.
+    whole
+        Labels of the images that `head` took these from, int64, shape (n_whole,); None: these are all.
 
     Raises
     ------
@@ -102,6 +108,8 @@ class Dataset:
     scale: tuple[float, float]
     source: str
     held_out: NDArray[np.intp] | None = None
+    places: NDArray[np.intp] | None = None
+    whole: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.float32 or self.labels.dtype != np.int64:
@@ -137,7 +145,36 @@ class Dataset:
             raise InputError(
                 f"{n} images asked for, but {self.name} holds {len(self.images)}; expected 1 to {len(self.images)}"
             )
-        return replace(self, images=self.images[:n], labels=self.labels[:n])
+        places = None if self.places is None else self.places[:n]
+        whole = self.labels if self.whole is None else self.whole
+        return replace(self, images=self.images[:n], labels=self.labels[:n], places=places, whole=whole)
+
+    @property
+    def unfair(self) -> str:
+        """What is wrong with the shares of the classes among images that `head` took; "": nothing."""
+        return "" if self.whole is None else unfair(self.labels, self.whole)
+
+    @property
+    def missing(self) -> list[int]:
+        """Classes that none of the images is of."""
+        return missing_classes(self.labels, self.n_classes)
+
+    def stratified(self, seed: int) -> Dataset:
+        """The images in an order in which the first n, for every n, hold each class in its share, to about one image.
+
+        Parameters
+        ----------
+        seed
+            Of the draw, which images of a class come first; the same seed gives the same order.
+
+        Raises
+        ------
+        InputError
+            If `seed` is below 0.
+        """
+        _check_seed(seed)
+        order = fair_order(self.labels, seed)
+        return replace(self._take(order), places=order if self.places is None else self.places[order])
 
     def balanced(self, per_class: int, seed: int) -> Dataset:
         """Draw equally many images of each class, without replacement, in random order.
@@ -167,7 +204,7 @@ class Dataset:
         chosen = [
             generator.choice(np.flatnonzero(self.labels == k), per_class, replace=False) for k in range(self.n_classes)
         ]
-        return self._take(generator.permutation(np.concatenate(chosen)))
+        return replace(self._take(generator.permutation(np.concatenate(chosen))), whole=None)
 
     def split(self, n: int, seed: int) -> tuple[Dataset, Dataset]:
         """Hold out `n` images drawn at random; both parts keep the order of the whole.
@@ -198,7 +235,8 @@ class Dataset:
         return self._take(~out), self._take(out)
 
     def _take(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> Dataset:
-        return replace(self, images=self.images[index], labels=self.labels[index])
+        places = None if self.places is None else self.places[index]
+        return replace(self, images=self.images[index], labels=self.labels[index], places=places)
 
 
 def load(dataset: str, split: Split, data: Path | None = None, *, holdout: bool = False) -> Dataset:
@@ -636,9 +674,13 @@ def _as_labels(array: NDArray[Any], what: str) -> NDArray[np.int64]:
 
 
 def _generator(seed: int) -> np.random.Generator:
+    _check_seed(seed)
+    return np.random.default_rng(seed)
+
+
+def _check_seed(seed: int) -> None:
     if seed < 0:
         raise InputError(f"seed = {seed}: expected a whole number from 0 on")
-    return np.random.default_rng(seed)
 
 
 def _reason(error: BaseException) -> str:

@@ -15,7 +15,7 @@ PACKAGE = Path(analog_fhn.__file__).parent
 
 # From the ground up; a module may import from its own floor and from those below.
 FLOORS = (
-    {"_support", "errors", "resources", "npz", "neuron", "readout", "datasets", "pixels", "plots", "threads"},
+    {"_support", "errors", "resources", "npz", "neuron", "readout", "datasets", "pixels", "plots", "shares", "threads"},
     {"network"},
     {"circuit", "weights"},
     {"backends"},
@@ -103,6 +103,7 @@ def test_only_the_chip_and_training_draw_random_numbers() -> None:
         "montecarlo.trial",
         "trim.bench",
         "datasets",
+        "shares",
         "doctor",
         "cli.record",
         "reconstruct.maps",

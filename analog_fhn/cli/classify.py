@@ -14,11 +14,9 @@ from analog_fhn.cli import common
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from analog_fhn.backends.base import Backend
     from analog_fhn.backends.response_table import TableQuality
+    from analog_fhn.datasets import Dataset
     from analog_fhn.inference import Result
 
 
@@ -27,6 +25,8 @@ def classify(
     dataset: common.DatasetOption,
     split: common.SplitOption = "test",
     images: common.ImagesOption = None,
+    stratified: common.StratifiedOption = False,
+    images_seed: common.ImagesSeedOption = None,
     backend: Annotated[
         Literal["direct", "reference", "brian", "spice", "twin"],
         typer.Option("--backend", help="What integrates the neurons; twin: reconstructions of recorded neurons."),
@@ -77,6 +77,7 @@ def classify(
     from analog_fhn import inference
 
     start = time.perf_counter()
+    draw = common.seed_of_draw(stratified, images_seed)
     engine, table = twins(backend, twin, table)
     net = common.load_network(
         network, protocol=protocol, readout=readout, raw=raw, gamma=gamma, a=a, eps=eps, slope=slope,
@@ -86,7 +87,7 @@ def classify(
         net, technology, chip, backend, errors=errors, temperature=temperature, supply=supply, trim=trim
     )  # fmt: skip
     noisy = common.make_noise(made, noise, noise_seed)
-    chosen = common.load_images(dataset, split, data, images, net)
+    chosen = common.load_images(dataset, split, data, images, net, draw=draw)
     if predictions is not None:
         common.check_outputs({network: "the network"}, {"--predictions": predictions, "--json": json})
         common.writable(predictions)
@@ -99,7 +100,7 @@ def classify(
     accuracy = result.accuracy(chosen.labels)
     plain = net.accuracy(chosen.images, chosen.labels)
     if predictions is not None:
-        write_predictions(predictions, chosen.labels, result)
+        write_predictions(predictions, chosen, result)
     what = "ideal FHN neurons" if made is None else "nominal chip" if made.seed is None else f"chip {made.seed}"
     if twin:
         what = "twins" if made is None else f"twins in {what}"
@@ -132,6 +133,7 @@ def classify(
         "table": None if result.table is None else asdict(result.table),
         "settings": common.settings(net, made, errors=errors, trim=trim)
         | {"backend": backend, "dataset": dataset, "split": split, "trim": None if trim is None else str(trim)}
+        | {"stratified": stratified, "images_seed": draw}
         | {"twins": [str(path) for path in twin or []]}
         | {"noise": noise, "noise_seed": None if noisy is None else noisy.seed},
     }
@@ -161,10 +163,11 @@ def table_line(quality: TableQuality, control: float) -> str:
     )
 
 
-def write_predictions(path: Path, labels: NDArray[np.int64], result: Result) -> None:
-    """Write one line per image: index, label, predicted class, scores of all classes."""
+def write_predictions(path: Path, images: Dataset, result: Result) -> None:
+    """Write one line per image: place in the split, label, predicted class, scores of all classes."""
+    places = range(len(images.labels)) if images.places is None else images.places
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "label", "prediction", *(f"score_{k}" for k in range(result.scores.shape[1]))])
-        for i, (label, predicted, scores) in enumerate(zip(labels, result.predictions, result.scores, strict=True)):
+        for i, label, predicted, scores in zip(places, images.labels, result.predictions, result.scores, strict=True):
             writer.writerow([i, label, predicted, *(f"{s:.9g}" for s in scores)])

@@ -49,6 +49,13 @@ DatasetOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 ImagesOption = Annotated[int | None, typer.Option("--images", min=1, help="Number of images (default: all).")]
+StratifiedOption = Annotated[
+    bool,
+    typer.Option("--stratified", help="Draw the images so that each class has its share, instead of the first ones."),
+]
+ImagesSeedOption = Annotated[
+    int | None, typer.Option("--images-seed", min=0, help="Seed of the draw of --stratified (default: 0).")
+]
 NetworkArgument = Annotated[Path, typer.Argument(metavar="NETWORK.npz", help="Network file.")]
 SplitOption = Annotated[Literal["train", "test"], typer.Option("--split", help="Which images.")]
 ReadoutOption = Annotated[
@@ -183,13 +190,83 @@ def load_holdout(dataset: str, split: Literal["train", "test"], data: Path | Non
     return loaded
 
 
-def first_images(loaded: Dataset, split: str, images: int | None, *, option: str = "--images") -> Dataset:
-    """As many of the images as `option` asks for; None: all."""
+def seed_of_draw(stratified: bool, seed: int | None) -> int | None:
+    """Seed that `--stratified` draws images with; None: they are not drawn."""
+    if seed is not None and not stratified:
+        raise InputError(f"--images-seed {seed}: no images are drawn without --stratified")
+    return (seed or 0) if stratified else None
+
+
+def choose_images(
+    loaded: Dataset,
+    split: str,
+    images: int | None,
+    *,
+    option: str = "--images",
+    draw: int | None = None,
+    refuse: bool = False,
+) -> Dataset:
+    """As many of the images as `option` asks for; what their classes lack is said on standard error.
+
+    Parameters
+    ----------
+    images
+        None: all.
+    option
+        What asks for so many images.
+    draw
+        Seed that they are drawn with, each class in its share; None: the first ones.
+    refuse
+        Whether first images that do not hold the classes in their shares are refused, for a command whose result
+        promises something of the others.
+    """
+    if draw is not None:
+        loaded = loaded.stratified(draw)
     if images is None:
         return loaded
     if images > len(loaded.labels):
         raise InputError(f"{option} {images}: {loaded.source} has only {len(loaded.labels)} {split} images")
-    return loaded.head(images)
+    chosen = loaded.head(images)
+    remedy = "--stratified" if option.startswith("-") else "stratified: true"
+    if chosen.unfair and refuse:
+        raise InputError(
+            f"{option} {images}: {chosen.unfair}; expected each class in its share ({remedy} draws it so), in "
+            f"{loaded.source}"
+        )
+    tell_unfair(chosen, option, remedy)
+    absent = [k for k in chosen.missing if k not in loaded.missing]
+    if absent and not chosen.unfair and images >= loaded.n_classes - len(loaded.missing):  # fewer cannot be of all
+        warn(f"note: {option} {images}: no image is of class {_listed(absent)}")
+    return chosen
+
+
+def tell_unfair(chosen: Dataset, option: str, remedy: str = "--stratified") -> None:
+    """Warn of first images that do not hold the classes in their shares."""
+    if chosen.unfair:
+        warn(
+            f"warning: {option} {len(chosen.labels)}: {chosen.unfair}, in {chosen.source}; {remedy} gives each class "
+            "its share"
+        )
+
+
+def tell_missing(loaded: Dataset, n_classes: int, split: str) -> None:
+    """Say which classes a whole split has no image of."""
+    from analog_fhn.shares import missing_classes
+
+    absent = missing_classes(loaded.labels, n_classes)
+    if absent:
+        classes = f"{_listed(absent)}, of the classes 0 to {n_classes - 1}"
+        warn(f"note: {loaded.source}: no {split} image is of class {classes}")
+
+
+def _listed(classes: list[int]) -> str:
+    shown = ", ".join(map(str, classes[:10]))
+    return f"{shown} and {len(classes) - 10} more" if len(classes) > 10 else shown
+
+
+def warn(message: str) -> None:
+    """Say something on standard error, beside the result."""
+    print(f"analog-fhn: {message}", file=sys.stderr, flush=True)
 
 
 def load_images(
@@ -200,14 +277,16 @@ def load_images(
     network: Network,
     *,
     option: str = "--images",
+    draw: int | None = None,
+    refuse: bool = False,
     holdout: bool = False,
 ) -> Dataset:
     """Data set checked against the network: number of pixels, range of values, number of classes.
 
     Parameters
     ----------
-    option
-        What asks for so many images.
+    option, draw, refuse
+        As for `choose_images`.
     holdout
         For a command that trains too: see `load_holdout`.
     """
@@ -232,7 +311,8 @@ def load_images(
             f"{loaded.source}: values from {loaded.scale[0]:g} to {loaded.scale[1]:g}, but the network was trained on "
             f"values from {low:g} to {high:g}; scale the images as in training"
         )
-    return first_images(loaded, split, images, option=option)
+    tell_missing(loaded, n_classes, split)
+    return choose_images(loaded, split, images, option=option, draw=draw, refuse=refuse)
 
 
 def load_image(

@@ -17,6 +17,8 @@ def compare(
     dataset: common.DatasetOption,
     split: common.SplitOption = "test",
     images: common.ImagesOption = None,
+    stratified: common.StratifiedOption = False,
+    images_seed: common.ImagesSeedOption = None,
     technology: Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")] = "discrete",
     chip: Annotated[int, typer.Option("--chip", metavar="SEED", min=0, help="Chip seed.")] = 0,
     errors: common.ErrorsOption = None,
@@ -57,10 +59,15 @@ def compare(
     from analog_fhn.compare import consumption, picture, waterfall
 
     start = time.perf_counter()
+    draw = common.seed_of_draw(stratified, images_seed)
     net = common.load_network(network, readout=readout, raw=raw, gamma=gamma, settle=settle, control=control)
     made = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply)
     assert made is not None
-    chosen = common.load_images(dataset, split, data, images, net)
+    chosen = common.load_images(dataset, split, data, images, net, draw=draw)
+    stages_of_some = {"--noise-images": noise_images, "--brian-images": brian_images, "--spice-images": spice_images}
+    for option, number in stages_of_some.items():
+        if 0 < number < len(chosen.labels):
+            common.tell_unfair(chosen.head(number), option)
     if output is not None:
         common.output_folder(output)
         for name in ("compare.csv", "waterfall.png"):
@@ -94,7 +101,8 @@ def compare(
             writer = csv.writer(file)
             writer.writerow(["image", "label", *(stage.name for stage in stages)])
             for i, label in enumerate(chosen.labels):
-                writer.writerow([i, label, *(s.predictions[i] if i < s.n_images else "" for s in stages)])
+                place = i if chosen.places is None else chosen.places[i]
+                writer.writerow([place, label, *(s.predictions[i] if i < s.n_images else "" for s in stages)])
         name = made.technology.name if made.technology is not None else technology
         figure = picture(stages, f"From trained weights to chip {chip} (technology {name})")
         common.say(f"written: {output / 'compare.csv'}, {plots.save(figure, output / 'waterfall.png')}", json)
@@ -121,6 +129,7 @@ def compare(
         "power": None if drawn is None else drawn.power,
         "energy_per_inference": None if drawn is None else drawn.energy,
         "settings": common.settings(net, made, errors=errors)
-        | {"dataset": dataset, "split": split, "spice_table": spice_table},
+        | {"dataset": dataset, "split": split, "spice_table": spice_table}
+        | {"stratified": stratified, "images_seed": draw},
     }
     common.write_json(json, "compare", chip, start, content)

@@ -21,6 +21,8 @@ def frontier(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="frontier.csv and frontier.png.")],
     split: common.SplitOption = "test",
     images: common.ImagesOption = None,
+    stratified: common.StratifiedOption = False,
+    images_seed: common.ImagesSeedOption = None,
     technology: Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")] = "discrete",
     chip: Annotated[int, typer.Option("--chip", metavar="SEED", min=0, help="Chip seed.")] = 0,
     errors: common.ErrorsOption = None,
@@ -45,6 +47,7 @@ def frontier(
     from analog_fhn.report import frontier as report
 
     start = time.perf_counter()
+    draw = common.seed_of_draw(stratified, images_seed)
     values = list(dict.fromkeys(common.numbers("--gammas", gammas)))
     times = sorted({*report.SETTLE, settle})
     report.check_times(times)
@@ -62,7 +65,7 @@ def frontier(
     some = chips[values[0]]
     assert some.scales is not None
     unit = some.scales.time_unit
-    chosen = common.load_images(dataset, split, data, images, net)
+    chosen = common.load_images(dataset, split, data, images, net, draw=draw)
     folder = common.output_folder(output)
     table, picture = (common.writable(folder / name) for name in ("frontier.csv", "frontier.png"))
     plain = net.accuracy(chosen.images, chosen.labels)
@@ -116,6 +119,7 @@ def frontier(
         "cheapest": None if best is None else asdict(best),
         "points": [asdict(p) for p in points],
         "settings": common.settings(net, some, errors=errors)
-        | {"dataset": dataset, "split": split, "gammas": values, "settle": settle, "loss": loss},
+        | {"dataset": dataset, "split": split, "gammas": values, "settle": settle, "loss": loss}
+        | {"stratified": stratified, "images_seed": draw},
     }
     common.write_json(json, "frontier", chip, start, content)

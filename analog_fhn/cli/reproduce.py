@@ -22,9 +22,9 @@ _SIMULATED = ("--network", "--dataset", "--data", "--images", "--a", "--eps", "-
 # Options that each figure or table has; whatever else is given is refused by name.
 _OWN = {
     "figure2": ("--a", "--eps"),
-    "figure3": (*_SIMULATED, "--split", "--gamma"),
-    "figure4": (*_SIMULATED, "--split", "--gammas", "--name"),
-    "table1": (*_SIMULATED, "--curve"),
+    "figure3": (*_SIMULATED, "--split", "--stratified", "--gamma"),
+    "figure4": (*_SIMULATED, "--split", "--stratified", "--gammas", "--name"),
+    "table1": (*_SIMULATED, "--stratified", "--curve"),
     "figure6": (*_SIMULATED, *_TRAINED),
     "table2": (*_SIMULATED, *_TRAINED),
     "reconstruction": ("--neuron", "--seeds", "--duration", "--steps"),
@@ -50,6 +50,7 @@ def reproduce(
         Literal["train", "test"] | None, typer.Option("--split", help="figure3, figure4: which images (default: test).")
     ] = None,
     images: common.ImagesOption = None,
+    stratified: common.StratifiedOption = False,
     gammas: Annotated[str | None, typer.Option("--gammas", help="Comma-separated list for figure4.")] = None,
     curve: Annotated[
         Path | None, typer.Option("--curve", metavar="figure4.csv", help="For table1: default OUTPUT/figure4.csv.")
@@ -99,6 +100,7 @@ def reproduce(
         what,
         {
             "--network": network, "--dataset": dataset, "--data": data, "--split": split, "--images": images,
+            "--stratified": stratified or None,
             "--gammas": gammas, "--curve": curve, "--name": name, "--tanh": tanh, "--recentre": recentre or None,
             "--epochs": epochs, "--gamma": gamma, "--a": a, "--eps": eps, "--slope": slope, "--settle": settle,
             "--control": control, "--neuron": neuron_kind, "--seeds": seeds, "--duration": duration, "--steps": steps,
@@ -127,7 +129,8 @@ def reproduce(
         net = common.load_network(
             source, protocol="paper", gamma=gamma, a=a, eps=eps, slope=slope, settle=settle, control=control
         )
-        chosen = common.load_images(dataset, split, data, images, net, holdout=True)
+        draw = seed if stratified else None
+        chosen = common.load_images(dataset, split, data, images, net, draw=draw, holdout=True)
         with common.progress_bar(what) as bar:
             if what == "figure3":
                 paths = paper.figure3(folder, net, chosen)
@@ -147,7 +150,9 @@ def reproduce(
                         f"rms difference {found['rms_difference']:.1f} points",
                         json,
                     )
-        content["settings"] = common.settings(net, None) | {"dataset": dataset, "split": split}
+        content["settings"] = common.settings(net, None) | {
+            "dataset": dataset, "split": split, "stratified": stratified,
+        }  # fmt: skip
     common.say("written: " + ", ".join(str(path) for path in paths), json)
     common.write_json(json, f"reproduce {what}", seed, start, content | {"files": [str(path) for path in paths]})
 

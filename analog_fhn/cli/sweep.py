@@ -119,7 +119,10 @@ def begin(plan: Path, output: Path, data: Path | None, *, resume: bool) -> Study
     technology = Technology.load(wanted.technology)
     first = wanted.all_points(network, technology)[0]
     common.warn_of(first.design(network, technology))
-    chosen = common.load_images(wanted.dataset, wanted.split, data, wanted.images, network)
+    draw = wanted.seed if wanted.stratified else None
+    chosen = common.load_images(
+        wanted.dataset, wanted.split, data, wanted.images, network, option="images:", draw=draw, refuse=True
+    )
     named = wanted.dataset in ("mnist", "digits")
     dataset = wanted.dataset if named else str(Path(wanted.dataset).resolve())
     notes = {"plan": plan.read_text(encoding="utf-8"), "versions": common.versions(), "dataset": dataset}

@@ -127,6 +127,7 @@ def train(
         typer.Option("--learning-rate", help="Adam's step size at the start (default: 3e-3; paper: 1e-2)."),
     ] = None,
     images: common.ImagesOption = None,
+    stratified: common.StratifiedOption = False,
     data: common.DataOption = None,
     seed: common.SeedOption = 0,
     json: common.JsonOption = None,
@@ -151,9 +152,14 @@ def train(
     # A network may be trained on from itself.
     common.check_outputs({}, {"-o": output, "--json": json})
     common.writable(output)
-    training = common.first_images(common.load_holdout(dataset, "train", data), "training", images)
+    training = common.choose_images(
+        common.load_holdout(dataset, "train", data), "training", images,
+        draw=seed if stratified else None, refuse=True,
+    )  # fmt: skip
     test = common.load_holdout(dataset, "test", data)
     check_alike(training, test)
+    common.tell_missing(training, training.n_classes, "training")
+    common.tell_missing(test, training.n_classes, "test")
     for_all: Options = {"n_hidden": sizes[0] if len(sizes) == 1 else sizes, "seed": seed}
     for name, value in (("epochs", epochs), ("batch_size", batch), ("learning_rate", learning_rate)):
         if value is not None:
@@ -177,7 +183,9 @@ def train(
         "per_digit": per_class(predictions, test.labels, network.layer_sizes[-1]),
         "confusion": confusion(predictions, test.labels, network.layer_sizes[-1]).tolist(),
         "history": trained.history,
-        "settings": common.settings(network, None) | {"trained": trained.settings, "dataset": dataset, "model": model},
+        "settings": common.settings(network, None)
+        | {"trained": trained.settings, "dataset": dataset, "model": model}
+        | {"stratified": stratified},
     }
     common.write_json(json, "train", seed, start, content)
 

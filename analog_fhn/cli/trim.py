@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from analog_fhn.circuit.chip import Chip
     from analog_fhn.circuit.design import Design
     from analog_fhn.datasets import Dataset
+    from analog_fhn.network import Network
     from analog_fhn.trim.codes import Codes, Lines
     from analog_fhn.trim.finetune import Images
     from analog_fhn.trim.repair import Step, StepName
@@ -60,6 +61,8 @@ def trim(
     held_out: Annotated[
         int | None, typer.Option("--held-out", min=1, help="Images of the test split to judge on (default: all).")
     ] = None,
+    stratified: common.StratifiedOption = False,
+    images_seed: common.ImagesSeedOption = None,
     drives: Annotated[int | None, typer.Option("--drives", min=3, help="Test drives per neuron (default: 5).")] = None,
     rounds: Annotated[
         int | None,
@@ -120,18 +123,19 @@ def trim(
     if verify is not None and not 0 < verify < 1:
         raise InputError(f"--verify {verify:g}: expected a share of g_max between 0 and 1")
     design = Design(net, made)
+    draw = common.seed_of_draw(stratified, images_seed)
     if measurements is not None:
         for_simulation = {
             "--chip": chip, "--dataset": dataset, "--steps": steps, "--labelled": labelled, "--held-out": held_out,
+            "--stratified": stratified or None,
             "--drives": drives, "--rounds": rounds, "--verify": verify, "--reprogram": reprogram, "--epochs": epochs,
             "--reading-noise": reading_noise, "--backend": backend, "--table": table, "--tables": tables,
             "--errors": errors, "--data": data,
         }  # fmt: skip
         for option, given in for_simulation.items():
             if given is not None:
-                raise InputError(
-                    f"{option} {given} with --measurements: it is for a chip that is drawn and shown images"
-                )
+                text = option if given is True else f"{option} {given}"
+                raise InputError(f"{text} with --measurements: it is for a chip that is drawn and shown images")
         chosen_unit = unit or "x"
         content = from_file(measurements, design, chosen_unit, output, json)
         settings = common.settings(net, None, technology=made) | {"unit": chosen_unit}
@@ -168,11 +172,12 @@ def trim(
     backend = backend or "direct"
     content, final = repaired(
         design, chip, dataset, output, json, network=network, steps=wanted, options=options,
-        labelled=1000 if labelled is None else labelled, held_out=held_out, backend=backend, table=table, tables=tables,
+        labelled=1000 if labelled is None else labelled, held_out=held_out, draw=draw,
+        backend=backend, table=table, tables=tables,
         reading_noise=reading_noise or 0.0, errors=errors, data=data,
     )  # fmt: skip
     settings = common.settings(net, final, errors=errors, technology=made) | {"dataset": dataset, "backend": backend}
-    settings |= {"reading_noise": reading_noise or 0.0}
+    settings |= {"reading_noise": reading_noise or 0.0, "stratified": stratified, "images_seed": draw}
     common.write_json(json, "trim", chip, start, common.without_nan(content) | {"settings": settings})
 
 
@@ -201,6 +206,7 @@ def repaired(
     options: dict[str, Any],
     labelled: int,
     held_out: int | None,
+    draw: int | None,
     backend: str,
     table: int | None,
     tables: Path | None,
@@ -216,6 +222,8 @@ def repaired(
         File of the design's network.
     options
         Of the repair, where they are not the default ones.
+    draw
+        Seed that labelled and held-out images are drawn with; None: the first ones.
     """
     import numpy as np
 
@@ -225,12 +233,14 @@ def repaired(
     from analog_fhn.trim.repair import Options, check_labels, repair
 
     net = design.network
-    shown = common.load_images(dataset, "train", data, labelled, net, option="--labelled", holdout=True)
     training = common.load_images(dataset, "train", data, None, net, holdout=True)
-    judged = common.load_images(dataset, "test", data, held_out, net, option="--held-out", holdout=True)
+    shown = common.choose_images(training, "train", labelled, option="--labelled", draw=draw)
+    judged = common.load_images(dataset, "test", data, held_out, net, option="--held-out", draw=draw, holdout=True)
+    check_judged(net, judged)
+    first = "the first " if draw is None else ""
     to_show, to_train = images_of(shown), images_of(training)
     for user, given, what in (
-        ("readout", to_show, f"--labelled {labelled}: the first {labelled} training images of {shown.source}"),
+        ("readout", to_show, f"--labelled {labelled}: {first}{labelled} training images of {shown.source}"),
         ("finetune", to_train, f"the training images of {training.source}"),
     ):
         if user in steps:
@@ -293,6 +303,16 @@ def repaired(
         json,
     )
     return content, bench.chip
+
+
+def check_judged(network: Network, judged: Dataset) -> None:
+    """Refuse to judge a repair on images that the network itself is right on no more often than guessing is."""
+    right, chance = network.accuracy(judged.images, judged.labels), 1.0 / network.layer_sizes[-1]
+    if right <= chance:
+        raise InputError(
+            f"{judged.source}: the plain network is right on {common.percent(right)} of {len(judged.labels)} held-out "
+            f"images, and guessing on {common.percent(chance)}; expected the images and classes that it was trained for"
+        )
 
 
 def from_file(

@@ -132,6 +132,8 @@ class Sweep(Section):
         Number of chips per point.
     images
         Number of images, from the first on; null: all.
+    stratified
+        Draw the images, by `seed`, so that each class has its share, instead of taking the first ones.
     dataset
         mnist, digits, or a path relative to the sweep file.
     split
@@ -168,6 +170,7 @@ class Sweep(Section):
     technology: str
     chips: Annotated[int, Field(ge=1)]
     images: Annotated[int, Field(ge=1)] | None = None
+    stratified: bool = False
     dataset: str
     split: Literal["train", "test"] = "test"
     seed: Annotated[int, Field(ge=0)]

@@ -27,6 +27,7 @@ from analog_fhn.montecarlo.statistics import known_well
 from analog_fhn.montecarlo.store import FILE, Store
 from analog_fhn.montecarlo.trial import Job, Trial, default_table
 from analog_fhn.network import Network
+from analog_fhn.shares import commonest
 
 _BLOCK = 25  # chips of one point in a row: workers keep the designs of the last few points
 
@@ -165,8 +166,9 @@ def open_study(
     Raises
     ------
     InputError
-        If the folder holds a run and `resume` is not given, or it was made from another configuration; or for a point
-        of the plan that cannot be built.
+        If the folder holds a run and `resume` is not given, or it was made from another configuration; for a point of
+        the plan that cannot be built; for images that do not hold the classes in their shares, or of which the network,
+        or a chip that just meets the specification, is right on no more than always answering one class is.
     """
     check_images(network, images.images)
     points = sweep.all_points(network, technology)
@@ -183,6 +185,7 @@ def open_study(
             store.close()
             raise
     else:
+        _check_promise(images, accuracy, specification)
         meta = {
             "configuration": configuration,
             "accuracy_plain": accuracy,
@@ -212,6 +215,21 @@ def open_study(
         store.close()
         raise
     return study
+
+
+def _check_promise(images: Dataset, accuracy: float, specification: float) -> None:
+    """Refuse images, a network or a specification with which a yield says nothing of the chips."""
+    if images.unfair:
+        raise InputError(f"{images.source}: {images.unfair}; expected each class in its share")
+    often, share = commonest(images.labels)
+    dead = f"a chip that always answers {often} is right on {share:.2%}"
+    if accuracy <= share:
+        raise InputError(
+            f"{images.source}: the plain network is right on {accuracy:.2%} of the {len(images.labels)} images, and "
+            f"{dead}; expected the images and classes that it was trained for, of several classes"
+        )
+    if specification <= share:
+        raise InputError(f"specification = {specification:g}: {dead} of the images; expected more")
 
 
 def _judge_nominal(study: Study) -> None:
@@ -291,6 +309,8 @@ def reproduce_command(point: Point, seed: int, meta: dict[str, Any]) -> str:
         options.append(f"--backend {plan['backend']}")
     if plan["images"] is not None:
         options.append(f"--images {plan['images']}")
+    if plan.get("stratified"):
+        options.append(f"--stratified --images-seed {plan['seed']}")
     if plan["split"] != "test":
         options.append(f"--split {plan['split']}")
     technology = technology_file(Path(), point.number)

@@ -15,11 +15,14 @@ import numpy as np
 
 from analog_fhn.datasets import Dataset, check_alike
 from analog_fhn.errors import InputError, MissingProgramError
+from analog_fhn.shares import commonest
 
 Hidden = Literal["sigmoid", "tanh"]
 Schedule = Literal["constant", "cosine"]
 Gradient = Literal["sigmoid", "response"]
 Progress = Callable[[int, int, float, float], None]
+
+_MANY_CLASSES = 1000  # above so many, there must be as many images: labels are identifiers otherwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +66,19 @@ class Fit:
             raise InputError(
                 f"{self.dataset.source}: {self.dataset.n_classes} class; expected at least two, with labels 0, 1, ..."
             )
+        often, share = commonest(self.dataset.labels)
+        if share == 1.0:
+            raise InputError(
+                f"{self.dataset.source}: all {len(self.dataset.labels)} training images are of class {often}; expected "
+                "at least two classes"
+            )
+        if self.dataset.n_classes > max(_MANY_CLASSES, len(self.dataset.labels)):
+            raise InputError(
+                f"{self.dataset.source}: labels up to {self.dataset.n_classes - 1} of {len(self.dataset.labels)} "
+                "training images; expected classes numbered 0, 1, ..., and at least one image of each"
+            )
+        if self.dataset.unfair:
+            raise InputError(f"{self.dataset.source}: {self.dataset.unfair}; expected each class in its share")
         images = self.dataset.images
         if images.min() == images.max():
             raise InputError(

@@ -17,8 +17,9 @@ from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, extremes
 from analog_fhn.npz import read_npz
 from analog_fhn.readout import recentring
+from analog_fhn.shares import missing_classes
 from analog_fhn.trim.codes import fit_lines
-from analog_fhn.trim.readout import missing_classes, near_chance, numbered
+from analog_fhn.trim.readout import near_chance, numbered
 
 Unit = Literal["x", "volts"]
 

@@ -241,11 +241,6 @@ def folds(originals: NDArray[np.integer]) -> NDArray[np.integer]:
     return np.asarray(originals % FOLDS)
 
 
-def missing_classes(labels: NDArray[np.integer], n_classes: int) -> list[int]:
-    """Classes that no label names."""
-    return [int(c) for c in np.flatnonzero(np.bincount(labels, minlength=n_classes)[:n_classes] == 0)]
-
-
 def near_chance(found: NDArray[np.integer], labels: NDArray[np.integer], number: int | None = None) -> bool:
     """Whether classes agree with labels no more than those of shuffled images would, to within three standard errors.
 

@@ -16,6 +16,7 @@ from analog_fhn.circuit.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
+from analog_fhn.shares import missing_classes
 from analog_fhn.trim.bench import Bench, Costs
 from analog_fhn.trim.codes import Lines, beyond_gain_codes, codes_of_ends, codes_of_responses, fit_lines
 from analog_fhn.trim.finetune import (
@@ -34,7 +35,6 @@ from analog_fhn.trim.readout import (
     Readout,
     fit_readout,
     folds,
-    missing_classes,
     near_chance,
     train_readout,
 )

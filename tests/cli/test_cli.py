@@ -841,7 +841,7 @@ ALLOCATION = {"yield": 0.5, "chips": 20, "confirm": 5}
 def allocated(net: Path, folder: Path) -> Any:
     """Every chip meets what is asked, so the cheapest resistors will do."""
     kept = [key for key in Technology.load("discrete").classes if key != "resistor"]
-    plan = sweep_file(net, "allocate.yaml", allocation=ALLOCATION | {"keep": kept}, specification=0.0)
+    plan = sweep_file(net, "allocate.yaml", allocation=ALLOCATION | {"keep": kept}, specification=0.2)
     return good("allocate", plan, "-o", folder / "cheap", "--workers", 1, "--json", "-").json
 
 
@@ -855,7 +855,7 @@ def test_allocate_chooses_the_cheapest_that_meets(allocated: Any) -> None:
 
 
 def test_allocate_result_has_the_agreed_names(allocated: Any) -> None:
-    assert (allocated["command"], allocated["target"], allocated["specification"]) == ("allocate", 0.5, 0.0)
+    assert (allocated["command"], allocated["target"], allocated["specification"]) == ("allocate", 0.5, 0.2)
     assert set(allocated["confirmation"]) == {
         "point", "n_trials", "yield", "yield_low", "yield_high", "median_accuracy"
     }  # fmt: skip

@@ -132,3 +132,16 @@ def test_other_times_than_usual_are_judged_as_they_are_stored(tmp_path: Path) ->
     # A network to begin with brings its times.
     begun, _ = good(*INSIDE[:-1], 1, "-o", tmp_path / "next.npz", "--start", path, "--control", 2)
     assert begun["accuracy"] == good("classify", tmp_path / "next.npz", "--dataset", "digits")[0]["accuracy"]
+
+
+def test_stratified_images_of_a_sorted_file_are_of_all_classes(tmp_path: Path) -> None:
+    digits = datasets.load("digits", "train")
+    order = np.argsort(digits.labels, kind="stable")
+    np.savez(tmp_path / "sorted.npz", images=digits.images[order], labels=digits.labels[order])
+    result, said = good(
+        "train", "--dataset", tmp_path / "sorted.npz", "--images", 300, "--stratified", "--seed", 3, "--hidden", 16,
+        "--epochs", 20, "-o", tmp_path / "net.npz",
+    )  # fmt: skip
+    assert "warning" not in said
+    assert result["settings"]["stratified"]
+    assert min(result["per_digit"]) > 0.3

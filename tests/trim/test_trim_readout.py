@@ -15,7 +15,6 @@ from analog_fhn.trim.readout import (
     fit_readout,
     folds,
     lay_out,
-    missing_classes,
     near_chance,
     numbered,
     on_array,
@@ -195,4 +194,3 @@ def test_chance_is_told_from_what_was_learnt() -> None:
     few = np.tile([0, 1, 2, 3, 4, 5], 10), np.tile([0, 1, 1, 2, 5, 3], 10)
     assert not near_chance(*few)
     assert near_chance(*few, number=6)
-    assert missing_classes(np.array([0, 2, 2]), 4) == [1, 3]
