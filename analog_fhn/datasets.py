@@ -7,14 +7,13 @@ that names it.
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import http.client
 import math
 import os
-import tempfile
 import urllib.request
-import zlib
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -22,6 +21,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn import idx
+from analog_fhn._support.files import new_file
+from analog_fhn._support.limits import unpack_gzip
 from analog_fhn.errors import InputError
 from analog_fhn.npz import open_npz
 from analog_fhn.resources import cache_folder
@@ -53,19 +55,15 @@ HOLDOUT = 5
 """Of a file without splits, one of so many images of each class is held out for testing."""
 
 _DIGITS_SEED = 0
+_WHOLE = ("images", "labels")
+_SPLITS = ("train_images", "train_labels", "test_images", "test_labels")
+_NPZ_NAMES: tuple[tuple[str, ...], ...] = (_WHOLE, ("x", "y"), _SPLITS, ("x_train", "y_train", "x_test", "y_test"))
 _IDX_FILES: dict[str, tuple[str, str]] = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-_IDX_DTYPES = {
-    0x08: "unsigned byte",
-    0x09: "signed byte",
-    0x0B: "16-bit integer",
-    0x0C: "32-bit integer",
-    0x0D: "32-bit float",
-    0x0E: "64-bit float",
-}
 _DOWNLOAD_TIMEOUT_S = 30.0
+_DOWNLOAD_LIMIT = 2**26  # bytes, of which MNIST's largest file has 9.9 million
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,15 +243,17 @@ def load(dataset: str, split: Split, data: Path | None = None, *, holdout: bool 
     Parameters
     ----------
     dataset
-        - ``"mnist"``: IDX files under MNIST's names (``train-images-idx3-ubyte`` and so on), plain or gzipped.
-          Files of the same names with other contents, such as Fashion-MNIST, are accepted; `Dataset.source`
+        - ``"mnist"``: IDX files under MNIST's names (``train-images-idx3-ubyte`` and so on), plain or gzipped; there
+          may be a dot before ``idx``, and upper case. Files of the same names with other contents, such as Fashion-MNIST, are accepted; `Dataset.source`
           says whether the SHA-256 is MNIST's. Bytes are divided by 255.
         - ``"digits"``: the 8 x 8 digits that come with scikit-learn, divided by 16, with a fixed stratified
           split into 1 297 and 500.
-        - a path ending in ``.npz``: arrays ``train_images``, ``train_labels``, ``test_images``,
-          ``test_labels``; or ``images`` and ``labels``, which are then the split that is asked for. Images are
-          (n, n_in) or (n, height, width). Values are kept; the number of classes (largest label + 1) and the
-          scale are those of all splits in the file.
+        - a path ending in ``.npz``: arrays ``train_images``, ``train_labels``, ``test_images``, ``test_labels`` (or
+          ``x_train``, ``y_train``, ``x_test``, ``y_test``); or ``images`` and ``labels`` (or ``x`` and ``y``), which
+          are then the split that is asked for; in upper or lower case. Images are (n, n_in), (n, height, width),
+          (n, height, width, 1) or (n, 1, height, width); labels are whole numbers, (n,) or (n, 1), or one-hot,
+          (n, n_classes). Values are kept; the number of classes (largest label + 1, or one-hot columns) and the scale
+          are those of all splits in the file.
         - a path ending in ``.csv``: comma-separated, one image per line, the label first; a header is optional
           and its first column must be called ``label``. The whole file is the split that is asked for.
     split
@@ -306,15 +306,11 @@ def _mnist(split: Split, data: Path | None) -> Dataset:
     folder = _idx_folder(split, data)
     contents = []
     for name in _IDX_FILES[split]:
-        if folder is None:
-            path, raw = _cached(name)
-        else:
-            path = _idx_path(folder, name)
-            raw = _unzipped(path, _read_bytes(path))
+        path, raw = _cached(name) if folder is None else idx.read(folder, name)
         contents.append((path, raw, hashlib.sha256(raw).hexdigest() == MNIST_SHA256[name]))
     (images_path, images_raw, images_known), (labels_path, labels_raw, labels_known) = contents
-    pixels = _idx_array(images_path, images_raw, 3)
-    labels = _idx_array(labels_path, labels_raw, 1).astype(np.int64)
+    pixels = idx.array(images_path, images_raw, 3)
+    labels = idx.array(labels_path, labels_raw, 1).astype(np.int64)
     if len(pixels) != len(labels):
         raise InputError(
             f"{images_path} holds {len(pixels)} images but {labels_path} holds {len(labels)} labels; "
@@ -348,7 +344,7 @@ def _idx_folder(split: Split, data: Path | None) -> Path | None:
                 f"{base} ({given_by}) {found}; expected a folder with {' and '.join(_IDX_FILES[split])}, plain or .gz"
             )
         for folder in (base, base / "mnist"):
-            if any(_idx_candidates(folder, name) for name in _IDX_FILES[split]):
+            if any(idx.candidates(folder, name) for name in _IDX_FILES[split]):
                 return folder
     except OSError as error:
         raise InputError(f"{base} ({given_by}): cannot be read: {_reason(error)}") from error
@@ -358,90 +354,28 @@ def _idx_folder(split: Split, data: Path | None) -> Path | None:
     )
 
 
-def _idx_candidates(folder: Path, name: str) -> list[Path]:
-    return [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
-
-
-def _idx_path(folder: Path, name: str) -> Path:
-    found = _idx_candidates(folder, name)
-    if not found:
-        raise InputError(f"{folder}: {name} is missing (neither plain nor .gz); put it beside the other file")
-    return found[0]
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {_reason(error)}") from error
-
-
-def _unzipped(path: Path, raw: bytes) -> bytes:
-    # Browsers and other programs pack and unpack without renaming, so the contents decide, not the name.
-    if raw[:2] != b"\x1f\x8b":
-        return raw
-    try:
-        return gzip.decompress(raw)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(
-            f"{path}: damaged gzip file ({_reason(error)}); expected a whole one: copy or download it again"
-        ) from error
-
-
-def _idx_array(path: Path, raw: bytes, ndim: int) -> NDArray[np.uint8]:
-    """Read an IDX file: two zero bytes, type code, number of dimensions, big-endian 32-bit sizes, data."""
-    header = 4 + 4 * ndim
-    expected = f"00 00 08 {ndim:02x} (unsigned bytes in {ndim} dimension{'s' if ndim > 1 else ''})"
-    if len(raw) < 4:
-        raise InputError(f"{path}: {len(raw)} bytes are too short for an IDX file; download it again")
-    if raw[:2] != b"\0\0":
-        raise InputError(f"{path}: bad magic number {raw[:4].hex(' ')}, expected {expected}: this is not an IDX file")
-    if raw[2] != 0x08:
-        found = _IDX_DTYPES.get(raw[2], "unknown to IDX")
-        raise InputError(f"{path}: data type code 0x{raw[2]:02x} ({found}), expected 0x08 (unsigned byte)")
-    if raw[3] != ndim:
-        raise InputError(
-            f"{path}: bad magic number {raw[:4].hex(' ')}, expected {expected}: are images and labels swapped?"
-        )
-    if len(raw) < header:
-        raise InputError(f"{path}: {len(raw)} bytes are too short for the header of {header} bytes; download it again")
-    shape = tuple(int.from_bytes(raw[i : i + 4], "big") for i in range(4, header, 4))
-    size = header + math.prod(shape)
-    if len(raw) != size:
-        what = "truncated" if len(raw) < size else "too long"
-        raise InputError(
-            f"{path}: {what}: {len(raw)} bytes, but the header ({' x '.join(map(str, shape))}) expects {size}; "
-            "copy or download it again"
-        )
-    if size == header:
-        raise InputError(f"{path}: empty: sizes {' x '.join(map(str, shape))}; expected at least one of each")
-    return np.frombuffer(raw, dtype=np.uint8, offset=header).reshape(shape)
-
-
 def _cached(name: str) -> tuple[Path, bytes]:
     """Read a file of MNIST from the cache; one that is absent or damaged there is downloaded."""
+    remedy = "give a folder with the MNIST files (--data, ANALOG_FHN_DATA) or set XDG_CACHE_HOME to a writable folder"
     try:
         folder = cache_folder("mnist")
-        for path in _idx_candidates(folder, name):
-            try:
-                raw = _unzipped(path, _read_bytes(path))
-            except InputError:
-                continue
-            if hashlib.sha256(raw).hexdigest() == MNIST_SHA256[name]:
-                return path, raw
+        for path in idx.candidates(folder, name):
+            with suppress(InputError):
+                raw = idx.unpacked(path, path.read_bytes())
+                if hashlib.sha256(raw).hexdigest() == MNIST_SHA256[name]:
+                    return path, raw
     except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"the user's cache cannot be read: {_reason(error)}; "
-            "give a folder with the MNIST files (--data, ANALOG_FHN_DATA) or set XDG_CACHE_HOME"
-        ) from error
-    packed, raw = _download(name)
+        raise InputError(f"the user's cache cannot be read: {_reason(error)}; {remedy}") from error
     path = folder / f"{name}.gz"
-    try:
-        _write_atomically(path, packed)
+    try:  # before the download
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(
-            f"{path}: the downloaded file cannot be written: {_reason(error)}; set XDG_CACHE_HOME to a writable folder"
-        ) from error
+        raise InputError(f"{folder}: the user's cache cannot be written: {_reason(error)}; {remedy}") from error
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{folder}: the user's cache cannot be written: Permission denied; {remedy}")
+    packed, raw = _download(name)
+    with new_file(path) as file:
+        file.write(packed)
     return path, raw
 
 
@@ -452,9 +386,11 @@ def _download(name: str) -> tuple[bytes, bytes]:
         url = f"{mirror}{name}.gz"
         try:
             with urllib.request.urlopen(url, timeout=_DOWNLOAD_TIMEOUT_S) as response:
-                packed: bytes = response.read()
-            raw = gzip.decompress(packed)
-        except (OSError, EOFError, zlib.error, http.client.HTTPException, ValueError) as error:
+                packed: bytes = response.read(_DOWNLOAD_LIMIT)
+                if response.length:  # what is still to come
+                    raise http.client.IncompleteRead(packed, response.length)
+            raw = unpack_gzip(packed, Path(f"{name}.gz"))
+        except (OSError, http.client.HTTPException, ValueError) as error:
             failures.append(f"{url}: {_reason(error)}")
             continue
         found = hashlib.sha256(raw).hexdigest()
@@ -465,19 +401,6 @@ def _download(name: str) -> tuple[bytes, bytes]:
         f"MNIST file {name} could not be downloaded ({'; '.join(failures)}); put the four MNIST files into a "
         "folder and name it with --data or ANALOG_FHN_DATA"
     )
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 # --- scikit-learn's digits ------------------------------------------------------------------------------------
@@ -511,34 +434,69 @@ def _digits(split: Split) -> Dataset:
 
 
 def _npz(path: Path, split: Split, holdout: bool) -> Dataset:
-    both = ("train_images", "train_labels", "test_images", "test_labels")
-    whole = ("images", "labels")
     with open_npz(path, "images and labels") as file:
-        names = list(file)
-        wanted = both if set(both) <= set(names) else whole
-        arrays = {name: file[name] for name in wanted if name in names}
-    missing = [name for name in whole if name not in arrays] if len(arrays) < len(both) else []
-    if missing:
-        raise InputError(
-            f"{path}: missing {' and '.join(missing)}; found {', '.join(sorted(names)) or 'no arrays'}; expected "
-            f"{' and '.join(whole)}, or {', '.join(both[:-1])} and {both[-1]}"
-        )
-    images = {k: _as_images(v, f"{path}: {k}") for k, v in arrays.items() if k.endswith("images")}
-    labels = {k: _as_labels(v, f"{path}: {k}") for k, v in arrays.items() if k.endswith("labels")}
-    prefix = f"{split}_" if len(images) == 2 else ""
-    widths = {k: v.shape[1] for k, v in images.items()}
+        names = _npz_names(path, list(file))
+        arrays = {role: file[name] for role, name in names.items()}
+    most = idx.most_values(path.stat().st_size)
+    if (values := sum(array.size for array in arrays.values())) > most:
+        raise InputError(f"{path}: unpacks to {values} numbers; expected at most {most} in so small a file")
+    parts = ("train_", "test_") if len(arrays) == 4 else ("",)
+    for part in parts:
+        pictures, classes = arrays[f"{part}images"], arrays[f"{part}labels"]
+        if pictures.ndim > 1 and classes.ndim and len(pictures) != len(classes):
+            raise InputError(
+                f"{path}: {len(pictures)} images but labels of shape {classes.shape} ({names[f'{part}images']}, "
+                f"{names[f'{part}labels']}); expected one label per image"
+            )
+    images = {part: _as_images(arrays[f"{part}images"], f"{path}: {names[f'{part}images']}") for part in parts}
+    labels = {part: _as_labels(arrays[f"{part}labels"], f"{path}: {names[f'{part}labels']}") for part in parts}
+    widths = {names[f"{part}images"]: array.shape[1] for part, array in images.items()}
     if len(set(widths.values())) > 1:
-        found = " and ".join(f"{width} pixels in {k}" for k, width in widths.items())
+        found = " and ".join(f"{width} pixels in {name}" for name, width in widths.items())
         raise InputError(f"{path}: {found}; expected the same number in both splits")
+    part = f"{split}_" if len(parts) == 2 else ""
     loaded = Dataset(
         name=path.name,
-        images=images[f"{prefix}images"],
-        labels=labels[f"{prefix}labels"],
-        n_classes=max(int(v.max()) for v in labels.values()) + 1,
+        images=images[part],
+        labels=labels[part],
+        n_classes=max(_number_of_classes(arrays[f"{part}labels"], labels[part]) for part in parts),
         scale=(float(min(v.min() for v in images.values())), float(max(v.max() for v in images.values()))),
-        source=f"{path} ({prefix}images, {prefix}labels)",
+        source=f"{path} ({names[f'{part}images']}, {names[f'{part}labels']})",
     )
-    return _part(loaded, split) if holdout and not prefix else loaded
+    return _part(loaded, split) if holdout and not part else loaded
+
+
+def _npz_names(path: Path, names: list[str]) -> dict[str, str]:
+    """Names in a file of the arrays ``images`` and ``labels``, or of those of both splits.
+
+    Raises
+    ------
+    InputError
+        If there are none, or more than one array for the same.
+    """
+    spelled: dict[str, list[str]] = {}
+    for name in names:
+        spelled.setdefault(name.lower(), []).append(name)
+    complete = [style for style in _NPZ_NAMES if set(style) <= set(spelled)]
+    if not complete:
+        nearest = max(reversed(_NPZ_NAMES), key=lambda style: len(set(style) & set(spelled)))
+        missing = [name for name in nearest if name not in spelled]
+        raise InputError(
+            f"{path}: missing {_and(missing)}; found {_listed(names) or 'no arrays'}; expected images and labels, or "
+            "train_images, train_labels, test_images and test_labels (or x and y, x_train, y_train, x_test and y_test)"
+        )
+    matches = [name for style in complete for key in style for name in spelled[key]]
+    if len(matches) > len(complete[0]):
+        raise InputError(f"{path}: holds {_and(matches)}: which are meant? Expected {_and(complete[0])} alone")
+    return dict(zip(_WHOLE if len(matches) == 2 else _SPLITS, matches, strict=True))
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(sorted(names)[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def _csv(path: Path, split: Split, holdout: bool) -> Dataset:
@@ -641,26 +599,52 @@ def _is_number(cell: str) -> bool:
 
 
 def _as_images(array: NDArray[Any], what: str) -> NDArray[np.float32]:
-    """Check numeric images (n, n_in) or (n, height, width) and give them as float32 (n, n_in)."""
+    """Check numeric images, one channel of them, and give them as float32 (n, n_in), row by row.
+
+    Taken are (n, n_in), (n, height, width), (n, height, width, 1) and (n, 1, height, width).
+    """
     if array.dtype.kind not in "buif":
         raise InputError(f"{what}: type {array.dtype}; expected real numbers")
+    if array.ndim == 4 and sorted(array.shape[1:])[1] > 1:  # one axis is the channel, if it is one
+        array = array.squeeze(tuple(axis for axis in (1, 3) if array.shape[axis] == 1))
     if array.ndim not in (2, 3) or array.size == 0:
-        raise InputError(f"{what}: shape {array.shape}; expected (n, n_in) or (n, height, width), not empty")
-    low, high = float(array.min()), float(array.max())
-    if not (math.isfinite(low) and math.isfinite(high)):
+        raise InputError(
+            f"{what}: shape {array.shape}; expected (n, n_in) or (n, height, width), with one channel, not empty"
+        )
+    low, high = array.min(), array.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
         bad = int(np.argwhere(~np.isfinite(array))[0, 0])
         raise InputError(f"{what}: NaN or infinity in image {bad} (counted from 0); expected finite values")
-    if max(-low, high) > float(np.finfo(np.float32).max):
-        raise InputError(f"{what}: values from {low:g} to {high:g}; expected values that fit single precision")
-    return np.ascontiguousarray(array.reshape(len(array), -1), dtype=np.float32)
+    with np.errstate(over="ignore"):
+        images = np.ascontiguousarray(array.reshape(len(array), -1), dtype=np.float32)
+    if not (np.isfinite(images.min()) and np.isfinite(images.max())):
+        raise InputError(f"{what}: values from {low} to {high}; expected values that fit single precision")
+    return images
 
 
 def _as_labels(array: NDArray[Any], what: str) -> NDArray[np.int64]:
-    """Check labels (n,): whole numbers from 0 to MAX_LABEL, of an integer or a floating type."""
+    """Check labels, whole numbers from 0 to MAX_LABEL of any real type, and give them as (n,).
+
+    Taken are (n,), (n, 1), and (n, n_classes) with a single 1 among zeros in each row (one-hot).
+    """
     if array.dtype.kind not in "buif":
         raise InputError(f"{what}: type {array.dtype}; expected whole numbers")
-    if array.ndim != 1 or array.size == 0:
-        raise InputError(f"{what}: shape {array.shape}; expected (n,), one label per image, not empty")
+    if array.ndim not in (1, 2) or array.size == 0:
+        raise InputError(
+            f"{what}: shape {array.shape}; expected (n,), one label per image, or one-hot rows (n, n_classes), "
+            "not empty"
+        )
+    if _one_hot(array):
+        ones = array == 1
+        wrong = (ones.sum(axis=1) != 1) | (ones | (array == 0)).sum(axis=1) != array.shape[1]
+        if wrong.any():
+            raise InputError(
+                f"{what}: shape {array.shape}, but row {int(wrong.argmax())} (counted from 0) is not one 1 among "
+                "zeros; expected (n,), one label per image, or one-hot rows"
+            )
+        classes: NDArray[np.int64] = ones.argmax(axis=1).astype(np.int64)
+        return classes
+    array = array.ravel()
     # Written so that NaN, too, is refused.
     wrong = ~((array >= 0) & (array <= MAX_LABEL))
     if array.dtype.kind == "f":
@@ -671,6 +655,15 @@ def _as_labels(array: NDArray[Any], what: str) -> NDArray[np.int64]:
             f"{what}: {array[first]} in place {first} (counted from 0); expected whole numbers from 0 to {MAX_LABEL}"
         )
     return array.astype(np.int64)
+
+
+def _one_hot(labels: NDArray[Any]) -> bool:
+    return labels.ndim == 2 and labels.shape[1] > 1
+
+
+def _number_of_classes(array: NDArray[Any], labels: NDArray[np.int64]) -> int:
+    """Classes that labels are of: the columns of one-hot rows, else up to the largest label."""
+    return array.shape[1] if _one_hot(array) else int(labels.max()) + 1
 
 
 def _generator(seed: int) -> np.random.Generator:

@@ -15,7 +15,20 @@ PACKAGE = Path(analog_fhn.__file__).parent
 
 # From the ground up; a module may import from its own floor and from those below.
 FLOORS = (
-    {"_support", "errors", "resources", "npz", "neuron", "readout", "datasets", "pixels", "plots", "shares", "threads"},
+    {
+        "_support",
+        "errors",
+        "resources",
+        "npz",
+        "neuron",
+        "readout",
+        "datasets",
+        "shares",
+        "idx",
+        "pixels",
+        "plots",
+        "threads",
+    },
     {"network"},
     {"circuit", "weights"},
     {"backends"},

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analog_fhn import datasets
+from analog_fhn import datasets, idx
 from analog_fhn.errors import InputError
 
 PIXELS = [[0, 1, 2, 3, 4, 5], [250, 251, 252, 253, 254, 255], [7, 0, 255, 0, 128, 64]]
@@ -31,12 +31,12 @@ NAMES = {
 TEST_IMAGES, TEST_LABELS = NAMES["test"]
 
 
-def idx(sizes: tuple[int, ...], content: bytes, dtype: int = 8) -> bytes:
+def idx_of(sizes: tuple[int, ...], content: bytes, dtype: int = 8) -> bytes:
     return struct.pack(f">BBBB{len(sizes)}I", 0, 0, dtype, len(sizes), *sizes) + content
 
 
-IMAGES_IDX = idx((3, 2, 3), bytes(pixel for image in PIXELS for pixel in image))
-LABELS_IDX = idx((3,), bytes(LABELS))
+IMAGES_IDX = idx_of((3, 2, 3), bytes(pixel for image in PIXELS for pixel in image))
+LABELS_IDX = idx_of((3,), bytes(LABELS))
 
 
 def idx_folder(folder: Path, images: bytes = IMAGES_IDX, labels: bytes = LABELS_IDX) -> Path:
@@ -222,15 +222,15 @@ def test_source_says_when_the_checksums_are_those_of_mnist(tmp_path: Path, monke
 
 
 def test_more_than_ten_classes_are_counted(tmp_path: Path) -> None:
-    idx_folder(tmp_path, labels=idx((3,), bytes([1, 26, 2])))
+    idx_folder(tmp_path, labels=idx_of((3,), bytes([1, 26, 2])))
     assert datasets.load("mnist", "test", tmp_path).n_classes == 27
 
 
 def test_folder_is_the_argument_then_the_environment_each_with_its_subfolder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = idx_folder(tmp_path / "given", labels=idx((3,), bytes([1, 1, 1])))
-    idx_folder(tmp_path / "environment" / "mnist", labels=idx((3,), bytes([2, 2, 2])))
+    given = idx_folder(tmp_path / "given", labels=idx_of((3,), bytes([1, 1, 1])))
+    idx_folder(tmp_path / "environment" / "mnist", labels=idx_of((3,), bytes([2, 2, 2])))
     monkeypatch.setenv("ANALOG_FHN_DATA", str(tmp_path / "environment"))
     assert datasets.load("mnist", "test", given).labels[0] == 1
     assert datasets.load("mnist", "test").labels[0] == 2
@@ -266,12 +266,12 @@ def test_one_missing_file_of_two_is_named(tmp_path: Path) -> None:
         (IMAGES_IDX[:9], "9 bytes are too short for the header of 16 bytes"),
         (IMAGES_IDX[:-1], "truncated: 33 bytes, but the header (3 x 2 x 3) expects 34"),
         (IMAGES_IDX + b"\0\0", "too long: 36 bytes, but the header (3 x 2 x 3) expects 34"),
-        (idx((2**32 - 1,) * 3, b""), "truncated: 16 bytes"),
+        (idx_of((2**32 - 1,) * 3, b""), "truncated: 16 bytes"),
         (b"PK\x03\x04" + IMAGES_IDX, "bad magic number 50 4b 03 04, expected 00 00 08 03"),
         (LABELS_IDX, "bad magic number 00 00 08 01, expected 00 00 08 03"),
-        (idx((3, 2, 3), bytes(72), dtype=0x0D), "data type code 0x0d (32-bit float), expected 0x08"),
-        (idx((3, 2, 3), bytes(18), dtype=0x0A), "data type code 0x0a (unknown to IDX), expected 0x08"),
-        (idx((0, 2, 3), b""), "empty: sizes 0 x 2 x 3"),
+        (idx_of((3, 2, 3), bytes(72), dtype=0x0D), "data type code 0x0d (32-bit float), expected 0x08"),
+        (idx_of((3, 2, 3), bytes(18), dtype=0x0A), "data type code 0x0a (unknown to IDX), expected 0x08"),
+        (idx_of((0, 2, 3), b""), "empty: sizes 0 x 2 x 3"),
         (gzip.compress(IMAGES_IDX, mtime=0)[:-9], "damaged gzip file"),
         (gzip.compress(IMAGES_IDX, mtime=0)[:5], "damaged gzip file"),
         (gzip.compress(IMAGES_IDX, mtime=0)[:12] + bytes(30), "damaged gzip file"),
@@ -292,7 +292,7 @@ def test_malformed_label_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_image_and_label_counts_that_differ_are_refused(tmp_path: Path) -> None:
-    message = refusal("mnist", data=idx_folder(tmp_path, labels=idx((4,), bytes(4))))
+    message = refusal("mnist", data=idx_folder(tmp_path, labels=idx_of((4,), bytes(4))))
     assert f"{TEST_IMAGES} holds 3 images but" in message
     assert f"{TEST_LABELS} holds 4 labels" in message
 
@@ -301,6 +301,39 @@ def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
     (idx_folder(tmp_path) / TEST_IMAGES).unlink()
     (tmp_path / TEST_IMAGES).mkdir()
     assert f"{TEST_IMAGES} is missing" in refusal("mnist", data=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("t10k-images.idx3-ubyte", "t10k-labels.idx1-ubyte"),
+        ("t10k-images.idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
+        ("T10K-IMAGES.IDX3-UBYTE", "t10k-labels.IDX1-ubyte.GZ"),
+    ],
+)
+def test_idx_files_with_a_dot_or_in_upper_case(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name, content in zip(names, (IMAGES_IDX, LABELS_IDX), strict=True):
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.lower().endswith(".gz") else content)
+    (tmp_path / TEST_IMAGES).mkdir()  # as some archives unpack
+    np.testing.assert_array_equal(datasets.load("mnist", "test", tmp_path).labels, LABELS)
+
+
+def test_two_idx_files_of_one_name_must_be_alike(tmp_path: Path) -> None:
+    idx_folder(tmp_path)
+    other = tmp_path / "t10k-labels.idx1-ubyte.gz"
+    other.write_bytes(gzip.compress(LABELS_IDX))
+    np.testing.assert_array_equal(datasets.load("mnist", "test", tmp_path).labels, LABELS)
+    other.write_bytes(gzip.compress(idx_of((3,), bytes(3))))
+    said = refusal("mnist", data=tmp_path)
+    assert f"{tmp_path / TEST_LABELS} and t10k-labels.idx1-ubyte.gz hold other data" in said
+
+
+def test_idx_file_that_unpacks_to_more_than_a_small_file_may_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idx, "MOST_VALUES", 2**20)
+    bomb = gzip.compress(idx_of((2**12, 28, 28), bytes(2**12 * 784)))
+    assert "unpacks to more than 1 MiB" in refusal("mnist", data=idx_folder(tmp_path, images=bomb))
 
 
 # --- download
@@ -529,17 +562,92 @@ def test_npz_images_with_height_and_width_are_flattened_by_rows(tmp_path: Path) 
     np.testing.assert_array_equal(datasets.load(str(path), "test").images, [[0, 1, 2, 3], [4, 5, 6, 7]])
 
 
+@pytest.mark.parametrize("shape", [(2, 4), (2, 2, 2), (2, 2, 2, 1), (2, 1, 2, 2)])
+@pytest.mark.parametrize("dtype", ["?", "u1", ">i2", "<f2", ">f4", ">f8", "g"])
+def test_images_of_one_channel_and_any_real_type_are_those_pixels(
+    tmp_path: Path, shape: tuple[int, ...], dtype: str
+) -> None:
+    pixels = (np.arange(8) % 2).reshape(shape).astype(dtype)
+    path = npz(tmp_path / "mine.npz", images=pixels, labels=[0, 1])
+    np.testing.assert_array_equal(datasets.load(str(path), "test").images, [[0, 1, 0, 1], [0, 1, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("labels", "n_classes"),
+    [
+        ([[2], [0]], 3),
+        ([2.0, 0.0], 3),
+        (np.array([[2], [0]], dtype=">u8"), 3),
+        ([[0, 0, 1, 0], [1, 0, 0, 0]], 4),
+        ([[False, False, True], [True, False, False]], 3),
+        ([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]], 3),
+    ],
+    ids=["column", "whole floats", "big-endian column", "one-hot", "one-hot booleans", "one-hot floats"],
+)
+def test_labels_in_a_column_or_one_hot_are_those_classes(tmp_path: Path, labels: object, n_classes: int) -> None:
+    read = datasets.load(str(npz(tmp_path / "mine.npz", images=RAW, labels=labels)), "test")
+    assert (read.labels.tolist(), read.n_classes) == ([2, 0], n_classes)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train_images", "train_labels", "test_images", "test_labels"),
+        ("x_train", "y_train", "x_test", "y_test"),
+        ("X_train", "y_train", "X_test", "y_test"),
+    ],
+)
+def test_npz_with_both_splits_under_any_of_their_names(tmp_path: Path, names: tuple[str, ...]) -> None:
+    arrays = dict(zip(names, (RAW, [0, 1], RAW[::-1], [1, 0]), strict=True))
+    path = npz(tmp_path / "both.npz", **arrays, other=np.zeros(7))
+    train, test = datasets.load(str(path), "train"), datasets.load(str(path), "test")
+    np.testing.assert_array_equal(train.images, RAW)
+    np.testing.assert_array_equal(test.images, RAW[::-1])
+    assert (train.labels.tolist(), test.labels.tolist()) == ([0, 1], [1, 0])
+    assert test.source.endswith(f"({names[2]}, {names[3]})")
+
+
+@pytest.mark.parametrize("names", [("x", "y"), ("X", "y"), ("Images", "LABELS")])
+def test_npz_without_splits_under_any_of_its_names(tmp_path: Path, names: tuple[str, str]) -> None:
+    path = npz(tmp_path / "mine.npz", **dict(zip(names, (RAW, [4, 0]), strict=True)))
+    read = datasets.load(str(path), "train")
+    np.testing.assert_array_equal(read.images, RAW)
+    assert read.labels.tolist() == [4, 0]
+
+
+def test_npz_that_unpacks_to_more_numbers_than_a_small_file_may_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idx, "MOST_VALUES", 10_000)
+    np.savez_compressed(tmp_path / "bomb.npz", images=np.zeros((100, 784), np.uint8), labels=np.zeros(100, np.uint8))
+    assert "unpacks to 78500 numbers; expected at most 10000" in refusal(tmp_path / "bomb.npz")
+
+
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
         ({"images": RAW}, "missing labels; found images; expected images and labels, or train_images"),
-        ({"x": RAW, "y": [0, 1]}, "missing images and labels; found x, y"),
+        ({"pictures": RAW, "y": [0, 1]}, "missing x; found pictures, y; expected images and labels, or train_images"),
+        ({"x_train": RAW, "y_train": [0, 1]}, "missing x_test and y_test; found x_train, y_train"),
+        ({"x": RAW, "X": RAW, "y": [0, 1]}, "holds x, X and y: which are meant"),
+        ({"images": RAW, "labels": [0, 1], "x": RAW, "Y": [0, 1]}, "holds images, labels, x and Y: which are meant?"),
         ({}, "found no arrays"),
-        ({"train_images": RAW, "train_labels": [0, 1]}, "missing images and labels; found train_images"),
+        ({"train_images": RAW, "train_labels": [0, 1]}, "missing test_images and test_labels; found train_images"),
         ({"images": RAW[0], "labels": [0]}, "images: shape (3,); expected (n, n_in) or (n, height, width)"),
         ({"images": RAW[:, :, None, None], "labels": [0, 1]}, "images: shape (2, 3, 1, 1)"),
         ({"images": RAW[:0], "labels": []}, "images: shape (0, 3)"),
-        ({"images": RAW, "labels": [[0], [1]]}, "labels: shape (2, 1); expected (n,)"),
+        ({"images": RAW[:, :, None, None].repeat(3, axis=3), "labels": [0, 1]}, "images: shape (2, 3, 1, 3)"),
+        ({"images": RAW.reshape(2, 1, 3, 1), "labels": [0, 1]}, "images: shape (2, 1, 3, 1); expected (n, n_in) or"),
+        ({"images": RAW, "labels": [[[0]], [[1]]]}, "labels: shape (2, 1, 1); expected (n,)"),
+        ({"images": RAW, "labels": [[0, 1], [1, 1]]}, "labels: shape (2, 2), but row 1 (counted from 0) is not one 1"),
+        ({"images": RAW, "labels": [[0, 1], [0, 0]]}, "labels: shape (2, 2), but row 1 (counted from 0) is not one 1"),
+        ({"images": RAW, "labels": [[0.2, 0.8], [0, 1]]}, "labels: shape (2, 2), but row 0"),
+        ({"images": RAW, "labels": [[1, np.nan], [0, 1]]}, "labels: shape (2, 2), but row 0"),
+        ({"images": RAW, "labels": 3}, "labels: shape (); expected (n,)"),
+        ({"images": 3.0, "labels": [0, 1]}, "images: shape (); expected (n, n_in)"),
+        ({"images": RAW, "labels": np.array(["2020", "2021"], dtype="M8[Y]")}, "labels: type datetime64[Y]; expected"),
+        ({"images": RAW.astype([("a", "u1")]), "labels": [0, 1]}, "images: type [('a', 'u1')]; expected real numbers"),
+        ({"images": np.full((2, 3), np.longdouble("1e400")), "labels": [0, 1]}, "fit single precision"),
         ({"images": RAW, "labels": [0, 1, 1]}, "2 images but labels of shape (3,)"),
         ({"images": RAW * 1j, "labels": [0, 1]}, "images: type complex128; expected real numbers"),
         ({"images": RAW.astype(str), "labels": [0, 1]}, "images: type <U3; expected real numbers"),

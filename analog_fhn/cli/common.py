@@ -236,14 +236,14 @@ def choose_images(
     tell_unfair(chosen, option, remedy)
     absent = [k for k in chosen.missing if k not in loaded.missing]
     if absent and not chosen.unfair and images >= loaded.n_classes - len(loaded.missing):  # fewer cannot be of all
-        warn(f"note: {option} {images}: no image is of class {_listed(absent)}")
+        note(f"note: {option} {images}: no image is of class {_listed(absent)}")
     return chosen
 
 
 def tell_unfair(chosen: Dataset, option: str, remedy: str = "--stratified") -> None:
     """Warn of first images that do not hold the classes in their shares."""
     if chosen.unfair:
-        warn(
+        note(
             f"warning: {option} {len(chosen.labels)}: {chosen.unfair}, in {chosen.source}; {remedy} gives each class "
             "its share"
         )
@@ -256,17 +256,12 @@ def tell_missing(loaded: Dataset, n_classes: int, split: str) -> None:
     absent = missing_classes(loaded.labels, n_classes)
     if absent:
         classes = f"{_listed(absent)}, of the classes 0 to {n_classes - 1}"
-        warn(f"note: {loaded.source}: no {split} image is of class {classes}")
+        note(f"note: {loaded.source}: no {split} image is of class {classes}")
 
 
 def _listed(classes: list[int]) -> str:
     shown = ", ".join(map(str, classes[:10]))
     return f"{shown} and {len(classes) - 10} more" if len(classes) > 10 else shown
-
-
-def warn(message: str) -> None:
-    """Say something on standard error, beside the result."""
-    print(f"analog-fhn: {message}", file=sys.stderr, flush=True)
 
 
 def load_images(
