@@ -244,8 +244,8 @@ def load(dataset: str, split: Split, data: Path | None = None, *, holdout: bool 
     ----------
     dataset
         - ``"mnist"``: IDX files under MNIST's names (``train-images-idx3-ubyte`` and so on), plain or gzipped; there
-          may be a dot before ``idx``, and upper case. Files of the same names with other contents, such as Fashion-MNIST, are accepted; `Dataset.source`
-          says whether the SHA-256 is MNIST's. Bytes are divided by 255.
+          may be a dot before ``idx``, and upper case. Files of the same names with other contents, such as
+          Fashion-MNIST, are accepted; `Dataset.source` says whether the SHA-256 is MNIST's. Bytes are divided by 255.
         - ``"digits"``: the 8 x 8 digits that come with scikit-learn, divided by 16, with a fixed stratified
           split into 1 297 and 500.
         - a path ending in ``.npz``: arrays ``train_images``, ``train_labels``, ``test_images``, ``test_labels`` (or
