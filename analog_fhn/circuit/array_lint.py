@@ -8,8 +8,8 @@ import numpy as np
 
 from analog_fhn.circuit.chip import ArrayTarget
 from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.findings import CURRENT_ERROR, Finding, Severity, judge
-from analog_fhn.circuit.sense import noise_gains
+from analog_fhn.circuit.findings import CURRENT_ERROR, Finding, Severity, judge, unusual_resistance
+from analog_fhn.circuit.sense import SENSE_RESISTORS, noise_gains
 from analog_fhn.circuit.wires import expected_loss, propose_tiles, tile_slices
 
 # A loss common to all columns is a change of scale, which costs little; its unevenness does, which is of its order.
@@ -43,14 +43,17 @@ def _wires(design: Design, name: str, array: ArrayTarget) -> Iterator[Finding]:
     loss = sum(share * weight for share, weight in tiles) / sum(weight for _, weight in tiles)
     if judged := judge(loss, WIRES_WARNING, WIRES_ERROR):
         tile = propose_tiles(g, **wires.ohms, limit=WIRES_WARNING)
+        less = f"{100 * WIRES_WARNING:g} %"
         advice = (
-            f"tiles of {tile[0]} x {tile[1]} would lose less" if tile else "no tile would help: thicker wires would"
+            f"tiles of {tile[0]} x {tile[1]} would lose less than {less}"
+            if tile
+            else f"no tile would lose less than {less}: thicker wires help"
         )
         yield Finding(
             name, "current lost in its wires", loss, judged[1], "1", judged[0],
             f"{name} of {g.shape[0]} x {g.shape[1]} devices: its wires are expected to take {100 * loss:.2g} % of the "
             f"current (largest sum of a row {g.sum(axis=1).max():.2g} S, of a column {g.sum(axis=0).max():.2g} S); "
-            f"{advice} than {100 * WIRES_WARNING:g} %",
+            f"{advice}",
         )  # fmt: skip
 
 
@@ -66,6 +69,9 @@ def _amplifiers(design: Design, name: str, array: ArrayTarget) -> Iterator[Findi
                 f"{part} of the {name}: its noise gain of {gain:.3g} leaves {amplifier.gain / gain:.3g} of its gain of "
                 f"{amplifier.gain:.3g}: {100 * lost:.2g} % of the signal are lost",
             )  # fmt: skip
+    for part in SENSE_RESISTORS:
+        if finding := unusual_resistance(f"R{part[1:]} of the {name}", float(getattr(array.sense, part)[0])):
+            yield finding
     current = design.technology.array.read_voltage * float(sums[0::2].max())
     if 2.0 * current > CURRENT_ERROR:
         yield Finding(

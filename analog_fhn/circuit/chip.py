@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,6 +17,7 @@ from analog_fhn.circuit.neuron import NeuronParts, Scales
 from analog_fhn.circuit.sense import SENSE_OFFSETS, SENSE_RESISTORS, Columns, SenseParts, columns
 from analog_fhn.circuit.stages import DriverParts, DriveStage, PairParts, Parts, RowStage
 from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE, Technology
+from analog_fhn.circuit.typed_yaml import listed
 from analog_fhn.circuit.wires import Ports, solve_tiled
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
@@ -241,6 +242,8 @@ def _ideal(network: Network, n_neurons: int) -> tuple[Coefficients, DriveStage, 
     )
 
 
+# What overflows is refused with its name in the end (`check_finite`).
+@np.errstate(over="ignore", divide="ignore", invalid="ignore")
 def draw_chip(
     network: Network,
     technology: Technology,
@@ -281,6 +284,7 @@ def draw_chip(
     return assemble(network, technology, scales, nominal[2], (neuron, pair, driver), arrays, seed)
 
 
+@np.errstate(over="ignore", divide="ignore", invalid="ignore")
 def assemble(
     network: Network,
     technology: Technology,
@@ -300,7 +304,7 @@ def assemble(
     neuron, pair, driver = parts
     fhn, sx = network.fhn, scales.sx
     inverter = circuit.inverter(neuron, technology)
-    return Chip(
+    chip = Chip(
         network,
         tuple(array.weights for array in arrays),
         tuple(array.bias() for array in arrays),
@@ -316,6 +320,42 @@ def assemble(
         arrays[1].bias(recentre=False),
         seed,
     )
+    check_finite(technology, _numbers(chip))
+    return chip
+
+
+def check_finite(technology: Technology, numbers: Iterable[tuple[str, FloatArray]]) -> None:
+    """Refuse numbers of a chip, by their names, that are infinite or NaN.
+
+    Raises
+    ------
+    InputError
+        Naming the first of them and the values of the technology that are out of the ordinary.
+    """
+    for name, values in numbers:
+        wrong = values[~np.isfinite(values)]
+        if wrong.size:
+            unusual = listed(str(one) for one in technology.unusual())
+            raise InputError(
+                f"technology {technology.name!r}: {name} is {wrong[0]}, expected a finite number; "
+                f"{unusual or 'none of its values is unusual by itself'}"
+            )
+
+
+def coefficient_numbers(coefficients: Coefficients) -> list[tuple[str, FloatArray]]:
+    """The coefficients by their names, for `check_finite`."""
+    named = (("p", coefficients.p), ("q", coefficients.q))
+    return [(f"coefficient {letter}{k}", column) for letter, table in named for k, column in enumerate(table.T)]
+
+
+def _numbers(chip: Chip) -> Iterator[tuple[str, FloatArray]]:
+    yield from coefficient_numbers(chip.coefficients)
+    yield from ((f"{name} of the tanh pairs", values) for name, values in chip.drive_stage.items())
+    yield from ((f"{name} of the row drivers", values) for name, values in chip.row_stage.items())
+    for layer, (weights, bias) in enumerate(zip(chip.weights, chip.biases, strict=True)):
+        yield f"a weight of layer {layer}", weights
+        if bias is not None:
+            yield f"a bias of layer {layer}", bias
 
 
 def make_array(target: ArrayTarget, layer: int, technology: Technology, seed: int | None) -> ArrayLayer:

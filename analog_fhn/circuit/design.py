@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from analog_fhn.circuit.chip import ArrayTarget, Chip, draw_chip
+from analog_fhn.circuit.chip import ArrayTarget, Chip, check_finite, coefficient_numbers, draw_chip
 from analog_fhn.circuit.crossbar import Crossbar, map_weights
-from analog_fhn.circuit.neuron import NeuronParts, Scales
+from analog_fhn.circuit.neuron import NeuronParts, Scales, coefficients
 from analog_fhn.circuit.sense import nominal_sense
 from analog_fhn.circuit.stages import (
     DriverParts,
@@ -40,8 +40,9 @@ class Design:
     ------
     InputError
         If a rail would be reached or offsets would dominate (see `choose_scales`), if a <= 0, if no resistors make
-        the tanh pair (see `nominal_pairs`), if the array asks of its device what is not known of it, or if the network
-        has more than one hidden layer or stages that no circuit is drawn for (`Network.plain_stages`).
+        the tanh pair (see `nominal_pairs`), if a coefficient of a neuron would not be finite, if the array asks of its
+        device what is not known of it, or if the network has more than one hidden layer or stages that no circuit is
+        drawn for (`Network.plain_stages`).
     """
 
     network: Network
@@ -61,6 +62,9 @@ class Design:
         if problems := self.technology.device_problems():
             raise InputError(f"technology {self.technology.name!r}: {'; '.join(problems)}")
         _ = self.synthesis, self.pairs, self.drivers
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            nominal = coefficients(self.parts[slice(0, 1)], self.scales, self.technology, self.network.fhn.eps)
+        check_finite(self.technology, coefficient_numbers(nominal))
 
     @cached_property
     def synthesis(self) -> Synthesis:

@@ -11,8 +11,10 @@ from numpy.polynomial.polynomial import polyder, polyval
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from scipy.special import ndtr
 
+from analog_fhn.circuit import quantities as of
 from analog_fhn.circuit.series import between
-from analog_fhn.circuit.typed_yaml import Fraction, NonNegative, Positive, Section, explain, find_yaml, read_yaml
+from analog_fhn.circuit.typed_yaml import Name, Section, Words, explain, find_yaml
+from analog_fhn.circuit.yaml_files import read_yaml
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.resources import resource
@@ -27,18 +29,22 @@ def _rising(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-# A YAML list; strict alone would ask for a tuple.
-Range = Annotated[tuple[NonNegative, NonNegative], Field(strict=False), AfterValidator(_rising)]
-Coefficients = Annotated[tuple[Finite, ...], Field(strict=False, min_length=1)]
+# Written as YAML lists; strict alone would ask for tuples.
+_Pair = (Field(strict=False), AfterValidator(_rising))
+ConductanceRange = Annotated[tuple[of.DeviceConductance, of.DeviceConductance], *_Pair]
+CurrentRange = Annotated[tuple[of.DeviceCurrent, of.DeviceCurrent], *_Pair]
+TimeRange = Annotated[tuple[of.Age, of.Age], *_Pair]
+TemperatureRange = Annotated[tuple[of.DeviceTemperature, of.DeviceTemperature], *_Pair]
+ResistanceRange = Annotated[tuple[of.Resistance, of.Resistance], *_Pair]
+Coefficients = Annotated[tuple[of.Number, ...], Field(strict=False, min_length=1, max_length=20)]
 
 
 class FitError(Section):
     """How far the numbers of a preset are from what they describe: a number, its unit, and what was compared."""
 
-    value: NonNegative
+    value: of.Price
     unit: Literal["S", "A", "relative"]
-    of: str
+    of: Words
 
 
 class Polynomial(Section):
@@ -49,8 +55,8 @@ class Polynomial(Section):
     """
 
     kind: Literal["polynomial"]
-    scale: Positive
-    unit: Positive
+    scale: of.DeviceUnit
+    unit: of.DeviceUnit
     coefficients: Coefficients
 
     def sigma(self, q: FloatArray) -> FloatArray:
@@ -67,8 +73,8 @@ class Saturating(Section):
     """Normal error: ``sigma = a (1 - exp(-q/b))``; 0 where q is negative."""
 
     kind: Literal["saturating"]
-    a: Positive
-    b: Positive
+    a: of.DeviceUnit
+    b: of.DeviceUnit
 
     def sigma(self, q: FloatArray) -> FloatArray:
         """Standard deviation, shape of `q`."""
@@ -86,7 +92,7 @@ class Tolerance(Section):
     """
 
     kind: Literal["tolerance"]
-    tolerance: Fraction
+    tolerance: of.Tolerance
 
     def sigma(self, q: FloatArray) -> FloatArray:
         """Standard deviation, shape of `q`."""
@@ -102,10 +108,10 @@ class Tolerance(Section):
 class ClippedLine(Section):
     """``min(max(slope ln(u) + offset, low), high)``."""
 
-    slope: Finite
-    offset: Finite
-    low: Finite
-    high: Finite
+    slope: of.Number
+    offset: of.Number
+    low: of.Number
+    high: of.Number
 
     def value(self, u: FloatArray) -> FloatArray:
         """The line's value; u of 0 and below gives the limit for u -> 0."""
@@ -125,8 +131,8 @@ class PowerLaw(Section):
     """
 
     kind: Literal["power_law"]
-    scale: Positive
-    t0: Positive
+    scale: of.DeviceUnit
+    t0: of.Duration
     mean: ClippedLine
     sigma: ClippedLine
 
@@ -146,10 +152,10 @@ class Logarithmic(Section):
     """
 
     kind: Literal["logarithmic"]
-    mean: Finite
-    slope: NonNegative
-    offset: NonNegative
-    start: Annotated[float, Field(ge=1, allow_inf_nan=False)]
+    mean: of.DeviceChange
+    slope: of.DeviceSpread
+    offset: of.DeviceSpread
+    start: Annotated[float, of.Quantity("s", (1, 1e12), (1, 1e10))]
 
     def after(self, q: FloatArray, seconds: float, normal: FloatArray | None) -> FloatArray:
         """Quantity `seconds` after programming; without draws the mean."""
@@ -163,8 +169,8 @@ class Logarithmic(Section):
 class State(Section):
     """What was measured at one time: mean change ``unit (c0 + c1 u + ...)``, ``u = q/unit``, and the whole spread."""
 
-    seconds: Positive
-    unit: Positive
+    seconds: of.Duration
+    unit: of.DeviceUnit
     mean_change: Coefficients
     total: Saturating
 
@@ -183,7 +189,7 @@ class Measured(Section):
     """
 
     kind: Literal["measured"]
-    limit: Positive
+    limit: of.DeviceUnit
     states: Annotated[tuple[State, ...], Field(strict=False, min_length=1)]
 
     @property
@@ -225,12 +231,12 @@ class OneOverF(Section):
     """
 
     kind: Literal["one_over_f"]
-    scale: Positive
-    t0: Positive
-    t_read: Positive
-    coefficient: Positive
-    exponent: Annotated[float, Field(ge=0, le=1)]
-    ceiling: Positive
+    scale: of.DeviceUnit
+    t0: of.Duration
+    t_read: of.Duration
+    coefficient: of.PositiveNumber
+    exponent: of.Share
+    ceiling: of.PositiveNumber
 
     @model_validator(mode="after")
     def _times(self) -> OneOverF:
@@ -251,7 +257,7 @@ class Series(Section):
 
     kind: Literal["series"]
     series: Literal["E12", "E24", "E48", "E96", "E192"]
-    resistance: Range
+    resistance: ResistanceRange
 
     def values(self, g_min: float, g_max: float) -> tuple[float, ...]:
         """Conductances (S) from `g_min` to `g_max`, rising."""
@@ -264,9 +270,9 @@ class Codes(Section):
     """Digital potentiometer used as a rheostat: ``R = end_to_end D/codes + wiper`` (ohm), D = 1..codes."""
 
     kind: Literal["codes"]
-    codes: Annotated[int, Field(ge=2)]
-    end_to_end: Positive
-    wiper: NonNegative
+    codes: Annotated[int, of.Quantity("1", (2, 65536))]
+    end_to_end: of.Resistance
+    wiper: of.WireResistance
 
     def values(self, g_min: float, g_max: float) -> tuple[float, ...]:
         """Conductances (S) from `g_min` to `g_max`, rising."""
@@ -305,21 +311,21 @@ class Device(Section):
     """
 
     format: Literal[1]
-    name: str
-    source: str
-    note: str
-    g_range: Range | None = None
-    current_range: Range | None = None
-    read_voltage_limit: Positive | None = None
-    time_range: Range | None = None
-    temperature_range: Range | None = None
+    name: Name
+    source: Words
+    note: Words
+    g_range: ConductanceRange | None = None
+    current_range: CurrentRange | None = None
+    read_voltage_limit: of.ReadVoltage | None = None
+    time_range: TimeRange | None = None
+    temperature_range: TemperatureRange | None = None
     fit_error: Annotated[tuple[FitError, ...], Field(strict=False, min_length=1)] | None
-    fit_error_note: str | None = None
+    fit_error_note: Words | None = None
     programming: Annotated[Polynomial | Saturating | Tolerance, Field(discriminator="kind")] | None = None
     drift: Annotated[PowerLaw | Logarithmic | Measured, Field(discriminator="kind")] | None = None
     read_noise: Annotated[OneOverF | Saturating, Field(discriminator="kind")] | None = None
     levels: Annotated[Series | Codes, Field(discriminator="kind")] | None = None
-    temperature_coefficient: Fraction | None = None
+    temperature_coefficient: of.TemperatureCoefficient | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Device:
@@ -346,7 +352,7 @@ class Device(Section):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise InputError(explain(path, error)) from None
+            raise InputError(explain(path, error, data)) from None
 
     def problems(
         self,

@@ -10,6 +10,9 @@ Severity = Literal["error", "warning", "note"]
 # TL08x and AD633 drive 2 kohm to 10 V and more; their short-circuit currents are 20 to 30 mA.
 CURRENT_WARNING, CURRENT_ERROR = 10e-3, 20e-3
 
+# Below, leads, switches and output stages count; above, leakage over a board does.
+RESISTANCE_RANGE = (100.0, 10e6)
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -47,3 +50,14 @@ def judge(value: float, warning: float, error: float) -> tuple[Severity, float] 
     if value > warning:
         return "warning", warning
     return None
+
+
+def unusual_resistance(label: str, ohms: float) -> Finding | None:
+    """What to say of a resistor that is too small or too large for a board."""
+    low, high = RESISTANCE_RANGE
+    if low <= ohms <= high:
+        return None
+    return Finding(
+        label, "resistance", ohms, low if ohms < low else high, "ohm", "warning",
+        f"{label} = {ohms:.4g} ohm: outside {low:g} ohm to {high:g} ohm",
+    )  # fmt: skip

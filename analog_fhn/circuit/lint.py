@@ -14,7 +14,7 @@ from numpy.polynomial import Polynomial
 
 from analog_fhn.circuit.array_lint import check_arrays
 from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.findings import CURRENT_ERROR, CURRENT_WARNING, Finding, Severity, judge
+from analog_fhn.circuit.findings import CURRENT_ERROR, CURRENT_WARNING, Finding, Severity, judge, unusual_resistance
 from analog_fhn.circuit.neuron import CAPACITORS, MULTIPLIER_OFFSETS, OFFSETS, RESISTORS, coefficients
 from analog_fhn.circuit.series import in_series, nearest
 from analog_fhn.circuit.stages import DRIVER_RESISTORS, NO_SHIFT, PAIR_RESISTORS
@@ -43,8 +43,6 @@ LAG_X2 = 0.65
 DECAY_WARNING = 0.5
 # Shift by 3 sigma of the offsets, relative to a: beyond a few per cent drives near the bifurcation change regime.
 OFFSET_WARNING, OFFSET_ERROR = 0.05, 0.1
-# Below, leads, switches and output stages count; above, leakage over a board does.
-RESISTANCE_RANGE = (100.0, 10e6)
 # A board's strays are 2 to 5 pF; above 10 uF there are only electrolytic capacitors, which need one polarity.
 CAPACITANCE_WARNING, CAPACITANCE_ERROR, CAPACITANCE_LARGEST = 20e-12, 5e-12, 10e-6
 # The tolerance of a resistor; a tenth is no longer the neuron that was asked for.
@@ -59,6 +57,7 @@ def check(design: Design) -> list[Finding]:
     ``eps T dx/dt = x - x^3/3 + 2/3``, at most 4/3.
     """
     found = [
+        *_unusual(design),
         *_levels(design),
         *_slopes(design),
         *_bandwidth(design),
@@ -71,6 +70,11 @@ def check(design: Design) -> list[Finding]:
     ]
     rank = {"error": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda finding: rank[finding.severity])
+
+
+def _unusual(design: Design) -> Iterator[Finding]:
+    for one in design.technology.unusual():
+        yield Finding(one.key, "value", one.value, one.limit, one.quantity.unit, "warning", str(one))
 
 
 def _part(design: Design, name: str) -> float:
@@ -229,13 +233,9 @@ def _offsets(design: Design) -> Iterator[Finding]:
 
 
 def _values(design: Design) -> Iterator[Finding]:
-    low, high = RESISTANCE_RANGE
     for label, value in _resistors(design):
-        if not low <= value <= high:
-            yield Finding(
-                label, "resistance", value, low if value < low else high, "ohm", "warning",
-                f"{label} = {value:.4g} ohm: outside {low:g} ohm to {high:g} ohm",
-            )  # fmt: skip
+        if finding := unusual_resistance(label, value):
+            yield finding
     for name in CAPACITORS:
         value, label = _part(design, name), _label(name)
         if value < CAPACITANCE_WARNING:

@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Annotated, Literal, TypedDict
 
 import numpy as np
-import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from analog_fhn._support.files import write_text
+from analog_fhn.circuit import quantities as of
 from analog_fhn.circuit.device import Device
-from analog_fhn.circuit.typed_yaml import Fraction, NonNegative, Positive, Section, Share, explain, find_yaml, read_yaml
-from analog_fhn.errors import InputError
+from analog_fhn.circuit.typed_yaml import Name, Section, Words, explain, find_yaml, listed, plain
+from analog_fhn.circuit.yaml_files import read_yaml, yaml_text
+from analog_fhn.errors import InputError, shown
 from analog_fhn.neuron import FloatArray
 from analog_fhn.resources import resource
 
 ByDevice = Literal["device"]
-Quantile = Annotated[float, Field(gt=0, le=1)]
+Levels = Annotated[int, of.Quantity("1", (2, 65536))]
 
 NOMINAL_TEMPERATURE = 300.0  # K; part values are those at this temperature
 
@@ -25,26 +27,26 @@ NOMINAL_TEMPERATURE = 300.0  # K; part values are those at this temperature
 class Supplies(Section):
     """Supply rails and the voltage range that the design may use (V)."""
 
-    positive: Positive
-    negative: Annotated[float, Field(lt=0, allow_inf_nan=False)]
-    reference: Positive
-    linear_range: Positive
-    minimum_scale: Positive
+    positive: of.Voltage
+    negative: of.NegativeVoltage
+    reference: of.Voltage
+    linear_range: of.Voltage
+    minimum_scale: of.VoltageScale
 
 
 class Conditions(Section):
     """Corner under which the chip works: ambient temperature (K), supplies relative to their nominal values."""
 
-    temperature: Annotated[float, Field(ge=200, le=400)] = NOMINAL_TEMPERATURE
-    supply: Annotated[float, Field(ge=0.5, le=1.5)] = 1.0
+    temperature: of.Temperature = NOMINAL_TEMPERATURE
+    supply: of.SupplyRatio = 1.0
 
 
 class NeuronBase(Section):
     """Resistors that set the impedance level of the neuron (ohm)."""
 
-    r1: Positive
-    r4: Positive
-    ra: Positive
+    r1: of.Resistance
+    r4: of.Resistance
+    ra: of.Resistance
 
 
 class Passive(Section):
@@ -65,10 +67,10 @@ class Passive(Section):
         E series that nominal values are taken from; null: any value.
     """
 
-    tolerance: Fraction
+    tolerance: of.Tolerance
     distribution: Literal["normal", "uniform"]
-    temperature_coefficient: Fraction = 0.0
-    lot_share: Share = 0.0
+    temperature_coefficient: of.TemperatureCoefficient = 0.0
+    lot_share: of.Share = 0.0
     series: Literal["E12", "E24", "E48", "E96", "E192"] | None = None
 
 
@@ -93,16 +95,16 @@ class OpAmp(Section):
         As for passives, for the offset.
     """
 
-    offset_sigma: NonNegative
-    offset_drift: NonNegative = 0.0
-    bias_current: NonNegative = 0.0
-    gain: Positive
-    gain_bandwidth: Positive
-    slew_rate: Positive
-    output_limit: Positive
-    quiescent_current: NonNegative = 0.0
-    voltage_noise_density: NonNegative = 0.0
-    lot_share: Share = 0.0
+    offset_sigma: of.ErrorVoltage
+    offset_drift: of.VoltageDrift = 0.0
+    bias_current: of.BiasCurrent = 0.0
+    gain: of.Gain
+    gain_bandwidth: of.Bandwidth
+    slew_rate: of.SlewRate
+    output_limit: of.Voltage
+    quiescent_current: of.SupplyCurrent = 0.0
+    voltage_noise_density: of.NoiseVoltage = 0.0
+    lot_share: of.Share = 0.0
 
     def offset_spread(self, temperature: float) -> float:
         """Sigma of the input offset at a temperature (K), in volts."""
@@ -128,15 +130,15 @@ class Multiplier(Section):
         As for passives, for scale errors and offsets.
     """
 
-    scale: Positive
-    scale_sigma: Fraction
-    offset_sigma: NonNegative
-    bandwidth: Positive
-    output_limit: Positive
-    slew_rate: Positive | None = None
-    quiescent_current: NonNegative = 0.0
-    voltage_noise_density: NonNegative = 0.0
-    lot_share: Share = 0.0
+    scale: of.Voltage
+    scale_sigma: of.Tolerance
+    offset_sigma: of.ErrorVoltage
+    bandwidth: of.Bandwidth
+    output_limit: of.Voltage
+    slew_rate: of.SlewRate | None = None
+    quiescent_current: of.SupplyCurrent = 0.0
+    voltage_noise_density: of.NoiseVoltage = 0.0
+    lot_share: of.Share = 0.0
 
 
 class TanhPair(Section):
@@ -162,23 +164,23 @@ class TanhPair(Section):
         As for passives, for offsets, mirrors and current gains.
     """
 
-    volts_per_unit: Positive
-    shunt: Positive
+    volts_per_unit: of.VoltageScale
+    shunt: of.Resistance
     compensated: bool
-    offset_sigma: NonNegative
-    mirror_sigma: NonNegative
-    beta_npn: Positive
-    beta_pnp: Positive
-    beta_tolerance: Fraction
-    saturation_current: Positive
-    early_voltage: Positive
-    lot_share: Share = 0.0
+    offset_sigma: of.ErrorVoltage
+    mirror_sigma: of.ErrorVoltage
+    beta_npn: of.CurrentGain
+    beta_pnp: of.CurrentGain
+    beta_tolerance: of.Tolerance
+    saturation_current: of.SaturationCurrent
+    early_voltage: of.EarlyVoltage
+    lot_share: of.Share = 0.0
 
 
 class RowDriver(Section):
     """Amplifier that shifts and attenuates V(x) to the rows of the output array: its input resistor (ohm)."""
 
-    input_resistor: Positive
+    input_resistor: of.Resistance
 
 
 class SenseAmplifier(OpAmp):
@@ -194,7 +196,7 @@ class SenseAmplifier(OpAmp):
         As for passives, for the offset and for the three resistors, which have no temperature coefficient here.
     """
 
-    resistor_tolerance: Fraction = 0.0
+    resistor_tolerance: of.Tolerance = 0.0
     distribution: Literal["normal", "uniform"] = "normal"
     series: Literal["E12", "E24", "E48", "E96", "E192"] | None = None
 
@@ -221,10 +223,10 @@ class Wires(Section):
         Between a bit line and the virtual ground of its amplifier; every tile has its own.
     """
 
-    word: NonNegative = 0.0
-    bit: NonNegative = 0.0
-    driver: NonNegative = 0.0
-    sense: NonNegative = 0.0
+    word: of.WireResistance = 0.0
+    bit: of.WireResistance = 0.0
+    driver: of.WireResistance = 0.0
+    sense: of.WireResistance = 0.0
 
     @property
     def ideal(self) -> bool:
@@ -250,9 +252,9 @@ class Adc(Section):
         Factor on that range.
     """
 
-    bits: Annotated[int, Field(ge=1, le=24)]
-    calibration_images: Annotated[int, Field(ge=1)] = 100
-    margin: Positive = 1.2
+    bits: Annotated[int, of.Quantity("1", (1, 24))]
+    calibration_images: of.Count = 100
+    margin: of.Margin = 1.2
 
 
 class Array(Section):
@@ -295,23 +297,23 @@ class Array(Section):
         Resistances of the lines.
     """
 
-    read_voltage: Positive = 1.0
-    g_min: NonNegative
-    g_max: Positive
-    levels: Annotated[int, Field(ge=2)] | Annotated[list[NonNegative], Field(min_length=2)] | ByDevice | None
+    read_voltage: of.ReadVoltage = 1.0
+    g_min: of.LowConductance
+    g_max: of.Conductance
+    levels: Levels | Annotated[list[of.LowConductance], Field(min_length=2, max_length=65536)] | ByDevice | None
     mapping: Literal["one-sided", "two-sided"]
-    clip_quantile: Quantile | Annotated[list[Quantile], Field(min_length=2, max_length=2)]
-    tile_rows: Annotated[int, Field(ge=1)] | None = None
-    tile_columns: Annotated[int, Field(ge=1)] | None = None
+    clip_quantile: of.Quantile | Annotated[list[of.Quantile], Field(min_length=2, max_length=2)]
+    tile_rows: of.Count | None = None
+    tile_columns: of.Count | None = None
     device: Device | None = None
-    programming_error: Fraction | ByDevice = 0.0
-    write_tolerance: Annotated[float, Field(gt=0, lt=1)] | None = None
-    write_pulses: Annotated[int, Field(ge=1, le=100)] = 10
-    stuck_on: Fraction = 0.0
-    stuck_off: Fraction = 0.0
-    read_noise: Fraction | ByDevice = 0.0
-    drift_time: NonNegative | None = None
-    temperature_coefficient: Fraction | ByDevice = 0.0
+    programming_error: of.Tolerance | ByDevice = 0.0
+    write_tolerance: Annotated[float, of.Quantity("1", (1e-9, 0.999999))] | None = None
+    write_pulses: Annotated[int, of.Quantity("1", (1, 100))] = 10
+    stuck_on: of.Share = 0.0
+    stuck_off: of.Share = 0.0
+    read_noise: of.Tolerance | ByDevice = 0.0
+    drift_time: of.Age | None = None
+    temperature_coefficient: of.TemperatureCoefficient | ByDevice = 0.0
     wires: Wires = Wires()
 
     @field_validator("device", mode="before")
@@ -391,9 +393,9 @@ class PartClass(Section):
         same fields, so a choice does not depend on the one before.
     """
 
-    name: Annotated[str, Field(min_length=1)]
-    price: NonNegative
-    values: Annotated[dict[str, float], Field(min_length=1)]
+    name: Name
+    price: of.Price
+    values: Annotated[dict[str, of.Number], Field(min_length=1)]
 
 
 _PASSIVE = ("tolerance", "temperature_coefficient")
@@ -450,9 +452,9 @@ class Technology(Section):
     """
 
     format: Literal[1]
-    name: str
-    source: str
-    time_unit: Positive
+    name: Name
+    source: Words
+    time_unit: of.TimeUnit
     supplies: Supplies
     neuron: NeuronBase
     resistor: Passive
@@ -506,25 +508,27 @@ class Technology(Section):
     @model_validator(mode="after")
     def _buyable(self) -> Technology:
         if problems := list(self._class_problems()):
-            raise ValueError("; ".join(problems))
+            raise ValueError(listed(problems))
         return self
 
     def _class_problems(self) -> Iterator[str]:
         for key, offered in self.classes.items():
             if key not in CLASSES:
-                yield f"classes: {key!r} is not one of {', '.join(CLASSES)}"
+                yield f"classes: {shown(key)} is not one of {', '.join(CLASSES)}"
                 continue
             name, settable = CLASSES[key]
             section = getattr(self, name)
             for index, part in enumerate(offered):
                 this = f"classes.{key} {part.name!r}"
-                if unknown := [f"{field} = {value:g}" for field, value in part.values.items() if field not in settable]:
-                    yield f"{this}: {', '.join(unknown)}: a class sets only {', '.join(settable)}"
+                unknown = [f"{plain(field)} = {v:g}" for field, v in part.values.items() if field not in settable]
+                if unknown:
+                    yield f"{this}: {listed(unknown)}: a class sets only {', '.join(settable)}"
                     continue
+                values = dict(section) | part.values
                 try:
-                    type(section).model_validate(dict(section) | part.values)
+                    type(section).model_validate(values)
                 except ValidationError as error:
-                    yield explain(this, error)
+                    yield explain(this, error, values)
                 for other in offered[:index]:
                     if other.name == part.name:
                         yield f"{this}: the name is given twice"
@@ -566,7 +570,19 @@ class Technology(Section):
         try:
             return cls.model_validate(data, context={"folder": path.parent})
         except ValidationError as error:
-            raise InputError(explain(path, error)) from None
+            raise InputError(explain(path, error, data)) from None
+
+    def unusual(self) -> list[of.Unusual]:
+        """Numbers that are possible but unusual in practice, of the technology and of the classes that it offers."""
+        found = list(of.unusual(self))
+        for key, offered in self.classes.items():
+            name, _ = CLASSES[key]
+            for part in offered:
+                changed = getattr(self, name).model_copy(update=part.values)
+                found += [
+                    one for one in of.unusual(changed, f"classes.{key} {part.name!r}: ") if one.field in part.values
+                ]
+        return found
 
     def under(self, *, temperature: float | None = None, supply: float | None = None) -> Technology:
         """Copy under another ambient temperature (K) or other supplies (relative to nominal); None: as it is.
@@ -595,14 +611,14 @@ class Technology(Section):
                 section = section.get(name) if isinstance(section, dict) else None
             if not isinstance(section, dict):
                 known = ", ".join(name for name, part in data.items() if isinstance(part, dict))
-                raise InputError(f"technology {self.name!r} has no key {key!r}; sections: {known}")
+                raise InputError(f"technology {self.name!r} has no key {shown(key)}; sections: {known}")
             if last not in section:
-                raise InputError(f"technology {self.name!r} has no key {key!r}; there are {', '.join(section)}")
+                raise InputError(f"technology {self.name!r} has no key {shown(key)}; there are {', '.join(section)}")
             section[last] = value
         try:
             return Technology.model_validate(data)
         except ValidationError as error:
-            raise InputError(explain(f"technology {self.name!r}", error)) from None
+            raise InputError(explain(f"technology {self.name!r}", error, data)) from None
 
     def with_classes(self, chosen: Mapping[str, str]) -> Technology:
         """Copy built with other parts: a class's name for each key of `classes` that is to change.
@@ -657,4 +673,4 @@ class Technology(Section):
 
     def save(self, path: str | Path) -> None:
         """Write the technology as YAML; `load` gives an equal one."""
-        Path(path).write_text(yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
+        write_text(path, yaml_text(self.model_dump()))

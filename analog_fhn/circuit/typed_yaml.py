@@ -1,20 +1,21 @@
-"""Typed, frozen configuration files: YAML sections, number types, and messages that name file, key and value."""
+"""Typed, frozen configuration files: sections, and messages that name file, key, value and what was expected."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, shown
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\n\r\t]*$")]
+Words = Annotated[str, Field(max_length=10_000)]
+
+MOST_PROBLEMS = 5  # of one file that are said; the others are counted
 
 
 class Section(BaseModel):
@@ -36,67 +37,120 @@ def find_yaml(name: str | Path, what: str, folder: Path) -> Path:
         return path
     known = sorted(p.stem for p in folder.glob("*.yaml"))
     if str(name) not in known:
-        raise InputError(f"{what} {str(name)!r}: not one of {', '.join(known)}, and no path of a .yaml file")
+        raise InputError(f"{what} {shown(str(name))}: not one of {', '.join(known)}, and no path of a .yaml file")
     return folder / f"{name}.yaml"
 
 
-def read_yaml(path: Path, what: str) -> dict[str, object]:
-    """Read a YAML mapping with `safe_load`.
+def listed(problems: Iterable[str]) -> str:
+    """The first problems in one line, and how many more there are."""
+    every = list(dict.fromkeys(problems))
+    more = f"; and {len(every) - MOST_PROBLEMS} more" if len(every) > MOST_PROBLEMS else ""
+    return "; ".join(every[:MOST_PROBLEMS]) + more
 
-    Raises
-    ------
-    InputError
-        If the file is missing, no YAML, or not a mapping with text keys.
+
+def explain(source: Path | str, error: ValidationError, data: Mapping[str, Any]) -> str:
+    """One message for what is wrong with a configuration file: file, key, value, expectation.
+
+    Parameters
+    ----------
+    source
+        What the message begins with.
+    data
+        What was validated: it tells the keys of the file from the names of the types that were tried.
     """
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{what} file {path}: cannot be read ({error})") from None
-    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"{what} file {path}: is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise InputError(f"{what} file {path}: expected 'key: value' lines, found {type(data).__name__}")
-    return data
+    # Where a value may be of several types, each that was tried has an error of its own.
+    expectations: dict[str, list[str]] = {}
+    values: dict[str, Any] = {}
+    problems: dict[str, list[str]] = {}
+    for item in error.errors(include_url=False):
+        key = _key(item["loc"], data)
+        sentence, expected = _said(item, key)
+        if expected:
+            expectations.setdefault(key, []).append(expected)
+            values[key] = item["input"]
+        problems.setdefault(key, [])
+        if sentence:
+            problems[key].append(sentence)
+    # What is wrong with the number, or in the list, says more than the other types that the value might have had.
+    inside = {place for other in problems for place in accumulate(other.split("."), "{}.{}".format) if place != other}
+    for key, kinds in expectations.items():
+        if not problems[key] and key not in inside:
+            problems[key].append(_of_value(key, values[key], f"expected {' or '.join(dict.fromkeys(kinds))}"))
+    return f"{source}: {listed(sentence for sentences in problems.values() for sentence in sentences)}"
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice and reads 1e-3 and 10e3 as numbers (YAML 1.2), not as text."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
-    list("-+0123456789."),
-)
+def _key(location: tuple[int | str, ...], data: Any) -> str:
+    """Key in the file, from a place that names the types that were tried too."""
+    parts, place = [], data
+    for part in location:
+        inside = (
+            place.keys() if isinstance(place, Mapping) else range(len(place)) if isinstance(place, list | tuple) else ()
+        )
+        if part in inside:
+            place = place[part]
+            parts.append(str(part))
+    return ".".join(parts)
 
 
-_TYPE = re.compile(r"constrained-\w+|literal\[.*\]|list\[.*\]|int|float|Device")
+def plain(text: str) -> str:
+    """Text as `shown` has it, without its quotes."""
+    return shown(text)[1:-1]
 
 
-def explain(path: Path | str, error: ValidationError) -> str:
-    """One message for everything that is wrong with a configuration file: file, key, value, expectation."""
-    # Where a value may be of several types, each that was tried is in the place of an error of its own.
-    wrong: dict[str, list[str]] = {}
-    for item in error.errors():
-        key = ".".join(part for part in map(str, item["loc"]) if not _TYPE.fullmatch(part))
-        if item["type"] == "extra_forbidden":
-            said = f"unknown key '{key}'"
-        elif item["type"] == "missing":
-            said = f"key '{key}' is missing"
-        else:
-            said = item["msg"].removeprefix("Value error, ")
-            if key and key not in wrong:
-                # The values of a whole section would hide what is said of them.
-                value = "" if isinstance(item["input"], dict) else f" = {item['input']!r}"
-                said = f"{key}{value}: {said}"
-        wrong.setdefault(key, []).append(said)
-    return f"{path}: " + "; ".join(" or: ".join(said) for said in wrong.values())
+def _said(item: ErrorDetails, key: str) -> tuple[str, str]:
+    """A sentence about one error, or else what was expected of the value."""
+    kind, context, value = item["type"], item.get("ctx", {}), item["input"]
+    match kind:
+        case "extra_forbidden":
+            return f"unknown key '{key}'", ""
+        case "missing":
+            missing = plain(str(item["loc"][-1]))
+            return f"key '{f'{key}.{missing}' if key else missing}' is missing", ""
+        case "union_tag_not_found":
+            return f"key '{key}.kind' is missing", ""
+        case "union_tag_invalid":
+            return f"{key}.kind = {shown(context['tag'])}: expected {context['expected_tags']}", ""
+        case "value_error":
+            sentence = str(context["error"])  # that of a section names its keys and values
+            return sentence if isinstance(value, dict | BaseModel) else _of_value(key, value, sentence), ""
+        case "quantity":
+            return _of_value(key, value, str(context["expected"])), ""
+    return "", _EXPECTED.get(kind, "something else").format(**context)
+
+
+def _of_value(key: str, value: object, sentence: str) -> str:
+    # A section's values would hide what is said of them.
+    return (
+        f"{key or 'file'}: {sentence}" if isinstance(value, dict | BaseModel) else f"{key} = {shown(value)}: {sentence}"
+    )
+
+
+# What is expected, by pydantic's name of the error.
+_EXPECTED = {
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a smaller whole number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "string_unicode": "text",
+    "string_too_short": "text of {min_length} characters or more",
+    "string_too_long": "text of at most {max_length} characters",
+    "string_pattern_mismatch": "text on one line",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "'key: value' lines",
+    "model_type": "'key: value' lines",
+    "model_attributes_type": "'key: value' lines",
+    "none_required": "null",
+    "literal_error": "{expected}",
+    "too_short": "{min_length} entries or more",
+    "too_long": "{max_length} entries or fewer",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "at most {le}",
+}

@@ -11,8 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from analog_fhn.circuit.design import Design
+from analog_fhn.circuit.quantities import Share
 from analog_fhn.circuit.technology import ERRORS, Technology
-from analog_fhn.circuit.typed_yaml import Section, Share, explain, read_yaml
+from analog_fhn.circuit.typed_yaml import Section, explain
+from analog_fhn.circuit.yaml_files import read_yaml
 from analog_fhn.errors import InputError
 from analog_fhn.inference import check_converters
 from analog_fhn.network import Network
@@ -207,10 +209,11 @@ class Sweep(Section):
         InputError
             Unreadable file, unknown or missing key, wrong type or value; names the file and the key.
         """
+        data = read_yaml(path, "sweep")
         try:
-            sweep = cls.model_validate(read_yaml(path, "sweep"))
+            sweep = cls.model_validate(data)
         except ValidationError as error:
-            raise InputError(explain(path, error)) from None
+            raise InputError(explain(path, error, data)) from None
         folder = path.parent
         changed = {"network": str(folder / sweep.network)}
         if sweep.technology.endswith((".yaml", ".yml")):
