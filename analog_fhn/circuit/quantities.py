@@ -14,7 +14,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-_PREFIXES = (("m", 1e-3), ("u", 1e-6), ("n", 1e-9), ("p", 1e-12), ("M", 1e6), ("k", 1e3), ("G", 1e9))
+_SMALL = (("m", 1e-3), ("u", 1e-6), ("n", 1e-9), ("p", 1e-12))
+_LARGE = (("M", 1e6), ("k", 1e3))
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Quantity:
         """What the number is if it was meant with a prefix, `` (100 uS is 0.0001)``; nothing if that is unusual too."""
         if self.usual is None or self.unit == "1":
             return ""
-        for prefix, factor in _PREFIXES:
+        for prefix, factor in _LARGE if self.unit in ("Hz", "V/s", "ohm") else _SMALL:
             if self.usual[0] <= value * factor <= self.usual[1]:
                 return f" ({value:g} {prefix}{self.unit} is {value * factor:g})"
         return ""

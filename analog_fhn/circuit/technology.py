@@ -566,11 +566,28 @@ class Technology(Section):
             the file and the key.
         """
         path = find_yaml(name, "technology", resource("calibration"))
-        data = read_yaml(path, "technology")
+        return cls.from_values(read_yaml(path, "technology"), path, path.parent)
+
+    @classmethod
+    def from_values(cls, values: object, source: Path | str, folder: Path | None = None) -> Technology:
+        """Technology of the values that `model_dump` gives, or a file holds.
+
+        Parameters
+        ----------
+        source
+            What messages begin with.
+        folder
+            That the path of a device preset is relative to; None: the working folder.
+
+        Raises
+        ------
+        InputError
+            Unknown or missing key, wrong type or value out of range; the message names the key.
+        """
         try:
-            return cls.model_validate(data, context={"folder": path.parent})
+            return cls.model_validate(values, context={"folder": folder or Path()})
         except ValidationError as error:
-            raise InputError(explain(path, error, data)) from None
+            raise InputError(explain(source, error, values)) from None
 
     def unusual(self) -> list[of.Unusual]:
         """Numbers that are possible but unusual in practice, of the technology and of the classes that it offers."""
@@ -615,10 +632,7 @@ class Technology(Section):
             if last not in section:
                 raise InputError(f"technology {self.name!r} has no key {shown(key)}; there are {', '.join(section)}")
             section[last] = value
-        try:
-            return Technology.model_validate(data)
-        except ValidationError as error:
-            raise InputError(explain(f"technology {self.name!r}", error, data)) from None
+        return Technology.from_values(data, f"technology {self.name!r}")
 
     def with_classes(self, chosen: Mapping[str, str]) -> Technology:
         """Copy built with other parts: a class's name for each key of `classes` that is to change.

@@ -48,7 +48,7 @@ def listed(problems: Iterable[str]) -> str:
     return "; ".join(every[:MOST_PROBLEMS]) + more
 
 
-def explain(source: Path | str, error: ValidationError, data: Mapping[str, Any]) -> str:
+def explain(source: Path | str, error: ValidationError, data: object) -> str:
     """One message for what is wrong with a configuration file: file, key, value, expectation.
 
     Parameters
@@ -79,9 +79,10 @@ def explain(source: Path | str, error: ValidationError, data: Mapping[str, Any])
     return f"{source}: {listed(sentence for sentences in problems.values() for sentence in sentences)}"
 
 
-def _key(location: tuple[int | str, ...], data: Any) -> str:
+def _key(location: tuple[int | str, ...], data: object) -> str:
     """Key in the file, from a place that names the types that were tried too."""
-    parts, place = [], data
+    parts: list[str] = []
+    place: Any = data
     for part in location:
         inside = (
             place.keys() if isinstance(place, Mapping) else range(len(place)) if isinstance(place, list | tuple) else ()
@@ -119,6 +120,8 @@ def _said(item: ErrorDetails, key: str) -> tuple[str, str]:
 
 
 def _of_value(key: str, value: object, sentence: str) -> str:
+    if not key:
+        return sentence
     # A section's values would hide what is said of them.
     return (
         f"{key or 'file'}: {sentence}" if isinstance(value, dict | BaseModel) else f"{key} = {shown(value)}: {sentence}"

@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from analog_fhn.datasets import Dataset
     from analog_fhn.network import Network
     from analog_fhn.neuron import FloatArray
+
+
+_MOST_WARNINGS = 20
 
 
 def _check_json(target: str | None) -> str | None:
@@ -411,16 +414,30 @@ def trimmed_chip(
     under = made.under(temperature=temperature, supply=supply)
     if errors is not None:
         under = under.with_errors(error_groups(errors))
-    return state.chip(Design(network, under))
+    design = Design(network, under)
+    warn_of(design)
+    return state.chip(design)
 
 
-def warn_of(design: Design) -> None:
-    """Say on standard error what `design` would warn of."""
+def warn_of(*designs: Design) -> None:
+    """Say on standard error what `design` would warn of, the same only once."""
     from analog_fhn.circuit.lint import check
 
-    for finding in check(design):
-        if finding.severity != "note":
-            note(f"{finding.severity}: {finding.message}")
+    findings = (finding for design in designs for finding in check(design))
+    _warn(f"{finding.severity}: {finding.message}" for finding in findings if finding.severity != "note")
+
+
+def warn_of_values(technology: Technology) -> None:
+    """Say on standard error which values of a technology are unusual, where no design is made of it."""
+    _warn(f"warning: {one}" for one in technology.unusual())
+
+
+def _warn(messages: Iterable[str]) -> None:
+    every = list(dict.fromkeys(messages))
+    for message in every[:_MOST_WARNINGS]:
+        note(message)
+    if len(every) > _MOST_WARNINGS:
+        note(f"and {len(every) - _MOST_WARNINGS} more warnings")
 
 
 def foreign(option: str, given: str, name: str, owners: Mapping[str, Sequence[str]]) -> InputError:

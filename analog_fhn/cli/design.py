@@ -129,9 +129,10 @@ def _design(
 
     chosen = Technology.load(technology)
     if time_unit is not None:
-        if not (math.isfinite(time_unit) and time_unit > 0.0):
-            raise InputError(f"--time-unit {time_unit:g}: expected a positive number of seconds")
-        chosen = chosen.model_copy(update={"time_unit": time_unit})
+        try:
+            chosen = chosen.with_values({"time_unit": time_unit})
+        except InputError as error:
+            raise InputError(f"--time-unit {time_unit:g}: {error}") from None
     if network is not None:
         net = common.load_network(network, eps=eps, a=a, gamma=gamma)
     else:

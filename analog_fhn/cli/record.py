@@ -209,6 +209,7 @@ def _spice(
     fhn = FHN(**_given(own, "a", "eps", "gamma"))
     drive = -0.5 if own["--drive"] is None else own["--drive"]
     technology = common.load_technology(own["--technology"] or "discrete")
+    common.warn_of_values(technology)
     chip = circuit_chip(technology, own["--chip"], fhn=fhn)
     assert chip.scales is not None
     (made,) = record_circuit(chip, drive, duration, step, settle=settle)

@@ -117,8 +117,8 @@ def begin(plan: Path, output: Path, data: Path | None, *, resume: bool) -> Study
     wanted = Sweep.load(plan)
     network = common.load_network(Path(wanted.network))
     technology = Technology.load(wanted.technology)
-    first = wanted.all_points(network, technology)[0]
-    common.warn_of(first.design(network, technology))
+    points = [point for point in wanted.all_points(network, technology) if point.role == "sweep"]
+    common.warn_of(*(point.design(network, technology) for point in points))
     draw = wanted.seed if wanted.stratified else None
     chosen = common.load_images(
         wanted.dataset, wanted.split, data, wanted.images, network, option="images:", draw=draw, refuse=True

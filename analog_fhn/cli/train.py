@@ -290,6 +290,7 @@ def _fhn(training: Dataset, test: Dataset, own: Options, for_all: Options, progr
     hardware = None
     if own["--technology"] is not None:
         made = common.load_technology(own["--technology"], errors=own["--errors"])
+        common.warn_of_values(made)
         noise = own["--noise"] if own["--noise"] in (None, "intrinsic") else common.density(own["--noise"])
         hardware = Hardware(made, levels=not own["--ignore-levels"], noise=noise, **_given(own, "ramp", "chips"))
         if clip is not None:

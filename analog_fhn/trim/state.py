@@ -184,7 +184,7 @@ def load_state(path: Path, network: Network) -> tuple[TrimState, Technology]:
                 f"{path}: made {_rows(meta['recentre'])}, but the network is {_rows(network.recentre)}; its codes fit "
                 "the rows that were trimmed"
             )
-        technology = Technology.model_validate(meta["technology"])
+        technology = Technology.from_values(meta["technology"], f"{path}: technology")
         design = Design(network, technology)
         hardware = TrimHardware(**meta["hardware"])
         gain, offset, output = (_codes(path, arrays, name, network, hardware) for name in _CODES)

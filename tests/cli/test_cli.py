@@ -634,9 +634,13 @@ def test_engineering_notation(value: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "text"),
     [
-        ("--time-unit", "nan", "expected a positive number of seconds"),
-        ("--time-unit", "-1", "expected a positive number of seconds"),
-        ("--time-unit", "1e-300", "Cx = 1e-306 F"),
+        ("--time-unit", "nan", "time_unit = nan: expected 1e-12 to 1e+06 s"),
+        ("--time-unit", "-1", "time_unit = -1.0: expected 1e-12 to 1e+06 s"),
+        ("--time-unit", "1e-300", "time_unit = 1e-300: expected 1e-12 to 1e+06 s"),
+        ("--eps", "1e308", "FHN eps = 1e+308: expected a number from"),
+        ("--eps", "1e-320", "FHN eps = 1e-320: expected a number from"),
+        ("--gamma", "1e308", "FHN gamma = 1e+308: expected a number from"),
+        ("--a", "1e308", "FHN a = 1e+308: expected a number from"),
         ("--gamma", "-20", "supplies.minimum_scale"),
         ("--a", "-1", "needs a > 0"),
         ("--technology", "discreet", "not one of"),
