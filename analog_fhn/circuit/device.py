@@ -19,6 +19,8 @@ from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.resources import resource
 
+NOT_STATED = "not stated"
+
 # Stands for zero in logarithms and negative powers: their clips are reached long before, so the limits are exact.
 TINY = 1e-300
 
@@ -290,7 +292,7 @@ class Device(Section):
     Parameters
     ----------
     name, source, note
-        Name, publication or data sheet, and what is and is not modelled.
+        Name, publication or data sheet, and what is and is not modelled (default: not stated).
     g_range, current_range
         Conductances (S), or currents (A) for a device that was measured in currents, in which the numbers hold;
         one of the two. Of currents, ``I = G read_voltage``.
@@ -301,7 +303,7 @@ class Device(Section):
     temperature_range
         In K.
     fit_error, fit_error_note
-        How good the numbers are; null if nobody says, and then the note says so.
+        How good the numbers are; null, the default, if nobody says. The note (default: not stated) says why.
     programming, drift, read_noise
         Error models.
     levels
@@ -313,14 +315,14 @@ class Device(Section):
     format: Literal[1]
     name: Name
     source: Words
-    note: Words
+    note: Words = NOT_STATED
     g_range: ConductanceRange | None = None
     current_range: CurrentRange | None = None
     read_voltage_limit: of.ReadVoltage | None = None
     time_range: TimeRange | None = None
     temperature_range: TemperatureRange | None = None
-    fit_error: Annotated[tuple[FitError, ...], Field(strict=False, min_length=1)] | None
-    fit_error_note: Words | None = None
+    fit_error: Annotated[tuple[FitError, ...], Field(strict=False, min_length=1)] | None = None
+    fit_error_note: Words = NOT_STATED
     programming: Annotated[Polynomial | Saturating | Tolerance, Field(discriminator="kind")] | None = None
     drift: Annotated[PowerLaw | Logarithmic | Measured, Field(discriminator="kind")] | None = None
     read_noise: Annotated[OneOverF | Saturating, Field(discriminator="kind")] | None = None
@@ -331,8 +333,6 @@ class Device(Section):
     def _complete(self) -> Device:
         if (self.g_range is None) == (self.current_range is None):
             raise ValueError("expected either g_range (S) or current_range (A)")
-        if self.fit_error is None and self.fit_error_note is None:
-            raise ValueError("fit_error is null: fit_error_note must say why")
         if isinstance(self.drift, Measured) and self.programming is None:
             raise ValueError("drift of kind 'measured' holds the programming error: programming must be given")
         return self

@@ -591,15 +591,15 @@ class Technology(Section):
 
     def unusual(self) -> list[of.Unusual]:
         """Numbers that are possible but unusual in practice, of the technology and of the classes that it offers."""
-        found = list(of.unusual(self))
+        numbers = list(of.unusual(self))
         for key, offered in self.classes.items():
             name, _ = CLASSES[key]
             for part in offered:
                 changed = getattr(self, name).model_copy(update=part.values)
-                found += [
+                numbers += [
                     one for one in of.unusual(changed, f"classes.{key} {part.name!r}: ") if one.field in part.values
                 ]
-        return found
+        return numbers
 
     def under(self, *, temperature: float | None = None, supply: float | None = None) -> Technology:
         """Copy under another ambient temperature (K) or other supplies (relative to nominal); None: as it is.

@@ -12,7 +12,9 @@ from pydantic_core import ErrorDetails
 
 from analog_fhn.errors import InputError, shown
 
-Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\n\r\t]*$")]
+_ONE_LINE = r"^[^\n\r\t]*$"
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=_ONE_LINE)]
+Place = Annotated[str, Field(min_length=1, max_length=4000, pattern=_ONE_LINE)]
 Words = Annotated[str, Field(max_length=10_000)]
 
 MOST_PROBLEMS = 5  # of one file that are said; the others are counted

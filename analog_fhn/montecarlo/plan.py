@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,17 +12,23 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.quantities import Share
+from analog_fhn.circuit.quantities import Number, Quantity, Share
 from analog_fhn.circuit.technology import ERRORS, Technology
-from analog_fhn.circuit.typed_yaml import Section, explain
+from analog_fhn.circuit.typed_yaml import Place, Section, explain, plain
 from analog_fhn.circuit.yaml_files import read_yaml
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, shown
 from analog_fhn.inference import check_converters
 from analog_fhn.network import Network
 
 # Settings of a point that change the network; all others are keys of the technology, or `errors`.
 NETWORK_SETTINGS = ("gamma", "a", "eps", "slope", "settle", "control", "readout")
 
+_LONGEST_NAME = 100  # characters of a point's name in a message
+MOST_POINTS = 10_000  # of a grid; a design is made of each before the work begins
+
+# Large enough for any plan that can be carried out, small enough for a database.
+Many = Annotated[int, Quantity("1", (1, 1e15))]
+Between0And1 = Annotated[float, Quantity("1", (1e-6, 0.999999))]
 Setting = float | int | bool | str | None | list[str] | list[float]
 Role = Literal["sweep", "only", "without", "allocation"]
 
@@ -37,8 +44,8 @@ class Until(Section):
         Chips of each point between two looks.
     """
 
-    width: Annotated[float, Field(gt=0, lt=1)]
-    every: Annotated[int, Field(ge=1)] = 50
+    width: Between0And1
+    every: Many = 50
 
 
 class Allocation(Section):
@@ -56,9 +63,9 @@ class Allocation(Section):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    target: Annotated[float, Field(gt=0, lt=1, alias="yield")]
-    chips: Annotated[int, Field(ge=1)] = 200
-    confirm: Annotated[int, Field(ge=1)] = 400
+    target: Annotated[Between0And1, Field(alias="yield")]
+    chips: Many = 200
+    confirm: Many = 400
     keep: Annotated[list[str], Field(default_factory=list)]
 
 
@@ -106,7 +113,8 @@ class Point:
                 check_converters(design.chip(None), [design.network.readout])
             return design
         except InputError as error:
-            raise InputError(f"point {self.number} ({self.name}): {error}") from None
+            name = self.name if len(self.name) <= _LONGEST_NAME else f"{self.name[:_LONGEST_NAME]}..."
+            raise InputError(f"point {self.number} ({name}): {error}") from None
 
     @staticmethod
     def _check_types(options: Mapping[str, Any], errors: Any, classes: Any) -> None:
@@ -114,11 +122,11 @@ class Point:
         for key, value in options.items():
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if key != "readout" and value is not None and not number:
-                raise InputError(f"{key} = {value!r}: expected a number")
+                raise InputError(f"{key} = {shown(value)}: expected a number")
         if errors is not None and not (isinstance(errors, list) and all(isinstance(group, str) for group in errors)):
-            raise InputError(f"errors = {errors!r}: expected a list of error groups, or null for all")
+            raise InputError(f"errors = {shown(errors)}: expected a list of error groups, or null for all")
         if not isinstance(classes, Mapping):
-            raise InputError(f"classes = {classes!r}: no setting of a plan; `analog-fhn allocate` chooses classes")
+            raise InputError(f"classes = {shown(classes)}: no setting of a plan; `analog-fhn allocate` chooses classes")
 
 
 class Sweep(Section):
@@ -168,22 +176,22 @@ class Sweep(Section):
         What `analog-fhn allocate` has to reach.
     """
 
-    network: str
-    technology: str
-    chips: Annotated[int, Field(ge=1)]
-    images: Annotated[int, Field(ge=1)] | None = None
+    network: Place
+    technology: Place
+    chips: Many
+    images: Many | None = None
     stratified: bool = False
-    dataset: str
+    dataset: Place
     split: Literal["train", "test"] = "test"
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Quantity("1", (0, 2**63 - 1))]
     readout: Literal["vote", "mean"] | None = None
-    gamma: float | None = None
+    gamma: Number | None = None
     errors: list[str] | None = None
     settings: Annotated[dict[str, Setting], Field(default_factory=dict)]
     points: Annotated[list[dict[str, Setting]], Field(min_length=1)] | None = None
     grid: dict[str, Annotated[list[Setting], Field(min_length=1)]] | None = None
     backend: Literal["direct", "reference", "brian", "spice"] = "direct"
-    table: Annotated[int, Field(ge=0)] | None = None
+    table: Annotated[int, Quantity("1", (0, 1e15))] | None = None
     specification: Share | None = None
     until: Until | None = None
     sensitivity: bool = False
@@ -193,6 +201,8 @@ class Sweep(Section):
     def _consistent(self) -> Sweep:
         if self.points is not None and self.grid is not None:
             raise ValueError("points and grid: expected one of them")
+        if self.grid is not None and (points := math.prod(map(len, self.grid.values()))) > MOST_POINTS:
+            raise ValueError(f"grid of {points:.3g} points: expected at most {MOST_POINTS}")
         if self.table is not None and 0 < self.table < 5:
             raise ValueError(f"table = {self.table}: expected at least 5 drives, or 0 for no table")
         for key in ("readout", "gamma", "errors"):
@@ -267,6 +277,8 @@ def described(settings: Mapping[str, Any]) -> str:
     def text(value: object) -> str:
         if isinstance(value, Mapping):
             return described(value)
-        return f"[{', '.join(map(text, value))}]" if isinstance(value, list) else str(value)
+        if isinstance(value, list):
+            return f"[{', '.join(map(text, value))}]"
+        return plain(value) if isinstance(value, str) else str(value)
 
     return ", ".join(f"{key} = {text(value)}" for key, value in settings.items())

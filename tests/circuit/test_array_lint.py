@@ -56,6 +56,18 @@ def test_arrays_without_conductance_lose_nothing() -> None:
     assert findings(made, "lost in its wires") == []
 
 
+def test_thicker_wires_are_the_advice_where_no_tile_helps() -> None:
+    (finding, *_) = findings(design(array={"wires": Wires(driver=2e3, sense=2e3)}), "lost in its wires")
+    assert finding.message.endswith("; no tile would lose less than 5 %: thicker wires help")
+
+
+def test_resistors_of_the_amplifiers_that_no_board_has_are_announced() -> None:
+    # 1 V per unit of z, from g_max = 0.1 S for the largest weight at 1 V
+    (first, *_) = [f for f in findings(design(array={"g_max": 0.1}), "resistance") if f.part == "Rb of the input array"]
+    ideal = 1.0 / design(array={"g_max": 0.1}).arrays[0].crossbar.siemens_per_weight
+    assert (first.severity, first.value) == ("warning", pytest.approx(ideal, rel=0.03))
+
+
 def test_tiles_take_the_warning_away() -> None:
     wires = Wires(word=2.0, bit=2.0)
     made = design(array={"wires": wires, "tile_rows": 32, "tile_columns": 32})

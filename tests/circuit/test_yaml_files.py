@@ -47,8 +47,8 @@ def refusal(text: str | bytes, folder: Path) -> str:
     ],
 )  # fmt: skip
 def test_plain_text_is_read_as_yaml_1_2(text: str, value: object, tmp_path: Path) -> None:
-    found = reading(f"a: {text}\n", tmp_path)["a"]
-    assert (type(found), found) == (type(value), value)
+    read = reading(f"a: {text}\n", tmp_path)["a"]
+    assert (type(read), read) == (type(value), value)
 
 
 def test_not_a_number_is_read(tmp_path: Path) -> None:

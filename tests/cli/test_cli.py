@@ -551,7 +551,7 @@ def test_frontier_keeps_what_was_computed_before_a_failure(
         (("--gammas", "-1,-20"), "supplies.minimum_scale"),
         (("--gammas", "-1;-2"), "--gammas '-1;-2': expected numbers"),
         (("--gammas", "-1,nan"), "gamma"),
-        (("--settle", "inf"), "settle = inf: expected a finite number"),
+        (("--settle", "inf"), "settle = inf: expected a number from 0 to"),
         (("--settle", "0.12"), "settle = 0.12 is no whole number of sampling intervals"),
         (("--loss", "inf"), "--loss inf: expected a fraction"),
         (("--errors", "opamps"), "error group 'opamps'"),

@@ -19,38 +19,38 @@ UNUSUAL = "array.g_max = 0.05: unusual, in practice 1e-09 to 0.01 S (0.05 mS is 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network, technologies (g_max = 100 is meant in uS, 0.05 in mS), and plans, which end where they miss images."""
-    made = tmp_path_factory.mktemp("values")
+    place = tmp_path_factory.mktemp("values")
     rng = np.random.default_rng(0)
     network = Network((0.1 * rng.normal(size=(64, 3)), rng.normal(size=(3, 10))))
-    network.with_options(settle=4.0, control=6.0).save(made / "net.npz")
+    network.with_options(settle=4.0, control=6.0).save(place / "net.npz")
     for name, g_max in (("impossible", 100.0), ("unusual", 0.05)):
         data = Technology.load("discrete").model_dump()
         data["array"]["g_max"] = g_max
-        (made / f"{name}.yaml").write_text(yaml.safe_dump(data))
+        (place / f"{name}.yaml").write_text(yaml.safe_dump(data))
         plan = {"network": "net.npz", "technology": f"{name}.yaml", "chips": 1, "dataset": "absent.npz", "seed": 0}
         plan |= {"images": 20, "table": 5, "specification": 0.5, "readout": "mean", "allocation": {"yield": 0.5}}
-        (made / f"plan_{name}.yaml").write_text(yaml.safe_dump(plan))
-    points = yaml.safe_load((made / "plan_impossible.yaml").read_text()) | {"technology": "discrete"}
+        (place / f"plan_{name}.yaml").write_text(yaml.safe_dump(plan))
+    points = yaml.safe_load((place / "plan_impossible.yaml").read_text()) | {"technology": "discrete"}
     points["points"] = [{}, {"array.g_max": 0.05}]
-    (made / "plan_points.yaml").write_text(yaml.safe_dump(points))
+    (place / "plan_points.yaml").write_text(yaml.safe_dump(points))
     points["points"] = [{}, {"array.g_max": 100}]
-    (made / "plan_wrong_points.yaml").write_text(yaml.safe_dump(points))
-    return made
+    (place / "plan_wrong_points.yaml").write_text(yaml.safe_dump(points))
+    return place
 
 
 def commands(folder: Path, technology: str) -> dict[str, tuple[Any, ...]]:
-    net, own, digits = folder / "net.npz", ("--technology", folder / f"{technology}.yaml"), ("--dataset", "digits")
+    net, chips, digits = folder / "net.npz", ("--technology", folder / f"{technology}.yaml"), ("--dataset", "digits")
     few = (*digits, "--images", 20)
     return {
-        "design": ("design", *own),
-        "classify": ("classify", net, *few, *own),
-        "arrays": ("arrays", net, *own, "-o", folder / "arrays"),
-        "export": ("export", net, *own, "-o", folder / "export"),
-        "frontier": ("frontier", net, *few, *own, "--gammas", "-1", "-o", folder / "frontier"),
-        "compare": ("compare", net, *few, *own, "-o", folder / "compare"),
-        "trim": ("trim", net, *digits, *own, "-o", folder / "trim"),
-        "record": ("record", "--source", "spice", *own, "--duration", 0.001, "-o", folder / "record.csv"),
-        "train": ("train", "--model", "fhn", *few, *own, "-o", folder / "trained.npz", "--epochs", 1, "--hidden", 3),
+        "design": ("design", *chips),
+        "classify": ("classify", net, *few, *chips),
+        "arrays": ("arrays", net, *chips, "-o", folder / "arrays"),
+        "export": ("export", net, *chips, "-o", folder / "export"),
+        "frontier": ("frontier", net, *few, *chips, "--gammas", "-1", "-o", folder / "frontier"),
+        "compare": ("compare", net, *few, *chips, "-o", folder / "compare"),
+        "trim": ("trim", net, *digits, *chips, "-o", folder / "trim"),
+        "record": ("record", "--source", "spice", *chips, "--duration", 0.001, "-o", folder / "record.csv"),
+        "train": ("train", "--model", "fhn", *few, *chips, "-o", folder / "trained.npz", "--epochs", 1, "--hidden", 3),
         "sweep": ("sweep", folder / f"plan_{technology}.yaml", "-o", folder / f"run_{technology}"),
         "allocate": ("allocate", folder / f"plan_{technology}.yaml", "-o", folder / f"cheap_{technology}"),
     }  # fmt: skip
