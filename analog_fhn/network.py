@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.files import new_file
 from analog_fhn._support.json_text import typed
 from analog_fhn.errors import InputError, shown
 from analog_fhn.neuron import FHN, FloatArray, Protocol
@@ -193,7 +194,6 @@ class Network:
 
     def save(self, path: str | Path) -> None:
         """Write the network; nothing is pickled."""
-        path = Path(path)
         arrays = named_arrays(self.weights, self.biases)
         neurons = {"type": "fhn", "trained_as": self.hidden} | ({} if self.tanh == "drive" else {"tanh": self.tanh})
         meta = {
@@ -208,8 +208,7 @@ class Network:
             "provenance": self.provenance,
             "sha256": weights_hash(arrays),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
+        with new_file(path) as file:
             np.savez(file, meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
 
     @property

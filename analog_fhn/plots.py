@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FormatStrFormatter, MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
+from analog_fhn._support.files import new_file
 from analog_fhn.neuron import Coefficients, FloatArray
 
 INK = "#222222"
@@ -20,8 +21,8 @@ COLOURS = ("#0b6e99", "#d1495b", "#3a7d44", "#8f5ba6", "#e59500", "#5c6b73")
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure as PNG (150 dpi) and return the path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    with new_file(path) as file:
+        figure.savefig(file, format="png", dpi=150)
     return path
 
 

@@ -10,34 +10,37 @@ import csv
 import errno
 import io
 import os
-import secrets
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analog_fhn._support.temporary import locked, name_of, remove_leftovers
 from analog_fhn.errors import InputError, RunError
 
 TEMPORARY = ".analog-fhn-"
 """First letters of the names of temporary files and folders."""
+
+Content = bytes | memoryview
 
 # The user named a place where nothing can be written; everything else happened while it was written.
 _MISTAKES = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP,
 }  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-_failures: ContextVar[list[_Failure] | None] = ContextVar("failures", default=None)
+_NAMED = 4  # files that a message names
 
 
 @contextmanager
 def new_file(path: str | Path) -> Iterator[io.BytesIO]:
     """Binary file to write, which appears at `path` when the block ends without an error.
 
-    A symbolic link at `path` is replaced; what it points to is left alone. Devices and pipes are written to.
+    A symbolic link at `path` is replaced; what it points to is left alone. Devices and pipes are written to. A file
+    that was there hands on its permissions and, where that is allowed, its owner.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def new_file(path: str | Path) -> Iterator[io.BytesIO]:
     """
     buffer = io.BytesIO()
     yield buffer
-    _put(Path(path), buffer.getbuffer())
+    _put({Path(path): buffer.getbuffer()})
 
 
 @contextmanager
@@ -62,14 +65,25 @@ def new_text(path: str | Path, encoding: str = "utf-8") -> Iterator[io.StringIO]
 
 def write_text(path: str | Path, text: str, encoding: str = "utf-8") -> None:
     """Write a whole text; errors as for `new_file`."""
-    _put(Path(path), text.encode(encoding))
+    _put({Path(path): text.encode(encoding)})
+
+
+def write_set(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files that belong together into a folder: all, or where one cannot be written, none of them.
+
+    Parameters
+    ----------
+    contents
+        Content by name. Errors as for `new_file`.
+    """
+    _put({folder / name: content for name, content in contents.items()})
 
 
 class Table:
     """Rows of a CSV file; text that a spreadsheet would take for a formula is written with an apostrophe before it."""
 
-    def __init__(self, file: io.StringIO) -> None:
-        self._writer = csv.writer(file)
+    def __init__(self, file: io.StringIO, lineterminator: str = "\r\n") -> None:
+        self._writer = csv.writer(file, lineterminator=lineterminator)
 
     def writerow(self, row: Iterable[Any]) -> None:
         """Write one row."""
@@ -82,10 +96,18 @@ class Table:
 
 
 @contextmanager
-def new_table(path: str | Path) -> Iterator[Table]:
+def new_table(path: str | Path, lineterminator: str = "\r\n") -> Iterator[Table]:
     """CSV file to write, as `new_file`."""
     with new_text(path) as file:
-        yield Table(file)
+        yield Table(file, lineterminator)
+
+
+def write_records(path: str | Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write a CSV file of records under the names of their fields, empty where one lacks a field; as `new_file`."""
+    names = list(dict.fromkeys(name for record in records for name in record))
+    with new_table(path) as table:
+        table.writerow(names)
+        table.writerows([record.get(name, "") for name in names] for record in records)
 
 
 @contextmanager
@@ -95,101 +117,230 @@ def together() -> Iterator[None]:
     Raises
     ------
     InputError, RunError
-        At the end of the block, one for all files that could not be written; as for `new_file`. Also where the block
-        itself ends with an InputError or a RunError: its message stands first.
+        At the end of the block, one for all files that could not be written; as for `new_file`. Where the block
+        itself ends with an error, its message stands first.
     """
-    if _failures.get() is not None:  # an outer block tells of all
+    if _block.get() is not None:  # the outer block says it for all
         yield
         return
-    failures: list[_Failure] = []
-    token = _failures.set(failures)
+    block = _Block()
+    token = _block.set(block)
     try:
         yield
-    except (InputError, RunError) as error:
-        if failures:
-            raise type(error)(f"{error}; also: {_told(failures)}") from None
+    except (RuntimeError, InputError) as error:
+        if block.failures:
+            error.args = (f"{error}; also: {_text(block.failures.values())}", *error.args[1:])
         raise
     finally:
-        _failures.reset(token)
-    if failures:
-        raise _error(failures)
+        _block.reset(token)
+    if block.failures:
+        raise _error(block.failures.values())
 
 
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Within `together`: a file that cannot be written ends the block at once, because what follows needs it."""
+    token = _block.set(None)
+    try:
+        yield
+    finally:
+        _block.reset(token)
+
+
+def has_failed(path: str | Path) -> bool:
+    """Whether this file could not be written, in the block of `together` that this is called in."""
+    block = _block.get()
+    return block is not None and any(Path(path) in paths for paths in block.failures)
+
+
+@dataclass(frozen=True)
 class _Failure:
-    def __init__(self, path: Path, error: OSError, rescued: Path | None) -> None:
-        self.path, self.error, self.rescued = path, error, rescued
+    """Files that were to be written at once and were not: the one it failed at, and where their contents are kept."""
+
+    at: Path
+    error: OSError
+    paths: tuple[Path, ...]
+    kept: tuple[Path, ...]
 
 
-def _error(failures: list[_Failure]) -> InputError | RunError:
-    mistake = all(failure.error.errno in _MISTAKES for failure in failures)
-    return (InputError if mistake else RunError)(_told(failures))
+@dataclass
+class _Block:
+    """What could not be written so far, by its files, and the folder that the contents are kept in."""
+
+    failures: dict[tuple[Path, ...], _Failure] = field(default_factory=dict)
+    shelter: Path | None = None
 
 
-def _told(failures: list[_Failure]) -> str:
-    parts = []
-    for failure in failures:
-        reason = failure.error.strerror or str(failure.error)
-        before = ", the file that was there is as it was" if os.path.lexists(failure.path) else ""
-        kept = "" if failure.rescued is None else f"; its content is kept in {failure.rescued}"
-        parts.append(f"{failure.path}: cannot be written ({reason}){before}{kept}")
-    return "; ".join(parts)
+_block: ContextVar[_Block | None] = ContextVar("block", default=None)
 
 
-def _put(path: Path, content: bytes | memoryview) -> None:
+def _put(contents: Mapping[Path, Content]) -> None:
+    block = _block.get() or _Block()
+    paths = tuple(contents)
     try:
-        _replace(path, content)
-    except OSError as error:
-        failure = _Failure(path, error, _rescue(path, content))
-        failures = _failures.get()
-        if failures is None:
+        _replace(contents)
+    except _PlaceError as place:
+        kept = tuple(filter(None, (_rescue(path, content, block) for path, content in contents.items())))
+        failure = _Failure(place.path, place.error, paths, kept)
+        if _block.get() is None:
             raise _error([failure]) from None
-        failures.append(failure)
+        block.failures[paths] = failure
+    else:
+        # It may have failed before: a table that grows is written again and again.
+        block.failures.pop(paths, None)
 
 
-def _replace(path: Path, content: bytes | memoryview) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mode = None
-    with suppress(FileNotFoundError):
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode) or path.absolute().parts[1:2] in (("dev",), ("proc",)):
-            with path.open("wb") as stream:
-                stream.write(content)
-            return
-        mode = stat.S_IMODE(status.st_mode)
-        if not os.access(path, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+class _PlaceError(Exception):
+    def __init__(self, path: Path, error: OSError) -> None:
+        self.path, self.error = path, error
+
+
+def _replace(contents: Mapping[Path, Content]) -> None:
+    """Write every content to a temporary file, and when all are written, put them in their places."""
+    temporaries: dict[Path, Path] = {}
+    path = Path()
     try:
-        with temporary.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if mode is not None:
-            temporary.chmod(mode)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        for path, content in contents.items():
+            _make_folder(path.parent)
+            if is_stream(path):
+                with path.open("ab") as stream:  # standard output may be a file that has something in it
+                    stream.write(content)
+                continue
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            temporaries[path] = path.with_name(name_of(TEMPORARY))
+            _write_temporary(path, temporaries[path], content)
+        for path, temporary in temporaries.items():
+            temporary.replace(path)
+    except OSError as error:
+        raise _PlaceError(path, error) from None
+    finally:
+        for temporary in temporaries.values():
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
-def _rescue(path: Path, content: bytes | memoryview) -> Path | None:
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
+
+
+def is_stream(path: Path) -> bool:
+    """Whether it is a device or pipe; names under /dev and /proc are, also where they lead to a file."""
+    parts = path.absolute().parts[1:]
+    if parts[:1] == ("proc",) or (parts[:1] == ("dev",) and parts[1:2] != ("shm",)):
+        return True
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _write_temporary(path: Path, temporary: Path, content: Content) -> None:
+    remove_leftovers(path.parent, TEMPORARY)
+    try:
+        before: os.stat_result | None = path.lstat()
+    except FileNotFoundError:
+        before = None
+    if before is not None and stat.S_ISLNK(before.st_mode):
+        before = None
+    if before is not None and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    with temporary.open("xb") as stream, locked(temporary):
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    if before is not None:
+        temporary.chmod(stat.S_IMODE(before.st_mode) & 0o777)
+        if before.st_uid != os.geteuid():
+            with suppress(OSError):
+                os.chown(temporary, before.st_uid, before.st_gid)
+
+
+def _rescue(path: Path, content: Content, block: _Block) -> Path | None:
     """Write the content where there is still room; None: nowhere."""
-    for folder in dict.fromkeys((tempfile.gettempdir(), os.environ.get("HOME", "/"), "/dev/shm")):
-        target = Path(folder, f"analog-fhn-kept-{secrets.token_hex(4)}", path.name)
+    for shelter in _shelters(block):
+        target = shelter / path.name
         try:
-            target.parent.mkdir()
-            target.write_bytes(content)
+            with target.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
         except OSError:
             with suppress(OSError):
                 target.unlink(missing_ok=True)
-                target.parent.rmdir()
+                shelter.rmdir()
             continue
+        block.shelter = shelter
         return target
     return None
 
 
+def _shelters(block: _Block) -> Iterator[Path]:
+    """Folders that may hold what cannot be written elsewhere: the one taken before, then new ones."""
+    if block.shelter is not None:
+        yield block.shelter
+    parents = []
+    with suppress(OSError):  # no folder for temporary files that can be written
+        parents.append(tempfile.gettempdir())
+    with suppress(RuntimeError):  # no home
+        parents.append(str(Path.home()))
+    for parent in dict.fromkeys([*parents, "/dev/shm"]):
+        try:
+            shelter = tempfile.mkdtemp(prefix="analog-fhn-kept-", dir=parent)
+        except OSError:
+            continue
+        yield Path(shelter)
+
+
+def _error(failures: Iterable[_Failure]) -> InputError | RunError:
+    failures = list(failures)
+    mistake = all(failure.error.errno in _MISTAKES for failure in failures)
+    return (InputError if mistake else RunError)(_text(failures))
+
+
+def _text(failures: Iterable[_Failure]) -> str:
+    """One line; files of a folder that fail for one reason and are kept in one place are named together."""
+    groups: dict[tuple[object, ...], list[_Failure]] = {}
+    for failure in failures:
+        shelter = {path.parent for path in failure.kept}
+        alone = failure.paths if len(failure.paths) > 1 else ()
+        key = failure.at.parent, _reason(failure), frozenset(shelter), alone
+        groups.setdefault(key, []).append(failure)
+    return "; ".join(map(_group_text, groups.values()))
+
+
+def _group_text(group: list[_Failure]) -> str:
+    first = group[0]
+    paths = [path for failure in group for path in failure.paths]
+    kept = [path for failure in group for path in failure.kept]
+    there = any(os.path.lexists(path) for path in paths)
+    if len(paths) == 1:
+        before = ", the file that was there is as it was" if there else ""
+        content = f"; its content is kept in {kept[0]}" if kept else ""
+    else:
+        before = ", files that were there are as they were" if there else ""
+        content = f"; they are kept in {kept[0].parent}" if len(kept) == len(paths) else ""
+    what = str(first.at) if len(group) == 1 else f"{first.at.parent}: {_listed([f.at.name for f in group])}"
+    others = f", and so none of the {len(paths)} files that belong together" if len(first.paths) > 1 else ""
+    return f"{what}: cannot be written ({_reason(first)}){others}{before}{content}"
+
+
+def _reason(failure: _Failure) -> str:
+    return failure.error.strerror or str(failure.error)
+
+
+def _listed(names: list[str]) -> str:
+    if len(names) <= _NAMED:
+        return ", ".join(names)
+    return f"{', '.join(names[: _NAMED - 1])} and {len(names) - _NAMED + 1} more"
+
+
 def _harmless(cell: Any) -> Any:
-    if isinstance(cell, str) and cell.startswith(_FORMULA):
+    if isinstance(cell, str) and len(cell) > 1 and cell.startswith(_FORMULA):  # a sign alone is no formula
         try:
             float(cell)
         except ValueError:

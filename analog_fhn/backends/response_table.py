@@ -12,8 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from analog_fhn._support.files import new_file
 from analog_fhn.backends.base import Response
 from analog_fhn.errors import InputError, shown
 from analog_fhn.network import weights_hash
@@ -150,16 +149,8 @@ class ResponseTable:
         arrays = {name: getattr(self, name) for name in _TYPES if getattr(self, name) is not None}
         quality = asdict(self.quality)
         text = json.dumps(meta | {"quality": quality, "content": _content_hash(meta["key"], quality, arrays)})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, meta=np.array(text), **arrays)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with new_file(path) as file:
+            np.savez(file, meta=np.array(text), **arrays)
 
     @classmethod
     def load(cls, path: Path, key: str, drives: tuple[FloatArray, FloatArray]) -> ResponseTable:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from analog_fhn._support.files import at_once
 from analog_fhn.backends import ngspice
 from analog_fhn.backends.base import Backend, Response, check_drives, refuse_noise
 from analog_fhn.backends.characterise import Maker, Plan, grid_range
@@ -30,7 +31,7 @@ from analog_fhn.backends.spice import Spice
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.netlist import neuron_deck
 from analog_fhn.circuit.noise import Noise
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, RunError
 from analog_fhn.neuron import FloatArray, Protocol
 
 MIN_DRIVES = 5
@@ -193,9 +194,10 @@ class Table:
             table = Maker(self.name, self.inner, self._plan, chip, protocol, progress).table()
             if path is not None:
                 try:
-                    table.save(path, decided_by | {"key": key, "versions": _versions()})
-                except OSError as error:
-                    _log.warning("%s: the response table cannot be stored (%s)", path, error.strerror or error)
+                    with at_once():  # results do not need it
+                        table.save(path, decided_by | {"key": key, "versions": _versions()})
+                except (InputError, RunError) as error:
+                    _log.warning("response table: %s", error)
         while len(self._made) >= _KEPT:
             del self._made[next(iter(self._made))]
         self._made[key] = table

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
+from analog_fhn._support.files import Table, write_text
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.device import Series, Tolerance
 from analog_fhn.circuit.neuron import CAPACITORS, OFFSETS, RESISTORS
@@ -93,11 +94,17 @@ def cost(items: Iterable[Item]) -> tuple[float, list[str]]:
 
 def write_bill(items: list[Item], path: Path) -> None:
     """Write a bill as CSV; an empty field where there is nothing to say."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([field.name for field in fields(Item)])
-        for item in items:
-            writer.writerow(["" if value is None else _text(value) for value in astuple(item)])
+    write_text(path, bill_text(items))
+
+
+def bill_text(items: list[Item]) -> str:
+    """Text of a bill's CSV file."""
+    file = io.StringIO(newline="")
+    table = Table(file)
+    table.writerow([field.name for field in fields(Item)])
+    for item in items:
+        table.writerow(["" if value is None else _text(value) for value in astuple(item)])
+    return file.getvalue()
 
 
 def _text(value: object) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
+import io
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -12,15 +12,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.circuit.bom import bill, write_bill
+from analog_fhn._support.files import Table, has_failed, write_set, write_text
+from analog_fhn.circuit.bom import bill, bill_text
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.chip_netlist import SCORES, estimated_seconds, folded_chip, tiles, whole_chip
 from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.netlist import LIBRARIES, copy_libraries, write_neuron_netlists
+from analog_fhn.circuit.netlist import data_file, libraries, neuron_decks
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 
 Form = Literal["full", "reduced"]
+_MANIFEST = "manifest.json"
 # Beyond this the reduced form is the default.
 LONGEST_RUN = 600.0  # s
 
@@ -64,8 +66,8 @@ def write_network(
     ------
     InputError
         If the chip has no components, or its initial state lies beyond the linear range of the parts.
-    OSError
-        If a file cannot be written.
+    InputError, RunError
+        If a file cannot be written; then none is, and what was in the folder stays.
     """
     design = _design(chip)
     recentre = chip.network.recentre if recentre is None else recentre
@@ -73,10 +75,6 @@ def write_network(
         form = "full" if estimated_seconds(chip, full=True) <= LONGEST_RUN else "reduced"
     make = whole_chip if form == "full" else folded_chip
     texts = make(chip, inputs, recentre=recentre)
-    names = [*copy_libraries(folder), *texts]
-    (folder / SCORES).unlink(missing_ok=True)
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="ascii")
     facts = {
         "form": form,
         "run": "ngspice -b run.cir",
@@ -85,7 +83,7 @@ def write_network(
         "inputs": [float(value) for value in inputs],
         "recentre": recentre,
     }
-    return _finish(chip, design, folder, names, facts | notes, recentre)
+    return _write(chip, design, folder, texts, [SCORES], facts | notes, recentre)
 
 
 def write_chip(chip: Chip, drives: FloatArray, folder: Path, notes: dict[str, Any]) -> list[str]:
@@ -111,15 +109,14 @@ def write_chip(chip: Chip, drives: FloatArray, folder: Path, notes: dict[str, An
     ------
     InputError
         If the chip has no components, or its initial state lies beyond the linear range of the parts.
-    OSError
-        If a file cannot be written.
+    InputError, RunError
+        If a file cannot be written; then none is, and what was in the folder stays.
     """
     design = _design(chip)
-    decks = write_neuron_netlists(chip, drives, chip.network.protocol, folder)
-    (folder / SCORES).unlink(missing_ok=True)
-    names = [*LIBRARIES, *(path.name for path in decks)]
+    decks = neuron_decks(chip, drives, chip.network.protocol)
     facts = {"form": "neurons", "run": "ngspice -b neuron_000.cir", "drives": [float(d) for d in drives]}
-    return _finish(chip, design, folder, names, facts | notes, chip.network.recentre)
+    results = [data_file(name) for name in decks]
+    return _write(chip, design, folder, decks, results, facts | notes, chip.network.recentre)
 
 
 def _design(chip: Chip) -> Design:
@@ -129,16 +126,24 @@ def _design(chip: Chip) -> Design:
     return Design(chip.network, chip.technology)
 
 
-def _finish(
-    chip: Chip, design: Design, folder: Path, names: list[str], facts: dict[str, Any], recentre: bool
+def _write(
+    chip: Chip,
+    design: Design,
+    folder: Path,
+    decks: dict[str, str],
+    results: list[str],
+    facts: dict[str, Any],
+    recentre: bool,
 ) -> list[str]:
+    """Write decks and everything that goes with them, in place of the export before; `results` are what decks write."""
     assert chip.technology is not None
     assert chip.scales is not None
     assert chip.arrays is not None
+    texts = dict(decks)
     for layer in range(len(chip.arrays)):
-        names += write_conductances(chip, layer, folder)
-    write_bill(bill(design, recentre=recentre), folder / "bom.csv")
-    names.append("bom.csv")
+        texts |= _conductances(chip, layer)
+    texts["bom.csv"] = bill_text(bill(design, recentre=recentre))
+    contents = libraries() | {name: text.encode("utf-8") for name, text in texts.items()}
     manifest = {
         "format": 2,
         "chip_seed": chip.seed,
@@ -148,50 +153,65 @@ def _finish(
         "fhn": asdict(chip.network.fhn),
         "protocol": asdict(chip.network.protocol),
         "weights_sha256": chip.network.sha256,
-        "sha256": {name: _sha256(folder / name) for name in names},
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+        "results": results,
     }
-    _remove_earlier(folder, names)
-    (folder / "manifest.json").write_text(json.dumps(manifest | facts, indent=2) + "\n", encoding="utf-8")
-    return [*names, "manifest.json"]
+    names = [*contents, _MANIFEST]
+    earlier = _earlier(folder)
+    write_set(folder, contents | {_MANIFEST: (json.dumps(manifest | facts, indent=2) + "\n").encode("utf-8")})
+    if not has_failed(folder / _MANIFEST):
+        for path in (folder / SCORES, *earlier):
+            if path.name not in names:
+                path.unlink(missing_ok=True)
+    return names
 
 
-def _remove_earlier(folder: Path, names: list[str]) -> None:
-    """Remove what only the export before has written here: by its manifest, and if nobody has changed it since."""
+def _earlier(folder: Path) -> list[Path]:
+    """Files of the export before: by its manifest, if nobody has changed them since, and what runs of it wrote."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         # Manifests of other programs may list hashes, too.
-        earlier = dict(manifest["sha256"]) if {"format", "form", "weights_sha256"} <= manifest.keys() else {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return
-    for name, digest in earlier.items():
-        path = folder / name
-        if path.name == name not in names and path.is_file() and _sha256(path) == digest:
-            path.unlink()
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+        if not {"format", "form", "weights_sha256"} <= manifest.keys():
+            return []
+        hashes, results = dict(manifest["sha256"]), list(manifest.get("results", ()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []
+    candidates = [(folder / str(name), None) for name in results]
+    candidates += [(folder / str(name), digest) for name, digest in hashes.items()]
+    return [
+        path
+        for path, digest in candidates
+        if path.parent == folder and path.is_file() and not path.is_symlink()
+        if digest is None or hashlib.sha256(path.read_bytes()).hexdigest() == digest
+    ]
 
 
 def write_conductances(chip: Chip, layer: int, folder: Path) -> list[str]:
     """Write one table per tile of an array, one line per device, and return the files' names."""
+    tables = _conductances(chip, layer)
+    for name, text in tables.items():
+        write_text(folder / name, text)
+    return list(tables)
+
+
+def _conductances(chip: Chip, layer: int) -> dict[str, str]:
     assert chip.arrays is not None
     made = chip.arrays[layer].crossbar
     target, conductance = chip.arrays[layer].target.conductance, made.conductance
     parts = tiles(chip, layer)
-    names = []
+    texts = {}
     for rows, bit_lines in parts:
         tile = "" if len(parts) == 1 else f"_row_{rows.start}_bit_line_{bit_lines.start}"
-        names.append(f"conductances_{layer}{tile}.csv")
-        with (folder / names[-1]).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["row", "bit_line", "input", "output", "sign", "target_siemens", "made_siemens"])
-            for i in rows:
-                for j in bit_lines:
-                    writer.writerow(
-                        [
-                            i, j, "bias" if i >= made.n_in else i, j // 2, "-" if j % 2 else "+",
-                            repr(float(target[i, j])), repr(float(conductance[i, j])),
-                        ]
-                    )  # fmt: skip
-    return names
+        file = io.StringIO(newline="")
+        table = Table(file)
+        table.writerow(["row", "bit_line", "input", "output", "sign", "target_siemens", "made_siemens"])
+        for i in rows:
+            for j in bit_lines:
+                table.writerow(
+                    [
+                        i, j, "bias" if i >= made.n_in else i, j // 2, "-" if j % 2 else "+",
+                        repr(float(target[i, j])), repr(float(conductance[i, j])),
+                    ]
+                )  # fmt: skip
+        texts[f"conductances_{layer}{tile}.csv"] = file.getvalue()
+    return texts

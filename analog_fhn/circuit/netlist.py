@@ -5,11 +5,11 @@ Numbers are written as plain SI floats that read back exactly; every name and ti
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 
+from analog_fhn._support.files import write_set
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.neuron import Scales, drive_current
 from analog_fhn.circuit.stages import NO_SHIFT, bias_current
@@ -211,18 +211,27 @@ def write_neuron_netlists(chip: Chip, drives: FloatArray, protocol: Protocol, fo
     list of Path
         The decks, in the order of the neurons.
     """
+    decks = neuron_decks(chip, drives, protocol)
+    write_set(folder, libraries() | {name: deck.encode("ascii") for name, deck in decks.items()})
+    return [folder / name for name in decks]
+
+
+def neuron_decks(chip: Chip, drives: FloatArray, protocol: Protocol) -> dict[str, str]:
+    """Text by file name of the decks that `write_neuron_netlists` writes, in the order of the neurons."""
     drives = np.asarray(drives, dtype=np.float64)
     if drives.shape != (chip.n_neurons,):
         raise ValueError(f"drives have shape {drives.shape}; expected ({chip.n_neurons},)")
-    decks = [
-        neuron_deck(chip, k, drive, protocol, inline=False, data_file=f"neuron_{k:03d}.txt")
+    return {
+        f"neuron_{k:03d}.cir": neuron_deck(
+            chip, k, drive, protocol, inline=False, data_file=data_file(f"neuron_{k:03d}.cir")
+        )
         for k, drive in enumerate(drives)
-    ]
-    copy_libraries(folder)
-    paths = [folder / f"neuron_{k:03d}.cir" for k in range(len(decks))]
-    for path, deck in zip(paths, decks, strict=True):
-        path.write_text(deck, encoding="ascii")
-    return paths
+    }
+
+
+def data_file(deck: str) -> str:
+    """Name of the file that a neuron's deck writes its waveforms into."""
+    return f"{deck.removesuffix('.cir')}.txt"
 
 
 def number(value: float) -> str:
@@ -254,12 +263,9 @@ def components(chip: Chip) -> tuple[Technology, Scales]:
     return chip.technology, chip.scales
 
 
-def copy_libraries(folder: Path) -> tuple[str, ...]:
-    """Copy every subcircuit into a folder, which is created if it does not exist; their file names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in LIBRARIES:
-        shutil.copyfile(resource("netlists", name), folder / name)
-    return LIBRARIES
+def libraries() -> dict[str, bytes]:
+    """Content of every file of subcircuits, by its name."""
+    return {name: resource("netlists", name).read_bytes() for name in LIBRARIES}
 
 
 def supply_lines(technology: Technology) -> list[str]:

@@ -9,6 +9,7 @@ import sys
 
 import typer
 
+from analog_fhn._support.files import together
 from analog_fhn.cli import (
     allocate,
     arrays,
@@ -60,20 +61,28 @@ def main() -> None:
     """Run the command line; a user's mistake gives one message and a status, never a traceback."""
     # BrokenPipeError is left to Python: `analog-fhn ... | head` ends quietly.
     try:
-        app()
+        with together():
+            status = _status_of_app()
     except InputError as error:
         _stop(str(error), 2)
     except MissingProgramError as error:
         _stop(str(error), 3)
-    except SystemExit as stop:
-        # Typer turns Ctrl-C into this status.
-        if stop.code == 130:
-            _stop("interrupted; what was written before is kept", 130)
-        raise
     except RunError as error:
         _stop(str(error), 1)
     except MemoryError as error:
         _stop(f"out of memory ({str(error) or 'no size is told'}); what was written before is kept", 1)
+    # Typer turns Ctrl-C into this status.
+    if status == 130:
+        _stop("interrupted; what was written before is kept", 130)
+    sys.exit(status)
+
+
+def _status_of_app() -> int | str | None:
+    try:
+        app()
+    except SystemExit as end:
+        return end.code
+    return 0
 
 
 def _stop(message: str, status: int) -> None:

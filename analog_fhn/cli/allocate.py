@@ -53,7 +53,7 @@ def allocate(
             f"{100 * confirmed['yield_high']:.1f} %)",
             json,
         )
-        common.say(f"written: {output / 'bom.csv'}, {output / 'technology.yaml'}", json)
+        common.say_written([output / "bom.csv", output / "technology.yaml"], json)
     if found["unpriced"]:
         common.say(f"without a price: {', '.join(found['unpriced'])}", json)
     common.write_json(json, "allocate", study.sweep.seed, start, found | {"settings": decided})

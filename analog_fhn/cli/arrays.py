@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from analog_fhn._support.files import write_records
 from analog_fhn.cli import common
 from analog_fhn.cli.design import engineering
 from analog_fhn.errors import InputError
@@ -71,10 +71,7 @@ def arrays(
     found = summarise(Design(net, made.technology), made)
     for line in table(found):
         common.say(line, json)
-    with (folder / "arrays.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(asdict(found[0])))
-        writer.writeheader()
-        writer.writerows(asdict(one) for one in found)
+    write_records(folder / "arrays.csv", [asdict(one) for one in found])
 
     array = made.technology.array
     title = f"{'Nominal chip' if chip is None else f'Chip {chip}'} of technology {made.technology.name}"
@@ -102,7 +99,7 @@ def arrays(
             losses[f"{name} array"] = (volts[:, None] - word, bit)
         rows = f"all rows at {array.read_voltage:g} V" if shown is None else f"image {image} of {dataset}"
         written.append(plots.save(plots.line_losses(losses, f"{title}, {rows}"), folder / "line_losses.png"))
-    common.say(f"written: {', '.join(map(str, [folder / 'arrays.csv', *written]))}", json)
+    common.say_written([folder / "arrays.csv", *written], json)
     content = {
         "arrays": [asdict(one) for one in found],
         "settings": common.settings(net, made, errors=errors)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from analog_fhn._support.files import new_table
 from analog_fhn.cli import common
 from analog_fhn.errors import InputError
 
@@ -166,8 +166,7 @@ def table_line(quality: TableQuality, control: float) -> str:
 def write_predictions(path: Path, images: Dataset, result: Result) -> None:
     """Write one line per image: place in the split, label, predicted class, scores of all classes."""
     places = range(len(images.labels)) if images.places is None else images.places
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "label", "prediction", *(f"score_{k}" for k in range(result.scores.shape[1]))])
+    with new_table(path) as table:
+        table.writerow(["image", "label", "prediction", *(f"score_{k}" for k in range(result.scores.shape[1]))])
         for i, label, predicted, scores in zip(places, images.labels, result.predictions, result.scores, strict=True):
-            writer.writerow([i, label, predicted, *(f"{s:.9g}" for s in scores)])
+            table.writerow([i, label, predicted, *(f"{s:.9g}" for s in scores)])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from analog_fhn._support.files import has_failed, is_stream, write_text
 from analog_fhn.errors import InputError, brief, printable
 
 if TYPE_CHECKING:
@@ -563,7 +564,7 @@ def write_json(target: str | None, command: str, seed: int | None, start: float,
     if target == "-":
         sys.stdout.write(text)
     else:
-        Path(target).write_text(text, encoding="utf-8")
+        write_text(target, text)
 
 
 def without_nan(value: Any) -> Any:
@@ -577,8 +578,14 @@ def without_nan(value: Any) -> Any:
 
 def writable(path: Path) -> Path:
     """Path whose folder exists; an output that cannot be written is refused before the work begins."""
-    output_folder(path.parent)
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+    try:
+        stream = is_stream(path)
+        there = os.path.lexists(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    if not stream:
+        output_folder(path.parent)
+    if path.is_dir() or (there and not path.is_symlink() and not os.access(path, os.W_OK)):
         raise InputError(f"{path}: cannot be written; expected a file name in a folder that may be written to")
     return path
 
@@ -604,11 +611,13 @@ def check_outputs(inputs: Mapping[Path, str], outputs: Mapping[str, Path | str |
 
 
 def output_folder(path: Path) -> Path:
-    """Create an output folder, or say why it cannot be."""
+    """Create an output folder, or say why it cannot be, or why nothing can be written there."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be used as a folder ({error.strerror})") from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: cannot be written to; expected a folder in which you may create files")
     return path
 
 
@@ -631,6 +640,17 @@ def tables_folder(table: int | None, tables: Path | None, backend: str, *, optio
     except InputError as error:
         note(f"{error}; the response table is not kept (--tables DIR)")
         return None
+
+
+def written(paths: Iterable[Path]) -> list[Path]:
+    """Those of the output files that could be written; what is said of the others comes at the end of the command."""
+    return [path for path in paths if not has_failed(path)]
+
+
+def say_written(paths: Iterable[Path], json_target: str | None) -> None:
+    """Print which files were written, if any were."""
+    if names := [str(path) for path in written(paths)]:
+        say(f"written: {', '.join(names)}", json_target)
 
 
 def say(message: str, json_target: str | None) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from analog_fhn._support.files import new_table
 from analog_fhn.cli import common
 
 
@@ -97,15 +97,14 @@ def compare(
             json,
         )
     if output is not None:
-        with (output / "compare.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["image", "label", *(stage.name for stage in stages)])
+        with new_table(output / "compare.csv") as table:
+            table.writerow(["image", "label", *(stage.name for stage in stages)])
             for i, label in enumerate(chosen.labels):
                 place = i if chosen.places is None else chosen.places[i]
-                writer.writerow([place, label, *(s.predictions[i] if i < s.n_images else "" for s in stages)])
+                table.writerow([place, label, *(s.predictions[i] if i < s.n_images else "" for s in stages)])
         name = made.technology.name if made.technology is not None else technology
         figure = picture(stages, f"From trained weights to chip {chip} (technology {name})")
-        common.say(f"written: {output / 'compare.csv'}, {plots.save(figure, output / 'waterfall.png')}", json)
+        common.say_written([output / "compare.csv", plots.save(figure, output / "waterfall.png")], json)
     drawn = consumption(net, made, chosen.images[:2]) if spice_images or spice_table else None
     if drawn is not None:
         common.say(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from analog_fhn._support.files import write_records
 from analog_fhn.cli import common
 from analog_fhn.errors import InputError
 
@@ -59,7 +59,7 @@ def design(
     start = time.perf_counter()
     made = _design(technology, eps, a, gamma, time_unit, network)
     if output is not None:
-        common.output_folder(output)
+        common.writable(output / "neuron_parts.csv")
     from analog_fhn.circuit.lint import check
 
     findings = check(made)
@@ -86,11 +86,8 @@ def design(
         common.say("no findings", json)
     if output is not None:
         path = output / "neuron_parts.csv"
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, ["name", "value", "unit", "series", "tolerance", "purpose"])
-            writer.writeheader()
-            writer.writerows(parts)
-        common.say(f"written: {path}", json)
+        write_records(path, parts)
+        common.say_written([path], json)
     content = {
         "scales": asdict(scales),
         "parts": parts,

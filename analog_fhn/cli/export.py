@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from analog_fhn._support.files import has_failed
 from analog_fhn.cli import common
 from analog_fhn.errors import InputError
 
@@ -83,19 +85,17 @@ def export(
     folder = common.output_folder(output)
     if weights is not None:
         trained.write(weights, made.weights, made.biases, net.hidden)
-        common.say(f"effective weights of the arrays: {weights}", json)
+        if not has_failed(weights):
+            common.say(f"effective weights of the arrays: {weights}", json)
     given = {"image": image, "dataset": dataset, "split": None if image is None else split}
     notes = {"versions": common.versions()} | given
-    try:
-        if form == "neurons":
-            # Without an image half of gamma: a neuron that spikes.
-            spiking = np.full(made.n_neurons, 0.5 * net.fhn.gamma)
-            drives = spiking if image is None else made.drives(inputs[np.newaxis])[0]
-            written = write_chip(made, drives, folder, notes)
-        else:
-            written = write_network(made, inputs, folder, notes, form=form)
-    except OSError as error:
-        raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror})") from None
+    if form == "neurons":
+        # Without an image half of gamma: a neuron that spikes.
+        spiking = np.full(made.n_neurons, 0.5 * net.fhn.gamma)
+        drives = spiking if image is None else made.drives(inputs[np.newaxis])[0]
+        written = write_chip(made, drives, folder, notes)
+    else:
+        written = write_network(made, inputs, folder, notes, form=form)
     if form == "neurons":
         what = f"{made.n_neurons} neuron netlists"
         what += ", each at the drive gamma/2" if image is None else f", driven by image {image}"
@@ -107,11 +107,15 @@ def export(
         what += "all inputs zero" if image is None else f"image {image} at its inputs"
         what += f" (about {max(minutes, 0.1):.1f} min in ngspice)"
         first = "run.cir"
-    common.say(
-        f"written to {folder}: {what}; conductance tables, bom.csv, manifest.json. "
-        f"Try: cd {folder} && ngspice -b {first}",
-        json,
-    )
+    if not has_failed(folder / "manifest.json"):
+        common.say(
+            f"written to {folder}: {what}; conductance tables, bom.csv, manifest.json. "
+            f"Try: cd {shlex.quote(str(folder))} && ngspice -b {first}",
+            json,
+        )
     settings = common.settings(net, made, errors=errors, trim=trim)
-    content = {"files": written, "settings": settings | given | {"trim": None if trim is None else str(trim)}}
+    content = {
+        "files": [path.name for path in common.written(folder / name for name in written)],
+        "settings": settings | given | {"trim": None if trim is None else str(trim)},
+    }
     common.write_json(json, "export", chip, start, content)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from analog_fhn._support.files import new_table
 from analog_fhn.cli import common
 from analog_fhn.errors import InputError
+
+if TYPE_CHECKING:
+    from analog_fhn.report.frontier import Point
 
 
 def frontier(
@@ -76,20 +79,14 @@ def frontier(
             powers[gamma] = float(cell_power(made, chosen.images[:1]).sum())
             bar(len(powers), len(values))
     points: list[report.Point] = []
-    with table.open("w", newline="", encoding="utf-8") as file, common.progress_bar("images") as bar:
-        writer = csv.writer(file)
-        writer.writerow(["gamma", "readout", "settle", "control", "latency_seconds", "energy_joule", "accuracy"])
-        for k, (gamma, made) in enumerate(chips.items()):
+    with common.progress_bar("images") as bar:
+        for k, made in enumerate(chips.values()):
 
             def advance(done: int, total: int, k: int = k) -> None:
                 bar(k * total + done, len(values) * total)
 
-            found = report.frontier(made, chosen.images, chosen.labels, settle=times, progress=advance)
-            for p in found:
-                seconds = p.latency * unit
-                writer.writerow([gamma, p.readout, p.settle, p.control, seconds, powers[gamma] * seconds, p.accuracy])
-            file.flush()
-            points += found
+            points += report.frontier(made, chosen.images, chosen.labels, settle=times, progress=advance)
+            _write(table, points, unit, powers)  # whole after each gamma: the next one may take hours
     curves = {}
     for gamma in values:
         for readout in ("mean", "vote"):
@@ -111,7 +108,7 @@ def frontier(
             f"{powers[best.gamma] * best.latency * unit:.3g} J an answer",
             json,
         )
-    common.say(f"written: {table}, {picture}", json)
+    common.say_written([table, picture], json)
     content = {
         "accuracy_plain": plain,
         "n_images": len(chosen.labels),
@@ -123,3 +120,12 @@ def frontier(
         | {"stratified": stratified, "images_seed": draw},
     }
     common.write_json(json, "frontier", chip, start, content)
+
+
+def _write(path: Path, points: list[Point], unit: float, powers: dict[float, float]) -> None:
+    """Write a row for each choice; `unit` is T in seconds, `powers` the chip's power (W) by gamma."""
+    with new_table(path) as table:
+        table.writerow(["gamma", "readout", "settle", "control", "latency_seconds", "energy_joule", "accuracy"])
+        for p in points:
+            seconds = p.latency * unit
+            table.writerow([p.gamma, p.readout, p.settle, p.control, seconds, powers[p.gamma] * seconds, p.accuracy])

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from analog_fhn._support.files import has_failed
 from analog_fhn.cli import common
 from analog_fhn.errors import InputError
 
@@ -78,7 +79,9 @@ def import_(
                 "order of the pixels those of the training?"
             )
     network.save(output)
-    common.say("\n".join([*said, f"saved as {output}"]), json)
+    if not has_failed(output):
+        said.append(f"saved as {output}")
+    common.say("\n".join(said), json)
     common.write_json(json, "import", None, start, content)
 
 

@@ -207,7 +207,7 @@ def reconstruct(
     written = [output]
     if folder is not None:
         written += _pictures(folder, first, found, 1.0 if control is None else control[0], states, index)
-    common.say("written: " + ", ".join(map(str, written)), json)
+    common.say_written(written, json)
     if ahead and polynomial is None and len(found.maps) == restarts:  # of each restart the first map alone
         why = "nowhere do so many samples follow each other, or it diverged"
         common.say(f"note: no map could be trained on {ahead} steps: {why}", json)

@@ -126,7 +126,7 @@ def record(
     if "scales" in settings:
         scales = settings["scales"]
         common.say(f"one unit of x is {scales['sx']:.6g} V, T is {scales['time_unit']:g} s", json)
-    common.say(f"written: {output}", json)
+    common.say_written([output], json)
     content = {
         "source": source,
         "file": str(output),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from analog_fhn._support.files import at_once, has_failed
 from analog_fhn.cli import common
 from analog_fhn.errors import InputError
 
@@ -153,8 +154,9 @@ def reproduce(
         content["settings"] = common.settings(net, None) | {
             "dataset": dataset, "split": split, "stratified": stratified,
         }  # fmt: skip
-    common.say("written: " + ", ".join(str(path) for path in paths), json)
-    common.write_json(json, f"reproduce {what}", seed, start, content | {"files": [str(path) for path in paths]})
+    common.say_written(paths, json)
+    files = [str(path) for path in common.written(paths)]
+    common.write_json(json, f"reproduce {what}", seed, start, content | {"files": files})
 
 
 def _check_options(what: str, given: dict[str, Any]) -> None:
@@ -174,7 +176,8 @@ def _trained(path: Path, dataset: str, data: Path | None, seed: int, json: str |
 
     if not path.exists():
         training = common.load_holdout(dataset, "train", data)
-        train_plain(training, seed=seed).network(training.scale).save(path)
+        with at_once():  # it is read below
+            train_plain(training, seed=seed).network(training.scale).save(path)
         common.say(f"trained a network: {path}", json)
     return path
 
@@ -260,7 +263,8 @@ def _section4_network(
     net = trained.network(train.scale)
     net = replace(net, provenance=net.provenance | {"asked": asked, "history": trained.history})
     net.save(path)
-    common.say(f"trained a network with FHN neurons inside: {path}", json)
+    if not has_failed(path):
+        common.say(f"trained a network with FHN neurons inside: {path}", json)
     return net
 
 

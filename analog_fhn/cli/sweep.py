@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -68,7 +69,8 @@ def sweep(
             if trial.status != "done":
                 common.say(f"point {trial.point}, chip {trial.chip_seed} failed: {trial.message}", json)
     written = "results.sqlite, trials.csv" + (", histogram.png" if len(values) else "")
-    common.say(f"written to {output}: {written}. Next: analog-fhn report {output} -o report.html", json)
+    report = shlex.join(["analog-fhn", "report", str(output), "-o", "report.html"])
+    common.say(f"written to {output}: {written}. Next: {report}", json)
     common.write_json(json, "sweep", study.sweep.seed, start, content)
     if content["n_failed"] == content["n_trials"]:
         raise SimulationError(f"every chip of the sweep failed; see {output / 'trials.csv'}")

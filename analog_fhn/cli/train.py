@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from analog_fhn._support.files import has_failed
 from analog_fhn.cli import common
 from analog_fhn.errors import InputError
 
@@ -172,8 +173,8 @@ def train(
     accuracy = float((predictions == test.labels).mean())
     common.say(
         f"{done.what} {'-'.join(map(str, network.layer_sizes))} ({done.how}): {common.percent(accuracy)} of "
-        f"{len(test.labels)} test images, {common.percent(trained.history['accuracy'][-1])} of the training images; "
-        f"saved as {output}",
+        f"{len(test.labels)} test images, {common.percent(trained.history['accuracy'][-1])} of the training images"
+        + ("" if has_failed(output) else f"; saved as {output}"),
         json,
     )
     content = {

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import csv
+import shlex
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from analog_fhn._support.files import new_table, write_records, write_text
 from analog_fhn.cli import common
 from analog_fhn.errors import InputError
 
@@ -273,35 +275,36 @@ def repaired(
         plain,
         title,
     )
-    try:
-        write_steps(done, folder / "steps.csv")
-        write_codes(bench.codes, None, folder / "codes.csv")
-        told = {"steps": common.without_nan([asdict(step) for step in done]), "errors": common.error_groups(errors)}
-        bench.state.save(folder / "trim.npz", design, told)
-        plots.save(picture, folder / "accuracy.png")
-        notes = {"versions": common.versions(), "trim": "trim.npz"}
-        network_files = write_network(bench.chip, np.zeros(net.layer_sizes[0]), folder, notes, form="reduced")
-        content = {
-            "accuracy": done[-1].accuracy,
-            "accuracy_as_made": done[0].accuracy,
-            "accuracy_plain": plain,
-            "n_images": len(judged.labels),
-            "labelled": len(shown.labels),
-            "steps": [asdict(step) for step in done],
-            "costs": asdict(bench.costs),
-            "saturated": bench.codes.saturated,
-            "files": [*FILES, *network_files],
-        }
-        write_summary(folder, content)
-    except OSError as error:
-        raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror})") from None
-    judge = f"analog-fhn classify {network} --dataset {dataset} --trim {folder / 'trim.npz'} --table {n_table or 9}"
-    judge += "" if backend == "direct" else f" --backend {backend}"
-    judge += "" if data is None else f" --data {data}"
-    common.say(
-        f"written to {folder}: {', '.join(FILES)}, conductance tables and netlist. Try: {judge}",
-        json,
-    )
+    write_steps(done, folder / "steps.csv")
+    write_codes(bench.codes, None, folder / "codes.csv")
+    told = {"steps": common.without_nan([asdict(step) for step in done]), "errors": common.error_groups(errors)}
+    bench.state.save(folder / "trim.npz", design, told)
+    plots.save(picture, folder / "accuracy.png")
+    notes = {"versions": common.versions(), "trim": "trim.npz"}
+    network_files = write_network(bench.chip, np.zeros(net.layer_sizes[0]), folder, notes, form="reduced")
+    content = {
+        "accuracy": done[-1].accuracy,
+        "accuracy_as_made": done[0].accuracy,
+        "accuracy_plain": plain,
+        "n_images": len(judged.labels),
+        "labelled": len(shown.labels),
+        "steps": [asdict(step) for step in done],
+        "costs": asdict(bench.costs),
+        "saturated": bench.codes.saturated,
+        "files": _written(folder, [*FILES, *network_files]),
+    }
+    write_summary(folder, content)
+    files = _written(folder, [*FILES, *network_files])
+    if len(files) == len(FILES) + len(network_files):
+        judge = ["analog-fhn", "classify", str(network), "--dataset", dataset, "--trim", str(folder / "trim.npz")]
+        judge += ["--table", str(n_table or 9)]
+        judge += [] if backend == "direct" else ["--backend", backend]
+        judge += [] if data is None else ["--data", str(data)]
+        common.say(
+            f"written to {folder}: {', '.join(FILES)}, conductance tables and netlist. Try: {shlex.join(judge)}", json
+        )
+    else:
+        common.say_written([folder / name for name in files], json)
     return content, bench.chip
 
 
@@ -344,14 +347,12 @@ def from_file(
         "kept": None if readout is None else readout.kept,
         "files": files,
     }
-    try:
-        write_codes(codes, trimmed.lines, folder / "codes.csv")
-        trimmed.state.save(folder / "trim.npz", design, {"measurements": str(path)})
-        if readout is not None:
-            files += write_conductances(trimmed.state.chip(design), 1, folder)
-        write_summary(folder, content)
-    except OSError as error:
-        raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror})") from None
+    write_codes(codes, trimmed.lines, folder / "codes.csv")
+    trimmed.state.save(folder / "trim.npz", design, {"measurements": str(path)})
+    if readout is not None:
+        files += write_conductances(trimmed.state.chip(design), 1, folder)
+    write_summary(folder, content)
+    content["files"] = _written(folder, files)
     common.say(
         f"{found.responses.shape[1]} neurons: x falls by {slopes.mean():.3g} per unit of drive, spread "
         f"{slopes.std():.2g}; {codes.saturated} codes at the end of their range",
@@ -374,12 +375,17 @@ def from_file(
         )
         if readout.kept:
             warn_of_kept(readout.validated, readout.before)
-    common.say(
-        f"written to {folder}: {', '.join(files)}; they are for the chip that was measured, of which classify --trim "
-        "knows nothing else",
-        json,
-    )
+    if content["files"]:
+        common.say(
+            f"written to {folder}: {', '.join(content['files'])}; they are for the chip that was measured, of which "
+            "classify --trim knows nothing else",
+            json,
+        )
     return content
+
+
+def _written(folder: Path, names: Iterable[str]) -> list[str]:
+    return [path.name for path in common.written(folder / name for name in names)]
 
 
 def warn_of_kept(validated: float, before: float) -> None:
@@ -414,11 +420,10 @@ def cost_label(step: Step) -> str:
 
 def write_steps(done: list[Step], path: Path) -> None:
     """One line per step."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["step", "accuracy", "runs", "readings", "pulses", "seconds", "saturated"])
+    with new_table(path) as table:
+        table.writerow(["step", "accuracy", "runs", "readings", "pulses", "seconds", "saturated"])
         for step in done:
-            writer.writerow(
+            table.writerow(
                 [step.name, step.accuracy, step.runs, step.readings, step.pulses, step.seconds, step.saturated]
             )
 
@@ -427,17 +432,11 @@ def write_codes(codes: Codes, lines: Lines | None, path: Path) -> None:
     """One line per code."""
     from analog_fhn.trim.recorded import code_rows
 
-    rows = code_rows(codes, lines)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_records(path, code_rows(codes, lines))
 
 
 def write_summary(folder: Path, content: dict[str, Any]) -> None:
     """Write summary.json."""
     import json
 
-    (folder / "summary.json").write_text(
-        json.dumps(common.without_nan(content), indent=2, allow_nan=False) + "\n", encoding="utf-8"
-    )
+    write_text(folder / "summary.json", json.dumps(common.without_nan(content), indent=2, allow_nan=False) + "\n")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from analog_fhn._support.files import new_table
 from analog_fhn.errors import InputError
 from analog_fhn.reconstruct.oscilloscope import Column, Table, listed, read_table
 from analog_fhn.reconstruct.recording import MIN_SAMPLES, Recording, check_recording, counted, without_glitches
@@ -112,10 +112,9 @@ def write_recording(path: Path | str, recording: Recording) -> None:
     check_recording(recording, allow_clipped=True)
     states = np.empty((len(recording), 0)) if recording.states is None else recording.states
     rows = np.column_stack([recording.time, recording.voltage, states])
-    with Path(path).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["time", "voltage", *(f"state_{k + 1}" for k in range(states.shape[1]))])
-        writer.writerows(rows.tolist())
+    with new_table(path, lineterminator="\n") as table:
+        table.writerow(["time", "voltage", *(f"state_{k + 1}" for k in range(states.shape[1]))])
+        table.writerows(rows.tolist())
 
 
 def _time_column(table: Table, wanted: str | int | None, step: float | None) -> Column | None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analog_fhn._support.files import new_file
 from analog_fhn._support.json_text import typed
 from analog_fhn.errors import InputError, check_range, shown
 from analog_fhn.neuron import FloatArray
@@ -120,9 +121,7 @@ class Reconstruction:
             "levels": [self.levels.floor, self.levels.ceiling],
             "layers": [len(self.autoencoder.encoder), len(self.autoencoder.decoder)], "notes": self.notes,
         }  # fmt: skip
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
+        with new_file(path) as file:
             np.savez_compressed(file, meta=np.array(json.dumps(meta)), **arrays)
 
     @classmethod

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analog_fhn import plots
+from analog_fhn._support.files import Table, new_table, new_text
 from analog_fhn.backends.direct import Direct
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.datasets import Dataset
@@ -50,9 +51,8 @@ def figure2(folder: Path, fhn: FHN, drives: Sequence[float] = (-2.3, -1.0, -0.3,
     one = Coefficients.ideal(fhn, 1)
     trajectories = {}
     path = folder / "figure2.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["drive", "rest_x", "rest_y", "regime", "t", "x", "y"])
+    with new_table(path) as table:
+        table.writerow(["drive", "rest_x", "rest_y", "regime", "t", "x", "y"])
         for k, drive in enumerate(drives):
             x = np.concatenate([[protocol.x0], response.samples[:, 0, k].astype(np.float64)])
             # dy/dt = x + a + I is linear: its integral along the computed x is exact up to the sampling.
@@ -62,7 +62,7 @@ def figure2(folder: Path, fhn: FHN, drives: Sequence[float] = (-2.3, -1.0, -0.3,
             trajectories[drive] = (x, y)
             rest_x, rest_y = (float(v[0]) for v in one.rest_point(np.array([drive])))
             for i in range(0, len(x), 4):
-                writer.writerow(
+                table.writerow(
                     [
                         drive,
                         rest_x,
@@ -102,10 +102,9 @@ def figure3(folder: Path, network: Network, images: Dataset, digits: Sequence[in
             curves[label] = leader[:, k]
             columns[f"digit_{digit}_{name.replace(' ', '_')}"] = leader[:, k].astype(np.float64)
     path = folder / "figure3.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows([f"{v:.10g}" for v in row] for row in np.column_stack(list(columns.values())))
+    with new_table(path) as table:
+        table.writerow(columns)
+        table.writerows([f"{v:.10g}" for v in row] for row in np.column_stack(list(columns.values())))
     shown = times <= network.protocol.settle + 100.0
     figure = plots.answers(
         times[shown],
@@ -193,14 +192,14 @@ def figure4(
 
 def write_gamma_rows(path: Path, rows: Sequence[GammaRow], settings: str = "{}") -> None:
     """CSV: a comment line of settings, then gamma, readout, recentred, accuracy, each digit, unsettled share."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with new_text(path) as file:
         file.write(f"# {settings}\n")
-        writer = csv.writer(file)
+        table = Table(file)
         n = len(rows[0].per_digit)
-        writer.writerow(["gamma", "readout", "recentred", "accuracy", *(f"digit_{k}" for k in range(n)), "unsettled"])
+        table.writerow(["gamma", "readout", "recentred", "accuracy", *(f"digit_{k}" for k in range(n)), "unsettled"])
         for r in rows:
             digits = ["" if v is None else f"{v:.6f}" for v in r.per_digit]
-            writer.writerow([r.gamma, r.readout, int(r.recentre), f"{r.accuracy:.6f}", *digits, f"{r.unsettled:.4f}"])
+            table.writerow([r.gamma, r.readout, int(r.recentre), f"{r.accuracy:.6f}", *digits, f"{r.unsettled:.4f}"])
 
 
 def read_gamma_rows(path: Path) -> list[GammaRow]:
@@ -372,12 +371,11 @@ def correlation_text(correlation: float | None) -> str:
 
 
 def _write_table1(path: Path, published: dict[str, list[float]], ours: dict[str, list[float]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["digit", *(f"{key}_{who}" for key in ours for who in ("paper", "ours"))])
+    with new_table(path) as table:
+        table.writerow(["digit", *(f"{key}_{who}" for key in ours for who in ("paper", "ours"))])
         for i in range(11):
             values = [f"{v:.2f}" for key in ours for v in (published[key][i], ours[key][i])]
-            writer.writerow(["average" if i == 10 else i, *values])
+            table.writerow(["average" if i == 10 else i, *values])
 
 
 def check_digits(table: str, what: str, n_classes: int) -> None:
@@ -422,11 +420,10 @@ def figure6(folder: Path, history: Mapping[str, Sequence[float]], title: str) ->
     """
     path = folder / "figure6.csv"
     names = ("loss", "accuracy", "val_loss", "val_accuracy")
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"])
+    with new_table(path) as table:
+        table.writerow(["epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy"])
         for epoch, row in enumerate(zip(*(history[name] for name in names), strict=True), start=1):
-            writer.writerow([epoch, *(f"{value:.6g}" for value in row)])
+            table.writerow([epoch, *(f"{value:.6g}" for value in row)])
     train, test = "training images, weights moving", "test images, after the epoch"
     panels: dict[str, tuple[str, dict[str, ArrayLike]]] = {
         "Cost": ("cross-entropy", {train: history["loss"], test: history["val_loss"]}),
@@ -476,12 +473,11 @@ def table2(
         digits = [100 * (v or 0.0) for v in per_class(result.predictions, images.labels, network.layer_sizes[-1])]
         ours[name] = [*digits, 100 * result.accuracy(images.labels)]
     path = folder / "table2.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
+    with new_table(path) as table:
         sizes = {name: f"{name.split('_')[0]}_{len(images.labels)}" for name, images in sets.items()}
-        writer.writerow(["digit", *(text for name in ours for text in (f"{name}_paper", f"{sizes[name]}_ours"))])
+        table.writerow(["digit", *(text for name in ours for text in (f"{name}_paper", f"{sizes[name]}_ours"))])
         for i, digit in enumerate([*range(10), "average"]):
-            writer.writerow([digit, *(f"{v:.2f}" for name in ours for v in (published[name][i], ours[name][i]))])
+            table.writerow([digit, *(f"{v:.2f}" for name in ours for v in (published[name][i], ours[name][i]))])
     panels = {
         f"{len(images.labels)} {name.split('_')[0]} images\n{ours[name][-1]:.1f} % (paper: "
         f"{published[name][-1]:.1f} %)": (published[name][:-1], ours[name][:-1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from analog_fhn import plots
+from analog_fhn._support.files import write_records
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct import pictures
@@ -382,10 +382,5 @@ def _text(rhythm: Rhythm) -> str:
 
 
 def _write(path: Path, rows: Sequence[Row]) -> Path:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_records(path, rows)
     return path

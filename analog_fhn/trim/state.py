@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from analog_fhn._support.files import new_file
 from analog_fhn._support.json_text import typed
 from analog_fhn.circuit.chip import ArrayLayer, ArrayTarget, Chip, assemble, make_array
 from analog_fhn.circuit.crossbar import Writes
@@ -99,7 +100,7 @@ class TrimState:
             "verify": verify,
             "notes": notes or {},
         }
-        with path.open("wb") as file:
+        with new_file(path) as file:
             np.savez_compressed(file, meta=np.array(json.dumps(meta)), **arrays)
 
 

@@ -95,7 +95,6 @@ def write(
     if suffix is None:
         raise InputError(f"{path}: expected a name that ends in {', '.join(SUFFIXES)}")
     network = Network(tuple(weights), tuple(biases), hidden)
-    path.parent.mkdir(parents=True, exist_ok=True)
     _WRITERS[suffix](path, network)
 
 

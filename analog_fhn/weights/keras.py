@@ -18,6 +18,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from analog_fhn._support.files import new_file
 from analog_fhn._support.hdf5 import Group
 from analog_fhn._support.json_text import read_object
 from analog_fhn._support.limits import open_archive
@@ -106,24 +107,29 @@ def write_archive(path: Path, network: Network) -> None:
         layers.append(_entry("Dense", settings) | {"build_config": {"input_shape": [None, w.shape[0]]}})
     settings = {"name": "sequential", "dtype": dtype, "layers": layers, "build_input_shape": shape}
     model = _entry("Sequential", settings) | {"module": "keras", "build_config": {"input_shape": shape}}
-    content = io.BytesIO()
-    write_hdf5(content, network)
-    with zipfile.ZipFile(path, "w") as archive:
+    with new_file(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, text in (("metadata.json", {"keras_version": "3.0.0"}), (_CONFIG, model)):
             archive.writestr(zipfile.ZipInfo(name), json.dumps(text))
-        archive.writestr(zipfile.ZipInfo(_WEIGHTS), content.getvalue())
+        archive.writestr(zipfile.ZipInfo(_WEIGHTS), _hdf5(network))
 
 
-def write_hdf5(target: Path | io.BytesIO, network: Network) -> None:
+def write_hdf5(path: Path, network: Network) -> None:
     """Weights for ``load_weights`` of a model with the same Dense layers (`.weights.h5`)."""
+    with new_file(path) as file:
+        file.write(_hdf5(network))
+
+
+def _hdf5(network: Network) -> bytes:
     dtype = file_type((*network.weights, *network.biases))
-    with h5py.File(target, "w") as file:
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
         file.create_group("vars")
         for i, (w, b) in enumerate(zip(network.weights, network.biases, strict=True)):
             group = file.create_group(f"layers/{_group(i)}/vars")
             group["0"] = w.astype(dtype)
             if b is not None:
                 group["1"] = b.astype(dtype)
+    return content.getvalue()
 
 
 def _trained(layers: list[Layer], model: Plan | None, path: Path, kind: str) -> Trained:

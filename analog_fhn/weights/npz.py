@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from analog_fhn._support.files import new_file
 from analog_fhn.network import Network, check_hidden, named_arrays
 from analog_fhn.npz import read_npz, read_text
 from analog_fhn.weights.named import layers
@@ -47,4 +48,5 @@ def write(path: Path, network: Network) -> None:
     arrays = named_arrays(network.weights, network.biases)
     dtype = file_type([*arrays.values()])
     arrays = {name: array.astype(dtype) for name, array in arrays.items()}
-    np.savez(path, hidden=np.array(network.hidden), **arrays)  # type: ignore[arg-type]
+    with new_file(path) as file:
+        np.savez(file, hidden=np.array(network.hidden), **arrays)  # type: ignore[arg-type]

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import deserialize
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from analog_fhn._support.bfloat16 import from_bfloat16
+from analog_fhn._support.files import new_file
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network, check_hidden
 from analog_fhn.weights.named import COUNTER, layers
@@ -55,8 +56,9 @@ def write(path: Path, network: Network) -> None:
     dtype = file_type((*network.weights, *network.biases))
     tensors = {}
     for i, (w, b) in enumerate(zip(network.weights, network.biases, strict=True)):
-        # save_file takes the memory as it lies: a transposed view would be written unturned.
+        # save takes the memory as it lies: a transposed view would be written unturned.
         tensors[f"{2 * i}.weight"] = np.ascontiguousarray(w.T, dtype=dtype)
         if b is not None:
             tensors[f"{2 * i}.bias"] = b.astype(dtype)
-    save_file(tensors, path, metadata={"format": "pt", "hidden": network.hidden})
+    with new_file(path) as file:
+        file.write(save(tensors, metadata={"format": "pt", "hidden": network.hidden}))
