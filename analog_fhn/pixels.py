@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
+
+from analog_fhn._support.compiled import compiled
 
 WORTHWHILE = 0.35  # share of pixels that are not zero, above which a product of full matrices is faster
 
@@ -68,7 +70,7 @@ class Pixels:
         _product(self.first[part.start : part.stop + 1], self.place, self.value, weights, shift, out)
 
 
-@njit(parallel=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@compiled(parallel=True, error_model="numpy", fastmath={"contract", "nsz"})
 def _product(first, place, value, weights, shift, out):  # type: ignore[no-untyped-def]
     n_images, n_out = out.shape
     for image in prange(n_images):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
+
+from analog_fhn._support.compiled import compiled
 
 Activation = Literal["sigmoid", "tanh"]
 Readout = Literal["vote", "mean"]
@@ -69,7 +71,7 @@ def leaders(outputs: NDArray[np.floating], shift: NDArray[np.floating]) -> NDArr
     return leader
 
 
-@njit(parallel=True, cache=True)
+@compiled(parallel=True)
 def _count_leaders(outputs, shift):  # type: ignore[no-untyped-def]
     n_samples, n_images, n_classes = outputs.shape
     counts = np.zeros((n_images, n_classes), dtype=np.int64)

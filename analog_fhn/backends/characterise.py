@@ -21,6 +21,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from analog_fhn._support.compiled import compiled
 from analog_fhn.backends.base import Backend, Response, SimulationError, backend_of
 from analog_fhn.backends.response_table import ResponseTable, TableQuality
 from analog_fhn.circuit.chip import Chip
@@ -383,7 +384,7 @@ def _cubic(x, i, s):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True)
+@compiled()
 def _crossing(x, i):  # type: ignore[no-untyped-def]
     """Place from 0 to 1 between samples i and i + 1, which differ in sign, where x crosses zero."""
     low, high = 0.0, 1.0
@@ -397,7 +398,7 @@ def _crossing(x, i):  # type: ignore[no-untyped-def]
     return 0.5 * (low + high)
 
 
-@njit(cache=True)
+@compiled()
 def _smooth_mean(x, first, end):  # type: ignore[no-untyped-def]
     """Mean of x[first:end] under a Hann window, which suppresses an oscillation that is cut at the ends."""
     total, weight = 0.0, 0.0
@@ -408,7 +409,7 @@ def _smooth_mean(x, first, end):  # type: ignore[no-untyped-def]
     return total / weight
 
 
-@njit(cache=True)
+@compiled()
 def _area(x, i, s, j, t):  # type: ignore[no-untyped-def]
     """Integral of x, in units of the interval, from the zero crossing at i + s to the one at j + t."""
     total = (1.0 - s) / 6.0 * (4.0 * _cubic(x, i, 0.5 * (1.0 + s)) + x[i + 1])
@@ -417,7 +418,7 @@ def _area(x, i, s, j, t):  # type: ignore[no-untyped-def]
     return total + t / 6.0 * (x[j] + 4.0 * _cubic(x, j, 0.5 * t))
 
 
-@njit(cache=True)
+@compiled()
 def _crossings(x):  # type: ignore[no-untyped-def]
     """Zero crossings of x: number of rises, the first, last but one and last of them, the fall between, the latest."""
     n_rises, first, before, last, fall, falling, latest = 0, 0, 0, 0, 0, 0, 0
@@ -434,7 +435,7 @@ def _crossings(x):  # type: ignore[no-untyped-def]
     return n_rises, first, before, last, fall, latest
 
 
-@njit(cache=True)
+@compiled()
 def _cycles(x, n_rises, first, before, last, fall, wave):  # type: ignore[no-untyped-def]
     """Period in samples, first rise, mean and duty of whole cycles between zero crossings; fills the waveform."""
     n_phase = wave.shape[1]
@@ -451,12 +452,12 @@ def _cycles(x, n_rises, first, before, last, fall, wave):  # type: ignore[no-unt
     return length, first + s_first, mean, (edges[1] - edges[0]) / (edges[2] - edges[0])
 
 
-@njit(cache=True)
+@compiled()
 def _swing(x, first, end):  # type: ignore[no-untyped-def]
     return x[first:end].max() - x[first:end].min()
 
 
-@njit(parallel=True, cache=True)
+@compiled(parallel=True)
 def _analyse(samples, start, interval, n_phase, tolerance, ripple):  # type: ignore[no-untyped-def]
     """Regime, mean, period and waveform of every column of samples (n_samples, n_traces); times are in T."""
     n_samples, n_traces = samples.shape

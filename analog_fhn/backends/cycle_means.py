@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
+from analog_fhn._support.compiled import compiled
 from analog_fhn.backends.direct import explicit_is_stable, scaled
 from analog_fhn.backends.steps import FAST, kutta, rosenbrock
 from analog_fhn.circuit.chip import Chip
@@ -108,7 +109,7 @@ def _crossings(rate_before, rate):  # type: ignore[no-untyped-def]
 
 
 # `implicit` is None or True: Numba compiles the two cases apart.
-@njit(parallel=True, fastmath=FAST, error_model="numpy", cache=True)
+@compiled(parallel=True, fastmath=FAST, error_model="numpy")
 def _follow(  # type: ignore[no-untyped-def]
     implicit, coefficients, offsets, index, h, watch, longest, x0, y0, ripple, mean, period
 ):

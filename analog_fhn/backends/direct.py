@@ -21,6 +21,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from analog_fhn._support.compiled import compiled
 from analog_fhn.backends.base import Response, SimulationError, check_drives, check_noise
 from analog_fhn.backends.steps import FAST, GAMMA, kutta, rosenbrock
 from analog_fhn.circuit.chip import Chip
@@ -269,7 +270,7 @@ def _start_stream(seed, image, neuron):  # type: ignore[no-untyped-def]
 
 # `implicit` is None or True, `sigma` and `share` None or arrays: Numba compiles the cases apart and drops the other
 # branches. A kernel made by a function would not be found in the cache on disk.
-@njit(parallel=True, fastmath=FAST, error_model="numpy", cache=True)
+@compiled(parallel=True, fastmath=FAST, error_model="numpy")
 def _kernel(  # type: ignore[no-untyped-def]
     implicit,
     coefficients,

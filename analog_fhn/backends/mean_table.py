@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
+from analog_fhn._support.compiled import compiled
 from analog_fhn.backends.characterise import largest, rms, window_checks
 from analog_fhn.backends.cycle_means import settled_means
 from analog_fhn.backends.direct import Direct
@@ -128,7 +129,7 @@ def make_mean_table(
 _NOTHING = TableQuality(0, 0, 0, 0.0, 0.0, None, None, 0.0, 0, 0.0, 0.0)
 
 
-@njit(parallel=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
+@compiled(parallel=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
 def interpolate(tanh, gain, offset, nodes):  # type: ignore[no-untyped-def]
     """Means in place of tanh (n_images, n_neurons), in single precision; see `MeanTable.behind`."""
     n_images, n_neurons = tanh.shape

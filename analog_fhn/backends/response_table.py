@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
+from analog_fhn._support.compiled import compiled
 from analog_fhn._support.files import new_file
 from analog_fhn.backends.base import Response
 from analog_fhn.errors import InputError, shown
@@ -246,7 +247,7 @@ def _linear(values: FloatArray, cells: NDArray[np.int32], weights: FloatArray) -
     return np.asarray(one + weights * (other - one))
 
 
-@njit(parallel=True, cache=True)
+@compiled(parallel=True)
 def _locate(drives, nodes, counts):  # type: ignore[no-untyped-def]
     """Cell of each drive, and its place in it from 0 to 1."""
     n_images, n_neurons = drives.shape
@@ -268,7 +269,7 @@ def _locate(drives, nodes, counts):  # type: ignore[no-untyped-def]
     return cells, weights
 
 
-@njit(parallel=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
+@compiled(parallel=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
 def _fill(  # type: ignore[no-untyped-def]
     cells, weights, regime, mean, period, rise, duty, wave, settle, interval, out
 ):

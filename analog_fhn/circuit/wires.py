@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array, csc_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import SuperLU, splu
 from threadpoolctl import threadpool_limits
 
+from analog_fhn._support.compiled import compiled
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 
@@ -599,7 +599,7 @@ def _invert(a: FloatArray) -> None:
     a[half:, :half] = corner.T
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@compiled(error_model="numpy", fastmath={"contract"})
 def _invert_leaf(a):  # type: ignore[no-untyped-def]
     """The same by Gauss-Jordan, four columns at a time (there must be a multiple of four)."""
     n = a.shape[0]
@@ -650,7 +650,7 @@ def _invert_leaf(a):  # type: ignore[no-untyped-def]
                 a[k + s, j] = x[s, j]
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _ladders(g, r, r_first):  # type: ignore[no-untyped-def]
     """Word lines one by one, bit lines at 0 V: what is needed of ``(D + Laplacian)^-1`` of each, shape as `g`.
 
@@ -676,7 +676,7 @@ def _ladders(g, r, r_first):  # type: ignore[no-untyped-def]
     return step, own, transfer
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _add_word(front, ratio, r, u, g, step, own):  # type: ignore[no-untyped-def]
     """Make ``1 + r U`` of P, with the next word line's M_i in U; off the diagonal r U is ``-(ratio P + r M)``.
 

@@ -9,9 +9,9 @@ from functools import cached_property, partial
 from typing import Protocol
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from analog_fhn._support.compiled import compiled
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.rhythm import REGIMES, Levels, Regime, Rhythm, rhythms
@@ -78,7 +78,7 @@ def _mean_logarithms(jacobians: ArrayLike, step: float, settle: int, count: int 
     return np.asarray(found / step, dtype=np.float64)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _exponents(jacobians, frame, settle):  # type: ignore[no-untyped-def]
     """Mean logarithms of the stretching, per step, by modified Gram-Schmidt; the rows of `frame` are orthonormal."""
     n, (count, size) = jacobians.shape[0], frame.shape

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 from scipy.optimize import minimize_scalar
 
+from analog_fhn._support.compiled import compiled
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 
@@ -378,7 +378,7 @@ def _without_short_gaps(voltage: FloatArray, levels: Levels) -> FloatArray:
     return np.asarray(_bridged(voltage, int(np.median(widths)) if len(widths) else 0), dtype=np.float64)
 
 
-@njit(cache=True)
+@compiled()
 def _crossings(voltage, low, high):  # type: ignore[no-untyped-def]
     """Upward crossings (samples, interpolated), gaps before each, and samples that the complete spikes stay above."""
     times, parts, widths = [0.0][:0], [0][:0], [0][:0]
@@ -402,7 +402,7 @@ def _crossings(voltage, low, high):  # type: ignore[no-untyped-def]
     return np.array(times), np.array(parts), np.array(widths)
 
 
-@njit(cache=True)
+@compiled()
 def _bridged(voltage, longest):  # type: ignore[no-untyped-def]
     """A copy with gaps of at most `longest` samples filled by straight lines."""
     filled, last = voltage.copy(), -1
