@@ -10,6 +10,7 @@ import sys
 import typer
 
 from analog_fhn._support.files import together
+from analog_fhn._support.home import libraries_at_home
 from analog_fhn.cli import (
     allocate,
     arrays,
@@ -61,7 +62,7 @@ def main() -> None:
     """Run the command line; a user's mistake gives one message and a status, never a traceback."""
     # BrokenPipeError is left to Python: `analog-fhn ... | head` ends quietly.
     try:
-        with together():
+        with libraries_at_home(), together():
             status = _status_of_app()
     except InputError as error:
         _stop(str(error), 2)
