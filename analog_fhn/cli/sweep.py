@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from analog_fhn._support.files import at_once
 from analog_fhn.cli import common
 
 if TYPE_CHECKING:
@@ -128,9 +129,9 @@ def begin(plan: Path, output: Path, data: Path | None, *, resume: bool) -> Study
     named = wanted.dataset in ("mnist", "digits")
     dataset = wanted.dataset if named else str(Path(wanted.dataset).resolve())
     notes = {"plan": plan.read_text(encoding="utf-8"), "versions": common.versions(), "dataset": dataset}
-    return open_study(
-        common.output_folder(output), wanted, network, technology, chosen, resume=resume, notes=notes
-    )  # fmt: skip
+    folder = common.output_folder(output)
+    with at_once():  # a run whose folder is not whole is not begun
+        return open_study(folder, wanted, network, technology, chosen, resume=resume, notes=notes)
 
 
 def run_summary(study: Study) -> dict[str, Any]:
