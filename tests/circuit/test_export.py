@@ -57,6 +57,46 @@ def test_files_of_an_earlier_export_are_removed(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {*names, "run_xyce.cir", "notes.txt"}
 
 
+@pytest.mark.parametrize("form", ["neurons", "reduced"])
+def test_what_runs_of_an_earlier_export_wrote_is_removed(form: str, tmp_path: Path) -> None:
+    write_chip(made(), np.array([-0.5, -0.5]), tmp_path, {})
+    (tmp_path / "neuron_001.txt").write_text("time v(x) v(y)\n")
+    if form == "neurons":
+        names = write_chip(made(), np.array([-0.1, -0.1]), tmp_path, {})
+    else:
+        names = write_network(made(), IMAGE, tmp_path, {}, form="reduced")
+    assert {path.name for path in tmp_path.iterdir()} == set(names)
+
+
+def test_an_export_that_cannot_be_written_leaves_the_earlier_one(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    names = write_network(made(), IMAGE, folder, {}, form="full")
+    (folder / "scores.txt").write_text("0 1\n")
+    before = {name: (folder / name).read_bytes() for name in [*names, "scores.txt"]}
+    (folder / "neuron_001.cir").mkdir()
+    with pytest.raises(InputError, match=r"neuron_001\.cir: cannot be written \(Is a directory\), and so none of"):
+        write_chip(made(), np.array([-0.5, -0.5]), folder, {})
+    (folder / "neuron_001.cir").rmdir()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_links_are_replaced_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("old")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    write_network(made(), IMAGE, folder, {}, form="full")
+    (folder / "run.cir").unlink()
+    (folder / "run.cir").symlink_to("../precious")
+    shutil.copy(folder / "run_xyce.cir", tmp_path / "moved.cir")
+    (folder / "run_xyce.cir").unlink()
+    (folder / "run_xyce.cir").symlink_to("../moved.cir")
+    names = write_network(made(), IMAGE, folder, {}, form="reduced")
+    assert (tmp_path / "precious").read_text() == "old"
+    assert not (folder / "run.cir").is_symlink()
+    assert {path.name for path in folder.iterdir()} == {*names, "run_xyce.cir"}
+    assert (tmp_path / "moved.cir").is_file()
+
+
 @pytest.mark.parametrize("listed", ["../outside.csv", "inside.csv"])
 def test_a_manifest_of_another_program_removes_nothing(listed: str, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
