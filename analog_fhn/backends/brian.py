@@ -7,7 +7,6 @@ import os
 import shlex
 import shutil
 import sysconfig
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from analog_fhn._support.temporary import temporary_folder
 from analog_fhn.backends.base import Response, SimulationError, check_drives, check_noise
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.noise import Noise
@@ -120,10 +120,10 @@ class Brian:
         step = protocol.interval / self._steps_per_sample(chip, drives, protocol, noise is not None)
         mode = self.mode_used
         if mode == "standalone":
-            with tempfile.TemporaryDirectory(prefix="analog-fhn-brian-") as folder:
+            with temporary_folder("analog-fhn-brian-") as folder:
                 b2.set_device("cpp_standalone", build_on_run=False)
                 try:
-                    mean, traces = self._run(b2, chip, drives, protocol, step, samples, noise, folder)
+                    mean, traces = self._run(b2, chip, drives, protocol, step, samples, noise, str(folder))
                 finally:
                     b2.device.reinit()
                     b2.set_device("runtime")

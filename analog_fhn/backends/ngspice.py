@@ -24,23 +24,30 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
+import threading
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, TextIO
 
 import numpy as np
 
+from analog_fhn._support.files import at_once, write_text
+from analog_fhn._support.temporary import temporary_folder
 from analog_fhn.backends.base import SimulationError
-from analog_fhn.errors import MissingProgramError
+from analog_fhn.errors import InputError, MissingProgramError, RunError
 from analog_fhn.neuron import FloatArray
 
 _INSTALL = (
     "install ngspice and its library (Debian, Ubuntu: apt install ngspice libngspice0) "
     'and PySpice (pip install "analog-fhn[spice]")'
 )
+
+# Generous: decks of a neuron or cell take 0.1 ms a step, other commands milliseconds, on a machine that is not busy.
+_COMMAND_LIMIT = 60.0  # s
+_STEP_LIMIT = 0.01  # s
+_LONGEST_OUTPUT = 2**24
 
 _FAULT = re.compile(
     r"^\s*(fatal\b|error\b)|unknown subckt|undefined parameter|cannot compute substitute|unknown parameter"
@@ -84,49 +91,89 @@ def program_version() -> str:
     MissingProgramError
         If there is no such program.
     """
-    program = shutil.which("ngspice")
-    if program is None:
-        raise MissingProgramError(f"the program ngspice is not installed; {_INSTALL}")
-    output = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=30).stdout
-    return _version(output)
+    program = _program()
+    status, output = _output([program, "--version"], Path.cwd(), _COMMAND_LIMIT)
+    if status is None:
+        raise MissingProgramError(f"{program} is not ngspice: it does not tell its version; {_INSTALL}")
+    return _version(output, program)
 
 
-def run_batch(deck: Path, timeout: float | None = None) -> str:
+def run_batch(deck: Path, timeout: float) -> str:
     """Run a deck alone, `ngspice -b`, in its own folder, without the user's `.spiceinit`; what it said.
+
+    What it said in a run that fails is kept beside the deck, in a file that ends in `.log`.
 
     Parameters
     ----------
     timeout
-        Seconds after which it is stopped; None: never.
+        Seconds after which it is stopped.
 
     Raises
     ------
     MissingProgramError
-        If there is no program ngspice.
+        If there is no program ngspice, or one of that name is another program.
     SimulationError
         If it ends with a status other than 0, reports a fault, or does not end in time.
     """
+    program_version()
+    status, output = _output([_program(), "-n", "-b", deck.name], deck.parent, timeout)
+    lines = [line.strip() for line in output.splitlines() if line.strip() and "Reference value" not in line]
+    said = " | ".join(line[:200] for line in dict.fromkeys([*faults(lines)[:4], *lines[-4:]]))
+    if status == 0 and not faults(lines):
+        return output
+    ended = f"did not end within {timeout:g} s" if status is None else f"ended with status {status}"
+    raise SimulationError(f"ngspice -b {deck} {ended}: {said or 'it said nothing'}{_keep_log(deck, output)}")
+
+
+def _program() -> str:
     program = shutil.which("ngspice")
     if program is None:
         raise MissingProgramError(f"the program ngspice is not installed; {_INSTALL}")
+    return program
+
+
+def _output(command: list[str], folder: Path, limit: float) -> tuple[int | None, str]:
+    """Status and output of a program, None if it had to be stopped: after `limit` seconds, or for saying too much."""
     try:
-        done = subprocess.run(
-            [program, "-n", "-b", deck.name],
-            cwd=deck.parent, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            timeout=timeout, check=False,
+        process = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True,
         )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise SimulationError(f"ngspice did not end {deck} within {timeout:g} s") from None
-    out, err = (
-        [line.strip() for line in text.splitlines() if line.strip() and "Reference value" not in line]
-        for text in (done.stdout, done.stderr)
-    )
-    if done.returncode or faults([*err, *out]):
-        said = dict.fromkeys([*faults([*err, *out])[:4], *err[-4:], *out[-2:]])
-        raise SimulationError(
-            f"ngspice -b {deck} ended with status {done.returncode}: {' | '.join(line[:200] for line in said)}"
-        )
-    return done.stdout
+    except OSError as error:
+        raise MissingProgramError(f"{command[0]} cannot be run ({error.strerror}); {_INSTALL}") from None
+    stopped = threading.Event()
+
+    def stop() -> None:
+        stopped.set()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # a script may have started others
+
+    alarm = threading.Timer(limit, stop)
+    alarm.start()
+    with process:
+        assert process.stdout is not None
+        try:
+            output = process.stdout.read(_LONGEST_OUTPUT)
+            if len(output) == _LONGEST_OUTPUT:
+                stop()
+            process.wait()
+        except BaseException:
+            stop()
+            raise
+        finally:
+            alarm.cancel()
+    return None if stopped.is_set() else process.returncode, output.decode(errors="replace")
+
+
+def _keep_log(deck: Path, log: str) -> str:
+    """Write what was said beside a deck, and how a message names the file; nothing if it cannot be written."""
+    path = deck.with_suffix(".log")
+    try:
+        with at_once():
+            write_text(path, log)
+    except (InputError, RunError):
+        return ""
+    return f" (log {path})"
 
 
 def version() -> str:
@@ -161,6 +208,11 @@ def faults(lines: Iterable[str]) -> list[str]:
 class Simulator:
     """libngspice in this process; there can be only one, and after a `SimulationError` it must not be used again.
 
+    Parameters
+    ----------
+    echo
+        Gets what ngspice says as it says it.
+
     Raises
     ------
     MissingProgramError
@@ -169,8 +221,10 @@ class Simulator:
 
     _titles = itertools.count(1)
 
-    def __init__(self) -> None:
-        self._engine = _engine(find_library())
+    def __init__(self, echo: TextIO | None = None) -> None:
+        self._library = find_library()
+        self._engine = _engine(self._library)
+        self._engine.echo = echo
         self._loaded = False
         self._title = ""
         self._stop = 0.0
@@ -183,7 +237,7 @@ class Simulator:
 
     def version(self) -> str:
         """Version of libngspice."""
-        return _version("\n".join(self._command("version -f")))
+        return _version("\n".join(self._command("version -f")), self._library)
 
     def load(self, deck: str) -> None:
         """Load a deck in place of the one before.
@@ -204,7 +258,7 @@ class Simulator:
         if self._loaded:
             self._command("remcirc")
             self._loaded = False
-        self._stop = _stop_time(lines)
+        _, self._stop = _transient(lines)
         self._title = f"deck {next(self._titles)}"
         self._check(self._engine.load([self._title, *lines[1:]]))
         circuits = self._command("setcirc")
@@ -291,16 +345,19 @@ class SimulatorProcess:
             raise MissingProgramError(f"the Python package PySpice is not installed; {_INSTALL}")
         self.log = ""
         # ngspice runs the .spiceinit of its working directory, or else that of the user's home.
-        self._folder = tempfile.TemporaryDirectory(prefix="analog-fhn-ngspice-", ignore_cleanup_errors=True)
-        Path(self._folder.name, ".spiceinit").write_text("* defaults\n", encoding="ascii")
+        self._stack = contextlib.ExitStack()
+        self._folder = self._stack.enter_context(temporary_folder("analog-fhn-ngspice-"))
+        self._limit = 0.0
+        self._expired = False
+        (self._folder / ".spiceinit").write_text("* defaults\n", encoding="ascii")
         path = [str(Path(entry or ".").resolve()) for entry in sys.path]
-        with Path(self._folder.name, "stderr.txt").open("wb") as stderr:
+        with (self._folder / "stderr.txt").open("wb") as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-c", _BOOTSTRAP, json.dumps(path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                cwd=self._folder.name,
+                cwd=self._folder,
             )
 
     @property
@@ -315,14 +372,21 @@ class SimulatorProcess:
     def load(self, deck: str) -> None:
         """See `Simulator.load`."""
         self._call("load", deck)
+        self._limit = _COMMAND_LIMIT + _STEP_LIMIT * steps(deck)
 
     def alter(self, element: str, value: float) -> None:
         """See `Simulator.alter`."""
         self._call("alter", element, value)
 
     def run(self) -> dict[str, FloatArray]:
-        """See `Simulator.run`."""
-        waves: dict[str, FloatArray] = self._call("run")
+        """See `Simulator.run`.
+
+        Raises
+        ------
+        SimulationError
+            Also if it does not end within 60 s and 10 ms a time step, a hundred times what small decks take.
+        """
+        waves: dict[str, FloatArray] = self._call("run", limit=self._limit)
         return waves
 
     def kill(self) -> None:
@@ -337,7 +401,7 @@ class SimulatorProcess:
                 with contextlib.suppress(OSError):
                     pipe.close()
         self._process.wait()
-        self._folder.cleanup()
+        self._stack.close()
 
     def __enter__(self) -> Self:
         return self
@@ -347,24 +411,36 @@ class SimulatorProcess:
     ) -> None:
         self.close()
 
-    def _call(self, method: str, *arguments: object) -> Any:
+    def _expire(self) -> None:
+        self._expired = True
+        self._process.kill()
+
+    def _call(self, method: str, *arguments: object, limit: float | None = None) -> Any:
+        limit = limit or _COMMAND_LIMIT
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
         if stdin.closed:
             raise SimulationError("this simulator process is closed; after a failed run a fresh one is needed")
+        alarm = threading.Timer(limit, self._expire)
+        alarm.start()
         try:
             pickle.dump((method, arguments), stdin)
             stdin.flush()
             answer, self.log = pickle.load(stdout)
         except (OSError, EOFError, pickle.UnpicklingError):
             status = self._process.wait()
-            last = Path(self._folder.name, "stderr.txt").read_text(errors="replace").strip().splitlines()[-1:]
+            self.log = (self._folder / "stderr.txt").read_text(errors="replace")
+            last = " ".join(self.log.strip().splitlines()[-1:])[:200]
             self.close()
-            raise SimulationError(f"the ngspice process ended with status {status}: {' '.join(last)}") from None
+            if self._expired:
+                raise SimulationError(f"ngspice did not end '{method}' within {limit:g} s: {last}") from None
+            raise SimulationError(f"the ngspice process ended with status {status}: {last}") from None
         except BaseException:
             self.close()
             raise
+        finally:
+            alarm.cancel()
         if isinstance(answer, BaseException):
             self.close()
             raise answer
@@ -392,7 +468,7 @@ def _serve() -> None:
             return
         answer: object
         try:
-            simulator = simulator or Simulator()
+            simulator = simulator or Simulator(echo=sys.stderr)
             answer = getattr(simulator, method)(*arguments)
         except (SimulationError, MissingProgramError, ValueError) as error:
             answer = error
@@ -405,18 +481,25 @@ def _serve() -> None:
             return
 
 
-def _version(text: str) -> str:
+def _version(text: str, source: str) -> str:
     match = re.search(r"ngspice-([0-9][0-9.+a-z-]*)", text)
     if match is None:
-        raise SimulationError(f"ngspice does not tell its version: {text[:200]!r}")
+        raise MissingProgramError(f"{source} is not ngspice: asked for its version, it says {text[:80]!r}; {_INSTALL}")
     return match.group(1)
 
 
-def _stop_time(lines: list[str]) -> float:
+def steps(deck: str) -> float:
+    """Number of time steps of a deck's transient, if none is shorter than the first number of its `.tran` line."""
+    step, stop = _transient(deck.splitlines())
+    return stop / step
+
+
+def _transient(lines: list[str]) -> tuple[float, float]:
+    """Time step and stop time (s)."""
     for line in lines[1:]:
         words = line.split()
         if words and words[0].lower() == ".tran":
-            return float(words[2])
+            return float(words[1]), float(words[2])
     raise ValueError("the deck has no .tran line")
 
 
@@ -437,6 +520,7 @@ def _engine(library: str) -> Any:
         def __init__(self) -> None:
             self.said: list[str] = []
             self.run_title: str | None = None
+            self.echo: TextIO | None = None
             super().__init__()
 
         @staticmethod
@@ -446,6 +530,8 @@ def _engine(library: str) -> Any:
             # PySpice reads the version, and joins outputs, from these two lists.
             (self._stderr if stream == "stderr" else self._stdout).append(text)
             self.said.append(text)
+            if self.echo is not None:
+                print(text, file=self.echo, flush=True)
             return 0
 
         @staticmethod
@@ -478,5 +564,5 @@ def _engine(library: str) -> Any:
 
     try:
         return Engine()
-    except OSError as error:
-        raise MissingProgramError(f"libngspice cannot be loaded ({error}); {_INSTALL}") from None
+    except (OSError, AttributeError) as error:  # no library, or another one
+        raise MissingProgramError(f"libngspice cannot be loaded from {library} ({error}); {_INSTALL}") from None

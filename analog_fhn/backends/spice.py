@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import queue
 import tempfile
@@ -22,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.files import at_once, write_set
 from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
 from analog_fhn.backends.ngspice import SimulatorProcess, run_batch
 from analog_fhn.circuit.chip import Chip
@@ -30,7 +32,7 @@ from analog_fhn.circuit.netlist import MAX_STEP, RELTOL, cell_deck, neuron_deck,
 from analog_fhn.circuit.neuron import drive_current
 from analog_fhn.circuit.noise import Noise
 from analog_fhn.circuit.technology import Technology
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, RunError
 from analog_fhn.neuron import FloatArray, Protocol
 
 # Any single period may differ by this fraction, a rest value by this much in x, from a run with much tighter settings.
@@ -241,17 +243,23 @@ class Spice:
         stem = f"neuron_{result.neuron:03d}_image_{result.image:05d}"
         deck = self._deck(chip, result.neuron, drive, protocol, data_file=f"{stem}.txt")
         what = f"neuron {result.neuron}, drive {drive:g}: {result.fault}"
-        return _kept(self.keep, stem, deck, f"{result.log}{result.fault}\n", what, partial)
+        return failed_run(self.keep, stem, deck, f"{result.log}{result.fault}\n", what, partial)
 
 
-def _kept(keep: Path | None, stem: str, deck: str, log: str, what: str, partial: Response) -> FailedRunError:
-    """Deck and log of a failed run in a folder (None: a fresh one), and the error that names both."""
+def failed_run(
+    keep: Path | None, stem: str, deck: str, log: str, what: str, partial: Response | None = None
+) -> FailedRunError:
+    """Keep deck and log of a failed run in a folder (None: a fresh one), and make the error that names both."""
     folder = keep or Path(tempfile.mkdtemp(prefix="analog-fhn-failed-"))
-    folder.mkdir(parents=True, exist_ok=True)
     paths = folder / f"{stem}.cir", folder / f"{stem}.log"
-    paths[0].write_text(deck, encoding="ascii")
-    paths[1].write_text(log, encoding="utf-8")
-    return FailedRunError(f"{what} (deck {paths[0]}, log {paths[1]})", *paths, partial)
+    kept = f"deck {paths[0]}, log {paths[1]}"
+    try:
+        with at_once():
+            write_set(folder, {paths[0].name: deck.encode("ascii"), paths[1].name: log.encode("utf-8")})
+    except (InputError, RunError) as error:
+        kept = f"deck and log: {error}"
+    nothing = Response(np.full((1, 1), np.nan))
+    return FailedRunError(f"{what} ({kept})", *paths, nothing if partial is None else partial)
 
 
 @dataclass(frozen=True)
@@ -395,8 +403,7 @@ def cell_power(chip: Chip, images: NDArray[np.floating]) -> FloatArray:
                     stem = f"cell_{k:03d}"
                     deck = cell_deck(chip, k, float(value), protocol, data_file=f"{stem}.txt")
                     what = f"hidden cell {k}, z = {value:g}: {fault}"
-                    nothing = Response(np.full((1, 1), np.nan))
-                    raise _kept(None, stem, deck, f"{simulator.log}{fault}\n", what, nothing) from fault
+                    raise failed_run(None, stem, deck, f"{simulator.log}{fault}\n", what) from fault
                 found.append(window_mean(waves["time"] / unit, supply_power(waves, technology), *window))
             power[k] = np.mean(found)
 
@@ -422,7 +429,8 @@ def run_exported(folder: Path, timeout: float | None = None) -> FloatArray:
     folder
         Holds `run.cir`; gets `scores.txt`.
     timeout
-        Seconds after which the run is stopped; None: never.
+        Seconds after which the run is stopped; None: a minute and 20 times what the folder's manifest expects, an hour
+        if it does not say.
 
     Returns
     -------
@@ -442,7 +450,7 @@ def run_exported(folder: Path, timeout: float | None = None) -> FloatArray:
     if not deck.is_file():
         raise InputError(f"{deck}: there is no such file; expected a folder written by 'analog-fhn export'")
     scores.unlink(missing_ok=True)
-    run_batch(deck, timeout)
+    run_batch(deck, _longest_run(folder) if timeout is None else timeout)
     text = scores.read_text(encoding="ascii", errors="replace") if scores.is_file() else "no such file"
     try:
         values = np.array([float(value) for _, value in (line.split() for line in text.splitlines())])
@@ -452,6 +460,15 @@ def run_exported(folder: Path, timeout: float | None = None) -> FloatArray:
     if indices != list(range(len(values))) or not len(values) or not np.isfinite(values).all():
         raise SimulationError(f"{scores}: expected one finite score for every class, found {text[:200]!r}")
     return values
+
+
+def _longest_run(folder: Path) -> float:
+    """Seconds after which the run of an exported network is stopped."""
+    try:
+        expected = float(json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["expected_seconds"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return 3600.0
+    return 60.0 + 20.0 * expected if 0 <= expected < np.inf else 3600.0
 
 
 def supply_power(waves: dict[str, FloatArray], technology: Technology) -> FloatArray:

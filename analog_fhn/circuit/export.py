@@ -79,11 +79,12 @@ def write_network(
         "form": form,
         "run": "ngspice -b run.cir",
         "writes": SCORES,
+        "expected_seconds": estimated_seconds(chip, full=form == "full"),
         "scores": "time averages over the control window, before any converter, in the units of the trained weights",
         "inputs": [float(value) for value in inputs],
         "recentre": recentre,
     }
-    return _write(chip, design, folder, texts, [SCORES], facts | notes, recentre)
+    return _write(chip, design, folder, texts, [SCORES, "run.log"], facts | notes, recentre)
 
 
 def write_chip(chip: Chip, drives: FloatArray, folder: Path, notes: dict[str, Any]) -> list[str]:

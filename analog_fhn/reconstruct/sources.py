@@ -12,6 +12,7 @@ from scipy.interpolate import Akima1DInterpolator
 
 from analog_fhn.backends.base import SimulationError
 from analog_fhn.backends.ngspice import SimulatorProcess
+from analog_fhn.backends.spice import failed_run
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.netlist import MAX_STEP, components, neuron_deck
@@ -181,7 +182,8 @@ def record_circuit(
             try:
                 waves = simulator.run()
             except SimulationError as error:
-                raise SimulationError(f"{which}, drive {drive:g}: {error}") from error
+                what = f"{which}, drive {drive:g}: {error}"
+                raise failed_run(None, "recording", deck, f"{simulator.log}{error}\n", what) from error
             at = np.clip(times, waves["time"][0], waves["time"][-1])
             states = np.stack([_curve(waves["time"], waves[node], at) for node in ("x", "y")], axis=1)
             recordings.append(Recording(states[:, 0].copy(), step, source=f"{which}, I = {drive:g}", states=states))
