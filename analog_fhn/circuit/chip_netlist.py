@@ -216,7 +216,7 @@ def _cell(chip: Chip, k: int, volts: FloatArray, recentre: bool) -> str:
     first, _ = _arrays(chip)
     technology, _ = components(chip)
     lines = [
-        f"Hidden cell {k}: transimpedance amplifier, tanh pair, FHN neuron, row driver",
+        f"* Hidden cell {k}: transimpedance amplifier, tanh pair, FHN neuron, row driver",
         *_includes(LIBRARIES),
         *supply_lines(technology),
         *shift_lines(chip, recentre),
@@ -268,7 +268,7 @@ def _output(chip: Chip, recentre: bool) -> str:
     columns = _columns(1, effective.shape[1] // 2)
     voltages = np.concatenate([np.zeros(n_hidden), _rows(second, None, recentre)])
     lines = [
-        "Output stage: array folded into effective conductances, transimpedance amplifiers",
+        "* Output stage: array folded into effective conductances, transimpedance amplifiers",
         *_includes((LIBRARIES[0], LIBRARIES[5])),
         *supply_lines(technology),
         "* Mean row voltages of the hidden cells are put in by run.cir; the last rows carry the biases.",
@@ -291,7 +291,7 @@ def _run_whole(chip: Chip, recentre: bool) -> str:
     protocol, n_classes = chip.network.protocol, chip.weights[1].shape[1]
     scores = [f"score_{k}" for k in range(n_classes)]
     lines = [
-        "The whole chip under one image: ngspice -b run.cir",
+        "* The whole chip under one image: ngspice -b run.cir",
         *_includes((*LIBRARIES, "chip.cir")),
         *accuracy_lines(chip),
         transient_line(chip, protocol),
@@ -310,7 +310,7 @@ def _run_cells(chip: Chip, recentre: bool) -> str:
     _, scales = components(chip)
     protocol, n_hidden = chip.network.protocol, chip.n_neurons
     lines = [
-        "The chip under one image, one hidden cell after the other, then the output stage: ngspice -b run.cir",
+        "* The chip under one image, one hidden cell after the other, then the output stage: ngspice -b run.cir",
         ".control",
         *_BEGIN,
         # To ngspice a vector of one element is a scalar, which has no element 0.
@@ -381,7 +381,7 @@ def _other_simulators(chip: Chip, recentre: bool) -> dict[str, str]:
         ),
     ):
         lines = [
-            f"The whole chip under one image, for {simulator}; only run.cir (ngspice) was ever run by its authors",
+            f"* The whole chip under one image, for {simulator}; only run.cir (ngspice) was ever run by its authors",
             *_includes((*LIBRARIES, "chip.cir")),
             *options,
             transient_line(chip, protocol),

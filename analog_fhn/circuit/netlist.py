@@ -475,7 +475,7 @@ def _deck(
     technology, scales = components(chip)
     saved = [f"v({node})" for node in nodes] + [f"i({name})" for name in (*supply_voltages(technology), *currents)]
     lines = [
-        title,
+        title if inline else f"* {title}",  # spicelib takes a title for an element where it is no comment
         *_libraries(libraries, inline),
         *circuit,
         *accuracy_lines(chip, reltol),

@@ -57,6 +57,18 @@ def test_files_of_an_earlier_export_are_removed(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {*names, "run_xyce.cir", "notes.txt"}
 
 
+@pytest.mark.parametrize("form", ["full", "reduced", "neurons"])
+def test_titles_are_comments(form: str, tmp_path: Path) -> None:
+    # ngspice takes the first line for the title in any case; spicelib reads it as an element where it is no comment
+    if form == "neurons":
+        write_chip(made(), np.array([-0.5, -0.5]), tmp_path, {})
+    else:
+        write_network(made(), IMAGE, tmp_path, {}, form=form)  # type: ignore[arg-type]
+    titles = [path.read_text().splitlines()[0] for path in (*tmp_path.glob("*.cir"), *tmp_path.glob("*.lib"))]
+    assert len(titles) > len(LIBRARIES)
+    assert all(title.startswith("* ") for title in titles)
+
+
 @pytest.mark.parametrize("form", ["neurons", "reduced"])
 def test_what_runs_of_an_earlier_export_wrote_is_removed(form: str, tmp_path: Path) -> None:
     write_chip(made(), np.array([-0.5, -0.5]), tmp_path, {})
