@@ -27,9 +27,10 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self, TextIO
+from typing import IO, Any, BinaryIO, Self, TextIO
 
 import numpy as np
 
@@ -92,10 +93,10 @@ def program_version() -> str:
         If there is no such program.
     """
     program = _program()
-    status, output = _output([program, "--version"], Path.cwd(), _COMMAND_LIMIT)
+    status, out, _ = _output([program, "--version"], Path.cwd(), _COMMAND_LIMIT)
     if status is None:
         raise MissingProgramError(f"{program} is not ngspice: it does not tell its version; {_INSTALL}")
-    return _version(output, program)
+    return _version(out, program)
 
 
 def run_batch(deck: Path, timeout: float) -> str:
@@ -116,13 +117,17 @@ def run_batch(deck: Path, timeout: float) -> str:
         If it ends with a status other than 0, reports a fault, or does not end in time.
     """
     program_version()
-    status, output = _output([_program(), "-n", "-b", deck.name], deck.parent, timeout)
-    lines = [line.strip() for line in output.splitlines() if line.strip() and "Reference value" not in line]
-    said = " | ".join(line[:200] for line in dict.fromkeys([*faults(lines)[:4], *lines[-4:]]))
-    if status == 0 and not faults(lines):
-        return output
+    status, *texts = _output([_program(), "-n", "-b", deck.name], deck.parent, timeout)
+    out, err = (
+        [line.strip() for line in text.splitlines() if line.strip() and "Reference value" not in line] for text in texts
+    )
+    found = faults([*err, *out])
+    if status == 0 and not found:
+        return texts[0]
+    said = " | ".join(line[:200] for line in dict.fromkeys([*found[:4], *err[-4:], *out[-2:]]))
     ended = f"did not end within {timeout:g} s" if status is None else f"ended with status {status}"
-    raise SimulationError(f"ngspice -b {deck} {ended}: {said or 'it said nothing'}{_keep_log(deck, output)}")
+    log = _keep_log(deck, "".join(texts))
+    raise SimulationError(f"ngspice -b {deck} {ended}: {said or 'it said nothing'}{log}")
 
 
 def _program() -> str:
@@ -132,11 +137,14 @@ def _program() -> str:
     return program
 
 
-def _output(command: list[str], folder: Path, limit: float) -> tuple[int | None, str]:
-    """Status and output of a program, None if it had to be stopped: after `limit` seconds, or for saying too much."""
+def _output(command: list[str], folder: Path, limit: float) -> tuple[int | None, str, str]:
+    """Status, output and errors of a program.
+
+    The status is None if it had to be stopped: after `limit` seconds, or because it said too much.
+    """
     try:
         process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True,
         )  # fmt: skip
     except OSError as error:
@@ -148,21 +156,25 @@ def _output(command: list[str], folder: Path, limit: float) -> tuple[int | None,
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # a script may have started others
 
+    def read(stream: IO[bytes] | None) -> str:
+        assert stream is not None
+        content = stream.read(_LONGEST_OUTPUT)
+        if len(content) == _LONGEST_OUTPUT:
+            stop()
+        return content.decode(errors="replace")
+
     alarm = threading.Timer(limit, stop)
     alarm.start()
-    with process:
-        assert process.stdout is not None
+    with process, ThreadPoolExecutor(2) as pool:
         try:
-            output = process.stdout.read(_LONGEST_OUTPUT)
-            if len(output) == _LONGEST_OUTPUT:
-                stop()
+            out, err = pool.map(read, (process.stdout, process.stderr))
             process.wait()
         except BaseException:
             stop()
             raise
         finally:
             alarm.cancel()
-    return None if stopped.is_set() else process.returncode, output.decode(errors="replace")
+    return None if stopped.is_set() else process.returncode, out, err
 
 
 def _keep_log(deck: Path, log: str) -> str:
