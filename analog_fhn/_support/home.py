@@ -20,7 +20,7 @@ def libraries_at_home() -> Iterator[None]:
     if not homeless:
         yield
         return
-    with temporary_folder("analog-fhn-home-") as folder:
+    with temporary_folder("home") as folder:
         for name in homeless:
             (folder / name).mkdir()
             os.environ[name] = str(folder / name)

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_OWNER = re.compile(r"(\d+)-[0-9a-f]{16}")
+_FOLDERS = "analog-fhn-"
+_OWNER = re.compile(r"(?:[a-z]+-)?(\d+)-[0-9a-f]{16}")
 _cleared: set[tuple[Path, str]] = set()
 
 
@@ -21,11 +22,17 @@ def name_of(prefix: str) -> str:
 
 
 @contextmanager
-def temporary_folder(prefix: str) -> Iterator[Path]:
-    """Folder in the place for temporary files, removed at the end of the block; also those that killed runs left."""
+def temporary_folder(kind: str) -> Iterator[Path]:
+    """Folder in the place for temporary files, removed at the end of the block; also all that killed runs left.
+
+    Parameters
+    ----------
+    kind
+        A word for its name.
+    """
     parent = Path(tempfile.gettempdir())
-    remove_leftovers(parent, prefix)
-    folder = parent / name_of(prefix)
+    remove_leftovers(parent, _FOLDERS)
+    folder = parent / name_of(f"{_FOLDERS}{kind}-")
     folder.mkdir(mode=0o700)
     try:
         with locked(folder):

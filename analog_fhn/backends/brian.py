@@ -120,7 +120,7 @@ class Brian:
         step = protocol.interval / self._steps_per_sample(chip, drives, protocol, noise is not None)
         mode = self.mode_used
         if mode == "standalone":
-            with temporary_folder("analog-fhn-brian-") as folder:
+            with temporary_folder("brian") as folder:
                 b2.set_device("cpp_standalone", build_on_run=False)
                 try:
                     mean, traces = self._run(b2, chip, drives, protocol, step, samples, noise, str(folder))

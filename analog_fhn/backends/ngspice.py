@@ -25,6 +25,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -358,7 +359,7 @@ class SimulatorProcess:
         self.log = ""
         # ngspice runs the .spiceinit of its working directory, or else that of the user's home.
         self._stack = contextlib.ExitStack()
-        self._folder = self._stack.enter_context(temporary_folder("analog-fhn-ngspice-"))
+        self._folder = self._stack.enter_context(temporary_folder("ngspice"))
         self._limit = 0.0
         self._expired = False
         (self._folder / ".spiceinit").write_text("* defaults\n", encoding="ascii")
@@ -468,6 +469,7 @@ _BOOTSTRAP = (
 def _serve() -> None:
     """What a `SimulatorProcess` runs: answers calls from standard input until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     calls: BinaryIO = sys.stdin.buffer
     # ngspice may print; its output must not mix with the answers.
     answers = os.fdopen(os.dup(1), "wb")
@@ -491,6 +493,13 @@ def _serve() -> None:
             answers.flush()
         except BrokenPipeError:
             return
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent was killed, also in the middle of a run."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def _version(text: str, source: str) -> str:

@@ -17,7 +17,7 @@ from analog_fhn._support.temporary import locked, name_of, remove_leftovers, tem
 HOLD = (
     "import sys, tempfile; tempfile.tempdir = sys.argv[1]\n"
     "from analog_fhn._support.temporary import temporary_folder\n"
-    "with temporary_folder('job-'):\n    print('there', flush=True); sys.stdin.read()"
+    "with temporary_folder('job'):\n    print('there', flush=True); sys.stdin.read()"
 )
 
 
@@ -37,7 +37,7 @@ def dead() -> int:
 
 
 def test_a_folder_is_removed_with_its_content(place: Path) -> None:
-    with temporary_folder("job-") as folder:
+    with temporary_folder("job") as folder:
         (folder / "file").write_text("")
         assert folder.parent == place
         assert folder.stat().st_mode & 0o777 == 0o700
@@ -50,12 +50,12 @@ def test_the_folder_of_a_killed_process_is_removed_by_the_next(place: Path) -> N
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        with temporary_folder("job-"):
+        with temporary_folder("job"):
             assert len(list(place.iterdir())) == 2  # that of a living process stays
         process.send_signal(signal.SIGKILL)
     temporary._cleared.clear()
     assert len(list(place.iterdir())) == 1
-    with temporary_folder("job-") as folder:
+    with temporary_folder("other") as folder:
         assert list(place.iterdir()) == [folder]
 
 

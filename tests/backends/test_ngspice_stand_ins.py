@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from analog_fhn.backends.ngspice import SimulatorProcess
 from analog_fhn.backends.spice import FailedRunError, Spice, run_exported
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.export import write_network
+from analog_fhn.circuit.netlist import neuron_deck
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.doctor import mismatched_neuron
 from analog_fhn.errors import MissingProgramError
@@ -130,6 +133,23 @@ def test_a_library_that_hangs_is_stopped_and_deck_and_log_are_kept(
     assert time.monotonic() - begin < 60
     assert error.value.deck.read_text().splitlines()[-1] == ".end"
     assert "did not end" in error.value.log.read_text()
+
+
+def test_a_run_ends_with_the_process_that_began_it(tmp_path: Path) -> None:
+    deck = neuron_deck(mismatched_neuron(), 0, -1.0, Protocol(settle=0.0, control=1e6, interval=10.0))
+    (tmp_path / "deck.cir").write_text(deck)
+    script = (
+        "import pathlib, sys; from analog_fhn.backends.ngspice import SimulatorProcess\n"
+        "simulator = SimulatorProcess(); simulator.load(pathlib.Path(sys.argv[1]).read_text())\n"
+        "print(simulator.pid, flush=True); simulator.run()"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, tmp_path / "deck.cir"], stdout=subprocess.PIPE) as driver:
+        assert driver.stdout is not None
+        child = int(driver.stdout.readline())
+        driver.kill()
+    begin = time.monotonic()
+    while runs(child):
+        assert time.monotonic() - begin < 20
 
 
 @pytest.mark.parametrize("content", [b"no library", None])
