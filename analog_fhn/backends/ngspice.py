@@ -27,7 +27,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -164,8 +164,7 @@ def _output(command: list[str], folder: Path, limit: float) -> tuple[int | None,
             stop()
         return content.decode(errors="replace")
 
-    alarm = threading.Timer(limit, stop)
-    alarm.start()
+    alarm = _alarm(limit, stop)
     with process, ThreadPoolExecutor(2) as pool:
         try:
             out, err = pool.map(read, (process.stdout, process.stderr))
@@ -176,6 +175,14 @@ def _output(command: list[str], folder: Path, limit: float) -> tuple[int | None,
         finally:
             alarm.cancel()
     return None if stopped.is_set() else process.returncode, out, err
+
+
+def _alarm(seconds: float, call: Callable[[], None]) -> threading.Timer:
+    """Timer that runs."""
+    alarm = threading.Timer(min(seconds, threading.TIMEOUT_MAX), call)
+    alarm.daemon = True
+    alarm.start()
+    return alarm
 
 
 def _keep_log(deck: Path, log: str) -> str:
@@ -435,8 +442,7 @@ class SimulatorProcess:
         assert stdout is not None
         if stdin.closed:
             raise SimulationError("this simulator process is closed; after a failed run a fresh one is needed")
-        alarm = threading.Timer(limit, self._expire)
-        alarm.start()
+        alarm = _alarm(limit, self._expire)
         try:
             pickle.dump((method, arguments), stdin)
             stdin.flush()

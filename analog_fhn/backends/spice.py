@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import queue
 import tempfile
@@ -28,6 +27,7 @@ from analog_fhn.backends.base import Response, SimulationError, check_drives, re
 from analog_fhn.backends.ngspice import SimulatorProcess, run_batch
 from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.chip_netlist import SCORES
+from analog_fhn.circuit.export import read_manifest
 from analog_fhn.circuit.netlist import MAX_STEP, RELTOL, cell_deck, neuron_deck, supply_voltages
 from analog_fhn.circuit.neuron import drive_current
 from analog_fhn.circuit.noise import Noise
@@ -450,7 +450,7 @@ def run_exported(folder: Path, timeout: float | None = None) -> FloatArray:
     if not deck.is_file():
         raise InputError(f"{deck}: there is no such file; expected a folder written by 'analog-fhn export'")
     scores.unlink(missing_ok=True)
-    run_batch(deck, _longest_run(folder) if timeout is None else timeout)
+    run_batch(deck, longest_run(folder) if timeout is None else timeout)
     text = scores.read_text(encoding="ascii", errors="replace") if scores.is_file() else "no such file"
     try:
         values = np.array([float(value) for _, value in (line.split() for line in text.splitlines())])
@@ -462,13 +462,12 @@ def run_exported(folder: Path, timeout: float | None = None) -> FloatArray:
     return values
 
 
-def _longest_run(folder: Path) -> float:
-    """Seconds after which the run of an exported network is stopped."""
-    try:
-        expected = float(json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["expected_seconds"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return 3600.0
-    return 60.0 + 20.0 * expected if 0 <= expected < np.inf else 3600.0
+def longest_run(folder: Path) -> float:
+    """Seconds after which the run of an exported network is stopped, by what its manifest expects."""
+    expected = read_manifest(folder).get("expected_seconds")
+    if isinstance(expected, int | float) and 0 <= expected < 1e15:
+        return 60.0 + 20.0 * expected
+    return 3600.0
 
 
 def supply_power(waves: dict[str, FloatArray], technology: Technology) -> FloatArray:

@@ -23,6 +23,7 @@ from analog_fhn.neuron import FloatArray
 
 Form = Literal["full", "reduced"]
 _MANIFEST = "manifest.json"
+_LONGEST_MANIFEST = 2**24  # bytes, hundreds of times what there is to say
 # Beyond this the reduced form is the default.
 LONGEST_RUN = 600.0  # s
 
@@ -158,7 +159,7 @@ def _write(
         "results": results,
     }
     names = [*contents, _MANIFEST]
-    earlier = _earlier(folder)
+    earlier = earlier_files(folder)
     write_set(folder, contents | {_MANIFEST: (json.dumps(manifest | facts, indent=2) + "\n").encode("utf-8")})
     if not has_failed(folder / _MANIFEST):
         for path in (folder / SCORES, *earlier):
@@ -167,24 +168,41 @@ def _write(
     return names
 
 
-def _earlier(folder: Path) -> list[Path]:
-    """Files of the export before: by its manifest, if nobody has changed them since, and what runs of it wrote."""
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Manifest of an export; empty where there is none, or one that is damaged or another program's."""
     try:
+        if (folder / _MANIFEST).stat().st_size > _LONGEST_MANIFEST:
+            return {}
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        # Manifests of other programs may list hashes, too.
-        if not {"format", "form", "weights_sha256"} <= manifest.keys():
-            return []
-        hashes, results = dict(manifest["sha256"]), list(manifest.get("results", ()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, RecursionError):
+        return {}
+    # Manifests of other programs may list hashes, too.
+    ours = isinstance(manifest, dict) and {"format", "form", "weights_sha256"} <= manifest.keys()
+    return manifest if ours else {}
+
+
+def earlier_files(folder: Path) -> list[Path]:
+    """Files of the export before, and what runs of it wrote, by its manifest.
+
+    A file that somebody has changed since is not among them, nor are links, nor anything outside the folder.
+    """
+    manifest = read_manifest(folder)
+    results, hashes = manifest.get("results", []), manifest.get("sha256", {})
+    if not isinstance(results, list) or not isinstance(hashes, dict):
         return []
-    candidates = [(folder / str(name), None) for name in results]
-    candidates += [(folder / str(name), digest) for name, digest in hashes.items()]
-    return [
-        path
-        for path, digest in candidates
-        if path.parent == folder and path.is_file() and not path.is_symlink()
-        if digest is None or hashlib.sha256(path.read_bytes()).hexdigest() == digest
-    ]
+    listed = [(name, None) for name in results] + list(hashes.items())
+    return [folder / name for name, digest in listed if isinstance(name, str) and _as_written(folder, name, digest)]
+
+
+def _as_written(folder: Path, name: str, digest: object) -> bool:
+    """Whether a file of this name is in the folder, with this SHA-256 if there is one."""
+    path = folder / name
+    try:
+        if path.parent != folder or path.is_symlink() or not path.is_file():
+            return False
+        return digest is None or hashlib.sha256(path.read_bytes()).hexdigest() == digest
+    except (OSError, ValueError):  # a name that cannot be one
+        return False
 
 
 def write_conductances(chip: Chip, layer: int, folder: Path) -> list[str]:

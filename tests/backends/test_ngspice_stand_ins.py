@@ -86,7 +86,7 @@ def test_a_program_that_hangs_is_stopped_with_all_it_started(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script(tmp_path, monkeypatch, f"{VERSION}echo iterating; sleep 1000 & echo $! > {tmp_path}/pid; wait")
-    monkeypatch.setattr(spice, "_longest_run", lambda folder: 0.5)
+    monkeypatch.setattr(spice, "longest_run", lambda folder: 0.5)
     begin = time.monotonic()
     with pytest.raises(SimulationError, match=r"run\.cir did not end within 0\.5 s: iterating \(log .*run\.log\)"):
         run_exported(exported)
@@ -109,10 +109,10 @@ def test_the_time_limit_grows_with_what_the_run_is_expected_to_take(exported: Pa
     manifest = exported / "manifest.json"
     text = manifest.read_text()
     expected = float(text.split('"expected_seconds": ')[1].split(",")[0])
-    assert spice._longest_run(exported) == pytest.approx(60 + 20 * expected)
+    assert spice.longest_run(exported) == pytest.approx(60 + 20 * expected)
     for damaged in ("", "[]", '{"expected_seconds": "x"}', '{"expected_seconds": NaN}'):
         manifest.write_text(damaged)
-        assert spice._longest_run(exported) == 3600
+        assert spice.longest_run(exported) == 3600
 
 
 def test_a_library_that_hangs_is_stopped_and_deck_and_log_are_kept(
