@@ -20,6 +20,7 @@ from analog_fhn._support.files import has_failed, is_stream, write_text
 from analog_fhn.errors import InputError, brief, printable
 
 if TYPE_CHECKING:
+    from analog_fhn._support.estimate import Work
     from analog_fhn.circuit.chip import Chip
     from analog_fhn.circuit.design import Design
     from analog_fhn.circuit.noise import Noise
@@ -117,6 +118,9 @@ NoiseOption = Annotated[
         metavar="intrinsic|DENSITY",
         help="White current noise at both summing nodes: that of the parts, or a density in A/sqrt(Hz).",
     ),
+]
+YesOption = Annotated[
+    bool, typer.Option("--yes", help="Begin also what is expected to take more than this machine has, or a year.")
 ]
 NoiseSeedOption = Annotated[
     int | None, typer.Option("--noise-seed", min=0, max=2**63 - 1, help="Seed of the noise (default: 0).")
@@ -619,6 +623,22 @@ def output_folder(path: Path) -> Path:
     if not os.access(path, os.W_OK | os.X_OK):
         raise InputError(f"{path}: cannot be written to; expected a folder in which you may create files")
     return path
+
+
+def check_work(work: Work, *, yes: bool) -> None:
+    """Refuse work that is beyond the machine unless the user insists; say on standard error how long it takes.
+
+    Raises
+    ------
+    InputError
+        For more memory or disk than there is, or more than a year.
+    """
+    beyond = work.beyond()
+    if beyond is not None and not yes:
+        raise InputError(f"{beyond}; expected less, or --yes to insist")
+    note = beyond or work.lasting()
+    if note is not None:
+        print(f"analog-fhn: warning: {note}", file=sys.stderr, flush=True)
 
 
 def tables_folder(table: int | None, tables: Path | None, backend: str, *, option: str = "--table") -> Path | None:
