@@ -30,6 +30,7 @@ Content = bytes | memoryview
 # The user named a place where nothing can be written; everything else happened while it was written.
 _MISTAKES = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP,
+    errno.EEXIST,
 }  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NAMED = 4  # files that a message names

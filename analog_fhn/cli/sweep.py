@@ -91,7 +91,8 @@ def status(
 
     start = time.perf_counter()
     with Store(run) as store:
-        meta, points, trials = store.meta, store.points(), store.trials()
+        meta = store.known("configuration", "specification")
+        points, trials = store.points(), store.trials()
         if export is not None:
             common.writable(export)
             store.export(export)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -12,12 +11,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from analog_fhn._support.files import new_file, new_table
 from analog_fhn.errors import InputError, MissingProgramError, RunError
+from analog_fhn.montecarlo import stored
 from analog_fhn.montecarlo.plan import Point
 from analog_fhn.montecarlo.trial import COLUMNS, Trial
 
 FORMAT = 1
 FILE = "results.sqlite"
+_TABLES = ("meta", "points", "trials")
+_LONGEST = 2**27  # bytes of one value
 # What may differ between two runs of one plan.
 _NOT_EXPORTED = ("seconds",)
 
@@ -49,11 +52,11 @@ class Store:
     Raises
     ------
     InputError
-        If there is no run, it is of another format, or (to write) another process writes already.
+        If there is no run, it is damaged or of another format, or (to write) another process writes already.
     """
 
     def __init__(self, folder: Path, *, write: bool = False) -> None:
-        self._path = folder / FILE
+        self.folder, self._path = folder, folder / FILE
         self._lock: IO[str] | None = None
         if not self._path.is_file():
             raise InputError(f"{folder}: holds no run ({FILE} is missing); expected the folder of `analog-fhn sweep`")
@@ -66,10 +69,11 @@ class Store:
             self._unlock()
             raise InputError(f"{self._path}: cannot be read as a run ({error})") from None
         try:
+            self._check_schema()
             found = self._rows("SELECT value FROM meta WHERE key = 'format'")
-            if not found or json.loads(found[0][0]) != FORMAT:
-                said = found[0][0] if found else "unknown"
-                raise InputError(f"{self._path}: format {said}; this version reads format {FORMAT}")
+            said = found[0][0] if found else "unknown"
+            if said != json.dumps(FORMAT):
+                raise InputError(f"{self._path}: format {str(said)[:20]}; this version reads format {FORMAT}")
             if write:
                 # FULL: a row that was reported is on the disk, whatever happens to the machine.
                 with self._writing():
@@ -126,10 +130,42 @@ class Store:
         if self._lock is not None:
             self._lock.close()
 
+    def _check_schema(self) -> None:
+        """Refuse a damaged database, and what would run as a program when it is read (views, computed columns)."""
+        self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
+        kinds = dict(self._rows("SELECT name, type FROM sqlite_master"))
+        for name in _TABLES:
+            if kinds.get(name, "table") != "table":
+                raise InputError(f"{self._path}: {name} is a {kinds[name]}; expected a table")
+            if any(hidden for *_, hidden in self._rows(f"PRAGMA table_xinfo({name})")):
+                raise InputError(f"{self._path}, table {name}: has computed columns; expected values")
+        ((said,),) = self._rows("PRAGMA quick_check(1)")
+        if said != "ok":
+            raise InputError(f"{self._path}: cannot be read as a run (damaged: {' '.join(str(said).split())})")
+
     @property
     def meta(self) -> dict[str, Any]:
-        """What the run was made of."""
-        return {key: json.loads(value) for key, value in self._rows("SELECT key, value FROM meta")}
+        """What the run was made of.
+
+        Raises
+        ------
+        InputError
+            For a value that no run of ours holds, as in all methods that read; names table and row.
+        """
+        return stored.meta(self._path, self._rows("SELECT key, value FROM meta"))
+
+    def known(self, *keys: str) -> dict[str, Any]:
+        """As `meta`, of a run that has these keys.
+
+        Raises
+        ------
+        InputError
+            If one is missing.
+        """
+        values = self.meta
+        if absent := [key for key in keys if values.get(key) is None]:
+            raise InputError(f"{self._path}: says nothing about {', '.join(absent)}; is it a run of a sweep?")
+        return values
 
     def set_meta(self, key: str, value: Any) -> None:
         """Store one JSON value."""
@@ -151,12 +187,15 @@ class Store:
 
     def nominal(self) -> dict[int, float]:
         """Accuracy of each point's nominal chip, where it is known."""
-        return dict(self._rows("SELECT point, nominal_accuracy FROM points WHERE nominal_accuracy IS NOT NULL"))
+        return self._points()[1]
 
     def points(self) -> list[Point]:
         """All points, in their order."""
-        rows = self._rows("SELECT point, role, name, settings FROM points ORDER BY point")
-        return [Point(number, role, name, json.loads(settings)) for number, role, name, settings in rows]
+        return self._points()[0]
+
+    def _points(self) -> tuple[list[Point], dict[int, float]]:
+        query = "SELECT point, role, name, settings, nominal_accuracy FROM points ORDER BY point"
+        return stored.points(self._path, self._rows(query))
 
     def add(self, trial: Trial) -> None:
         """Store a trial; it is on the disk when this returns.
@@ -173,7 +212,7 @@ class Store:
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._db.execute(query, values).fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: even what SQLite says of it is no text
             raise InputError(f"{self._path}: cannot be read as a run ({error})") from None
 
     @contextmanager
@@ -189,7 +228,7 @@ class Store:
         """Trials of one point, or of all, ordered by point and trial."""
         where, values = ("", ()) if point is None else ("WHERE point = ?", (point,))
         rows = self._rows(f"SELECT {', '.join(COLUMNS)} FROM trials {where} ORDER BY point, trial", values)
-        return [Trial(*row) for row in rows]
+        return stored.trials(self._path, [Trial(*row) for row in rows], len(self.points()), self.meta)
 
     def done(self) -> set[tuple[int, int]]:
         """Point and trial of every row."""
@@ -201,7 +240,7 @@ class Store:
         Raises
         ------
         InputError
-            For another ending, or a file that cannot be written.
+            For another ending, or a file that cannot be written; as for `analog_fhn._support.files.new_file`.
         MissingProgramError
             If pyarrow is needed and not there.
         """
@@ -216,18 +255,14 @@ class Store:
             row |= {name: getattr(trial, name) for name in names}
             for name, value in row.items():
                 columns[name].append(value)
-        try:
-            if path.suffix == ".csv":
-                with path.open("w", newline="", encoding="utf-8") as file:
-                    writer = csv.writer(file)
-                    writer.writerow(columns)
-                    writer.writerows(zip(*columns.values(), strict=True))
-            elif path.suffix == ".parquet":
-                _write_parquet(columns, path)
-            else:
-                raise InputError(f"{path}: expected a name that ends in .csv or .parquet")
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
+        if path.suffix == ".csv":
+            with new_table(path) as table:
+                table.writerow(columns)
+                table.writerows(zip(*columns.values(), strict=True))
+        elif path.suffix == ".parquet":
+            _write_parquet(columns, path)
+        else:
+            raise InputError(f"{path}: expected a name that ends in .csv or .parquet")
 
 
 def _plain(value: Any) -> Any:
@@ -247,7 +282,8 @@ def _write_parquet(columns: dict[str, list[Any]], path: Path) -> None:
         mixed = bool(kinds - {int, float}) and len(kinds) > 1
         return [None if v is None else str(v) for v in values] if mixed else values
 
-    parquet.write_table(pyarrow.table({name: column(values) for name, values in columns.items()}), path)
+    with new_file(path) as file:
+        parquet.write_table(pyarrow.table({name: column(values) for name, values in columns.items()}), file)
 
 
 def _locked(folder: Path) -> IO[str]:

@@ -180,7 +180,8 @@ def open_study(
     if resume and (folder / FILE).exists():
         store = Store(folder, write=True)
         try:
-            _compare(store.meta["configuration"], configuration, folder)
+            _compare(store.known("configuration")["configuration"], configuration, folder)
+            _check_rows(store, points)
         except BaseException:
             store.close()
             raise
@@ -230,6 +231,17 @@ def _check_promise(images: Dataset, accuracy: float, specification: float) -> No
         )
     if specification <= share:
         raise InputError(f"specification = {specification:g}: {dead} of the images; expected more")
+
+
+def _check_rows(store: Store, points: Sequence[Point]) -> None:
+    """Refuse a run whose rows are not readable, or whose points are others than the plan's."""
+    store.trials()
+    for stored, point in zip(store.points(), points, strict=False):
+        if (stored.role, dict(stored.settings)) != (point.role, json.loads(json.dumps(dict(point.settings)))):
+            raise InputError(
+                f"{store.folder / FILE}, table points, point {point.number}: {_short(dict(stored.settings))}; the plan "
+                f"says {_short(dict(point.settings))}"
+            )
 
 
 def _judge_nominal(study: Study) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sqlite3
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from analog_fhn import plots
+from analog_fhn._support.files import new_file
 from analog_fhn.errors import InputError
 from analog_fhn.montecarlo import statistics
 from analog_fhn.montecarlo.plan import Point
 from analog_fhn.montecarlo.sensitivity import Difference, GroupEffect, group_effects
-from analog_fhn.montecarlo.store import FILE, Store
+from analog_fhn.montecarlo.store import Store
 from analog_fhn.montecarlo.study import reproduce_command
 from analog_fhn.montecarlo.trial import WINDOW_CHECKS, Trial, default_table
 from analog_fhn.neuron import FloatArray
@@ -177,14 +176,8 @@ def read(run: Path) -> Results:
     InputError
         If there is no run, it is broken, or no trial is done yet.
     """
-    try:
-        with Store(run) as store:
-            meta = store.meta
-            if absent := [key for key in _NEEDED if key not in meta]:
-                raise InputError(f"{run / FILE}: says nothing about {', '.join(absent)}; is it a run of a sweep?")
-            found = _results(run, store, meta)
-    except (sqlite3.Error, json.JSONDecodeError) as error:
-        raise InputError(f"{run / FILE}: cannot be read as a run ({error})") from None
+    with Store(run) as store:
+        found = _results(run, store, store.known(*_NEEDED))
     if not found.outcomes:
         raise InputError(f"{run}: no trial is done yet; nothing to report (analog-fhn status {run})")
     return found
@@ -251,14 +244,12 @@ def write(results: Results, output: Path) -> int:
 
     Raises
     ------
-    InputError
-        If the file cannot be written.
+    InputError, RunError
+        If the file cannot be written; as for `analog_fhn._support.files.new_file`.
     """
     content = html(results).encode()
-    try:
-        return output.write_bytes(content)
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror or error})") from None
+    with new_file(output) as file:
+        return file.write(content)
 
 
 def html(results: Results) -> str:

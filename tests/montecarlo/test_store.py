@@ -96,8 +96,8 @@ def test_meta_are_read_back_as_they_were(tmp_path: Path) -> None:
 
 def test_meta_can_be_set_later(store: Store) -> None:
     for value in ({"a": 1}, [2]):
-        store.set_meta("allocation", value)
-    assert store.meta["allocation"] == [2]
+        store.set_meta("note", value)
+    assert store.meta["note"] == [2]
 
 
 def test_nominal_accuracies_are_those_that_were_set(store: Store) -> None:
@@ -282,10 +282,77 @@ def damaged(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("read", [Store.trials, Store.done], ids=["trials", "done"])
-def test_damaged_file_is_refused_where_it_is_read(read: Any, damaged: Path) -> None:
-    with Store(damaged) as opened, pytest.raises(InputError, match=f"{FILE}: cannot be read as a run"):
-        read(opened)
+def test_damaged_file_is_refused_where_it_is_opened(damaged: Path) -> None:
+    with pytest.raises(InputError, match=f"{FILE}: cannot be read as a run"):
+        Store(damaged)
+
+
+# --- what no run of ours holds --------------------------------------------------------------------------------
+
+READ = {"meta": lambda store: store.meta, "points": Store.points, "trials": Store.trials}
+
+
+@pytest.mark.parametrize(
+    ("table", "statement", "values", "where"),
+    [
+        ("meta", "INSERT INTO meta VALUES ('a', ?)", ["not JSON"], "meta, key 'a': 'not JSON': expected JSON text"),
+        ("meta", "INSERT INTO meta VALUES ('a', ?)", [b"x"], "meta, key 'a': b'x': expected JSON text"),
+        ("meta", "INSERT INTO meta VALUES ('a', 'NaN')", [], "meta, key 'a': 'NaN': .*NaN is no number"),
+        ("meta", "INSERT INTO meta VALUES ('a', ?)", ["[" * 10**5], "meta, key 'a': .*more than 30 levels deep"),
+        ("meta", "INSERT INTO meta VALUES ('n_images', '0')", [], "meta: n_images = 0"),
+        ("meta", "INSERT INTO meta VALUES ('specification', '\"x\"')", [], "meta: specification = 'x'"),
+        ("points", "UPDATE points SET settings = '[]' WHERE point = 1", [], "points, point 1: settings"),
+        ("points", "UPDATE points SET role = 'x' WHERE point = 1", [], "points, point 1: role = 'x'"),
+        ("points", "UPDATE points SET name = ' ' WHERE point = 1", [], "points, point 1: name = ' '"),
+        ("points", "UPDATE points SET point = 5 WHERE point = 1", [], "points, point 5: expected point 1"),
+        ("points", "UPDATE points SET nominal_accuracy = 7", [], "points, point 0: nominal_accuracy = 7"),
+        ("trials", "UPDATE trials SET accuracy = 'x'", [], "trials, point 0, trial 0: accuracy = 'x'"),
+        (
+            "trials",
+            "UPDATE trials SET accuracy = NULL",
+            [],
+            "trials, point 0, trial 0: status 'done' with accuracy None",
+        ),
+        ("trials", "UPDATE trials SET chip_seed = -1", [], "trials, point 0, trial 0: chip_seed = -1"),
+        ("trials", "UPDATE trials SET message = ?", [b"x"], "trials, point 0, trial 0: message = b'x'"),
+        ("trials", "UPDATE trials SET point = 9", [], "trials, point 9, trial 0: there is no such point"),
+        ("trials", "UPDATE trials SET confusion = '{}'", [], "trials, point 0, trial 0: confusion: expected a list"),
+    ],
+)
+def test_what_no_run_holds_is_named(
+    table: str, statement: str, values: list[object], where: str, tmp_path: Path
+) -> None:
+    with (
+        Store(altered(tmp_path, statement, *values)) as opened,
+        pytest.raises(InputError, match=f"{FILE}, table {where}"),
+    ):
+        READ[table](opened)
+
+
+@pytest.mark.parametrize(("key", "value"), [("n_classes", 3), ("n_images", 7)])
+def test_confusion_of_another_size_than_the_run_is_refused(key: str, value: int, tmp_path: Path) -> None:
+    with create(tmp_path, **{key: value}) as opened:
+        opened.add(TRIALS[0])
+        with pytest.raises(InputError, match=f"table trials, point 0, trial 0: confusion: .*; expected {value}"):
+            opened.trials()
+
+
+def test_view_in_the_place_of_a_table_is_not_run(tmp_path: Path) -> None:
+    create(tmp_path).close()
+    database = sqlite3.connect(tmp_path / FILE)
+    database.executescript(
+        "DROP TABLE trials; CREATE VIEW trials AS WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n) "
+        "SELECT k AS point, k AS trial FROM n"
+    )
+    database.close()
+    with pytest.raises(InputError, match=f"{FILE}: trials is a view; expected a table"):
+        Store(tmp_path)
+
+
+def test_computed_column_is_not_run(tmp_path: Path) -> None:
+    folder = altered(tmp_path, "ALTER TABLE trials ADD COLUMN a AS (zeroblob(1000000000))")
+    with pytest.raises(InputError, match="table trials: has computed columns"):
+        Store(folder)
 
 
 # --- full disk ------------------------------------------------------------------------------------------------
@@ -421,7 +488,7 @@ def test_another_ending_is_refused(name: str, store: Store, tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["trials.csv", "trials.parquet"])
 def test_export_that_cannot_be_written_is_refused(name: str, store: Store, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"{name}: cannot be written"):
-        store.export(tmp_path / "absent" / name)
+        store.export(tmp_path / FILE / name)
 
 
 def test_absent_pyarrow_is_named(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

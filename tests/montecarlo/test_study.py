@@ -333,6 +333,23 @@ def test_run_that_was_killed_before_its_points_were_stored_gets_them(tmp_path: P
         assert [point.name for point in store.points()] == ["as planned"]
 
 
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("UPDATE points SET settings = '{\"gamma\": -9}'", r'point 0: {"gamma": -9}; the plan says {}'),
+        ("UPDATE points SET role = 'allocation'", "point 0"),
+        ("INSERT INTO trials VALUES (0, 0, 1, 'done', 'x', 1, NULL, 0, 0, '', 0)", "trial 0: accuracy = 'x'"),
+        ("DELETE FROM meta WHERE key = 'configuration'", "says nothing about configuration"),
+    ],
+)
+def test_run_that_was_written_to_is_not_gone_on_with(statement: str, message: str, tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    study.store._db.execute(statement)
+    study.store.close()
+    with pytest.raises(InputError, match=f"{FILE}.*{message}"):
+        opened(tmp_path)
+
+
 def test_refused_point_leaves_no_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"resistor\.tolerence"):
         opened(tmp_path, plan(points=[{"resistor.tolerence": 0.1}]))

@@ -19,7 +19,7 @@ import pytest
 from playwright.sync_api import Browser, Error, sync_playwright
 
 from analog_fhn.cli import main
-from analog_fhn.errors import InputError
+from analog_fhn.errors import RunError
 from analog_fhn.montecarlo.plan import Point
 from analog_fhn.montecarlo.store import Store
 from analog_fhn.montecarlo.trial import Trial, chip_seed
@@ -499,7 +499,7 @@ def test_refusals_are_one_message(command: Command, tmp_path: Path) -> None:
 
 
 def test_output_that_takes_no_bytes(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="/dev/full: cannot be written"):
+    with pytest.raises(RunError, match="/dev/full: cannot be written"):
         report(make(tmp_path / "run"), Path("/dev/full"))
 
 
