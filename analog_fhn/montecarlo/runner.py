@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing.connection
 import os
 import signal
@@ -37,6 +38,8 @@ from analog_fhn.montecarlo.trial import Job, Trial, chip_seed, keep_job, run_tri
 
 _BEGAN = "began"  # file beside the shared images
 _DEATHS = 3  # workers that a trial may take with it before it counts as failed
+_RETURN = 30.0  # seconds in which a cluster without workers gets one again; a worker's nanny takes about two
+_KEPT = "what is done is kept, --resume goes on"
 
 
 class Workers:
@@ -56,6 +59,9 @@ class Workers:
         Whether the executor is shut down in the end, and made again where it broke.
     began
         Whether a worker ever got as far as to wait for trials.
+    again
+        Gives the job anew to workers that took the place of all those that had it, for an executor that is not owned;
+        None: there are no such workers.
     """
 
     def __init__(
@@ -67,8 +73,10 @@ class Workers:
         *,
         owned: bool = True,
         began: Callable[[], bool] = lambda: True,
+        again: Callable[[], Any] | None = None,
     ) -> None:
         self.job, self.number, self.seed, self.owned, self.began = job, number, seed, owned, began
+        self._again = again
         self._make = make
         self._executor: Executor | None = None
 
@@ -88,6 +96,28 @@ class Workers:
             self._executor.shutdown(cancel_futures=True)
             self._executor = None
 
+    def renew(self, error: BaseException) -> None:
+        """Have workers again after `error` said that those that there were are gone.
+
+        Raises
+        ------
+        RunError
+            If there are none to be had.
+        """
+        if self.owned:
+            self.close()
+            if not self.began():
+                raise RunError(
+                    "worker processes end before their first trial (killed, or started by a script without "
+                    "`if __name__ == '__main__':`)"
+                )
+        elif self._again is not None:
+            self.job = self._again()
+        elif isinstance(error, CancelledError):
+            raise RunError(f"the executor gave trials up; {_KEPT}")
+        else:
+            raise RunError(f"the workers are gone ({error}); {_KEPT}")
+
 
 @contextmanager
 def local_workers(job: Job, number: int | None, folder: Path | None = None) -> Iterator[Workers]:
@@ -106,9 +136,7 @@ def local_workers(job: Job, number: int | None, folder: Path | None = None) -> I
         try:
             share_images(job.mapped(), path)
         except OSError as error:
-            raise RunError(
-                f"{path}: images cannot be written ({error.strerror or error}); what is done is kept, --resume goes on"
-            ) from None
+            raise RunError(f"{path}: images cannot be written ({error.strerror or error}); {_KEPT}") from None
         shared = replace(job, images=path, workers=1 if number > 1 else None)
         workers = Workers(
             lambda: _processes(shared, number), job.key, number, job.seed, began=(path / _BEGAN).exists
@@ -182,12 +210,40 @@ def dask_workers(job: Job, address: str) -> Iterator[Workers]:
         client = Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from None
-    with client:
+
+    def send() -> Any:
+        return client.scatter(replace(job, workers=1), broadcast=True)
+
+    def again() -> Any:
+        # The scheduler makes lost results anew, but the job is none: it went with the last worker that held it.
+        if client.status != "running":
+            raise RunError(f"--scheduler {address}: the scheduler is gone; {_KEPT}")
+        try:
+            client.wait_for_workers(1, timeout=_RETURN)
+            return send()
+        except (OSError, ValueError, TimeoutError, CancelledError) as error:
+            raise RunError(f"--scheduler {address}: the workers are gone ({error}); {_KEPT}") from None
+
+    with _silent("distributed", "tornado", "asyncio"), client:
         threads = sum(client.nthreads().values())
         if not threads:
             raise InputError(f"--scheduler {address}: the scheduler has no workers yet (dask worker {address})")
-        there = client.scatter(replace(job, workers=1), broadcast=True)
-        yield Workers(client.get_executor, there, threads, job.seed, owned=False)
+        yield Workers(client.get_executor, send(), threads, job.seed, owned=False, again=again)
+
+
+@contextmanager
+def _silent(*packages: str) -> Iterator[None]:
+    """Without messages of these packages: what they would say with tracebacks, ours says in one line."""
+    loggers = [logging.getLogger(name) for name in list(logging.root.manager.loggerDict)
+               if name.split(".")[0] in packages]  # fmt: skip
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _run_alone(job: Any, point: Point, trial: int) -> Trial:
@@ -220,8 +276,8 @@ def run_trials(
     InputError, MissingProgramError
         From a trial.
     RunError
-        If an executor of the caller's is broken or gives trials up, worker processes do not even begin, or a worker
-        cannot run a trial (has no analog_fhn, for instance).
+        If an executor of the caller's is broken or gives trials up, a cluster loses its workers for good, worker
+        processes do not even begin, or a worker cannot run a trial (has no analog_fhn, for instance).
     """
     waiting, suspects = deque(wanted), deque[tuple[int, int]]()
     deaths = Counter[tuple[int, int]]()
@@ -239,15 +295,8 @@ def run_trials(
                     trial = _outcome(future, flying[future], workers.seed)
                     del flying[future]
                     record(trial)
-        except BrokenExecutor as error:
-            if not workers.owned:
-                raise RunError(f"the workers are gone ({error}); what is done is kept, --resume goes on") from None
-            workers.close()
-            if not workers.began():
-                raise RunError(
-                    "worker processes end before their first trial (killed, or started by a script without "
-                    "`if __name__ == '__main__':`)"
-                ) from None
+        except (BrokenExecutor, CancelledError) as error:
+            workers.renew(error)
             for task in flying.values():
                 deaths[task] += 1
                 if deaths[task] < _DEATHS:
@@ -265,19 +314,14 @@ def run_trials(
 def _outcome(future: Future[Trial], task: tuple[int, int], seed: int) -> Trial:
     try:
         return future.result()
-    except (InputError, MissingProgramError, BrokenExecutor):
+    except (InputError, MissingProgramError, BrokenExecutor, CancelledError):
         raise
-    except CancelledError:
-        raise RunError("the scheduler gave trials up, or is gone; what is done is kept, --resume goes on") from None
     except Exception as error:
         # A simulation that fails is a result. Dask gives a trial up that took several workers with it.
         said = f"{type(error).__name__}: {error}"
         if type(error).__name__ == "KilledWorker":
             return _failed(task, seed, said)
-        raise RunError(
-            f"point {task[0]}, chip {task[1]}: a worker cannot run the trial ({said}); what is done is kept, --resume "
-            "goes on"
-        ) from error
+        raise RunError(f"point {task[0]}, chip {task[1]}: a worker cannot run the trial ({said}); {_KEPT}") from error
 
 
 def _failed(task: tuple[int, int], seed: int, message: str) -> Trial:

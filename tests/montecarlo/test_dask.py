@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sweeps import Command, kill_tree, threads, tiny_job, wait_for, write_plan
+from sweeps import Command, descendants, kill_tree, threads, tiny_job, wait_for, write_plan
 
 from analog_fhn.cli.sweep import begin
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.montecarlo.runner import dask_workers
 from analog_fhn.montecarlo.store import FILE, Store
 
-CHIPS = 120
+CHIPS = 60
 
 
 class Daemon:
@@ -55,17 +58,25 @@ def unanswered(folder: Path, plan_file: Path) -> Iterator[Command]:
 
 
 @pytest.fixture(scope="module")
-def scheduler(folder: Path) -> Iterator[str]:
-    """Address of a scheduler."""
-    place = folder / "scheduler.json"
-    daemon = Daemon(
-        folder / "scheduler.txt", "distributed.cli.dask_scheduler", "--port", 0, "--scheduler-file", place
+def daemon(folder: Path) -> Iterator[Daemon]:
+    """A scheduler."""
+    started = Daemon(
+        folder / "scheduler.txt", "distributed.cli.dask_scheduler", "--port", 0, "--scheduler-file",
+        folder / "scheduler.json",
     )  # fmt: skip
     try:
-        assert wait_for(lambda: place.exists() and place.read_text().endswith("}"), 30), daemon.said
-        yield json.loads(place.read_text())["address"]
+        yield started
     finally:
-        kill_tree(daemon.process)
+        kill_tree(started.process)
+
+
+@pytest.fixture(scope="module")
+def scheduler(folder: Path, daemon: Daemon) -> str:
+    """Its address."""
+    place = folder / "scheduler.json"
+    assert wait_for(lambda: place.exists() and place.read_text().endswith("}"), 30), daemon.said
+    address: str = json.loads(place.read_text())["address"]
+    return address
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +105,14 @@ def workers(folder: Path, scheduler: str, lonely: tuple[int, str]) -> Iterator[l
             kill_tree(daemon.process)
 
 
+def stored(run: Path) -> int:
+    """Rows of a run so far."""
+    if not (run / FILE).exists():
+        return 0
+    with Store(run) as store:
+        return len(store.done())
+
+
 @dataclass(frozen=True)
 class Swept:
     """A sweep that lost one of its two workers; rows there were when it did."""
@@ -108,16 +127,34 @@ class Swept:
 def swept(folder: Path, plan_file: Path, scheduler: str, workers: list[Daemon]) -> Swept:
     run = folder / "run"
 
-    def rows() -> int:
-        if not (run / FILE).exists():
-            return 0
-        with Store(run) as store:
-            return len(store.done())
-
     with Command(("sweep", plan_file, "-o", run, "--scheduler", scheduler), folder / "said.txt") as command:
-        command.until(lambda: rows() >= 20)
+        command.until(lambda: stored(run) >= 20)
         kill_tree(workers[0].process)  # with the nanny that would start it again
-        then = rows()
+        then = stored(run)
+        return Swept(run, command.finish(), command.said, then)
+
+
+@pytest.fixture(scope="module")
+def returned(folder: Path, plan_file: Path, scheduler: str, workers: list[Daemon], swept: Swept) -> Swept:
+    """A sweep on one worker, which was killed and started again by its nanny."""
+    run = folder / "returned"
+    with Command(("sweep", plan_file, "-o", run, "--scheduler", scheduler), folder / "returned.txt") as command:
+        command.until(lambda: stored(run) >= 20)
+        for pid, _ in descendants(workers[1].process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        then = stored(run)
+        return Swept(run, command.finish(), command.said, then)
+
+
+@pytest.fixture(scope="module")
+def headless(folder: Path, plan_file: Path, scheduler: str, daemon: Daemon, returned: Swept) -> Swept:
+    """A sweep whose scheduler was killed: the last one of all."""
+    run = folder / "headless"
+    with Command(("sweep", plan_file, "-o", run, "--scheduler", scheduler), folder / "headless.txt") as command:
+        command.until(lambda: stored(run) >= 20)
+        kill_tree(daemon.process)
+        then = stored(run)
         return Swept(run, command.finish(), command.said, then)
 
 
@@ -157,6 +194,31 @@ def test_every_trial_is_there_once(swept: Swept) -> None:
 
 def test_table_is_that_of_a_local_run(swept: Swept, local: bytes) -> None:
     assert (swept.run / "trials.csv").read_bytes() == local, swept.said
+
+
+def test_only_worker_was_killed_while_trials_were_missing(returned: Swept) -> None:
+    assert 20 <= returned.rows_then < CHIPS
+
+
+def test_sweep_goes_on_with_the_worker_that_took_its_place(returned: Swept) -> None:
+    assert returned.status == 0, returned.said
+
+
+def test_table_of_two_lives_of_a_worker_is_that_of_a_local_run(returned: Swept, local: bytes) -> None:
+    assert (returned.run / "trials.csv").read_bytes() == local, returned.said
+
+
+def test_lost_scheduler_has_status_1(headless: Swept) -> None:
+    assert headless.status == 1, headless.said
+
+
+def test_lost_scheduler_is_said_in_one_line(headless: Swept, scheduler: str) -> None:
+    (line,) = headless.said.splitlines()
+    assert f"--scheduler {scheduler}: the scheduler is gone; what is done is kept, --resume goes on" in line
+
+
+def test_lost_scheduler_takes_no_row_with_it(headless: Swept) -> None:
+    assert 20 <= headless.rows_then <= stored(headless.run) < CHIPS
 
 
 def test_absent_scheduler_has_status_2(unanswered: Command) -> None:
