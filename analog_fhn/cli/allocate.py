@@ -14,6 +14,7 @@ def allocate(
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
     data: common.DataOption = None,
+    yes: common.YesOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Choose the cheapest tolerance classes of the technology's cost table that still meet the plan's yield.
@@ -26,7 +27,7 @@ def allocate(
     from analog_fhn.montecarlo.allocation import allocate as search
 
     start = time.perf_counter()
-    study = begin(plan, output, data, resume=True)
+    study = begin(plan, output, data, resume=True, workers=workers, scheduler=scheduler, yes=yes)
     with study.store:
         with study.workers(workers, scheduler) as where, common.progress_bar("chips") as bar:
             found = search(study, where, bar)

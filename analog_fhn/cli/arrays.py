@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analog_fhn._support.files import write_records
-from analog_fhn.cli import common
+from analog_fhn.cli import common, costs
 from analog_fhn.cli.design import engineering
 from analog_fhn.errors import InputError
 
@@ -46,6 +46,7 @@ def arrays(
     settle: common.SettleOption = None,
     control: common.ControlOption = None,
     data: common.DataOption = None,
+    yes: common.YesOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Both arrays of a chip in numbers and pictures: conductances, voltages lost on the lines, effective weights."""
@@ -58,6 +59,7 @@ def arrays(
 
     start = time.perf_counter()
     net = common.load_network(network, raw=raw, gamma=gamma, settle=settle, control=control)
+    common.check_work(costs.layout(net, output, exported=False), yes=yes)
     if image is None and dataset is not None:
         raise InputError(f"--dataset {dataset}: without --image K no image is shown")
     shown = None if image is None else common.load_image(image, dataset, split, data, net)[None]

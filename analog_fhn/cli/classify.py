@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from analog_fhn._support.files import new_table
-from analog_fhn.cli import common
+from analog_fhn.cli import common, costs
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def classify(
         typer.Option("--predictions", metavar="FILE.csv", help="Write label, class and scores image by image."),
     ] = None,
     data: common.DataOption = None,
+    yes: common.YesOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Put FHN neurons in place of the hidden layer and classify images."""
@@ -91,6 +92,8 @@ def classify(
     if predictions is not None:
         common.check_outputs({network: "the network"}, {"--predictions": predictions, "--json": json})
         common.writable(predictions)
+    work = costs.classification(net, len(chosen.labels), backend=backend, table=table, noisy=noisy is not None)
+    common.check_work(work, yes=yes)
     kept = common.tables_folder(table, tables, backend)
     with common.progress_bar("images" if table is None else "neuron runs, then images") as bar:
         result = inference.classify(

@@ -636,9 +636,9 @@ def check_work(work: Work, *, yes: bool) -> None:
     beyond = work.beyond()
     if beyond is not None and not yes:
         raise InputError(f"{beyond}; expected less, or --yes to insist")
-    note = beyond or work.lasting()
-    if note is not None:
-        print(f"analog-fhn: warning: {note}", file=sys.stderr, flush=True)
+    warning = beyond or work.lasting()
+    if warning is not None:
+        note(f"warning: {warning}")
 
 
 def tables_folder(table: int | None, tables: Path | None, backend: str, *, option: str = "--table") -> Path | None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from analog_fhn._support.files import new_table
-from analog_fhn.cli import common
+from analog_fhn.cli import common, costs
 
 
 def compare(
@@ -51,6 +51,7 @@ def compare(
         typer.Option("-o", "--output", metavar="DIR", help="Write compare.csv (image by image) and a picture."),
     ] = None,
     data: common.DataOption = None,
+    yes: common.YesOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Accuracy stage by stage: float, ideal FHN, arrays, mismatched neurons; then noise, Brian2 and ngspice."""
@@ -61,9 +62,14 @@ def compare(
     start = time.perf_counter()
     draw = common.seed_of_draw(stratified, images_seed)
     net = common.load_network(network, readout=readout, raw=raw, gamma=gamma, settle=settle, control=control)
+    chosen = common.load_images(dataset, split, data, images, net, draw=draw)
+    work = costs.comparison(
+        net, len(chosen.labels), noise_images=noise_images, brian_images=brian_images, spice_images=spice_images,
+        spice_table=spice_table,
+    )  # fmt: skip
+    common.check_work(work, yes=yes)
     made = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply)
     assert made is not None
-    chosen = common.load_images(dataset, split, data, images, net, draw=draw)
     stages_of_some = {"--noise-images": noise_images, "--brian-images": brian_images, "--spice-images": spice_images}
     for option, number in stages_of_some.items():
         if 0 < number < len(chosen.labels):

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from analog_fhn._support.files import has_failed
-from analog_fhn.cli import common
+from analog_fhn.cli import common, costs
 from analog_fhn.errors import InputError
 
 
@@ -56,6 +56,7 @@ def export(
     settle: common.SettleOption = None,
     control: common.ControlOption = None,
     data: common.DataOption = None,
+    yes: common.YesOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Write a chip under one image as netlists that run in plain `ngspice -b`, conductance tables, parts, a manifest.
@@ -71,6 +72,7 @@ def export(
 
     start = time.perf_counter()
     net = common.load_network(network, raw=raw, gamma=gamma, settle=settle, control=control, trim=trim)
+    common.check_work(costs.layout(net, output, exported=True), yes=yes)
     if technology is None and trim is None:
         technology = "discrete"
     made = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply, trim=trim)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analog_fhn._support.files import new_table
-from analog_fhn.cli import common
+from analog_fhn.cli import common, costs
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def frontier(
         float, typer.Option("--loss", min=0, help="Accuracy that may be lost against the plain network.")
     ] = 0.003,
     data: common.DataOption = None,
+    yes: common.YesOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Which gamma, readout, settling time and control window: accuracy, latency and energy of each choice."""
@@ -57,6 +58,9 @@ def frontier(
     if not math.isfinite(loss):
         raise InputError(f"--loss {loss:g}: expected a fraction, 0.003 for instance")
     net = common.load_network(network)
+    chosen = common.load_images(dataset, split, data, images, net, draw=draw)
+    longest = max(times) + max(report.CONTROL)
+    common.check_work(costs.frontier(net, len(chosen.labels), len(values), longest, report.INTERVAL), yes=yes)
     chips = {}
     for gamma in values:
         made = common.make_chip(
@@ -68,7 +72,6 @@ def frontier(
     some = chips[values[0]]
     assert some.scales is not None
     unit = some.scales.time_unit
-    chosen = common.load_images(dataset, split, data, images, net, draw=draw)
     folder = common.output_folder(output)
     table, picture = (common.writable(folder / name) for name in ("frontier.csv", "frontier.png"))
     plain = net.accuracy(chosen.images, chosen.labels)

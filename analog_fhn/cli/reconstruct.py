@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from analog_fhn.cli import common
+from analog_fhn.cli import common, costs
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def reconstruct(
         Path | None, typer.Option("--pictures", metavar="DIR", help="Folder for pictures of every step.")
     ] = None,
     seed: common.SeedOption = 0,
+    yes: common.YesOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Rebuild a neuron's dynamics from its voltage: delay vectors, autoencoder, and a map that runs by itself.
@@ -179,6 +180,7 @@ def reconstruct(
             f"{low:.4g} to {high:.4g} V",
             json,
         )
+    common.check_work(costs.reconstruction(options, sum(map(len, read))), yes=yes)
     fine = _too_fine(read[0])
     if fine:
         common.say(fine, json)

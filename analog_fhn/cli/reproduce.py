@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from analog_fhn._support import estimate
 from analog_fhn._support.files import at_once, has_failed
-from analog_fhn.cli import common
+from analog_fhn.cli import common, costs
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def reproduce(
     control: common.ControlOption = None,
     data: common.DataOption = None,
     seed: common.SeedOption = 0,
+    yes: common.YesOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Make a figure or table of the paper again, with the paper's protocol unless an option says otherwise."""
@@ -115,13 +117,13 @@ def reproduce(
         fhn = FHN(**{k: v for k, v in {"a": a, "eps": eps}.items() if v is not None})
         paths = paper.figure2(folder, fhn)
     elif what == "reconstruction":
-        paths, content = _reconstruction(folder, neuron_kind or "both", seeds, duration, steps, seed, json)
+        paths, content = _reconstruction(folder, neuron_kind or "both", seeds, duration, steps, seed, json, yes=yes)
     elif what in _SECTION4:
         neuron = {"gamma": gamma, "a": a, "eps": eps, "slope": slope}
         watched = {"settle": settle, "control": control}
         paths, content = _section4(
             what, folder, network, dataset, data, 10_000 if images is None else images, seed, training, neuron, watched,
-            json,
+            json, yes=yes,
         )  # fmt: skip
     else:
         if Path(name).name != name or not name:
@@ -132,11 +134,13 @@ def reproduce(
         )
         draw = seed if stratified else None
         chosen = common.load_images(dataset, split, data, images, net, draw=draw, holdout=True)
+        values = paper.GAMMAS if gammas is None else common.numbers("--gammas", gammas)
+        work = costs.classification(net, len(chosen.labels))
+        common.check_work(costs.repeated(work, len(values) if what == "figure4" else 5, "gammas"), yes=yes)
         with common.progress_bar(what) as bar:
             if what == "figure3":
                 paths = paper.figure3(folder, net, chosen)
             elif what == "figure4":
-                values = paper.GAMMAS if gammas is None else common.numbers("--gammas", gammas)
                 paths = paper.figure4(folder, net, chosen, values, name, bar)
             else:
                 known = paper.read_curve(curve or folder / "figure4.csv")
@@ -194,6 +198,8 @@ def _section4(
     neuron: dict[str, float | None],
     watched: dict[str, float | None],
     json: str | None,
+    *,
+    yes: bool,
 ) -> tuple[list[Path], dict[str, Any]]:
     """Figure 6 or table 2, from the given network or one trained for both and kept in the folder."""
     from analog_fhn.network import Network
@@ -205,6 +211,8 @@ def _section4(
         if what == "table2":  # before a network is trained in vain
             paper.check_digits("table 2", full[0].source, full[0].n_classes)
         sets = paper.truncated(*full, images, seed)
+        sizes = sets[0].images.shape[1], 100, sets[0].n_classes
+        common.check_work(costs.training(sizes, len(sets[0].labels), training["epochs"] or 10, 50), yes=yes)
         asked = {**training, **neuron, "seed": seed, "n_images": images, "dataset": sets[0].name}
         net = _section4_network(source, sets, asked | {"images_sha256": paper.images_hash(*sets)}, neuron, json)
     else:
@@ -220,6 +228,7 @@ def _section4(
         )
         sets = paper.truncated(*full, images, seed)
     net = net.with_options(**watched)  # type: ignore[arg-type]
+    common.check_work(costs.classification(net, sum(len(part.labels) for part in full)), yes=yes)
     how = f"tanh at the {net.tanh}, {'recentred' if net.recentre else 'raw x'}, gamma = {net.fhn.gamma:g}"
     content: dict[str, Any] = {"settings": common.settings(net, None) | {"dataset": dataset, "images": images}}
     if what == "figure6":
@@ -269,7 +278,15 @@ def _section4_network(
 
 
 def _reconstruction(
-    folder: Path, kind: str, seeds: int | None, duration: float | None, steps: int | None, seed: int, json: str | None
+    folder: Path,
+    kind: str,
+    seeds: int | None,
+    duration: float | None,
+    steps: int | None,
+    seed: int,
+    json: str | None,
+    *,
+    yes: bool,
 ) -> tuple[list[Path], dict[str, Any]]:
     """Reference 2 for one bursting neuron or both, each in a folder of its own."""
     from analog_fhn.reconstruct.autoencoder import AutoencoderOptions
@@ -282,6 +299,9 @@ def _reconstruction(
         options=FitOptions(latent=3, seed=seed, **training),  # type: ignore[arg-type]
         **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
     )
+    samples = estimate.product(study.duration, 100)  # at 0.01 s
+    work = costs.reconstruction(study.options, samples)
+    common.check_work(costs.repeated(work, study.seeds, f"duration {study.duration:g}, seeds"), yes=yes)
     paths: list[Path] = []
     content: dict[str, Any] = {}
     for name in KINDS:

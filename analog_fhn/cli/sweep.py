@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analog_fhn._support.files import at_once
-from analog_fhn.cli import common
+from analog_fhn.cli import common, costs
 
 if TYPE_CHECKING:
     from analog_fhn.montecarlo.regression import Regression
@@ -35,6 +35,7 @@ def sweep(
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
     data: common.DataOption = None,
+    yes: common.YesOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Draw chips, classify with each, report the spread of the accuracy and the yield.
@@ -47,7 +48,7 @@ def sweep(
     from analog_fhn.montecarlo.statistics import accuracies
 
     start = time.perf_counter()
-    study = begin(plan, output, data, resume=resume)
+    study = begin(plan, output, data, resume=resume, workers=workers, scheduler=scheduler, yes=yes)
     with study.store:
         with study.workers(workers, scheduler) as where, common.progress_bar("chips") as bar:
             study.run(where, bar)
@@ -112,8 +113,23 @@ def status(
     common.write_json(json, "status", plan["seed"], start, content)
 
 
-def begin(plan: Path, output: Path, data: Path | None, *, resume: bool) -> Study:
-    """Everything that a sweep file names, loaded and checked, and its run opened; says what the design is warned of."""
+def begin(
+    plan: Path,
+    output: Path,
+    data: Path | None,
+    *,
+    resume: bool,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    yes: bool = False,
+) -> Study:
+    """Everything that a sweep file names, loaded and checked, and its run opened; says what the design is warned of.
+
+    Parameters
+    ----------
+    workers, scheduler, yes
+        As the options of these names, for the estimate of what the run takes.
+    """
     from analog_fhn.circuit.technology import Technology
     from analog_fhn.montecarlo.plan import Sweep
     from analog_fhn.montecarlo.study import open_study
@@ -121,12 +137,17 @@ def begin(plan: Path, output: Path, data: Path | None, *, resume: bool) -> Study
     wanted = Sweep.load(plan)
     network = common.load_network(Path(wanted.network))
     technology = Technology.load(wanted.technology)
-    points = [point for point in wanted.all_points(network, technology) if point.role == "sweep"]
+    number = costs.cores() if workers is None else workers
+    at_a_time = None if scheduler else number
+    common.check_work(costs.sweep_plan(wanted, network, 0 if scheduler else number), yes=yes)
+    every = wanted.all_points(network, technology)
+    points = [point for point in every if point.role == "sweep"]
     common.warn_of(*(point.design(network, technology) for point in points))
     draw = wanted.seed if wanted.stratified else None
     chosen = common.load_images(
         wanted.dataset, wanted.split, data, wanted.images, network, option="images:", draw=draw, refuse=True
     )
+    common.check_work(costs.sweep(wanted, every, network, len(chosen.labels), at_a_time, output), yes=yes)
     named = wanted.dataset in ("mnist", "digits")
     dataset = wanted.dataset if named else str(Path(wanted.dataset).resolve())
     notes = {"plan": plan.read_text(encoding="utf-8"), "versions": common.versions(), "dataset": dataset}

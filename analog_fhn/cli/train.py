@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from analog_fhn._support.files import has_failed
-from analog_fhn.cli import common
+from analog_fhn.cli import common, costs
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ def train(
     stratified: common.StratifiedOption = False,
     data: common.DataOption = None,
     seed: common.SeedOption = 0,
+    yes: common.YesOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Train n_in - hidden - n_classes, report its test accuracy, and save it."""
@@ -161,6 +162,7 @@ def train(
     check_alike(training, test)
     common.tell_missing(training, training.n_classes, "training")
     common.tell_missing(test, training.n_classes, "test")
+    _check_work((training.images.shape[1], *sizes, training.n_classes), training, test, own, epochs, batch, yes=yes)
     for_all: Options = {"n_hidden": sizes[0] if len(sizes) == 1 else sizes, "seed": seed}
     for name, value in (("epochs", epochs), ("batch_size", batch), ("learning_rate", learning_rate)):
         if value is not None:
@@ -189,6 +191,35 @@ def train(
         | {"stratified": stratified},
     }
     common.write_json(json, "train", seed, start, content)
+
+
+def _check_work(
+    sizes: tuple[int, ...],
+    training: Dataset,
+    test: Dataset,
+    own: Options,
+    epochs: int | None,
+    batch: int | None,
+    *,
+    yes: bool,
+) -> None:
+    """Refuse what is beyond the machine: the training, or judging the network in its own times."""
+    from dataclasses import replace
+
+    from analog_fhn.neuron import FHN, Protocol
+
+    start = own["--start"]
+    times = replace(Protocol() if start is None else start.protocol, **_given(own, "settle", "control"))
+    eps = replace(FHN() if start is None else start.fhn, **_given(own, "eps")).eps
+    chips = 0 if own["--technology"] is None else own["--chips"] or 50
+    work = costs.together([
+        costs.training(
+            sizes, len(training.labels), epochs or 20, batch or 32, chips=chips,
+            protocol=times if own["--window"] else None,
+        ),
+        costs.classification_by(sizes, times, eps, len(test.labels)),
+    ])  # fmt: skip
+    common.check_work(work, yes=yes)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from analog_fhn._support.files import new_table, write_records, write_text
-from analog_fhn.cli import common
+from analog_fhn.cli import common, costs
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def trim(
     readout: common.ReadoutOption = None,
     raw: common.RawOption = False,
     data: common.DataOption = None,
+    yes: common.YesOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Repair one chip that can only be driven, read and written: trim codes, a new readout, both arrays fine-tuned.
@@ -176,7 +177,7 @@ def trim(
         design, chip, dataset, output, json, network=network, steps=wanted, options=options,
         labelled=1000 if labelled is None else labelled, held_out=held_out, draw=draw,
         backend=backend, table=table, tables=tables,
-        reading_noise=reading_noise or 0.0, errors=errors, data=data,
+        reading_noise=reading_noise or 0.0, errors=errors, data=data, yes=yes,
     )  # fmt: skip
     settings = common.settings(net, final, errors=errors, technology=made) | {"dataset": dataset, "backend": backend}
     settings |= {"reading_noise": reading_noise or 0.0, "stratified": stratified, "images_seed": draw}
@@ -215,6 +216,7 @@ def repaired(
     reading_noise: float,
     errors: str | None,
     data: Path | None,
+    yes: bool,
 ) -> tuple[dict[str, Any], Chip]:
     """Repair a drawn chip, write everything, and return what goes into the JSON, and the chip.
 
@@ -247,18 +249,24 @@ def repaired(
     ):
         if user in steps:
             check_labels(net, given, what)
+    n_table = {"direct": 9}.get(backend, 33) if table is None else table
+    how = Options(**options)
+    work = costs.repair(
+        net, labelled=labelled, held_out=len(judged.labels), trained=len(training.labels), drives=how.drives,
+        rounds=how.rounds, epochs=how.epochs, backend=backend, table=n_table,
+    )  # fmt: skip
+    common.check_work(work, yes=yes)
     folder = common.output_folder(output)
     for name in FILES:
         common.writable(folder / name)
     common.warn_of(design)
-    n_table = {"direct": 9}.get(backend, 33) if table is None else table
     kept = common.tables_folder(n_table or None, tables, backend)
     bench = SimulatedBench(
         design, seed, backend=backend, table=n_table, verify=options.get("verify"), tables=kept,
         reading_noise=reading_noise,
     )  # fmt: skip
     done = repair(
-        bench, steps, to_show, images_of(judged), to_train, Options(**options),
+        bench, steps, to_show, images_of(judged), to_train, how,
         lambda step: common.note(f"{step} ..."),
     )  # fmt: skip
     plain = net.accuracy(judged.images, judged.labels)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from analog_fhn.circuit.typed_yaml import NonNegative, Section, Share, explain
+from analog_fhn._support.json_text import read_json
+from analog_fhn.circuit.quantities import Share
+from analog_fhn.circuit.typed_yaml import Section, explain
 from analog_fhn.errors import InputError
 from analog_fhn.montecarlo.plan import Point, Role, Sweep
 from analog_fhn.montecarlo.trial import Trial
 
-_DEPTH = 30  # of JSON within JSON; runs have less than ten
 _LARGEST = 2**31
 _LONGEST = 500  # letters of a message
 
@@ -52,6 +52,7 @@ Setting = Annotated[Any, AfterValidator(_setting)]
 Count = Annotated[int, Field(ge=0, lt=_LARGEST)]
 AtLeast1 = Annotated[int, Field(ge=1, lt=_LARGEST)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Classes = dict[Text, Text]
 
 
@@ -294,27 +295,7 @@ def _check_confusion(trial: Trial, known: Mapping[str, Any], where: str) -> None
 def _json(text: object, where: str) -> Any:
     if not isinstance(text, str):
         raise InputError(f"{where}: {_short(text)}: expected JSON text")
-    try:
-        if _depth(text) > _DEPTH:
-            raise ValueError(f"more than {_DEPTH} levels deep")
-        return json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as error:
-        raise InputError(f"{where}: {_short(text)}: expected JSON text ({error})") from None
-
-
-def _depth(text: str) -> int:
-    """Levels of JSON within JSON, or more: brackets within texts count too."""
-    if (most := text.count("[") + text.count("{")) <= _DEPTH:
-        return most
-    depth = deepest = 0
-    for letter in text:
-        depth += (letter in "[{") - (letter in "]}")
-        deepest = max(deepest, depth)
-    return deepest
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number")
+    return read_json(text, where)
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -324,7 +305,7 @@ def _checked(model: type[_Model], content: dict[str, Any], where: str) -> _Model
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise InputError(explain(where, error)[:_LONGEST]) from None
+        raise InputError(explain(where, error, content)[:_LONGEST]) from None
 
 
 def _short(value: object) -> str:

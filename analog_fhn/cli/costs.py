@@ -1,0 +1,296 @@
+"""What the commands take, from their options and the sizes of what they were given.
+
+The constants are orders of magnitude, measured on one machine of two cores at 2 to 3 GHz (2026); they decide whether
+work is announced or refused, and whoever knows better insists.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analog_fhn._support.estimate import Work, product
+
+if TYPE_CHECKING:
+    from analog_fhn.montecarlo.plan import Point, Sweep
+    from analog_fhn.network import Network
+    from analog_fhn.neuron import Protocol
+    from analog_fhn.reconstruct.fit import FitOptions
+
+# Seconds of one core.
+_DIRECT_STEP = 1.5e-9  # a neuron's step
+_BRIAN_STEP = 3e-8
+_REFERENCE_TIME = 0.07  # of a neuron, per T
+_SPICE_TIME = 4.5e-3  # likewise, as in `chip_netlist.estimated_seconds`
+_MEAN = 1e-5  # a neuron's mean at one drive in a table of means, at eps = 0.01
+_WAVE = 1e-3  # its waveform in another table
+_READ = 1 / 7  # an image read from a table of waveforms, of what simulating it takes
+_DEVICE = 2.5e-7  # a weight that is drawn and mapped
+_PRODUCT = 3.5e-11  # a multiplication of a matrix product in single precision
+_TRAINED = 3e-10  # likewise with its way back
+_BATCH = 3e-4  # a training step besides
+_AUTOENCODER_STEP = 1e-3
+_MAP_PRODUCT = 1e-10  # in the normal equations of a map
+_ROLLOUT = 1e-6  # a step of a map that is trained on several, per window
+_POINT = 5e-3  # a point of a plan, whose design is tried out
+
+# Bytes.
+_WORKER = 150e6
+_TASK = 200.0  # a trial that waits
+_ROW = 400.0  # a trial's row without its confusion
+_PER_WEIGHT = 500.0  # of a chip, with all that its arrays are made of
+_TEXT = 250.0  # a weight in netlists and tables
+_SAMPLES = 200e6  # samples of a group of images
+_DRIVE_ENTRY = 64.0  # a neuron at one drive, in a table of means
+_WAVE_ENTRY = 4096.0  # its waveform, and copies
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def classification(
+    network: Network, n_images: int, *, backend: str = "direct", table: int | None = None, noisy: bool = False
+) -> Work:
+    """Images through a network with FHN neurons, simulated or read from a response table of so many drives."""
+    return classification_by(
+        network.layer_sizes, network.protocol, network.fhn.eps, n_images, backend=backend, table=table, noisy=noisy,
+        samples=network.readout == "vote" or not network.plain_stages,
+    )  # fmt: skip
+
+
+def classification_by(
+    sizes: Sequence[int],
+    protocol: Protocol,
+    eps: float,
+    n_images: int,
+    *,
+    backend: str = "direct",
+    table: int | None = None,
+    noisy: bool = False,
+    samples: bool = False,
+) -> Work:
+    """As `classification`, of a network that is not there yet: layers of these sizes, inputs and classes among them."""
+    neurons, weights = sum(sizes[1:-1]), _weights(sizes)
+    time = protocol.settle + protocol.control
+    seconds = _runs(backend, product(n_images, neurons), time, eps, protocol.interval, noisy=noisy)
+    memory = product(n_images, neurons + sizes[-1], 32) + product(weights, _PER_WEIGHT)
+    if samples:
+        memory += max(_SAMPLES, product(protocol.control / protocol.interval, neurons, 8))
+    said = (
+        f"{n_images} images, {neurons} neurons, settle {protocol.settle:g}, control {protocol.control:g}, eps {eps:g}"
+    )
+    said += f", {backend}"
+    if table is not None:
+        said += f", table {table}"
+        made, held = _table(backend, table, neurons, protocol, eps, waves=samples or backend != "direct")
+        read = product(seconds, _READ) if samples else product(n_images, weights, _PRODUCT)
+        seconds, memory = made + read, memory + held
+    return Work(said, seconds, memory)
+
+
+def sweep_plan(plan: Sweep, network: Network, workers: int) -> Work:
+    """What the numbers of a plan alone make large, before its points are made; with so many processes here."""
+    from analog_fhn.circuit.technology import ERRORS
+
+    given = (len(plan.points or [1]), *(len(values) for values in (plan.grid or {}).values()))
+    points = product(*given) + (2 * len(ERRORS) if plan.sensitivity else 0)
+    trials = product(points, plan.chips)
+    if plan.allocation is not None:
+        trials = max(trials, product(plan.allocation.chips + plan.allocation.confirm))
+    cause = f"{points:g} points of chips = {plan.chips}, workers {workers}"
+    if plan.allocation is not None:
+        cause += f", allocation of chips = {plan.allocation.chips}, confirm = {plan.allocation.confirm}"
+    row = _ROW + 5.0 * network.layer_sizes[-1] ** 2
+    memory = product(workers, _WORKER) + product(trials, _TASK)
+    return Work(cause, product(points, 2 * _POINT), memory, product(trials, row))
+
+
+def sweep(
+    plan: Sweep, points: Sequence[Point], network: Network, n_images: int, workers: int | None, folder: Path
+) -> Work:
+    """Trials of all points of a plan; with sequential stopping it is the most.
+
+    Parameters
+    ----------
+    workers
+        Processes of this machine; None: a cluster, taken for one of a hundred.
+    """
+    from analog_fhn.montecarlo.plan import NETWORK_SETTINGS
+    from analog_fhn.montecarlo.trial import default_table
+
+    each = []
+    for point in points:
+        options = {key: value for key, value in point.settings.items() if key in NETWORK_SETTINGS}
+        changed = network.with_options(**options)
+        table = default_table(plan.backend, changed.readout) if plan.table is None else plan.table
+        each.append(classification(changed, n_images, backend=plan.backend, table=table or None))
+    drawn = 1e-3 + product(_weights(network.layer_sizes), _DEVICE)
+    longest = max(each, key=lambda work: work.seconds)
+    chip = drawn + longest.seconds
+    chips = product(len(points), plan.chips)
+    here, at_a_time = (0, 100) if workers is None else (workers, min(workers, cores()))
+    said = f"{len(points)} points of chips = {plan.chips}, each {longest.cause}"
+    row = _ROW + 5.0 * network.layer_sizes[-1] ** 2
+    return Work(
+        said,
+        product(chips, chip, 1 / at_a_time),
+        product(here, _WORKER + max(work.memory for work in each)) + product(chips, _TASK),
+        product(chips, row) + product(n_images, network.layer_sizes[0], 10),
+        folder,
+    )
+
+
+def training(
+    sizes: Sequence[int], n_images: int, epochs: int, batch: int, *, chips: int = 0, protocol: Protocol | None = None
+) -> Work:
+    """Training of a network of layers of these sizes, inputs and classes among them.
+
+    Parameters
+    ----------
+    chips
+        Chips that neurons are drawn from; 0: none.
+    protocol
+        Whose samples are seen; None: none are.
+    """
+    weights, hidden = _weights(sizes), sum(sizes[1:-1])
+    steps = math.ceil(n_images / batch)
+    seconds = product(epochs, product(n_images, weights, _TRAINED) + steps * _BATCH)
+    memory = product(weights, 40) + product(min(batch, n_images), hidden, 48)
+    said = f"training of {'-'.join(map(str, sizes))} over {epochs} epochs of {n_images} images, batch {batch}"
+    if chips:
+        said += f", chips {chips}"
+        seconds += product(chips, product(weights, _DEVICE) + product(hidden, 33, _MEAN))
+        memory += product(chips, hidden, 33, 16) + product(weights, _PER_WEIGHT)
+    if protocol is not None:
+        said += f", settle {protocol.settle:g}, control {protocol.control:g}"
+        memory += product(hidden, 33, protocol.control / protocol.interval, 8)
+    return Work(said, seconds, memory)
+
+
+def frontier(network: Network, n_images: int, gammas: int, longest: float, interval: float) -> Work:
+    """Simulation of all images once per gamma, over `longest` T sampled at `interval`; powers in ngspice before."""
+    neurons = sum(network.layer_sizes[1:-1])
+    seconds = _runs("direct", product(n_images, neurons), longest, network.fhn.eps, interval)
+    powers = _runs("spice", neurons, network.protocol.settle + network.protocol.control, network.fhn.eps)
+    memory = max(_SAMPLES, product(longest / interval, neurons + 3 * network.layer_sizes[-1], 8))
+    said = f"{gammas} gammas, {n_images} images, {neurons} neurons, {longest:g} T sampled every {interval:g} T"
+    return Work(said, product(gammas, seconds + powers), memory + product(_weights(network.layer_sizes), _PER_WEIGHT))
+
+
+def comparison(
+    network: Network, n_images: int, *, noise_images: int, brian_images: int, spice_images: int, spice_table: int
+) -> Work:
+    """Stages of `compare`: about eight by `direct`, and the slower ones on fewer images."""
+    return together([
+        classification(network, 8 * n_images),
+        classification(network, min(noise_images, n_images), noisy=True),
+        classification(network, min(brian_images, n_images), backend="brian"),
+        classification(network, min(spice_images, n_images), backend="spice"),
+        classification(network, n_images if spice_table else 0, backend="spice", table=spice_table),
+    ])  # fmt: skip
+
+
+def repair(
+    network: Network, *, labelled: int, held_out: int, trained: int, drives: int, rounds: int, epochs: int,
+    backend: str, table: int,
+) -> Work:  # fmt: skip
+    """Steps of `trim` on a simulated chip."""
+    shown = classification(network, labelled + held_out, backend=backend, table=table or None)
+    neurons = network.layer_sizes[1]
+    # Each round writes and measures the arrays; each of the steps shows images before and after.
+    seconds = product(rounds + 8, shown.seconds + product(_weights(network.layer_sizes), 10 * _DEVICE))
+    seconds += product(epochs, trained, _weights(network.layer_sizes), _TRAINED)
+    if not table:
+        time = network.protocol.settle + network.protocol.control
+        seconds += _runs(backend, product(drives, neurons), time, network.fhn.eps)
+    said = f"drives {drives}, rounds {rounds}, epochs {epochs}, {shown.cause}"
+    return Work(said, seconds, shown.memory + product(drives, neurons, _DRIVE_ENTRY) + product(trained, neurons, 16))
+
+
+def reconstruction(options: FitOptions, n_samples: float) -> Work:
+    """Autoencoder and maps from so many samples."""
+    latent = options.largest_latent if options.latent is None else options.latent
+    columns = latent + 1
+    if options.polynomial is None:
+        unknowns = product(options.map.hidden, columns + 2 + latent)
+        shape = f"hidden {options.map.hidden}"
+    else:
+        # Terms of a polynomial up to this order, by the logarithm of the binomial coefficient.
+        order = min(product(options.polynomial), 1e15)
+        log = math.lgamma(order + columns + 1) - math.lgamma(order + 1) - math.lgamma(columns + 1)
+        unknowns = product(latent, math.exp(log) if log < 700 else math.inf)
+        shape = f"polynomial {options.polynomial}"
+    one = product(options.map.iterations, options.map.samples + unknowns, unknowns, unknowns, _MAP_PRODUCT)
+    ahead = 0 if options.refine is None else options.refine.ahead
+    if options.refine is not None:
+        one += product(options.refine.updates, options.refine.batch, min(ahead, n_samples), _ROLLOUT)
+    scans = 0 if options.latent is not None else options.largest_latent
+    autoencoder = product(options.autoencoder.steps, _AUTOENCODER_STEP) + product(
+        scans, options.scan_steps, _AUTOENCODER_STEP
+    )
+    memory = product(options.map.samples + unknowns, unknowns, 16) + product(
+        n_samples, min(options.dimension, n_samples), 24
+    )
+    memory += product(latent, options.dimension, 400) + product(options.autoencoder.steps, 8)
+    said = (
+        f"{n_samples:g} samples, dimension {options.dimension}, latent {latent}, {shape}, restarts {options.restarts}, "
+        f"steps {options.autoencoder.steps}"
+    )
+    return Work(said, autoencoder + product(options.restarts, one), memory)
+
+
+def layout(network: Network, folder: Path, *, exported: bool) -> Work:
+    """A chip whose arrays are looked at, and written as text if it is exported."""
+    weights = _weights(network.layer_sizes)
+    text = product(weights, _TEXT) if exported else 0.0
+    said = f"a chip of {'-'.join(map(str, network.layer_sizes))}"
+    return Work(said, product(weights, 20 * _DEVICE), product(weights, 2 * _PER_WEIGHT) + text, text, folder)
+
+
+def together(works: Iterable[Work]) -> Work:
+    """Works one after the other, said by the largest."""
+    every = list(works)
+    largest = max(every, key=lambda work: (work.seconds, work.memory))
+    return Work(largest.cause, sum(work.seconds for work in every), max(work.memory for work in every))
+
+
+def repeated(work: Work, number: int, what: str) -> Work:
+    """A work so many times; `what` says of what there are so many."""
+    return replace(work, cause=f"{what} {number}, each {work.cause}", seconds=product(number, work.seconds))
+
+
+def _runs(backend: str, number: float, time: float, eps: float, interval: float = 0.2, *, noisy: bool = False) -> float:
+    """Wall seconds of so many simulations of a neuron over `time` T."""
+    match backend:
+        case "reference":  # has one core
+            return product(number, time, _REFERENCE_TIME)
+        case "spice":
+            return product(number, time, _SPICE_TIME) / cores()
+        case "brian":
+            return product(number, time / ((0.1 if noisy else 0.5) * eps), _BRIAN_STEP)
+    step = min((0.2 if noisy else 0.5) * eps, 0.02, interval)
+    return product(number, time / step, _DIRECT_STEP) / cores()
+
+
+def _table(backend: str, n: int, neurons: int, protocol: Protocol, eps: float, *, waves: bool) -> tuple[float, float]:
+    """Wall seconds and bytes of a response table, its comparisons with the control window among them."""
+    time = protocol.settle + protocol.control
+    checks = min(64.0, max(8.0, product(100, neurons, 1 / time)))
+    compared = _runs(backend, checks, time, eps)
+    entries = product(n, neurons)
+    if not waves:
+        return compared + product(entries, _MEAN, max(1.0, 0.01 / eps)) / cores(), product(entries, _DRIVE_ENTRY)
+    number = entries + product(14, neurons)  # with those that find onsets, and the checks
+    made = _runs(backend, number, 40.0, eps) + product(number, _WAVE, 0.01 / eps) / cores()
+    return compared + made, product(entries, _WAVE_ENTRY) + max(_SAMPLES, product(20.0 / (0.5 * eps), 4))
+
+
+def _weights(sizes: Sequence[int]) -> float:
+    return sum(product(one, other) for one, other in itertools.pairwise(sizes))
