@@ -6,11 +6,13 @@ Exit status: 0 done, 1 a stated check failed, 2 the input was wrong, 3 a needed 
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import typer
 
 from analog_fhn._support.files import together
 from analog_fhn._support.home import libraries_at_home
+from analog_fhn._support.interrupts import MESSAGE, STATUS, heard
 from analog_fhn.cli import (
     allocate,
     arrays,
@@ -61,21 +63,23 @@ app.command("reproduce")(reproduce.reproduce)
 def main() -> None:
     """Run the command line; a user's mistake gives one message and a status, never a traceback."""
     # BrokenPipeError is left to Python: `analog-fhn ... | head` ends quietly.
-    try:
-        with libraries_at_home(), together():
-            status = _status_of_app()
-    except InputError as error:
-        _stop(str(error), 2)
-    except MissingProgramError as error:
-        _stop(str(error), 3)
-    except RunError as error:
-        _stop(str(error), 1)
-    except MemoryError as error:
-        _stop(f"out of memory ({str(error) or 'no size is told'}); what was written before is kept", 1)
-    # Typer turns Ctrl-C into this status.
-    if status == 130:
-        _stop("interrupted; what was written before is kept", 130)
-    sys.exit(status)
+    with heard() as interrupted:
+        try:
+            with libraries_at_home(), together():
+                status = _status_of_app()
+        except BaseException as error:
+            if interrupted() or isinstance(error, KeyboardInterrupt):
+                _stop(MESSAGE, STATUS)
+            for kind, code in ((InputError, 2), (MissingProgramError, 3), (RunError, 1)):
+                if isinstance(error, kind):
+                    _stop(str(error), code)
+            if isinstance(error, MemoryError):
+                _stop(f"out of memory ({str(error) or 'no size is told'}); what was written before is kept", 1)
+            raise
+        # Typer turns Ctrl-C into this status.
+        if interrupted() or status == STATUS:
+            _stop(MESSAGE, STATUS)
+        sys.exit(status)
 
 
 def _status_of_app() -> int | str | None:
@@ -86,6 +90,6 @@ def _status_of_app() -> int | str | None:
     return 0
 
 
-def _stop(message: str, status: int) -> None:
+def _stop(message: str, status: int) -> NoReturn:
     print(f"analog-fhn: {brief(message)}", file=sys.stderr)
     sys.exit(status)
