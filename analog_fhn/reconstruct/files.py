@@ -9,10 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from analog_fhn._support.files import new_table
+from analog_fhn._support.tables import excerpt
 from analog_fhn.errors import InputError
-from analog_fhn.reconstruct.oscilloscope import Column, Table, listed, read_table
+from analog_fhn.neuron import FloatArray
+from analog_fhn.reconstruct.oscilloscope import Table, listed, read_table
 from analog_fhn.reconstruct.recording import MIN_SAMPLES, Recording, check_recording, counted, without_glitches
 from analog_fhn.reconstruct.sampling import UnevenError, on_grid
+from analog_fhn.reconstruct.units import NOTHING_TELLS, Column
+
+_LONGEST = 1e11
+"""Seconds (three thousand years): what lies beyond is in another unit, such as milliseconds since 1970."""
+
+_UNIT_RATIOS = (60.0, 1e3, 1e6, 1e9, 1e12)
+_AGREES = 0.01  # relative difference of two sampling intervals that is not worth a word
 
 
 def read_recording(
@@ -80,7 +89,7 @@ def read_recording(
     values = np.stack([volts * table.numbers(voltage), *map(table.numbers, states)], axis=1)
     begin = 0.0
     if times is not None:
-        stamps = table.times(times, seconds_per_unit)
+        stamps, read_as = _times(table, times, seconds_per_unit)
         try:
             sampled = on_grid(stamps, values, step)
         except UnevenError as error:
@@ -88,11 +97,16 @@ def read_recording(
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
         begin, step, values = sampled.start, sampled.step, sampled.values
-        report += sampled.report
+        report += (*read_as, *sampled.report, *_interval_report(table, times, step, seconds_per_unit))
     elif seconds_per_unit is not None:
         raise InputError(f"{path}: seconds_per_unit = {seconds_per_unit:g}, but there is no column of times")
+    elif table.blank is not None:
+        raise InputError(
+            f"{path}, line {table.blank}: is blank between the samples; expected one in each line, as there are no "
+            "times to tell whether one is missing"
+        )
     elif step is None:
-        begin, step = table.start or 0.0, table.interval
+        begin, step = table.header.start or 0.0, table.header.interval
     assert step is not None
     made = Recording(values[:, 0].copy(), step, begin, path.name, values[:, 1:].copy() if states else None)
     if start is not None or stop is not None:
@@ -118,49 +132,121 @@ def write_recording(path: Path | str, recording: Recording) -> None:
 
 
 def _time_column(table: Table, wanted: str | int | None, step: float | None) -> Column | None:
-    found = table.time_column() if wanted is None else table.column(wanted, "times")
-    if found is None and step is None and table.interval is None:
+    times = table.time_column() if wanted is None else table.column(wanted, "times")
+    if times is not None:
+        return table.header.with_unit(times, "time")
+    if step is None and table.header.interval is None:
+        stamps = table.stamps()
+        if stamps is not None:
+            raise InputError(
+                f"{table.path}: column {stamps[0]} holds dates or clock times ({excerpt(stamps[1])}), which are not "
+                "read; expected seconds, or the sampling interval by --step (step)"
+            )
         raise InputError(
             f"{table.path}: no column of times among {listed(table.columns)}; expected one named 'time' or by "
             "--time-column (time_column), or the sampling interval by --step (step)"
         )
-    return found
+    return None
 
 
 def _voltage_column(table: Table, wanted: str | int | None, times: Column | None) -> Column:
     if wanted is not None:
-        found = table.column(wanted, "voltage")
-        if found == times:
-            raise InputError(f"{table.path}: column {found} holds the times; expected another one for the voltage")
-        return found
-    left = [c for c in table.numeric if c != times and c.kind != "time"]
-    # A column without a unit may be one, a column of another unit only if there is nothing else. One without a name
-    # among others is pandas' index.
-    left.sort(key=lambda c: (c.name != "voltage", bool(c.unit) and c.kind == "other", not c.name))
-    if not left:
+        chosen = table.column(wanted, "voltage")
+        if times is not None and chosen.number == times.number:
+            raise InputError(f"{table.path}: column {chosen} holds the times; expected another one for the voltage")
+        return table.header.with_unit(chosen, "voltage")
+    others = [c for c in table.numeric if (times is None or c.number != times.number) and c.kind != "time"]
+    if not others:
         raise InputError(f"{table.path}: no column besides the times ({times}); expected a voltage")
+    with_units = [table.header.with_unit(c, "voltage") for c in others]
+    ranks = [c.unlike_voltage for c in with_units]
+    best = min((rank for rank in ranks if rank is not None), default=None)
+    left = [c for c, rank in zip(with_units, ranks, strict=True) if rank == best]
+    if best == NOTHING_TELLS and len(left) > 1:  # one without a name among others is pandas' index, or counts samples
+        left = [c for c in left if c.name] or [c for c in left if not table.is_count(table.numbers(c))]
+    # Channels of one kind are alike, and the first of them is taken; so is the first of a known unit.
+    certain = best is not None and (
+        len(left) == 1 or (best < NOTHING_TELLS and (bool(left[0].unit) or len({c.stem for c in left}) == 1))
+    )
+    if not certain:
+        raise InputError(
+            f"{table.path}: no column is certainly the voltage among {listed(others)}; expected its name or number by "
+            "--column (column)"
+        )
     return left[0]
+
+
+def _times(table: Table, column: Column, seconds_per_unit: float | None) -> tuple[FloatArray, tuple[str, ...]]:
+    """Times (s) of a column, and how they were read; numbers of samples are made times by the stated interval."""
+    values, header = table.numbers(column), table.header
+    empty = np.flatnonzero(np.isnan(values))
+    if empty.size:
+        raise InputError(f"{table.at(int(empty[0]), column)}: there is no time; expected one in every row")
+    if seconds_per_unit is not None:
+        return seconds_per_unit * values, ()
+    counts = column.unit.lower() == "sequence"
+    if header.interval is not None and (counts or (not column.unit and table.is_count(values))):
+        line = f"column {column} counts samples; one every {header.interval:g} s, as the file says above them"
+        return (header.start or 0.0) + header.interval * values, () if counts else (line,)
+    if header.has_settings and not column.unit and table.is_count(values):
+        raise InputError(
+            f"{table.path}: column {column} may count samples or seconds; expected its unit, --seconds-per-unit "
+            "(seconds_per_unit) or the sampling interval by --step (step)"
+        )
+    times = column.factor * values
+    if np.abs(times).max() > _LONGEST:
+        raise InputError(
+            f"{table.path}: column {column}: times up to {np.abs(times).max():g} s; expected seconds (are they in "
+            "another unit? --seconds-per-unit (seconds_per_unit) says which)"
+        )
+    return times, ()
+
+
+def _interval_report(table: Table, times: Column, step: float, seconds_per_unit: float | None) -> tuple[str, ...]:
+    """Say, or refuse if it is a matter of the unit, that times do not have the interval that the file states."""
+    stated = table.header.interval
+    if stated is None or abs(step / stated - 1.0) < _AGREES:
+        return ()
+    both = f"a sample every {stated:g} s by the lines above the data, every {step:g} s by column {times}"
+    if (
+        not times.unit
+        and seconds_per_unit is None
+        and any(abs(step / stated / f - 1.0) < _AGREES for f in _UNIT_RATIOS)
+    ):
+        raise InputError(f"{table.path}: {both}; expected its unit by --seconds-per-unit (seconds_per_unit)")
+    return (both,)
 
 
 def _units_report(
     table: Table, times: Column | None, voltage: Column, seconds_per_unit: float | None, volts_per_unit: float | None
 ) -> tuple[str, ...]:
     lines = []
-    others = [c for c in table.numeric if c not in (times, voltage) and not c.name.startswith("state_")]
+    chosen = [c.number for c in (times, voltage) if c is not None]
+    others = [c for c in table.numeric if c.number not in chosen and not c.name.startswith("state_")]
     if others:
         lines.append(f"voltage from column {voltage}; not read: {listed(others)}")
-    for column, unit, told in ((times, "s", seconds_per_unit), (voltage, "V", volts_per_unit)):
+    if table.layout.pairs:
+        lines.append("the comma is both separator and decimal mark; numbers are put together from two cells each")
+    for column, unit, kind, per_unit in (
+        (times, "s", "time", seconds_per_unit), (voltage, "V", "voltage", volts_per_unit),
+    ):  # fmt: skip
         if column is None:
             continue
-        if told is not None:
+        if per_unit is not None:
             instead = f", not {column.unit}" if column.unit else ""
-            lines.append(f"column {column}: one unit is {told:g} {unit}, as told{instead}")
+            lines.append(f"column {column}: one unit is {per_unit:g} {unit}, as told{instead}")
+        elif column.unit_unknown or (column is times and not column.unit and column.name and not column.is_time):
+            lines.append(f"column {column}: its unit is not known; its numbers are taken as {unit}")
+        elif column.unit and column.kind != kind and column.unit.lower() != "sequence":
+            lines.append(f"column {column} is in {column.unit}; its numbers are taken as {unit}")
         elif column.factor != 1.0:
             lines.append(f"column {column} is in {column.unit}; converted to {unit}")
-        elif column.unit_unknown:
-            lines.append(f"column {column}: its unit is not known; its numbers are taken as {unit}")
-    if voltage.unit and voltage.kind != "voltage" and volts_per_unit is None:
-        lines.append(f"column {voltage} is in {voltage.unit}; its numbers are taken as V")
+    over = table.over_range(voltage)
+    if over:
+        lines.append(
+            f"column {voltage}: {counted(over, 'sample')} out of the instrument's range (infinite) taken as missing; "
+            "the voltage is clipped there"
+        )
     return tuple(lines)
 
 

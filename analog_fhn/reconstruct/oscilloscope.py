@@ -3,100 +3,31 @@
 Known layouts: Rigol and Keysight (a second line of units; Rigol's `Start` and `Increment` beside the data), Tektronix
 (key and value lines, in older models in columns left of the data), Siglent, LeCroy, PicoScope (units in brackets),
 Rohde & Schwarz ("C1 in V"), Owon and Hantek (numbers of samples), Hioki, Digilent (comment lines), LTspice's text
-export, and plain CSV. Separators are comma, semicolon, tab or blanks; with the latter three numbers may have a decimal
-comma. What is data is found from the bulk of the file, so that a text between the numbers is an error and not the end
-of a header.
+export, Axon text files, LabVIEW measurement files, and plain CSV. What is data is found from the bulk of the file, so
+that a text between the numbers is an error and not the end of a header.
 """
 
 from __future__ import annotations
 
-import csv
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from analog_fhn._support.tables import COMMENT, Layout, Line, TextTable, excerpt, find_layout, read_lines
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
+from analog_fhn.reconstruct.header import Header, read_header
+from analog_fhn.reconstruct.units import Column
 
-Kind = Literal["time", "voltage", "other"]
-
-_UNITS: dict[str, tuple[Kind, float]] = {
-    **dict.fromkeys(("s", "sec", "second", "seconds"), ("time", 1.0)),
-    **dict.fromkeys(("ms", "millisecond", "milliseconds"), ("time", 1e-3)),
-    **dict.fromkeys(("us", "µs", "μs", "microsecond", "microseconds"), ("time", 1e-6)),
-    **dict.fromkeys(("ns", "nanosecond", "nanoseconds"), ("time", 1e-9)),
-    **dict.fromkeys(("ps", "picosecond", "picoseconds"), ("time", 1e-12)),
-    **dict.fromkeys(("min", "minute", "minutes"), ("time", 60.0)),
-    **dict.fromkeys(("h", "hour", "hours"), ("time", 3600.0)),
-    **dict.fromkeys(("v", "volt", "volts"), ("voltage", 1.0)),
-    **dict.fromkeys(("kv", "kilovolt", "kilovolts"), ("voltage", 1e3)),
-    **dict.fromkeys(("mv", "millivolt", "millivolts"), ("voltage", 1e-3)),
-    **dict.fromkeys(("uv", "µv", "μv", "microvolt", "microvolts"), ("voltage", 1e-6)),
-    **dict.fromkeys(("a", "ma", "ua", "amp", "ampere", "w", "hz", "db", "sequence", "unknown"), ("other", 1.0)),
-}
-_NOT_IN_NAMES = ("h", "H", "min", "Min", "MIN")  # there they are a gate's variable, and a minimum
-_COUNTS = ("nr", "no", "no.", "index", "idx", "sample", "samples", "point", "points", "unnamed: 0")
-_TIMES = ("time", "times", "t", "x", "x-axis", "timestamp")
-_BRACKETS = re.compile(r"^(?P<name>.*?)\s*[(\[]\s*(?P<unit>[^()\[\]]*?)\s*[)\]]$")
-_IN = re.compile(r"^(?P<name>.*?)\s*\bin\s+(?P<unit>\S+)$")
-_NODE = re.compile(r"[VIv][(\[]")  # V(out) is a simulator's name
-_INTERVAL = re.compile(r"sampl(e|ing) (interval|period)|x\s?inc(rement)?\b|^increment|^clock$", re.IGNORECASE)
-_RATE = re.compile(r"^sampl(e|ing) rate", re.IGNORECASE)
-# "mHz" is none: whoever writes it may mean MHz.
-_RATE_UNIT = re.compile(r"(?P<prefix>[kKMgG]?)(?i:hz|sa/s|s/s|sps|samples/s)")
-_PREFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
-_QUANTITY = re.compile(r"(?P<number>[-+.,\d]+(?:e[-+]?\d+)?)\s*(?P<unit>.*)", re.IGNORECASE)
-_KEY_VALUE = re.compile(r"(.*?)[:=]\s*(\S.*)")
-_BEGIN = re.compile(r"^(start|x\s?org|xorigin|xzero)\b", re.IGNORECASE)
-_NO_VALUE = 9.9e37  # SCPI's numbers for "not a number" (9.91e37) and "infinity" (9.9e37)
-_DELIMITERS = (",", ";", "\t", " ")
-_LOOK = 200  # rows that the layout is found from
+_WHAT = "columns of numbers"
+_STAMP = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(\D.*)?|(.*\D)?\d{1,2}:\d{2}(\D.*)?")
+_NO_VALUE, _OVER_RANGE = 9.91e37, 9.9e37  # SCPI's numbers for "not a number" and "infinity"
+_LOOK = 200  # rows that the columns of numbers are found from
 _SHOWN = 12  # columns that a message lists
-_CUT = 60  # characters of a text that it shows
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table.
-
-    Parameters
-    ----------
-    number
-        From 1.
-    name
-        As in the file; empty if it has none.
-    kind, factor
-        What the unit that the file names measures, and what turns its numbers into s or V; without a unit "other", 1.
-    unit
-        That unit; empty if none.
-    """
-
-    number: int
-    name: str = ""
-    kind: Kind = "other"
-    factor: float = 1.0
-    unit: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.number} {self.name[:_CUT]!r}" if self.name else str(self.number)
-
-    @property
-    def bare(self) -> str:
-        """Name in lower case, without a unit."""
-        match = _BRACKETS.match(self.name) or _IN.match(self.name)
-        name = match["name"] if match and self.unit else self.name.removesuffix(f"_{self.unit}")
-        return name.strip().lower()
-
-    @property
-    def unit_unknown(self) -> bool:
-        """Whether its name ends with a text in brackets that is no known unit, nor a number or a simulator's node."""
-        match = None if self.unit or _NODE.match(self.name) else _BRACKETS.match(self.name)
-        return match is not None and re.match(r"[^\W\d]|[%°]", match["unit"]) is not None
+_END_OF_HEADER = "***End_of_Header***"
 
 
 def listed(columns: Sequence[Column]) -> str:
@@ -113,26 +44,30 @@ class Table:
     ----------
     path
         Of the file.
-    columns
-        All of them.
+    header
+        What stands above the data, with all columns.
     numeric
-        Those that mostly hold numbers.
+        Columns that mostly hold numbers.
     rows, lines
         Cells, and the line that each row stands in.
-    decimal
-        Character before the decimals.
-    start, interval
-        Time of the first row and from row to row (s), where the file states them beside the data.
+    layout
+        How numbers are written.
+    blank
+        Number of a line between the rows that is blank, though not after each row; None: there is none.
     """
 
     path: Path
-    columns: tuple[Column, ...]
+    header: Header
     numeric: tuple[Column, ...]
     rows: list[list[str]]
     lines: list[int]
-    decimal: str
-    start: float | None = None
-    interval: float | None = None
+    layout: Layout
+    blank: int | None = None
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns."""
+        return self.header.columns
 
     def at(self, row: int, column: Column) -> str:
         """Where a cell stands, for messages."""
@@ -144,61 +79,54 @@ class Table:
         Raises
         ------
         InputError
-            If there is none; `what` says what it is for.
+            If there is none, or a part of a name fits several; `what` says what it is for.
         """
         text = str(wanted).strip()
-        if isinstance(wanted, str):
-            for match in (
-                [c for c in self.columns if c.name == text],
-                [c for c in self.columns if text.lower() in (c.name.lower(), c.bare) and text],
-            ):
-                if match:
-                    return match[0]
+        if isinstance(wanted, str) and text:
+            exact = [c for c in self.columns if c.name == text]
+            alike = [c for c in self.columns if text.lower() in (c.name.lower(), c.bare)]
+            if exact or len(alike) == 1:
+                return (exact or alike)[0]
+            if alike:
+                raise InputError(
+                    f"{self.path}: {text[:60]!r} for the {what} fits the columns {listed(alike)}; expected a whole "
+                    "name or a number"
+                )
         if text.isdecimal() and 1 <= int(text) <= len(self.columns):
             return self.columns[int(text) - 1]
         raise InputError(
-            f"{self.path}: there is no column {wanted!r} for the {what}; expected a name or a number (from 1) "
+            f"{self.path}: there is no column {wanted!r:.60} for the {what}; expected a name or a number (from 1) "
             f"of: {listed(self.columns)}"
         )
 
     def time_column(self) -> Column | None:
         """Column that holds times by its name or unit, or else the first if its numbers increase and others follow."""
-        named = [c for c in self.numeric if c.bare in _TIMES or c.kind == "time"]
+        named = [c for c in self.numeric if c.is_time]
         if named:
-            return named[0]
-        if len(self.numeric) < 2 or self.numeric[0].name:
+            return min(named, key=lambda c: c.unlike_time)
+        if len(self.numeric) < 2 or self.numeric[0].name or self.stamps() is not None:
             return None
         first = self.numbers(self.numeric[0])
-        # Without a name beside others, as pandas writes its index: times perhaps, but no mere count.
-        if any(c.name for c in self.numeric) and np.array_equal(first, np.arange(len(first))):
+        # A mere count may be of samples as well.
+        if self.is_count(first):
             return None
         # One line in the wrong place is a mistake to be told, not another kind of column.
         parts = np.array_split(first, min(10, len(first)))
         increases = np.mean(np.diff(first) >= 0) > 0.9 and np.all(np.diff([np.median(part) for part in parts]) > 0)
         return self.numeric[0] if increases else None
 
-    def times(self, column: Column, seconds_per_unit: float | None = None) -> FloatArray:
-        """Times (s) of a column; numbers of samples, where the file states their interval, are made times.
+    def stamps(self) -> tuple[Column, str] | None:
+        """Column of dates or clock times, and its first cell."""
+        numeric = {c.number for c in self.numeric}
+        for column, cell in zip(self.columns, self.rows[0], strict=False):
+            if column.number not in numeric and is_stamp(cell):
+                return column, cell
+        return None
 
-        Parameters
-        ----------
-        seconds_per_unit
-            What one unit of the column stands for; None: what the file says.
-
-        Raises
-        ------
-        InputError
-            If a cell is text or empty.
-        """
-        values = self.numbers(column)
-        empty = np.flatnonzero(np.isnan(values))
-        if empty.size:
-            raise InputError(f"{self.at(int(empty[0]), column)}: there is no time; expected one in every row")
-        if seconds_per_unit is not None:
-            return seconds_per_unit * values
-        if column.unit.lower() == "sequence" and self.interval is not None:
-            return (self.start or 0.0) + self.interval * values
-        return column.factor * values
+    @staticmethod
+    def is_count(values: FloatArray) -> bool:
+        """Whether numbers are 0, 1, 2, ... or 1, 2, 3, ..."""
+        return len(values) > 0 and values[0] in (0, 1) and bool(np.all(np.diff(values) == 1))
 
     def numbers(self, column: Column) -> FloatArray:
         """Numbers of a column as in the file, shape (n_rows,); NaN where a cell is empty, or stands for no value.
@@ -208,23 +136,43 @@ class Table:
         InputError
             If a cell is text.
         """
+        values, _ = self._read(column)
+        return values
+
+    def over_range(self, column: Column) -> int:
+        """How many cells of a column are infinite, or stand for a value beyond the instrument's range."""
+        _, over = self._read(column)
+        return over
+
+    def _read(self, column: Column) -> tuple[FloatArray, int]:
         k = column.number - 1
         cells = [row[k] if k < len(row) else "" for row in self.rows]
+        text = "".join(cells)
         try:
+            if "_" in text or not text.isascii():
+                raise ValueError
             values = np.array(list(map(float, cells)))
         except ValueError:  # a cell is empty, has a decimal comma, or is text
             values = np.array([self._value(cell, i, column) for i, cell in enumerate(cells)])
-        values[~(np.abs(values) < _NO_VALUE)] = np.nan
-        return values
+        size = np.abs(values)
+        over = int(np.count_nonzero((size >= _OVER_RANGE) & (size != _NO_VALUE)))
+        values[~(size < _OVER_RANGE)] = np.nan
+        return values, over
 
     def _value(self, cell: str, row: int, column: Column) -> float:
-        value = _number(cell, self.decimal)
+        value = self.layout.number(cell)
         if value is None:
+            what = "a date or a clock time, not a number" if is_stamp(cell) else "no number"
             raise InputError(
-                f"{self.at(row, column)}: {cell.strip()[:_CUT]!r} is no number; expected one, or an empty cell where "
+                f"{self.at(row, column)}: {excerpt(cell)} is {what}; expected one, or an empty cell where "
                 "there is no sample"
             )
         return value
+
+
+def is_stamp(cell: str) -> bool:
+    """Whether a text looks like a date or a clock time."""
+    return _STAMP.fullmatch(cell.strip()) is not None
 
 
 def read_table(path: Path) -> Table:
@@ -233,74 +181,47 @@ def read_table(path: Path) -> Table:
     Raises
     ------
     InputError
-        If the file cannot be read, is empty, or has no column of numbers.
+        If the file cannot be read, is empty, or has no column of numbers, or rows hold more or fewer cells than others.
     """
-    text = re.split(r"\r{0,2}\n|\r", _text(path))
-    content = [(k + 1, line) for k, line in enumerate(text) if line.strip()]
-    if not content:
-        raise InputError(f"{path}: the file is empty; expected columns of numbers")
-    try:
-        delimiter, decimal = _layout([line for _, line in content])
-        rows = [_cells(line, delimiter) for _, line in content]
-    except csv.Error as error:
-        raise InputError(f"{path}: is no table ({error}); expected columns of numbers (CSV), a row in a line") from None
-    lines = [number for number, _ in content]
-    numeric = _numeric(rows, decimal)
-    first = _first_row(rows, numeric, decimal)
+    content = read_lines(path, _WHAT)
+    head = _known_header(content)
+    layout = find_layout(path, content[head:] or content)
+    rows = TextTable(path, content, layout).rows()
+    numeric = _numeric(rows[head:], layout)
+    first = _first_row(rows, head, numeric, layout)
     if first is None:
         raise InputError(
-            f"{path}: no column of numbers found (line {lines[-1]}: {content[-1][1].strip()[:_CUT]!r}); expected "
+            f"{path}: no column of numbers found (line {content[-1].number}: {excerpt(content[-1].text)}); expected "
             "columns separated by commas, semicolons or tabs"
         )
-    _refuse_broken_row(path, rows, lines, first, numeric, decimal)
-    names, units = _header(rows[:first], numeric, decimal)
-    if delimiter == " " and len(names) != len(rows[first]):
-        names = []  # names with blanks in them cannot be told apart
-    n_columns = max(len(names), max(numeric) + 1, len(rows[first]) - (not rows[first][-1].strip()))
-    columns = tuple(_column(k, _at(names, k), _at(units, k)) for k in range(n_columns))
-    start, interval = _stated(rows[:first], names, units, decimal)
-    data = [k for k in range(first, len(rows)) if not content[k][1].lstrip().startswith(("#", "%"))]
+    _refuse_broken_row(path, rows, content, range(head, first), numeric, layout)
+    _refuse_numbers_of_columns(path, rows[first:], content[first])
+    last = max(k for k in range(first, len(rows)) if any(cell.strip() for cell in rows[k]))
+    data = [k for k in range(first, last + 1) if not content[k].text.lstrip().startswith(COMMENT)]
+    width = max(numeric[-1] + 1, _width(rows[first]))
+    header = read_header(rows[:first], numeric, width, layout)
+    if header.misfit:
+        raise InputError(
+            f"{path}, line {content[first - 1].number}: {header.misfit} names above {width} numbers in a row; "
+            "expected as many names (is the comma both separator and decimal mark?)"
+        )
+    _check_widths(path, rows, content, data, len(header.columns), numeric)
     return Table(
-        path, columns, tuple(columns[k] for k in numeric), [rows[k] for k in data], [lines[k] for k in data], decimal,
-        start, interval,
+        path, header, tuple(header.columns[k] for k in numeric), [rows[k] for k in data],
+        [content[k].number for k in data], layout, _blank(content[first : last + 1]),
     )  # fmt: skip
 
 
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a file of columns") from None
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    if b"\0" in data and encoding != "utf-16":
-        raise InputError(f"{path}: is no text; expected columns of numbers (CSV)")
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
-
-
-def _cells(line: str, delimiter: str) -> list[str]:
-    if delimiter == " ":
-        return line.lstrip("#%").split()
-    if '"' in line:
-        return next(csv.reader([line], delimiter=delimiter))
-    return line.split(delimiter)
-
-
-def _number(cell: str, decimal: str) -> float | None:
-    """Value of a cell: NaN if it is empty, None if it is text."""
-    cell = cell.strip()
-    if not cell:
-        return math.nan
-    try:
-        return float(cell if decimal == "." else cell.replace(",", "."))
-    except ValueError:
-        return None
-
-
-def _is_number(cell: str, decimal: str) -> bool:
-    return bool(cell.strip()) and _number(cell, decimal) is not None
+def _known_header(content: Sequence[Line]) -> int:
+    """Lines before the names of the columns in formats that state it: Axon's text, LabVIEW's measurements."""
+    first = content[0].text
+    if re.match(r'"?ATF"?[\t,]', first) and len(content) > 1:
+        stated = re.match(r"\s*(\d{1,6})[\t,]", content[1].text)
+        return min(2 + int(stated[1]), len(content) - 1) if stated else 0
+    if first.startswith("LabVIEW Measurement"):
+        ends = [k for k, line in enumerate(content[:_LOOK]) if line.text.startswith(_END_OF_HEADER)]
+        return min(ends[:2][-1] + 1, len(content) - 1) if ends else 0
+    return 0
 
 
 def _sampled(rows: Sequence[list[str]]) -> list[list[str]]:
@@ -309,159 +230,89 @@ def _sampled(rows: Sequence[list[str]]) -> list[list[str]]:
     return [bulk[k] for k in np.unique(np.linspace(0, len(bulk) - 1, min(_LOOK, len(bulk))).astype(int))]
 
 
-def _layout(lines: list[str]) -> tuple[str, str]:
-    """Separator and decimal character with which most rows are numbers only, and of those the one with most columns."""
-    best, found = (-1.0, 0.0), (",", ".")
-    picked = [lines[k] for k in np.unique(np.linspace(len(lines) // 5, len(lines) - 1, _LOOK).astype(int))]
-    for delimiter in _DELIMITERS:
-        for decimal in ".," if delimiter != "," else ".":
-            rows = [_cells(line, delimiter) for line in picked]
-            good = [
-                sum(_is_number(cell, decimal) for cell in row)
-                for row in rows
-                if all(_number(cell, decimal) is not None for cell in row)
-            ]
-            score = (len(good) / len(rows), float(np.mean(good)) if good else 0.0)
-            if score > best:
-                best, found = score, (delimiter, decimal)
-    return found
-
-
-def _numeric(rows: list[list[str]], decimal: str) -> list[int]:
+def _numeric(rows: list[list[str]], layout: Layout) -> list[int]:
     """Columns of which at least half of the bulk's cells are numbers, or at least a tenth and the others empty."""
     sample = _sampled(rows)
     width = max(len(row) for row in sample)
     chosen = []
     for k in range(width):
-        cells = [_at(row, k) for row in sample]
-        numbers = sum(_is_number(cell, decimal) for cell in cells)
+        cells = [row[k] if k < len(row) else "" for row in sample]
+        numbers = sum(map(layout.is_number, cells))
         empty = sum(not cell.strip() for cell in cells)
         if numbers >= 0.5 * len(cells) or (numbers >= 0.1 * len(cells) and numbers + empty == len(cells)):
             chosen.append(k)
     return chosen
 
 
-def _first_row(rows: list[list[str]], numeric: list[int], decimal: str) -> int | None:
+def _first_row(rows: list[list[str]], head: int, numeric: list[int], layout: Layout) -> int | None:
     """First of five rows in succession (or of all that follow) that hold numbers or nothing in the numeric columns."""
     if not numeric:
         return None
-
-    return next((k for k in range(len(rows)) if all(_good(row, numeric, decimal) for row in rows[k : k + 5])), None)
-
-
-def _good(row: list[str], numeric: list[int], decimal: str) -> bool:
-    cells = [_at(row, k) for k in numeric]
-    return (
-        len(row) > numeric[-1]
-        and any(_is_number(cell, decimal) for cell in cells)
-        and all(_number(cell, decimal) is not None for cell in cells)
+    return next(
+        (k for k in range(head, len(rows)) if all(_good(row, numeric, layout) for row in rows[k : k + 5])), None
     )
 
 
-def _header(rows: list[list[str]], numeric: list[int], decimal: str) -> tuple[list[str], list[str]]:
-    """Names and units of the columns, from the last lines before the data."""
-    rows = [[cell.strip().strip('"').lstrip("#%").strip() for cell in row] for row in rows[-2:]]
-    if not rows:
-        return [], []
-    texts = [[_at(row, k) for k in numeric] for row in rows]
-    units: list[str] = []
-    if all(_unit(cell) or not cell or _is_number(cell, decimal) for cell in texts[-1]) and any(map(_unit, texts[-1])):
-        bracketed = any(cell.startswith(("(", "[")) for cell in texts[-1])
-        if len(rows) == 2 and any(texts[0]):
-            return rows[0], rows[1]
-        if bracketed:
-            units = rows[-1]
-            return [], units
-    # A line of key and value is no line of names. The first name may be empty: pandas' index has none.
-    if len(rows[-1]) <= numeric[-1] or any(_is_number(cell, decimal) for cell in texts[-1]) or not all(texts[-1][1:]):
-        return [], []
-    return rows[-1], units
+def _good(row: list[str], numeric: list[int], layout: Layout) -> bool:
+    if len(row) <= numeric[-1]:
+        return False
+    cells = [row[k] for k in numeric]
+    return any(map(layout.is_number, cells)) and all(layout.number(cell) is not None for cell in cells)
+
+
+def _width(row: list[str]) -> int:
+    """Cells of a row without empty ones at its end."""
+    return max((k + 1 for k, cell in enumerate(row) if cell.strip()), default=0)
 
 
 def _refuse_broken_row(
-    path: Path, rows: list[list[str]], lines: list[int], first: int, numeric: list[int], decimal: str
+    path: Path, rows: list[list[str]], content: Sequence[Line], above: range, numeric: list[int], layout: Layout
 ) -> None:
     """Raise InputError if a text between the first rows of data made them look like a header."""
-    begins = next(k for k in range(first + 1) if _good(rows[k], numeric, decimal))
-    broken = next((k for k in range(begins, first) if not _good(rows[k], numeric, decimal)), None)
+    begins = next((k for k in above if _good(rows[k], numeric, layout)), above.stop)
+    broken = next((k for k in range(begins, above.stop) if not _good(rows[k], numeric, layout)), None)
     # Names, and key and value, begin with a text.
-    if broken is None and first and _is_number(_at(rows[first - 1], numeric[0]), decimal):
-        broken = first - 1
+    if broken is None and len(above) and layout.is_number((rows[above[-1]] + [""] * (numeric[0] + 1))[numeric[0]]):
+        broken = above[-1]
     for k in numeric if broken is not None else ():
-        cell = _at(rows[broken or 0], k).strip()
-        if _number(cell, decimal) is None:
+        cell = rows[broken or 0][k] if k < len(rows[broken or 0]) else ""
+        if layout.number(cell) is None:
             raise InputError(
-                f"{path}, line {lines[broken or 0]}, column {k + 1}: {cell[:_CUT]!r} is no number; expected one, or an "
-                "empty cell where there is no sample"
+                f"{path}, line {content[broken or 0].number}, column {k + 1}: {excerpt(cell)} is no number; expected "
+                "one, or an empty cell where there is no sample"
             )
 
 
-def _unit(text: str) -> str:
-    """Text as a unit that is known; empty if it is none."""
-    text = text.strip("()[] ")
-    return text if text.lower() in _UNITS else ""
+def _refuse_numbers_of_columns(path: Path, rows: list[list[str]], line: Line) -> None:
+    """Raise InputError if the first row is 0, 1, ... (names of pandas) and what follows are no whole numbers."""
+    cells = [cell.strip() for cell in rows[0]]
+    numbers = [str(k) for k in range(len(cells))]
+    if cells in (numbers, ["", *numbers[:-1]]) and any(
+        not cell.strip().lstrip("-").isdigit() for row in rows[1:3] for cell in row[:1]
+    ):
+        raise InputError(
+            f"{path}, line {line.number}: {excerpt(line.text)} seem to be numbers of columns; expected names, or data"
+        )
 
 
-def _column(k: int, name: str, unit: str) -> Column:
-    unit = _unit(unit)
-    if not unit and (match := _BRACKETS.match(name) or _IN.match(name)):
-        unit = _unit(match["unit"])
-        # V(s) is a voltage of a simulator, of a node called s.
-        if _NODE.match(name) and _UNITS.get(unit.lower(), ("", 0))[0] != "voltage":
-            unit = ""
-    if not unit and "_" in name and (suffix := name.rsplit("_", 1)[1]) not in _NOT_IN_NAMES:
-        unit = _unit(suffix)
-    # "Second,Volt" alone, as names; but S is a neuron's slow variable.
-    if not unit and name not in ("S", *_NOT_IN_NAMES):
-        unit = "sequence" if name.lower() in _COUNTS else _unit(name)
-    kind, factor = _UNITS[unit.lower()] if unit else ("other", 1.0)
-    return Column(k + 1, name, kind, factor, unit)
+def _check_widths(
+    path: Path, rows: list[list[str]], content: Sequence[Line], data: list[int], most: int, numeric: list[int]
+) -> None:
+    """Raise InputError if a row has more cells than there are columns, or one before the last row too few of them."""
+    usual = int(np.median([len(rows[k]) for k in data]))
+    for k in data:
+        long = len(rows[k]) > most and _width(rows[k]) > most
+        if long or (len(rows[k]) <= numeric[-1] < usual and k != data[-1]):
+            raise InputError(
+                f"{path}, line {content[k].number}: {len(rows[k])} cells ({excerpt(content[k].text)}); expected "
+                f"{usual} as in most lines"
+            )
 
 
-def _stated(
-    rows: list[list[str]], names: list[str], units: list[str], decimal: str
-) -> tuple[float | None, float | None]:
-    """Time of the first row and interval (s) that a header states: lines of key and value, or Rigol's two columns."""
-    found: dict[str, float] = {}
-    pairs = [_key_value(row) for row in rows] + [(name, _at(units, k), "") for k, name in enumerate(names)]
-    for key, value, unit in pairs:
-        key = key.strip(' ":#%')
-        for what, pattern in (("interval", _INTERVAL), ("start", _BEGIN), ("rate", _RATE)):
-            if pattern.search(key) and (number := _stated_number(what, key, value, unit, decimal)) is not None:
-                found.setdefault(what, number)
-    interval = found.get("interval", 1.0 / found["rate"] if found.get("rate") else None)
-    if interval is None or not (math.isfinite(interval) and interval > 0):
-        return None, None
-    return found.get("start"), interval
-
-
-def _key_value(row: list[str]) -> tuple[str, str, str]:
-    """Key, value and unit of a header's line: in cells, or `key=value` or `key: value` in the first."""
-    match = _KEY_VALUE.match(row[0])
-    cells = [*match.groups(), *row[1:]] if match else row
-    return cells[0], _at(cells, 1), _at(cells, 2)
-
-
-def _stated_number(what: str, key: str, value: str, unit: str, decimal: str) -> float | None:
-    """Number of a header in s, or of a rate in Hz; None if it is none, or in a unit that is not known.
-
-    The unit stands behind the number, else in a cell of its own, else in the key.
-    """
-    match = _QUANTITY.fullmatch(value.strip())
-    number = _number(match["number"], decimal) if match else None
-    if match is None or number is None:
+def _blank(content: Sequence[Line]) -> int | None:
+    """Number of a blank line between lines that are mostly not apart; None: there is none."""
+    numbers = np.array([line.number for line in content])
+    gaps = np.diff(numbers)
+    if not len(gaps) or gaps.max() == gaps.min():
         return None
-    of_key = _BRACKETS.match(key) or _IN.match(key)
-    unit = "" if _is_number(unit, decimal) else unit.strip("()[] ")
-    unit = match["unit"] or unit or (of_key["unit"] if of_key else "")
-    if not unit:
-        return number
-    if what == "rate":
-        rate = _RATE_UNIT.fullmatch(unit)
-        return number * _PREFIXES[rate["prefix"].lower()] if rate else None
-    kind, factor = _UNITS.get(unit.lower(), ("other", 1.0))
-    return number * factor if kind == "time" else None
-
-
-def _at(row: Sequence[str], k: int) -> str:
-    return row[k] if k < len(row) else ""
+    return int(numbers[np.argmax(gaps > gaps.min())]) + 1

@@ -1,0 +1,262 @@
+"""Text files of numbers in columns: one reader of separators, decimal marks, encodings, quotes and comments.
+
+Separators are comma, semicolon, tab or blanks; numbers have a decimal point or a decimal comma. A comma that is both is
+taken apart where the names above leave no doubt, and refused elsewhere.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from analog_fhn.errors import InputError
+
+LARGEST = 2**30
+"""Bytes of the largest file that is read."""
+
+LONGEST_LINE = 2**24
+"""Characters of the longest line that is read."""
+
+MOST_CELLS = 50_000_000
+"""Cells that are kept as text; each takes about 60 bytes."""
+
+COMMENT = ("#", "%")
+
+_DELIMITERS = (",", ";", "\t", " ")
+_LOOK = 200  # lines that the layout is found from
+_CUT = 60  # characters of a text that a message shows
+_OVER_RANGE = re.compile(
+    r"(?P<sign>[-+−]?)\s*(∞|o\.?l\.?|ovld?|ovf|ovrng|overflow|overload|over[ -]?range)", re.IGNORECASE
+)
+_NO_VALUE = ("NA", "N/A", "#N/A", "NULL", "null")
+_WHOLE, _DECIMALS = re.compile(r"\s*[-+]?\d+"), re.compile(r"\d+(?:[eE][-+]?\d+)?\s*")
+_NO_POINT = re.compile(r"\s*[-+]?\d+(?:[eE][-+]?\d+)?\s*")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line that is not blank: its number in the file, from 1, and its text."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the lines of a file are taken apart.
+
+    Parameters
+    ----------
+    delimiter
+        Between cells; a blank stands for any number of blanks and tabs.
+    decimal
+        Character before the decimals.
+    pairs
+        Cells of a line whose commas are separators and decimal marks by turns; 0: they are not.
+    """
+
+    delimiter: str = ","
+    decimal: str = "."
+    pairs: int = 0
+
+    def cells(self, text: str) -> list[str]:
+        """Cells of one line, without quotes."""
+        if self.delimiter == " ":
+            return text.lstrip("".join(COMMENT)).split()
+        cells = next(csv.reader([text], delimiter=self.delimiter)) if '"' in text else text.split(self.delimiter)
+        if self.pairs and _are_pairs(cells) and len(cells) == self.pairs:
+            return [f"{whole},{decimals}" for whole, decimals in zip(cells[::2], cells[1::2], strict=True)]
+        return cells
+
+    def number(self, cell: str) -> float | None:
+        """Value of a cell: NaN if it is empty or stands for no value, infinite if over range, None if it is text."""
+        text = cell.strip()
+        decimal_comma = self.decimal == ","
+        # a point then stands between thousands, or is another decimal mark
+        value = None if decimal_comma and "." in text else _float(text.replace(",", ".") if decimal_comma else text)
+        return _word(text) if value is None else value
+
+    def is_number(self, cell: str) -> bool:
+        """Whether a cell is not empty and no text."""
+        return bool(cell.strip()) and self.number(cell) is not None
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """The lines of a file that are not blank, and how they are taken apart."""
+
+    path: Path
+    lines: list[Line]
+    layout: Layout
+
+    def rows(self) -> list[list[str]]:
+        """Cells of all lines.
+
+        Raises
+        ------
+        InputError
+            If they are too many, or a quoted cell is too long.
+        """
+        delimiter = self.layout.delimiter
+        cells = sum(line.text.count(delimiter) for line in self.lines) + len(self.lines)
+        if cells > MOST_CELLS:
+            raise InputError(f"{self.path}: {cells} cells; expected at most {MOST_CELLS}: take a part of the file")
+        return [_cells(self.path, line, self.layout) for line in self.lines]
+
+
+def excerpt(text: str) -> str:
+    """The beginning of a text of a file, in quotes and without control characters, for a message."""
+    return repr(text.strip()[:_CUT])
+
+
+def read_text_table(path: Path, what: str) -> TextTable:
+    """Read a text file of columns.
+
+    Parameters
+    ----------
+    what
+        What the file should hold, for the messages: "columns of numbers".
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is no text, is empty, is larger or has longer lines than can be read, or commas are
+        separators and decimal marks and nothing tells which.
+    """
+    lines = read_lines(path, what)
+    return TextTable(path, lines, find_layout(path, lines))
+
+
+def read_lines(path: Path, what: str) -> list[Line]:
+    """Lines of a text file that are not blank; arguments and errors as for `read_text_table`."""
+    text = _text(path, what)
+    longest = max((len(part) for part in re.split(r"[\r\n]+", text)), default=0)
+    if longest > LONGEST_LINE:
+        raise InputError(f"{path}: a line of {longest} characters; expected {what}, at most {LONGEST_LINE} a line")
+    lines = [Line(k + 1, part) for k, part in enumerate(re.split(r"\r{0,2}\n|\r", text)) if part.strip()]
+    if not lines:
+        raise InputError(f"{path}: the file is empty; expected {what}")
+    return lines
+
+
+def find_layout(path: Path, lines: Sequence[Line]) -> Layout:
+    """Separator and decimal mark with which most lines of the bulk are numbers only, then most numbers, then cells."""
+    picked = np.unique(np.linspace(len(lines) // 5, len(lines) - 1, _LOOK).astype(int))
+    sample = [lines[k] for k in picked]
+    best, chosen = (0.0, 0.0, 0.0), None
+    layouts = [Layout(delimiter, decimal) for delimiter in _DELIMITERS for decimal in ".,"]
+    for layout in layouts:
+        rows = [_cells(path, line, layout) for line in sample]
+        good = [row for row in rows if all(layout.number(cell) is not None for cell in row)]
+        n_numbers = sum(layout.is_number(cell) for row in good for cell in row)
+        each = max(len(good), 1)
+        score = (len(good) / len(rows), n_numbers / each, sum(map(len, good)) / each)
+        if n_numbers and score > best:
+            best, chosen = score, layout
+    if chosen is None or best[0] < 0.1:  # some column is text: the layout with most columns of numbers beside it
+        by_columns = [(_columns_of_numbers(path, sample, layout), layout) for layout in layouts]
+        # where several do, a comma is rather a decimal mark
+        return max(by_columns, key=lambda pair: (pair[0], pair[1].delimiter in "\t;"))[1]
+    if chosen.delimiter == ",":
+        return _comma_twice(path, lines, sample) or chosen
+    return chosen
+
+
+def _float(text: str) -> float | None:
+    # Python takes 1_000 and other scripts' digits for numbers; nobody who writes a table does.
+    if not text.isascii():
+        text = text.replace("−", "-")
+    if "_" in text or not text.isascii():
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _word(text: str) -> float | None:
+    """What a cell that is no number stands for: no value, or one out of range; None if it is text."""
+    if not text or text in _NO_VALUE:
+        return math.nan
+    over = _OVER_RANGE.fullmatch(text)
+    if over is None:
+        return None
+    return -math.inf if over["sign"] in ("-", "−") else math.inf
+
+
+def _columns_of_numbers(path: Path, sample: Sequence[Line], layout: Layout) -> float:
+    """Share of the columns that are numbers, if all lines have as many; 0 otherwise."""
+    rows = [_cells(path, line, layout) for line in sample]
+    widths = sorted(map(len, rows))
+    width = widths[len(widths) // 2]
+    rows = [row for row in rows if len(row) == width]
+    if width < 2 or 2 * len(rows) < len(sample):
+        return 0.0
+    return sum(2 * sum(layout.is_number(row[k]) for row in rows) >= len(rows) for k in range(width)) / width
+
+
+def _comma_twice(path: Path, lines: Sequence[Line], sample: Sequence[Line]) -> Layout | None:
+    """Layout of a file whose commas are separators and decimal marks; None if its cells are whole numbers, or not.
+
+    Half as many names as cells say so; without names zeros before whole numbers, of every other column only.
+    """
+    plain = Layout(",", ".")
+    rows = [plain.cells(line.text) for line in sample]
+    width = len(rows[0])
+    if width < 2 or any(len(row) != width for row in rows):
+        return None
+    if not all(_NO_POINT.fullmatch(cell) for row in rows for cell in row):
+        return None
+    first = next(k for k, line in enumerate(lines) if all(map(plain.is_number, plain.cells(line.text))))
+    names = [cell for cell in plain.cells(lines[first - 1].text) if cell.strip()] if first else []
+    if len(names) == width:
+        return None
+    if 2 * len(names) == width and all(map(_are_pairs, rows)):
+        return Layout(",", ",", pairs=width)
+    padded = [any(re.match(r"\s*0\d", row[k]) for row in rows) for k in range(width)]
+    if any(padded) and not (any(padded[::2]) and any(padded[1::2])):
+        raise InputError(
+            f"{path}, line {lines[first].number}: {excerpt(lines[first].text)}: the comma seems to be both separator "
+            "and decimal mark; save the file with semicolons or tabs as separators"
+        )
+    return None
+
+
+def _are_pairs(cells: Sequence[str]) -> bool:
+    """Whether cells are whole numbers and decimals by turns."""
+    return len(cells) % 2 == 0 and all(
+        (_DECIMALS if k % 2 else _WHOLE).fullmatch(cell) is not None for k, cell in enumerate(cells)
+    )
+
+
+def _cells(path: Path, line: Line, layout: Layout) -> list[str]:
+    try:
+        return layout.cells(line.text)
+    except csv.Error as error:
+        raise InputError(
+            f"{path}, line {line.number}: is no table ({error}); expected columns of numbers (CSV), a row in a line"
+        ) from None
+
+
+def _text(path: Path, what: str) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1) if path.stat().st_size <= LARGEST else None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a file of {what}") from None
+    if data is None or len(data) > LARGEST:
+        raise InputError(f"{path}: larger than {LARGEST >> 20} MiB; expected {what}: take a part of it")
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        text = "\0" if encoding == "utf-16" else data.decode("latin-1")
+    if "\0" in text:
+        raise InputError(f"{path}: is no text; expected {what} (CSV)")
+    return text
