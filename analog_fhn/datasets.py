@@ -6,10 +6,8 @@ that names it.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import http.client
-import math
 import os
 import urllib.request
 from collections.abc import Sequence
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 from analog_fhn import idx
 from analog_fhn._support.files import new_file
 from analog_fhn._support.limits import unpack_gzip
+from analog_fhn._support.tables import excerpt, read_text_table
 from analog_fhn.errors import InputError
 from analog_fhn.npz import open_npz
 from analog_fhn.resources import cache_folder
@@ -254,8 +253,9 @@ def load(dataset: str, split: Split, data: Path | None = None, *, holdout: bool 
           (n, height, width, 1) or (n, 1, height, width); labels are whole numbers, (n,) or (n, 1), or one-hot,
           (n, n_classes). Values are kept; the number of classes (largest label + 1, or one-hot columns) and the scale
           are those of all splits in the file.
-        - a path ending in ``.csv``: comma-separated, one image per line, the label first; a header is optional
-          and its first column must be called ``label``. The whole file is the split that is asked for.
+        - a path ending in ``.csv``: one image per line, the label first, separated by commas, semicolons, tabs or
+          blanks, with decimal points or commas; a header is optional and its first column must be called
+          ``label``. The whole file is the split that is asked for.
     split
         ``"train"`` or ``"test"``.
     data
@@ -500,45 +500,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _csv(path: Path, split: Split, holdout: bool) -> Dataset:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            skip, first = 0, ""
-            for first in file:
-                if first.strip():
-                    break
-                skip += 1
-            cells = next(csv.reader([first]), [])
-            header = bool(cells) and not _is_number(cells[0])
-            if header and cells[0].strip().lower() != "label":
-                raise InputError(
-                    f"{path}, line {skip + 1}: the first column is {cells[0]!r}; "
-                    "expected a number or the heading 'label': put the label first, separate by commas"
-                )
-            if not cells or (header and not any(line.strip() for line in file)):
-                raise InputError(f"{path}: holds no images; expected one per line, the label first")
-            if len(cells) < 2:
-                raise InputError(
-                    f"{path}, line {skip + 1}: one column; expected the label and then the pixels, separated by commas"
-                )
-            file.seek(0)
-            table: NDArray[np.float64] | None
-            try:
-                table = np.loadtxt(file, delimiter=",", quotechar='"', comments=None, skiprows=skip + header, ndmin=2)
-                problem = ""
-            except UnicodeDecodeError:
-                raise
-            except ValueError as error:
-                table, problem = None, _reason(error)
-        if table is None or table.shape[1] != len(cells) or not np.isfinite(table).all():
-            # Reading fast does not say which line is at fault, so it is looked for only now.
-            fault = _csv_fault(path, skip + 1 if header else 0, len(cells))
-            raise InputError(fault or f"{path}: cannot be read as numbers: {problem}")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {_reason(error)}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file in UTF-8 ({_reason(error)}); save it as CSV") from error
-    except csv.Error as error:
-        raise InputError(f"{path}: not a CSV file ({_reason(error)}); save it as CSV") from error
+    table = _csv_numbers(path)
     images = _as_images(table[:, 1:], f"{path}: pixels")
     labels = _as_labels(table[:, 0], f"{path}: labels")
     loaded = Dataset(
@@ -569,33 +531,32 @@ def _part(whole: Dataset, split: Split) -> Dataset:
     return replace(part, source=f"{whole.source}, {which}", held_out=np.flatnonzero(out))
 
 
-def _csv_fault(path: Path, header_line: int, columns: int) -> str | None:
-    """Find the first line that is not `columns` finite numbers and say what is wrong with it."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
-        for row in reader:
-            if not row or reader.line_num == header_line:
-                continue
-            where = f"{path}, line {reader.line_num}"
-            for column, cell in enumerate(row, start=1):
-                if not _is_number(cell):
-                    return f"{where}, column {column}: {cell[:40]!r} is not a number"
-                if not math.isfinite(float(cell)):
-                    return f"{where}, column {column}: {cell[:40]!r}; expected a finite number"
-            if len(row) != columns:
-                return f"{where}: {len(row)} columns; expected {columns} as in the first line"
-    return None
-
-
-def _is_number(cell: str) -> bool:
-    # Python takes 1_000 and other scripts' digits for numbers; a CSV reader does not.
-    if "_" in cell or not cell.isascii():
-        return False
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def _csv_numbers(path: Path) -> NDArray[np.float64]:
+    """Labels and pixels of a CSV file, shape (n, 1 + n_in)."""
+    table = read_text_table(path, "images, one per line, the label first")
+    lines, layout = table.without_comments(), table.layout
+    cells = layout.cells(lines[0].text) if lines else []
+    if cells and not layout.is_number(cells[0]):
+        if cells[0].strip().lower() != "label":
+            raise InputError(
+                f"{path}, line {lines[0].number}: the first column is {excerpt(cells[0])}; expected a number or the "
+                "heading 'label': put the label first"
+            )
+        lines = lines[1:]
+    if not lines:
+        raise InputError(f"{path}: holds no images; expected one per line, the label first")
+    if len(cells) < 2 or layout.pairs:
+        what = "the comma is both separator and decimal mark" if layout.pairs else "one column"
+        raise InputError(
+            f"{path}, line {lines[0].number}: {what}; expected the label and then the pixels, separated by commas, "
+            "semicolons or tabs"
+        )
+    found = table.array(lines)
+    if found.shape[1] != len(cells):
+        raise InputError(
+            f"{path}, line {lines[0].number}: {found.shape[1]} columns; expected {len(cells)} as in the first line"
+        )
+    return found
 
 
 def _as_images(array: NDArray[Any], what: str) -> NDArray[np.float32]:

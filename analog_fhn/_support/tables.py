@@ -12,8 +12,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analog_fhn.errors import InputError
 
@@ -39,12 +41,16 @@ _WHOLE, _DECIMALS = re.compile(r"\s*[-+]?\d+"), re.compile(r"\d+(?:[eE][-+]?\d+)
 _NO_POINT = re.compile(r"\s*[-+]?\d+(?:[eE][-+]?\d+)?\s*")
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A line that is not blank: its number in the file, from 1, and its text."""
 
     number: int
     text: str
+
+    @property
+    def is_comment(self) -> bool:
+        """Whether it begins with the sign of a comment."""
+        return self.text.lstrip().startswith(COMMENT)
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,58 @@ class TextTable:
             raise InputError(f"{self.path}: {cells} cells; expected at most {MOST_CELLS}: take a part of the file")
         return [_cells(self.path, line, self.layout) for line in self.lines]
 
+    def array(self, lines: Sequence[Line]) -> NDArray[np.float64]:
+        """Finite numbers of some of the lines, shape (n_lines, n_cells).
+
+        Raises
+        ------
+        InputError
+            If a cell is no finite number, or a line has more or fewer cells than the first.
+        """
+        values = self._at_once(lines)
+        if values is not None and np.isfinite(values).all():
+            return values
+        # Reading fast does not say which line is at fault, so it is looked for only now.
+        width = len(_cells(self.path, lines[0], self.layout))
+        return np.array([self._finite(line, width) for line in lines])
+
+    def _at_once(self, lines: Sequence[Line]) -> NDArray[np.float64] | None:
+        delimiter, texts = self.layout.delimiter, [line.text for line in lines]
+        if self.layout.decimal == ",":
+            if delimiter == "," or any("." in text for text in texts):
+                return None
+            texts = [text.replace(",", ".") for text in texts]
+        try:
+            return np.loadtxt(
+                texts, delimiter=None if delimiter == " " else delimiter, quotechar='"', comments=None, ndmin=2
+            )
+        except ValueError:
+            return None
+
+    def _finite(self, line: Line, width: int) -> list[float]:
+        values, cells = [], _cells(self.path, line, self.layout)
+        for k, cell in enumerate(cells, start=1):
+            value = self.layout.number(cell)
+            if value is None or not cell.strip():
+                raise InputError(f"{self.path}, line {line.number}, column {k}: {excerpt(cell)} is not a number")
+            if not math.isfinite(value):
+                raise InputError(
+                    f"{self.path}, line {line.number}, column {k}: {excerpt(cell)}; expected a finite number"
+                )
+            values.append(value)
+        if len(cells) != width:
+            raise InputError(
+                f"{self.path}, line {line.number}: {len(cells)} columns; expected {width} as in the first line"
+            )
+        return values
+
+    def without_comments(self) -> list[Line]:
+        """Lines that are no comments, without those at the end that hold separators only."""
+        lines = [line for line in self.lines if not line.is_comment]
+        while lines and not lines[-1].text.strip(f' "{self.layout.delimiter}'):
+            lines.pop()
+        return lines
+
 
 def excerpt(text: str) -> str:
     """The beginning of a text of a file, in quotes and without control characters, for a message."""
@@ -136,10 +194,15 @@ def read_text_table(path: Path, what: str) -> TextTable:
 def read_lines(path: Path, what: str) -> list[Line]:
     """Lines of a text file that are not blank; arguments and errors as for `read_text_table`."""
     text = _text(path, what)
-    longest = max((len(part) for part in re.split(r"[\r\n]+", text)), default=0)
+    if text.count("\n") + text.count("\r") > 2 * MOST_CELLS:
+        raise InputError(f"{path}: more than {MOST_CELLS} lines; expected {what}: take a part of the file")
+    for line_end in ("\r\r\n", "\r\n", "\r"):
+        text = text.replace(line_end, "\n")
+    parts = text.split("\n")
+    longest = max(map(len, parts))
     if longest > LONGEST_LINE:
         raise InputError(f"{path}: a line of {longest} characters; expected {what}, at most {LONGEST_LINE} a line")
-    lines = [Line(k + 1, part) for k, part in enumerate(re.split(r"\r{0,2}\n|\r", text)) if part.strip()]
+    lines = [Line(k, part) for k, part in enumerate(parts, start=1) if part and not part.isspace()]
     if not lines:
         raise InputError(f"{path}: the file is empty; expected {what}")
     return lines
@@ -162,7 +225,7 @@ def find_layout(path: Path, lines: Sequence[Line]) -> Layout:
     if chosen is None or best[0] < 0.1:  # some column is text: the layout with most columns of numbers beside it
         by_columns = [(_columns_of_numbers(path, sample, layout), layout) for layout in layouts]
         # where several do, a comma is rather a decimal mark
-        return max(by_columns, key=lambda pair: (pair[0], pair[1].delimiter in "\t;"))[1]
+        return max(by_columns, key=lambda pair: (pair[0], pair[0] > 0 and pair[1].delimiter in "\t;"))[1]
     if chosen.delimiter == ",":
         return _comma_twice(path, lines, sample) or chosen
     return chosen
@@ -249,7 +312,7 @@ def _text(path: Path, what: str) -> str:
         with path.open("rb") as file:
             data = file.read(LARGEST + 1) if path.stat().st_size <= LARGEST else None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a file of {what}") from None
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     if data is None or len(data) > LARGEST:
         raise InputError(f"{path}: larger than {LARGEST >> 20} MiB; expected {what}: take a part of it")
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"

@@ -14,7 +14,7 @@ from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.oscilloscope import Table, listed, read_table
 from analog_fhn.reconstruct.recording import MIN_SAMPLES, Recording, check_recording, counted, without_glitches
-from analog_fhn.reconstruct.sampling import UnevenError, on_grid
+from analog_fhn.reconstruct.sampling import Sampled, UnevenError, on_grid
 from analog_fhn.reconstruct.units import NOTHING_TELLS, Column
 
 _LONGEST = 1e11
@@ -45,7 +45,8 @@ def read_recording(
         Of the file.
     column
         Voltage: name of the column, or its number from 1 (a text of digits is first looked for among the names).
-        None: the first that holds no times.
+        None: the first with a unit or a name of a voltage, else the first channel of an instrument, else the only one
+        that may be a voltage.
     time_column
         Times, likewise. None: the one named so or with a unit of time, or the first of columns without names.
     step
@@ -59,15 +60,16 @@ def read_recording(
     allow_clipped
         See `check_recording`.
 
-    Units that the file names are converted to s and V; without units these are assumed. Rows left out and cells that
-    are empty or no finite number are missing samples, and so are single ones far beyond all others
-    (`without_glitches`). Columns `state_1`, ... become `Recording.states`.
+    Units that the file names are converted to s and V; without units these are assumed, and what is not understood is
+    told in the report. Rows left out and cells that are empty, out of range or no number are missing samples, and so
+    are single ones far beyond all others (`without_glitches`). Columns `state_1`, ... become `Recording.states`.
 
     Raises
     ------
     InputError
-        If something is wrong with the file, naming line and column, or with what it holds (see `check_recording`), or
-        the step or what a unit stands for is not above 0, or there is nothing between `start` and `stop`.
+        If something is wrong with the file, naming line and column, or with what it holds (see `check_recording`), it
+        is not certain which columns are times and voltage, the step or what a unit stands for is not above 0, or there
+        is nothing between `start` and `stop`.
     """
     for name, value, what in (
         ("step", step, "seconds"), ("volts_per_unit", volts_per_unit, "volts"),
@@ -84,37 +86,24 @@ def read_recording(
     times = _time_column(table, time_column, step)
     voltage = _voltage_column(table, column, times)
     states = [c for c in table.columns if c.name.startswith("state_") and c not in (times, voltage)]
+    numbers, beyond = table.numbers_in_range(voltage)
     report = _units_report(table, times, voltage, seconds_per_unit, volts_per_unit)
-    volts = voltage.factor if volts_per_unit is None else volts_per_unit
-    values = np.stack([volts * table.numbers(voltage), *map(table.numbers, states)], axis=1)
-    begin = 0.0
-    if times is not None:
-        stamps, read_as = _times(table, times, seconds_per_unit)
-        try:
-            sampled = on_grid(stamps, values, step)
-        except UnevenError as error:
-            raise InputError(f"{table.at(error.row, times)}: {error}") from None
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None
-        begin, step, values = sampled.start, sampled.step, sampled.values
-        report += (*read_as, *sampled.report, *_interval_report(table, times, step, seconds_per_unit))
-    elif seconds_per_unit is not None:
-        raise InputError(f"{path}: seconds_per_unit = {seconds_per_unit:g}, but there is no column of times")
-    elif table.blank is not None:
-        raise InputError(
-            f"{path}, line {table.blank}: is blank between the samples; expected one in each line, as there are no "
-            "times to tell whether one is missing"
+    if beyond:
+        report += (
+            f"column {voltage}: {counted(beyond, 'sample')} out of the instrument's range (infinite) taken as missing; "
+            "the voltage is clipped there",
         )
-    elif step is None:
-        begin, step = table.header.start or 0.0, table.header.interval
-    assert step is not None
-    made = Recording(values[:, 0].copy(), step, begin, path.name, values[:, 1:].copy() if states else None)
+    volts = voltage.factor if volts_per_unit is None else volts_per_unit
+    values = np.stack([volts * numbers, *map(table.numbers, states)], axis=1)
+    sampled = _sampled(table, times, values, step, seconds_per_unit)
+    voltages, known = sampled.values[:, 0].copy(), sampled.values[:, 1:].copy() if states else None
+    made = Recording(voltages, sampled.step, sampled.start, path.name, known)
     if start is not None or stop is not None:
         made = made.cut(start, stop)
     if made.missing.all():
         raise InputError(f"{path}, column {voltage}: none of {len(made)} samples is a finite number")
     made = without_glitches(made)
-    made = replace(made, report=(*report, *made.report, *_gaps_report(made)))
+    made = replace(made, report=(*report, *sampled.report, *made.report, *_gaps_report(made)))
     return check_recording(made.bridged(bridge), allow_clipped=allow_clipped)
 
 
@@ -174,6 +163,34 @@ def _voltage_column(table: Table, wanted: str | int | None, times: Column | None
             "--column (column)"
         )
     return left[0]
+
+
+def _sampled(
+    table: Table, times: Column | None, values: FloatArray, step: float | None, seconds_per_unit: float | None
+) -> Sampled:
+    """Values on a uniform grid, by the times of the file, the step that was given or the interval that is stated."""
+    path, header = table.path, table.header
+    if times is not None:
+        stamps, read_as = _times(table, times, seconds_per_unit)
+        try:
+            sampled = on_grid(stamps, values, step)
+        except UnevenError as error:
+            raise InputError(f"{table.at(error.row, times)}: {error}") from None
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        contradiction = _interval_report(table, times, sampled.step, seconds_per_unit)
+        return replace(sampled, report=(*read_as, *sampled.report, *contradiction))
+    if seconds_per_unit is not None:
+        raise InputError(f"{path}: seconds_per_unit = {seconds_per_unit:g}, but there is no column of times")
+    if table.blank is not None:
+        raise InputError(
+            f"{path}, line {table.blank}: is blank between the samples; expected one in each line, as there are no "
+            "times to tell whether one is missing"
+        )
+    if step is not None:
+        return Sampled(0.0, step, values)
+    assert header.interval is not None
+    return Sampled(header.start or 0.0, header.interval, values)
 
 
 def _times(table: Table, column: Column, seconds_per_unit: float | None) -> tuple[FloatArray, tuple[str, ...]]:
@@ -241,12 +258,6 @@ def _units_report(
             lines.append(f"column {column} is in {column.unit}; its numbers are taken as {unit}")
         elif column.factor != 1.0:
             lines.append(f"column {column} is in {column.unit}; converted to {unit}")
-    over = table.over_range(voltage)
-    if over:
-        lines.append(
-            f"column {voltage}: {counted(over, 'sample')} out of the instrument's range (infinite) taken as missing; "
-            "the voltage is clipped there"
-        )
     return tuple(lines)
 
 

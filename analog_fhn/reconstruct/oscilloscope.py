@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analog_fhn._support.tables import COMMENT, Layout, Line, TextTable, excerpt, find_layout, read_lines
+from analog_fhn._support.tables import Layout, Line, TextTable, excerpt, find_layout, read_lines
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.header import Header, read_header
@@ -136,15 +136,10 @@ class Table:
         InputError
             If a cell is text.
         """
-        values, _ = self._read(column)
-        return values
+        return self.numbers_in_range(column)[0]
 
-    def over_range(self, column: Column) -> int:
-        """How many cells of a column are infinite, or stand for a value beyond the instrument's range."""
-        _, over = self._read(column)
-        return over
-
-    def _read(self, column: Column) -> tuple[FloatArray, int]:
+    def numbers_in_range(self, column: Column) -> tuple[FloatArray, int]:
+        """As `numbers`, and how many cells are infinite or stand for a value beyond the instrument's range."""
         k = column.number - 1
         cells = [row[k] if k < len(row) else "" for row in self.rows]
         text = "".join(cells)
@@ -197,7 +192,7 @@ def read_table(path: Path) -> Table:
     _refuse_broken_row(path, rows, content, range(head, first), numeric, layout)
     _refuse_numbers_of_columns(path, rows[first:], content[first])
     last = max(k for k in range(first, len(rows)) if any(cell.strip() for cell in rows[k]))
-    data = [k for k in range(first, last + 1) if not content[k].text.lstrip().startswith(COMMENT)]
+    data = [k for k in range(first, last + 1) if not content[k].is_comment]
     width = max(numeric[-1] + 1, _width(rows[first]))
     header = read_header(rows[:first], numeric, width, layout)
     if header.misfit:

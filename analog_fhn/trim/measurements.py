@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from analog_fhn._support.tables import COMMENT, Line, TextTable, excerpt, read_text_table
 from analog_fhn.circuit.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
@@ -107,47 +107,23 @@ def load_measurements(path: Path, design: Design, unit: Unit = "x") -> Measureme
 
 
 def _from_csv(path: Path, design: Design) -> Measurements:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    header = [name.strip() for name in rows[0]] if rows else []
-    if sorted(header) != sorted(COLUMNS):
-        unknown, missing = [n for n in header if n not in COLUMNS], [n for n in COLUMNS if n not in header]
-        wrong = "; ".join(
-            f"{what} {', '.join(map(repr, names))}"
-            for what, names in (("unknown column", unknown), ("missing column", missing))
-            if names
-        )
-        raise InputError(f"{path}, line 1: {wrong or 'a column twice'}; expected the columns {','.join(COLUMNS)}")
-    n, points = design.network.layer_sizes[1], {name: header.index(name) for name in COLUMNS}
+    table = read_text_table(path, f"the columns {','.join(COLUMNS)}")
+    lines = _without_header(table)
+    n = design.network.layer_sizes[1]
     of_neuron: list[list[tuple[float, float]]] = [[] for _ in range(n)]
-    for line, row in enumerate(rows[1:], start=2):
-        if not any(cell.strip() for cell in row):
-            continue
-        if len(row) != len(header):
-            raise InputError(f"{path}, line {line}: {len(row)} values; expected {len(header)}")
-        try:
-            neuron = int(row[points["neuron"]])
-        except ValueError:
-            raise InputError(
-                f"{path}, line {line}, column 'neuron': {row[points['neuron']]!r}; expected a whole number"
-            ) from None
-        if not 0 <= neuron < n:
-            raise InputError(f"{path}, line {line}, column 'neuron': {neuron}; the network has neurons 0 to {n - 1}")
+    for line, (neuron, drive, response) in lines:
+        number = table.layout.number(neuron)
+        if number is None or not number.is_integer():
+            raise InputError(f"{path}, line {line}, column 'neuron': {excerpt(neuron)}; expected a whole number")
+        if not 0 <= number < n:
+            raise InputError(f"{path}, line {line}, column 'neuron': {number:g}; the network has neurons 0 to {n - 1}")
         values = []
-        for name in COLUMNS[1:]:
-            try:
-                value = float(row[points[name]])
-            except ValueError:
-                value = np.nan
-            if not np.isfinite(value):
-                raise InputError(
-                    f"{path}, line {line}, column {name!r}: {row[points[name]]!r}; expected a finite number"
-                )
+        for name, cell in (("drive", drive), ("response", response)):
+            value = table.layout.number(cell)
+            if value is None or not np.isfinite(value):
+                raise InputError(f"{path}, line {line}, column {name!r}: {excerpt(cell)}; expected a finite number")
             values.append(value)
-        of_neuron[neuron].append((values[0], values[1]))
+        of_neuron[int(number)].append((values[0], values[1]))
     absent = [j for j, own in enumerate(of_neuron) if not own]
     if absent:
         raise InputError(
@@ -155,10 +131,42 @@ def _from_csv(path: Path, design: Design) -> Measurements:
             f"network's {n} neurons"
         )
     most = max(len(own) for own in of_neuron)
-    table = np.full((2, most, n), np.nan)
+    points = np.full((2, most, n), np.nan)
     for j, own in enumerate(of_neuron):
-        table[:, : len(own), j] = np.array(own).T
-    return Measurements(table[0], table[1], source=str(path))
+        points[:, : len(own), j] = np.array(own).T
+    return Measurements(points[0], points[1], source=str(path))
+
+
+def _without_header(table: TextTable) -> list[tuple[int, list[str]]]:
+    """Lines of data: the number of each and its cells, in the order of `COLUMNS`."""
+    path, lines = table.path, table.without_comments()
+    named = [line for line in table.lines if sorted(_names(table, line)) == sorted(COLUMNS)][:1]
+    first = named[0] if named else (lines or table.lines)[0]
+    header = _names(table, first)
+    if not named:
+        unknown, missing = [n for n in header if n not in COLUMNS], [n for n in COLUMNS if n not in header]
+        wrong = "; ".join(
+            f"{what} {', '.join(map(excerpt, names[:5]))}{' and more' if len(names) > 5 else ''}"
+            for what, names in (("unknown column", unknown), ("missing column", missing))
+            if names
+        )
+        raise InputError(
+            f"{path}, line {first.number}: {wrong or 'a column twice'}; expected the columns {','.join(COLUMNS)}"
+        )
+    order = [header.index(name) for name in COLUMNS]
+    data = []
+    for line in lines:
+        if line.number <= first.number:
+            continue
+        cells = table.layout.cells(line.text)
+        if len(cells) != len(header):
+            raise InputError(f"{path}, line {line.number}: {len(cells)} values; expected {len(header)}")
+        data.append((line.number, [cells[k] for k in order]))
+    return data
+
+
+def _names(table: TextTable, line: Line) -> list[str]:
+    return [name.strip().lower() for name in table.layout.cells(line.text.lstrip("".join(COMMENT)))]
 
 
 def _from_npz(path: Path, design: Design) -> Measurements:

@@ -579,7 +579,7 @@ def test_numbers_that_make_no_sense_are_refused(tmp_path: Path, name: str, unit:
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none.csv: cannot be read \(No such file"):
+    with pytest.raises(InputError, match=r"none.csv: cannot be read: No such file"):
         read_recording(tmp_path / "none.csv")
     with pytest.raises(InputError, match="cannot be read"):
         read_recording(tmp_path)

@@ -62,6 +62,21 @@ def test_csv_and_npz_give_the_same(tmp_path: Path) -> None:
     np.testing.assert_array_equal(other.drives, drives)
 
 
+@pytest.mark.parametrize(
+    ("separator", "decimal", "encoding", "head"),
+    [
+        (";", ",", "utf-8", ""), ("\t", ",", "utf-16", ""), (" ", ".", "utf-8", ""), (",", ".", "utf-8-sig", ""),
+        (",", ".", "latin-1", "# Prüfstand\n"), (",", ".", "utf-8", "# "), (";", ",", "utf-8", "# 20 °C, 5 V\n"),
+    ],
+)  # fmt: skip
+def test_every_dialect_gives_the_same(tmp_path: Path, separator: str, decimal: str, encoding: str, head: str) -> None:
+    drives, responses = measured()
+    text = head + "\n".join(lines(drives, responses)).replace(",", separator).replace(".", decimal)
+    path = tmp_path / "bench.csv"
+    path.write_bytes(text.replace("neuron", "Neuron").encode(encoding))
+    np.testing.assert_allclose(load_measurements(path, design()).responses, responses, rtol=1e-12)
+
+
 def test_columns_in_any_order_and_neurons_with_more_points_than_others(tmp_path: Path) -> None:
     drives, responses = measured()
     rows = [",".join(reversed(row.split(","))) for row in lines(drives, responses)]
