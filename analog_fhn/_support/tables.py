@@ -113,7 +113,15 @@ class TextTable:
         cells = sum(line.text.count(delimiter) for line in self.lines) + len(self.lines)
         if cells > MOST_CELLS:
             raise InputError(f"{self.path}: {cells} cells; expected at most {MOST_CELLS}: take a part of the file")
-        return [_cells(self.path, line, self.layout) for line in self.lines]
+        rows = [_cells(self.path, line, self.layout) for line in self.lines]
+        if self.layout.pairs:
+            for line, row in zip(self.lines, rows, strict=True):
+                if 2 * len(row) != self.layout.pairs and all(map(self.layout.is_number, row)):
+                    raise InputError(
+                        f"{self.path}, line {line.number}: {excerpt(line.text)}: the comma is both separator and "
+                        f"decimal mark; expected {self.layout.pairs} numbers between commas as in other lines"
+                    )
+        return rows
 
     def array(self, lines: Sequence[Line]) -> NDArray[np.float64]:
         """Finite numbers of some of the lines, shape (n_lines, n_cells).

@@ -148,16 +148,15 @@ def _voltage_column(table: Table, wanted: str | int | None, times: Column | None
     if not others:
         raise InputError(f"{table.path}: no column besides the times ({times}); expected a voltage")
     with_units = [table.header.with_unit(c, "voltage") for c in others]
-    ranks = [c.unlike_voltage for c in with_units]
-    best = min((rank for rank in ranks if rank is not None), default=None)
-    left = [c for c, rank in zip(with_units, ranks, strict=True) if rank == best]
-    if best == NOTHING_TELLS and len(left) > 1:  # one without a name among others is pandas' index, or counts samples
+    ranks = {c.number: rank for c in with_units if (rank := c.unlike_voltage) is not None}
+    best = min(ranks.values(), default=NOTHING_TELLS)
+    doubtful = best >= NOTHING_TELLS
+    left = [c for c in with_units if c.number in ranks and (doubtful or ranks[c.number] == best)]
+    if doubtful and len(left) > 1:  # one without a name among others is pandas' index, or counts samples
         left = [c for c in left if c.name] or [c for c in left if not table.is_count(table.numbers(c))]
     # Channels of one kind are alike, and the first of them is taken; so is the first of a known unit.
-    certain = best is not None and (
-        len(left) == 1 or (best < NOTHING_TELLS and (bool(left[0].unit) or len({c.stem for c in left}) == 1))
-    )
-    if not certain:
+    alike = not doubtful and bool(left) and (bool(left[0].unit) or len({c.stem for c in left}) == 1)
+    if len(left) != 1 and not alike:
         raise InputError(
             f"{table.path}: no column is certainly the voltage among {listed(others)}; expected its name or number by "
             "--column (column)"

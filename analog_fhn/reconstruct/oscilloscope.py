@@ -184,15 +184,15 @@ def read_table(path: Path) -> Table:
     rows = TextTable(path, content, layout).rows()
     numeric = _numeric(rows[head:], layout)
     first = _first_row(rows, head, numeric, layout)
-    if first is None:
+    last = max((k for k, row in enumerate(rows) if any(cell.strip() for cell in row)), default=-1)
+    data = [] if first is None else [k for k in range(first, last + 1) if not content[k].is_comment]
+    if first is None or not data:
         raise InputError(
             f"{path}: no column of numbers found (line {content[-1].number}: {excerpt(content[-1].text)}); expected "
             "columns separated by commas, semicolons or tabs"
         )
     _refuse_broken_row(path, rows, content, range(head, first), numeric, layout)
     _refuse_numbers_of_columns(path, rows[first:], content[first])
-    last = max(k for k in range(first, len(rows)) if any(cell.strip() for cell in rows[k]))
-    data = [k for k in range(first, last + 1) if not content[k].is_comment]
     width = max(numeric[-1] + 1, _width(rows[first]))
     header = read_header(rows[:first], numeric, width, layout)
     if header.misfit:

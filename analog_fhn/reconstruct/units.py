@@ -37,15 +37,15 @@ _TIMES = (
 )  # fmt: skip
 _ABSCISSAE = ("x", "x-axis", "x axis", "x_value", "x value", "x_values", "x values")
 _VOLTAGES = re.compile(
-    r"(voltage|volt|volts|v|v_?m|v_?mem|u|u_?m|e_?m|membrane|(membrane[ _]?)?(potential|voltage)|spannung)[ _#-]*\d*"
+    r"(volt|volts|v|v_?m|v_?mem|u|u_?m|e_?m|membrane|(.*[ _-])?(membrane)?(potential|voltage|spannung))[ _#-]*\d*"
 )
-_NODE = re.compile(r"[VIv][(\[]")  # V(out) is a simulator's name
+_NODE = re.compile(r"[VIvi][(\[]")  # V(out) is a simulator's name
 _CHANNELS = re.compile(
     r"(.*/)?(ch|chan|channel|kanal|c|trace|signal|input|in|ai|ain|adc|untitled|ampl|amplitude|y|y-axis|y_value|probe)"
     r"[ _#.-]*(\d+|[a-h])?(\(\d+\))?v?"
 )
 _OTHERS = re.compile(
-    r"(?<![a-z])(i|im|current|strom|iinj|inj|injected|command|cmd|stim|stimulus|temp|temperature|trigger|trig|ttl|sync|"
+    r"(?<![a-z])(i|im|current|strom|iinj|inj|injected|command|cmd|vcmd|holding|stim|stimulus|temp|temperature|trigger|trig|ttl|sync|"
     r"digital|marker|event|gate|min|max|mean|std|sd|sem|err|error|state)(?![a-z])"
 )
 _CURRENT_NODE = re.compile(r"i[(\[]", re.IGNORECASE)
@@ -56,6 +56,8 @@ _BETWEEN = (
     re.compile(r"(?P<name>[^,;:]*?)\s*[,;:]\s*(?P<unit>[^\s,;:].*)"),
 )
 _JOINED = re.compile(r"(?P<name>.*?)[\s_.-]+(?P<unit>[^\s_.-]+)\.?")
+_WORD = re.compile(r"[^\W\d]{2,}|[%°]")
+_SCALED = re.compile(r"(?P<name>.*?)[\s_.-]+[x×*]?\d+([.,]\d+)?[\s_.-]+(?P<unit>[^\s_.-]+)\.?")  # 10 mV
 _LETTERS = re.compile(r"[^\W\d_]|[%°]")
 
 
@@ -106,18 +108,17 @@ class Column:
 
         0 and 1: by the name and by the unit; 2: a channel of an instrument; 3: nothing tells; 4: its unit is unknown.
         """
-        named = bool(_VOLTAGES.fullmatch(self.bare) or (_NODE.match(self.name) and not _CURRENT_NODE.match(self.name)))
+        node, other = _NODE.match(self.name), _OTHERS.search(self.bare) is not None
+        named = not other and (node is not None or _VOLTAGES.fullmatch(self.bare) is not None)
         if self.kind == "voltage":
-            return 0 if named else 1 if not _OTHERS.search(self.bare) else 2
-        if self.unit or self.kind != "other":
+            return 0 if named else 2 if other else 1
+        if self.unit or other or _CURRENT_NODE.match(self.name):
             return None
         if self.unit_unknown:
             return 4
         if named:
             return 0 if self.bare == "voltage" else 1
-        if _CHANNELS.fullmatch(self.bare):
-            return 2
-        return None if _OTHERS.search(self.bare) or _CURRENT_NODE.match(self.name) else 3
+        return 2 if _CHANNELS.fullmatch(self.bare) else NOTHING_TELLS
 
     @property
     def stem(self) -> str:
@@ -181,9 +182,14 @@ def _parted(name: str) -> tuple[str, str, bool]:
             return match["name"], text, False
         if match is not None and _tells(match["name"]):
             return match["name"], "", _LETTERS.search(match["unit"]) is not None
+    scaled = _SCALED.fullmatch(name)
+    if scaled is not None and unit_text(scaled["unit"]) and not _CHANNELS.fullmatch(scaled["name"].lower()):
+        return scaled["name"], "", True
     match = _JOINED.fullmatch(name)
     if match is not None and (text := _joined_unit(match["name"], match["unit"])):
         return match["name"], text, False
+    if match is not None and _tells(match["name"]) and not _tells(name) and _may_be_unit(match["unit"]):
+        return match["name"], "", True
     if name.lower() in _COUNTS:
         return name, "sequence", False
     # "Second,Volt" alone, as names; but S is a neuron's slow variable, and V a voltage as U is.
@@ -205,6 +211,11 @@ def _joined_unit(name: str, unit: str) -> str:
         return ""
     plain = len(text) > 1 or (kind == "voltage" and _tells(name))
     return text if plain or _OTHERS.search(name.lower()) else ""
+
+
+def _may_be_unit(text: str) -> bool:
+    word = text.lower()
+    return _WORD.fullmatch(text) is not None and word not in _NOT_IN_NAMES and _OTHERS.fullmatch(word) is None
 
 
 def _is_time_name(name: str) -> bool:
