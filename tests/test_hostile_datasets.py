@@ -85,7 +85,7 @@ def bomb() -> bytes:
 
 
 @given(data=st.data())
-@settings(hostile, max_examples=EXAMPLES // 2)
+@settings(hostile, max_examples=EXAMPLES // 4)
 def test_hostile_idx(data: st.DataObject, folder: Path) -> None:
     images = data.draw(st.one_of(*[st.just(IMAGES)] * 4, idx_files(), damaged([IMAGES])).flatmap(packed))
     labels = data.draw(st.one_of(*[st.just(LABELS)] * 4, idx_files(), damaged([LABELS])).flatmap(packed))

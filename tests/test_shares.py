@@ -62,7 +62,7 @@ def test_half_of_the_classes_in_each_half_is_found_by_their_shares() -> None:
 
 @pytest.mark.parametrize("labels", [SORTED, np.repeat([0, 1], [5, 195]), np.repeat([0, 1, 2], 7)])
 def test_mixed_sets_are_fair_but_for_the_stated_share(labels: NDArray[np.int64]) -> None:
-    draws = 1000
+    draws = 400
     alarms = sum(bool(unfair(shuffled[: len(labels) // 4], shuffled))
                  for shuffled in (mixed(labels, seed) for seed in range(draws)))  # fmt: skip
     assert alarms <= 1 + 4 * FALSE_ALARM * draws
