@@ -243,7 +243,8 @@ def choose_images(
         )
     tell_unfair(chosen, option, remedy)
     absent = [k for k in chosen.missing if k not in loaded.missing]
-    if absent and not chosen.unfair and images >= loaded.n_classes - len(loaded.missing):  # fewer cannot be of all
+    could_be_of_all = images >= loaded.n_classes - len(loaded.missing)
+    if absent and not chosen.unfair and (could_be_of_all or refuse):
         note(f"note: {option} {images}: no image is of class {_listed(absent)}")
     return chosen
 

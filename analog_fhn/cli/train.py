@@ -154,13 +154,12 @@ def train(
     # A network may be trained on from itself.
     common.check_outputs({}, {"-o": output, "--json": json})
     common.writable(output)
-    training = common.choose_images(
-        common.load_holdout(dataset, "train", data), "training", images,
-        draw=seed if stratified else None, refuse=True,
-    )  # fmt: skip
+    whole = common.load_holdout(dataset, "train", data)
+    common.tell_missing(whole, whole.n_classes, "training")
+    draw = seed if stratified else None
+    training = common.choose_images(whole, "training", images, draw=draw, refuse=True)
     test = common.load_holdout(dataset, "test", data)
     check_alike(training, test)
-    common.tell_missing(training, training.n_classes, "training")
     common.tell_missing(test, training.n_classes, "test")
     _check_work((training.images.shape[1], *sizes, training.n_classes), training, test, own, epochs, batch, yes=yes)
     for_all: Options = {"n_hidden": sizes[0] if len(sizes) == 1 else sizes, "seed": seed}
