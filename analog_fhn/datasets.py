@@ -597,7 +597,7 @@ def _as_labels(array: NDArray[Any], what: str) -> NDArray[np.int64]:
         )
     if _one_hot(array):
         ones = array == 1
-        wrong = (ones.sum(axis=1) != 1) | (ones | (array == 0)).sum(axis=1) != array.shape[1]
+        wrong = (ones.sum(axis=1) != 1) | ~(ones | (array == 0)).all(axis=1)
         if wrong.any():
             raise InputError(
                 f"{what}: shape {array.shape}, but row {int(wrong.argmax())} (counted from 0) is not one 1 among "
@@ -606,6 +606,8 @@ def _as_labels(array: NDArray[Any], what: str) -> NDArray[np.int64]:
         classes: NDArray[np.int64] = ones.argmax(axis=1).astype(np.int64)
         return classes
     array = array.ravel()
+    if array.dtype == np.float16:  # which does not hold the largest label
+        array = array.astype(np.float32)
     # Written so that NaN, too, is refused.
     wrong = ~((array >= 0) & (array <= MAX_LABEL))
     if array.dtype.kind == "f":

@@ -577,12 +577,21 @@ def test_images_of_one_channel_and_any_real_type_are_those_pixels(
     [
         ([[2], [0]], 3),
         ([2.0, 0.0], 3),
+        (np.array([2, 0], dtype="<f2"), 3),
         (np.array([[2], [0]], dtype=">u8"), 3),
         ([[0, 0, 1, 0], [1, 0, 0, 0]], 4),
         ([[False, False, True], [True, False, False]], 3),
         ([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]], 3),
     ],
-    ids=["column", "whole floats", "big-endian column", "one-hot", "one-hot booleans", "one-hot floats"],
+    ids=[
+        "column",
+        "whole floats",
+        "half precision",
+        "big-endian column",
+        "one-hot",
+        "one-hot booleans",
+        "one-hot floats",
+    ],
 )
 def test_labels_in_a_column_or_one_hot_are_those_classes(tmp_path: Path, labels: object, n_classes: int) -> None:
     read = datasets.load(str(npz(tmp_path / "mine.npz", images=RAW, labels=labels)), "test")
@@ -640,6 +649,9 @@ def test_npz_that_unpacks_to_more_numbers_than_a_small_file_may_is_refused(
         ({"images": RAW.reshape(2, 1, 3, 1), "labels": [0, 1]}, "images: shape (2, 1, 3, 1); expected (n, n_in) or"),
         ({"images": RAW, "labels": [[[0]], [[1]]]}, "labels: shape (2, 1, 1); expected (n,)"),
         ({"images": RAW, "labels": [[0, 1], [1, 1]]}, "labels: shape (2, 2), but row 1 (counted from 0) is not one 1"),
+        ({"images": RAW, "labels": [[0, 1, 0], [0, 1, 1]]}, "labels: shape (2, 3), but row 1"),
+        ({"images": RAW, "labels": [[0, 1, 0], [0, 0, 0]]}, "labels: shape (2, 3), but row 1"),
+        ({"images": RAW, "labels": [[0, 1, 0], [0, 1, 2]]}, "labels: shape (2, 3), but row 1"),
         ({"images": RAW, "labels": [[0, 1], [0, 0]]}, "labels: shape (2, 2), but row 1 (counted from 0) is not one 1"),
         ({"images": RAW, "labels": [[0.2, 0.8], [0, 1]]}, "labels: shape (2, 2), but row 0"),
         ({"images": RAW, "labels": [[1, np.nan], [0, 1]]}, "labels: shape (2, 2), but row 0"),

@@ -127,8 +127,10 @@ def arrays(draw: st.DrawFn, labels: bool) -> NDArray[Any]:
     shape = draw(st.sampled_from(usual * 8 + SHAPES))
     dtype = np.dtype(draw(st.sampled_from(["u1", "<i8", "<f4", ">f8"] * 6 + DTYPES)))
     values: Any
-    if labels and len(shape) == 2 and shape[1] == 3 and draw(st.integers(0, 3)):
+    if labels and len(shape) == 2 and shape[1] == 3:
         values = np.eye(3)[np.arange(shape[0]) % 3]
+        if values.size and draw(st.booleans()):
+            values[0] = draw(st.sampled_from([(0, 0, 0), (1, 1, 1), (0, 1, 1), (1, 0, 2), (1, 0, -1), (1, 0, np.nan)]))
     else:
         drawn = np.array(draw(st.lists(st.integers(0, 5), min_size=math.prod(shape), max_size=math.prod(shape))))
         values = drawn.reshape(shape).astype(float)
@@ -187,6 +189,8 @@ def test_hostile_npz_content(drawn: tuple[bytes, dict[str, NDArray[Any]]], folde
         expected = [[float(v) for v in np.ravel(image)] for image in images]
         np.testing.assert_array_equal(read.images, np.array(expected, np.float32))
         rows = [np.ravel(row) for row in labels]
+        for row in rows:
+            assert len(row) == 1 or sorted(map(float, row)) == [0.0] * (len(row) - 1) + [1.0]
         classes = [int(row[0]) if len(row) == 1 else [float(v) for v in row].index(1.0) for row in rows]
         assert read.labels.tolist() == classes
 
