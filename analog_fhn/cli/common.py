@@ -617,12 +617,17 @@ def check_outputs(inputs: Mapping[Path, str], outputs: Mapping[str, Path | str |
 
 def output_folder(path: Path) -> Path:
     """Create an output folder, or say why it cannot be, or why nothing can be written there."""
+    _existing_folder(path)
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: cannot be written to; expected a folder in which you may create files")
+    return path
+
+
+def _existing_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be used as a folder ({error.strerror})") from None
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: cannot be written to; expected a folder in which you may create files")
     return path
 
 
@@ -653,11 +658,11 @@ def tables_folder(table: int | None, tables: Path | None, backend: str, *, optio
     if tables is not None:
         if table is None:
             raise InputError(f"--tables {tables}: there is no table to keep without {option} N")
-        return output_folder(tables)
+        return _existing_folder(tables)  # tables in one that is read-only are used
     if table is None or backend == "direct":
         return None
     try:
-        return output_folder(cache_folder("tables"))
+        return _existing_folder(cache_folder("tables"))
     except InputError as error:
         note(f"{error}; the response table is not kept (--tables DIR)")
         return None

@@ -70,7 +70,8 @@ def sweep(
         for trial in study.store.trials():
             if trial.status != "done":
                 common.say(f"point {trial.point}, chip {trial.chip_seed} failed: {trial.message}", json)
-    written = "results.sqlite, trials.csv" + (", histogram.png" if len(values) else "")
+    files = ["results.sqlite", "trials.csv", *(["histogram.png"] if len(values) else [])]
+    written = ", ".join(path.name for path in common.written(output / name for name in files))
     report = shlex.join(["analog-fhn", "report", str(output), "-o", "report.html"])
     common.say(f"written to {output}: {written}. Next: {report}", json)
     common.write_json(json, "sweep", study.sweep.seed, start, content)

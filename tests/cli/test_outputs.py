@@ -200,3 +200,14 @@ def test_without_room_anywhere_the_result_still_comes_on_standard_output(
     )
     assert (disk / "net.npz").read_bytes() == OLD
     assert not list((tmp_path / "shelter").iterdir())
+
+
+def test_tables_in_a_folder_that_is_read_only_are_used(here: Path, disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["classify", here / "net.npz", "--dataset", "digits", "--images", 3, "--table", 5, "--tables", disk]
+    assert run(*command)[0] == 0
+    (table,) = disk.iterdir()
+    before = table.read_bytes()
+    true = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: true(path, mode) and not (mode & os.W_OK and path == disk))
+    assert run(*command)[0] == 0
+    assert table.read_bytes() == before
