@@ -226,3 +226,10 @@ def test_parts_without_a_price_are_named() -> None:
     assert total == pytest.approx(cost(bill(one))[0])
     assert unpriced == ["analog-to-digital converter"]
     assert cost(bill(design("memristive")))[1] == ["array device, settable"]
+
+
+def test_a_class_whose_name_is_a_formula_is_text_in_the_table(tmp_path: Path) -> None:
+    (item, *_) = bill(design())
+    write_bill([replace(item, choice='=HYPERLINK("http://example.org")')], tmp_path / "bom.csv")
+    with (tmp_path / "bom.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["choice"][:2] for row in csv.DictReader(file)] == ["'="]

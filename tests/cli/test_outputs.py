@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import resource
+import shlex
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -211,3 +212,21 @@ def test_tables_in_a_folder_that_is_read_only_are_used(here: Path, disk: Path, m
     monkeypatch.setattr(os, "access", lambda path, mode: true(path, mode) and not (mode & os.W_OK and path == disk))
     assert run(*command)[0] == 0
     assert table.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("command", "start"),
+    [
+        ("export {here}/net.npz --form neurons -o", "Try: "),
+        (
+            "trim {here}/net.npz --chip 1 --dataset digits --steps trim --labelled 10 --held-out 10 --table 5 -o",
+            "Try: ",
+        ),
+    ],
+)
+def test_paths_in_suggested_commands_are_quoted(command: str, start: str, here: Path, disk: Path) -> None:
+    folder = disk / "it's; echo $HOME"
+    status, out, _ = run(*(word.format(here=here) for word in command.split()), folder)
+    assert status == 0
+    words = shlex.split(out.partition(start)[2])
+    assert {str(folder), str(folder / "trim.npz")} & set(words)
