@@ -185,7 +185,7 @@ class _Configuration(BaseModel):
     @model_validator(mode="after")
     def _plan_of_a_sweep(self) -> _Configuration:
         # Files that the plan names are no part of a configuration, but what they hold.
-        Sweep.model_validate({"network": "", "technology": "", "dataset": ""} | self.plan)
+        Sweep.model_validate({"network": "-", "technology": "-", "dataset": "-"} | self.plan)
         return self
 
 
