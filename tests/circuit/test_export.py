@@ -171,13 +171,14 @@ def test_every_tile_has_a_table_of_its_own(tmp_path: Path) -> None:
 
 
 HOSTILE = "x\n.control\nshell touch owned\n.endc\n* "
+LINE = ".control; shell touch owned"  # names and sources of a technology have no more than one
 
 
 @pytest.mark.parametrize("form", ["full", "reduced", "neurons"])
 def test_no_text_of_the_user_reaches_a_netlist(form: str, tmp_path: Path) -> None:
     chip = made()
     assert chip.technology is not None
-    technology = chip.technology.model_copy(update={"name": HOSTILE, "source": HOSTILE})
+    technology = chip.technology.model_copy(update={"name": LINE, "source": LINE})
     hostile = replace(chip, technology=technology, network=replace(chip.network, provenance={HOSTILE: HOSTILE}))
     notes = {"dataset": HOSTILE, "image": HOSTILE}
     folders = [tmp_path / "hostile", tmp_path / "plain"]
@@ -192,7 +193,7 @@ def test_no_text_of_the_user_reaches_a_netlist(form: str, tmp_path: Path) -> Non
         if name != "manifest.json":
             assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
             assert "touch" not in (folders[0] / name).read_text()
-    assert json.loads((folders[0] / "manifest.json").read_text())["technology"]["name"] == HOSTILE
+    assert json.loads((folders[0] / "manifest.json").read_text())["technology"]["name"] == LINE
 
 
 def test_form_follows_the_time_that_ngspice_would_take(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -17,10 +17,13 @@ import numpy as np
 import pytest
 import yaml
 from command_line import run
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
 
 from analog_fhn import weights
 from analog_fhn.backends import spice
 from analog_fhn.cli import train
+from analog_fhn.datasets import load
 from analog_fhn.montecarlo import allocation
 from analog_fhn.network import Network
 
@@ -61,7 +64,7 @@ COMMANDS = {
         *REDUCED,
     ],
     "design -o {disk}": ["neuron_parts.csv"],
-    "allocate {here}/plan.yaml --workers 1 -o {disk}": ["bom.csv", "technology.yaml"],
+    "allocate {here}/plan.yaml --workers 1 -o {disk}": ["bom.csv", "technology.yaml", "trials.csv"],
     "export {here}/net.npz --form reduced --weights {disk}/chip.keras -o {disk}": ["chip.keras", *REDUCED],
     "export {here}/net.npz --form neurons --weights {disk}/chip.weights.h5 -o {disk}": [
         "chip.weights.h5",
@@ -79,14 +82,24 @@ FOUND = {
 }
 
 
+def two_neurons() -> Network:
+    """A network that is right on more digits than guessing is: two discriminants, and what they tell."""
+    digits = load("digits", "train")
+    discriminants = LinearDiscriminantAnalysis(n_components=2).fit(digits.images, digits.labels)
+    w0 = 0.5 * discriminants.scalings_[:, :2]
+    b0 = -digits.images.mean(axis=0) @ w0
+    hidden = 1.0 / (1.0 + np.exp(-(digits.images @ w0 + b0)))
+    readout = LogisticRegression(C=100.0).fit(hidden, digits.labels)
+    return Network((w0, readout.coef_.T.copy()), (b0, readout.intercept_))
+
+
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Inputs of the commands."""
     folder = tmp_path_factory.mktemp("inputs")
-    rng = np.random.default_rng(1)
-    network = Network((rng.normal(size=(64, 2)) / 8, rng.normal(size=(2, 10))))
+    network = two_neurons()
     network.save(folder / "net.npz")
-    weights.write(folder / "net.safetensors", network.weights)
+    weights.write(folder / "net.safetensors", network.weights, network.biases)
     plan = {"network": "net.npz", "technology": "discrete", "chips": 1, "images": 5, "dataset": "digits", "seed": 4}
     (folder / "plan.yaml").write_text(yaml.safe_dump(plan | {"allocation": {"yield": 0.5}}))
     return folder
