@@ -197,7 +197,7 @@ class Table:
                     with at_once():  # results do not need it
                         table.save(path, decided_by | {"key": key, "versions": _versions()})
                 except (InputError, RunError) as error:
-                    _log.warning("response table: %s", error)
+                    _log.warning("the response table cannot be stored: %s", error)
         while len(self._made) >= _KEPT:
             del self._made[next(iter(self._made))]
         self._made[key] = table
