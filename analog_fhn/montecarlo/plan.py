@@ -156,11 +156,12 @@ class Sweep(Section):
         Error groups that are spread; null: all.
     settings
         Further settings of all points: gamma, a, eps, slope, settle, control, readout, or any value of the technology
-        by its key (`resistor.tolerance`, `array.levels`, `conditions.temperature`, ...).
+        by its key (`resistor.tolerance`, `array.levels`, `conditions.temperature`, ...); `array.device` may be a path
+        relative to the sweep file.
     points
         Settings of each point, a list of mappings; null: one point.
     grid
-        Values per setting; every combination is a point. Not together with `points`.
+        Values per setting; every combination is a point, at most 10 000. Not together with `points`.
     backend
         What integrates the neurons.
     table
@@ -230,7 +231,12 @@ class Sweep(Section):
             changed["technology"] = str(folder / sweep.technology)
         if sweep.dataset not in ("mnist", "digits"):
             changed["dataset"] = str(folder / sweep.dataset)
-        return sweep.model_copy(update=changed)
+        settings = {
+            "settings": _placed(sweep.settings, folder),
+            "points": None if sweep.points is None else [_placed(point, folder) for point in sweep.points],
+            "grid": None if sweep.grid is None else _placed(sweep.grid, folder),
+        }
+        return sweep.model_copy(update=changed | settings)
 
     @property
     def common(self) -> dict[str, Any]:
@@ -261,6 +267,17 @@ class Sweep(Section):
                 errors = groups[:1] if role == "only" else groups[1:]
                 found.append(Point(len(found), role, name, dict(found[0].settings) | {"errors": errors}))
         return found
+
+
+def _placed(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Settings with the path of a device preset, or a list of paths, relative to the sweep file."""
+
+    def placed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [placed(item) for item in value]
+        return str(folder / value) if isinstance(value, str) and value.endswith((".yaml", ".yml")) else value
+
+    return {key: placed(value) if key == "array.device" else value for key, value in settings.items()}
 
 
 def _group_points(technology: Technology) -> list[tuple[Role, list[str]]]:

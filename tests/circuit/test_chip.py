@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import kstest, truncnorm
 
 from analog_fhn.circuit import neuron as circuit
-from analog_fhn.circuit.chip import Chip
+from analog_fhn.circuit.chip import Chip, assemble
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError
@@ -65,6 +65,41 @@ def deviation(chip: Chip, name: str) -> NDArray[np.float64]:
     assert chip.technology is not None
     nominal = Design(chip.network, chip.technology).parts
     return np.asarray(getattr(chip.parts, name) / getattr(nominal, name) - 1)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "said"),
+    [
+        ("r1", 0.0, "coefficient p0 is "),
+        ("r4", 0.0, "coefficient q0 is "),
+        ("r2", float("nan"), "coefficient p0 is nan"),
+    ],
+)
+def test_a_chip_whose_numbers_are_not_finite_is_refused(part: str, value: float, said: str) -> None:
+    design = Design(small_network(), technology(opamp={"gain": 50.0, "gain_bandwidth": 1e30}))
+    chip = design.chip(None)
+    assert chip.parts is not None
+    assert chip.pair is not None
+    assert chip.driver is not None
+    assert chip.arrays is not None
+    broken = replace(chip.parts, **{part: np.full(3, value)})
+    with pytest.raises(InputError) as caught:
+        assemble(
+            chip.network,
+            design.technology,
+            design.scales,
+            design.drivers,
+            (broken, chip.pair, chip.driver),
+            chip.arrays,
+            None,
+        )
+    assert f"technology 'discrete': {said}" in str(caught.value)
+    assert "expected a finite number; opamp.gain = 50: unusual, in practice 1000 to 1e+09" in str(caught.value)
+
+
+def test_a_gain_that_leaves_no_finite_coefficients_is_refused() -> None:
+    with pytest.raises(InputError, match=r"opamp\.gain = 1e-320: expected 1 to 1e\+30"):
+        Design(small_network(), technology(opamp={"gain": 1e-320}))
 
 
 def test_golden_chip() -> None:

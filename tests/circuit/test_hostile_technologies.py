@@ -10,7 +10,7 @@ import hostile
 import hostile_yaml
 import numpy as np
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -21,6 +21,10 @@ from analog_fhn.circuit.quantities import quantity_of
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.network import Network
 from analog_fhn.resources import resource
+
+# a file takes 50 ms, most of it PyYAML's
+MANY = hostile.EXAMPLES if hostile.EXAMPLES >= 10_000 else max(1, hostile.EXAMPLES // 5)
+fewer = settings(hostile.hostile, max_examples=MANY)
 
 TECHNOLOGIES = [resource("calibration", f"{n}.yaml").read_text(encoding="utf-8") for n in ("discrete", "memristive")]
 DEVICES = [p.read_text(encoding="utf-8") for p in sorted(resource("calibration", "devices").glob("*.yaml"))]
@@ -69,13 +73,13 @@ def build_with_device(path: Path) -> None:
         technology.unlink()
 
 
-@hostile.hostile
+@fewer
 @given(hostile_yaml.files(TECHNOLOGIES))
 def test_hostile_technologies(content: bytes) -> None:
     hostile.check("test_hostile_technologies:build", "mine.yaml", content)
 
 
-@hostile.hostile
+@fewer
 @given(hostile_yaml.files(DEVICES))
 def test_hostile_devices(content: bytes) -> None:
     hostile.check("test_hostile_technologies:build_with_device", "device.yaml", content)
@@ -108,13 +112,13 @@ def possible(draw: st.DrawFn) -> bytes:
     return yaml.safe_dump(data, sort_keys=False).encode()
 
 
-@hostile.hostile
+@fewer
 @given(possible())
 def test_hostile_technologies_of_possible_numbers(content: bytes) -> None:
     hostile.check("test_hostile_technologies:build", "mine.yaml", content)
 
 
-@hostile.hostile
+@fewer
 @given(st.binary(max_size=200))
 def test_hostile_bytes_are_no_technology(content: bytes) -> None:
     assert hostile.check("test_hostile_technologies:build", "mine.yaml", content).kind == "refused"

@@ -1117,10 +1117,25 @@ def test_gamma_that_the_rails_cannot_carry(net: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--gamma", "nan"), ("--gamma", "0"), ("--eps", "-1"), ("--control", "0.33"), ("--a", "inf")]
-)
+    ("option", "value"),
+    [
+        ("--gamma", "nan"), ("--gamma", "0"), ("--eps", "-1"), ("--control", "0.33"), ("--a", "inf"),
+        *((option, value) for option in ("--eps", "--gamma", "--slope", "--control") for value in ("1e308", "1e-320")),
+        ("--a", "-1e308"), ("--settle", "1e308"), ("--eps", "9" * 400),
+    ],
+)  # fmt: skip
 def test_impossible_settings(option: str, value: str, net: Path) -> None:
-    assert option.strip("-") in refused("classify", net, "--dataset", "digits", option, value)
+    message = refused("classify", net, "--dataset", "digits", option, value)
+    assert f"{option.strip('-')} = " in message
+    assert len(message) < 200
+
+
+@pytest.mark.parametrize("value", ["1e308", "1e-320", "-1", "nan"])
+@pytest.mark.parametrize("option", ["--temperature", "--supply"])
+def test_impossible_conditions(option: str, value: str, net: Path) -> None:
+    message = refused("classify", net, "--dataset", "digits", "--technology", "discrete", option, value)
+    expected = "200 to 400 K" if option == "--temperature" else "0.5 to 1.5"
+    assert message.endswith(f"conditions.{option[2:]} = {float(value)}: expected {expected}")
 
 
 def test_image_without_a_dataset(net: Path, tmp_path: Path) -> None:

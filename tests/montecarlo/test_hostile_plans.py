@@ -10,12 +10,16 @@ import hostile
 import hostile_yaml
 import numpy as np
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 
 from analog_fhn.circuit.lint import check
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.montecarlo.plan import Sweep
 from analog_fhn.network import Network
+
+# a file takes 50 ms, most of it PyYAML's
+MANY = hostile.EXAMPLES if hostile.EXAMPLES >= 10_000 else max(1, hostile.EXAMPLES // 5)
+fewer = settings(hostile.hostile, max_examples=MANY)
 
 PLAN = {
     "network": "net.npz", "technology": "discrete", "dataset": "digits", "chips": 6, "seed": 3, "images": 100,
@@ -52,7 +56,7 @@ def plan(path: Path) -> None:
             assert np.isfinite(design.chip(0).coefficients.p).all()
 
 
-@hostile.hostile
+@fewer
 @given(hostile_yaml.files([yaml.safe_dump(PLAN | more, sort_keys=False) for more in (POINTS, GRID, {})]))
 def test_hostile_plans(content: bytes) -> None:
     hostile.check("test_hostile_plans:plan", "sweep.yaml", content)

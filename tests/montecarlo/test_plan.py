@@ -78,6 +78,16 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_devices_are_relative_to_the_file_too(tmp_path: Path) -> None:
+    mine = {"array.device": "mine.yaml"}
+    placed = {"array.device": str(tmp_path / "mine.yaml")}
+    sweep = Sweep.load(write(tmp_path, settings=mine, points=[mine, {"array.device": "pcm"}]))
+    assert (sweep.settings, sweep.points) == (placed, [placed, {"array.device": "pcm"}])
+    assert Sweep.load(write(tmp_path, grid={"array.device": ["mine.yaml", "pcm", None]})).grid == {
+        "array.device": [str(tmp_path / "mine.yaml"), "pcm", None]
+    }
+
+
 @pytest.mark.parametrize("dataset", ["mnist", "digits"])
 def test_names_stay_names(dataset: str, tmp_path: Path) -> None:
     sweep = Sweep.load(write(tmp_path, dataset=dataset))
