@@ -609,8 +609,10 @@ class Technology(Section):
         InputError
             If a value is out of range.
         """
-        given = {"temperature": temperature, "supply": supply}
-        return self.with_values({f"conditions.{name}": v for name, v in given.items() if v is not None})
+        asked = {"temperature": temperature, "supply": supply}
+        present = dict(self.conditions)
+        changes = {f"conditions.{k}": v for k, v in asked.items() if v is not None and v != present[k]}
+        return self.with_values(changes) if changes else self
 
     def with_values(self, values: Mapping[str, object]) -> Technology:
         """Copy with single values changed, checked like a file: ``{"resistor.tolerance": 0.02, "array.levels": 16}``.

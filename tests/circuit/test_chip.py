@@ -98,7 +98,7 @@ def test_a_chip_whose_numbers_are_not_finite_is_refused(part: str, value: float,
 
 
 def test_a_gain_that_leaves_no_finite_coefficients_is_refused() -> None:
-    with pytest.raises(InputError, match=r"opamp\.gain = 1e-320: expected 1 to 1e\+30"):
+    with pytest.raises(InputError, match=r"coefficient p1 is nan, expected a finite number; opamp\.gain = 9"):
         Design(small_network(), technology(opamp={"gain": 1e-320}))
 
 
