@@ -105,8 +105,11 @@ class _Child:
         self._connection.send(("read", reader, name, content))
         try:
             if self._connection.poll(SECONDS):
-                return Outcome(*self._connection.recv())
-            outcome = Outcome("hang", f"no answer within {SECONDS:g} s")
+                outcome = Outcome(*self._connection.recv())
+                if outcome.kind != "memory":  # after that the child ends
+                    return outcome
+            else:
+                outcome = Outcome("hang", f"no answer within {SECONDS:g} s")
         except EOFError:
             self._process.join(5)
             outcome = Outcome("crash", f"the process ended with {self._process.exitcode}")
