@@ -68,7 +68,7 @@ def open_npz(path: Path, what: str) -> Iterator[Arrays]:
                 raise InputError(f"{path}: is no .npz file; expected one that holds {what}")
         with open_archive(path) as archive:
             yield Arrays(archive)
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None

@@ -369,3 +369,31 @@ def test_layers_of_a_deeper_network() -> None:
     assert (second.hidden, second.readout) == ("tanh", "vote")
     np.testing.assert_array_equal(second.weights[0], weights[1])
     np.testing.assert_array_equal(second.biases[0], np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"fhn": {"eps": 10**39, "a": 1.0, "gamma": -1.0, "slope": 0.5}}, "FHN eps"),
+        ({"fhn": {"eps": "0.01", "a": 1.0, "gamma": -1.0, "slope": 0.5}}, "FHN eps = '0.01': expected a number"),
+        ({"fhn": []}, "FHN settings is []: expected names and numbers"),
+        ({"protocol": {"settle": 1.0, "control": 1.0, "interval": 1e-320, "x0": 0.0, "y0": 0.0}}, "protocol interval"),
+        ({"readout": {"type": "mean", "recentre": "false"}}, "recentre is 'false': expected true or false"),
+        ({"readout": {"type": ["mean"], "recentre": True}}, "readout ['mean']: expected 'vote' or 'mean'"),
+        ({"readout": None}, "cannot be read"),
+        ({"input_range": "01"}, "input_range is '01': expected two numbers"),
+        ({"input_range": [0, True]}, "input_range is [0, True]: expected two numbers"),
+        ({"provenance": ["trained"]}, "provenance is ['trained']: expected names and values"),
+        ({"stages": {"type": "fhn"}}, "stages is {'type': 'fhn'}: expected a list of stages"),
+        ({"stages": []}, "stages [] differ; expected one activation"),
+        ({"stages": [{"type": ["fhn"]}]}, "hidden activation ['fhn']: expected 'sigmoid' or 'tanh'"),
+        ({"format": [1]}, "format [1]; this version reads format 1"),
+    ],
+)
+def test_values_of_another_type(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    assert said in refusal(altered(tmp_path / "net.npz", lambda meta, _: meta.update(change)))
+
+
+def test_a_number_of_400_digits(tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta["fhn"].update(eps=10**400))
+    assert "'meta': cannot be read as JSON (a whole number of 401 digits; expected at most 40)" in refusal(path)

@@ -8,12 +8,11 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from analog_fhn._support.limits import LIMIT
+from analog_fhn._support.limits import LIMIT, open_archive
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
@@ -60,7 +59,7 @@ def read(path: str | Path) -> Trained:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     try:
         return replace(_reader(path, head)(path), sha256=sha256)
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # a damaged file raises what its bytes happen to lead to
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -103,7 +102,7 @@ def _reader(path: Path, head: bytes) -> Callable[[Path], Trained]:
     if head[:1] == b"\x80" and head[1:2] in b"\2\3\4\5":
         raise _pickle(path)
     if head[:2] == b"PK":
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             names = archive.namelist()
         if any(name.endswith("data.pkl") for name in names):
             raise _pickle(path)
@@ -124,7 +123,7 @@ def _pickle(path: Path) -> InputError:
     else:
         lines = (
             "import torch, safetensors.torch\n"
-            f'safetensors.torch.save_file(torch.load("{path.name}", weights_only=True), "{path.stem}.safetensors")'
+            f"safetensors.torch.save_file(torch.load({path.name!r}, weights_only=True), {path.stem + '.safetensors'!r})"
         )
     return InputError(
         f"{path}: is a pickle, which could run code when loaded; convert it where it was trained, in Python:\n{lines}"

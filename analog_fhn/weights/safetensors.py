@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from safetensors.numpy import save
 
 from analog_fhn._support.bfloat16 import from_bfloat16
 from analog_fhn._support.files import new_file
+from analog_fhn._support.json_text import read_object
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network, check_hidden
 from analog_fhn.weights.named import COUNTER, layers
@@ -30,6 +30,8 @@ def read(path: Path) -> Trained:
         For tensors that are no floats, and as `analog_fhn.weights.named.layers` does.
     """
     raw = path.read_bytes()
+    # Eight bytes with the header's length, then the header.
+    header = read_object(raw[8 : 8 + int.from_bytes(raw[:8], "little")], f"{path}: header")
     arrays: dict[str, NDArray[Any]] = {}
     for name, tensor in deserialize(raw):  # type: ignore[no-untyped-call]
         if name.endswith(COUNTER):
@@ -42,8 +44,6 @@ def read(path: Path) -> Trained:
             )
         array = np.frombuffer(tensor["data"], dtype=_TYPES[tensor["dtype"]]).reshape(tensor["shape"])
         arrays[name] = from_bfloat16(array) if tensor["dtype"] == "BF16" else array
-    # Eight bytes with the header's length, then the header; deserialize has checked both.
-    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
     hidden = header.get("__metadata__", {}).get("hidden")
     if hidden is not None:
         check_hidden(hidden, str(path))

@@ -92,8 +92,9 @@ def to_network(
         )
     if trained.weights[-1].shape[1] == 1:
         raise InputError(
-            f"{source}: one output, a threshold between two classes; expected one output per class, "
-            "of which the largest decides: train with two outputs"
+            f"{source}: one output, a threshold between two classes that the file does not tell; expected one output "
+            "per class, of which the largest decides: train with two outputs, or put a column of zeros before the "
+            "last weights (and a 0 before the bias) if the second class is where the output is above 0"
         )
     try:
         return Network(

@@ -170,7 +170,7 @@ def relu(path: Path) -> None:
     ("name", "make", "said"),
     [
         ("net.keras", lambda path: path.write_bytes(b"PK\3\4" + bytes(40)), "is damaged or no weight file"),
-        ("net.pt", lambda path: path.write_bytes(pickle.dumps([1])), "torch.load(\"net.pt\", weights_only=True)"),
+        ("net.pt", lambda path: path.write_bytes(pickle.dumps([1])), "torch.load('net.pt', weights_only=True)"),
         ("net.npz", lambda path: np.savez(path, w0=np.array([[{}]])), "pickled Python objects"),
         ("net.npz", lambda path: np.savez(path, w0=np.eye(2), w1=np.eye(2)), "--hidden sigmoid or --hidden tanh"),
         ("net.npz", lambda path: np.savez(path, w0=np.eye(2), w1=np.eye(3)), "w0 (2, 2), w1 (3, 3)"),
@@ -190,7 +190,7 @@ def test_bad_files(name: str, make: Callable[[Path], Any], said: str, refused: A
 @pytest.mark.parametrize("value", ["1", "1,0", "0,0", "a,b", "0,1,2", "nan,1", "0,inf"])
 def test_impossible_input_ranges(value: str, digits: Network, refused: Any, tmp_path: Path) -> None:
     message = refused(written(tmp_path / "trained.keras", digits), "--input-range", value)
-    assert "input-range" in message or "input_range (0.0, inf): expected two finite numbers" in message
+    assert "input-range" in message or "input_range (0.0, inf): expected two numbers" in message
 
 
 def test_unknown_activation_is_wrong_usage(digits: Network, run: Run, tmp_path: Path) -> None:

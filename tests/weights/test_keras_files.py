@@ -290,7 +290,7 @@ def test_older_functional_model(outputs: dict[str, Any], folder: Path, tmp_path:
         ("two activations", "layer 'again' (Activation) follows no linear Dense layer"),
         ("differing", "hidden activations differ (h tanh, i sigmoid); expected one"),
         ("relu output", "layer 'o': output activation 'relu'; expected one that keeps the largest output the largest"),
-        ("one linear output", "one output, a threshold between two classes; expected one output per class"),
+        ("one linear output", "one output, a threshold between two classes that the file does not tell"),
         ("one layer", "holds 1 Dense layers; expected at least 2 (hidden and output)"),
         ("no layer", "holds 0 Dense layers"),
         ("normalised", "layer 'bn' (BatchNormalization) has no place in this circuit; expected Dense layers"),

@@ -260,7 +260,7 @@ def test_content_and_not_the_name_tells_the_format(name: str, tmp_path: Path) ->
         ({"0.weight": T0, "1.bias": B0, "2.weight": T1}, "1.bias without the weights of that layer"),
         ({"arr_0": B0, "arr_1": W0}, "arr_0 has shape (5,): expected weights before each bias"),
         ({"arr_0": W0, "arr_1": B0, "arr_2": B0}, "arr_2 has shape (5,): expected weights before each bias"),
-        ({"w0": W0, "w1": W1[:, :1]}, "one output, a threshold between two classes"),
+        ({"w0": W0, "w1": W1[:, :1]}, "one output, a threshold between two classes that the file does not tell"),
     ],
 )
 @pytest.mark.parametrize("suffix", SAVE)
@@ -292,7 +292,7 @@ def zipped(path: Path, **members: bytes) -> Path:
 CONVERT = (
     "is a pickle, which could run code when loaded; convert it where it was trained, in Python:\n"
     "import torch, safetensors.torch\n"
-    'safetensors.torch.save_file(torch.load("{name}", weights_only=True), "net.safetensors")'
+    "safetensors.torch.save_file(torch.load('{name}', weights_only=True), 'net.safetensors')"
 )
 
 
