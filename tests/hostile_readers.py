@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from analog_fhn import weights
+from analog_fhn.backends.response_table import ResponseTable, TableQuality
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.network import Network
+from analog_fhn.neuron import Protocol
 from analog_fhn.reconstruct.model import Reconstruction
 from analog_fhn.reconstruct.twin import units_of
 from analog_fhn.trim.state import as_trimmed, load_state, measured_from, trim_notes
@@ -68,6 +70,28 @@ def read_twin(path: Path) -> None:
     twin = Reconstruction.load(path)
     twin.run(10 * twin.step)
     units_of(twin)
+
+
+@cache
+def small_table() -> ResponseTable:
+    """Of two neurons at five drives: one rests, one spikes with made-up waves."""
+    drives, ones = np.tile(np.linspace(-2.0, 0.0, 5), (2, 1)), np.ones((2, 5))
+    regime = np.repeat(np.array([[0], [1]], "i1"), 5, axis=1)
+    quality = TableQuality(5, 10, 0, 0.0, 0.0, None, None, 0.0, 0, 0.0, 0.0)
+    wave = np.zeros((2, 5, 2, 8), "f4")
+    return ResponseTable(
+        drives, np.array([5, 5], "i4"), regime, -ones, 3.0 * ones, 0.1 * ones, 0.4 * ones, wave, ones, quality
+    )
+
+
+def read_table(path: Path) -> None:
+    """Load a response table and interpolate in it."""
+    ends = small_table().drives[:, 0], small_table().drives[:, -1]
+    table = ResponseTable.load(path, "key", ends)
+    response = table.respond(np.linspace(*ends, 7), Protocol(1.0, 2.0, 0.5), samples=True)
+    with np.errstate(over="raise", invalid="raise"):
+        assert np.isfinite(response.mean).all()
+    assert f"{table.quality.rms:.1e} {table.quality.n_drives} {table.quality.window_largest:.1e}"
 
 
 def kept(arrays: dict[str, Any]) -> dict[str, Any]:

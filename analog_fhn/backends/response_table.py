@@ -177,6 +177,9 @@ class ResponseTable:
             if meta["content"] != _content_hash(key, meta["quality"], arrays):
                 raise InputError(f"{path}: its content does not match the hash that was stored with it")
             quality = TableQuality(**meta["quality"])
+            for name, value in meta["quality"].items():
+                if type(value) not in (int, float) and (value is not None or not name.startswith("period")):
+                    raise InputError(f"{path}: quality: {name} is {shown(value)}: expected a number")
             table = cls(**{name: arrays.get(name) for name in _TYPES}, quality=quality)  # type: ignore[arg-type]
             if not table._is_whole():
                 raise InputError(f"{path}: is no response table (values, types or shapes do not fit together)")
