@@ -102,8 +102,12 @@ def duration(seconds: float) -> str:
         ("seconds", 1.0, 120.0), ("minutes", 60.0, 7200.0), ("hours", 3600.0, 172800.0), ("days", 86400.0, 2 * YEAR),
     ):  # fmt: skip
         if seconds < next_scale:
-            return f"{seconds / scale:.2g} {unit}"
-    return f"{seconds / YEAR:.2g} years"
+            return f"{_rounded(seconds / scale)} {unit}"
+    return f"{_rounded(seconds / YEAR)} years"
+
+
+def _rounded(number: float) -> str:
+    return f"{float(f'{number:.2g}'):g}"
 
 
 def _memory_left() -> Iterator[float]:

@@ -104,9 +104,9 @@ def sweep_plan(plan: Sweep, network: Network, workers: int) -> Work:
     trials = product(points, plan.chips)
     if plan.allocation is not None:
         trials = max(trials, product(plan.allocation.chips + plan.allocation.confirm))
-    cause = f"{points:g} points of chips = {plan.chips}, workers {workers}"
+    cause = f"points {points:g}, chips {plan.chips}, workers {workers}"
     if plan.allocation is not None:
-        cause += f", allocation of chips = {plan.allocation.chips}, confirm = {plan.allocation.confirm}"
+        cause += f", allocation.chips {plan.allocation.chips}, allocation.confirm {plan.allocation.confirm}"
     row = _ROW + 5.0 * network.layer_sizes[-1] ** 2
     memory = product(workers, _WORKER) + product(trials, _TASK)
     return Work(cause, product(points, 2 * _POINT), memory, product(trials, row))
@@ -136,7 +136,7 @@ def sweep(
     chip = drawn + longest.seconds
     chips = product(len(points), plan.chips)
     here, at_a_time = (0, 100) if workers is None else (workers, min(workers, cores()))
-    said = f"{len(points)} points of chips = {plan.chips}, each {longest.cause}"
+    said = f"points {len(points)}, chips {plan.chips}, each {longest.cause}"
     row = _ROW + 5.0 * network.layer_sizes[-1] ** 2
     return Work(
         said,

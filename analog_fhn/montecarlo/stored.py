@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,7 +17,7 @@ from analog_fhn.montecarlo.plan import Point, Role, Sweep
 from analog_fhn.montecarlo.trial import Trial
 
 _LARGEST = 2**31
-_LONGEST = 500  # letters of a message
+_COUNTS = re.compile(r"\[\d{1,10}(, ?\d{1,10})*\]")
 
 
 def _text(value: str) -> str:
@@ -271,25 +271,30 @@ def trials(path: Path, rows: list[Trial], n_points: int, known: Mapping[str, Any
     InputError
         Naming file, table and row.
     """
+    n_classes, n_images = known.get("n_classes"), known.get("n_images")
     for trial in rows:
-        where = f"{path}, table trials, point {_short(trial.point)}, trial {_short(trial.trial)}"
-        _checked(_TrialRow, asdict(trial), where)
-        if trial.point >= n_points:
-            raise InputError(f"{where}: there is no such point; expected 0 to {n_points - 1}")
-        if trial.confusion is not None:
-            _check_confusion(trial, known, f"{where}: confusion")
+        try:
+            _TrialRow.model_validate(vars(trial))
+            if trial.point >= n_points:
+                raise InputError(f"there is no such point; expected 0 to {n_points - 1}")
+            if trial.confusion is not None:
+                _check_confusion(trial.confusion, n_classes, n_images)
+        except (ValidationError, InputError) as error:
+            where = f"{path}, table trials, point {_short(trial.point)}, trial {_short(trial.trial)}"
+            if isinstance(error, ValidationError):
+                raise InputError(explain(where, error, vars(trial))) from None
+            raise InputError(f"{where}: {error}") from None
     return rows
 
 
-def _check_confusion(trial: Trial, known: Mapping[str, Any], where: str) -> None:
-    counts = _json(trial.confusion, where)
-    if not isinstance(counts, list) or not all(type(count) is int and 0 <= count < _LARGEST for count in counts):
-        raise InputError(f"{where}: expected a list of counts")
-    n_classes, n_images = known.get("n_classes"), known.get("n_images")
+def _check_confusion(text: str, n_classes: int | None, n_images: int | None) -> None:
+    if _COUNTS.fullmatch(text) is None:
+        raise InputError(f"confusion = {_short(text)}: expected a list of counts")
+    counts = [int(count) for count in text[1:-1].split(",")]
     if n_classes is not None and len(counts) != n_classes**2:
-        raise InputError(f"{where}: {len(counts)} counts; expected {n_classes} x {n_classes}, one row per class")
+        raise InputError(f"confusion: {len(counts)} counts; expected {n_classes} x {n_classes}, one row per class")
     if n_images is not None and sum(counts) != n_images:
-        raise InputError(f"{where}: counts of {sum(counts)} images; expected {n_images}")
+        raise InputError(f"confusion: counts of {sum(counts)} images; expected {n_images}")
 
 
 def _json(text: object, where: str) -> Any:
@@ -305,7 +310,7 @@ def _checked(model: type[_Model], content: dict[str, Any], where: str) -> _Model
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise InputError(explain(where, error, content)[:_LONGEST]) from None
+        raise InputError(explain(where, error, content)) from None
 
 
 def _short(value: object) -> str:

@@ -93,7 +93,14 @@ def test_the_disk_of_a_folder_that_is_not_there_is_that_of_its_parent(tmp_path: 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(90, "90 seconds"), (1500, "25 minutes"), (9000, "2.5 hours"), (8.64e5, "10 days"), (1e9, "32 years")],
+    [
+        (90, "90 seconds"),
+        (1500, "25 minutes"),
+        (9000, "2.5 hours"),
+        (8.64e5, "10 days"),
+        (1e9, "32 years"),
+        (3.5e9, "110 years"),
+    ],
 )
 def test_durations_as_people_read_them(seconds: float, text: str) -> None:
     assert estimate.duration(seconds) == text

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import hostile
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -215,6 +216,11 @@ MODULE = "test_hostile_run"
 fewer = settings(hostile.hostile, max_examples=max(1, hostile.EXAMPLES // 4))
 # a report draws a dozen pictures
 drawn = settings(hostile.hostile, max_examples=max(1, hostile.EXAMPLES // 20))
+
+
+@pytest.mark.parametrize("reader", ["status", "resume", "report"])
+def test_run_as_it_was_is_taken(reader: str) -> None:
+    assert hostile.check(f"{MODULE}:{reader}", "input.sqlite", run()).kind == "accepted"
 
 
 @hostile.hostile

@@ -295,10 +295,9 @@ READ = {"meta": lambda store: store.meta, "points": Store.points, "trials": Stor
 @pytest.mark.parametrize(
     ("table", "statement", "values", "where"),
     [
-        ("meta", "INSERT INTO meta VALUES ('a', ?)", ["not JSON"], "meta, key 'a': 'not JSON': expected JSON text"),
+        ("meta", "INSERT INTO meta VALUES ('a', ?)", ["not JSON"], "meta, key 'a': cannot be read as JSON"),
         ("meta", "INSERT INTO meta VALUES ('a', ?)", [b"x"], "meta, key 'a': b'x': expected JSON text"),
-        ("meta", "INSERT INTO meta VALUES ('a', 'NaN')", [], "meta, key 'a': 'NaN': .*NaN is no number"),
-        ("meta", "INSERT INTO meta VALUES ('a', ?)", ["[" * 10**5], "meta, key 'a': .*more than 30 levels deep"),
+        ("meta", "INSERT INTO meta VALUES ('a', ?)", ["[" * 10**5], "meta, key 'a': JSON nested deeper"),
         ("meta", "INSERT INTO meta VALUES ('n_images', '0')", [], "meta: n_images = 0"),
         ("meta", "INSERT INTO meta VALUES ('specification', '\"x\"')", [], "meta: specification = 'x'"),
         ("points", "UPDATE points SET settings = '[]' WHERE point = 1", [], "points, point 1: settings"),
@@ -316,7 +315,12 @@ READ = {"meta": lambda store: store.meta, "points": Store.points, "trials": Stor
         ("trials", "UPDATE trials SET chip_seed = -1", [], "trials, point 0, trial 0: chip_seed = -1"),
         ("trials", "UPDATE trials SET message = ?", [b"x"], "trials, point 0, trial 0: message = b'x'"),
         ("trials", "UPDATE trials SET point = 9", [], "trials, point 9, trial 0: there is no such point"),
-        ("trials", "UPDATE trials SET confusion = '{}'", [], "trials, point 0, trial 0: confusion: expected a list"),
+        (
+            "trials",
+            "UPDATE trials SET confusion = '{}'",
+            [],
+            "trials, point 0, trial 0: confusion = '{}': expected a list",
+        ),
     ],
 )
 def test_what_no_run_holds_is_named(
