@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from analog_fhn.reconstruct.fit import FitOptions
 
 # Seconds of one core.
-_DIRECT_STEP = 1.5e-9  # a neuron's step
+_DIRECT_STEP = 5e-10  # a neuron's step
 _BRIAN_STEP = 3e-8
 _REFERENCE_TIME = 0.07  # of a neuron, per T
-_SPICE_TIME = 4.5e-3  # likewise, as in `chip_netlist.estimated_seconds`
+_SPICE_TIME = 2e-3
 _MEAN = 1e-5  # a neuron's mean at one drive in a table of means, at eps = 0.01
 _WAVE = 1e-3  # its waveform in another table
 _READ = 1 / 7  # an image read from a table of waveforms, of what simulating it takes
