@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from analog_fhn.reconstruct.recording import Recording
 
 Options = dict[str, Any]
+Expect = Callable[[float, float, float], None]
 
 # Options that only some sources have; whatever else is given is refused by name.
 _OWN = {
@@ -23,6 +27,17 @@ _OWN = {
     "--source spice": ("--drive", "--a", "--eps", "--gamma", "--technology", "--chip"),
     "--source twin": ("--drive", "--twin"),
 }
+
+# Numbers in a row; seconds for one time unit (Sherman-Rinzel: 1 s, twin: a step) and for a sample, measured on one core
+_COSTS = {
+    "sherman": (5, 1.6e-3, 8e-6),
+    "sherman-modified": (5, 1.6e-3, 8e-6),
+    "fhn": (4, 8e-4, 6e-6),
+    "spice": (4, 1e-3, 5e-5),
+    "twin": (2, 2e-5, 3e-6),
+}
+_MEMORY, _DISK = 180.0, 20.0  # bytes for each number, measured
+_LARGE = 1e8  # bytes of a file that are worth a word
 
 
 def record(
@@ -81,6 +96,7 @@ def record(
         typer.Option("--missing-length", metavar="SAMPLES", help="Mean length of the bursts in which they go."),
     ] = None,
     seed: common.SeedOption = 0,
+    yes: common.YesOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Write the voltage of a known neuron over time as CSV: time (s), voltage (V), and its true states.
@@ -109,7 +125,8 @@ def record(
     common.check_outputs(inputs, {"-o": output, "--json": json})
     common.writable(output)
     makers = {"fhn": _fhn, "spice": _spice, "twin": _twin}
-    made, settings = makers.get(source, _sherman)(source, own, duration, step, settle)
+    expect = partial(_expect, source, settle, output, yes)
+    made, settings = makers.get(source, _sherman)(source, own, duration, step, settle, expect)
     noise_rng, missing_rng = np.random.default_rng(seed).spawn(2)
     if noise:
         made = made.with_noise(noise, noise_rng)
@@ -142,36 +159,55 @@ def record(
     common.write_json(json, "record", seed, start, content)
 
 
+def _expect(source: str, settle: float, output: Path, yes: bool, duration: float, step: float, unit: float) -> None:
+    """Refuse a recording that is beyond the machine, and say what is large; `unit` is the neuron's time unit (s)."""
+    from analog_fhn._support.estimate import Work, product, size
+
+    if not 0 <= settle < math.inf:  # refused where it is used
+        return
+    numbers, each_unit, each_sample = _COSTS[source]
+    samples = product(duration, 1.0 / step)
+    seconds = product(duration + settle, 1.0 / unit, each_unit) + product(samples, each_sample)
+    if source == "spice":  # its steps are no longer than those of the samples while it settles, either
+        seconds += product(settle, 1.0 / step, each_sample)
+    cause = f"--source {source}: {duration:g} s at a step of {step:g} s" + (f", after {settle:g} s" if settle else "")
+    work = Work(
+        cause, seconds, memory=product(samples, numbers, _MEMORY), disk=product(samples, numbers, _DISK),
+        folder=output.parent,
+    )  # fmt: skip
+    common.check_work(work, yes=yes)
+    if work.disk > _LARGE:
+        common.note(f"{cause}: {samples:.3g} samples, a file of about {size(work.disk)}")
+
+
 def _sherman(
-    source: str, own: Options, duration: float | None, step: float | None, settle: float
+    source: str, own: Options, duration: float | None, step: float | None, settle: float, expect: Expect
 ) -> tuple[Recording, Options]:
     from analog_fhn.reconstruct.sources import record_sherman
 
     v_s = -36.0 if own["--vs"] is None else own["--vs"]
-    made = record_sherman(
-        "original" if source == "sherman" else "modified",
-        500.0 if duration is None else duration,
-        0.01 if step is None else step,
-        v_s=v_s,
-        settle=settle,
-    )
+    duration, step = 500.0 if duration is None else duration, 0.01 if step is None else step
+    expect(duration, step, 1.0)
+    made = record_sherman("original" if source == "sherman" else "modified", duration, step, v_s=v_s, settle=settle)
     return made, {"v_s": v_s}
 
 
 def _fhn(
-    _source: str, own: Options, duration: float | None, step: float | None, settle: float
+    _source: str, own: Options, duration: float | None, step: float | None, settle: float, expect: Expect
 ) -> tuple[Recording, Options]:
-    from analog_fhn.neuron import FHN
-    from analog_fhn.reconstruct.sources import record_fhn
+    from analog_fhn.neuron import FHN, Coefficients
+    from analog_fhn.reconstruct.sources import FHN_TIME_UNIT, record_fhn, usual_times
 
     fhn = FHN(**_given(own, "a", "eps"))
     drive = -0.5 if own["--drive"] is None else own["--drive"]
+    duration, step = usual_times(Coefficients.ideal(fhn, 1), drive, FHN_TIME_UNIT, duration, step)
+    expect(duration, step, FHN_TIME_UNIT)
     made = record_fhn(fhn, drive, duration, step, settle=settle)
     return made, {"fhn": {"eps": fhn.eps, "a": fhn.a}, "drive": drive}
 
 
 def _twin(
-    _source: str, own: Options, duration: float | None, step: float | None, settle: float
+    _source: str, own: Options, duration: float | None, step: float | None, settle: float, expect: Expect
 ) -> tuple[Recording, Options]:
     import numpy as np
 
@@ -189,7 +225,9 @@ def _twin(
     low, high = float(model.control.min()), float(model.control.max())
     if not low <= p <= high:
         raise InputError(f"--drive {p:g}: the twin knows drives from {low:g} to {high:g}")
-    number = len(sample_times(10_000 * model.step if duration is None else duration, model.step, settle))
+    duration = 10_000 * model.step if duration is None else duration
+    expect(duration, model.step, model.step)
+    number = len(sample_times(duration, model.step, settle))
     before = round(settle / model.step)
     voltage = model.run((before + number) * model.step, p)[0, before:]
     if not np.isfinite(voltage).all():
@@ -199,12 +237,12 @@ def _twin(
 
 
 def _spice(
-    _source: str, own: Options, duration: float | None, step: float | None, settle: float
+    _source: str, own: Options, duration: float | None, step: float | None, settle: float, expect: Expect
 ) -> tuple[Recording, Options]:
     from dataclasses import asdict
 
     from analog_fhn.neuron import FHN
-    from analog_fhn.reconstruct.sources import circuit_chip, record_circuit
+    from analog_fhn.reconstruct.sources import circuit_chip, record_circuit, usual_times
 
     fhn = FHN(**_given(own, "a", "eps", "gamma"))
     drive = -0.5 if own["--drive"] is None else own["--drive"]
@@ -212,6 +250,9 @@ def _spice(
     common.warn_of_values(technology)
     chip = circuit_chip(technology, own["--chip"], fhn=fhn)
     assert chip.scales is not None
+    unit = chip.scales.time_unit
+    duration, step = usual_times(chip.coefficients[slice(0, 1)], drive, unit, duration, step)
+    expect(duration, step, unit)
     (made,) = record_circuit(chip, drive, duration, step, settle=settle)
     settings = {
         "fhn": asdict(fhn), "drive": drive, "technology": technology.name, "chip": own["--chip"],

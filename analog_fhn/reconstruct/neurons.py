@@ -262,13 +262,14 @@ def sample_times(duration: float, step: float, settle: float = 0.0) -> FloatArra
         raise InputError(
             f"step = {step} s, settle = {settle} s: expected a positive step and no negative settling time"
         )
+    if duration / step > MAX_SAMPLES + 0.5:
+        raise InputError(
+            f"duration = {duration} s at a step of {step} s: {duration / step:.15g} samples; expected at most "
+            f"{MAX_SAMPLES}"
+        )
     number = round(duration / step)
     if number < 2:
         raise InputError(f"duration = {duration} s at a step of {step} s: expected at least two steps")
-    if number > MAX_SAMPLES:
-        raise InputError(
-            f"duration = {duration} s at a step of {step} s: {number} samples; expected at most {MAX_SAMPLES}"
-        )
     return step * np.arange(number, dtype=np.float64)
 
 

@@ -213,7 +213,10 @@ def usual_times(
     found = cycle_from_samples(times[times >= 6.0], x[times >= 6.0], n_phase=2)
     period = unit * (_AT_REST if found is None else found.period)
     step = float(f"{period / _PER_PERIOD:.2g}") if step is None else step
-    return (math.ceil(_PERIODS * period / step) * step if duration is None else duration), step
+    if duration is None:
+        samples = _PERIODS * period / step
+        duration = math.ceil(samples) * step if math.isfinite(samples) else _PERIODS * period
+    return duration, step
 
 
 def _slopes(neuron: Coefficients, drive: float) -> Callable[[float, FloatArray], tuple[float, float]]:

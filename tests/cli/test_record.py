@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from handmade_twin import handmade
 
+from analog_fhn._support import estimate
 from analog_fhn.backends import ngspice
 from analog_fhn.errors import MissingProgramError
 from analog_fhn.neuron import FHN
@@ -26,7 +27,8 @@ def refused(*arguments: object) -> str:
     status, out, err = run(*arguments)
     assert status == 2
     assert out == ""
-    (line,) = err.splitlines()
+    *warnings, line = err.splitlines()  # with --yes an estimate may come first
+    assert len(warnings) <= 2 * ("--yes" in arguments)
     return line
 
 
@@ -135,6 +137,47 @@ def test_what_goes_missing_does_not_depend_on_the_noise(tmp_path: Path) -> None:
     assert gaps[0] == gaps[1]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--source", "fhn", "--duration", 60, "--step", 1e-6), "fhn: 60 s at a step of 1e-06 s: needs about 43.2 GB"),
+        (("--source", "sherman", "--duration", 1e12), "needs about"),
+        (("--source", "sherman", "--settle", 1e12), "after 1e+12 s: takes about 51 years"),
+        (("--source", "spice", "--duration", 1e300, "--step", 1e-300), "needs about"),
+        (("--source", "fhn", "--step", 1e-320), "needs about"),
+        (("--source", "twin", "--duration", 1e9), "needs about"),
+    ],
+)
+def test_a_recording_beyond_the_machine_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[object, ...], said: str
+) -> None:
+    monkeypatch.setattr(estimate, "available_memory", lambda: 16e9)
+    if "twin" in arguments:
+        handmade().save(tmp_path / "twin.npz")
+        arguments = (*arguments, "--twin", tmp_path / "twin.npz")
+    message = refused(*arguments, "-o", tmp_path / "r.csv")
+    assert said in message
+    assert message.endswith("--yes to insist")
+    assert not (tmp_path / "r.csv").exists()
+
+
+def test_the_user_may_insist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "free_disk", lambda _folder: 1000.0)
+    arguments = ("--source", "sherman", "--duration", 5, "-o", tmp_path / "r.csv")
+    assert "needs about 50 kB of disk; 1 kB are free" in refused(*arguments)
+    status, _, err = run(*arguments, "--yes")
+    assert status == 0
+    assert "analog-fhn: warning: --source sherman: 5 s at a step of 0.01 s: needs about 50 kB of disk" in err
+    # The estimate is that of the file, within a third.
+    assert (tmp_path / "r.csv").stat().st_size == pytest.approx(50e3, rel=0.33)
+
+
+def test_a_large_file_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analog_fhn.cli.record._LARGE", 1e4)
+    err = run("--source", "sherman", "--duration", 5, "-o", tmp_path / "r.csv")[2]
+    assert "5 s at a step of 0.01 s: 500 samples, a file of about 50 kB" in err
+
+
 def _installed() -> bool:
     try:
         ngspice.find_library()
@@ -176,7 +219,8 @@ def test_circuit_is_that_of_the_chip(tmp_path: Path) -> None:
         (("--source", "fhn", "--missing", 0.1, "--missing-length", 0), "0"),
         (("--source", "sherman", "--duration", 0.5), "50 samples; expected at least 100"),
         (("--source", "sherman", "--settle", -1), "no negative settling time"),
-        (("--source", "sherman", "--step", 1e-12), "500000000000000 samples; expected at most"),
+        (("--source", "sherman", "--step", 1e-12, "--yes"), "500000000000000 samples; expected at most"),
+        (("--source", "fhn", "--step", 1e-320, "--yes"), "inf samples; expected at most"),
         (("--source", "fhn", "--missing", 0.1, "--missing-length", 1e13), "mean length = 1e+13"),
         (("--source", "spice", "--technology", "tubes"), "tubes"),
     ],
