@@ -535,7 +535,7 @@ def _csv_numbers(path: Path) -> NDArray[np.float64]:
     """Labels and pixels of a CSV file, shape (n, 1 + n_in)."""
     table = read_text_table(path, "images, one per line, the label first")
     lines, layout = table.without_comments(), table.layout
-    cells = layout.cells(lines[0].text) if lines else []
+    cells = table.cells(lines[0]) if lines else []
     if cells and not layout.is_number(cells[0]):
         if cells[0].strip().lower() != "label":
             raise InputError(

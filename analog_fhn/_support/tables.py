@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.estimate import available_memory, size
 from analog_fhn.errors import InputError
 
 LARGEST = 2**30
@@ -25,13 +26,15 @@ LARGEST = 2**30
 LONGEST_LINE = 2**24
 """Characters of the longest line that is read."""
 
-MOST_CELLS = 50_000_000
-"""Cells that are kept as text; each takes about 60 bytes."""
+MOST_LINES = 30_000_000
+"""Lines that are read, blank ones too."""
 
 COMMENT = ("#", "%")
 
+_LINE, _CELL = 80, 60  # bytes that the text of a line takes in memory beside its characters, and of a short cell
 _DELIMITERS = (",", ";", "\t", " ")
-_LOOK = 200  # lines that the layout is found from
+_LOOK = 200  # lines that the layout is found from, and ...
+_BEGINNING = 20_000  # ... characters of each
 _CUT = 60  # characters of a text that a message shows
 _OVER_RANGE = re.compile(
     r"(?P<sign>[-+−]?)\s*(∞|o\.?l\.?|ovld?|ovf|ovrng|overflow|overload|over[ -]?range)", re.IGNORECASE
@@ -101,19 +104,28 @@ class TextTable:
     lines: list[Line]
     layout: Layout
 
+    def cells(self, line: Line) -> list[str]:
+        """Cells of one line.
+
+        Raises
+        ------
+        InputError
+            If a quoted cell is too long.
+        """
+        return _cells(self.path, line, self.layout)
+
     def rows(self) -> list[list[str]]:
         """Cells of all lines.
 
         Raises
         ------
         InputError
-            If they are too many, or a quoted cell is too long.
+            If they are more than the memory holds, or a quoted cell is too long.
         """
         delimiter = self.layout.delimiter
         cells = sum(line.text.count(delimiter) for line in self.lines) + len(self.lines)
-        if cells > MOST_CELLS:
-            raise InputError(f"{self.path}: {cells} cells; expected at most {MOST_CELLS}: take a part of the file")
-        rows = [_cells(self.path, line, self.layout) for line in self.lines]
+        _check_memory(self.path, f"{cells} cells", _CELL * cells + _LINE * len(self.lines))
+        rows = list(map(self.cells, self.lines))
         if self.layout.pairs:
             for line, row in zip(self.lines, rows, strict=True):
                 if 2 * len(row) != self.layout.pairs and all(map(self.layout.is_number, row)):
@@ -135,7 +147,7 @@ class TextTable:
         if values is not None and np.isfinite(values).all():
             return values
         # Reading fast does not say which line is at fault, so it is looked for only now.
-        width = len(_cells(self.path, lines[0], self.layout))
+        width = len(self.cells(lines[0]))
         return np.array([self._finite(line, width) for line in lines])
 
     def _at_once(self, lines: Sequence[Line]) -> NDArray[np.float64] | None:
@@ -152,7 +164,7 @@ class TextTable:
             return None
 
     def _finite(self, line: Line, width: int) -> list[float]:
-        values, cells = [], _cells(self.path, line, self.layout)
+        values, cells = [], self.cells(line)
         for k, cell in enumerate(cells, start=1):
             value = self.layout.number(cell)
             if value is None or not cell.strip():
@@ -202,8 +214,10 @@ def read_text_table(path: Path, what: str) -> TextTable:
 def read_lines(path: Path, what: str) -> list[Line]:
     """Lines of a text file that are not blank; arguments and errors as for `read_text_table`."""
     text = _text(path, what)
-    if text.count("\n") + text.count("\r") > 2 * MOST_CELLS:
-        raise InputError(f"{path}: more than {MOST_CELLS} lines; expected {what}: take a part of the file")
+    n_lines = text.count("\n") + text.count("\r") + 1
+    if n_lines > MOST_LINES:
+        raise InputError(f"{path}: {n_lines} lines; expected {what}, at most {MOST_LINES}: take a part of the file")
+    _check_memory(path, f"{n_lines} lines", 3 * len(text) + 2 * _LINE * n_lines)
     for line_end in ("\r\r\n", "\r\n", "\r"):
         text = text.replace(line_end, "\n")
     parts = text.split("\n")
@@ -219,11 +233,13 @@ def read_lines(path: Path, what: str) -> list[Line]:
 def find_layout(path: Path, lines: Sequence[Line]) -> Layout:
     """Separator and decimal mark with which most lines of the bulk are numbers only, then most numbers, then cells."""
     picked = np.unique(np.linspace(len(lines) // 5, len(lines) - 1, _LOOK).astype(int))
-    sample = [lines[k] for k in picked]
+    sample = [Line(lines[k].number, lines[k].text[:_BEGINNING]) for k in picked]
     best, chosen = (0.0, 0.0, 0.0), None
     layouts = [Layout(delimiter, decimal) for delimiter in _DELIMITERS for decimal in ".,"]
     for layout in layouts:
         rows = [_cells(path, line, layout) for line in sample]
+        # the last cell of a line of which only the beginning is looked at may be half a number
+        rows = [row if len(line.text) < _BEGINNING else row[:-1] for row, line in zip(rows, sample, strict=True)]
         good = [row for row in rows if all(layout.number(cell) is not None for cell in row)]
         n_numbers = sum(layout.is_number(cell) for row in good for cell in row)
         each = max(len(good), 1)
@@ -234,7 +250,7 @@ def find_layout(path: Path, lines: Sequence[Line]) -> Layout:
         by_columns = [(_columns_of_numbers(path, sample, layout), layout) for layout in layouts]
         # where several do, a comma is rather a decimal mark
         return max(by_columns, key=lambda pair: (pair[0], pair[0] > 0 and pair[1].delimiter in "\t;"))[1]
-    if chosen.delimiter == ",":
+    if chosen.delimiter == "," and all(len(line.text) < _BEGINNING for line in sample):
         return _comma_twice(path, lines, sample) or chosen
     return chosen
 
@@ -313,6 +329,15 @@ def _cells(path: Path, line: Line, layout: Layout) -> list[str]:
         raise InputError(
             f"{path}, line {line.number}: is no table ({error}); expected columns of numbers (CSV), a row in a line"
         ) from None
+
+
+def _check_memory(path: Path, what: str, needed: float) -> None:
+    available = available_memory()
+    if available is not None and needed > available:
+        raise InputError(
+            f"{path}: {what} need about {size(needed)} of memory; {size(available)} are available: take a part of the "
+            "file"
+        )
 
 
 def _text(path: Path, what: str) -> str:

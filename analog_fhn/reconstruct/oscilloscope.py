@@ -26,6 +26,7 @@ _WHAT = "columns of numbers"
 _STAMP = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(\D.*)?|(.*\D)?\d{1,2}:\d{2}(\D.*)?")
 _NO_VALUE, _OVER_RANGE = 9.91e37, 9.9e37  # SCPI's numbers for "not a number" and "infinity"
 _LOOK = 200  # rows that the columns of numbers are found from
+_MOST_COLUMNS = 20_000
 _SHOWN = 12  # columns that a message lists
 _END_OF_HEADER = "***End_of_Header***"
 
@@ -181,6 +182,9 @@ def read_table(path: Path) -> Table:
     content = read_lines(path, _WHAT)
     head = _known_header(content)
     layout = find_layout(path, content[head:] or content)
+    widest = 1 + max(line.text.count(layout.delimiter) for line in content)
+    if widest > _MOST_COLUMNS:
+        raise InputError(f"{path}: {widest} columns; expected at most {_MOST_COLUMNS}, a sample in a line")
     rows = TextTable(path, content, layout).rows()
     numeric = _numeric(rows[head:], layout)
     first = _first_row(rows, head, numeric, layout)

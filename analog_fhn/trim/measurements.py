@@ -158,7 +158,7 @@ def _without_header(table: TextTable) -> list[tuple[int, list[str]]]:
     for line in lines:
         if line.number <= first.number:
             continue
-        cells = table.layout.cells(line.text)
+        cells = table.cells(line)
         if len(cells) != len(header):
             raise InputError(f"{path}, line {line.number}: {len(cells)} values; expected {len(header)}")
         data.append((line.number, [cells[k] for k in order]))
@@ -166,7 +166,7 @@ def _without_header(table: TextTable) -> list[tuple[int, list[str]]]:
 
 
 def _names(table: TextTable, line: Line) -> list[str]:
-    return [name.strip().lower() for name in table.layout.cells(line.text.lstrip("".join(COMMENT)))]
+    return [name.strip().lower() for name in table.cells(Line(line.number, line.text.lstrip("".join(COMMENT))))]
 
 
 def _from_npz(path: Path, design: Design) -> Measurements:

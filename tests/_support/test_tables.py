@@ -85,13 +85,27 @@ def test_a_line_that_is_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.
     assert "a line of 1200 characters; expected columns of numbers, at most 1000 a line" in refusal(path)
 
 
-def test_too_many_lines_and_cells_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "MOST_CELLS", 1000)
+def test_too_many_lines_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "MOST_LINES", 1000)
     path = tmp_path / "many.csv"
-    path.write_text("\n" * 2001)
-    assert "more than 1000 lines" in refusal(path)
-    path.write_text("1,2,3\n" * 334)
-    assert "1002 cells; expected at most 1000: take a part of the file" in refusal(path)
+    path.write_text("\n" * 1000)
+    assert "many.csv: 1001 lines; expected columns of numbers, at most 1000: take a part of the file" in refusal(path)
+
+
+@pytest.mark.parametrize("row", ["1,2,3", "1;2;3", "1 2 3"])
+def test_of_long_lines_the_beginning_tells_the_layout(tmp_path: Path, row: str) -> None:
+    assert layout_of(tmp_path, row[1].join([row] * 40_000) + "\n") == Layout(row[1], ".")
+
+
+def test_lines_and_cells_that_need_more_than_the_memory_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "many.csv"
+    monkeypatch.setattr(tables, "available_memory", lambda: 100e3)
+    path.write_text("\n" * 1000)
+    assert "many.csv: 1001 lines need about 163 kB of memory; 100 kB are available" in refusal(path)
+    path.write_text("1" + ",2" * 9999)
+    assert "many.csv: 10000 cells need about 600 kB of memory; 100 kB are available" in refusal(path)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe1", b"1,2\n\0\0", b"\xff\xfe\0\0" + b"1\0\0\0" * 4, b"\x89PNG\0"])

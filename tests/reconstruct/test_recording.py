@@ -543,6 +543,7 @@ MISTAKES = {
                           r"line 200, column 1 'time': time 1.97 s stands there twice; .*--step"),
     "pandas, no times": (",CH1\n" + indexed().replace(",,", ""), {}, r"no column of times among 1, 2 'CH1'"),
     "all on one line": (",".join(["0.5"] * 4000), {}, "1 sample; expected at least 100, each in a line"),
+    "too many columns": ("0.5," * 20_000 + "0.5\n", {}, "20001 columns; expected at most 20000, a sample in a line"),
     "very many columns": ("\n".join([",".join(["0.5"] * 4012)] * 100), {}, "among 1, 2, .*, 12 and 4000 more;"),
     "JSON": ('{"time": "' + 140_000 * "x" + '"}\n', {}, r"is no table \(field larger.*; expected columns"),
     "tiny step": (changed(200, "1.97,0.1"), {"step": 1e-310}, "would make inf samples of 399"),
