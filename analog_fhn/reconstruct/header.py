@@ -71,7 +71,7 @@ def read_header(rows: Sequence[list[str]], numeric: Sequence[int], width: int, l
     width
         Cells of a row of data.
     """
-    clean = [[cell.strip().strip('"').lstrip("#%").strip() for cell in row] for row in rows]
+    clean = [[cell.strip().strip('"').lstrip("#%").strip() for cell in row or [""]] for row in rows]
     names, units = _names(clean, numeric, layout)
     above = clean[: len(clean) - bool(names) - bool(units)]
     misfit = 0

@@ -300,6 +300,7 @@ MAKERS = {
     "LabVIEW, no header": "X_Value,Untitled\n" + table(times(), volts()),
     "separators at the end": '"Time (s)","Voltage (V)"\n' + table(times(), volts()) + ",\n,\n\n",
     "minus of a typesetter": "time;V\n" + table(times(), volts(), separator=";").replace("-", "−"),
+    "a comment sign alone": "%\n" + table(times(), volts(), separator=" "),
     "comments": "# made today\n# by hand\ntime,V\n" + table(times(), volts()) + "# end\n",
 }
 
