@@ -134,8 +134,6 @@ def _hdf5(network: Network) -> bytes:
 
 def _trained(layers: list[Layer], model: Plan | None, path: Path, kind: str) -> Trained:
     weights, biases = [w for w, _ in layers], [b for _, b in layers]
-    if not layers:
-        raise InputError(f"{path}: holds no layers with weights; expected Dense layers")
     if model is None:
         return Trained(tuple(weights), tuple(biases), None, path, kind)
     if model.offset:

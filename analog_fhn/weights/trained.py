@@ -41,6 +41,11 @@ class Trained:
         The whole network, where the file is one of this package's: its settings are kept.
     sha256
         Hash of the file.
+
+    Raises
+    ------
+    InputError
+        If there is no layer, or the weights of one are no matrix.
     """
 
     weights: tuple[FloatArray, ...]
@@ -52,6 +57,13 @@ class Trained:
     input_range: tuple[float, float] | None = None
     network: Network | None = None
     sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.weights:
+            raise InputError(f"{self.path}: holds no layers with weights; expected fully connected ones")
+        for k, weight in enumerate(self.weights):
+            if weight.ndim != 2:
+                raise InputError(f"{self.path}: weights of layer {k} have shape {weight.shape}; expected a matrix")
 
 
 def to_network(

@@ -249,6 +249,7 @@ def test_content_and_not_the_name_tells_the_format(name: str, tmp_path: Path) ->
         ({"w0": W0, "w1": np.full((5, 4), np.nan)}, "w1 holds 20 NaN or infinite values, the first at index (0, 0)"),
         ({"w0": W0}, "network has 1 weight layers; expected at least 2"),
         ({}, "holds no arrays; expected 0.weight and 0.bias (PyTorch)"),
+        ({"bn.num_batches_tracked": B0}, "holds no layers with weights; expected fully connected ones"),
         ({"a": W0, "b": B0}, "holds a, b; expected only 0.weight and 0.bias"),
         ({**PYTORCH, **{f"x{k}": B0 for k in range(7)}}, "holds x0, x1, x2, x3, x4 and 2 more; expected only"),
         ({**PYTORCH, "1.running_mean": B0}, "1.running_mean: layer '1' normalises batches, which the circuit does"),

@@ -123,5 +123,12 @@ def test_one_output_with_a_middle_is_two_classes(activation: str, middle: float,
 def test_no_layers(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "net.h5", "w") as file:
         file.attrs["layer_names"] = np.array([], "S1")
-    with pytest.raises(InputError, match="holds no layers with weights; expected Dense layers"):
+    with pytest.raises(InputError, match="holds no layers with weights; expected fully connected ones"):
         weights.read(tmp_path / "net.h5")
+
+
+def test_weights_that_are_no_matrix(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "net.weights.h5", "w") as file:
+        file["layers/dense/vars/0"], file["layers/dense_1/vars/0"] = KERNELS[0], np.ones(5)
+    with pytest.raises(InputError, match=r"weights of layer 1 have shape \(5,\); expected a matrix"):
+        weights.read(tmp_path / "net.weights.h5")
