@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import atexit
 import importlib
-import multiprocessing
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 import traceback
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,14 +89,16 @@ def damaged(draw: st.DrawFn, originals: list[bytes]) -> bytes:
 
 class _Child:
     def __init__(self) -> None:
-        self._context = multiprocessing.get_context("spawn")
         self._folder = tempfile.TemporaryDirectory(prefix="hostile-")
         self._start()
 
     def _start(self) -> None:
-        self._connection, theirs = self._context.Pipe()
-        self._process = self._context.Process(target=_serve, args=(theirs, self._folder.name), daemon=True)
-        self._process.start()
+        # no process of multiprocessing: tests beside this one count those
+        self._connection, theirs = Pipe()
+        script = f"import sys; sys.path[:] = {sys.path!r}; import hostile; hostile.serve(*sys.argv[1:])"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", script, str(theirs.fileno()), self._folder.name], pass_fds=[theirs.fileno()]
+        )
         theirs.close()
         assert self._connection.poll(60)
         self._connection.recv()
@@ -111,15 +116,14 @@ class _Child:
             else:
                 outcome = Outcome("hang", f"no answer within {SECONDS:g} s")
         except EOFError:
-            self._process.join(5)
-            outcome = Outcome("crash", f"the process ended with {self._process.exitcode}")
+            outcome = Outcome("crash", f"the process ended with {self._process.wait(5)}")
         self.stop()
         self._start()
         return outcome
 
     def stop(self) -> None:
         self._process.kill()
-        self._process.join()
+        self._process.wait()
         self._connection.close()
 
 
@@ -130,8 +134,9 @@ def _child() -> _Child:
     return child
 
 
-def _serve(connection: Any, folder: str) -> None:
-    """Answer until the other side is gone."""
+def serve(descriptor: str, folder: str) -> None:
+    """Answer until the other side is gone; the child's part."""
+    connection = Connection(int(descriptor))
     limit = 6 * BYTES  # a blow-up ends here rather than at the machine's memory
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     connection.send("ready")

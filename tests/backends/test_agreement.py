@@ -22,6 +22,7 @@ from analog_fhn.circuit.chip import Chip
 from analog_fhn.circuit.design import Design
 from analog_fhn.circuit.technology import Technology
 from analog_fhn.doctor import PERIOD_LIMIT, WAVEFORM_LIMIT
+from analog_fhn.errors import InputError
 from analog_fhn.inference import BACKENDS, classify, make_backend
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Coefficients, Cycle, Protocol, cycle, cycle_from_samples, waveform_rms
@@ -278,7 +279,7 @@ def test_drives_that_do_not_fit_the_chip_are_refused(backend: str) -> None:
 
 @pytest.mark.parametrize("backend", ["reference", "direct", "brian"])
 def test_not_finite_drives_are_refused(backend: str) -> None:
-    with pytest.raises(ValueError, match="NaN or infinite"):
+    with pytest.raises(InputError, match="drive of neuron 1 for image 0 is nan, no finite number"):
         make_backend(backend).respond(ideal_chip(2), np.array([[0.0, np.nan]]), FINE)
 
 
