@@ -57,7 +57,7 @@ _BETWEEN = (
 )
 _JOINED = re.compile(r"(?P<name>.*?)[\s_.-]+(?P<unit>[^\s_.-]+)\.?")
 _WORD = re.compile(r"[^\W\d]{2,}|[%°]")
-_SCALED = re.compile(r"(?P<name>.*?)[\s_.-]+[x×*]?\d+([.,]\d+)?[\s_.-]+(?P<unit>[^\s_.-]+)\.?")  # 10 mV
+_SCALED = re.compile(r"(?P<name>.*?)[\s_.-]+(?P<factor>[x×*]?\d+([.,]\d+)?)[\s_.-]+(?P<unit>[^\s_.-]+)\.?")  # 10 mV
 _LETTERS = re.compile(r"[^\W\d_]|[%°]")
 
 
@@ -183,7 +183,7 @@ def _parted(name: str) -> tuple[str, str, bool]:
         if match is not None and _tells(match["name"]):
             return match["name"], "", _LETTERS.search(match["unit"]) is not None
     scaled = _SCALED.fullmatch(name)
-    if scaled is not None and unit_text(scaled["unit"]) and not _CHANNELS.fullmatch(scaled["name"].lower()):
+    if scaled is not None and unit_text(scaled["unit"]) and not _numbers_a_channel(scaled["name"], scaled["factor"]):
         return scaled["name"], "", True
     match = _JOINED.fullmatch(name)
     if match is not None and (text := _joined_unit(match["name"], match["unit"])):
@@ -211,6 +211,11 @@ def _joined_unit(name: str, unit: str) -> str:
         return ""
     plain = len(text) > 1 or (kind == "voltage" and _tells(name))
     return text if plain or _OTHERS.search(name.lower()) else ""
+
+
+def _numbers_a_channel(name: str, factor: str) -> bool:
+    """Whether a number behind a name is a channel's, as in `Channel 1 mV`, and none that a unit is multiplied by."""
+    return factor.isdecimal() and not re.search(r"\d", name) and _CHANNELS.fullmatch(name.lower()) is not None
 
 
 def _may_be_unit(text: str) -> bool:

@@ -150,7 +150,7 @@ def test_names_that_are_fewer_than_numbers_are_refused(tmp_path: Path) -> None:
         "t/ms,U/mV", "t / ms,U / mV", '"Time, ms","V, mV"', "Time (msec),Vm (mV)", "Time [msec.],Vm [mV]",
         "Time: ms,V: mV", "Time..ms.,Vm..mV.", "Time ms,Vm mV", "time_ms,V_mV", "time-ms,V-mV",
         "TIME (MS),VOLTAGE (MV)",
-        "Time (millisec),CH1 (millivolts)", "Time {ms},Voltage <mV>", "Zeit (ms),Spannung (mV)", "ms,mV",
+        "Time (millisec),CH1 (millivolts)", "Time {ms},Voltage <mV>", "Zeit (ms),Spannung (mV)", "ms,mV", "Time ms,Channel 1 mV",
         "Time,CH1\n(ms),(mV)", "Time,CH1\nms,mV", "Vertical Units,mV\nHorizontal Units,ms\nTime,CH1",
         "Horizontal Units,ms\nVertical Units,mV",
     ],
@@ -192,7 +192,10 @@ def test_times_in_an_unknown_unit_are_asked_for(tmp_path: Path, name: str) -> No
     assert line.endswith("its unit is not known; its numbers are taken as s")
 
 
-@pytest.mark.parametrize("name", ["Vm (10 mV)", "U/furlong", '"V, ticks"', "Voltage in ticks", "Vm (MV)"])
+@pytest.mark.parametrize(
+    "name",
+    ["Vm (10 mV)", "U/furlong", '"V, ticks"', "Voltage in ticks", "Vm (MV)", "CH1_x10 mV", "CH1 10 mV", "Vm 10 mV"],
+)
 def test_a_voltage_in_an_unknown_unit_is_told(tmp_path: Path, name: str) -> None:
     (line,) = read(tmp_path, f"time,{name}\n" + table(times(), volts())).report
     assert line.endswith("its unit is not known; its numbers are taken as V")
