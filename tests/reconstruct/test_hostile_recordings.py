@@ -121,6 +121,8 @@ def recordings(draw: st.DrawFn) -> Made:
         "v": draw(st.sampled_from(["V", "Vm", "U", "Voltage", "CH1", "Membrane potential"])),
     }
     order = ["t", "v", *draw(st.lists(st.sampled_from(OTHERS), max_size=2))]
+    if v_unit == "foo" and style == "{name}({unit})":  # V(foo) is the voltage of a simulator's node
+        names["v"] = "Voltage"
     if draw(st.booleans()):
         order = [order[k] for k in draw(st.permutations(range(len(order))))]
     times = (start + step * np.arange(N)) / TIME_UNITS[t_unit]
