@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from hostile import check, damaged, hostile
-from hypothesis import given
+from hostile import EXAMPLES, check, damaged, hostile
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analog_fhn import datasets
@@ -32,7 +32,7 @@ def load(path: Path) -> datasets.Dataset:
     return datasets.load(str(path), "train")
 
 
-@hostile
+@settings(hostile, max_examples=max(EXAMPLES // 2, 1))
 @given(content=damaged(FILES))
 def test_hostile_damaged_csv_data_sets(content: bytes) -> None:
     check("test_hostile_csv:load", "mine.csv", content)
@@ -61,7 +61,7 @@ def data_sets(draw: st.DrawFn) -> tuple[bytes, np.ndarray]:
     return text.encode(encoding), np.array([[label, *row] for label, row in zip(labels, pixels, strict=True)])
 
 
-@hostile
+@settings(hostile, max_examples=max(EXAMPLES // 2, 1))
 @given(made=data_sets())
 def test_hostile_csv_dialects_are_read_right_or_refused(made: tuple[bytes, np.ndarray]) -> None:
     content, table = made

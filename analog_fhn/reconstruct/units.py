@@ -39,7 +39,7 @@ _ABSCISSAE = ("x", "x-axis", "x axis", "x_value", "x value", "x_values", "x valu
 _VOLTAGES = re.compile(
     r"(volt|volts|v|v_?m|v_?mem|u|u_?m|e_?m|membrane|(.*[ _-])?(membrane)?(potential|voltage|spannung))[ _#-]*\d*"
 )
-_NODE = re.compile(r"[VIvi][(\[]")  # V(out) is a simulator's name
+_NODE = re.compile(r"[VIvi][(\[](?!x?[\d.,]+\w*V[)\]])\S*")  # V(out) is a simulator's name, V (mV) and V(10mV) are none
 _CHANNELS = re.compile(
     r"(.*/)?(ch|chan|channel|kanal|c|trace|signal|input|in|ai|ain|adc|untitled|ampl|amplitude|y|y-axis|y_value|probe)"
     r"[ _#.-]*(\d+|[a-h])?(\(\d+\))?v?"
@@ -108,11 +108,11 @@ class Column:
 
         0 and 1: by the name and by the unit; 2: a channel of an instrument; 3: nothing tells; 4: its unit is unknown.
         """
-        node, other = _NODE.match(self.name), _OTHERS.search(self.bare) is not None
+        node, other = _NODE.fullmatch(self.name), _OTHERS.search(self.bare) is not None
         named = not other and (node is not None or _VOLTAGES.fullmatch(self.bare) is not None)
         if self.kind == "voltage":
             return 0 if named else 2 if other else 1
-        if self.unit or other or _CURRENT_NODE.match(self.name):
+        if self.unit or other or _CURRENT_NODE.fullmatch(self.name):
             return None
         if self.unit_unknown:
             return 4
@@ -172,7 +172,7 @@ def _parted(name: str) -> tuple[str, str, bool]:
     if match is not None:
         text = unit_text(match["unit"], match["name"])
         # V(s) is a voltage of a simulator, of a node called s.
-        if _NODE.match(name) and _UNITS.get(text.lower(), ("", 0))[0] != "voltage":
+        if _NODE.fullmatch(name) and _UNITS.get(text.lower(), ("", 0))[0] != "voltage":
             return name, "", False
         unknown = not text and _LETTERS.search(match["unit"]) is not None
         return (match["name"] if text or unknown else name), text, unknown

@@ -195,7 +195,18 @@ def test_times_in_an_unknown_unit_are_asked_for(tmp_path: Path, name: str) -> No
 
 @pytest.mark.parametrize(
     "name",
-    ["Vm (10 mV)", "U/furlong", '"V, ticks"', "Voltage in ticks", "Vm (MV)", "CH1_x10 mV", "CH1 10 mV", "Vm 10 mV"],
+    [
+        "Vm (10 mV)",
+        "U/furlong",
+        '"V, ticks"',
+        "Voltage in ticks",
+        "Vm (MV)",
+        "CH1_x10 mV",
+        "CH1 10 mV",
+        "V(x10 mV)",
+        "V(10mV)",
+        "Vm 10 mV",
+    ],
 )
 def test_a_voltage_in_an_unknown_unit_is_told(tmp_path: Path, name: str) -> None:
     (line,) = read(tmp_path, f"time,{name}\n" + table(times(), volts())).report

@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from hostile import check, damaged, hostile
-from hypothesis import given
+from hostile import EXAMPLES, check, damaged, hostile
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -56,13 +56,13 @@ NPZ = [
 ]
 
 
-@hostile
+@settings(hostile, max_examples=max(EXAMPLES // 2, 1))
 @given(content=damaged(CSV))
 def test_hostile_damaged_csv_measurements(content: bytes) -> None:
     check("test_hostile_measurements:load", "bench.csv", content)
 
 
-@hostile
+@settings(hostile, max_examples=max(EXAMPLES // 2, 1))
 @given(content=damaged(NPZ))
 def test_hostile_damaged_npz_measurements(content: bytes) -> None:
     check("test_hostile_measurements:load", "bench.npz", content)
@@ -81,7 +81,7 @@ VALUES = st.one_of(
 )  # fmt: skip
 
 
-@hostile
+@settings(hostile, max_examples=max(EXAMPLES // 2, 1))
 @given(values=st.dictionaries(st.one_of(st.sampled_from(KEYS), st.text("ab\0é/", min_size=1, max_size=3)), VALUES))
 def test_hostile_arrays_of_measurements(values: dict[str, np.ndarray]) -> None:
     whole = {"drives": DRIVES, "responses": RESPONSES} | {k: v for k, v in values.items() if k != "file"}
