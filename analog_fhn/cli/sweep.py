@@ -11,6 +11,7 @@ import typer
 
 from analog_fhn._support.files import at_once
 from analog_fhn.cli import common, costs
+from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
     from analog_fhn.montecarlo.regression import Regression
@@ -141,7 +142,10 @@ def begin(
     number = costs.cores() if workers is None else workers
     at_a_time = None if scheduler else number
     common.check_work(costs.sweep_plan(wanted, network, 0 if scheduler else number), yes=yes)
-    every = wanted.all_points(network, technology)
+    try:
+        every = wanted.all_points(network, technology)
+    except InputError as error:
+        raise InputError(f"{plan}: {error}") from None
     points = [point for point in every if point.role == "sweep"]
     common.warn_of(*(point.design(network, technology) for point in points))
     draw = wanted.seed if wanted.stratified else None
