@@ -163,7 +163,7 @@ def test_another_library_is_named(content: bytes | None, tmp_path: Path, monkeyp
     with pytest.raises(MissingProgramError, match="libngspice cannot be loaded from") as error:
         ngspice.version()
     assert str(path) in str(error.value)
-    assert len(str(error.value)) < 600
+    assert len(str(error.value).replace(str(path), "")) < 600
 
 
 def test_doctor_says_what_is_not_ngspice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
