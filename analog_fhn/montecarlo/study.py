@@ -264,7 +264,9 @@ def _configuration(
     sweep: Sweep, network: Network, technology: Technology, images: Dataset, points: Sequence[Point]
 ) -> dict[str, Any]:
     """Everything that decides the trials; paths are replaced by what they lead to."""
-    plan = sweep.model_dump(exclude={"network", "technology", "dataset", "allocation"})
+    # Runs that began before there were drawn images lack that key, and are gone on with.
+    left_out = {"network", "technology", "dataset", "allocation"} | (set() if sweep.stratified else {"stratified"})
+    plan = sweep.model_dump(exclude=left_out)
     content = {
         "plan": plan,
         "points": [[point.role, dict(point.settings)] for point in points],

@@ -309,6 +309,11 @@ def test_what_an_allocation_has_to_reach_may_change(tmp_path: Path) -> None:
     opened(tmp_path, plan(allocation={"yield": 0.9})).store.close()
 
 
+def test_runs_from_before_images_were_drawn_are_gone_on_with(tmp_path: Path) -> None:
+    with opened(tmp_path).store as store:
+        assert "stratified" not in store.meta["configuration"]["plan"]  # as such runs have it
+
+
 def test_where_the_files_lie_does_not_matter(tmp_path: Path) -> None:
     opened(tmp_path).store.close()
     opened(tmp_path, plan(network="elsewhere/net.npz", technology="copy.yaml", dataset="copy.npz")).store.close()
