@@ -9,13 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analog_fhn.circuit.chip import Chip
-    from analog_fhn.circuit.design import Design
-    from analog_fhn.circuit.technology import Technology
+    from analog_fhn.chip import Chip
+    from analog_fhn.design import Design
     from analog_fhn.errors import InputError, MissingProgramError
     from analog_fhn.inference import Result, classify
     from analog_fhn.network import Network
     from analog_fhn.neuron import FHN, Protocol
+    from analog_fhn.technology.technology import Technology
 
 __all__ = [
     "FHN",
@@ -34,9 +34,9 @@ _HOME = {
     "FHN": "neuron",
     "Protocol": "neuron",
     "Network": "network",
-    "Technology": "circuit.technology",
-    "Design": "circuit.design",
-    "Chip": "circuit.chip",
+    "Technology": "technology.technology",
+    "Design": "design",
+    "Chip": "chip",
     "classify": "inference",
     "Result": "inference",
     "InputError": "errors",

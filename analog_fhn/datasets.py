@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from analog_fhn import idx
 from analog_fhn._support.files import new_file
 from analog_fhn._support.limits import unpack_gzip
+from analog_fhn._support.npz import open_npz
+from analog_fhn._support.resources import cache_folder
 from analog_fhn._support.tables import excerpt, read_text_table
 from analog_fhn.errors import InputError
-from analog_fhn.npz import open_npz
-from analog_fhn.resources import cache_folder
 from analog_fhn.shares import fair_order, missing_classes, unfair
 
 Split = Literal["train", "test"]

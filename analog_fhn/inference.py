@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.threads import single_blas
 from analog_fhn.backends.base import Backend, Response, refuse_noise
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.noise import Noise
-from analog_fhn.circuit.technology import Adc
+from analog_fhn.chip import Chip
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.noise import Noise
 from analog_fhn.readout import Readout, product_type, vote
-from analog_fhn.threads import single_blas
+from analog_fhn.technology.technology import Adc
 
 if TYPE_CHECKING:
-    from analog_fhn.backends.mean_table import MeanTable
-    from analog_fhn.backends.response_table import TableQuality
+    from analog_fhn.backends.table.means import MeanTable
+    from analog_fhn.backends.table.waveforms import TableQuality
     from analog_fhn.pixels import Pixels
 
 BACKENDS = ("reference", "direct", "brian", "spice")
@@ -92,7 +92,7 @@ def make_backend(name: str, **options: Any) -> Backend:
 
         return Reference(**options)
     if name == "direct":
-        from analog_fhn.backends.direct import Direct
+        from analog_fhn.backends.direct.backend import Direct
 
         return Direct(**options)
     if name == "brian":
@@ -100,7 +100,7 @@ def make_backend(name: str, **options: Any) -> Backend:
 
         return Brian(**options)
     if name == "spice":
-        from analog_fhn.backends.spice import Spice
+        from analog_fhn.backends.spice.backend import Spice
 
         return Spice(**options)
     raise InputError(f"backend {name!r}: expected one of {', '.join(BACKENDS)}")
@@ -171,7 +171,7 @@ def classify_all(
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Result]:
     """As `classify`, but several (readout, recentre) pairs are read from one simulation."""
-    from analog_fhn.backends.table import Table  # compiled code; loaded on demand like the backends
+    from analog_fhn.backends.table.backend import Table  # compiled code; loaded on demand like the backends
 
     engine = make_backend(backend) if isinstance(backend, str) else backend
     several = len(network.weights) > 2
@@ -272,7 +272,7 @@ def judge(
     window
         Whether a table of means alone is compared with the protocol's control window; see `Table.means`.
     """
-    from analog_fhn.backends.table import Table
+    from analog_fhn.backends.table.backend import Table
 
     start = time.perf_counter()
     quality = None
@@ -378,7 +378,7 @@ def scores_of_means(
     pixels
         `Pixels.of(images)`, if it is at hand.
     """
-    from analog_fhn.backends.mean_table import interpolate
+    from analog_fhn.backends.table.means import interpolate
     from analog_fhn.pixels import Pixels
 
     if not chip.network.plain_stages:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from analog_fhn._support.files import new_file
 from analog_fhn._support.json_text import typed
+from analog_fhn._support.npz import read_npz, reading, take_meta
 from analog_fhn.errors import InputError, shown
 from analog_fhn.neuron import FHN, FloatArray, Protocol
-from analog_fhn.npz import read_npz, reading, take_meta
 from analog_fhn.readout import Activation, Readout, recentring
 
 Tanh = Literal["drive", "input"]

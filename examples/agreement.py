@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from analog_fhn import Chip, Design, Network, Protocol, Technology, plots
-from analog_fhn.backends.direct import Direct
-from analog_fhn.backends.spice import Spice
+from analog_fhn.backends.direct.backend import Direct
+from analog_fhn.backends.spice.backend import Spice
 from analog_fhn.neuron import Coefficients, Cycle, cycle, cycle_from_samples, waveform_rms
 
 DRIVES = (-1.5, -1.0, -0.5)

@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn import Chip, Design, Network, Technology, classify, plots
-from analog_fhn.backends.direct import Direct
-from analog_fhn.backends.table import Table
-from analog_fhn.circuit.technology import Wires
-from analog_fhn.circuit.wires import propose_tiles
+from analog_fhn.array.wires import propose_tiles
+from analog_fhn.backends.direct.backend import Direct
+from analog_fhn.backends.table.backend import Table
 from analog_fhn.datasets import load
+from analog_fhn.technology.technology import Wires
 
 ALLOWED = 0.003
 DRIVES = 33

@@ -14,20 +14,20 @@ import numpy as np
 
 from analog_fhn import plots
 from analog_fhn.backends.reference import Reference
-from analog_fhn.backends.spice import run_exported
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.export import write_network
-from analog_fhn.circuit.technology import Technology
-from analog_fhn.compare import consumption, picture, waterfall
+from analog_fhn.backends.spice.backend import run_exported
+from analog_fhn.chip import Chip
 from analog_fhn.datasets import load
+from analog_fhn.design import Design
 from analog_fhn.inference import classify, make_backend
 from analog_fhn.montecarlo.plan import Sweep
 from analog_fhn.montecarlo.statistics import summary
 from analog_fhn.montecarlo.study import open_study
+from analog_fhn.netlist.export import write_network
 from analog_fhn.neuron import FHN, Protocol
-from analog_fhn.report.paper import figure2
+from analog_fhn.papers.bogatenko2023 import figure2
 from analog_fhn.report.run import report
+from analog_fhn.studies.waterfall import consumption, picture, waterfall
+from analog_fhn.technology.technology import Technology
 from analog_fhn.training.plain import train_plain
 
 CHIP = 1

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from analog_fhn import plots
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.noise import Noise, intrinsic_densities
-from analog_fhn.circuit.technology import Technology
 from analog_fhn.datasets import load
+from analog_fhn.design import Design
 from analog_fhn.inference import classify_all
 from analog_fhn.network import Network
+from analog_fhn.noise import Noise, intrinsic_densities
+from analog_fhn.technology.technology import Technology
 
 READOUTS = ("vote", "mean")
 

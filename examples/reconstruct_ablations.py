@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 
 from analog_fhn.neuron import FloatArray
-from analog_fhn.reconstruct.autoencoder import Autoencoder, train_autoencoder
-from analog_fhn.reconstruct.embedding import successive
 from analog_fhn.reconstruct.fit import Embedded, FitOptions, embed
-from analog_fhn.reconstruct.levenberg import sigmoid
-from analog_fhn.reconstruct.maps import CONTROL, MapOptions, NeuralMap, Pairs, fit_map
-from analog_fhn.reconstruct.model import Reconstruction
-from analog_fhn.reconstruct.multistep import MultiStepOptions, refine_map
-from analog_fhn.reconstruct.recording import Recording
+from analog_fhn.reconstruct.model.autoencoder import Autoencoder, train_autoencoder
+from analog_fhn.reconstruct.model.embedding import successive
+from analog_fhn.reconstruct.model.levenberg import sigmoid
+from analog_fhn.reconstruct.model.maps import CONTROL, MapOptions, NeuralMap, Pairs, fit_map
+from analog_fhn.reconstruct.model.multistep import MultiStepOptions, refine_map
+from analog_fhn.reconstruct.model.reconstruction import Reconstruction
+from analog_fhn.reconstruct.model.states import Coordinates
+from analog_fhn.reconstruct.recordings.recording import Recording
 from analog_fhn.reconstruct.rhythm import Rhythm
-from analog_fhn.reconstruct.sources import record_sherman
-from analog_fhn.reconstruct.states import Coordinates
+from analog_fhn.reconstruct.sources.record import record_sherman
 
 FIELDS = (
     "group", "variant", "seed", "autoencoder_loss", "one_step", "bursting", "right", "period", "spikes", "seconds",

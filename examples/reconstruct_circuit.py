@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from analog_fhn.reconstruct.autoencoder import AutoencoderOptions
 from analog_fhn.reconstruct.fit import FitOptions, fit
-from analog_fhn.reconstruct.maps import MapOptions
-from analog_fhn.reconstruct.recording import Recording
+from analog_fhn.reconstruct.model.autoencoder import AutoencoderOptions
+from analog_fhn.reconstruct.model.maps import MapOptions
+from analog_fhn.reconstruct.recordings.recording import Recording
 from analog_fhn.reconstruct.rhythm import Levels, Rhythm, waveform_rms
-from analog_fhn.reconstruct.sources import circuit_chip, record_circuit
+from analog_fhn.reconstruct.sources.record import circuit_chip, record_circuit
 
 FIELDS = (
     "seed", "regime", "period_recorded", "period", "period_error", "rms_of_range", "rms_of_deviation", "chosen",

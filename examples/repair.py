@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from analog_fhn import plots
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.technology import Technology
 from analog_fhn.datasets import Dataset, load
+from analog_fhn.design import Design
 from analog_fhn.network import Network
+from analog_fhn.technology.technology import Technology
 from analog_fhn.training.circuit import Hardware, train_fhn
 from analog_fhn.training.plain import train_plain
 from analog_fhn.trim.bench import SimulatedBench

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from analog_fhn import Design, Network, Technology, classify, plots
-from analog_fhn.backends.ngspice import SimulatorProcess
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.netlist import pair_deck
-from analog_fhn.circuit.stages import full_scale_current
+from analog_fhn.backends.spice.ngspice import SimulatorProcess
+from analog_fhn.cell.stages import full_scale_current
+from analog_fhn.chip import Chip
 from analog_fhn.datasets import load
+from analog_fhn.netlist.decks import pair_deck
 from analog_fhn.neuron import FloatArray
 
 TEMPERATURES = (273.0, 300.0, 343.0)

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from analog_fhn import plots
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.noise import Noise
+from analog_fhn.chip import Chip
 from analog_fhn.datasets import Dataset, load
 from analog_fhn.inference import classify_all
 from analog_fhn.network import Network
 from analog_fhn.neuron import Protocol
+from analog_fhn.noise import Noise
 from analog_fhn.training.circuit import Inside, train_fhn
 from analog_fhn.training.plain import train_plain
 from analog_fhn.training.response import Responses

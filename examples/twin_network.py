@@ -23,21 +23,21 @@ from matplotlib.ticker import FormatStrFormatter
 
 from analog_fhn import Design, Network, Technology, plots
 from analog_fhn.backends.base import Response, SimulationError, refuse_noise
-from analog_fhn.backends.response_table import ResponseTable
-from analog_fhn.backends.spice import Spice
-from analog_fhn.backends.table import Table
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.netlist import components
-from analog_fhn.circuit.noise import Noise
+from analog_fhn.backends.spice.backend import Spice
+from analog_fhn.backends.table.backend import Table
+from analog_fhn.backends.table.waveforms import ResponseTable
+from analog_fhn.chip import Chip
 from analog_fhn.datasets import load
 from analog_fhn.inference import Result, classify
+from analog_fhn.netlist.decks import components
 from analog_fhn.neuron import FloatArray, Protocol
-from analog_fhn.reconstruct.autoencoder import AutoencoderOptions
+from analog_fhn.noise import Noise
 from analog_fhn.reconstruct.fit import FitOptions, fit
-from analog_fhn.reconstruct.maps import MapOptions
-from analog_fhn.reconstruct.model import Reconstruction
-from analog_fhn.reconstruct.recording import Recording
-from analog_fhn.reconstruct.sources import record_circuit
+from analog_fhn.reconstruct.model.autoencoder import AutoencoderOptions
+from analog_fhn.reconstruct.model.maps import MapOptions
+from analog_fhn.reconstruct.model.reconstruction import Reconstruction
+from analog_fhn.reconstruct.recordings.recording import Recording
+from analog_fhn.reconstruct.sources.record import record_circuit
 from analog_fhn.reconstruct.twin import TABLE, Twin, as_neuron
 
 FIELDS = (

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from analog_fhn.reconstruct.autoencoder import Autoencoder
-from analog_fhn.reconstruct.embedding import Embedding
-from analog_fhn.reconstruct.maps import PolynomialMap
-from analog_fhn.reconstruct.model import Reconstruction
+from analog_fhn.reconstruct.model.autoencoder import Autoencoder
+from analog_fhn.reconstruct.model.embedding import Embedding
+from analog_fhn.reconstruct.model.maps import PolynomialMap
+from analog_fhn.reconstruct.model.reconstruction import Reconstruction
+from analog_fhn.reconstruct.model.states import Coordinates
 from analog_fhn.reconstruct.rhythm import Levels
-from analog_fhn.reconstruct.states import Coordinates
 
 EPS, STEP = 0.1, 0.02
 """Of the neuron, and of Euler's method (T), which keeps the mean of x over a period exactly."""

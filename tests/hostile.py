@@ -107,6 +107,9 @@ class _Child:
         self._connection.recv()
 
     def read(self, reader: str, name: str, content: bytes) -> Outcome:
+        if self._process.poll() is not None:  # the last reader could not even be imported
+            self.stop()
+            self._start()
         self._connection.send(("prepare", reader, "", b""))  # imports are not part of a reader's time
         assert self._connection.poll(120)
         self._connection.recv()

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from analog_fhn import weights
-from analog_fhn.backends.response_table import ResponseTable, TableQuality
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.backends.table.waveforms import ResponseTable, TableQuality
+from analog_fhn.design import Design
 from analog_fhn.network import Network
 from analog_fhn.neuron import Protocol
-from analog_fhn.reconstruct.model import Reconstruction
+from analog_fhn.reconstruct.model.reconstruction import Reconstruction
 from analog_fhn.reconstruct.twin import units_of
+from analog_fhn.technology.technology import Technology
 from analog_fhn.trim.state import as_trimmed, load_state, measured_from, trim_notes
 
 

@@ -15,26 +15,18 @@ PACKAGE = Path(analog_fhn.__file__).parent
 
 # From the ground up; a module may import from its own floor and from those below.
 FLOORS = (
-    {
-        "_support",
-        "errors",
-        "resources",
-        "npz",
-        "neuron",
-        "readout",
-        "datasets",
-        "shares",
-        "idx",
-        "pixels",
-        "plots",
-        "threads",
-    },
-    {"network"},
-    {"circuit", "weights"},
+    {"errors"},
+    {"_support", "neuron"},
+    {"datasets", "idx", "pixels", "plots", "readout", "shares", "technology"},
+    {"cell", "network"},
+    {"array", "weights"},
+    {"chip"},
+    {"design", "noise"},
+    {"checks", "netlist"},
     {"backends"},
-    {"training", "reconstruct", "inference"},
-    {"montecarlo", "trim", "compare", "doctor"},
-    {"report"},
+    {"inference", "training"},
+    {"montecarlo", "reconstruct", "trim"},
+    {"papers", "report", "studies"},
     {"cli"},
     {"__main__"},
 )
@@ -110,17 +102,17 @@ def test_only_the_chip_and_training_draw_random_numbers() -> None:
     # and gaps of a recording.
     allowed = {
         "backends.brian",
-        "circuit.chip",
+        "chip",
         "training.fit",
         "training.made",
         "montecarlo.trial",
         "trim.bench",
         "datasets",
         "shares",
-        "doctor",
+        "studies.doctor",
         "cli.record",
-        "reconstruct.maps",
-        "report.reconstruction",
+        "reconstruct.model.maps",
+        "papers.kuptsov2025",
     }
     found = {
         name
@@ -158,8 +150,8 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 def test_importing_a_backend_module_starts_nothing() -> None:
     script = (
         "import sys, threading, multiprocessing\n"
-        "import analog_fhn.inference, analog_fhn.backends.spice, analog_fhn.backends.brian, analog_fhn.compare\n"
-        "import analog_fhn.training.plain\n"
+        "import analog_fhn.inference, analog_fhn.backends.spice.backend, analog_fhn.backends.brian\n"
+        "import analog_fhn.training.plain, analog_fhn.studies.waterfall\n"
         "print(threading.active_count(), multiprocessing.active_children(),\n"
         "      sorted({'brian2', 'PySpice', 'keras', 'jax'} & set(sys.modules)))"
     )

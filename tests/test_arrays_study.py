@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from analog_fhn import datasets
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.technology import ERRORS, Technology
+from analog_fhn.design import Design
 from analog_fhn.inference import classify
 from analog_fhn.network import Network
+from analog_fhn.technology.technology import ERRORS, Technology
 
 IMAGES = 200
 

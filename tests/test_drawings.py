@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from analog_fhn.circuit.neuron import CAPACITORS, RESISTORS
+from analog_fhn.cell.neuron import CAPACITORS, RESISTORS
 
 DOCS = Path(__file__).parents[1] / "docs"
 pytest.importorskip("schemdraw")

@@ -13,14 +13,14 @@ from scipy.special import expit
 
 from analog_fhn import datasets, inference
 from analog_fhn.backends.base import Response
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.noise import Noise
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.chip import Chip
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify, classify_all, confusion, make_backend, per_class
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.noise import Noise
+from analog_fhn.technology.technology import Technology
 
 IMAGES = datasets.load("digits", "test").images[:30]
 # Settled, and many periods long, but cheap for 16 neurons
@@ -336,7 +336,7 @@ def test_no_shortcut_over_means_for_other_stages() -> None:
     network = staged("drive", "sigmoid")
     with pytest.raises(InputError, match="not linear in x"):
         Chip.ideal(network).output_stage(True)
-    from analog_fhn.backends.table import Table
+    from analog_fhn.backends.table.backend import Table
 
     plain = make()
     means = Table(make_backend("direct"), 33).means(Chip.ideal(plain), PROTOCOL)

@@ -48,7 +48,7 @@ def test_package_is_the_installed_one(installed: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", ["netlists", "calibration"])
 def test_every_resource_travels(folder: str, installed: Path, tmp_path: Path) -> None:
     script = (
-        "import sys, hashlib; from analog_fhn.resources import resource\n"
+        "import sys, hashlib; from analog_fhn._support.resources import resource\n"
         "for path in sorted(p for p in resource(sys.argv[1]).rglob('*') if p.is_file()):\n"
         "    same = resource(sys.argv[1], path.relative_to(resource(sys.argv[1])).as_posix())\n"
         "    print(path.relative_to(resource(sys.argv[1])).as_posix(), hashlib.sha256(same.read_bytes()).hexdigest())\n"
@@ -66,14 +66,14 @@ def test_every_resource_travels(folder: str, installed: Path, tmp_path: Path) ->
 
 def test_every_technology_loads(installed: Path, tmp_path: Path) -> None:
     script = (
-        "from analog_fhn.resources import resource; from analog_fhn.circuit.technology import Technology\n"
+        "from analog_fhn._support.resources import resource; from analog_fhn.technology.technology import Technology\n"
         "print(*sorted(Technology.load(p.stem).name for p in resource('calibration').glob('*.yaml')))"
     )
     assert "discrete" in run(installed, "-c", script, folder=tmp_path).split()
 
 
 def test_published_table_opens(installed: Path, tmp_path: Path) -> None:
-    script = "from analog_fhn.report.paper import published_table1; print(len(published_table1()))"
+    script = "from analog_fhn.papers.bogatenko2023 import published_table1; print(len(published_table1()))"
     assert run(installed, "-c", script, folder=tmp_path) == "6\n"
 
 

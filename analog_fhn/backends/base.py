@@ -10,10 +10,10 @@ from typing import runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.noise import Noise
+from analog_fhn.chip import Chip
 from analog_fhn.errors import InputError, RunError
 from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.noise import Noise
 
 
 @dataclass(frozen=True)

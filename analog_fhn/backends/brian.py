@@ -16,10 +16,10 @@ import numpy as np
 
 from analog_fhn._support.temporary import temporary_folder
 from analog_fhn.backends.base import Response, SimulationError, check_drives, check_noise
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.noise import Noise
+from analog_fhn.chip import Chip
 from analog_fhn.errors import MissingProgramError
 from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.noise import Noise
 
 Mode = Literal["auto", "cython", "numpy", "standalone"]
 

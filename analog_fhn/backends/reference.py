@@ -9,9 +9,9 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.noise import Noise
+from analog_fhn.chip import Chip
 from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.noise import Noise
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from analog_fhn.cli.design import engineering
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
-    from analog_fhn.circuit.array_summary import ArraySummary
-    from analog_fhn.circuit.chip import Chip
+    from analog_fhn.checks.array_summary import ArraySummary
+    from analog_fhn.chip import Chip
     from analog_fhn.network import Network
     from analog_fhn.neuron import FloatArray
 
@@ -53,9 +53,9 @@ def arrays(
     from dataclasses import asdict
 
     from analog_fhn import plots
-    from analog_fhn.circuit.array_summary import NAMES, summarise
-    from analog_fhn.circuit.design import Design
-    from analog_fhn.circuit.wires import node_voltages
+    from analog_fhn.array.wires import node_voltages
+    from analog_fhn.checks.array_summary import NAMES, summarise
+    from analog_fhn.design import Design
 
     start = time.perf_counter()
     net = common.load_network(network, raw=raw, gamma=gamma, settle=settle, control=control)
@@ -142,7 +142,7 @@ def _row_volts(network: Network, chip: Chip, image: FloatArray | None) -> tuple[
     """Voltages of the word lines of both arrays: under an image (time averages), or all at the read voltage."""
     import numpy as np
 
-    from analog_fhn.backends.direct import Direct
+    from analog_fhn.backends.direct.backend import Direct
 
     assert chip.technology is not None
     assert chip.arrays is not None

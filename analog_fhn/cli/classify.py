@@ -15,7 +15,7 @@ from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
     from analog_fhn.backends.base import Backend
-    from analog_fhn.backends.response_table import TableQuality
+    from analog_fhn.backends.table.waveforms import TableQuality
     from analog_fhn.datasets import Dataset
     from analog_fhn.inference import Result
 

@@ -21,13 +21,13 @@ from analog_fhn.errors import InputError, brief, printable
 
 if TYPE_CHECKING:
     from analog_fhn._support.estimate import Work
-    from analog_fhn.circuit.chip import Chip
-    from analog_fhn.circuit.design import Design
-    from analog_fhn.circuit.noise import Noise
-    from analog_fhn.circuit.technology import Technology
+    from analog_fhn.chip import Chip
     from analog_fhn.datasets import Dataset
+    from analog_fhn.design import Design
     from analog_fhn.network import Network
     from analog_fhn.neuron import FloatArray
+    from analog_fhn.noise import Noise
+    from analog_fhn.technology.technology import Technology
 
 
 _MOST_WARNINGS = 20
@@ -336,7 +336,7 @@ def load_technology(
     name: str, *, errors: str | None = None, temperature: float | None = None, supply: float | None = None
 ) -> Technology:
     """Technology with the options of the command line applied."""
-    from analog_fhn.circuit.technology import Technology
+    from analog_fhn.technology.technology import Technology
 
     technology = Technology.load(name).under(temperature=temperature, supply=supply)
     if errors is None:
@@ -349,7 +349,7 @@ def load_technology(
 
 def error_groups(errors: str | None) -> list[str]:
     """Groups that `--errors` spreads: without the option all of them."""
-    from analog_fhn.circuit.technology import ERRORS
+    from analog_fhn.technology.technology import ERRORS
 
     if errors is None:
         return list(ERRORS)
@@ -372,7 +372,7 @@ def make_chip(
     The spice backend needs components: without a technology it gets the nominal chip of `discrete`. What `design` would
     warn of is said on standard error. A trim file brings technology and seed; those given must be the same.
     """
-    from analog_fhn.circuit.design import Design
+    from analog_fhn.design import Design
 
     if trim is not None:
         return trimmed_chip(network, trim, technology, seed, errors=errors, temperature=temperature, supply=supply)
@@ -400,7 +400,7 @@ def trimmed_chip(
     supply: float | None = None,
 ) -> Chip:
     """Chip of a trim file; technology and seed, where they are given, must be those that it was trimmed with."""
-    from analog_fhn.circuit.design import Design
+    from analog_fhn.design import Design
     from analog_fhn.trim.state import load_state, measured_from
 
     state, made = load_state(trim, network)
@@ -427,7 +427,7 @@ def trimmed_chip(
 
 def warn_of(*designs: Design) -> None:
     """Say on standard error what `design` would warn of, the same only once."""
-    from analog_fhn.circuit.lint import check
+    from analog_fhn.checks.cell import check
 
     findings = (finding for design in designs for finding in check(design))
     _warn(f"{finding.severity}: {finding.message}" for finding in findings if finding.severity != "note")
@@ -479,7 +479,7 @@ def density(noise: str) -> float:
 
 def make_noise(chip: Chip | None, noise: str | None, seed: int | None) -> Noise | None:
     """Noise that the options ask for."""
-    from analog_fhn.circuit.noise import Noise
+    from analog_fhn.noise import Noise
 
     if noise is None:
         if seed is not None:
@@ -536,7 +536,7 @@ def settings(
 def _errors_left(errors: str | None, trim: Path | None) -> list[str]:
     if trim is None:
         return error_groups(errors)
-    from analog_fhn.circuit.technology import SHORT
+    from analog_fhn.technology.technology import SHORT
     from analog_fhn.trim.state import trim_notes
 
     before: list[str] = trim_notes(trim).get("errors", error_groups(None))
@@ -653,7 +653,7 @@ def tables_folder(table: int | None, tables: Path | None, backend: str, *, optio
     Tables of `direct` stay in memory unless a folder is given: they are made faster than they are found. So do those
     for which there is no cache: nobody asked for that folder.
     """
-    from analog_fhn.resources import cache_folder
+    from analog_fhn._support.resources import cache_folder
 
     if tables is not None:
         if table is None:

@@ -56,8 +56,8 @@ def compare(
 ) -> None:
     """Accuracy stage by stage: float, ideal FHN, arrays, mismatched neurons; then noise, Brian2 and ngspice."""
     from analog_fhn import plots
-    from analog_fhn.backends.ngspice import find_library
-    from analog_fhn.compare import consumption, picture, waterfall
+    from analog_fhn.backends.spice.ngspice import find_library
+    from analog_fhn.studies.waterfall import consumption, picture, waterfall
 
     start = time.perf_counter()
     draw = common.seed_of_draw(stratified, images_seed)

@@ -97,7 +97,7 @@ def classification_by(
 
 def sweep_plan(plan: Sweep, network: Network, workers: int) -> Work:
     """What the numbers of a plan alone make large, before its points are made; with so many processes here."""
-    from analog_fhn.circuit.technology import ERRORS
+    from analog_fhn.technology.technology import ERRORS
 
     given = (len(plan.points or [1]), *(len(values) for values in (plan.grid or {}).values()))
     points = product(*given) + (2 * len(ERRORS) if plan.sensitivity else 0)

@@ -14,7 +14,7 @@ from analog_fhn.cli import common
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
-    from analog_fhn.circuit.design import Design
+    from analog_fhn.design import Design
 
 PURPOSE = {
     "r1": "-Vx into U1: sets the time scale of x",
@@ -60,7 +60,7 @@ def design(
     made = _design(technology, eps, a, gamma, time_unit, network)
     if output is not None:
         common.writable(output / "neuron_parts.csv")
-    from analog_fhn.circuit.lint import check
+    from analog_fhn.checks.cell import check
 
     findings = check(made)
     parts = _parts(made)
@@ -120,9 +120,9 @@ def _design(
 ) -> Design:
     import numpy as np
 
-    from analog_fhn.circuit.design import Design
-    from analog_fhn.circuit.technology import Technology
+    from analog_fhn.design import Design
     from analog_fhn.network import Network
+    from analog_fhn.technology.technology import Technology
 
     chosen = Technology.load(technology)
     if time_unit is not None:
@@ -139,7 +139,7 @@ def _design(
 
 
 def _parts(made: Design) -> list[dict[str, Any]]:
-    from analog_fhn.circuit.stages import NO_SHIFT
+    from analog_fhn.cell.stages import NO_SHIFT
 
     technology = made.technology
     nominal = dict(made.parts.items()) | dict(made.pairs.items()) | dict(made.drivers.items())

@@ -12,7 +12,7 @@ from analog_fhn.cli import common
 
 def doctor(json: common.JsonOption = None) -> None:
     """Check the installation and run one mismatched neuron through every backend."""
-    from analog_fhn.doctor import examine
+    from analog_fhn.studies.doctor import examine
 
     start = time.perf_counter()
     checks, neuron = examine()

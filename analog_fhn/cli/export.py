@@ -67,8 +67,8 @@ def export(
     import numpy as np
 
     from analog_fhn import weights as trained
-    from analog_fhn.circuit.chip_netlist import estimated_seconds
-    from analog_fhn.circuit.export import write_chip, write_network
+    from analog_fhn.netlist.export import write_chip, write_network
+    from analog_fhn.netlist.whole_chip import estimated_seconds
 
     start = time.perf_counter()
     net = common.load_network(network, raw=raw, gamma=gamma, settle=settle, control=control, trim=trim)

@@ -15,7 +15,7 @@ from analog_fhn.cli import common, costs
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
-    from analog_fhn.report.frontier import Point
+    from analog_fhn.studies.frontier import Point
 
 
 def frontier(
@@ -46,9 +46,9 @@ def frontier(
 ) -> None:
     """Which gamma, readout, settling time and control window: accuracy, latency and energy of each choice."""
     from analog_fhn import plots
-    from analog_fhn.backends.spice import cell_power
+    from analog_fhn.backends.spice.backend import cell_power
     from analog_fhn.inference import check_converters
-    from analog_fhn.report import frontier as report
+    from analog_fhn.studies import frontier as report
 
     start = time.perf_counter()
     draw = common.seed_of_draw(stratified, images_seed)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from analog_fhn.neuron import FloatArray
     from analog_fhn.reconstruct.fit import Fit, FitOptions
-    from analog_fhn.reconstruct.recording import Recording
+    from analog_fhn.reconstruct.recordings.recording import Recording
     from analog_fhn.reconstruct.rhythm import Rhythm
 
 _FINE = 2000  # samples in a period above which fewer are advised ...
@@ -129,10 +129,10 @@ def reconstruct(
     import numpy as np
 
     from analog_fhn.errors import RunError
-    from analog_fhn.reconstruct.files import read_recording
     from analog_fhn.reconstruct.fit import RULE, FitOptions, fit
-    from analog_fhn.reconstruct.maps import MapOptions
-    from analog_fhn.reconstruct.multistep import MultiStepOptions
+    from analog_fhn.reconstruct.model.maps import MapOptions
+    from analog_fhn.reconstruct.model.multistep import MultiStepOptions
+    from analog_fhn.reconstruct.recordings.files import read_recording
 
     start = time.perf_counter()
     control = None if drive is None else common.numbers("--drive", drive)
@@ -252,7 +252,7 @@ def _check_units(volts_per_x: float | None, time_unit: float | None, control: li
 
 
 def _training(steps: int | None) -> dict[str, Any]:
-    from analog_fhn.reconstruct.autoencoder import AutoencoderOptions
+    from analog_fhn.reconstruct.model.autoencoder import AutoencoderOptions
 
     if steps is None:
         return {}
@@ -323,7 +323,7 @@ def _counted(found: Fit, number: int) -> str:
 
 def _quality(recording: Recording, found: Fit, states: FloatArray, index: NDArray[np.intp]) -> dict[str, Any]:
     """Tears and turns of the first recording's curve, and what it explains of a state that is known."""
-    from analog_fhn.reconstruct.quality import explained, largest_step, turns_apart
+    from analog_fhn.reconstruct.judge.quality import explained, largest_step, turns_apart
 
     share = None
     if recording.states is not None:
@@ -359,8 +359,8 @@ def _pictures(
 ) -> list[Path]:
     """Advice on the embedding, latent scan, portrait, free runs at p and intervals, beside the recording made at p."""
     from analog_fhn import plots
-    from analog_fhn.reconstruct import pictures
-    from analog_fhn.reconstruct.advice import advice
+    from analog_fhn.reconstruct.judge import pictures
+    from analog_fhn.reconstruct.judge.advice import advice
     from analog_fhn.reconstruct.rhythm import Rhythm
 
     made = found.reconstruction

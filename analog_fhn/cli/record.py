@@ -14,7 +14,7 @@ import typer
 from analog_fhn.cli import common
 
 if TYPE_CHECKING:
-    from analog_fhn.reconstruct.recording import Recording
+    from analog_fhn.reconstruct.recordings.recording import Recording
 
 Options = dict[str, Any]
 Expect = Callable[[float, float, float], None]
@@ -106,7 +106,7 @@ def record(
     import numpy as np
 
     from analog_fhn.errors import InputError
-    from analog_fhn.reconstruct.files import write_recording
+    from analog_fhn.reconstruct.recordings.files import write_recording
 
     start = time.perf_counter()
     own: Options = {
@@ -183,7 +183,7 @@ def _expect(source: str, settle: float, output: Path, yes: bool, duration: float
 def _sherman(
     source: str, own: Options, duration: float | None, step: float | None, settle: float, expect: Expect
 ) -> tuple[Recording, Options]:
-    from analog_fhn.reconstruct.sources import record_sherman
+    from analog_fhn.reconstruct.sources.record import record_sherman
 
     v_s = -36.0 if own["--vs"] is None else own["--vs"]
     duration, step = 500.0 if duration is None else duration, 0.01 if step is None else step
@@ -196,7 +196,7 @@ def _fhn(
     _source: str, own: Options, duration: float | None, step: float | None, settle: float, expect: Expect
 ) -> tuple[Recording, Options]:
     from analog_fhn.neuron import FHN, Coefficients
-    from analog_fhn.reconstruct.sources import FHN_TIME_UNIT, record_fhn, usual_times
+    from analog_fhn.reconstruct.sources.record import FHN_TIME_UNIT, record_fhn, usual_times
 
     fhn = FHN(**_given(own, "a", "eps"))
     drive = -0.5 if own["--drive"] is None else own["--drive"]
@@ -212,9 +212,9 @@ def _twin(
     import numpy as np
 
     from analog_fhn.errors import InputError
-    from analog_fhn.reconstruct.model import Reconstruction
-    from analog_fhn.reconstruct.neurons import sample_times
-    from analog_fhn.reconstruct.recording import Recording
+    from analog_fhn.reconstruct.model.reconstruction import Reconstruction
+    from analog_fhn.reconstruct.recordings.recording import Recording
+    from analog_fhn.reconstruct.sources.sherman_rinzel import sample_times
 
     if own["--twin"] is None:
         raise InputError("--source twin: --twin TWIN.npz is missing, a file of `analog-fhn reconstruct`")
@@ -242,7 +242,7 @@ def _spice(
     from dataclasses import asdict
 
     from analog_fhn.neuron import FHN
-    from analog_fhn.reconstruct.sources import circuit_chip, record_circuit, usual_times
+    from analog_fhn.reconstruct.sources.record import circuit_chip, record_circuit, usual_times
 
     fhn = FHN(**_given(own, "a", "eps", "gamma"))
     drive = -0.5 if own["--drive"] is None else own["--drive"]

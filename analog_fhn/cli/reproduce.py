@@ -96,7 +96,7 @@ def reproduce(
 ) -> None:
     """Make a figure or table of the paper again, with the paper's protocol unless an option says otherwise."""
     from analog_fhn.neuron import FHN
-    from analog_fhn.report import paper
+    from analog_fhn.papers import bogatenko2023 as paper
 
     start = time.perf_counter()
     _check_options(
@@ -203,7 +203,7 @@ def _section4(
 ) -> tuple[list[Path], dict[str, Any]]:
     """Figure 6 or table 2, from the given network or one trained for both and kept in the folder."""
     from analog_fhn.network import Network
-    from analog_fhn.report import paper
+    from analog_fhn.papers import bogatenko2023 as paper
 
     source = folder / "section4.npz" if network is None else network
     if network is None:
@@ -289,9 +289,9 @@ def _reconstruction(
     yes: bool,
 ) -> tuple[list[Path], dict[str, Any]]:
     """Reference 2 for one bursting neuron or both, each in a folder of its own."""
-    from analog_fhn.reconstruct.autoencoder import AutoencoderOptions
+    from analog_fhn.papers.kuptsov2025 import KINDS, Study, reproduce
     from analog_fhn.reconstruct.fit import FitOptions
-    from analog_fhn.report.reconstruction import KINDS, Study, reproduce
+    from analog_fhn.reconstruct.model.autoencoder import AutoencoderOptions
 
     training = {} if steps is None else {"autoencoder": AutoencoderOptions(steps=steps), "scan_steps": steps}
     given = {"seeds": seeds, "duration": duration, "record_seeds": None if seeds is None else min(seeds, 3)}

@@ -132,9 +132,9 @@ def begin(
     workers, scheduler, yes
         As the options of these names, for the estimate of what the run takes.
     """
-    from analog_fhn.circuit.technology import Technology
     from analog_fhn.montecarlo.plan import Sweep
     from analog_fhn.montecarlo.study import open_study
+    from analog_fhn.technology.technology import Technology
 
     wanted = Sweep.load(plan)
     network = common.load_network(Path(wanted.network))

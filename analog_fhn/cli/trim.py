@@ -16,9 +16,9 @@ from analog_fhn.cli import common, costs
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
-    from analog_fhn.circuit.chip import Chip
-    from analog_fhn.circuit.design import Design
+    from analog_fhn.chip import Chip
     from analog_fhn.datasets import Dataset
+    from analog_fhn.design import Design
     from analog_fhn.network import Network
     from analog_fhn.trim.codes import Codes, Lines
     from analog_fhn.trim.finetune import Images
@@ -118,7 +118,7 @@ def trim(
 
     Each step's accuracy on held-out images and its cost; trim.npz for `classify --trim` and `export --trim`.
     """
-    from analog_fhn.circuit.design import Design
+    from analog_fhn.design import Design
 
     start = time.perf_counter()
     net = common.load_network(network, readout=readout, raw=raw)
@@ -232,7 +232,7 @@ def repaired(
     import numpy as np
 
     from analog_fhn import plots
-    from analog_fhn.circuit.export import write_network
+    from analog_fhn.netlist.export import write_network
     from analog_fhn.trim.bench import SimulatedBench
     from analog_fhn.trim.repair import Options, check_labels, repair
 
@@ -330,7 +330,7 @@ def from_file(
     path: Path, design: Design, unit: Literal["x", "volts"], output: Path, json: str | None
 ) -> dict[str, Any]:
     """Codes, and with labelled activations a readout, from a file of the bench."""
-    from analog_fhn.circuit.export import write_conductances
+    from analog_fhn.netlist.export import write_conductances
     from analog_fhn.trim.codes import TrimHardware
     from analog_fhn.trim.measurements import load_measurements
     from analog_fhn.trim.recorded import from_measurements

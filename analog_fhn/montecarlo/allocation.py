@@ -16,15 +16,15 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import norm
 
-from analog_fhn.circuit.bom import bill, cost
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.montecarlo.plan import Allocation, Point
 from analog_fhn.montecarlo.runner import Workers
 from analog_fhn.montecarlo.statistics import accuracies, passed, wilson
 from analog_fhn.montecarlo.study import Progress, Study
 from analog_fhn.montecarlo.trial import Trial
+from analog_fhn.netlist.bom import bill, cost
+from analog_fhn.technology.technology import Technology
 
 _ROUND = 20  # chips between two looks at a combination, and chips that a class by itself is judged by
 _HOPEFUL = 0.25  # estimated yield, as a share of the one wanted, below which a combination is not simulated

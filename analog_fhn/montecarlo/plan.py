@@ -11,14 +11,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.quantities import Number, Quantity, Share
-from analog_fhn.circuit.technology import ERRORS, Technology
-from analog_fhn.circuit.typed_yaml import Place, Section, explain, plain
-from analog_fhn.circuit.yaml_files import read_yaml
+from analog_fhn._support.yaml_files import read_yaml
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError, shown
 from analog_fhn.inference import check_converters
 from analog_fhn.network import Network
+from analog_fhn.technology.quantities import Number, Quantity, Share
+from analog_fhn.technology.technology import ERRORS, Technology
+from analog_fhn.technology.typed_yaml import Place, Section, explain, plain
 
 # Settings of a point that change the network; all others are keys of the technology, or `errors`.
 NETWORK_SETTINGS = ("gamma", "a", "eps", "slope", "settle", "control", "readout")

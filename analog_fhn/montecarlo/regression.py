@@ -18,12 +18,12 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from analog_fhn.backends.direct import Direct
-from analog_fhn.backends.table import Table
-from analog_fhn.circuit.chip import SECTIONS, Chip, assemble
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.sense import columns
-from analog_fhn.circuit.stages import Parts
+from analog_fhn.array.sense import columns
+from analog_fhn.backends.direct.backend import Direct
+from analog_fhn.backends.table.backend import Table
+from analog_fhn.cell.stages import Parts
+from analog_fhn.chip import SECTIONS, Chip, assemble
+from analog_fhn.design import Design
 from analog_fhn.inference import scores_of_means
 from analog_fhn.montecarlo.study import Study
 from analog_fhn.montecarlo.trial import Trial, default_table

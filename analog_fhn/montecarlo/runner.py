@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn.backends.base import Backend
-from analog_fhn.circuit.design import Design
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError, RunError
 from analog_fhn.inference import check_images
 from analog_fhn.montecarlo.plan import Point
@@ -176,7 +176,7 @@ def _processes(job: Job, number: int) -> Executor:
 
 def _begin(job: Job) -> None:
     """Make a process of ours a worker: Ctrl-C is the driver's business, and no worker outlives it."""
-    from analog_fhn.threads import stay_single
+    from analog_fhn._support.threads import stay_single
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -248,7 +248,7 @@ def _silent(*packages: str) -> Iterator[None]:
 
 def _run_alone(job: Any, point: Point, trial: int) -> Trial:
     """A trial in a worker, which shares the cores with others."""
-    from analog_fhn.threads import stay_single
+    from analog_fhn._support.threads import stay_single
 
     stay_single()
     return run_trial(job, point, trial)

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from analog_fhn._support.json_text import read_json
-from analog_fhn.circuit.quantities import Share
-from analog_fhn.circuit.typed_yaml import Section, explain
 from analog_fhn.errors import InputError
 from analog_fhn.montecarlo.plan import Point, Role, Sweep
 from analog_fhn.montecarlo.trial import Trial
+from analog_fhn.technology.quantities import Share
+from analog_fhn.technology.typed_yaml import Section, explain
 
 _LARGEST = 2**31
 _COUNTS = re.compile(r"\[\d{1,10}(, ?\d{1,10})*\]")

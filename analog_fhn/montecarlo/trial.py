@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn.backends.base import Backend
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.inference import confusion, judge, make_backend
 from analog_fhn.montecarlo.plan import Point
 from analog_fhn.network import Network
 from analog_fhn.pixels import Pixels
+from analog_fhn.technology.technology import Technology
 
 _IMAGES = "images.npy"
 WINDOW_CHECKS = 8  # chips of a point whose table is compared with the control window
@@ -121,7 +121,7 @@ class Job:
 
     def engine(self, readout: str, trial: str) -> Backend:
         """Backend with its response table; `trial` names the folder that a failure's deck is kept in."""
-        from analog_fhn.backends.table import Table
+        from analog_fhn.backends.table.backend import Table
 
         if isinstance(self.backend, str):
             keep = None if self.keep is None else self.keep / trial

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.threads import single_blas
 from analog_fhn.errors import InputError, check_numbers
 from analog_fhn.neuron import FloatArray
-from analog_fhn.reconstruct.autoencoder import Autoencoder, AutoencoderOptions, elbow, train_autoencoder
-from analog_fhn.reconstruct.embedding import Embedding
-from analog_fhn.reconstruct.maps import MapOptions, NeuralMap, Pairs, PolynomialMap, fit_map, fit_polynomial
-from analog_fhn.reconstruct.model import Reconstruction
-from analog_fhn.reconstruct.multistep import MultiStepOptions, refine_map
-from analog_fhn.reconstruct.recording import Recording
+from analog_fhn.reconstruct.model.autoencoder import Autoencoder, AutoencoderOptions, elbow, train_autoencoder
+from analog_fhn.reconstruct.model.embedding import Embedding
+from analog_fhn.reconstruct.model.maps import MapOptions, NeuralMap, Pairs, PolynomialMap, fit_map, fit_polynomial
+from analog_fhn.reconstruct.model.multistep import MultiStepOptions, refine_map
+from analog_fhn.reconstruct.model.reconstruction import Reconstruction
+from analog_fhn.reconstruct.model.states import Coordinates
+from analog_fhn.reconstruct.recordings.recording import Recording
 from analog_fhn.reconstruct.rhythm import Levels, Rhythm, waveform_rms
-from analog_fhn.reconstruct.states import Coordinates
-from analog_fhn.threads import single_blas
 
 RULE = (
     "free runs from three states of each recording at its p, over its length, at most 40 periods; of the maps "

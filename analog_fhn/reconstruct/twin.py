@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from scipy.interpolate import Akima1DInterpolator
 
 from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.noise import Noise
+from analog_fhn.chip import Chip
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray, Protocol
-from analog_fhn.reconstruct.maps import free_run
-from analog_fhn.reconstruct.model import Reconstruction
+from analog_fhn.noise import Noise
+from analog_fhn.reconstruct.model.maps import free_run
+from analog_fhn.reconstruct.model.reconstruction import Reconstruction
 
 TABLE = 33
 """Drives of a response table of twins, where nobody asks for another number: twins are too slow without one."""

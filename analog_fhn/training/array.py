@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from analog_fhn.circuit.technology import NOMINAL_TEMPERATURE, Array
 from analog_fhn.errors import InputError
+from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, Array
 from analog_fhn.training.fit import keras_on_jax
 from analog_fhn.training.made import Made
 

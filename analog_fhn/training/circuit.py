@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.noise import Noise
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.chip import Chip
 from analog_fhn.datasets import Dataset
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network, matched_slope
 from analog_fhn.neuron import FHN, FloatArray, Protocol
+from analog_fhn.noise import Noise
+from analog_fhn.technology.technology import Technology
 from analog_fhn.training.fit import (
     Fit,
     Gradient,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analog_fhn.circuit.crossbar import Crossbar, Quantity, manufacture
-from analog_fhn.circuit.technology import Array
+from analog_fhn.array.crossbar import Crossbar, Quantity, manufacture
 from analog_fhn.neuron import FloatArray
+from analog_fhn.technology.technology import Array
 
 _POINTS = 33
 _DEVICES = 4000

@@ -8,14 +8,14 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.backends.characterise import grid_range
-from analog_fhn.backends.direct import Direct, explicit_is_stable
-from analog_fhn.backends.table import MIN_DRIVES, Table
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.noise import Noise
+from analog_fhn.backends.direct.backend import Direct, explicit_is_stable
+from analog_fhn.backends.table.backend import MIN_DRIVES, Table
+from analog_fhn.backends.table.build import grid_range
+from analog_fhn.chip import Chip
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol
+from analog_fhn.noise import Noise
 from analog_fhn.readout import Activation
 
 SETTLED_DRIVES = 33

@@ -1,7 +1,7 @@
 """Waveforms of FHN neurons in JAX, for training with the neurons themselves in the forward pass.
 
-The methods are those of `analog_fhn.backends.steps`, on whole arrays: Ralston's explicit third-order method, and the
-L-stable ROS2 where neurons rest far out. This module loads JAX, so it is imported on demand.
+The methods are those of `analog_fhn.backends.direct.steps`, on whole arrays: Ralston's explicit third-order method, and
+the L-stable ROS2 where neurons rest far out. This module loads JAX, so it is imported on demand.
 """
 
 from __future__ import annotations

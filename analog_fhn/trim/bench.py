@@ -9,11 +9,11 @@ from typing import Protocol as Interface
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn.array.crossbar import Crossbar, Writes
 from analog_fhn.backends.base import Backend
-from analog_fhn.backends.table import Table
-from analog_fhn.circuit.chip import Chip, make_array, write_pulses
-from analog_fhn.circuit.crossbar import Crossbar, Writes
-from analog_fhn.circuit.design import Design
+from analog_fhn.backends.table.backend import Table
+from analog_fhn.chip import Chip, make_array, write_pulses
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import judge, make_backend
 from analog_fhn.neuron import FloatArray

@@ -6,13 +6,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from analog_fhn.backends.direct import Direct
-from analog_fhn.backends.table import MIN_DRIVES, Table
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.backends.direct.backend import Direct
+from analog_fhn.backends.table.backend import MIN_DRIVES, Table
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, FloatArray
+from analog_fhn.technology.technology import Technology
 
 _NEURONS = 1000  # drawn to measure a spread
 _WIDEST = 0.3  # beyond it some of the neurons no longer work as such

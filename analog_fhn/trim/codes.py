@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.circuit.sense import SenseParts
-from analog_fhn.circuit.stages import DriverParts
+from analog_fhn.array.sense import SenseParts
+from analog_fhn.cell.stages import DriverParts
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray

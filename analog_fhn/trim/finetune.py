@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.backends.table import MIN_DRIVES
-from analog_fhn.circuit.crossbar import Crossbar
-from analog_fhn.circuit.design import Design
+from analog_fhn.array.crossbar import Crossbar
+from analog_fhn.backends.table.backend import MIN_DRIVES
+from analog_fhn.design import Design
 from analog_fhn.neuron import FHN, FloatArray
 from analog_fhn.training.plain import keras_on_jax
 from analog_fhn.training.response import Responses

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from analog_fhn._support.npz import read_npz
 from analog_fhn._support.tables import COMMENT, Line, TextTable, excerpt, read_text_table
-from analog_fhn.circuit.design import Design
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, extremes
-from analog_fhn.npz import read_npz
 from analog_fhn.readout import recentring
 from analog_fhn.shares import missing_classes
 from analog_fhn.trim.codes import fit_lines

@@ -14,11 +14,11 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from scipy.special import log_softmax
 
-from analog_fhn.circuit.crossbar import Crossbar, pairs
-from analog_fhn.circuit.design import Design
+from analog_fhn._support.threads import single_blas
+from analog_fhn.array.crossbar import Crossbar, pairs
+from analog_fhn.design import Design
 from analog_fhn.errors import RunError
 from analog_fhn.neuron import FloatArray
-from analog_fhn.threads import single_blas
 from analog_fhn.trim.codes import Codes, TrimHardware, nearest_code
 
 PENALTIES = (1e-3, 1e-2, 1e-1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from analog_fhn.circuit.crossbar import Writes
-from analog_fhn.circuit.design import Design
+from analog_fhn.array.crossbar import Writes
+from analog_fhn.design import Design
 from analog_fhn.trim.codes import Codes, Lines, TrimHardware, beyond_gain_codes, codes_of_responses, fit_lines
 from analog_fhn.trim.finetune import score_per_code, with_bias_that_can_be_made
 from analog_fhn.trim.identify import output_weights

@@ -9,10 +9,10 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.backends.direct import Direct
-from analog_fhn.backends.table import MIN_DRIVES, Table
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.design import Design
+from analog_fhn.backends.direct.backend import Direct
+from analog_fhn.backends.table.backend import MIN_DRIVES, Table
+from analog_fhn.chip import Chip
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray

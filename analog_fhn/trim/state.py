@@ -11,15 +11,15 @@ import numpy as np
 
 from analog_fhn._support.files import new_file
 from analog_fhn._support.json_text import typed
-from analog_fhn.circuit.chip import ArrayLayer, ArrayTarget, Chip, assemble, make_array
-from analog_fhn.circuit.crossbar import Writes
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.sense import columns
-from analog_fhn.circuit.technology import Technology
+from analog_fhn._support.npz import read_npz, reading, take_meta
+from analog_fhn.array.crossbar import Writes
+from analog_fhn.array.sense import columns
+from analog_fhn.chip import ArrayLayer, ArrayTarget, Chip, assemble, make_array
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError, shown
 from analog_fhn.network import Network
 from analog_fhn.neuron import Protocol
-from analog_fhn.npz import read_npz, reading, take_meta
+from analog_fhn.technology.technology import Technology
 from analog_fhn.trim.codes import Codes, TrimHardware, code_range
 
 FORMAT = 2

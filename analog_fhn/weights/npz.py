@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from analog_fhn._support.files import new_file
+from analog_fhn._support.npz import read_npz, read_text
 from analog_fhn.network import Network, check_hidden, named_arrays
-from analog_fhn.npz import read_npz, read_text
 from analog_fhn.weights.named import layers
 from analog_fhn.weights.trained import Trained, file_type
 

@@ -13,19 +13,19 @@ import pytest
 from numpy.typing import NDArray
 
 from analog_fhn import datasets
-from analog_fhn.backends import direct as direct_module
 from analog_fhn.backends.base import Response
 from analog_fhn.backends.brian import Brian
-from analog_fhn.backends.direct import Direct, explicit_is_stable
+from analog_fhn.backends.direct import backend as direct_module
+from analog_fhn.backends.direct.backend import Direct, explicit_is_stable
 from analog_fhn.backends.reference import Reference
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.technology import Technology
-from analog_fhn.doctor import PERIOD_LIMIT, WAVEFORM_LIMIT
+from analog_fhn.chip import Chip
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import BACKENDS, classify, make_backend
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Coefficients, Cycle, Protocol, cycle, cycle_from_samples, waveform_rms
+from analog_fhn.studies.doctor import PERIOD_LIMIT, WAVEFORM_LIMIT
+from analog_fhn.technology.technology import Technology
 from analog_fhn.training.plain import train_plain
 
 FINE = Protocol(settle=6.0, control=12.0, interval=0.005)
@@ -39,7 +39,7 @@ def ideal_chip(n: int, **settings: Any) -> Chip:
 
 
 def golden_neuron() -> Chip:
-    """First neuron of chip 7 of a small network, the one whose draws tests/circuit/test_chip.py pins."""
+    """First neuron of chip 7 of a small network, the one whose draws tests/test_chip.py pins."""
     w0 = np.linspace(-1.0, 1.0, 12).reshape(4, 3)
     w1 = np.linspace(0.5, -0.75, 6).reshape(3, 2)
     return Design(Network((w0, w1)), Technology.load("discrete")).chip(7).only(slice(0, 1))
@@ -314,8 +314,8 @@ def test_compiled_loops_are_kept_between_processes() -> None:
     # Compiling takes seconds; Numba keeps the result on disk, and a later process must find it there.
     script = (
         "import numpy as np\n"
-        "from analog_fhn.backends import direct\n"
-        "from analog_fhn.circuit.chip import Chip\n"
+        "from analog_fhn.backends.direct import backend as direct\n"
+        "from analog_fhn.chip import Chip\n"
         "from analog_fhn.network import Network\n"
         "from analog_fhn.neuron import Protocol\n"
         "chip = Chip.ideal(Network((np.ones((1, 2)), np.ones((2, 1)))))\n"

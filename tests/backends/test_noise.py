@@ -20,20 +20,20 @@ from scipy.linalg import expm, solve_continuous_lyapunov
 
 from analog_fhn import inference
 from analog_fhn.backends import brian as brian_module
-from analog_fhn.backends import direct as direct_module
-from analog_fhn.backends import ngspice
 from analog_fhn.backends.base import Backend
 from analog_fhn.backends.brian import Brian
-from analog_fhn.backends.direct import Direct
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.netlist import neuron_deck, number
-from analog_fhn.circuit.noise import LARGEST, Noise
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.backends.direct import backend as direct_module
+from analog_fhn.backends.direct.backend import Direct
+from analog_fhn.backends.spice import ngspice
+from analog_fhn.chip import Chip
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.inference import classify, make_backend
+from analog_fhn.netlist.decks import neuron_deck, number
 from analog_fhn.network import Network
 from analog_fhn.neuron import Coefficients, FloatArray, Protocol
+from analog_fhn.noise import LARGEST, Noise
+from analog_fhn.technology.technology import Technology
 
 
 def ideal_chip(n: int) -> Chip:

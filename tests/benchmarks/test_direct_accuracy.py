@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from analog_fhn.backends.direct import Direct
+from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.reference import Reference
-from analog_fhn.circuit.chip import Chip
+from analog_fhn.chip import Chip
 from analog_fhn.network import Network
 from analog_fhn.neuron import Protocol, cycle_from_samples, waveform_rms
 

@@ -15,16 +15,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analog_fhn.backends import ngspice, spice
-from analog_fhn.backends.spice import Spice
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.netlist import neuron_deck, number
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.backends.spice import backend as spice
+from analog_fhn.backends.spice import ngspice
+from analog_fhn.backends.spice.backend import Spice
+from analog_fhn.chip import Chip
+from analog_fhn.design import Design
 from analog_fhn.errors import MissingProgramError
 from analog_fhn.montecarlo.runner import Trial, chip_seed, run_chips
+from analog_fhn.netlist.decks import neuron_deck, number
 from analog_fhn.network import Network
 from analog_fhn.neuron import Protocol
+from analog_fhn.technology.technology import Technology
 
 N_RUNS = 60
 PARALLEL = 2
@@ -39,7 +40,7 @@ PEER = """
 import json, logging, random, re, resource, sys, time
 from pathlib import Path
 import numpy as np
-from analog_fhn.backends.spice import window_mean
+from analog_fhn.backends.spice.backend import window_mean
 from spicelib import RawRead, SimRunner, SpiceEditor
 from spicelib.sim.tookit.montecarlo import Montecarlo
 from spicelib.simulators.ngspice_simulator import NGspiceSimulator

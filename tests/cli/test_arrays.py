@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from analog_fhn import datasets, plots
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.technology import Technology
-from analog_fhn.circuit.wires import node_voltages
+from analog_fhn.array.wires import node_voltages
+from analog_fhn.chip import Chip
+from analog_fhn.design import Design
 from analog_fhn.inference import make_backend
 from analog_fhn.network import Network
+from analog_fhn.technology.technology import Technology
 
 WIRES = {"word": 0.5, "bit": 1.0, "driver": 5.0, "sense": 4.0}
 

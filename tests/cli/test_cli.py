@@ -22,21 +22,21 @@ import yaml
 from pyarrow import parquet
 
 from analog_fhn import datasets, weights
+from analog_fhn._support.resources import resource
 from analog_fhn.backends.base import SimulationError
-from analog_fhn.circuit.bom import bill
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.noise import Noise
-from analog_fhn.circuit.technology import ERRORS, Technology
+from analog_fhn.chip import Chip
 from analog_fhn.cli.common import tables_folder
 from analog_fhn.cli.design import engineering
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError, RunError
 from analog_fhn.inference import classify
 from analog_fhn.montecarlo.study import Study
 from analog_fhn.montecarlo.trial import Trial
+from analog_fhn.netlist.bom import bill
 from analog_fhn.network import Network
-from analog_fhn.report.frontier import CONTROL, SETTLE, Point
-from analog_fhn.resources import resource
+from analog_fhn.noise import Noise
+from analog_fhn.studies.frontier import CONTROL, SETTLE, Point
+from analog_fhn.technology.technology import ERRORS, Technology
 
 SHORT = ("--settle", "4", "--control", "6")
 
@@ -536,8 +536,8 @@ def test_frontier_keeps_what_was_computed_before_a_failure(
             raise SimulationError("neuron 3: timestep too small")
         return [Point(chip.network.fhn.gamma, "mean", 1.0, 2.0, 0.5)]
 
-    monkeypatch.setattr("analog_fhn.backends.spice.cell_power", power)
-    monkeypatch.setattr("analog_fhn.report.frontier.frontier", points)
+    monkeypatch.setattr("analog_fhn.backends.spice.backend.cell_power", power)
+    monkeypatch.setattr("analog_fhn.studies.frontier.frontier", points)
     command = ("frontier", net, "--dataset", "digits", "--images", 2, "--gammas", "-0.5,-1", "-o", tmp_path)
     assert "timestep too small" in refused(*command, status=1)
     assert steps == ["power -0.5", "power -1", "frontier -0.5", "frontier -1"]
@@ -563,7 +563,7 @@ def test_impossible_frontiers_are_refused_at_once(
     def reached(*_: object, **__: object) -> None:
         raise AssertionError("work was begun")
 
-    for name in ("backends.spice.cell_power", "report.frontier.frontier"):
+    for name in ("backends.spice.backend.cell_power", "studies.frontier.frontier"):
         monkeypatch.setattr(f"analog_fhn.{name}", reached)
     assert text in refused("frontier", net, "--dataset", "digits", "-o", tmp_path / "new", *options)
     assert not (tmp_path / "new").exists()

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analog_fhn.circuit.technology import Technology
 from analog_fhn.cli import costs
 from analog_fhn.montecarlo.plan import Sweep
 from analog_fhn.network import Network
+from analog_fhn.technology.technology import Technology
 
 
 @pytest.fixture(autouse=True)

@@ -194,7 +194,7 @@ def begun(estimates: int) -> Iterator[None]:
 def answer(arguments: tuple[Any, ...], changes: dict[str, Any] | None = None) -> str:
     """What the command said, within seconds and without much memory; a small plan with `changes` lies beside it."""
     content = json.dumps([arguments, changes or {}]).encode()
-    return hostile.check("test_hostile_sizes:call", "call.json", content).text
+    return hostile.check("cli.test_hostile_sizes:call", "call.json", content).text
 
 
 @pytest.mark.parametrize("name", CALLS)

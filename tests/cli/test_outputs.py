@@ -21,7 +21,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 
 from analog_fhn import weights
-from analog_fhn.backends import spice
+from analog_fhn.backends.spice import backend as spice
 from analog_fhn.cli import train
 from analog_fhn.datasets import load
 from analog_fhn.montecarlo import allocation

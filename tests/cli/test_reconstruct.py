@@ -10,10 +10,10 @@ import command_line
 import numpy as np
 import pytest
 
-from analog_fhn.reconstruct.files import write_recording
-from analog_fhn.reconstruct.model import Reconstruction
-from analog_fhn.reconstruct.recording import Recording
-from analog_fhn.reconstruct.sources import record_fhn
+from analog_fhn.reconstruct.model.reconstruction import Reconstruction
+from analog_fhn.reconstruct.recordings.files import write_recording
+from analog_fhn.reconstruct.recordings.recording import Recording
+from analog_fhn.reconstruct.sources.record import record_fhn
 
 QUICK = ("--latent", 2, "--dimension", 16, "--steps", 600, "--restarts", 2, "--hidden", 30, "--ahead", 0)
 

@@ -12,11 +12,11 @@ import pytest
 from handmade_twin import handmade
 
 from analog_fhn._support import estimate
-from analog_fhn.backends import ngspice
+from analog_fhn.backends.spice import ngspice
 from analog_fhn.errors import MissingProgramError
 from analog_fhn.neuron import FHN
-from analog_fhn.reconstruct.files import read_recording
-from analog_fhn.reconstruct.sources import circuit_chip, record_circuit, record_fhn, record_sherman
+from analog_fhn.reconstruct.recordings.files import read_recording
+from analog_fhn.reconstruct.sources.record import circuit_chip, record_circuit, record_fhn, record_sherman
 
 
 def run(*arguments: object) -> tuple[int, str, str]:

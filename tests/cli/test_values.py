@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import yaml
 
-from analog_fhn.circuit.technology import Technology
 from analog_fhn.network import Network
+from analog_fhn.technology.technology import Technology
 
 UNUSUAL = "array.g_max = 0.05: unusual, in practice 1e-09 to 0.01 S (0.05 mS is 5e-05)"
 

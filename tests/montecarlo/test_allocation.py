@@ -14,14 +14,14 @@ import pytest
 from scipy.stats import norm
 from sweeps import digits, digits_network, discrete, threads
 
-from analog_fhn.circuit.bom import bill, cost
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.technology import PartClass, Technology
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.montecarlo.allocation import Classes, Effect, Verdict, allocate, search
 from analog_fhn.montecarlo.plan import Sweep
 from analog_fhn.montecarlo.runner import Workers
 from analog_fhn.montecarlo.study import Study, open_study, technology_file
+from analog_fhn.netlist.bom import bill, cost
+from analog_fhn.technology.technology import PartClass, Technology
 
 # --- the search, on made-up classes ---------------------------------------------------------------------------
 

@@ -12,10 +12,10 @@ import numpy as np
 import yaml
 from hypothesis import given, settings
 
-from analog_fhn.circuit.lint import check
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.checks.cell import check
 from analog_fhn.montecarlo.plan import Sweep
 from analog_fhn.network import Network
+from analog_fhn.technology.technology import Technology
 
 # a file takes 50 ms, most of it PyYAML's
 MANY = hostile.EXAMPLES if hostile.EXAMPLES >= 10_000 else max(1, hostile.EXAMPLES // 5)
@@ -59,4 +59,4 @@ def plan(path: Path) -> None:
 @fewer
 @given(hostile_yaml.files([yaml.safe_dump(PLAN | more, sort_keys=False) for more in (POINTS, GRID, {})]))
 def test_hostile_plans(content: bytes) -> None:
-    hostile.check("test_hostile_plans:plan", "sweep.yaml", content)
+    hostile.check("montecarlo.test_hostile_plans:plan", "sweep.yaml", content)

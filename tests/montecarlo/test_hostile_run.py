@@ -211,7 +211,7 @@ def _changed(draw: st.DrawFn, value: Any) -> Any:
 
 # --- what comes of it -----------------------------------------------------------------------------------------
 
-MODULE = "test_hostile_run"
+MODULE = "montecarlo.test_hostile_run"
 # these share their readers with the first one
 fewer = settings(hostile.hostile, max_examples=max(1, hostile.EXAMPLES // 4))
 # a report draws a dozen pictures

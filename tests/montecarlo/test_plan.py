@@ -9,9 +9,9 @@ import pytest
 import yaml
 from sweeps import discrete, tiny_network
 
-from analog_fhn.circuit.technology import Technology
 from analog_fhn.errors import InputError
 from analog_fhn.montecarlo.plan import Point, Sweep
+from analog_fhn.technology.technology import Technology
 
 MINIMUM = {"network": "net.npz", "technology": "discrete", "chips": 3, "dataset": "digits", "seed": 0}
 

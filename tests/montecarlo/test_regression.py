@@ -11,10 +11,10 @@ from scipy.stats import norm
 from sweeps import digits_network
 
 from analog_fhn import datasets
-from analog_fhn.circuit.technology import Technology
 from analog_fhn.montecarlo.plan import Sweep
 from analog_fhn.montecarlo.regression import Regression, _Slopes, _values, regression
 from analog_fhn.montecarlo.study import Study, open_study
+from analog_fhn.technology.technology import Technology
 
 CHIPS = 150
 # Offsets that decide among the groups, and are small enough for the first order (at 10 mV it explains 40 %).

@@ -18,10 +18,9 @@ import pytest
 from sweeps import Command, descendants, digits, digits_network, discrete, running, threads, wait_for, write_plan
 
 from analog_fhn import cli
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.technology import Technology
 from analog_fhn.cli.sweep import begin
 from analog_fhn.datasets import Dataset
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify
 from analog_fhn.montecarlo.plan import Sweep
@@ -30,6 +29,7 @@ from analog_fhn.montecarlo.statistics import known_well
 from analog_fhn.montecarlo.store import FILE, Store
 from analog_fhn.montecarlo.study import Study, open_study, reproduce_command, technology_file
 from analog_fhn.network import Network
+from analog_fhn.technology.technology import Technology
 
 # --- killed, and gone on with ---------------------------------------------------------------------------------
 

@@ -21,9 +21,8 @@ from sweeps import (
     tiny_job,
 )
 
-from analog_fhn.backends import spice
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.netlist import neuron_deck
+from analog_fhn.backends.spice import backend as spice
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import Result, classify, confusion
 from analog_fhn.montecarlo.plan import Point
@@ -37,6 +36,7 @@ from analog_fhn.montecarlo.trial import (
     run_trial,
     share_images,
 )
+from analog_fhn.netlist.decks import neuron_deck
 
 POINT = Point(0, "sweep", "as planned")
 

@@ -11,14 +11,14 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from analog_fhn.errors import InputError
-from analog_fhn.reconstruct.autoencoder import Autoencoder, AutoencoderOptions, Progress, elbow
 from analog_fhn.reconstruct.fit import STARTS, Fit, FitOptions, choose, deviation, embed, fit, train_maps
-from analog_fhn.reconstruct.maps import MapOptions, NeuralMap, PolynomialMap, StateMap, free_run
-from analog_fhn.reconstruct.model import Reconstruction
-from analog_fhn.reconstruct.multistep import MultiStepOptions, windows
-from analog_fhn.reconstruct.recording import Recording
+from analog_fhn.reconstruct.model.autoencoder import Autoencoder, AutoencoderOptions, Progress, elbow
+from analog_fhn.reconstruct.model.maps import MapOptions, NeuralMap, PolynomialMap, StateMap, free_run
+from analog_fhn.reconstruct.model.multistep import MultiStepOptions, windows
+from analog_fhn.reconstruct.model.reconstruction import Reconstruction
+from analog_fhn.reconstruct.recordings.recording import Recording
 from analog_fhn.reconstruct.rhythm import Regime, Rhythm
-from analog_fhn.reconstruct.sources import record_fhn, record_sherman
+from analog_fhn.reconstruct.sources.record import record_fhn, record_sherman
 
 QUICK = FitOptions(
     dimension=16,

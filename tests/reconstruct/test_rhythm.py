@@ -7,7 +7,6 @@ import pytest
 
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
-from analog_fhn.reconstruct.neurons import ShermanRinzel
 from analog_fhn.reconstruct.rhythm import (
     Levels,
     Rhythm,
@@ -16,6 +15,7 @@ from analog_fhn.reconstruct.rhythm import (
     rhythms,
     waveform_rms,
 )
+from analog_fhn.reconstruct.sources.sherman_rinzel import ShermanRinzel
 
 STEP = 0.01
 LEVELS = Levels(-0.06, -0.02)

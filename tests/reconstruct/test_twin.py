@@ -10,17 +10,17 @@ import pytest
 from handmade_twin import EPS, handmade
 
 from analog_fhn.backends.base import SimulationError
-from analog_fhn.backends.direct import Direct
-from analog_fhn.backends.table import Table
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.noise import Noise
+from analog_fhn.backends.direct.backend import Direct
+from analog_fhn.backends.table.backend import Table
+from analog_fhn.chip import Chip
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Protocol
-from analog_fhn.reconstruct.autoencoder import AutoencoderOptions
+from analog_fhn.noise import Noise
 from analog_fhn.reconstruct.fit import FitOptions, fit
-from analog_fhn.reconstruct.maps import MapOptions
-from analog_fhn.reconstruct.sources import FHN_TIME_UNIT, record_fhn
+from analog_fhn.reconstruct.model.autoencoder import AutoencoderOptions
+from analog_fhn.reconstruct.model.maps import MapOptions
+from analog_fhn.reconstruct.sources.record import FHN_TIME_UNIT, record_fhn
 from analog_fhn.reconstruct.twin import Twin, as_neuron, units_of
 
 PROTOCOL = Protocol(settle=10.0, control=20.0, interval=0.1)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom, chi2
 
-from analog_fhn.circuit.crossbar import map_weights
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.array.crossbar import map_weights
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
+from analog_fhn.technology.technology import Technology
 from analog_fhn.training import ArrayDense
 from analog_fhn.training.array import RefreshRanges
 from analog_fhn.training.fit import keras_on_jax

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from analog_fhn import datasets
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Protocol
+from analog_fhn.technology.technology import Technology
 from analog_fhn.training import array
 from analog_fhn.training.circuit import Hardware, Inside, train_fhn
 from analog_fhn.training.plain import train_plain

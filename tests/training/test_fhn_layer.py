@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from analog_fhn import datasets
-from analog_fhn.backends.cycle_means import settled_means
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.backends.direct.settled import settled_means
+from analog_fhn.chip import Chip
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN as Parameters
 from analog_fhn.neuron import Protocol
+from analog_fhn.technology.technology import Technology
 from analog_fhn.training import FHN
 from analog_fhn.training.plain import keras_on_jax
 from analog_fhn.training.response import Responses
@@ -88,7 +88,7 @@ def test_instants(chip: Chip, z: np.ndarray, kept: bool) -> None:
     layer = FHN(responses, samples=protocol, gradient="sigmoid")
     found = np.asarray(layer(z))
     assert found.shape == (30, 30, 12)
-    from analog_fhn.backends.direct import Direct
+    from analog_fhn.backends.direct.backend import Direct
 
     exact = Direct().respond(chip, chip.drive_stage.drives(z), protocol, samples=True).samples
     assert exact is not None

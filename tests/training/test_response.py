@@ -7,14 +7,14 @@ import pytest
 from scipy.special import expit
 from scipy.stats import chi2
 
-from analog_fhn.backends.direct import Direct
-from analog_fhn.circuit.chip import Chip
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.noise import Noise
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.backends.direct.backend import Direct
+from analog_fhn.chip import Chip
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Protocol
+from analog_fhn.noise import Noise
+from analog_fhn.technology.technology import Technology
 from analog_fhn.training.response import Responses
 
 

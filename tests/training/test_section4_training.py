@@ -11,8 +11,8 @@ import pytest
 from scipy.special import expit, log_softmax
 
 from analog_fhn import datasets
-from analog_fhn.backends.direct import Direct
-from analog_fhn.circuit.chip import Chip
+from analog_fhn.backends.direct.backend import Direct
+from analog_fhn.chip import Chip
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify
 from analog_fhn.network import Network

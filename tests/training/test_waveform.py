@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analog_fhn.backends.direct import Direct
-from analog_fhn.circuit.chip import Chip
+from analog_fhn.backends.direct.backend import Direct
+from analog_fhn.chip import Chip
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol, cycle_from_samples, waveform_rms
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analog_fhn.backends.direct import Direct
-from analog_fhn.backends.table import Table
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.backends.direct.backend import Direct
+from analog_fhn.backends.table.backend import Table
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
+from analog_fhn.technology.technology import Technology
 from analog_fhn.trim.cases import case_technology
 
 

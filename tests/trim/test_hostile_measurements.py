@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from analog_fhn.circuit.design import Design
-from analog_fhn.circuit.technology import Technology
+from analog_fhn.design import Design
 from analog_fhn.network import Network
+from analog_fhn.technology.technology import Technology
 from analog_fhn.trim.measurements import KEYS, load_measurements
 
 N_HIDDEN, N_CLASSES = 4, 2
@@ -59,13 +59,13 @@ NPZ = [
 @settings(hostile, max_examples=max(EXAMPLES // 2, 1))
 @given(content=damaged(CSV))
 def test_hostile_damaged_csv_measurements(content: bytes) -> None:
-    check("test_hostile_measurements:load", "bench.csv", content)
+    check("trim.test_hostile_measurements:load", "bench.csv", content)
 
 
 @settings(hostile, max_examples=max(EXAMPLES // 2, 1))
 @given(content=damaged(NPZ))
 def test_hostile_damaged_npz_measurements(content: bytes) -> None:
-    check("test_hostile_measurements:load", "bench.npz", content)
+    check("trim.test_hostile_measurements:load", "bench.npz", content)
 
 
 VALUES = st.one_of(
@@ -85,4 +85,4 @@ VALUES = st.one_of(
 @given(values=st.dictionaries(st.one_of(st.sampled_from(KEYS), st.text("ab\0é/", min_size=1, max_size=3)), VALUES))
 def test_hostile_arrays_of_measurements(values: dict[str, np.ndarray]) -> None:
     whole = {"drives": DRIVES, "responses": RESPONSES} | {k: v for k, v in values.items() if k != "file"}
-    check("test_hostile_measurements:load", "bench.npz", archive(**whole))
+    check("trim.test_hostile_measurements:load", "bench.npz", archive(**whole))

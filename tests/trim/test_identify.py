@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from repairs import BAD, N_HIDDEN, bench, digits_network, images, technology
 
-from analog_fhn.circuit.design import Design
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.trim.bench import SimulatedBench
 from analog_fhn.trim.identify import Twin, measure_ends, measure_inputs, output_weights

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from repairs import N_HIDDEN, bench, digits_network, images, technology
 
-from analog_fhn.circuit.design import Design
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.trim.bench import SimulatedBench
 from analog_fhn.trim.codes import TrimHardware

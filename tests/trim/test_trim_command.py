@@ -14,7 +14,7 @@ from command_line import run
 from repairs import BAD, bench, digits_network, images, technology
 from sklearn.linear_model import LogisticRegression
 
-from analog_fhn.circuit.design import Design
+from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.trim.finetune import Images, tune

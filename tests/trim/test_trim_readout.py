@@ -8,7 +8,7 @@ from repairs import digits_network, images, technology
 from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 
-from analog_fhn.circuit.design import Design
+from analog_fhn.design import Design
 from analog_fhn.trim.codes import Codes, TrimHardware
 from analog_fhn.trim.readout import (
     Readout,

@@ -1,0 +1,141 @@
+"""Sense amplifiers: what the columns of a crossbar become behind its transimpedance stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analog_fhn.array.crossbar import Crossbar
+from analog_fhn.array.wires import Ports
+from analog_fhn.cell.stages import Parts, bias_current
+from analog_fhn.neuron import FloatArray
+from analog_fhn.technology.e_series import downward, nearest
+from analog_fhn.technology.technology import Technology
+
+
+@dataclass(frozen=True)
+class SenseParts(Parts):
+    """Transimpedance stages, one per output: U1 turns the positive column's current into U2's second input.
+
+    Parameters
+    ----------
+    rf, ra, rb
+        Feedback of U1, from U1 to U2, feedback of U2 (ohm).
+    vos1, vos2
+        Input offsets (V).
+    """
+
+    rf: FloatArray
+    ra: FloatArray
+    rb: FloatArray
+    vos1: FloatArray
+    vos2: FloatArray
+
+
+SENSE_RESISTORS = ("rf", "ra", "rb")
+SENSE_OFFSETS = ("vos1", "vos2")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What an array and its sense amplifiers make of the voltages of its rows.
+
+    Parameters
+    ----------
+    gain
+        Shape (n_rows, n_out), V/V.
+    offset
+        Shape (n_out,), output voltage without input (V).
+    """
+
+    gain: FloatArray
+    offset: FloatArray
+
+
+def nominal_sense(target: Crossbar, technology: Technology, volts: float | None) -> SenseParts:
+    """Nominal stages of a layer, all alike.
+
+    ``V_out = Rb k V_row w`` summed over the rows. Ra = Rf is the largest value of the series with which U1 stays within
+    the linear range when all rows are at the read voltage.
+
+    Parameters
+    ----------
+    target
+        Conductances before programming.
+    volts
+        Output voltage of a weight of 1 at the read voltage; None: as large as the linear range allows when the rows of
+        all positive, or of all negative weights of a column are at the read voltage.
+    """
+    series, limit = technology.sense_amplifier.series, technology.supplies.linear_range
+    read = technology.array.read_voltage
+    # Without positive weights and with g_min = 0 there is no current: then that of one device.
+    largest = (float(np.max(target.g_plus.sum(axis=0))) or technology.array.g_max) * read
+    ra = downward(series, limit / largest, 1.0)[0]
+    difference = target.g_plus - target.g_minus
+    if volts is None:
+        current = max(float(np.max(np.maximum(sign * difference, 0.0).sum(axis=0))) for sign in (1.0, -1.0)) * read
+        rb = downward(series, limit / current, 1.0)[0] if current else ra
+    else:
+        rb = nearest(series, volts / (target.siemens_per_weight * read))
+    return SenseParts.alike(difference.shape[1], {"rf": ra, "ra": ra, "rb": rb})
+
+
+def columns(parts: SenseParts, ports: Ports, technology: Technology) -> Columns:
+    """Rows to outputs, by nodal analysis of the stage in `netlists/transimpedance.lib`.
+
+    Its virtual grounds sit at the amplifiers' offsets, which push currents through the array: with the admittance Y of
+    the columns, ``I = V_row G_eff - V_os Y``. Then ``V_half = Vos1 - Rf (I+ - Ib)`` and
+    ``V_out = Vos2 (1 + Rb/Ra) - Rb (V_half/Ra + I- - Ib)``, each divided by ``1 + noise gain/A`` for the amplifiers'
+    finite gain A. That is exact without wires; what these let the ``V/A`` of other columns push is left out.
+
+    Parameters
+    ----------
+    ports
+        Of the array with columns +, -, +, -, ...
+    """
+    ib = bias_current(technology.sense_amplifier, technology.conditions.temperature)
+    offsets = np.stack([parts.vos1, parts.vos2], axis=-1).reshape(-1)
+    pushed = offsets * ports.bit_diagonal
+    if ports.bit_coupling is not None:
+        pushed += offsets @ ports.bit_coupling
+    pushed = pushed.reshape(-1, 2)
+    half_loss, loss = _losses(parts, ports, technology)
+    plus, minus = ports.effective[:, 0::2], ports.effective[:, 1::2]
+    ratio = parts.rf / (parts.ra * half_loss)
+    half = (parts.vos1 + parts.rf * (pushed[:, 0] + ib)) / half_loss
+    offset = parts.vos2 * (1.0 + parts.rb / parts.ra) - parts.rb * (half / parts.ra - pushed[:, 1] - ib)
+    return Columns(parts.rb / loss * (ratio * plus - minus), offset / loss)
+
+
+def noise_gains(parts: SenseParts, seen: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Noise gains of U1 and of U2, to their own outputs, each of shape (n_out,): ``1 + Rf G+``, ``1 + Rb/Ra + Rb G-``.
+
+    Parameters
+    ----------
+    seen
+        Conductance of each column, shape (2 n_out,), +, -, +, -, ... (S).
+    """
+    return 1.0 + parts.rf * seen[0::2], 1.0 + parts.rb / parts.ra + parts.rb * seen[1::2]
+
+
+def offset_gain(parts: SenseParts, ports: Ports, technology: Technology) -> FloatArray:
+    """Noise gains of the offsets: output voltage of each column per volt of vos1, vos2 of the first, of the second, ...
+
+    Shape (2 n_out, n_out); see `columns` for the equations and parameters. Without wires a column's output feels only
+    its own two offsets: ``-Rb/Ra (1 + Rf G+)`` and ``1 + Rb/Ra + Rb G-`` with the columns' conductances.
+    """
+    half_loss, loss = _losses(parts, ports, technology)
+    ratio = parts.rf / (parts.ra * half_loss)
+    gain = parts.rb * (ports.bit_admittance[:, 1::2] - ratio * ports.bit_admittance[:, 0::2])
+    own = np.arange(len(parts))
+    gain[2 * own, own] -= parts.rb / (parts.ra * half_loss)
+    gain[2 * own + 1, own] += 1.0 + parts.rb / parts.ra
+    return np.asarray(gain / loss)
+
+
+def _losses(parts: SenseParts, ports: Ports, technology: Technology) -> tuple[FloatArray, FloatArray]:
+    """What divides the outputs of U1 and U2 for their finite gains."""
+    first, second = noise_gains(parts, ports.bit_diagonal)
+    gain = technology.sense_amplifier.gain
+    return 1.0 + first / gain, 1.0 + second / gain

@@ -1,0 +1,1 @@
+"""A compiled integrator that steps many neurons at a time."""

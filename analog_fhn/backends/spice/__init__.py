@@ -1,0 +1,1 @@
+"""Op-amp circuits in ngspice."""

@@ -1,0 +1,499 @@
+"""Backend `spice`: ngspice transients of every neuron at component level.
+
+One small deck per neuron: a hundred op-amp neurons in one deck would share their time steps and cost 38 times more
+than a hundred decks. A deck is loaded once and its drive current altered from image to image; every run begins at the
+protocol's initial state, and gives the same values to the last bit as a freshly loaded deck, so results depend
+neither on the number of worker processes nor on the order of the runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import queue
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analog_fhn._support.files import at_once, write_set
+from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
+from analog_fhn.backends.spice.ngspice import SimulatorProcess, run_batch
+from analog_fhn.cell.neuron import drive_current
+from analog_fhn.chip import Chip
+from analog_fhn.errors import InputError, RunError
+from analog_fhn.netlist.decks import MAX_STEP, RELTOL, cell_deck, neuron_deck, supply_voltages
+from analog_fhn.netlist.export import read_manifest
+from analog_fhn.netlist.whole_chip import SCORES
+from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.noise import Noise
+from analog_fhn.technology.technology import Technology
+
+# Any single period may differ by this fraction, a rest value by this much in x, from a run with much tighter settings.
+# With the default settings it is 1e-4; with ngspice's own reltol of 1e-3 at least 5e-3 (12 neurons, 4 chips).
+SETTINGS_LIMIT = 2e-3
+_checked: set[str] = set()
+
+
+class FailedRunError(SimulationError):
+    """A run of ngspice failed; its deck and log are kept.
+
+    Parameters
+    ----------
+    message
+        Names neuron, drive, fault and both files.
+    deck, log
+        The deck, which runs alone in `ngspice -b`, and what ngspice said.
+    partial
+        What had been simulated by then; NaN where nothing had.
+    """
+
+    def __init__(self, message: str, deck: Path, log: Path, partial: Response) -> None:
+        super().__init__(message)
+        self.deck = deck
+        self.log = log
+        self.partial = partial
+
+
+@dataclass(frozen=True)
+class Spice:
+    """PySpice/ngspice at component level.
+
+    Parameters
+    ----------
+    workers
+        Number of worker processes; None: one per usable core.
+    reltol
+        Relative tolerance of ngspice.
+    max_step
+        Largest time step, in units of T.
+    keep
+        Folder for the deck and log of a failed run; None: a fresh temporary folder.
+    check
+        Whether `respond` first runs one neuron with these settings and with much tighter ones, and refuses to go on
+        if they differ (once for a chip and its settings).
+
+    Raises
+    ------
+    InputError
+        If a value is out of range.
+    """
+
+    workers: int | None = None
+    reltol: float = RELTOL
+    max_step: float = MAX_STEP
+    keep: Path | None = None
+    check: bool = True
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise InputError(f"spice workers = {self.workers}: expected at least 1")
+        if not 0 < self.reltol < 1 or not 0 < self.max_step < np.inf:
+            raise InputError(
+                f"spice reltol = {self.reltol}, max_step = {self.max_step}: reltol must lie between 0 and 1, "
+                "max_step must be positive"
+            )
+
+    @property
+    def name(self) -> str:
+        """Name on the command line and in result files."""
+        return "spice"
+
+    def respond(
+        self,
+        chip: Chip,
+        drives: FloatArray,
+        protocol: Protocol,
+        *,
+        samples: bool = False,
+        noise: Noise | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Response:
+        """Simulate every neuron under every drive; see `Backend.respond`.
+
+        Raises
+        ------
+        InputError
+            If the chip has no components.
+        MissingProgramError
+            If ngspice or PySpice is absent.
+        FailedRunError
+            If a run fails.
+        SimulationError
+            If the period of the first neuron depends on the settings.
+        """
+        refuse_noise(self.name, noise)
+        drives = check_drives(chip, drives)
+        n_images, n_neurons = drives.shape
+        mean, power = np.full(drives.shape, np.nan), np.full(drives.shape, np.nan)
+        x = np.full((protocol.n_samples, *drives.shape), np.nan, dtype=np.float32) if samples else None
+        # Also refuses a chip without components before any process is started.
+        decks = [self._deck(chip, k, 0.0, protocol) for k in range(n_neurons)]
+        n_workers = self.workers or _usable_cores()
+        total = drives.size
+        if total == 0:
+            return Response(mean, x, power)
+        # Loading costs a fiftieth of a run, so short blocks spread the work evenly for little.
+        length = int(np.clip(total // (4 * n_workers), 1, 16))
+        blocks = [(k, i, min(i + length, n_images)) for k in range(n_neurons) for i in range(0, n_images, length)]
+        with _Crew(min(n_workers, len(blocks)), blocks, decks, chip, drives, protocol, samples) as crew:
+            if self.check:
+                self._check_sample(crew.simulators[0], chip, decks[0], protocol)
+            crew.start()
+            for done, result in enumerate(crew.results(total), start=1):
+                if isinstance(result.fault, SimulationError):
+                    raise self._failure(result, chip, drives, protocol, Response(mean, x, power)) from result.fault
+                if result.fault is not None:
+                    raise result.fault
+                mean[result.image, result.neuron] = result.mean
+                power[result.image, result.neuron] = result.power
+                if x is not None:
+                    x[:, result.image, result.neuron] = result.samples
+                if progress is not None:
+                    progress(done, total)
+        return Response(mean, x, power)
+
+    def check_settings(self, chip: Chip, neuron: int = 0, drive: float | None = None, control: float = 12.0) -> float:
+        """Largest relative difference of a period between these settings and much tighter ones (reltol/10, half step).
+
+        Single periods are compared: with coarse settings some are too long and some too short, and their mean may be
+        right by chance.
+
+        Parameters
+        ----------
+        neuron, drive
+            Which neuron, under which drive; it must oscillate. None: the drive that puts its rest point at x = -1/2,
+            where every neuron spikes. Near the onset of spikes, or at rest, a small difference of the settings tells
+            either too much or nothing.
+        control
+            Length of the runs after 3 T, in units of T; made longer until there is a whole period.
+
+        Raises
+        ------
+        ValueError
+            If the neuron does not oscillate.
+        """
+        with SimulatorProcess() as simulator:
+            return self._difference(simulator, chip, neuron, drive, Protocol(settle=3.0, control=control))
+
+    def _difference(
+        self, simulator: SimulatorProcess, chip: Chip, neuron: int, drive: float | None, protocol: Protocol
+    ) -> float:
+        assert chip.scales is not None
+        q0, q1, _, q3 = chip.coefficients.q[neuron]
+        drive = float((0.5 * q1 - q0) / q3) if drive is None else drive
+        for longer in (1.0, 4.0, 16.0):
+            long = replace(protocol, control=longer * protocol.control)
+            periods = []
+            for reltol, step in ((self.reltol / 10, self.max_step / 2), (self.reltol, self.max_step)):
+                simulator.load(neuron_deck(chip, neuron, drive, long, reltol=reltol, max_step=step))
+                waves = simulator.run()
+                time, x = waves["time"] / chip.scales.time_unit, waves["x"] / chip.scales.sx
+                up = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0) & (time[:-1] >= protocol.settle))
+                periods.append(np.diff(time[up] - x[up] * (time[up + 1] - time[up]) / (x[up + 1] - x[up])))
+                if not periods[0].size:
+                    break
+            else:
+                n = min(len(p) for p in periods)
+                return float(np.max(np.abs(periods[1][:n] / periods[0][:n] - 1.0))) if n else np.inf
+        raise ValueError(f"neuron {neuron} does not oscillate at drive {drive}")
+
+    def _check_sample(self, simulator: SimulatorProcess, chip: Chip, deck: str, protocol: Protocol) -> None:
+        """Refuse settings with which the chip's first neuron does not spike as it does with much tighter ones.
+
+        Parameters
+        ----------
+        deck
+            Of this neuron: its components and settings, by which the check is remembered.
+        """
+        digest = hashlib.sha256(deck.encode()).hexdigest()
+        if digest in _checked:
+            return
+        brief = Protocol(settle=3.0, control=12.0, x0=protocol.x0, y0=protocol.y0)
+        try:
+            difference = self._difference(simulator, chip, 0, None, brief)
+        except SimulationError as fault:
+            result, nothing = _Result(0, 0, fault=fault, log=simulator.log), np.zeros((1, 1))
+            raise self._failure(result, chip, nothing, brief, Response(nothing * np.nan)) from fault
+        except ValueError:
+            difference = 0.0  # no spikes within 192 T: nothing to compare, and nothing to be refused for
+        if difference > SETTINGS_LIMIT:
+            raise SimulationError(
+                f"spice reltol = {self.reltol:g}, max_step = {self.max_step:g} are too coarse: a period of neuron 0 "
+                f"differs by {difference:.2g} from that with a tenth of reltol and half the step; at most "
+                f"{SETTINGS_LIMIT:g} is accepted"
+            )
+        _checked.add(digest)
+
+    def _deck(self, chip: Chip, neuron: int, drive: float, protocol: Protocol, data_file: str | None = None) -> str:
+        return neuron_deck(
+            chip, neuron, drive, protocol, reltol=self.reltol, max_step=self.max_step, data_file=data_file
+        )
+
+    def _failure(
+        self, result: _Result, chip: Chip, drives: FloatArray, protocol: Protocol, partial: Response
+    ) -> FailedRunError:
+        drive = float(drives[result.image, result.neuron])
+        stem = f"neuron_{result.neuron:03d}_image_{result.image:05d}"
+        deck = self._deck(chip, result.neuron, drive, protocol, data_file=f"{stem}.txt")
+        what = f"neuron {result.neuron}, drive {drive:g}: {result.fault}"
+        return failed_run(self.keep, stem, deck, f"{result.log}{result.fault}\n", what, partial)
+
+
+def failed_run(
+    keep: Path | None, stem: str, deck: str, log: str, what: str, partial: Response | None = None
+) -> FailedRunError:
+    """Keep deck and log of a failed run in a folder (None: a fresh one), and make the error that names both."""
+    folder = keep or Path(tempfile.mkdtemp(prefix="analog-fhn-failed-"))
+    paths = folder / f"{stem}.cir", folder / f"{stem}.log"
+    kept = f"deck {paths[0]}, log {paths[1]}"
+    try:
+        with at_once():
+            write_set(folder, {paths[0].name: deck.encode("ascii"), paths[1].name: log.encode("utf-8")})
+    except (InputError, RunError) as error:
+        kept = f"deck and log: {error}"
+    nothing = Response(np.full((1, 1), np.nan))
+    return FailedRunError(f"{what} ({kept})", *paths, nothing if partial is None else partial)
+
+
+@dataclass(frozen=True)
+class _Result:
+    """One run's outcome, or why there is none."""
+
+    neuron: int
+    image: int
+    mean: float = np.nan
+    power: float = np.nan
+    samples: NDArray[np.float32] | None = None
+    fault: BaseException | None = None
+    log: str = ""
+
+
+class _Crew:
+    """Worker processes, each with a thread that feeds it blocks of runs (neuron, first image, end)."""
+
+    def __init__(
+        self,
+        n_workers: int,
+        blocks: list[tuple[int, int, int]],
+        decks: list[str],
+        chip: Chip,
+        drives: FloatArray,
+        protocol: Protocol,
+        samples: bool,
+    ) -> None:
+        self._blocks: queue.SimpleQueue[tuple[int, int, int]] = queue.SimpleQueue()
+        for block in blocks:
+            self._blocks.put(block)
+        self._decks, self._chip, self._drives = decks, chip, drives
+        self._protocol, self._samples = protocol, samples
+        self._done: queue.SimpleQueue[_Result] = queue.SimpleQueue()
+        self._stopped = threading.Event()
+        self.simulators: list[SimulatorProcess] = []
+        self._threads: list[threading.Thread] = []
+        self._n_workers = n_workers
+
+    def __enter__(self) -> _Crew:
+        try:
+            self.simulators.extend(SimulatorProcess() for _ in range(self._n_workers))
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def start(self) -> None:
+        """Let the workers begin; until then the simulators are the caller's."""
+        for simulator in self.simulators:
+            thread = threading.Thread(target=self._work, args=(simulator,), daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        for simulator in self.simulators:
+            simulator.kill()
+        for thread in self._threads:
+            thread.join()
+        for simulator in self.simulators:
+            simulator.close()
+
+    def results(self, total: int) -> Iterator[_Result]:
+        """The outcomes of all runs, as they come."""
+        for _ in range(total):
+            yield self._done.get()
+
+    def _work(self, simulator: SimulatorProcess) -> None:
+        with contextlib.suppress(queue.Empty):
+            while not self._stopped.is_set():
+                neuron, first, end = self._blocks.get_nowait()
+                loaded = False
+                for image in range(first, end):
+                    try:
+                        if not loaded:
+                            simulator.load(self._decks[neuron])
+                            loaded = True
+                        self._done.put(self._run(simulator, neuron, image))
+                    except BaseException as fault:
+                        # Also programming mistakes: in a thread they would vanish, and the caller wait for ever.
+                        if not self._stopped.is_set():
+                            self._done.put(_Result(neuron, image, fault=fault, log=simulator.log))
+                        return
+
+    def _run(self, simulator: SimulatorProcess, neuron: int, image: int) -> _Result:
+        chip, protocol = self._chip, self._protocol
+        assert chip.scales is not None
+        assert chip.technology is not None
+        simulator.alter("idrive", drive_current(float(self._drives[image, neuron]), chip.scales, chip.technology))
+        waves = simulator.run()
+        time, x = waves["time"] / chip.scales.time_unit, waves["x"] / chip.scales.sx
+        drawn = supply_power(waves, chip.technology)
+        window = protocol.settle, protocol.settle + protocol.control
+        samples = np.interp(protocol.sample_times, time, x).astype(np.float32) if self._samples else None
+        return _Result(neuron, image, window_mean(time, x, *window), window_mean(time, drawn, *window), samples)
+
+
+def cell_power(chip: Chip, images: NDArray[np.floating]) -> FloatArray:
+    """Power (W) that each hidden cell draws from the supplies: tanh pair, neuron and row driver, in ngspice.
+
+    The mean over `images` (n_images, n_in), each from 5 T to 15 T after its start, which is a few periods of a neuron
+    that spikes. Arrays and their amplifiers are not in it.
+
+    Returns
+    -------
+    ndarray
+        Shape (n_neurons,).
+
+    Raises
+    ------
+    InputError
+        If the chip has no components.
+    MissingProgramError
+        If ngspice or PySpice is absent.
+    SimulationError
+        If a run fails.
+    """
+    if not len(images):
+        raise InputError("power needs at least one image to be measured with")
+    protocol = Protocol(settle=5.0, control=10.0, x0=chip.network.protocol.x0, y0=chip.network.protocol.y0)
+    window = protocol.settle, protocol.settle + protocol.control
+    decks = [cell_deck(chip, k, 0.0, protocol) for k in range(chip.n_neurons)]
+    assert chip.technology is not None
+    assert chip.scales is not None
+    technology, unit = chip.technology, chip.scales.time_unit
+    z = chip.pre_activations(images)
+    n_workers = min(_usable_cores(), len(decks))
+    power = np.empty(len(decks))
+
+    def measure(simulator: SimulatorProcess, first: int) -> None:
+        for k in range(first, len(decks), n_workers):
+            found: list[float] = []
+            for value in z[:, k]:
+                try:
+                    if not found:
+                        simulator.load(decks[k])
+                    simulator.alter("vz", float(value) * technology.tanh_pair.volts_per_unit)
+                    waves = simulator.run()
+                except SimulationError as fault:
+                    stem = f"cell_{k:03d}"
+                    deck = cell_deck(chip, k, float(value), protocol, data_file=f"{stem}.txt")
+                    what = f"hidden cell {k}, z = {value:g}: {fault}"
+                    raise failed_run(None, stem, deck, f"{simulator.log}{fault}\n", what) from fault
+                found.append(window_mean(waves["time"] / unit, supply_power(waves, technology), *window))
+            power[k] = np.mean(found)
+
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(n_workers) as pool:
+        simulators = [stack.enter_context(SimulatorProcess()) for _ in range(n_workers)]
+        runs = [pool.submit(measure, simulator, first) for first, simulator in enumerate(simulators)]
+        try:
+            for run in runs:
+                run.result()
+        except BaseException:
+            # Also Ctrl-C: the simulators ignore it, and the pool would wait for all of their runs.
+            for simulator in simulators:
+                simulator.kill()
+            raise
+    return power
+
+
+def run_exported(folder: Path, timeout: float | None = None) -> FloatArray:
+    """Run a network that `analog_fhn.netlist.export.write_network` wrote, as `ngspice -b run.cir` does.
+
+    Parameters
+    ----------
+    folder
+        Holds `run.cir`; gets `scores.txt`.
+    timeout
+        Seconds after which the run is stopped; None: a minute and 20 times what the folder's manifest expects, an hour
+        if it does not say.
+
+    Returns
+    -------
+    ndarray
+        Scores, shape (n_classes,), in the units of the trained weights; ngspice writes six digits.
+
+    Raises
+    ------
+    InputError
+        If there is no `run.cir` in the folder.
+    MissingProgramError
+        If there is no program ngspice.
+    SimulationError
+        If the run fails, or leaves no finite score for every class.
+    """
+    deck, scores = folder / "run.cir", folder / SCORES
+    if not deck.is_file():
+        raise InputError(f"{deck}: there is no such file; expected a folder written by 'analog-fhn export'")
+    scores.unlink(missing_ok=True)
+    run_batch(deck, longest_run(folder) if timeout is None else timeout)
+    text = scores.read_text(encoding="ascii", errors="replace") if scores.is_file() else "no such file"
+    try:
+        values = np.array([float(value) for _, value in (line.split() for line in text.splitlines())])
+        indices = [int(line.split()[0]) for line in text.splitlines()]
+    except ValueError:
+        raise SimulationError(f"{scores} holds no scores: {text[:200]!r}") from None
+    if indices != list(range(len(values))) or not len(values) or not np.isfinite(values).all():
+        raise SimulationError(f"{scores}: expected one finite score for every class, found {text[:200]!r}")
+    return values
+
+
+def longest_run(folder: Path) -> float:
+    """Seconds after which the run of an exported network is stopped, by what its manifest expects."""
+    expected = read_manifest(folder).get("expected_seconds")
+    if isinstance(expected, int | float) and 0 <= expected < 1e15:
+        return 60.0 + 20.0 * expected
+    return 3600.0
+
+
+def supply_power(waves: dict[str, FloatArray], technology: Technology) -> FloatArray:
+    """Power (W) that a deck draws from its supplies at each time point, from their saved currents."""
+    drawn = np.zeros_like(waves["time"])
+    for name, volts in supply_voltages(technology).items():
+        drawn -= volts * waves[f"{name}#branch"]
+    return drawn
+
+
+def window_mean(time: FloatArray, x: FloatArray, start: float, stop: float) -> float:
+    """Time average of a waveform with uneven steps: its trapezoid integral from `start` to `stop`, over the length.
+
+    Parameters
+    ----------
+    time, x
+        Shape (n,), time increasing; the window's edges need not be among the time points.
+    """
+    inside = (time > start) & (time < stop)
+    edges = np.interp([start, stop], time, x)
+    t = np.concatenate([[start], time[inside], [stop]])
+    values = np.concatenate([edges[:1], x[inside], edges[1:]])
+    return float(np.sum(np.diff(t) * (values[1:] + values[:-1])) / 2 / (stop - start))
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

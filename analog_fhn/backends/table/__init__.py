@@ -1,0 +1,1 @@
+"""A backend made of another one: every neuron is measured at a grid of drives, images are read by interpolation."""

@@ -1,0 +1,260 @@
+"""A backend made of another one: every neuron of a chip is measured once at a grid of drives, then interpolated.
+
+Hidden neurons are independent and see a constant drive, so a neuron's whole effect on the network is a function of
+one number. An inner backend is run at a grid of drives per neuron; 10 000 images then cost an interpolation each, at
+the level of whatever made the table (op-amps in ngspice, for instance). What is approximate is said where it arises,
+in `characterise` and `response_table`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analog_fhn._support.files import at_once
+from analog_fhn.backends.base import Backend, Response, check_drives, refuse_noise
+from analog_fhn.backends.direct.backend import Direct
+from analog_fhn.backends.spice import ngspice
+from analog_fhn.backends.spice.backend import Spice
+from analog_fhn.backends.table.build import Maker, Plan, grid_range
+from analog_fhn.backends.table.means import MeanTable, make_mean_table
+from analog_fhn.backends.table.waveforms import FORMAT, ResponseTable, TableQuality
+from analog_fhn.chip import Chip
+from analog_fhn.errors import InputError, RunError
+from analog_fhn.netlist.decks import neuron_deck
+from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.noise import Noise
+
+MIN_DRIVES = 5
+
+_KEPT = 4  # tables kept in memory
+# Of a technology, what a neuron's response to a drive does not depend on; the range of drives is in the key by itself.
+_UNINVOLVED = {"name", "source", "tanh_pair", "row_driver", "sense_amplifier", "array", "adc", "classes"}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A backend made of another one: it characterises every neuron at `n` drives and interpolates.
+
+    Each neuron's grid is spread evenly over the drives that the chip can produce. In a cell whose ends differ in
+    regime (rest, spikes, or oscillations between them), the onset is bisected with the inner backend; those runs stay
+    in the table, so the grid is densest where the period changes fastest. All times are in units of T.
+
+    Parameters
+    ----------
+    inner
+        The backend that characterises.
+    n
+        Drives per neuron, at least 5.
+    folder
+        Where tables are stored and found again; None: only in memory. One that cannot be read or stored is a
+        warning.
+    settle, control
+        Of the characterising runs. Runs that this does not suffice for are repeated with twice the time; a neuron
+        that still creeps towards its rest point when the user's own protocol is as long gets the mean of that.
+    bisections
+        Runs per onset; each is known to a cell's width over two to this power.
+    checks
+        Runs per neuron, between the drives of the grid, that measure the interpolation error. Two more are made in
+        each cell with an onset, where the error is largest.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range.
+    """
+
+    inner: Backend
+    n: int = 33
+    folder: Path | None = None
+    settle: float = 20.0
+    control: float = 20.0
+    bisections: int = 6
+    checks: int = 8
+    _made: dict[str, ResponseTable] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _means: dict[str, MeanTable] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.n < MIN_DRIVES:
+            raise InputError(f"table of {self.n} drives: expected at least {MIN_DRIVES}")
+        if not (0 <= self.settle < np.inf and 0 < self.control < np.inf):
+            raise InputError(
+                f"table settle = {self.settle}, control = {self.control}: settle must not be negative, control must "
+                "be positive"
+            )
+        if self.bisections < 1 or self.checks < 1:
+            raise InputError(f"table bisections = {self.bisections}, checks = {self.checks}: expected at least 1")
+
+    @property
+    def name(self) -> str:
+        """Name in result files."""
+        return f"{self.inner.name} table of {self.n}"
+
+    @property
+    def means_serve(self) -> bool:
+        """Whether a table of means alone is made where no waveforms are asked for: by direct, if none is to be kept."""
+        return isinstance(self.inner, Direct) and self.folder is None
+
+    @property
+    def _plan(self) -> Plan:
+        return Plan(self.n, self.settle, self.control, self.bisections, self.checks)
+
+    def respond(
+        self,
+        chip: Chip,
+        drives: FloatArray,
+        protocol: Protocol,
+        *,
+        samples: bool = False,
+        noise: Noise | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Response:
+        """Interpolate in the chip's table, which is made if there is none yet; see `Backend.respond`.
+
+        Raises
+        ------
+        InputError
+            If noise is asked for, or a drive lies outside the table.
+        """
+        refuse_noise(self.name, noise)
+        drives = check_drives(chip, drives)
+        if samples or not self.means_serve:
+            response = self.make(chip, protocol).respond(drives, protocol, samples)
+        else:
+            key = self.key(chip, protocol)
+            if key not in self._means:
+                self._means.clear()
+                self._means[key] = self.means(chip, protocol, window=False)
+            response = Response(self._means[key].look_up(drives))
+        if progress is not None:
+            progress(drives.size, drives.size)
+        return response
+
+    def means(self, chip: Chip, protocol: Protocol, *, window: bool = True) -> MeanTable:
+        """The chip's table of means alone, which `direct` makes in a few milliseconds.
+
+        Parameters
+        ----------
+        protocol
+            As for `make`.
+        window
+            Whether it is compared with the protocol's control window; that takes longer than the table.
+
+        Raises
+        ------
+        InputError
+            If the inner backend is not `direct`.
+        """
+        if not isinstance(self.inner, Direct):
+            raise InputError(f"{self.name}: only direct makes tables of means alone")
+        return make_mean_table(self.inner, chip, protocol, self.n, grid_range(chip), window=window)
+
+    def quality(self, chip: Chip, protocol: Protocol) -> TableQuality:
+        """Measured errors of the chip's table with its waveforms, which is made if there is none yet."""
+        return self.make(chip, protocol).quality
+
+    def make(self, chip: Chip, protocol: Protocol, progress: Callable[[int, int], None] | None = None) -> ResponseTable:
+        """The chip's table: from memory, from the folder, or made by the inner backend.
+
+        Parameters
+        ----------
+        protocol
+            Initial state, and the settling time and control window that the table is compared with.
+        progress
+            Called with (runs done, runs in all); the latter is an estimate.
+
+        Raises
+        ------
+        SimulationError
+            If the inner backend fails, or a neuron neither rests nor spikes regularly.
+        """
+        decided_by = self._decided_by(chip, protocol)
+        key = _hash(decided_by)
+        if key in self._made:
+            return self._made[key]
+        path = None if self.folder is None else self.folder / f"{key}.npz"
+        table = None
+        if path is not None and path.exists():
+            try:
+                table = ResponseTable.load(path, key, grid_range(chip))
+            except InputError as error:
+                _log.warning("%s; the table is made again", error)
+        if table is None:
+            table = Maker(self.name, self.inner, self._plan, chip, protocol, progress).table()
+            if path is not None:
+                try:
+                    with at_once():  # results do not need it
+                        table.save(path, decided_by | {"key": key, "versions": _versions()})
+                except (InputError, RunError) as error:
+                    _log.warning("the response table cannot be stored: %s", error)
+        while len(self._made) >= _KEPT:
+            del self._made[next(iter(self._made))]
+        self._made[key] = table
+        return table
+
+    def key(self, chip: Chip, protocol: Protocol) -> str:
+        """SHA-256 of everything that decides the table; the name of its file."""
+        return _hash(self._decided_by(chip, protocol))
+
+    def _decided_by(self, chip: Chip, protocol: Protocol) -> dict[str, Any]:
+        digest = hashlib.sha256()
+        parts = [] if chip.parts is None else chip.parts.items()
+        ranges = zip(("low", "high"), grid_range(chip), strict=True)
+        named = [("p", chip.coefficients.p), ("q", chip.coefficients.q), *parts, *ranges]
+        for name, values in named:
+            digest.update(f"{name}{values.shape}{values.dtype.str}".encode())
+            digest.update(np.ascontiguousarray(values).tobytes())
+        return {
+            "format": FORMAT,
+            "chip": digest.hexdigest(),
+            "eps": chip.coefficients.eps,
+            "scales": None if chip.scales is None else asdict(chip.scales),
+            "technology": None if chip.technology is None else chip.technology.model_dump_json(exclude=_UNINVOLVED),
+            "protocol": asdict(protocol),
+            "table": asdict(self._plan),
+            "backend": self.inner.name,
+            "settings": _settings(self.inner),
+            "program": version("analog-fhn"),
+            "simulator": _simulator(self.inner, chip, protocol),
+        }
+
+
+def _simulator(backend: Backend, chip: Chip, protocol: Protocol) -> dict[str, str] | None:
+    """What decides besides the chip's numbers where ngspice simulates: the text of the circuit, and its version."""
+    if not isinstance(backend, Spice):
+        return None
+    deck = neuron_deck(chip, 0, 1.0, protocol, reltol=backend.reltol, max_step=backend.max_step)
+    return {"deck": hashlib.sha256(deck.encode()).hexdigest(), "ngspice": _ngspice_version()}
+
+
+@cache
+def _ngspice_version() -> str:
+    return ngspice.version()
+
+
+def _settings(backend: Backend) -> str:
+    """Settings of a backend that change its results: not its workers, its checks, nor the folder of its failures."""
+    if not is_dataclass(backend):
+        return repr(backend)
+    deciding = [f.name for f in fields(backend) if f.compare and f.name not in ("workers", "keep", "check")]
+    values = {name: getattr(backend, name) for name in deciding}
+    return f"{type(backend).__name__} {values!r}"
+
+
+def _hash(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("numpy", "numba")}

@@ -1,0 +1,1 @@
+"""The circuit of one hidden unit, from its summed input to the row that it drives."""

@@ -1,0 +1,1 @@
+"""What may be wrong with a design, before anything is built or simulated."""

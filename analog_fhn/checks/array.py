@@ -1,0 +1,107 @@
+"""Checks the arrays of a design: wires, amplifiers behind the columns, what their offsets do to the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from analog_fhn.array.sense import SENSE_RESISTORS, noise_gains
+from analog_fhn.array.wires import expected_loss, propose_tiles, tile_slices
+from analog_fhn.checks.findings import CURRENT_ERROR, Finding, Severity, judge, unusual_resistance
+from analog_fhn.chip import ArrayTarget
+from analog_fhn.design import Design
+
+# A loss common to all columns is a change of scale, which costs little; its unevenness does, which is of its order.
+WIRES_WARNING, WIRES_ERROR = 0.05, 0.3
+# Offsets of the amplifiers, sigma at the input of the tanh, whose slope is 1 there. MNIST, one chip each: 0.11 costs
+# 0.05 points, 0.35 costs 0.2, 1 costs 2.
+OFFSET_WARNING, OFFSET_ERROR = 0.25, 1.0
+# Share of the signal that an amplifier's finite gain takes.
+GAIN_WARNING, GAIN_ERROR = 0.01, 0.1
+# The tanh has reached 0.96 and 0.76 where the amplifier's output ends.
+SWING_WARNING, SWING_ERROR = 2.0, 1.0
+
+
+def check_arrays(design: Design) -> Iterator[Finding]:
+    """Findings about both arrays and their sense amplifiers."""
+    for name, array in zip(("input array", "output array"), design.arrays, strict=True):
+        yield from _wires(design, name, array)
+        yield from _amplifiers(design, name, array)
+    yield from _input(design)
+
+
+def _wires(design: Design, name: str, array: ArrayTarget) -> Iterator[Finding]:
+    settings = design.technology.array
+    wires, g = settings.wires, array.crossbar.conductance
+    if wires.ideal or not g.any():
+        return
+    tiles = [
+        (expected_loss(g[rows, columns], **wires.ohms), g[rows, columns].sum())
+        for rows, columns in tile_slices(g.shape, settings.tile_rows, settings.tile_columns)
+    ]
+    loss = sum(share * weight for share, weight in tiles) / sum(weight for _, weight in tiles)
+    if judged := judge(loss, WIRES_WARNING, WIRES_ERROR):
+        tile = propose_tiles(g, **wires.ohms, limit=WIRES_WARNING)
+        less = f"{100 * WIRES_WARNING:g} %"
+        advice = (
+            f"tiles of {tile[0]} x {tile[1]} would lose less than {less}"
+            if tile
+            else f"no tile would lose less than {less}: thicker wires help"
+        )
+        yield Finding(
+            name, "current lost in its wires", loss, judged[1], "1", judged[0],
+            f"{name} of {g.shape[0]} x {g.shape[1]} devices: its wires are expected to take {100 * loss:.2g} % of the "
+            f"current (largest sum of a row {g.sum(axis=1).max():.2g} S, of a column {g.sum(axis=0).max():.2g} S); "
+            f"{advice}",
+        )  # fmt: skip
+
+
+def _amplifiers(design: Design, name: str, array: ArrayTarget) -> Iterator[Finding]:
+    amplifier = design.technology.sense_amplifier
+    sums = array.crossbar.conductance.sum(axis=0)
+    for part, gains in zip(("U1", "U2"), noise_gains(array.sense, sums), strict=True):
+        gain = float(gains.max())
+        lost = gain / (amplifier.gain + gain)
+        if judged := judge(lost, GAIN_WARNING, GAIN_ERROR):
+            yield Finding(
+                f"{part} of the {name}", "share of the signal lost by finite gain", lost, judged[1], "1", judged[0],
+                f"{part} of the {name}: its noise gain of {gain:.3g} leaves {amplifier.gain / gain:.3g} of its gain of "
+                f"{amplifier.gain:.3g}: {100 * lost:.2g} % of the signal are lost",
+            )  # fmt: skip
+    for part in SENSE_RESISTORS:
+        if finding := unusual_resistance(f"R{part[1:]} of the {name}", float(getattr(array.sense, part)[0])):
+            yield finding
+    current = design.technology.array.read_voltage * float(sums[0::2].max())
+    if 2.0 * current > CURRENT_ERROR:
+        yield Finding(
+            f"U1 of the {name}", "output current", 2.0 * current, CURRENT_ERROR, "A", "note",
+            f"U1 of the {name}: with all rows at the read voltage it takes {2e3 * current:.3g} mA, more than "
+            f"{CURRENT_ERROR * 1e3:g} mA",
+        )  # fmt: skip
+
+
+def _input(design: Design) -> Iterator[Finding]:
+    array, technology, fhn = design.arrays[0], design.technology, design.network.fhn
+    amplifier, volts = technology.sense_amplifier, technology.tanh_pair.volts_per_unit
+    first, second = noise_gains(array.sense, array.crossbar.conductance.sum(axis=0))
+    gains = np.hypot(array.sense.rb / array.sense.ra * first, second)
+    sigma = amplifier.offset_spread(technology.conditions.temperature)
+    shift = fhn.slope * sigma * float(np.sqrt(np.mean(gains**2))) / volts
+    if judged := judge(shift, OFFSET_WARNING, OFFSET_ERROR):
+        yield Finding(
+            "amplifiers of the input array", "shift of the tanh by their offsets (sigma)", shift, judged[1], "1",
+            judged[0],
+            f"amplifiers of the input array: offsets of {1e3 * sigma:.2g} mV times gains of up to "
+            f"{gains.max():.3g} shift the tanh's argument by {shift:.2g} (sigma); less offset or "
+            "more array.read_voltage helps",
+        )  # fmt: skip
+    swing = fhn.slope * (amplifier.output_limit - technology.lost_swing) / volts
+    if swing < SWING_WARNING:
+        severity: Severity = "error" if swing < SWING_ERROR else "warning"
+        yield Finding(
+            "amplifiers of the input array", "argument of the tanh where their output ends", swing,
+            SWING_ERROR if severity == "error" else SWING_WARNING, "1", severity,
+            f"amplifiers of the input array: their output ends where the tanh's argument is {swing:.2g}; a smaller "
+            "tanh_pair.volts_per_unit leaves more",
+        )  # fmt: skip

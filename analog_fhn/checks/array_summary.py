@@ -1,0 +1,132 @@
+"""The arrays of a chip in numbers: size, scales, amplifiers, and what wires, offsets and devices do to the weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analog_fhn.array.sense import noise_gains, offset_gain
+from analog_fhn.array.wires import expected_loss, tile_slices
+from analog_fhn.chip import Chip
+from analog_fhn.design import Design
+
+NAMES = ("input", "output")
+
+
+@dataclass(frozen=True)
+class ArraySummary:
+    """One array of a chip.
+
+    Parameters
+    ----------
+    array
+        "input" or "output".
+    rows, bias_rows, bit_lines
+        Word lines, how many of them carry the biases, and bit lines, two per output.
+    tiles, devices
+        Numbers of tiles and of devices.
+    siemens_per_weight, largest_weight
+        k, and the weight that g_max stands for.
+    clipped
+        Share of the weights that are larger and were clipped.
+    rf, ra, rb
+        Nominal resistors of the sense amplifiers (ohm).
+    volts_per_unit
+        Output voltage that stands for 1 (V).
+    largest_column_sum
+        Conductance of all devices on one bit line (S).
+    noise_gain
+        Largest gain of an offset of an input amplifier, ``1 + Rf G``.
+    offset
+        Sigma of the output that the amplifiers' offsets make without input, in units of z or of a score (rms over the
+        columns).
+    expected_wire_loss, wire_loss
+        Share of the output current that the wires take when all rows have one voltage: estimated for the worst tile,
+        and exact for the whole array.
+    weight_slope, weight_error
+        Effective weights against the wanted ones: slope of the regression through 0, and rms of the difference, in
+        units of the weights.
+    """
+
+    array: str
+    rows: int
+    bias_rows: int
+    bit_lines: int
+    tiles: int
+    devices: int
+    siemens_per_weight: float
+    largest_weight: float
+    clipped: float
+    rf: float
+    ra: float
+    rb: float
+    volts_per_unit: float
+    largest_column_sum: float
+    noise_gain: float
+    offset: float
+    expected_wire_loss: float
+    wire_loss: float
+    weight_slope: float
+    weight_error: float
+
+
+def summarise(design: Design, chip: Chip) -> tuple[ArraySummary, ArraySummary]:
+    """Input and output array of a chip of this design.
+
+    Raises
+    ------
+    ValueError
+        If the chip has no arrays (ideal weights, or part of a chip).
+    """
+    if chip.arrays is None:
+        raise ValueError("a chip with arrays is needed")
+    first, second = (_summarise(design, chip, layer) for layer in range(2))
+    return first, second
+
+
+def _summarise(design: Design, chip: Chip, layer: int) -> ArraySummary:
+    technology, target = design.technology, design.arrays[layer]
+    assert chip.arrays is not None
+    made, array = chip.arrays[layer], technology.array
+    g = made.crossbar.conductance
+    wires = array.wires
+    tiles = list(tile_slices(g.shape, array.tile_rows, array.tile_columns))
+    losses = [expected_loss(g[tile], **wires.ohms) for tile in tiles]
+    case = 0 if chip.network.recentre else 1
+    wanted = design.network.weights[layer]
+    largest = (array.g_max - array.g_min) / target.crossbar.siemens_per_weight
+    slope = float(np.vdot(wanted, made.weights) / max(np.vdot(wanted, wanted), np.finfo(np.float64).tiny))
+    return ArraySummary(
+        array=NAMES[layer],
+        rows=len(g),
+        bias_rows=made.crossbar.bias_rows,
+        bit_lines=g.shape[1],
+        tiles=len(tiles),
+        devices=g.size,
+        siemens_per_weight=target.crossbar.siemens_per_weight,
+        largest_weight=largest,
+        clipped=float(np.mean(np.abs(wanted) > largest * (1.0 + 1e-12))),
+        rf=float(target.sense.rf[0]),
+        ra=float(target.sense.ra[0]),
+        rb=float(target.sense.rb[0]),
+        volts_per_unit=target.volts[case],
+        largest_column_sum=float(g.sum(axis=0).max()),
+        noise_gain=float(np.max(noise_gains(made.sense, made.ports.bit_diagonal)[0])),
+        offset=_offset(chip, layer) / target.volts[case],
+        expected_wire_loss=max(losses),
+        wire_loss=1.0 - float(made.ports.effective.sum() / g.sum()) if g.any() else 0.0,
+        weight_slope=slope,
+        weight_error=float(np.sqrt(np.mean((made.weights - wanted) ** 2))),
+    )
+
+
+def _offset(chip: Chip, layer: int) -> float:
+    """Sigma of a column's output voltage from the amplifiers' offsets, rms over the columns."""
+    assert chip.technology is not None
+    assert chip.arrays is not None
+    made, amplifier = chip.arrays[layer], chip.technology.sense_amplifier
+    gain = offset_gain(made.sense, made.ports, chip.technology)
+    share = amplifier.lot_share
+    power = np.mean((1.0 - share) * (gain**2).sum(axis=0) + share * gain.sum(axis=0) ** 2)
+    return float(amplifier.offset_spread(chip.technology.conditions.temperature) * np.sqrt(power))

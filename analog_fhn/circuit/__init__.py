@@ -1,1 +1,0 @@
-"""From a network to parts: technology, neuron circuit, crossbars, design, chip, netlist."""

@@ -1,0 +1,1 @@
+"""Decks, whole chips and their export, bills of material."""

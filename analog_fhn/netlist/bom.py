@@ -1,0 +1,197 @@
+"""Bill of materials of a design: what to buy, how many, at what price, and which of it the E series has."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from analog_fhn._support.files import Table, write_text
+from analog_fhn.array.sense import SENSE_OFFSETS, SENSE_RESISTORS
+from analog_fhn.cell.neuron import CAPACITORS, OFFSETS, RESISTORS
+from analog_fhn.cell.stages import DRIVER_RESISTORS, NO_SHIFT, PAIR_RESISTORS
+from analog_fhn.design import Design
+from analog_fhn.technology.device import Series, Tolerance
+from analog_fhn.technology.e_series import in_series
+
+# Tolerance codes of resistors and capacitors (IEC 60062).
+_CLASSES = {
+    0.001: "B", 0.0025: "C", 0.005: "D", 0.01: "F", 0.02: "G", 0.05: "J", 0.1: "K", 0.2: "M",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of a bill of materials.
+
+    Parameters
+    ----------
+    part
+        Kind of part; for those that a section of the technology describes, with its name.
+    value, unit
+        Nominal value; None where a kind of part has only one.
+    series, in_series
+        E series that values are taken from, and whether it has this one; None where there is no such question.
+    tolerance, tolerance_class
+        Largest relative deviation, and its letter code if it has one.
+    quantity
+        Number of parts; of amplifiers that come several to a package the number of amplifiers.
+    where
+        Designators and where they stand.
+    choice, price
+        Class of the technology's `classes` that is bought, and the price of one part; None where there is none.
+    """
+
+    part: str
+    value: float | None
+    unit: str
+    series: str | None
+    in_series: bool | None
+    tolerance: float | None
+    tolerance_class: str | None
+    quantity: int
+    where: str
+    choice: str | None = None
+    price: float | None = None
+
+
+def bill(design: Design, *, recentre: bool = True) -> list[Item]:
+    """All parts of a design; equal ones of different places stand in one line.
+
+    Parameters
+    ----------
+    recentre
+        Whether the row drivers have their shift resistors.
+    """
+    merged: dict[tuple[object, ...], Item] = {}
+    for bought, item in _items(design, recentre):
+        if (part := design.technology.bought(bought)) is not None:
+            item = replace(item, choice=part.name, price=part.price)
+        key = item.part, item.value, item.unit, item.series, item.tolerance, item.choice, item.price
+        if (known := merged.get(key)) is not None:
+            item = replace(known, quantity=known.quantity + item.quantity, where=f"{known.where}; {item.where}")
+        merged[key] = item
+    return list(merged.values())
+
+
+def cost(items: Iterable[Item]) -> tuple[float, list[str]]:
+    """Price of a bill, and what it leaves out.
+
+    Returns
+    -------
+    total
+        Sum of price times quantity over the items that have a price, in the currency of the technology.
+    unpriced
+        Kinds of parts of which some have no price, each once; empty: `total` is that of the whole bill.
+    """
+    items = list(items)
+    total = sum(item.price * item.quantity for item in items if item.price is not None)
+    return float(total), list(dict.fromkeys(item.part for item in items if item.price is None))
+
+
+def write_bill(items: list[Item], path: Path) -> None:
+    """Write a bill as CSV; an empty field where there is nothing to say."""
+    write_text(path, bill_text(items))
+
+
+def bill_text(items: list[Item]) -> str:
+    """Text of a bill's CSV file."""
+    file = io.StringIO(newline="")
+    table = Table(file)
+    table.writerow([field.name for field in fields(Item)])
+    for item in items:
+        table.writerow(["" if value is None else _text(value) for value in astuple(item)])
+    return file.getvalue()
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _items(design: Design, recentre: bool) -> Iterator[tuple[str, Item]]:
+    """Each with the key of `Technology.classes` that it is bought by."""
+    technology, n_hidden = design.technology, len(design.parts)
+    resistor, capacitor, sense = technology.resistor, technology.capacitor, technology.sense_amplifier
+    for parts, names, where in (
+        (design.parts, RESISTORS, "neurons"),
+        (design.pairs, PAIR_RESISTORS, "tanh pairs"),
+        (design.drivers, DRIVER_RESISTORS, "row drivers"),
+    ):
+        for name in names:
+            value = float(getattr(parts, name)[0])
+            if name == "rshift" and (value >= NO_SHIFT or not recentre):
+                continue
+            item = _passive("resistor", value, "ohm", resistor.series, resistor.tolerance, n_hidden, name, where)
+            yield "resistor", item
+    for name in CAPACITORS:
+        value = float(getattr(design.parts, name)[0])
+        item = _passive("capacitor", value, "F", capacitor.series, capacitor.tolerance, n_hidden, name, "neurons")
+        yield "capacitor", item
+    layers = list(zip(("input array", "output array"), design.arrays, strict=True))
+    for array, target in layers:
+        for name in SENSE_RESISTORS:
+            values = getattr(target.sense, name)
+            item = _passive(
+                "resistor", float(values[0]), "ohm", sense.series, sense.resistor_tolerance, len(values), name,
+                f"transimpedance amplifiers of the {array}",
+            )  # fmt: skip
+            yield "sense_resistor", item
+    yield "opamp", _plain("operational amplifier (opamp)", len(OFFSETS) * n_hidden, "U1 U2 U3 of the neurons")
+    yield "opamp", _plain("operational amplifier (opamp)", n_hidden, "row drivers")
+    for array, target in layers:
+        count = len(SENSE_OFFSETS) * len(target.sense)
+        where = f"U1 U2 of the transimpedance amplifiers of the {array}"
+        yield "sense_amplifier", _plain("operational amplifier (sense_amplifier)", count, where)
+    yield "multiplier", _plain("multiplier", 2 * n_hidden, "M1 M2 of the neurons")
+    where = f"tanh pairs, the halves of {(n_hidden + 1) // 2} dual packages"
+    yield "tanh_pair", _plain("transconductance amplifier (tanh_pair)", n_hidden, where)
+    for array, target in layers:
+        for item in _devices(design, array, target.crossbar.conductance):
+            yield "array", item
+    if technology.adc is not None:
+        n_classes = design.network.layer_sizes[-1]
+        item = _plain("analog-to-digital converter", n_classes, "outputs")
+        yield "adc", replace(item, value=technology.adc.bits, unit="bit")
+
+
+def _devices(design: Design, array: str, target: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Iterator[Item]:
+    """Devices of an array by their target conductances; those that can be set to any value in one line."""
+    technology = design.technology
+    where = f"{array}, {target.shape[0]} rows, {target.shape[1]} bit lines"
+    if technology.array.level_values is None:
+        yield _plain("array device, settable", target.size, where)
+        return
+    device, error = technology.array.device, technology.array.programming_error
+    part, series, tolerance = "array resistor", technology.resistor.series, None
+    if device is not None:
+        series = device.levels.series if isinstance(device.levels, Series) else None
+        part = "array resistor" if series else f"array device, {device.levels.kind if device.levels else 'settable'}"
+    if isinstance(error, float):
+        # Spread as a tolerance class t is: normal with sigma = t/3.
+        tolerance = 3.0 * error or None
+    elif device is not None and isinstance(device.programming, Tolerance):
+        tolerance = device.programming.tolerance
+    levels, counts = np.unique(target, return_counts=True)
+    for level, count in zip(levels.tolist(), counts.tolist(), strict=True):
+        if device is not None and device.levels is None:
+            yield replace(_plain(part, count, where), value=level, unit="S")
+        elif level > 0.0:
+            yield _passive(part, 1.0 / level, "ohm", series, tolerance, count, "", where)
+
+
+def _passive(
+    part: str, value: float, unit: str, series: str | None, tolerance: float | None, count: int, name: str, where: str
+) -> Item:
+    known = None if series is None else in_series(series, value)
+    letter = next((code for t, code in _CLASSES.items() if tolerance is not None and abs(t - tolerance) < 1e-9), None)
+    place = f"{name[0].upper()}{name[1:]} of the {where}" if name else where
+    return Item(part, value, unit, series, known, tolerance, letter, count, place)
+
+
+def _plain(part: str, count: int, where: str) -> Item:
+    return Item(part, None, "", None, None, None, None, count, where)

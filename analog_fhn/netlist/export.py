@@ -1,0 +1,237 @@
+"""A chip as a folder of files: netlists, conductance tables, bill of materials, manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analog_fhn._support.files import Table, has_failed, write_set, write_text
+from analog_fhn.chip import Chip
+from analog_fhn.design import Design
+from analog_fhn.errors import InputError
+from analog_fhn.netlist.bom import bill, bill_text
+from analog_fhn.netlist.decks import data_file, libraries, neuron_decks
+from analog_fhn.netlist.whole_chip import SCORES, estimated_seconds, folded_chip, tiles, whole_chip
+from analog_fhn.neuron import FloatArray
+
+Form = Literal["full", "reduced"]
+_MANIFEST = "manifest.json"
+_LONGEST_MANIFEST = 2**24  # bytes, hundreds of times what there is to say
+# Beyond this the reduced form is the default.
+LONGEST_RUN = 600.0  # s
+
+
+def write_network(
+    chip: Chip,
+    inputs: NDArray[np.floating],
+    folder: Path,
+    notes: dict[str, Any],
+    *,
+    form: Form | None = None,
+    recentre: bool | None = None,
+) -> list[str]:
+    """Write netlists of a whole chip under one image, conductance tables, bill of materials and manifest.
+
+    `ngspice -b run.cir` in the folder writes `scores.txt`, one line per class: its index and its score in the units of
+    the trained weights, averaged over the control window. `analog_fhn.backends.spice.backend.run_exported` does the
+    same.
+
+    Parameters
+    ----------
+    chip
+        With a technology.
+    inputs
+        The image, shape (n_in,), scaled as in training.
+    folder
+        Created if it does not exist.
+    notes
+        Anything JSON can hold, added to the manifest.
+    form
+        "full": every component in one circuit; "reduced": cell by cell, arrays folded into what their amplifiers see
+        (see `analog_fhn.netlist.whole_chip`). None: full, if it would run in `LONGEST_RUN` or less.
+    recentre
+        Whether the rows of the output array carry the activation, or x itself; None: as the network says.
+
+    Returns
+    -------
+    list of str
+        Names of the files written, relative to the folder.
+
+    Raises
+    ------
+    InputError
+        If the chip has no components, or its initial state lies beyond the linear range of the parts.
+    InputError, RunError
+        If a file cannot be written; then none is, and what was in the folder stays.
+    """
+    design = _design(chip)
+    recentre = chip.network.recentre if recentre is None else recentre
+    if form is None:
+        form = "full" if estimated_seconds(chip, full=True) <= LONGEST_RUN else "reduced"
+    make = whole_chip if form == "full" else folded_chip
+    texts = make(chip, inputs, recentre=recentre)
+    facts = {
+        "form": form,
+        "run": "ngspice -b run.cir",
+        "writes": SCORES,
+        "expected_seconds": estimated_seconds(chip, full=form == "full"),
+        "scores": "time averages over the control window, before any converter, in the units of the trained weights",
+        "inputs": [float(value) for value in inputs],
+        "recentre": recentre,
+    }
+    return _write(chip, design, folder, texts, [SCORES, "run.log"], facts | notes, recentre)
+
+
+def write_chip(chip: Chip, drives: FloatArray, folder: Path, notes: dict[str, Any]) -> list[str]:
+    """Write one netlist per neuron, conductance tables, bill of materials and manifest.
+
+    Parameters
+    ----------
+    chip
+        With a technology.
+    drives
+        Shape (n_neurons,), the drive that each neuron's netlist is given.
+    folder
+        Created if it does not exist.
+    notes
+        Anything JSON can hold, added to the manifest.
+
+    Returns
+    -------
+    list of str
+        Names of the files written, relative to the folder.
+
+    Raises
+    ------
+    InputError
+        If the chip has no components, or its initial state lies beyond the linear range of the parts.
+    InputError, RunError
+        If a file cannot be written; then none is, and what was in the folder stays.
+    """
+    design = _design(chip)
+    decks = neuron_decks(chip, drives, chip.network.protocol)
+    facts = {"form": "neurons", "run": "ngspice -b neuron_000.cir", "drives": [float(d) for d in drives]}
+    results = [data_file(name) for name in decks]
+    return _write(chip, design, folder, decks, results, facts | notes, chip.network.recentre)
+
+
+def _design(chip: Chip) -> Design:
+    """The design that the chip is a sample of."""
+    if chip.technology is None or chip.scales is None or chip.arrays is None:
+        raise InputError("an export needs a chip with a technology")
+    return Design(chip.network, chip.technology)
+
+
+def _write(
+    chip: Chip,
+    design: Design,
+    folder: Path,
+    decks: dict[str, str],
+    results: list[str],
+    facts: dict[str, Any],
+    recentre: bool,
+) -> list[str]:
+    """Write decks and everything that goes with them, in place of the export before; `results` are what decks write."""
+    assert chip.technology is not None
+    assert chip.scales is not None
+    assert chip.arrays is not None
+    texts = dict(decks)
+    for layer in range(len(chip.arrays)):
+        texts |= _conductances(chip, layer)
+    texts["bom.csv"] = bill_text(bill(design, recentre=recentre))
+    contents = libraries() | {name: text.encode("utf-8") for name, text in texts.items()}
+    manifest = {
+        "format": 2,
+        "chip_seed": chip.seed,
+        "technology": chip.technology.model_dump(),
+        "scales": asdict(chip.scales),
+        "siemens_per_weight": [array.crossbar.siemens_per_weight for array in chip.arrays],
+        "fhn": asdict(chip.network.fhn),
+        "protocol": asdict(chip.network.protocol),
+        "weights_sha256": chip.network.sha256,
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+        "results": results,
+    }
+    names = [*contents, _MANIFEST]
+    earlier = earlier_files(folder)
+    write_set(folder, contents | {_MANIFEST: (json.dumps(manifest | facts, indent=2) + "\n").encode("utf-8")})
+    if not has_failed(folder / _MANIFEST):
+        for path in (folder / SCORES, *earlier):
+            if path.name not in names:
+                path.unlink(missing_ok=True)
+    return names
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Manifest of an export; empty where there is none, or one that is damaged or another program's."""
+    try:
+        if (folder / _MANIFEST).stat().st_size > _LONGEST_MANIFEST:
+            return {}
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    # Manifests of other programs may list hashes, too.
+    ours = isinstance(manifest, dict) and {"format", "form", "weights_sha256"} <= manifest.keys()
+    return manifest if ours else {}
+
+
+def earlier_files(folder: Path) -> list[Path]:
+    """Files of the export before, and what runs of it wrote, by its manifest.
+
+    A file that somebody has changed since is not among them, nor are links, nor anything outside the folder.
+    """
+    manifest = read_manifest(folder)
+    results, hashes = manifest.get("results", []), manifest.get("sha256", {})
+    if not isinstance(results, list) or not isinstance(hashes, dict):
+        return []
+    listed = [(name, None) for name in results] + list(hashes.items())
+    return [folder / name for name, digest in listed if isinstance(name, str) and _as_written(folder, name, digest)]
+
+
+def _as_written(folder: Path, name: str, digest: object) -> bool:
+    """Whether a file of this name is in the folder, with this SHA-256 if there is one."""
+    path = folder / name
+    try:
+        if path.parent != folder or path.is_symlink() or not path.is_file():
+            return False
+        return digest is None or hashlib.sha256(path.read_bytes()).hexdigest() == digest
+    except (OSError, ValueError):  # a name that cannot be one
+        return False
+
+
+def write_conductances(chip: Chip, layer: int, folder: Path) -> list[str]:
+    """Write one table per tile of an array, one line per device, and return the files' names."""
+    tables = _conductances(chip, layer)
+    for name, text in tables.items():
+        write_text(folder / name, text)
+    return list(tables)
+
+
+def _conductances(chip: Chip, layer: int) -> dict[str, str]:
+    assert chip.arrays is not None
+    made = chip.arrays[layer].crossbar
+    target, conductance = chip.arrays[layer].target.conductance, made.conductance
+    parts = tiles(chip, layer)
+    texts = {}
+    for rows, bit_lines in parts:
+        tile = "" if len(parts) == 1 else f"_row_{rows.start}_bit_line_{bit_lines.start}"
+        file = io.StringIO(newline="")
+        table = Table(file)
+        table.writerow(["row", "bit_line", "input", "output", "sign", "target_siemens", "made_siemens"])
+        for i in rows:
+            for j in bit_lines:
+                table.writerow(
+                    [
+                        i, j, "bias" if i >= made.n_in else i, j // 2, "-" if j % 2 else "+",
+                        repr(float(target[i, j])), repr(float(conductance[i, j])),
+                    ]
+                )  # fmt: skip
+        texts[f"conductances_{layer}{tile}.csv"] = file.getvalue()
+    return texts

@@ -1,0 +1,1 @@
+"""Whether a twin is what was recorded."""

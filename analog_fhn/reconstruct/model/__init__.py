@@ -1,0 +1,1 @@
+"""Delay vectors, autoencoder and map: what is fitted to a recording."""

@@ -1,0 +1,202 @@
+"""The variational autoencoder: delay vectors in, a state of few coordinates, delay vectors out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analog_fhn._support.threads import single_blas
+from analog_fhn.errors import InputError, check_numbers
+from analog_fhn.neuron import FloatArray
+from analog_fhn.reconstruct.model.adam import minimise
+from analog_fhn.reconstruct.model.embedding import successive
+from analog_fhn.training.fit import keras_on_jax
+
+HIDDEN = (128, 64)
+_CHUNK = 500  # steps between two calls of `progress`
+_BLOCK = 4096  # rows that pass through a network together, so that they stay in the cache
+_LOGARITHMS = (-10.0, 3.0)  # of the latent's standard deviation
+_ELBOW = 0.4
+
+Layers = tuple[tuple[FloatArray, FloatArray], ...]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class AutoencoderOptions:
+    """How the autoencoder is trained.
+
+    Parameters
+    ----------
+    steps, batch_size, learning_rate
+        Of Adam, with a cosine schedule.
+    kl
+        Weight of the Kullback-Leibler term beside the mean squared error.
+    tear
+        Weight of the mean squared step of the latent from one sample to the next: against tears in the latent curve.
+    """
+
+    steps: int = 6000
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+    kl: float = 1e-4
+    tear: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_numbers(self, above_0=("steps", "batch_size", "learning_rate"), from_0=("kl", "tear"))
+
+
+@dataclass(frozen=True, eq=False)
+class Autoencoder:
+    """Trained encoder and decoder; layers of silu units, the last one linear, in single precision as they were trained.
+
+    Parameters
+    ----------
+    encoder, decoder
+        Weights (n_in, n_out) and biases (n_out,) of each layer.
+    """
+
+    encoder: Layers
+    decoder: Layers
+
+    @property
+    def latent(self) -> int:
+        """Number of latent coordinates."""
+        return len(self.decoder[0][0])
+
+    def encode(self, vectors: ArrayLike) -> FloatArray:
+        """Means of the latent coordinates of delay vectors (..., D), shape (..., latent)."""
+        return _forward(self.encoder, vectors)[..., : self.latent]
+
+    def decode(self, latents: ArrayLike) -> FloatArray:
+        """Delay vectors (..., D) of latent coordinates (..., latent)."""
+        return _forward(self.decoder, latents)
+
+    def newest(self, latents: ArrayLike) -> FloatArray:
+        """The decoded vectors' first coordinate only, shape (...)."""
+        weights, biases = self.decoder[-1]
+        return _forward((*self.decoder[:-1], (weights[:, :1], biases[:1])), latents)[..., 0]
+
+    def loss(self, vectors: FloatArray) -> float:
+        """Mean squared error of decoded means."""
+        return float(np.mean((self.decode(self.encode(vectors)) - vectors) ** 2))
+
+
+@single_blas()
+def _forward(layers: Layers, values: ArrayLike) -> FloatArray:
+    inputs = np.asarray(values, dtype=np.float64)
+    rows = inputs.reshape(-1, inputs.shape[-1])
+    single = [(weights.astype(np.float32), biases.astype(np.float32)) for weights, biases in layers]
+    result = np.empty((len(rows), single[-1][0].shape[1]))
+    for begin in range(0, len(rows), _BLOCK):
+        x = rows[begin : begin + _BLOCK].astype(np.float32)
+        for k, (weights, biases) in enumerate(single):
+            x = x @ weights + biases
+            if k < len(single) - 1:
+                x = x * (np.float32(0.5) + np.float32(0.5) * np.tanh(np.float32(0.5) * x))
+        result[begin : begin + _BLOCK] = x
+    return result.reshape(*inputs.shape[:-1], result.shape[1])
+
+
+def train_autoencoder(
+    vectors: FloatArray,
+    index: NDArray[np.intp],
+    latent: int,
+    *,
+    seed: int,
+    options: AutoencoderOptions | None = None,
+    progress: Progress | None = None,
+) -> tuple[Autoencoder, FloatArray]:
+    """Train an autoencoder (D. P. Kingma, M. Welling, arXiv 1312.6114).
+
+    Parameters
+    ----------
+    vectors
+        Delay vectors, shape (m, D).
+    index
+        Shape (m,): vectors of which one follows the other in time have successive numbers.
+    latent
+        Number of latent coordinates.
+    seed
+        Of the first weights, the batches and the sampling.
+    progress
+        Called with (steps done, steps).
+
+    Returns
+    -------
+    autoencoder
+        Trained.
+    losses
+        Mean squared error of each step's batch, shape (steps,).
+
+    Raises
+    ------
+    InputError
+        If the number of latent coordinates does not fit, or the training diverges.
+    """
+    dimension, options = vectors.shape[1], options or AutoencoderOptions()
+    if not 1 <= latent <= dimension:
+        raise InputError(f"latent = {latent}: expected 1 to {dimension}, the size of the delay vectors")
+    keras = keras_on_jax()
+    import jax
+    import jax.numpy as jnp
+
+    encoder = _network(keras, (dimension, *HIDDEN, 2 * latent), seed)
+    decoder = _network(keras, (latent, *HIDDEN[::-1], dimension), seed + 1)
+    parts = (encoder, decoder)
+    cut = len(encoder.trainable_variables)
+    first = successive(index)
+    if not len(first):
+        raise InputError("the recording holds no two successive samples to train an autoencoder with")
+    data, first = jnp.asarray(vectors, jnp.float32), jnp.asarray(first)
+
+    def forward(part: int, values: Any, x: Any) -> Any:
+        own = values[:cut] if part == 0 else values[cut:]
+        return parts[part].stateless_call(own, [], x)[0]
+
+    def loss(values, key):  # type: ignore[no-untyped-def]
+        batch, sampling = jax.random.split(key)
+        chosen = first[jax.random.randint(batch, (options.batch_size,), 0, len(first))]
+        now, then = data[chosen], data[chosen + 1]
+        out = forward(0, values, now)
+        mean, log = out[:, :latent], jnp.clip(out[:, latent:], *_LOGARITHMS)
+        drawn = mean + jnp.exp(log) * jax.random.normal(sampling, mean.shape)
+        error = jnp.mean((forward(1, values, drawn) - now) ** 2)
+        divergence = 0.5 * jnp.mean(jnp.sum(mean**2 + jnp.exp(2 * log) - 1 - 2 * log, axis=1))
+        jump = jnp.mean((forward(0, values, then)[:, :latent] - mean) ** 2)
+        return error + options.kl * divergence + options.tear * jump, error
+
+    values, losses = minimise(
+        loss, [variable for part in parts for variable in part.trainable_variables], steps=options.steps,
+        learning_rate=options.learning_rate, seed=seed, what="autoencoder", chunk=_CHUNK, progress=progress,
+    )  # fmt: skip
+    return Autoencoder(_layers(values[:cut]), _layers(values[cut:])), losses
+
+
+def _network(keras: Any, sizes: tuple[int, ...], seed: int) -> Any:
+    layers = [keras.layers.Input((sizes[0],))]
+    for k, size in enumerate(sizes[1:]):
+        start = keras.initializers.GlorotUniform(seed=(1000 * seed + k) % 2**32)
+        activation = "silu" if k < len(sizes) - 2 else None
+        layers.append(keras.layers.Dense(size, activation, kernel_initializer=start))
+    return keras.Sequential(layers)
+
+
+def _layers(values: list[FloatArray]) -> Layers:
+    return tuple(zip(values[::2], values[1::2], strict=True))
+
+
+def elbow(losses: ArrayLike) -> int:
+    """Number of latent coordinates by the rule: the largest that takes more than 60 % of the loss of one fewer away.
+
+    Parameters
+    ----------
+    losses
+        Mean squared error with 1, 2, ... coordinates, shape (k,).
+    """
+    values = np.asarray(losses, dtype=np.float64)
+    return int(np.flatnonzero(np.append(True, values[1:] < _ELBOW * values[:-1]))[-1]) + 1

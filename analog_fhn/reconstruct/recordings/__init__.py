@@ -1,0 +1,1 @@
+"""Recordings: their files, sampling and samples."""

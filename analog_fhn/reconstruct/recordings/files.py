@@ -1,0 +1,277 @@
+"""Recordings in files: read from what oscilloscopes and simulators write, written as CSV."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from analog_fhn._support.files import new_table
+from analog_fhn._support.tables import excerpt
+from analog_fhn.errors import InputError
+from analog_fhn.neuron import FloatArray
+from analog_fhn.reconstruct.recordings.oscilloscope import Table, listed, read_table
+from analog_fhn.reconstruct.recordings.recording import (
+    MIN_SAMPLES,
+    Recording,
+    check_recording,
+    counted,
+    without_glitches,
+)
+from analog_fhn.reconstruct.recordings.sampling import Sampled, UnevenError, on_grid
+from analog_fhn.reconstruct.recordings.units import NOTHING_TELLS, Column
+
+_LONGEST = 1e11
+"""Seconds (three thousand years): what lies beyond is in another unit, such as milliseconds since 1970."""
+
+_UNIT_RATIOS = (60.0, 1e3, 1e6, 1e9, 1e12)
+_AGREES = 0.01  # relative difference of two sampling intervals that is not worth a word
+
+
+def read_recording(
+    path: Path | str,
+    *,
+    column: str | int | None = None,
+    time_column: str | int | None = None,
+    step: float | None = None,
+    start: float | None = None,
+    stop: float | None = None,
+    volts_per_unit: float | None = None,
+    seconds_per_unit: float | None = None,
+    bridge: int = 0,
+    allow_clipped: bool = False,
+) -> Recording:
+    """Recording of a file: `write_recording`'s, an oscilloscope's or a simulator's (see `read_table`).
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    column
+        Voltage: name of the column, or its number from 1 (a text of digits is first looked for among the names).
+        None: the first with a unit or a name of a voltage, else the first channel of an instrument, else the only one
+        that may be a voltage.
+    time_column
+        Times, likewise. None: the one named so or with a unit of time, or the first of columns without names.
+    step
+        Sampling interval (s): needed where the file has no times, or to interpolate uneven ones with.
+    start, stop
+        Times (s) between which samples are taken, ``start <= time < stop``; None: from the first, to the last.
+    volts_per_unit, seconds_per_unit
+        What one unit of the voltage's and of the times' column stands for, whatever the file says.
+    bridge
+        Gaps of up to so many samples are bridged (`Recording.bridged`).
+    allow_clipped
+        See `check_recording`.
+
+    Units that the file names are converted to s and V; without units these are assumed, and what is not understood is
+    told in the report. Rows left out and cells that are empty, out of range or no number are missing samples, and so
+    are single ones far beyond all others (`without_glitches`). Columns `state_1`, ... become `Recording.states`.
+
+    Raises
+    ------
+    InputError
+        If something is wrong with the file, naming line and column, or with what it holds (see `check_recording`), it
+        is not certain which columns are times and voltage, the step or what a unit stands for is not above 0, or there
+        is nothing between `start` and `stop`.
+    """
+    for name, value, what in (
+        ("step", step, "seconds"), ("volts_per_unit", volts_per_unit, "volts"),
+        ("seconds_per_unit", seconds_per_unit, "seconds"),
+    ):  # fmt: skip
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise InputError(f"{name} = {value}: expected a number of {what} above 0")
+    path = Path(path)
+    table = read_table(path)
+    if len(table.rows) < MIN_SAMPLES:
+        raise InputError(
+            f"{path}: {counted(len(table.rows), 'sample')}; expected at least {MIN_SAMPLES}, each in a line"
+        )
+    times = _time_column(table, time_column, step)
+    voltage = _voltage_column(table, column, times)
+    states = [c for c in table.columns if c.name.startswith("state_") and c not in (times, voltage)]
+    numbers, beyond = table.numbers_in_range(voltage)
+    report = _units_report(table, times, voltage, seconds_per_unit, volts_per_unit)
+    if beyond:
+        report += (
+            f"column {voltage}: {counted(beyond, 'sample')} out of the instrument's range (infinite) taken as missing; "
+            "the voltage is clipped there",
+        )
+    volts = voltage.factor if volts_per_unit is None else volts_per_unit
+    values = np.stack([volts * numbers, *map(table.numbers, states)], axis=1)
+    sampled = _sampled(table, times, values, step, seconds_per_unit)
+    voltages, known = sampled.values[:, 0].copy(), sampled.values[:, 1:].copy() if states else None
+    made = Recording(voltages, sampled.step, sampled.start, path.name, known)
+    if start is not None or stop is not None:
+        made = made.cut(start, stop)
+    if made.missing.all():
+        raise InputError(f"{path}, column {voltage}: none of {len(made)} samples is a finite number")
+    made = without_glitches(made)
+    made = replace(made, report=(*report, *sampled.report, *made.report, *_gaps_report(made)))
+    return check_recording(made.bridged(bridge), allow_clipped=allow_clipped)
+
+
+def write_recording(path: Path | str, recording: Recording) -> None:
+    """Write a CSV file: `time` (s), `voltage` (V, nan where missing), and states, where known, as `state_1`, ...
+
+    Numbers are written so that `read_recording` finds exactly the same ones.
+    """
+    check_recording(recording, allow_clipped=True)
+    states = np.empty((len(recording), 0)) if recording.states is None else recording.states
+    rows = np.column_stack([recording.time, recording.voltage, states])
+    with new_table(path, lineterminator="\n") as table:
+        table.writerow(["time", "voltage", *(f"state_{k + 1}" for k in range(states.shape[1]))])
+        table.writerows(rows.tolist())
+
+
+def _time_column(table: Table, wanted: str | int | None, step: float | None) -> Column | None:
+    times = table.time_column() if wanted is None else table.column(wanted, "times")
+    if times is not None:
+        return table.header.with_unit(times, "time")
+    if step is None and table.header.interval is None:
+        stamps = table.stamps()
+        if stamps is not None:
+            raise InputError(
+                f"{table.path}: column {stamps[0]} holds dates or clock times ({excerpt(stamps[1])}), which are not "
+                "read; expected seconds, or the sampling interval by --step (step)"
+            )
+        raise InputError(
+            f"{table.path}: no column of times among {listed(table.columns)}; expected one named 'time' or by "
+            "--time-column (time_column), or the sampling interval by --step (step)"
+        )
+    return None
+
+
+def _voltage_column(table: Table, wanted: str | int | None, times: Column | None) -> Column:
+    if wanted is not None:
+        chosen = table.column(wanted, "voltage")
+        if times is not None and chosen.number == times.number:
+            raise InputError(f"{table.path}: column {chosen} holds the times; expected another one for the voltage")
+        return table.header.with_unit(chosen, "voltage")
+    others = [c for c in table.numeric if (times is None or c.number != times.number) and c.kind != "time"]
+    if not others:
+        raise InputError(f"{table.path}: no column besides the times ({times}); expected a voltage")
+    with_units = [table.header.with_unit(c, "voltage") for c in others]
+    ranks = {c.number: rank for c in with_units if (rank := c.unlike_voltage) is not None}
+    best = min(ranks.values(), default=NOTHING_TELLS)
+    doubtful = best >= NOTHING_TELLS
+    left = [c for c in with_units if c.number in ranks and (doubtful or ranks[c.number] == best)]
+    if doubtful and len(left) > 1:  # one without a name among others is pandas' index, or counts samples
+        left = [c for c in left if c.name] or [c for c in left if not table.is_count(table.numbers(c))]
+    # Channels of one kind are alike, and the first of them is taken; so is the first of a known unit.
+    alike = not doubtful and bool(left) and (bool(left[0].unit) or len({c.stem for c in left}) == 1)
+    if len(left) != 1 and not alike:
+        raise InputError(
+            f"{table.path}: no column is certainly the voltage among {listed(others)}; expected its name or number by "
+            "--column (column)"
+        )
+    return left[0]
+
+
+def _sampled(
+    table: Table, times: Column | None, values: FloatArray, step: float | None, seconds_per_unit: float | None
+) -> Sampled:
+    """Values on a uniform grid, by the times of the file, the step that was given or the interval that is stated."""
+    path, header = table.path, table.header
+    if times is not None:
+        stamps, read_as = _times(table, times, seconds_per_unit)
+        try:
+            sampled = on_grid(stamps, values, step)
+        except UnevenError as error:
+            raise InputError(f"{table.at(error.row, times)}: {error}") from None
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        contradiction = _interval_report(table, times, sampled.step, seconds_per_unit)
+        return replace(sampled, report=(*read_as, *sampled.report, *contradiction))
+    if seconds_per_unit is not None:
+        raise InputError(f"{path}: seconds_per_unit = {seconds_per_unit:g}, but there is no column of times")
+    if table.blank is not None:
+        raise InputError(
+            f"{path}, line {table.blank}: is blank between the samples; expected one in each line, as there are no "
+            "times to tell whether one is missing"
+        )
+    if step is not None:
+        return Sampled(0.0, step, values)
+    assert header.interval is not None
+    return Sampled(header.start or 0.0, header.interval, values)
+
+
+def _times(table: Table, column: Column, seconds_per_unit: float | None) -> tuple[FloatArray, tuple[str, ...]]:
+    """Times (s) of a column, and how they were read; numbers of samples are made times by the stated interval."""
+    values, header = table.numbers(column), table.header
+    empty = np.flatnonzero(np.isnan(values))
+    if empty.size:
+        raise InputError(f"{table.at(int(empty[0]), column)}: there is no time; expected one in every row")
+    if seconds_per_unit is not None:
+        return seconds_per_unit * values, ()
+    counts = column.unit.lower() == "sequence"
+    if header.interval is not None and (counts or (not column.unit and table.is_count(values))):
+        line = f"column {column} counts samples; one every {header.interval:g} s, as the file says above them"
+        return (header.start or 0.0) + header.interval * values, () if counts else (line,)
+    if header.has_settings and not column.unit and table.is_count(values):
+        raise InputError(
+            f"{table.path}: column {column} may count samples or seconds; expected its unit, --seconds-per-unit "
+            "(seconds_per_unit) or the sampling interval by --step (step)"
+        )
+    times = column.factor * values
+    if np.abs(times).max() > _LONGEST:
+        raise InputError(
+            f"{table.path}: column {column}: times up to {np.abs(times).max():g} s; expected seconds (are they in "
+            "another unit? --seconds-per-unit (seconds_per_unit) says which)"
+        )
+    return times, ()
+
+
+def _interval_report(table: Table, times: Column, step: float, seconds_per_unit: float | None) -> tuple[str, ...]:
+    """Say, or refuse if it is a matter of the unit, that times do not have the interval that the file states."""
+    stated = table.header.interval
+    if stated is None or abs(step / stated - 1.0) < _AGREES:
+        return ()
+    both = f"a sample every {stated:g} s by the lines above the data, every {step:g} s by column {times}"
+    if (
+        not times.unit
+        and seconds_per_unit is None
+        and any(abs(step / stated / f - 1.0) < _AGREES for f in _UNIT_RATIOS)
+    ):
+        raise InputError(f"{table.path}: {both}; expected its unit by --seconds-per-unit (seconds_per_unit)")
+    return (both,)
+
+
+def _units_report(
+    table: Table, times: Column | None, voltage: Column, seconds_per_unit: float | None, volts_per_unit: float | None
+) -> tuple[str, ...]:
+    lines = []
+    chosen = [c.number for c in (times, voltage) if c is not None]
+    others = [c for c in table.numeric if c.number not in chosen and not c.name.startswith("state_")]
+    if others:
+        lines.append(f"voltage from column {voltage}; not read: {listed(others)}")
+    if table.layout.pairs:
+        lines.append("the comma is both separator and decimal mark; numbers are put together from two cells each")
+    for column, unit, kind, per_unit in (
+        (times, "s", "time", seconds_per_unit), (voltage, "V", "voltage", volts_per_unit),
+    ):  # fmt: skip
+        if column is None:
+            continue
+        if per_unit is not None:
+            instead = f", not {column.unit}" if column.unit else ""
+            lines.append(f"column {column}: one unit is {per_unit:g} {unit}, as told{instead}")
+        elif column.unit_unknown or (column is times and not column.unit and column.name and not column.is_time):
+            lines.append(f"column {column}: its unit is not known; its numbers are taken as {unit}")
+        elif column.unit and column.kind != kind and column.unit.lower() != "sequence":
+            lines.append(f"column {column} is in {column.unit}; its numbers are taken as {unit}")
+        elif column.factor != 1.0:
+            lines.append(f"column {column} is in {column.unit}; converted to {unit}")
+    return tuple(lines)
+
+
+def _gaps_report(recording: Recording) -> list[str]:
+    gaps = recording.gaps
+    if not gaps:
+        return []
+    lost = int(np.count_nonzero(recording.missing))
+    time, several = recording.time, "" if len(gaps) == 1 else "the longest: "
+    longest = sorted(gaps, key=lambda gap: gap.start - gap.stop)[:3]
+    places = ", ".join(f"{counted(gap.stop - gap.start, 'sample')} from {time[gap.start]:.6g} s" for gap in longest)
+    return [f"{counted(len(gaps), 'gap')}, {lost} of {len(recording)} samples missing; {several}{places}"]

@@ -1,0 +1,1 @@
+"""Neurons whose voltage can be recorded here."""

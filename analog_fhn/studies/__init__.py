@@ -1,0 +1,1 @@
+"""What is computed about one network or installation beside its accuracy."""

@@ -1,0 +1,142 @@
+"""Checks what is installed and whether all backends tell the same story about the same neuron."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+from analog_fhn.backends.base import SimulationError
+from analog_fhn.chip import Chip
+from analog_fhn.design import Design
+from analog_fhn.errors import InputError, MissingProgramError
+from analog_fhn.inference import BACKENDS, make_backend
+from analog_fhn.network import Network
+from analog_fhn.neuron import Cycle, Protocol, cycle, cycle_from_samples, waveform_rms
+from analog_fhn.technology.technology import Technology
+
+# Agreement with the coefficient ODE of the same chip: solver error for the first three, circuit physics that the
+# nine coefficients leave out (lag of U3 and of the multipliers) for ngspice.
+PERIOD_LIMIT = {"reference": 1e-4, "direct": 1e-3, "brian": 1e-3, "spice": 3e-3}
+WAVEFORM_LIMIT = {"reference": 1e-3, "direct": 1e-3, "brian": 1e-3, "spice": 1e-2}
+PROTOCOL = Protocol(settle=10.0, control=12.0, interval=0.005)
+DRIVE = -1.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding: its name, whether it is as needed, what was found and what is needed."""
+
+    name: str
+    ok: bool
+    found: str
+    needed: str
+    missing: bool = False
+
+
+@dataclass(frozen=True)
+class NeuronResult:
+    """Period (T), its relative error and the waveform's rms against the chip's own equations, mean of x."""
+
+    period: float
+    period_error: float
+    waveform_rms: float
+    mean: float
+
+
+def mismatched_neuron(seed: int = 1) -> Chip:
+    """First neuron of chip `seed` of a small network in technology `discrete`."""
+    rng = np.random.default_rng(0)
+    network = Network((rng.normal(size=(4, 2)), rng.normal(size=(2, 2))))
+    return Design(network, Technology.load("discrete")).chip(seed).only(slice(0, 1))
+
+
+def compare_neuron(chip: Chip, backend: str, drive: float, exact: Cycle) -> NeuronResult:
+    """Run one neuron in one backend and compare it with `exact`, the cycle of the chip's own equations.
+
+    Raises
+    ------
+    MissingProgramError
+        If the backend's program is absent.
+    SimulationError
+        If it fails, or the neuron does not oscillate.
+    """
+    response = make_backend(backend).respond(chip, np.array([[drive]]), PROTOCOL, samples=True)
+    assert response.samples is not None
+    found = cycle_from_samples(PROTOCOL.sample_times, response.samples[:, 0, 0])
+    if found is None:
+        raise SimulationError(f"{backend}: the neuron does not oscillate at drive {drive:g}")
+    return NeuronResult(
+        found.period, found.period / exact.period - 1.0, waveform_rms(found, exact), float(response.mean[0, 0])
+    )
+
+
+def examine() -> tuple[list[Check], dict[str, NeuronResult]]:
+    """All checks, and the mismatched neuron in every backend that is installed."""
+    checks = [
+        Check("Python", sys.version_info >= (3, 11), ".".join(map(str, sys.version_info[:3])), "3.11 or newer"),
+        *(_package(name, why) for name, why in _PACKAGES.items()),
+        *_ngspice(),
+    ]
+    chip = mismatched_neuron()
+    exact = cycle(chip.coefficients, DRIVE, settle=PROTOCOL.settle)
+    neuron: dict[str, NeuronResult] = {}
+    for backend in BACKENDS:
+        name = f"one mismatched neuron, {backend} against its equations"
+        needed = f"period within {PERIOD_LIMIT[backend]:g}, waveform within {WAVEFORM_LIMIT[backend]:g}"
+        try:
+            result = compare_neuron(chip, backend, DRIVE, exact)
+        except MissingProgramError as error:
+            checks.append(Check(name, False, str(error), needed, missing=True))
+            continue
+        except (SimulationError, InputError) as error:
+            checks.append(Check(name, False, str(error), needed))
+            continue
+        neuron[backend] = result
+        ok = abs(result.period_error) <= PERIOD_LIMIT[backend] and result.waveform_rms <= WAVEFORM_LIMIT[backend]
+        found = f"period {result.period_error:+.1e}, waveform {result.waveform_rms:.1e}"
+        checks.append(Check(name, ok, found, needed))
+    return checks, neuron
+
+
+_PACKAGES = {
+    "numpy": "",
+    "scipy": "",
+    "numba": "",
+    "PySpice": 'spice backend: pip install "analog-fhn[spice]"',
+    "brian2": 'brian backend: pip install "analog-fhn[brian]"',
+    "keras": 'training: pip install "analog-fhn[train]"',
+    "jax": 'training: pip install "analog-fhn[train]"',
+}
+
+
+def _package(name: str, why: str) -> Check:
+    try:
+        return Check(name, True, version(name), why or "installed")
+    except PackageNotFoundError:
+        return Check(name, False, "not installed", why, missing=True)
+
+
+def _ngspice() -> list[Check]:
+    from analog_fhn.backends.spice import ngspice
+
+    def attempt(name: str, look: Callable[[], str], needed: str) -> Check:
+        try:
+            return Check(name, True, look(), needed)
+        except MissingProgramError as error:
+            return Check(name, False, str(error), needed, missing=True)
+        except SimulationError as error:
+            return Check(name, False, str(error), needed)
+
+    def cube() -> str:
+        odd = ngspice.cube_is_odd()
+        return "V^3 is odd" if odd else "V^3 is even (positive for negative V); the netlists multiply instead"
+
+    return [
+        attempt("ngspice program", ngspice.program_version, "for exported netlists; tested with 39"),
+        attempt("libngspice", ngspice.version, "for the spice backend; tested with 39"),
+        attempt("ngspice's x^3", cube, "either: known and avoided"),
+    ]

@@ -1,0 +1,206 @@
+"""The accuracy waterfall: the same images through ever more of the circuit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from analog_fhn import plots
+from analog_fhn.chip import Chip
+from analog_fhn.design import Design
+from analog_fhn.errors import InputError
+from analog_fhn.inference import check_converters, classify
+from analog_fhn.montecarlo.statistics import wilson
+from analog_fhn.network import Network
+from analog_fhn.noise import Noise
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One step of the waterfall.
+
+    Parameters
+    ----------
+    name, backend
+        What was added, and what integrated the neurons (None: no neurons).
+    predictions
+        Shape (n_images,).
+    accuracy
+        Share of right classes.
+    seconds
+        Wall time.
+    agreement
+        For the stages that repeat the same chip with noise or in another simulator: share of images with the class that
+        `direct` gives; None for the others.
+    """
+
+    name: str
+    backend: str | None
+    predictions: NDArray[np.intp]
+    accuracy: float
+    seconds: float
+    agreement: float | None = None
+
+    @property
+    def n_images(self) -> int:
+        """Number of images that were judged."""
+        return len(self.predictions)
+
+    @property
+    def same(self) -> int:
+        """Number of images with the class that `direct` gives."""
+        return round((self.agreement or 0.0) * self.n_images)
+
+
+def waterfall(
+    network: Network,
+    chip: Chip,
+    images: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    *,
+    noise_images: int = 0,
+    brian_images: int = 0,
+    spice_images: int = 0,
+    spice_table: int = 0,
+    tables: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Stage]:
+    """Float -> ideal FHN -> the arrays, part by part -> mismatched; then the same with noise, Brian2, ngspice.
+
+    Parameters
+    ----------
+    network, chip
+        A network and a chip of its design.
+    images, labels
+        Shapes (n_images, n_in) and (n_images,).
+    noise_images, brian_images, spice_images
+        How many of the first images these slower stages judge; 0 leaves the stage out. The noise is that of the
+        chip's own parts, seed 0.
+    spice_table
+        Drives per neuron of a response table that ngspice makes, with which all images are judged; 0: none.
+    tables
+        Where the table is kept; None: not kept.
+    progress
+        Called with (stages done, stages in all).
+
+    Raises
+    ------
+    InputError
+        If the response table has too few drives, or the chip has converters and the readout is the vote.
+    """
+    from analog_fhn.backends.table.backend import MIN_DRIVES  # compiled code; loaded on demand
+
+    if chip.technology is None:
+        raise ValueError("the waterfall needs a chip with a technology")
+    if spice_table and spice_table < MIN_DRIVES:
+        raise InputError(
+            f"ngspice response table of {spice_table} drives: expected at least {MIN_DRIVES}, or 0 for none"
+        )
+    check_converters(chip, [network.readout])
+    n = len(labels)
+    plan: list[tuple[str, Chip | None, int, dict[str, Any]]] = [
+        ("ideal FHN", None, n, {}),
+        *((name, made, n, {}) for name, made in _arrays(network, chip)),
+        ("mismatched neurons", chip.with_ideal_stages(), n, {}),
+        ("mismatched tanh pairs and row drivers", chip, n, {}),
+    ]
+    if noise_images:
+        plan.append(("same chip with the noise of its parts", chip, noise_images, {"noise": Noise.intrinsic(chip, 0)}))
+    if brian_images:
+        plan.append(("same chip in Brian2", chip, brian_images, {"backend": "brian"}))
+    if spice_images:
+        plan.append(("same chip in ngspice", chip, spice_images, {"backend": "spice"}))
+    if spice_table:
+        table = {"backend": "spice", "table": spice_table, "tables": tables}
+        plan.append(("same chip, ngspice response table", chip, n, table))
+    start = time.perf_counter()
+    plain = network.forward(images).argmax(axis=1)
+    stages = [Stage("float", None, plain, float(np.mean(plain == labels)), time.perf_counter() - start)]
+    direct = plain
+    for done, (name, made, wanted, options) in enumerate(plan, start=1):
+        if progress is not None:
+            progress(done, len(plan) + 1)
+        k = min(wanted, n)
+        result = classify(network, images[:k], chip=made, **options)
+        agreement = float(np.mean(result.predictions == direct[:k])) if options else None
+        direct = direct if options else result.predictions
+        accuracy = result.accuracy(labels[:k])
+        stages.append(Stage(name, result.backend, result.predictions, accuracy, result.seconds, agreement))
+    if progress is not None:
+        progress(len(plan) + 1, len(plan) + 1)
+    return stages
+
+
+def _arrays(network: Network, chip: Chip) -> list[tuple[str, Chip]]:
+    """The chip with ideal neurons and ever more of what its arrays suffer from; what it does not suffer is left out."""
+    assert chip.technology is not None
+    technology = chip.technology.with_errors(())
+    # Without levels the mapping still clips the largest weights.
+    mapped = "mapped weights" if technology.array.levels is None else "quantised weights"
+    found = [(mapped, Design(network, technology).chip(None).with_ideal_neurons())]
+    groups: list[str] = []
+    for name, added in (
+        ("wires", ("wires",)),
+        ("devices", ("array",)),
+        ("sense amplifiers", ("amplifier",)),
+        ("converters", ("adc",)),
+    ):
+        groups += added
+        with_these = chip.technology.with_errors(groups)
+        if with_these != technology:
+            found.append((name, Design(network, with_these).chip(chip.seed).with_ideal_neurons()))
+            technology = with_these
+    return found
+
+
+@dataclass(frozen=True)
+class Consumption:
+    """What the hidden cells of a chip draw from their supplies, measured in ngspice.
+
+    Parameters
+    ----------
+    power_per_neuron
+        Mean over the hidden cells, each of tanh pair, neuron and row driver (W).
+    power
+        Of all hidden cells (W); arrays and their amplifiers are not in it.
+    seconds
+        Settling and control window of one answer.
+    """
+
+    power_per_neuron: float
+    power: float
+    seconds: float
+
+    @property
+    def energy(self) -> float:
+        """Energy of one answer (J)."""
+        return self.power * self.seconds
+
+
+def consumption(network: Network, chip: Chip, images: NDArray[np.floating]) -> Consumption:
+    """Power and energy of the hidden cells, from the supplies' currents in ngspice under some images (n, n_in)."""
+    from analog_fhn.backends.spice.backend import cell_power
+
+    power = cell_power(chip, images)
+    assert chip.scales is not None
+    seconds = (network.protocol.settle + network.protocol.control) * chip.scales.time_unit
+    return Consumption(float(power.mean()), float(power.sum()), seconds)
+
+
+def picture(stages: Sequence[Stage], title: str) -> Figure:
+    """Waterfall of the stages that judged all images; the others are remarks on how often they agree."""
+    full = [stage for stage in stages if stage.agreement is None]
+    return plots.waterfall(
+        [stage.name for stage in full],
+        [stage.accuracy for stage in full],
+        [wilson(round(stage.accuracy * stage.n_images), stage.n_images) for stage in full],
+        title,
+        [f"{s.name}: same class on {s.same} of {s.n_images} images" for s in stages if s.agreement is not None],
+    )

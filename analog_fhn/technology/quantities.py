@@ -1,0 +1,184 @@
+"""Numbers of configuration files by what they measure: unit, what is possible at all, what is usual in practice.
+
+A number outside what is possible is refused when the file is read: most often it is in another unit than SI. One that
+is possible but unusual is said by the check of the design (`analog_fhn.checks.cell`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+_SMALL = (("m", 1e-3), ("u", 1e-6), ("n", 1e-9), ("p", 1e-12))
+_LARGE = (("M", 1e6), ("k", 1e3))
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Metadata of an annotated number, and its check.
+
+    Parameters
+    ----------
+    unit
+        SI unit; "1" for a ratio or a count.
+    possible
+        Lowest and highest number that is not refused.
+    usual
+        Lowest and highest number that nothing is said of; None: all that are possible.
+    zero
+        Whether 0 is possible and usual besides: none of it.
+    """
+
+    unit: str
+    possible: tuple[float, float]
+    usual: tuple[float, float] | None = None
+    zero: bool = False
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The number's own schema, then this check."""
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def _checked(self, value: float) -> float:
+        if self.within(value, self.possible):
+            return value
+        raise PydanticCustomError("quantity", "{expected}", {"expected": f"{self.expected}{self.hint(value)}"})
+
+    def within(self, value: float, limits: tuple[float, float]) -> bool:
+        """Whether a number lies within limits, or is a 0 that stands for none."""
+        return limits[0] <= value <= limits[1] or (self.zero and value == 0)
+
+    @property
+    def expected(self) -> str:
+        """What is possible, for messages."""
+        return f"expected {'0 or ' if self.zero and self.possible[0] > 0 else ''}{self.span(self.possible)}"
+
+    def span(self, limits: tuple[float, float]) -> str:
+        """Limits with their unit, for messages."""
+        return f"{limits[0]:g} to {limits[1]:g}{'' if self.unit == '1' else f' {self.unit}'}"
+
+    def hint(self, value: float) -> str:
+        """What the number is if it was meant with a prefix, `` (100 uS is 0.0001)``; nothing if that is unusual too."""
+        if self.usual is None or self.unit == "1":
+            return ""
+        for prefix, factor in _LARGE if self.unit in ("Hz", "V/s", "ohm") else _SMALL:
+            if self.usual[0] <= value * factor <= self.usual[1]:
+                return f" ({value:g} {prefix}{self.unit} is {value * factor:g})"
+        return ""
+
+
+@dataclass(frozen=True)
+class Unusual:
+    """A number that is possible but unusual: its key as in the file, its value, and what it measures."""
+
+    key: str
+    value: float
+    quantity: Quantity
+
+    @property
+    def field(self) -> str:
+        """Last part of the key."""
+        return self.key.split(".")[-1].split(" ")[-1]
+
+    @property
+    def limit(self) -> float:
+        """The end of the usual range on the number's side."""
+        assert self.quantity.usual is not None
+        return self.quantity.usual[0] if self.value < self.quantity.usual[0] else self.quantity.usual[1]
+
+    def __str__(self) -> str:
+        assert self.quantity.usual is not None
+        return (
+            f"{self.key} = {self.value:g}: unusual, in practice {self.quantity.span(self.quantity.usual)}"
+            f"{self.quantity.hint(self.value)}"
+        )
+
+
+def unusual(section: BaseModel, prefix: str = "") -> Iterator[Unusual]:
+    """Unusual numbers of a section and of those in it; `prefix` stands before their keys."""
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        for key, number, quantity in _numbers(f"{prefix}{name}", (field.annotation, *field.metadata), value):
+            if quantity.usual is not None and not quantity.within(number, quantity.usual):
+                yield Unusual(key, number, quantity)
+
+
+def quantity_of(section: type[BaseModel], name: str) -> Quantity:
+    """What the field of this name measures."""
+    field = section.model_fields[name]
+    return next(quantity for _, _, quantity in _numbers(name, (field.annotation, *field.metadata), 1.0))
+
+
+def _numbers(key: str, annotation: tuple[Any, ...], value: Any) -> Iterator[tuple[str, float, Quantity]]:
+    """Every number in a value, with its key and what the annotation (a type and its metadata) says of it."""
+    kind, *metadata = annotation
+    if isinstance(value, BaseModel):
+        for name, field in type(value).model_fields.items():
+            yield from _numbers(f"{key}.{name}", (field.annotation, *field.metadata), getattr(value, name))
+    elif get_origin(kind) is Annotated:
+        inner, *more = get_args(kind)
+        yield from _numbers(key, (inner, *more, *metadata), value)
+    elif get_origin(kind) in (Union, UnionType):
+        for arm in get_args(kind):
+            yield from _numbers(key, (arm, *metadata), value)
+    elif isinstance(value, list | tuple) and get_origin(kind) in (list, tuple):
+        for index, item in enumerate(value):
+            yield from _numbers(f"{key}.{index}", (get_args(kind)[0],), item)
+    elif isinstance(value, dict) and get_origin(kind) is dict:
+        for name, item in value.items():
+            yield from _numbers(f"{key}.{name}", (get_args(kind)[1],), item)
+    elif kind in (float, int) and isinstance(value, int | float) and not isinstance(value, bool):
+        yield from ((key, value, quantity) for quantity in metadata if isinstance(quantity, Quantity))
+
+
+# Ratios and counts. What must be below 1 is so by six digits.
+Fraction = Annotated[float, Quantity("1", (0, 0.999999))]
+Tolerance = Annotated[float, Quantity("1", (0, 0.999999), (0, 0.5))]
+Share = Annotated[float, Quantity("1", (0, 1))]
+Quantile = Annotated[float, Quantity("1", (1e-6, 1), (0.1, 1))]
+SupplyRatio = Annotated[float, Quantity("1", (0.5, 1.5))]
+Gain = Annotated[float, Quantity("1", (1, 1e30), (1e3, 1e9))]
+CurrentGain = Annotated[float, Quantity("1", (1, 1e9), (10, 1e4))]
+Margin = Annotated[float, Quantity("1", (1e-3, 1e3), (0.5, 10))]
+Number = Annotated[float, Quantity("1", (-1e30, 1e30))]
+PositiveNumber = Annotated[float, Quantity("1", (1e-30, 1e30))]
+Price = Annotated[float, Quantity("1", (0, 1e9))]
+Count = Annotated[int, Quantity("1", (1, 1e6))]
+
+Voltage = Annotated[float, Quantity("V", (1e-3, 1e3), (0.1, 50))]
+NegativeVoltage = Annotated[float, Quantity("V", (-1e3, -1e-3), (-50, -0.1))]
+VoltageScale = Annotated[float, Quantity("V", (1e-6, 1e3), (1e-2, 50))]
+ReadVoltage = Annotated[float, Quantity("V", (1e-6, 1e3), (1e-3, 20))]
+ErrorVoltage = Annotated[float, Quantity("V", (0, 1), (1e-9, 0.1), zero=True)]
+EarlyVoltage = Annotated[float, Quantity("V", (1, 1e9), (5, 1e4))]
+VoltageDrift = Annotated[float, Quantity("V/K", (0, 1), (1e-10, 1e-3), zero=True)]
+NoiseVoltage = Annotated[float, Quantity("V/sqrt(Hz)", (0, 1e-3), (1e-11, 1e-5), zero=True)]
+SlewRate = Annotated[float, Quantity("V/s", (100, 1e30), (1e3, 1e11))]
+
+SupplyCurrent = Annotated[float, Quantity("A", (0, 1), (1e-9, 0.1), zero=True)]
+BiasCurrent = Annotated[float, Quantity("A", (0, 1e-2), (1e-18, 1e-5), zero=True)]
+SaturationCurrent = Annotated[float, Quantity("A", (1e-30, 1e-3), (1e-18, 1e-10))]
+DeviceConductance = Annotated[float, Quantity("S", (0, 10), (1e-15, 1), zero=True)]
+DeviceCurrent = Annotated[float, Quantity("A", (0, 1), (1e-15, 1e-2), zero=True)]
+
+Resistance = Annotated[float, Quantity("ohm", (1e-3, 1e15), (1, 1e9))]
+WireResistance = Annotated[float, Quantity("ohm", (1e-9, 1e9), (1e-4, 1e4), zero=True)]
+Conductance = Annotated[float, Quantity("S", (1e-15, 1), (1e-9, 1e-2))]
+LowConductance = Annotated[float, Quantity("S", (0, 1), (1e-12, 1e-2), zero=True)]
+# Of a device that was measured in currents instead, in A.
+DeviceUnit = Annotated[float, Quantity("S or A", (1e-15, 1), (1e-12, 1e-2))]
+DeviceSpread = Annotated[float, Quantity("S or A", (0, 1), (1e-15, 1e-2), zero=True)]
+DeviceChange = Annotated[float, Quantity("S or A", (-1, 1), (-1e-2, 1e-2))]
+
+Bandwidth = Annotated[float, Quantity("Hz", (100, 1e30), (5e3, 1e11))]
+TimeUnit = Annotated[float, Quantity("s", (1e-12, 1e6), (1e-7, 100))]
+Age = Annotated[float, Quantity("s", (0, 1e12), (1e-9, 1e10), zero=True)]
+Duration = Annotated[float, Quantity("s", (1e-15, 1e12), (1e-9, 1e10))]
+Temperature = Annotated[float, Quantity("K", (200, 400))]
+DeviceTemperature = Annotated[float, Quantity("K", (1, 2000), (4, 600))]
+# Beyond, a part would have lost all of its value within the temperatures that a chip may have.
+TemperatureCoefficient = Annotated[float, Quantity("1/K", (0, 9e-3), (0, 5e-3))]

@@ -1,0 +1,79 @@
+"""The frontier against plain classification with the same times."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from analog_fhn import datasets
+from analog_fhn.design import Design
+from analog_fhn.errors import InputError
+from analog_fhn.inference import classify_all
+from analog_fhn.network import Network
+from analog_fhn.neuron import FHN, Protocol
+from analog_fhn.studies import frontier as module
+from analog_fhn.studies.frontier import Point, cheapest, frontier
+from analog_fhn.technology.technology import Adc, Technology
+from analog_fhn.training.plain import train_plain
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    data = datasets.load("digits", "train")
+    return train_plain(data, n_hidden=20, epochs=20, seed=0).network(data.scale)
+
+
+@pytest.mark.parametrize("gamma", [-0.5, -1.5])
+def test_each_point_is_the_accuracy_with_these_times(
+    network: Network, gamma: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SAMPLE_BYTES", 1e6)  # several groups of images
+    data = datasets.load("digits", "test").head(150)
+    made = Design(network.with_options(gamma=gamma), Technology.load("discrete")).chip(3)
+    points = frontier(made, data.images, data.labels, settle=(0.0, 3.0), control=(2.0, 8.0))
+    assert len(points) == 2 * 2 * 2
+    for point in points:
+        protocol = Protocol(settle=point.settle, control=point.control, interval=0.05)
+        other = Network(network.weights, network.biases, fhn=FHN(gamma=gamma), protocol=protocol)
+        (result,) = classify_all(other, data.images, [(point.readout, True)], chip=made)
+        # Vote: the same samples, but for rounding. Mean: of samples here, an exact integral there.
+        images = 1 if point.readout == "vote" else 4
+        assert abs(point.accuracy - result.accuracy(data.labels)) <= images / 150 + 1e-9, point
+        assert (point.gamma, point.latency) == (gamma, point.settle + point.control)
+    assert len({point.accuracy for point in points}) > 2
+
+
+def test_cheapest_is_the_shortest_that_is_good_enough() -> None:
+    points = [Point(-1.0, "mean", 2.0, c, accuracy) for c, accuracy in ((1.0, 0.7), (2.0, 0.97), (5.0, 0.98))]
+    points.append(Point(-1.0, "vote", 3.0, 1.0, 0.975))
+    found = cheapest(points, 0.97)
+    assert found is not None
+    assert (found.readout, found.latency) == ("vote", 4.0)
+    assert cheapest(points, 0.99) is None
+
+
+def test_equal_edges_that_differ_as_sums_of_floats(network: Network) -> None:
+    assert 0.1 + 0.2 != 0.3
+    data = datasets.load("digits", "test").head(100)
+    chip = Design(network, Technology.load("discrete")).chip(3)
+    together = frontier(chip, data.images, data.labels, settle=(0.1, 0.3), control=(0.2, 0.4), interval=0.1)
+    alone = [
+        point
+        for settle in (0.1, 0.3)
+        for control in (0.2, 0.4)
+        for point in frontier(chip, data.images, data.labels, settle=(settle,), control=(control,), interval=0.1)
+    ]
+    assert set(together) == set(alone)
+
+
+def test_times_must_fit_the_interval(network: Network) -> None:
+    chip = Design(network, Technology.load("discrete")).chip(None)
+    with pytest.raises(InputError, match=r"settle = 0\.12"):
+        frontier(chip, np.zeros((1, 64)), np.zeros(1, dtype=np.int64), settle=(0.12,))
+
+
+def test_converters_are_refused(network: Network) -> None:
+    technology = Technology.load("discrete").model_copy(update={"adc": Adc(bits=8)})
+    chip = Design(network, technology).chip(None)
+    with pytest.raises(InputError, match=r"converters \(adc\.bits = 8\) and the vote readout"):
+        frontier(chip, np.zeros((1, 64)), np.zeros(1, dtype=np.int64))
