@@ -166,10 +166,11 @@ class _Failure:
 
 @dataclass
 class _Block:
-    """What could not be written so far, by its files, and the folder that the contents are kept in."""
+    """What could not be written so far, by its files, and the folder and files that the contents are kept in."""
 
     failures: dict[tuple[Path, ...], _Failure] = field(default_factory=dict)
     shelter: Path | None = None
+    kept: dict[Path, Path] = field(default_factory=dict)
 
 
 _block: ContextVar[_Block | None] = ContextVar("block", default=None)
@@ -265,6 +266,8 @@ def _rescue(path: Path, content: Content, block: _Block) -> Path | None:
     """Write the content where there is still room; None: nowhere."""
     for shelter in _shelters(block):
         target = shelter / path.name
+        if target in (place for other, place in block.kept.items() if other != path):
+            target = shelter / name_of(f"{path.name}-")
         try:
             with target.open("wb") as stream:
                 stream.write(content)
@@ -276,6 +279,7 @@ def _rescue(path: Path, content: Content, block: _Block) -> Path | None:
                 shelter.rmdir()
             continue
         block.shelter = shelter
+        block.kept[path] = target
         return target
     return None
 

@@ -1,11 +1,19 @@
-"""How many threads the linear algebra of NumPy uses: one where results must not depend on it."""
+"""Cores there are, and how many threads the linear algebra of NumPy uses: one where results must not depend on it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
+
+
+def usable_cores() -> int:
+    """Cores that this process may use; where the system does not tell, those of the machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @cache

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analog_fhn._support.estimate import Work, product
+from analog_fhn._support.threads import usable_cores
 
 if TYPE_CHECKING:
     from analog_fhn.montecarlo.plan import Point, Sweep
@@ -48,11 +48,6 @@ _TEXT = 250.0  # a weight in netlists and tables
 _SAMPLES = 200e6  # samples of a group of images
 _DRIVE_ENTRY = 64.0  # a neuron at one drive, in a table of means
 _WAVE_ENTRY = 4096.0  # its waveform, and copies
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def classification(
@@ -135,7 +130,7 @@ def sweep(
     longest = max(each, key=lambda work: work.seconds)
     chip = drawn + longest.seconds
     chips = product(len(points), plan.chips)
-    here, at_a_time = (0, 100) if workers is None else (workers, min(workers, cores()))
+    here, at_a_time = (0, 100) if workers is None else (workers, min(workers, usable_cores()))
     said = f"points {len(points)}, chips {plan.chips}, each {longest.cause}"
     row = _ROW + 5.0 * network.layer_sizes[-1] ** 2
     return Work(
@@ -272,11 +267,11 @@ def _runs(backend: str, number: float, time: float, eps: float, interval: float 
         case "reference":  # has one core
             return product(number, time, _REFERENCE_TIME)
         case "spice":
-            return product(number, time, _SPICE_TIME) / cores()
+            return product(number, time, _SPICE_TIME) / usable_cores()
         case "brian":
             return product(number, time / ((0.1 if noisy else 0.5) * eps), _BRIAN_STEP)
     step = min((0.2 if noisy else 0.5) * eps, 0.02, interval)
-    return product(number, time / step, _DIRECT_STEP) / cores()
+    return product(number, time / step, _DIRECT_STEP) / usable_cores()
 
 
 def _table(backend: str, n: int, neurons: int, protocol: Protocol, eps: float, *, waves: bool) -> tuple[float, float]:
@@ -286,9 +281,9 @@ def _table(backend: str, n: int, neurons: int, protocol: Protocol, eps: float, *
     compared = _runs(backend, checks, time, eps)
     entries = product(n, neurons)
     if not waves:
-        return compared + product(entries, _MEAN, max(1.0, 0.01 / eps)) / cores(), product(entries, _DRIVE_ENTRY)
+        return compared + product(entries, _MEAN, max(1.0, 0.01 / eps)) / usable_cores(), product(entries, _DRIVE_ENTRY)
     number = entries + product(14, neurons)  # with those that find onsets, and the checks
-    made = _runs(backend, number, 40.0, eps) + product(number, _WAVE, 0.01 / eps) / cores()
+    made = _runs(backend, number, 40.0, eps) + product(number, _WAVE, 0.01 / eps) / usable_cores()
     return compared + made, product(entries, _WAVE_ENTRY) + max(_SAMPLES, product(20.0 / (0.5 * eps), 4))
 
 

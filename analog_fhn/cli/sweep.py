@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analog_fhn._support.files import at_once
+from analog_fhn._support.threads import usable_cores
 from analog_fhn.cli import common, costs
 from analog_fhn.errors import InputError
 
@@ -139,7 +140,7 @@ def begin(
     wanted = Sweep.load(plan)
     network = common.load_network(Path(wanted.network))
     technology = Technology.load(wanted.technology)
-    number = costs.cores() if workers is None else workers
+    number = usable_cores() if workers is None else workers
     at_a_time = None if scheduler else number
     common.check_work(costs.sweep_plan(wanted, network, 0 if scheduler else number), yes=yes)
     try:

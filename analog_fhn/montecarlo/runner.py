@@ -29,6 +29,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.threads import usable_cores
 from analog_fhn.backends.base import Backend
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError, RunError
@@ -130,7 +131,7 @@ def local_workers(job: Job, number: int | None, folder: Path | None = None) -> I
     folder
         Where the images lie for the time of the run; None: with other temporary files.
     """
-    number = number or len(os.sched_getaffinity(0))
+    number = number or usable_cores()
     with TemporaryDirectory(prefix=".images-", dir=folder) as temporary:
         path = Path(temporary)
         try:

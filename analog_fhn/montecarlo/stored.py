@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from analog_fhn._support.json_text import read_json
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, shown
 from analog_fhn.montecarlo.plan import Point, Role, Sweep
 from analog_fhn.montecarlo.trial import Trial
 from analog_fhn.technology.quantities import Share
@@ -225,8 +225,8 @@ def meta(path: Path, rows: list[tuple[Any, ...]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, text in rows:
         if not isinstance(key, str):
-            raise InputError(f"{path}, table meta: key {_short(key)}: expected text")
-        found[key] = _json(text, f"{path}, table meta, key {_short(key)}")
+            raise InputError(f"{path}, table meta: key {shown(key)}: expected text")
+        found[key] = _json(text, f"{path}, table meta, key {shown(key)}")
     _checked(_Meta, found, f"{path}, table meta")
     return found
 
@@ -241,7 +241,7 @@ def points(path: Path, rows: list[tuple[Any, ...]]) -> tuple[list[Point], dict[i
     """
     found, nominal = [], {}
     for expected, (number, role, name, settings, accuracy) in enumerate(rows):
-        where = f"{path}, table points, point {_short(number)}"
+        where = f"{path}, table points, point {shown(number)}"
         content = _json(settings, f"{where}: settings")
         row = _checked(
             _PointRow,
@@ -280,7 +280,7 @@ def trials(path: Path, rows: list[Trial], n_points: int, known: Mapping[str, Any
             if trial.confusion is not None:
                 _check_confusion(trial.confusion, n_classes, n_images)
         except (ValidationError, InputError) as error:
-            where = f"{path}, table trials, point {_short(trial.point)}, trial {_short(trial.trial)}"
+            where = f"{path}, table trials, point {shown(trial.point)}, trial {shown(trial.trial)}"
             if isinstance(error, ValidationError):
                 raise InputError(explain(where, error, vars(trial))) from None
             raise InputError(f"{where}: {error}") from None
@@ -289,7 +289,7 @@ def trials(path: Path, rows: list[Trial], n_points: int, known: Mapping[str, Any
 
 def _check_confusion(text: str, n_classes: int | None, n_images: int | None) -> None:
     if _COUNTS.fullmatch(text) is None:
-        raise InputError(f"confusion = {_short(text)}: expected a list of counts")
+        raise InputError(f"confusion = {shown(text)}: expected a list of counts")
     counts = [int(count) for count in text[1:-1].split(",")]
     if n_classes is not None and len(counts) != n_classes**2:
         raise InputError(f"confusion: {len(counts)} counts; expected {n_classes} x {n_classes}, one row per class")
@@ -299,7 +299,7 @@ def _check_confusion(text: str, n_classes: int | None, n_images: int | None) -> 
 
 def _json(text: object, where: str) -> Any:
     if not isinstance(text, str):
-        raise InputError(f"{where}: {_short(text)}: expected JSON text")
+        raise InputError(f"{where}: {shown(text)}: expected JSON text")
     return read_json(text, where)
 
 
@@ -311,8 +311,3 @@ def _checked(model: type[_Model], content: dict[str, Any], where: str) -> _Model
         return model.model_validate(content)
     except ValidationError as error:
         raise InputError(explain(where, error, content)) from None
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

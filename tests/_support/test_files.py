@@ -259,3 +259,17 @@ def test_numbers_and_signs_stay_as_they_are_in_tables(tmp_path: Path) -> None:
 def test_records_that_lack_a_field_have_it_empty(tmp_path: Path) -> None:
     write_records(tmp_path / "t.csv", [{"a": 1}, {"b": 2}])
     assert (tmp_path / "t.csv").read_bytes() == b"a,b\r\n1,\r\n,2\r\n"
+
+
+def test_contents_of_one_name_are_kept_beside_each_other(full: Path, shelter: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    @together()
+    def write() -> None:
+        write_text(full / "same.csv", "one")
+        write_text(tmp_path / "file" / "same.csv", "other")
+        write_text(full / "same.csv", "one, again")
+
+    with pytest.raises(RunError):
+        write()
+    assert sorted(kept(shelter).values()) == ["one, again", "other"]

@@ -15,7 +15,7 @@ from analog_fhn.technology.technology import Technology
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(costs, "cores", lambda: 2)
+    monkeypatch.setattr(costs, "usable_cores", lambda: 2)
 
 
 @pytest.fixture(scope="module")

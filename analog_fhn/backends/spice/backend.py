@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import queue
 import tempfile
 import threading
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn._support.files import at_once, write_set
+from analog_fhn._support.threads import usable_cores
 from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
 from analog_fhn.backends.spice.ngspice import SimulatorProcess, run_batch
 from analog_fhn.cell.neuron import drive_current
@@ -135,7 +135,7 @@ class Spice:
         x = np.full((protocol.n_samples, *drives.shape), np.nan, dtype=np.float32) if samples else None
         # Also refuses a chip without components before any process is started.
         decks = [self._deck(chip, k, 0.0, protocol) for k in range(n_neurons)]
-        n_workers = self.workers or _usable_cores()
+        n_workers = self.workers or usable_cores()
         total = drives.size
         if total == 0:
             return Response(mean, x, power)
@@ -387,7 +387,7 @@ def cell_power(chip: Chip, images: NDArray[np.floating]) -> FloatArray:
     assert chip.scales is not None
     technology, unit = chip.technology, chip.scales.time_unit
     z = chip.pre_activations(images)
-    n_workers = min(_usable_cores(), len(decks))
+    n_workers = min(usable_cores(), len(decks))
     power = np.empty(len(decks))
 
     def measure(simulator: SimulatorProcess, first: int) -> None:
@@ -491,9 +491,3 @@ def window_mean(time: FloatArray, x: FloatArray, start: float, stop: float) -> f
     t = np.concatenate([[start], time[inside], [stop]])
     values = np.concatenate([edges[:1], x[inside], edges[1:]])
     return float(np.sum(np.diff(t) * (values[1:] + values[:-1])) / 2 / (stop - start))
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
