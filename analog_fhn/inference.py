@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from analog_fhn._support.threads import single_blas
 from analog_fhn.backends.base import Backend, Response, refuse_noise
+from analog_fhn.cell.base import Cells, DriveStage
 from analog_fhn.chip import Chip
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
@@ -107,30 +107,26 @@ def make_backend(name: str, **options: Any) -> Backend:
 
 
 def classify(
-    network: Network,
+    chip: Chip | Network,
     images: NDArray[np.floating],
     *,
-    chip: Chip | None = None,
     backend: str | Backend = "direct",
     table: int | None = None,
     tables: Path | None = None,
-    noise: Noise | None = None,
+    noise: Sequence[Noise] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
-    """Classify images with FHN neurons in place of the hidden layers.
+    """Classify images with FHN neurons in place of the hidden units.
 
-    Between hidden layers stands a low-pass that gives the next layer the time average of the activations (with raw
-    readout: of x) over the control window, so that its drives are constant again.
+    Between hidden layers stands a low-pass that gives the next layer the time average of the activations over the
+    control window, but for its ripple and for what has not settled; between ideal layers it is exact.
 
     Parameters
     ----------
-    network
-        Its readout, recentring and protocol are used.
+    chip
+        The manufactured sample; a network is its own ideal chip. Its readout, recentring and protocol are used.
     images
         Shape (n_images, n_in), scaled as in training.
-    chip
-        The manufactured sample; None: ideal equations and the float weights. Required to be None with more than one
-        hidden layer.
     backend
         Name or instance.
     table
@@ -139,7 +135,7 @@ def classify(
     tables
         Folder where response tables are stored and found again; None: not stored.
     noise
-        White current noise at the summing nodes of the neurons; None: none.
+        White noise of the neurons of each hidden layer; None: none.
     progress
         Called with (images done, images in all), and before that, while a response table is made, with (runs done,
         runs in all).
@@ -147,108 +143,40 @@ def classify(
     Raises
     ------
     InputError
-        Images of the wrong shape, a chip that belongs to another network, a table of fewer than 5 drives, or a chip or
-        noise with more than one hidden layer.
+        Images of the wrong shape, or a table of fewer than 5 drives.
     SimulationError
         If the backend fails.
     """
-    wanted = [(network.readout, network.recentre)]
+    network = chip if isinstance(chip, Network) else chip.network
+    readouts = [(network.readout, network.recentre)]
     return classify_all(
-        network, images, wanted, chip=chip, backend=backend, table=table, tables=tables, noise=noise, progress=progress
+        chip, images, readouts, backend=backend, table=table, tables=tables, noise=noise, progress=progress
     )[0]
 
 
 def classify_all(
-    network: Network,
+    chip: Chip | Network,
     images: NDArray[np.floating],
     readouts: Sequence[tuple[Readout, bool]],
     *,
-    chip: Chip | None = None,
     backend: str | Backend = "direct",
     table: int | None = None,
     tables: Path | None = None,
-    noise: Noise | None = None,
+    noise: Sequence[Noise] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Result]:
     """As `classify`, but several (readout, recentre) pairs are read from one simulation."""
     from analog_fhn.backends.table.backend import Table  # compiled code; loaded on demand like the backends
 
+    chip = Chip.ideal(chip) if isinstance(chip, Network) else chip
     engine = make_backend(backend) if isinstance(backend, str) else backend
-    several = len(network.weights) > 2
-    if several and not (chip is None and noise is None):
-        raise InputError(
-            f"network has {len(network.weights) - 1} hidden layers; a chip or noise is modelled for exactly one, "
-            "more are ideal neurons"
-        )
-    check_images(network, images)
+    check_images(chip.network, images)
+    check_converters(chip, [readout for readout, _ in readouts])
+    if noise is not None and len(noise) != len(chip.layers):
+        raise ValueError(f"noise of {len(noise)} layers; expected one for each of the {len(chip.layers)} hidden layers")
     if table is not None:
         engine = Table(engine, table, tables)
-    if several:
-        return _layers(network, images, readouts, engine, progress)
-    chip = Chip.ideal(network) if chip is None else chip
-    _check(network, chip, readouts)
-    return judge(chip, images, readouts, engine, network.protocol, noise=noise, progress=progress)
-
-
-def _layers(
-    network: Network,
-    images: NDArray[np.floating],
-    readouts: Sequence[tuple[Readout, bool]],
-    engine: Backend,
-    progress: Callable[[int, int], None] | None,
-) -> list[Result]:
-    """Results of a network of several hidden layers of ideal neurons."""
-    start = time.perf_counter()
-    cases = list(dict.fromkeys(recentre for _, recentre in readouts))
-    before = len(network.weights) - 2
-    total = len(cases) * (before + 1) * len(images)
-    results: dict[tuple[Readout, bool], Result] = {}
-    for number, case in enumerate(cases):
-        inputs: NDArray[np.floating] = images
-        shares, largest = [], 0.0
-
-        def advance(done: int, n: int, first: int) -> None:
-            if progress is not None:
-                progress(first * len(images) + done * len(images) // n, total)
-
-        for index in range(before):
-            report = partial(advance, first=number * (before + 1) + index)
-            inputs, (share, deviation) = _activations(network.layer(index), inputs, case, engine, report)
-            shares.append(share)
-            largest = max(largest, deviation)
-        last = network.layer(before)
-        wanted = [pair for pair in readouts if pair[1] == case]
-        report = partial(advance, first=number * (before + 1) + before)
-        for result in judge(Chip.ideal(last), inputs, wanted, engine, network.protocol, progress=report):
-            sizes = network.layer_sizes[1:-1]
-            unsettled = float(np.average([*shares, result.unsettled], weights=sizes))
-            results[result.readout, case] = replace(
-                result, unsettled=unsettled, identity_deviation=max(largest, result.identity_deviation)
-            )
-    seconds = time.perf_counter() - start
-    return [replace(results[pair], seconds=seconds) for pair in readouts]
-
-
-def _activations(
-    network: Network,
-    inputs: NDArray[np.floating],
-    recentre: bool,
-    engine: Backend,
-    progress: Callable[[int, int], None],
-) -> tuple[FloatArray, tuple[float, float]]:
-    """Time averages of the rows of a layer of ideal neurons, (n_images, n_neurons), and how far from settled it was."""
-    chip = Chip.ideal(network)
-    gain, offset = chip.row_stage.of(recentre)
-    values = np.empty((len(inputs), chip.n_neurons))
-    deviations = np.empty_like(values)
-    for first in range(0, len(inputs), _GROUP):
-        part = slice(first, min(first + _GROUP, len(inputs)))
-        drives = chip.drives(inputs[part])
-        mean = engine.respond(chip, drives, network.protocol).mean
-        deviations[part] = np.abs(mean - chip.coefficients.identity_mean(drives))
-        values[part] = gain * mean + offset
-        progress(part.stop, len(inputs))
-    return values, (float(np.mean(deviations > _UNSETTLED)), float(np.max(deviations)))
+    return judge(chip, images, readouts, engine, noise=noise, progress=progress)
 
 
 def judge(
@@ -256,11 +184,10 @@ def judge(
     images: NDArray[np.floating],
     readouts: Sequence[tuple[Readout, bool]],
     engine: Backend,
-    protocol: Protocol,
     *,
     pixels: Pixels | None = None,
     window: bool = True,
-    noise: Noise | None = None,
+    noise: Sequence[Noise] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Result]:
     """What `classify_all` does once its arguments are checked; loops over many chips check them once.
@@ -274,22 +201,129 @@ def judge(
     """
     from analog_fhn.backends.table.backend import Table
 
-    start = time.perf_counter()
+    start, protocol = time.perf_counter(), chip.network.protocol
     quality = None
     if isinstance(engine, Table):
-        refuse_noise(engine.name, noise)  # before minutes are spent on the table
+        refuse_noise(engine.name, None if noise is None else noise[0])  # before minutes are spent on the table
         if engine.means_serve and not _needs_samples(chip, readouts):
-            means = engine.means(chip, protocol, window=window)
-            quality = means.quality
-            if quality.identity_deviation <= _UNSETTLED:
-                scores = scores_of_means(chip, means, images, [recentre for _, recentre in readouts], pixels)
-                unsettled = 0.0, quality.identity_deviation
-                return _results(chip, scores, readouts, engine.name, unsettled, quality, time.perf_counter() - start)
-        else:
-            quality = engine.make(chip, protocol, progress).quality
+            means = [engine.means(layer.cells, protocol, window=window) for layer in chip.layers]
+            quality = _worst(table.quality for table in means)
+            scores = scores_of_means(chip, means, images, [recentre for _, recentre in readouts], pixels)
+            unsettled = 0.0, quality.identity_deviation
+            if quality.identity_deviation > _UNSETTLED:
+                unsettled = _unsettled_share(chip, means, images), quality.identity_deviation
+            return _results(chip, scores, readouts, engine.name, unsettled, quality, time.perf_counter() - start)
+        quality = _worst(engine.make(layer.cells, protocol, progress).quality for layer in chip.layers)
     with single_blas():
-        scores, unsettled = _simulate(chip, images, readouts, engine, protocol, noise, progress)
+        scores, unsettled = _simulate(chip, images, readouts, engine, noise, progress)
     return _results(chip, scores, readouts, engine.name, unsettled, quality, time.perf_counter() - start)
+
+
+def _worst(qualities: Iterable[TableQuality]) -> TableQuality:
+    """Of the tables of several layers: numbers of runs in all, the largest of each error."""
+    first, *others = qualities
+    for other in others:
+        values = {}
+        for name, one in asdict(first).items():
+            another = getattr(other, name)
+            if name in ("n_runs", "n_checks", "n_window"):
+                values[name] = one + another
+            else:
+                values[name] = max((v for v in (one, another) if v is not None), default=None)
+        first = replace(first, **values)
+    return first
+
+
+@dataclass(frozen=True)
+class HiddenResponse:
+    """What the last hidden layer did under some images, and how far the layers were from settled.
+
+    Parameters
+    ----------
+    response
+        Of the last hidden layer's neurons.
+    deviations
+        Of each layer |mean of x - identity|, shape (n_images, n_neurons of the layer).
+    """
+
+    response: Response
+    deviations: tuple[FloatArray, ...]
+
+
+def hidden_response(
+    chip: Chip,
+    images: NDArray[np.floating],
+    engine: Backend,
+    *,
+    samples: bool = False,
+    noise: Sequence[Noise] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> HiddenResponse:
+    """Responses of the last hidden layer to images (n_images, n_in), all at once; see `activations` for many.
+
+    Parameters
+    ----------
+    samples
+        Whether x(t) of the last layer is asked for.
+    progress
+        Called with (runs done, runs in all) over all layers.
+    """
+    protocol, n_layers = chip.network.protocol, len(chip.layers)
+    inputs, ripple = chip.inputs(images), None
+    deviations = []
+    for number, layer in enumerate(chip.layers):
+
+        def advance(done: int, total: int, number: int = number) -> None:
+            if progress is not None:
+                progress(number * total + done, n_layers * total)
+
+        last = number == n_layers - 1
+        drives = layer.drives(inputs, ripple)
+        response = engine.respond(
+            layer.cells, drives, protocol, samples=samples and last, progress=advance,
+            noise=None if noise is None else noise[number],
+        )  # fmt: skip
+        deviations.append(np.abs(response.mean - layer.cells.dynamics.identity_mean(drives)))
+        if not last:
+            inputs, ripple = handed_over(layer.cells, response.mean, protocol, number)
+    return HiddenResponse(response, tuple(deviations))
+
+
+def handed_over(cells: Cells, means: FloatArray, protocol: Protocol, before: int) -> tuple[FloatArray, FloatArray]:
+    """Activations that a layer's low-passes hand to the next array, and the variance of the ripple on them.
+
+    Parameters
+    ----------
+    means
+        Time averages of x, shape (n_images, n).
+    before
+        Number of hidden layers before this one.
+
+    Returns
+    -------
+    activations, variance
+        Each of the shape of `means`.
+    """
+    rows = cells.row_stage
+    return rows.handed_over(protocol, before) * (rows.gain * means + rows.offset), cells.ripple(means)
+
+
+def activations(
+    chip: Chip, images: NDArray[np.floating], engine: Backend, *, recentre: bool | None = None
+) -> FloatArray:
+    """Time averages of the rows of the output array, shape (n_images, n_neurons), for images (n_images, n_in).
+
+    Parameters
+    ----------
+    recentre
+        Whether the rows carry the activation, or x itself; None: as the network says.
+    """
+    gain, offset = chip.last.cells.row_stage.of(chip.network.recentre if recentre is None else recentre)
+    values = np.empty((len(images), len(chip.last.cells)))
+    for first in range(0, len(images), _GROUP):
+        part = slice(first, first + _GROUP)
+        values[part] = gain * hidden_response(chip, images[part], engine).response.mean + offset
+    return values
 
 
 def _simulate(
@@ -297,36 +331,50 @@ def _simulate(
     images: NDArray[np.floating],
     readouts: Sequence[tuple[Readout, bool]],
     engine: Backend,
-    protocol: Protocol,
-    noise: Noise | None,
+    noise: Sequence[Noise] | None,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[list[FloatArray], tuple[float, float]]:
     """Scores for each readout, and how far from settled the neurons were: share and largest deviation."""
-    n_images, n_classes = len(images), chip.network.layer_sizes[-1]
+    n_images, n_classes, protocol = len(images), chip.network.layer_sizes[-1], chip.network.protocol
     scores = [np.empty((n_images, n_classes)) for _ in readouts]
-    deviations = np.empty((n_images, chip.n_neurons))
+    unsettled, largest = 0, 0.0
     with_samples = _needs_samples(chip, readouts)
     group = _GROUP
     if with_samples:
-        copies = 1 if chip.network.behind == "linear" else 2
-        per_image = protocol.n_samples * (copies * chip.n_neurons + 3 * n_classes) * 4
+        copies = 1 if chip.network.before_output is None else 2
+        per_image = protocol.n_samples * (copies * len(chip.last.cells) + 3 * n_classes) * 4
         group = max(1, int(_SAMPLE_BYTES / per_image))
     for first in range(0, n_images, group):
         part = slice(first, min(first + group, n_images))
-        drives = chip.drives(images[part])
 
         def advance(done: int, total: int, first: int = first, size: int = part.stop - first) -> None:
             if progress is not None:
                 progress(first + size * done // total, n_images)
 
-        response = engine.respond(
-            chip, drives, protocol, samples=with_samples, progress=advance,
-            noise=None if noise is None else noise.from_image(first),
+        hidden = hidden_response(
+            chip, images[part], engine, samples=with_samples, progress=advance,
+            noise=None if noise is None else [one.from_image(first) for one in noise],
         )  # fmt: skip
-        deviations[part] = np.abs(response.mean - chip.coefficients.identity_mean(drives))
-        for target, value in zip(scores, _read(chip, response, readouts), strict=True):
+        unsettled += sum(int(np.count_nonzero(d > _UNSETTLED)) for d in hidden.deviations)
+        largest = max(largest, *(float(np.max(d)) for d in hidden.deviations))
+        for target, value in zip(scores, _read(chip, hidden.response, readouts), strict=True):
             target[part] = value
-    return scores, (float(np.mean(deviations > _UNSETTLED)), float(np.max(deviations)))
+    n_neurons = sum(len(layer.cells) for layer in chip.layers)
+    return scores, (unsettled / (n_images * n_neurons), largest)
+
+
+def _unsettled_share(chip: Chip, means: Sequence[MeanTable], images: NDArray[np.floating]) -> float:
+    """Share of neurons and images whose time average deviates from the identity, from tables of means."""
+    unsettled, total = 0, 0
+    for first in range(0, len(images), _GROUP):
+        inputs, ripple = chip.inputs(images[first : first + _GROUP]), None
+        for number, (layer, table) in enumerate(zip(chip.layers, means, strict=True)):
+            drives = layer.drives(inputs, ripple)
+            x = table.look_up(drives)
+            unsettled += int(np.count_nonzero(np.abs(x - layer.cells.dynamics.identity_mean(drives)) > _UNSETTLED))
+            total += x.size
+            inputs, ripple = handed_over(layer.cells, x, chip.network.protocol, number)
+    return unsettled / total
 
 
 def _results(
@@ -340,9 +388,8 @@ def _results(
 ) -> list[Result]:
     for values in scores:
         _check_scores(chip, values)
-    adc = None if chip.technology is None else chip.technology.adc
-    if adc is not None:
-        scores = [_convert(values, adc) for values in scores]
+    if chip.converters is not None:
+        scores = [_convert(values, chip.converters) for values in scores]
     return [
         Result(np.argmax(values, axis=1), values, readout, recentre, backend, *unsettled, seconds, quality)
         for values, (readout, recentre) in zip(scores, readouts, strict=True)
@@ -353,8 +400,7 @@ def _check_scores(chip: Chip, scores: FloatArray) -> None:
     if np.isfinite(scores).all():
         return
     image, output = (int(i) for i in np.argwhere(~np.isfinite(scores))[0])
-    weights, bias = chip.weights[1], chip.biases[1]
-    largest = max(np.abs(weights).max(), 0.0 if bias is None else np.abs(bias).max())
+    largest = max(np.abs(chip.output.weights).max(), np.abs(chip.output.bias).max())
     raise InputError(
         f"output layer: the score of output {output} for image {image} is {scores[image, output]}, no finite number "
         f"(largest weight or bias {largest:.3g}); expected weights, neurons and rows whose sums stay finite"
@@ -363,59 +409,121 @@ def _check_scores(chip: Chip, scores: FloatArray) -> None:
 
 def scores_of_means(
     chip: Chip,
-    table: MeanTable,
+    tables: Sequence[MeanTable],
     images: NDArray[np.floating],
     recentre: Sequence[bool],
     pixels: Pixels | None = None,
 ) -> list[FloatArray]:
     """Scores of the mean readout, each (n_images, n_classes), with and without recentring as asked.
 
-    In single precision (double where the weights ask for it) and in groups of images whose hidden layer stays in the
+    In single precision (double where the weights ask for it) and in groups of images whose hidden layers stay in the
     cache; matrix products on one thread, so that the scores of an image are the same whatever runs beside.
 
     Parameters
     ----------
+    tables
+        Of each hidden layer.
     pixels
         `Pixels.of(images)`, if it is at hand.
     """
-    from analog_fhn.backends.table.means import interpolate
     from analog_fhn.pixels import Pixels
 
     if not chip.network.plain_stages:
         raise InputError(f"means alone do not serve a network with {chip.network.stages_text}")
     pixels = Pixels.of(images) if pixels is None else pixels
-    stage = chip.drive_stage
-    z, bias = chip.weights[0] * stage.slope, chip.biases[0]
-    z_shift = stage.shift if bias is None else stage.shift + stage.slope * bias
-    kind = product_type(z, z_shift, max(1.0, *map(abs, chip.network.input_range)))
-    weights, shift = z.astype(kind), z_shift.astype(kind)
-    gain, offset, nodes = (np.asarray(a, dtype=kind) for a in table.behind(stage))
-    stages = [chip.output_stage(case) for case in recentre]
+    layers = [_FastLayer.of(chip, number, table) for number, table in enumerate(tables)]
+    stages = [chip.scores_of_rows(case) for case in recentre]
     outputs = [(rows.astype(product_type(rows, level, _LARGEST_X)), level) for rows, level in stages]
     scores = [np.empty((len(images), len(level))) for _, level in outputs]
-    hidden = np.empty((min(_HIDDEN_GROUP, len(images)), chip.n_neurons), dtype=kind)
+    first_layer = layers[0]
+    hidden = np.empty((min(_HIDDEN_GROUP, len(images)), first_layer.weights.shape[1]), dtype=first_layer.weights.dtype)
     with single_blas():
         for first in range(0, len(images), _HIDDEN_GROUP):
             part = slice(first, min(first + _HIDDEN_GROUP, len(images)))
             x = hidden[: part.stop - first]
             if pixels is None:
-                np.matmul(np.asarray(images[part], dtype=kind), weights, out=x)
-                x += shift
+                np.matmul(np.asarray(images[part], dtype=hidden.dtype), first_layer.weights, out=x)
+                x += first_layer.shift
             else:
-                pixels.times(weights, shift, part, x)
-            np.tanh(x, out=x)
-            interpolate(x, gain, offset, nodes)
+                pixels.times(first_layer.weights, first_layer.shift, part, x)
+            first_layer.means(x)
+            for layer in layers[1:]:
+                x = layer.of_means(x)
             for target, (rows, level) in zip(scores, outputs, strict=True):
                 target[part] = x @ rows + level
     return scores
+
+
+@dataclass(frozen=True, eq=False)
+class _FastLayer:
+    """A hidden layer from what it is given to the means of x, in the precision that its weights ask for.
+
+    Parameters
+    ----------
+    weights, shift
+        Argument of the tanh as ``inputs @ weights + shift``; inputs are images, or means of x of the layer before.
+    table
+        Grid places per tanh, grid place of tanh 0, and means at the grid's places; see `MeanTable.behind`.
+    before
+        Cells of the layer before; None: of the first layer there are none, or they leave no ripple.
+    squares
+        Of the weights from the activations of the layer before to the argument of the tanh.
+    """
+
+    weights: NDArray[np.floating]
+    shift: NDArray[np.floating]
+    table: tuple[NDArray[np.floating], ...]
+    before: Cells | None
+    squares: FloatArray | None
+
+    @classmethod
+    def of(cls, chip: Chip, number: int, table: MeanTable) -> _FastLayer:
+        layer = chip.layers[number]
+        stage = layer.cells.drive_stage
+        if not isinstance(stage, DriveStage):
+            raise InputError(f"means alone do not serve a network with {chip.network.stages_text}")
+        z, z_shift, largest = layer.weights * stage.slope, stage.shift + stage.slope * layer.bias, _LARGEST_X
+        before, squares = None, None
+        if number == 0:
+            largest = max(1.0, *map(abs, chip.network.input_range))
+        else:
+            cells = chip.layers[number - 1].cells
+            rows = cells.row_stage
+            share = rows.handed_over(chip.network.protocol, number - 1)
+            if np.any(rows.time_constant):
+                before, squares = cells, z**2
+            z_shift = z_shift + (share * rows.offset) @ z
+            z = (share * rows.gain)[:, None] * z
+        kind = product_type(z, z_shift, largest)
+        behind = tuple(np.asarray(a, dtype=kind) for a in table.behind(stage))
+        return cls(z.astype(kind), z_shift.astype(kind), behind, before, squares)
+
+    def means(self, argument: NDArray[np.floating], variance: FloatArray | None = None) -> None:
+        """Put the means of x in the place of the tanh's arguments (n_images, n), whose ripple has this variance."""
+        from analog_fhn.backends.table.means import interpolate
+
+        np.tanh(argument, out=argument)
+        if variance is not None:
+            argument -= (argument * (1.0 - argument**2) * variance).astype(argument.dtype)
+        interpolate(argument, *self.table)
+
+    def of_means(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Means of x for those of the layer before."""
+        variance = None
+        if self.before is not None and self.squares is not None:
+            variance = self.before.ripple(np.asarray(x, dtype=np.float64)) @ self.squares
+        argument: NDArray[np.floating] = x.astype(self.weights.dtype) @ self.weights
+        argument += self.shift
+        self.means(argument, variance)
+        return argument
 
 
 def _read(chip: Chip, response: Response, readouts: Sequence[tuple[Readout, bool]]) -> list[FloatArray]:
     """Scores (n_images, n_classes) for each (readout, recentre), from one response."""
     scores: list[FloatArray] = []
     for readout, recentre in readouts:
-        if readout == "mean" and chip.network.behind == "linear":
-            weights, shift = chip.output_stage(recentre)
+        if readout == "mean" and chip.network.before_output is None:
+            weights, shift = chip.scores_of_rows(recentre)
             scores.append(response.mean @ weights + shift)
             continue
         assert response.samples is not None
@@ -442,18 +550,17 @@ def outputs_over_time(
     outputs, shift
         Shapes (n_samples, n_images, n_classes) and (n_classes,); the scores are their sum.
     """
-    if chip.network.behind == "linear":
-        weights, shift = chip.output_stage(recentre)
+    if chip.network.before_output is None:
+        weights, shift = chip.scores_of_rows(recentre)
         return samples @ weights.astype(product_type(weights, shift, _LARGEST_X)), shift
-    gain, offset = chip.row_stage.of(recentre)
+    gain, offset = chip.last.cells.row_stage.of(recentre)
     units = (-gain.astype(np.float32)) * samples
     units -= offset.astype(np.float32)
     with np.errstate(over="ignore"):  # exp of a large number is infinite, and the sigmoid 0
         np.exp(units, out=units)
     units += np.float32(1.0)
     np.reciprocal(units, out=units)
-    weights, bias = chip.weights[1], chip.biases[1]
-    shift = np.zeros(weights.shape[1]) if bias is None else bias
+    weights, shift = chip.output.weights, chip.output.bias
     return units @ weights.astype(product_type(weights, shift, _LARGEST_X)), shift
 
 
@@ -470,19 +577,6 @@ def _convert(scores: FloatArray, adc: Adc) -> FloatArray:
     step = 2.0 * largest / 2**adc.bits
     codes = np.clip(np.floor(scores / step), -(2 ** (adc.bits - 1)), 2 ** (adc.bits - 1) - 1)
     return np.asarray((codes + 0.5) * step)
-
-
-def _check(network: Network, chip: Chip, readouts: Sequence[tuple[Readout, bool]]) -> None:
-    made = chip.network
-    if made.fhn != network.fhn or made.sha256 != network.sha256:
-        raise InputError("the chip was made for another network or other FHN settings")
-    for name in ("hidden", "tanh", "behind"):
-        if getattr(made, name) != getattr(network, name):
-            raise InputError(
-                f"the chip was made for another network: {name} {getattr(made, name)!r}; expected "
-                f"{getattr(network, name)!r}"
-            )
-    check_converters(chip, [readout for readout, _ in readouts])
 
 
 def check_images(network: Network, images: NDArray[np.floating]) -> None:
@@ -509,13 +603,13 @@ def check_converters(chip: Chip, readouts: Sequence[Readout]) -> None:
     Raises
     ------
     InputError
-        If the technology has converters and a readout is the vote.
+        If the chip has converters and a readout is the vote.
     """
-    if chip.technology is not None and chip.technology.adc is not None and "vote" in readouts:
+    if chip.converters is not None and "vote" in readouts:
         raise InputError(
-            f"technology {chip.technology.name!r}: converters (adc.bits = {chip.technology.adc.bits}) and the vote "
-            "readout are not modelled together, because the vote compares voltages at every instant; expected readout "
-            "'mean', or no key 'adc'"
+            f"converters (adc.bits = {chip.converters.bits}) and the vote readout are not modelled together, "
+            "because the vote compares voltages at every instant; expected readout 'mean', or a technology without the "
+            "key 'adc'"
         )
 
 

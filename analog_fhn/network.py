@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -21,24 +22,93 @@ from analog_fhn.readout import Activation, Readout, recentring
 Tanh = Literal["drive", "input"]
 Behind = Literal["linear", "sigmoid"]
 
-FORMAT = 1
+FORMAT = 2
+_READ = (1, 2)
 
 _LARGEST = 1e30  # of an input: sums of inputs stay within the range of single precision
 _LARGEST_SUM = 1e150  # of a layer: its square is still finite in double precision
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
-    """Trained weights and what stands between them.
+class Dense:
+    """A linear map, and the unit behind it: ``z = h W + b``.
 
     Parameters
     ----------
     weights
-        One array (n_in, n_out) per layer.
-    biases
-        One array (n_out,) or None per layer; empty: no biases.
-    hidden
-        Activation that the weights were trained with: "sigmoid" or "tanh".
+        Shape (n_in, n_out).
+    bias
+        Shape (n_out,); None: no bias.
+    unit
+        Activation that the weights were trained with, "sigmoid" or "tanh", in whose place an FHN neuron stands; None:
+        there is none, which makes it the output layer.
+    drive
+        How z drives the neurons: ``I = gamma tanh(slope z)`` ("tanh"), or ``I = gamma z`` ("linear"), which has no
+        bound. The paper can be read in both ways.
+    """
+
+    weights: FloatArray
+    bias: FloatArray | None = None
+    unit: Activation | None = None
+    drive: Literal["tanh", "linear"] = "tanh"
+
+    @property
+    def n_in(self) -> int:
+        """Number of inputs."""
+        return len(self.weights)
+
+    @property
+    def n_out(self) -> int:
+        """Number of outputs: hidden neurons, or classes."""
+        return int(self.weights.shape[1])
+
+    @property
+    def shift(self) -> FloatArray:
+        """The bias, zeros where there is none; shape (n_out,)."""
+        return np.zeros(self.n_out) if self.bias is None else self.bias
+
+    def pre_activations(self, inputs: NDArray[np.floating]) -> FloatArray:
+        """``z = h W + b``, shape (n_images, n_out), for inputs (n_images, n_in)."""
+        z: FloatArray = np.asarray(inputs, dtype=np.float64) @ self.weights
+        return z if self.bias is None else z + self.bias
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """Units without weights that act on each value at each instant, with which section 4 of the paper can be read.
+
+    Parameters
+    ----------
+    function
+        "tanh" in front of the first linear map, or "sigmoid" between the rows and the output layer.
+    """
+
+    function: Literal["tanh", "sigmoid"]
+
+    def __call__(self, values: FloatArray) -> FloatArray:
+        """Their outputs, of the shape of `values`."""
+        return _UNITS[self.function](values)
+
+
+def _logistic(z: FloatArray) -> FloatArray:
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * z)))
+
+
+_UNITS: dict[str, Callable[[FloatArray], FloatArray]] = {"tanh": np.tanh, "sigmoid": _logistic}
+
+Layer = Dense | Pointwise
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Trained layers, and how the FHN neurons that replace their units are run and read.
+
+    Parameters
+    ----------
+    layers
+        Two `Dense` layers or more, of which all but the last have a unit; with one hidden layer also a
+        `Pointwise("tanh")` in front of the first, which is then driven linearly, and a `Pointwise("sigmoid")` in front
+        of the last.
     fhn
         Parameters of the FHN neurons that replace the hidden units.
     protocol
@@ -46,36 +116,26 @@ class Network:
     readout
         "vote" or "mean".
     recentre
-        Feed the output layer the activation in the trained weights' units (True) or x itself (the paper).
+        Feed the output layer the activation in the trained weights' units (True) or x itself (the paper). Layers
+        between are fed the activation.
     input_range
         Smallest and largest input value of the training data.
     provenance
         How the weights came about; anything JSON can hold.
-    tanh
-        Where the tanh acts, of which the paper can be read in two ways. "drive": ``I = gamma tanh(slope (X W + b))``.
-        "input": the inputs are tanh units, ``I = gamma (tanh(X) W + b)``, and the drive has no bound.
-    behind
-        What stands between the rows and the output array: nothing ("linear"), or sigmoid units that act on what the
-        row drivers give at each instant ("sigmoid", section 4 of the paper).
 
     Raises
     ------
     InputError
-        Wrong shapes, NaN or infinite values, unknown activation or readout, or more than one hidden layer with another
-        `tanh` or `behind` than the default.
+        Wrong shapes, NaN or infinite values, unknown activation or readout, or layers in another order.
     """
 
-    weights: tuple[FloatArray, ...]
-    biases: tuple[FloatArray | None, ...] = ()
-    hidden: Activation = "sigmoid"
+    layers: tuple[Layer, ...]
     fhn: FHN = field(default_factory=FHN)
     protocol: Protocol = field(default_factory=Protocol)
     readout: Readout = "mean"
     recentre: bool = True
     input_range: tuple[float, float] = (0.0, 1.0)
     provenance: dict[str, Any] = field(default_factory=dict)
-    tanh: Tanh = "drive"
-    behind: Behind = "linear"
 
     def __post_init__(self) -> None:
         low, high = (float(v) for v in self.input_range)
@@ -83,82 +143,201 @@ class Network:
             raise InputError(
                 f"input_range {self.input_range}: expected two numbers, low < high, at most {_LARGEST:g} in magnitude"
             )
-        weights = tuple(_array(f"w{i}", w, 2) for i, w in enumerate(self.weights))
-        if len(weights) < 2:
-            raise InputError(f"network has {len(weights)} weight layers; expected at least 2 (hidden and output)")
-        given = self.biases or (None,) * len(weights)
-        if len(given) != len(weights):
-            raise InputError(f"network has {len(weights)} weight layers but {len(given)} biases")
-        biases = tuple(None if b is None else _array(f"b{i}", b, 1) for i, b in enumerate(given))
-        for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
-            if i and w.shape[0] != weights[i - 1].shape[1]:
-                raise InputError(
-                    f"w{i} has shape {w.shape}: expected {weights[i - 1].shape[1]} rows, "
-                    f"as many as w{i - 1} has columns"
-                    + (" (is it transposed, as PyTorch stores it?)" if w.shape[1] == weights[i - 1].shape[1] else "")
-                )
-            if b is not None and b.shape != (w.shape[1],):
-                raise InputError(f"b{i} has shape {b.shape}: expected ({w.shape[1]},), one per column of w{i}")
-            _check_magnitudes(f"w{i}", w, b, self.input_range if i == 0 else (0.0, 1.0))
-        check_hidden(self.hidden)
+        object.__setattr__(self, "input_range", (low, high))
+        object.__setattr__(self, "layers", self._checked_layers())
         if self.readout not in get_args(Readout):
             raise InputError(f"readout {shown(self.readout)}: expected 'vote' or 'mean'")
-        for name, value, known in (("tanh", self.tanh, Tanh), ("behind", self.behind, Behind)):
+
+    @classmethod
+    def of_weights(
+        cls,
+        weights: Sequence[FloatArray],
+        biases: Sequence[FloatArray | None] = (),
+        hidden: str | Sequence[str] = "sigmoid",
+        *,
+        tanh: Tanh = "drive",
+        behind: Behind = "linear",
+        **settings: Any,
+    ) -> Network:
+        """Network of the arrays of its linear maps.
+
+        Parameters
+        ----------
+        weights, biases
+            One array (n_in, n_out) and one (n_out,) or None per linear map; no biases: an empty sequence.
+        hidden
+            Unit of all hidden layers, or one for each.
+        tanh, behind
+            Whether the tanh acts on the drives or on the inputs, and what stands in front of the output layer: nothing
+            ("linear") or sigmoid units.
+        **settings
+            The other parameters of `Network`.
+
+        Raises
+        ------
+        InputError
+            As `Network`, and if the numbers of weights, biases and units do not fit together.
+        """
+        n = len(weights)
+        if biases and len(biases) != n:
+            raise InputError(f"network has {n} weight layers but {len(biases)} biases")
+        units = [hidden] * (n - 1) if isinstance(hidden, str) else list(hidden)
+        if len(units) != n - 1:
+            raise InputError(
+                f"network has {n} weight layers but {len(units)} units; expected {n - 1}, none behind the last"
+            )
+        for name, value, known in (("tanh", tanh, Tanh), ("behind", behind, Behind)):
             if value not in get_args(known):
                 raise InputError(f"{name} {shown(value)}: expected {' or '.join(map(repr, get_args(known)))}")
-        if len(weights) > 2 and not self.plain_stages:
+        drive = "linear" if tanh == "input" else "tanh"
+        layers: list[Any] = [
+            Dense(w, biases[i] if biases else None, unit, drive if i == 0 else "tanh")  # type: ignore[arg-type]
+            for i, (w, unit) in enumerate(zip(weights, [*units, None], strict=True))
+        ]
+        if behind == "sigmoid":
+            layers.insert(len(layers) - 1, Pointwise("sigmoid"))
+        if tanh == "input":
+            layers.insert(0, Pointwise("tanh"))
+        return cls(tuple(layers), **settings)
+
+    def _checked_layers(self) -> tuple[Layer, ...]:
+        n = sum(isinstance(layer, Dense) for layer in self.layers)
+        if n < 2:
+            raise InputError(f"network has {n} weight layers; expected at least 2 (hidden and output)")
+        checked: list[Layer] = []
+        number = 0
+        for layer in self.layers:
+            if isinstance(layer, Dense):
+                previous = next((known for known in reversed(checked) if isinstance(known, Dense)), None)
+                layer = _checked_dense(layer, number, number == n - 1, previous, self.input_range)
+                number += 1
+            elif not isinstance(layer, Pointwise):
+                raise InputError(f"layer {shown(layer)}: expected Dense or Pointwise")
+            checked.append(layer)
+        self._check_variants(checked)
+        return tuple(checked)
+
+    def _check_variants(self, layers: list[Layer]) -> None:
+        """Refuse units without weights that stand elsewhere than the two readings of the paper have them."""
+        places = {i: layer for i, layer in enumerate(layers) if isinstance(layer, Pointwise)}
+        linear = [layer for layer in layers if isinstance(layer, Dense) and layer.drive == "linear"]
+        first = layers[0] if layers[0] == Pointwise("tanh") else None
+        allowed = {0: Pointwise("tanh"), len(layers) - 2: Pointwise("sigmoid")}
+        if any(allowed.get(i) != layer for i, layer in places.items()) or (first is None) != (not linear):
             raise InputError(
-                f"network has {len(weights) - 1} hidden layers, {self.stages_text}; expected one hidden layer, or "
-                "tanh 'drive' and behind 'linear'"
+                "units without weights: expected tanh in front of the first linear map, which is then driven linearly, "
+                "and sigmoid in front of the last"
             )
-        object.__setattr__(self, "input_range", (low, high))
-        object.__setattr__(self, "weights", weights)
-        object.__setattr__(self, "biases", biases)
+        n_hidden = len(layers) - len(places) - 1
+        if n_hidden > 1 and places:
+            tanh = "input" if first else "drive"
+            behind = "sigmoid" if len(layers) - 2 in places else "linear"
+            raise InputError(
+                f"network has {n_hidden} hidden layers, tanh {tanh!r}, behind {behind!r}; "
+                "expected one hidden layer, or tanh 'drive' and behind 'linear'"
+            )
+
+    @property
+    def dense(self) -> tuple[Dense, ...]:
+        """The linear maps, the output layer last."""
+        return tuple(layer for layer in self.layers if isinstance(layer, Dense))
+
+    @property
+    def hidden_layers(self) -> tuple[Dense, ...]:
+        """The linear maps with a unit behind them."""
+        return self.dense[:-1]
+
+    @property
+    def output(self) -> Dense:
+        """The last linear map."""
+        return self.dense[-1]
+
+    @property
+    def weights(self) -> tuple[FloatArray, ...]:
+        """Weights of the linear maps, each (n_in, n_out)."""
+        return tuple(layer.weights for layer in self.dense)
+
+    @property
+    def biases(self) -> tuple[FloatArray | None, ...]:
+        """Biases of the linear maps, each (n_out,) or None."""
+        return tuple(layer.bias for layer in self.dense)
+
+    @property
+    def units(self) -> tuple[Activation, ...]:
+        """Units of the hidden layers."""
+        return tuple(layer.unit for layer in self.hidden_layers if layer.unit is not None)
+
+    @property
+    def hidden(self) -> str:
+        """Names of the hidden layers' units, where all are alike one name."""
+        return ", ".join(dict.fromkeys(self.units)) if len(set(self.units)) == 1 else ", ".join(self.units)
+
+    @property
+    def inputs(self) -> Pointwise | None:
+        """Units in front of the first linear map."""
+        first = self.layers[0]
+        return first if isinstance(first, Pointwise) else None
+
+    @property
+    def before_output(self) -> Pointwise | None:
+        """Units in front of the output layer, which act on what the rows carry at each instant."""
+        last = self.layers[-2]
+        return last if isinstance(last, Pointwise) else None
+
+    @property
+    def tanh(self) -> Tanh:
+        """Whether the tanh acts on the drives or on the inputs."""
+        return "drive" if self.inputs is None else "input"
+
+    @property
+    def behind(self) -> Behind:
+        """What stands in front of the output layer."""
+        return "linear" if self.before_output is None else "sigmoid"
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
         """Numbers of inputs, hidden neurons, ..., classes."""
-        return (self.weights[0].shape[0], *(w.shape[1] for w in self.weights))
+        return (self.dense[0].n_in, *(layer.n_out for layer in self.dense))
 
     @property
     def plain_stages(self) -> bool:
         """Whether the tanh is in the drive and the rows feed the output array: what a circuit is laid out for."""
-        return self.tanh == "drive" and self.behind == "linear"
+        return self.inputs is None and self.before_output is None
 
     @property
     def stages_text(self) -> str:
         """Settings of `tanh` and `behind` as messages name them."""
         return f"tanh {self.tanh!r}, behind {self.behind!r}"
 
+    def with_weights(self, weights: Sequence[FloatArray], biases: Sequence[FloatArray | None]) -> Network:
+        """Copy with other arrays in the linear maps; arguments as for `of_weights`."""
+        return replace(self, layers=_filled(self.layers, weights, biases))
+
     def layer(self, index: int) -> Network:
-        """Hidden layer number `index` between its two weight layers, as a network of its own with the same settings."""
-        part = slice(index, index + 2)
-        return replace(self, weights=self.weights[part], biases=self.biases[part])
+        """Hidden layer number `index` between its two linear maps, as a network of its own with the same settings."""
+        first, second = self.dense[index : index + 2]
+        return replace(self, layers=(first, replace(second, unit=None)))
 
     def forward(self, images: NDArray[np.floating]) -> FloatArray:
         """Scores of the plain network (no FHN neurons), shape (n_images, n_classes).
 
-        The trained activation stands in the neurons' place. With another `tanh` or `behind` than the default, where
-        the weights were trained with the neurons, it is the sigmoid of their backward pass,
+        The trained activation stands in the neurons' place. With units in front of the first or the last linear map,
+        where the weights were trained with the neurons, it is the sigmoid of their backward pass,
         ``x = -a - gamma tanh(slope z)``, seen as the rows are read, with or without recentring.
         """
         h = np.asarray(images, dtype=np.float64)
-        if not self.plain_stages:
-            return self._forward_of_the_backward_pass(h)
-        for i, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
-            h = h @ w if b is None else h @ w + b
-            if i < len(self.weights) - 1:
-                h = np.tanh(h) if self.hidden == "tanh" else 0.5 * (1.0 + np.tanh(0.5 * h))
+        for layer in self.layers:
+            if isinstance(layer, Pointwise):
+                h = layer(h)
+                continue
+            h = layer.pre_activations(h)
+            if layer.unit is not None:
+                h = _UNITS[layer.unit](h) if self.plain_stages else self._backward_pass_rows(layer.unit, h)
         return h
 
-    def _forward_of_the_backward_pass(self, images: FloatArray) -> FloatArray:
-        (w0, w1), (b0, b1) = self.weights, self.biases
-        z = (np.tanh(images) if self.tanh == "input" else images) @ w0 + (0.0 if b0 is None else b0)
-        gain, offset = recentring(self.hidden, self.fhn.a, self.fhn.gamma) if self.recentre else (1.0, 0.0)
-        rows = gain * (-self.fhn.a - self.fhn.gamma * np.tanh(self.fhn.slope * z)) + offset
-        if self.behind == "sigmoid":
-            rows = 0.5 * (1.0 + np.tanh(0.5 * rows))
-        return np.asarray(rows @ w1 + (0.0 if b1 is None else b1))
+    def _backward_pass_rows(self, unit: Activation, z: FloatArray) -> FloatArray:
+        gain, offset = recentring(unit, self.fhn.a, self.fhn.gamma) if self.recentre else (1.0, 0.0)
+        return gain * (-self.fhn.a - self.fhn.gamma * np.tanh(self.fhn.slope * z)) + offset
 
     def accuracy(self, images: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
         """Share of images that the plain network (no FHN neurons) classifies as `labels`, shape (n_images,)."""
@@ -195,12 +374,9 @@ class Network:
     def save(self, path: str | Path) -> None:
         """Write the network; nothing is pickled."""
         arrays = named_arrays(self.weights, self.biases)
-        neurons = {"type": "fhn", "trained_as": self.hidden} | ({} if self.tanh == "drive" else {"tanh": self.tanh})
         meta = {
             "format": FORMAT,
-            # A stage behind the neurons is one more entry, which stands between the same two weight layers.
-            "stages": [neurons] * (len(self.weights) - 1)
-            + ([] if self.behind == "linear" else [{"type": self.behind}]),
+            "layers": [_layer_meta(layer) for layer in self.layers],
             "fhn": asdict(self.fhn),
             "protocol": asdict(self.protocol),
             "readout": {"type": self.readout, "recentre": self.recentre},
@@ -230,44 +406,113 @@ class Network:
         arrays = read_npz(path, "a network")
         meta = take_meta(path, arrays, "a network file written by 'analog-fhn train' or Network.save")
         with reading(path, "a network file"):
-            if meta["format"] != FORMAT:
-                raise InputError(f"format {shown(meta['format'])}; this version reads format {FORMAT}")
-            n_layers, activation, tanh, behind = _stages(meta["stages"])
-            weights = tuple(arrays.pop(f"w{i}") for i in range(n_layers))
-            biases = tuple(arrays.pop(f"b{i}", None) for i in range(n_layers))
+            if meta["format"] not in _READ:
+                raise InputError(f"format {shown(meta['format'])}; this version reads formats 1 and 2")
+            layers = _layers_of_meta(meta) if meta["format"] == FORMAT else _layers_of_stages(meta["stages"])
+            n_layers = sum(isinstance(layer, Dense) for layer in layers)
+            weights = [arrays.pop(f"w{i}") for i in range(n_layers)]
+            biases = [arrays.pop(f"b{i}", None) for i in range(n_layers)]
             if arrays:
                 raise InputError(f"unexpected arrays {', '.join(sorted(arrays)[:8])} beside {n_layers} layers")
             network = cls(
-                weights,
-                biases,
-                activation,
+                _filled(layers, weights, biases),
                 _settings(FHN, meta["fhn"]),
                 _settings(Protocol, meta["protocol"]),
                 meta["readout"]["type"],
                 typed(meta["readout"]["recentre"], bool, "recentre", "true or false"),
                 _range(meta["input_range"]),
                 typed(meta["provenance"], dict, "provenance", "names and values"),
-                tanh,
-                behind,
             )
-            if weights_hash(named_arrays(weights, biases)) != meta["sha256"]:
+            if network.sha256 != meta["sha256"]:
                 raise InputError("the arrays do not match their SHA-256; the file was altered")
         return network
 
 
-def _stages(stages: Any) -> tuple[int, Activation, Tanh, Behind]:
-    """Number of weight layers, activation and settings, from what stands between the layers."""
-    behind: Behind = "linear"
+def _filled(
+    layers: Sequence[Layer], weights: Sequence[FloatArray], biases: Sequence[FloatArray | None]
+) -> tuple[Layer, ...]:
+    """The layers with these arrays in their linear maps."""
+    arrays = iter(list(zip(weights, biases, strict=True)))
+    filled: list[Layer] = []
+    for layer in layers:
+        if isinstance(layer, Dense):
+            w, b = next(arrays)
+            layer = replace(layer, weights=w, bias=b)
+        filled.append(layer)
+    return tuple(filled)
+
+
+_NO_WEIGHTS = np.empty((0, 0))
+
+
+def _layer_meta(layer: Layer) -> dict[str, Any]:
+    if isinstance(layer, Pointwise):
+        return {"kind": "pointwise", "function": layer.function}
+    return {"kind": "dense", "unit": layer.unit, "drive": layer.drive}
+
+
+def _layers_of_meta(meta: dict[str, Any]) -> list[Layer]:
+    """Layers of a file of format 2, without their arrays."""
+    expected = "a list of layers {'kind': 'dense', ...}"
+    layers: list[Layer] = []
+    for entry in typed(meta["layers"], list, "layers", expected):
+        kind = typed(entry, dict, "layers", expected)["kind"]
+        if kind == "dense":
+            layers.append(Dense(_NO_WEIGHTS, None, entry["unit"], entry["drive"]))
+        elif kind == "pointwise":
+            layers.append(Pointwise(entry["function"]))
+        else:
+            raise InputError(f"layer of kind {shown(kind)}: expected 'dense' or 'pointwise'")
+    return layers
+
+
+def _layers_of_stages(stages: Any) -> list[Layer]:
+    """Layers of a file of format 1, without their arrays, from what stands between them there."""
     expected = "a list of stages {'type': 'fhn', ...}"
     stages = [typed(stage, dict, "stages", expected) for stage in typed(stages, list, "stages", expected)]
+    behind: list[Layer] = []
     if len(stages) == 2 and stages[0]["type"] == "fhn" and stages[1] == {"type": "sigmoid"}:
-        stages, behind = stages[:1], "sigmoid"
+        stages, behind = stages[:1], [Pointwise("sigmoid")]
     kinds = [(stage.get("trained_as", stage["type"]), stage.get("tanh", "drive")) for stage in stages]
     if not kinds or any(kind != kinds[0] for kind in kinds):
         raise InputError(f"stages {shown(stages)} differ; expected one activation for all hidden layers")
     activation, tanh = kinds[0]
     check_hidden(activation)
-    return len(stages) + 1, activation, tanh, behind
+    if tanh not in get_args(Tanh):
+        raise InputError(f"tanh {shown(tanh)}: expected 'drive' or 'input'")
+    drive: Literal["tanh", "linear"] = "linear" if tanh == "input" else "tanh"
+    front: list[Layer] = [Pointwise("tanh")] if tanh == "input" else []
+    hidden: list[Layer] = [Dense(_NO_WEIGHTS, None, activation, drive) for _ in kinds]
+    return [*front, *hidden, *behind, Dense(_NO_WEIGHTS)]
+
+
+def _checked_dense(
+    layer: Dense, number: int, last: bool, previous: Dense | None, input_range: tuple[float, float]
+) -> Dense:
+    """The layer with its arrays in double precision.
+
+    Raises
+    ------
+    InputError
+        Naming the array, if it does not fit, or if a unit is missing, unknown, or behind the last layer.
+    """
+    w = _array(f"w{number}", layer.weights, 2)
+    b = None if layer.bias is None else _array(f"b{number}", layer.bias, 1)
+    if previous is not None and len(w) != previous.n_out:
+        raise InputError(
+            f"w{number} has shape {w.shape}: expected {previous.n_out} rows, as many as w{number - 1} has columns"
+            + (" (is it transposed, as PyTorch stores it?)" if w.shape[1] == previous.n_out else "")
+        )
+    if b is not None and b.shape != (w.shape[1],):
+        raise InputError(f"b{number} has shape {b.shape}: expected ({w.shape[1]},), one per column of w{number}")
+    _check_magnitudes(f"w{number}", w, b, (0.0, 1.0) if previous else input_range)
+    if last and layer.unit is not None:
+        raise InputError(f"network ends with a unit, {shown(layer.unit)}; expected none behind the last linear map")
+    if not last:
+        check_hidden(layer.unit)
+    if layer.drive not in ("tanh", "linear"):
+        raise InputError(f"drive {shown(layer.drive)}: expected 'tanh' or 'linear'")
+    return replace(layer, weights=w, bias=b)
 
 
 def _range(values: Any) -> tuple[float, float]:

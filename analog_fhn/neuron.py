@@ -11,8 +11,10 @@ Every manufactured neuron obeys the same equations with nine coefficients of its
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +26,31 @@ from analog_fhn.errors import InputError, check_range
 
 FloatArray = NDArray[np.float64]
 
+# First zero of the Airy function: how late, in scaled units, a slowly driven fold is left (Mishchenko and Rozov).
+_FOLD_DELAY = 2.338107410459767
 _LONGEST = 1e20  # of the times of a protocol, in units of T: their sums and quotients stay numbers
+
+
+def rates(x: Any, y: Any, p0: Any, p1: Any, p2: Any, p3: Any, p4: Any, q0: Any, q1: Any, q2: Any) -> tuple[Any, Any]:
+    """The one statement of the equations: dx/dt and dy/dt of neurons, for numbers, arrays, symbols and compiled loops.
+
+    ``dx/dt = p0 + p1 x + p2 x^2 + p3 x^3 + p4 y``,  ``dy/dt = q0 + q1 x + q2 y``
+
+    Parameters
+    ----------
+    x, y
+        State.
+    p0, p1, p2, p3, p4
+        Those of `Coefficients` over eps.
+    q0, q1, q2
+        Those of `Coefficients`, with the drive in q0: ``q0 + q3 I``.
+    """
+    return p0 + p4 * y + x * (p1 + x * (p2 + x * p3)), q0 + q1 * x + q2 * y
+
+
+def fast_slope(x: Any, p1: Any, p2: Any, p3: Any) -> Any:
+    """Derivative of `rates`' dx/dt with respect to x; the others are p4, q1 and q2."""
+    return p1 + x * ((p2 + p2) + x * (p3 + p3 + p3))
 
 
 @dataclass(frozen=True)
@@ -172,11 +198,44 @@ class Coefficients:
     def derivatives(self, x: ArrayLike, y: ArrayLike, drive: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Time derivatives (dx/dt, dy/dt) in units of 1/T; arguments broadcast to (..., n_neurons)."""
         x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-        p0, p1, p2, p3, p4 = self.p.T
         q0, q1, q2, q3 = self.q.T
-        dx = (p0 + x * (p1 + x * (p2 + x * p3)) + p4 * y) / self.eps
-        dy = q0 + q1 * x + q2 * y + q3 * np.asarray(drive, dtype=np.float64)
+        p0, p1, p2, p3, p4 = self.p.T / self.eps
+        dx, dy = rates(x, y, p0, p1, p2, p3, p4, q0 + q3 * np.asarray(drive, dtype=np.float64), q1, q2)
         return dx, dy
+
+    def flow(self, drive: float) -> tuple[Callable[[float, FloatArray], list[float]], Callable[..., list[list[float]]]]:
+        """Right-hand side and Jacobian of one neuron's equations as an ODE solver takes them: functions of t, (x, y).
+
+        Raises
+        ------
+        ValueError
+            If these are the coefficients of more neurons than one.
+        """
+        if len(self) != 1:
+            raise ValueError(f"expected one neuron, got {len(self)}")
+        p0, p1, p2, p3, p4 = (self.p[0] / self.eps).tolist()
+        q0, q1, q2, q3 = self.q[0].tolist()
+        q0 += q3 * drive
+
+        def rhs(_t: float, u: FloatArray) -> list[float]:
+            return list(rates(u[0], u[1], p0, p1, p2, p3, p4, q0, q1, q2))
+
+        def jacobian(_t: float, u: FloatArray) -> list[list[float]]:
+            return [[fast_slope(u[0], p1, p2, p3), p4], [q1, q2]]
+
+        return rhs, jacobian
+
+    def slow_variance(self, mean_x: ArrayLike) -> FloatArray:
+        """Variance of y over the cycle of neurons with the time average `mean_x` (..., n_neurons) of x; 0 at rest.
+
+        That of the relaxation oscillation of the ideal cubic, whose branches y passes at the rate x - <x>; its ends lie
+        beyond the folds by ``2.338 (eps (1 -+ <x>))^(2/3)`` (Mishchenko and Rozov, Differential Equations with Small
+        Parameters and Relaxation Oscillations, 1980).
+        """
+        m = np.asarray(mean_x, dtype=np.float64)
+        inside = np.minimum(np.abs(m), 1.0)
+        late = _FOLD_DELAY * self.eps ** (2.0 / 3.0) * ((1.0 - inside) ** (2.0 / 3.0) + (1.0 + inside) ** (2.0 / 3.0))
+        return np.where(np.abs(m) < 1.0, np.interp(inside, *_branch_variance()) * (1.0 + 0.75 * late) ** 2, 0.0)
 
     def fast_nullcline(self, x: ArrayLike) -> FloatArray:
         """y on the cubic nullcline dx/dt = 0 at `x` (..., n_neurons)."""
@@ -230,10 +289,23 @@ class Coefficients:
         x, _ = self.rest_point(drive)
         _, p1, p2, p3, p4 = self.p.T
         _, q1, q2, _ = self.q.T
-        fast = (p1 + x * (2 * p2 + 3 * x * p3)) / self.eps
+        fast = fast_slope(x, p1, p2, p3) / self.eps
         trace = fast + q2
         determinant = fast * q2 - p4 * q1 / self.eps
         return np.asarray((trace < 0) & (determinant > 0))
+
+
+@cache
+def _branch_variance() -> tuple[FloatArray, FloatArray]:
+    """Time averages m of x from 0 to 1, and the variance of y in the relaxation oscillation at eps -> 0 with each."""
+    means = np.linspace(0.0, 1.0, 101)
+    x = 1.0 + (np.arange(4000) + 0.5) / 4000
+    # On the right branch y = x - x^3/3 for x from 2 to 1, and dt = dy/(x - m); the left one mirrors it, with -m.
+    y, dy = x - x**3 / 3.0, x**2 - 1.0
+    right, left = dy / (x - means[:, None]), dy / (x + means[:, None])
+    time = (right + left).sum(axis=1)
+    mean = ((right - left) @ y) / time
+    return means, ((right + left) @ y**2) / time - mean**2
 
 
 def extremes(fhn: FHN) -> tuple[float, float]:
@@ -287,19 +359,7 @@ def cycle(coefficients: Coefficients, drive: float, n_phase: int = 512, settle: 
     ValueError
         If the neuron does not oscillate at this drive.
     """
-    if len(coefficients) != 1:
-        raise ValueError(f"expected one neuron, got {len(coefficients)}")
-    p0, p1, p2, p3, p4 = coefficients.p[0]
-    q0, q1, q2, q3 = coefficients.q[0]
-    eps = coefficients.eps
-
-    def rhs(_t: float, u: FloatArray) -> list[float]:
-        x, y = u
-        return [(p0 + x * (p1 + x * (p2 + x * p3)) + p4 * y) / eps, q0 + q1 * x + q2 * y + q3 * drive]
-
-    def jacobian(_t: float, u: FloatArray) -> list[list[float]]:
-        x = u[0]
-        return [[(p1 + x * (2 * p2 + 3 * x * p3)) / eps, p4 / eps], [q1, q2]]
+    rhs, jacobian = coefficients.flow(drive)
 
     def rising(_t: float, u: FloatArray) -> float:
         return float(u[0])

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn.draws import DeviceDraws, SideDraws
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, Array
 
 MOST_BIAS_ROWS = 64
 _ATTEMPTS = 100  # of one round of programming, at most (`Array.write_pulses`)
-
-# What a device draws a number for.
-Quantity = Literal["programming", "drift", "fault", "temperature", "read"]
 
 
 @dataclass(frozen=True)
@@ -166,7 +162,7 @@ def manufacture(
     target: Crossbar,
     array: Array,
     temperature: float,
-    draw: Callable[[Quantity, int, int], FloatArray] | None,
+    draws: DeviceDraws | None,
     writes: Writes | None = None,
 ) -> Crossbar:
     """Conductances of the devices as they are when the chip is used.
@@ -182,24 +178,20 @@ def manufacture(
         Conductances before programming; of a device that was written again those of its last writing.
     temperature
         Of the devices (K).
-    draw
-        Called with the quantity, the side (0: plus, 1: minus) and the attempt: standard normal numbers, shape (n_rows,
-        n_out), for "fault" uniform ones between 0 and 1, for "temperature" relative deviations within +-1. None:
-        nominal devices, without spread; they drift as the mean device does. Attempts of later rounds begin at 100 times
-        the round's number.
+    draws
+        Random numbers of the devices; attempts of later rounds begin at 100 times the round's number. None: nominal
+        devices, without spread; they drift as the mean device does.
     writes
         What was written again; None: nothing.
     """
     plus, minus = (
-        _devices(g, array, temperature, _of_side(draw, side), _rounds(writes, side))
+        _devices(g, array, temperature, None if draws is None else draws.side(side), _rounds(writes, side))
         for side, g in enumerate((target.g_plus, target.g_minus))
     )
     return replace(target, g_plus=plus, g_minus=minus)
 
 
-def pulses(
-    target: Crossbar, array: Array, draw: Callable[[Quantity, int, int], FloatArray] | None, writes: Writes
-) -> int:
+def pulses(target: Crossbar, array: Array, draws: DeviceDraws | None, writes: Writes) -> int:
     """Write pulses of the last round of `writes`; other arguments as for `manufacture`.
 
     A stuck device that is verified takes as many as are allowed, unless it is stuck within the tolerance.
@@ -209,23 +201,17 @@ def pulses(
     array = array.model_copy(update={"write_tolerance": tolerance, "write_pulses": most})
     total = 0
     for side, g in enumerate((target.g_plus, target.g_minus)):
-        written, own = (writes.plus, writes.minus)[side] == number, _of_side(draw, side)
-        if own is None:
+        written = (writes.plus, writes.minus)[side] == number
+        if draws is None:
             total += int(np.count_nonzero(written))
             continue
-        _, taken = _program(g, array, own, number)
+        _, taken = _program(g, array, draws.side(side), number)
         if tolerance is not None:
-            for faulty, value in _faults(array, own):
+            for faulty, value in _faults(array, draws.side(side)):
                 wrong = np.abs(value - g) > tolerance * array.g_max
                 taken = np.where(faulty, np.where(wrong, most, 1), taken)
         total += int(taken[written].sum())
     return total
-
-
-def _of_side(
-    draw: Callable[[Quantity, int, int], FloatArray] | None, side: int
-) -> Callable[[Quantity, int], FloatArray] | None:
-    return None if draw is None else lambda quantity, attempt: draw(quantity, side, attempt)
 
 
 def _rounds(writes: Writes | None, side: int) -> tuple[NDArray[np.int32], tuple[tuple[float | None, int], ...]] | None:
@@ -236,37 +222,37 @@ def _devices(
     target: FloatArray,
     array: Array,
     temperature: float,
-    draw: Callable[[Quantity, int], FloatArray] | None,
+    draws: SideDraws | None,
     rounds: tuple[NDArray[np.int32], tuple[tuple[float | None, int], ...]] | None,
 ) -> FloatArray:
     device, seconds, read = array.device, array.drift_time, array.read_voltage
-    g = programmed = target if draw is None else _programmed(target, array, draw, rounds)
+    g = programmed = target if draws is None else _programmed(target, array, draws, rounds)
     if seconds is not None:
         assert device is not None
-        normal = None if draw is None else draw("drift", 0)
+        normal = None if draws is None else draws.draw("drift", 0)
         g = np.maximum(0.0, device.drifted(programmed, seconds, normal, read_voltage=read))
-    if draw is None:
+    if draws is None:
         return g
-    for faulty, value in _faults(array, draw):
+    for faulty, value in _faults(array, draws):
         g, programmed = (np.where(faulty, value, v) for v in (g, programmed))
     warmer = temperature - NOMINAL_TEMPERATURE
     if warmer and array.change_per_kelvin:
-        g = g / (1.0 + warmer * array.change_per_kelvin * draw("temperature", 0))
+        g = g / (1.0 + warmer * array.change_per_kelvin * draws.draw("temperature", 0))
     if array.read_noise == "device":
         assert device is not None
-        normal = draw("read", 0)
+        normal = draws.draw("read", 0)
         g = g + device.read_deviation(g, normal, read_voltage=read, seconds=seconds, programmed=programmed)
         g = np.maximum(0.0, g)
     elif array.read_noise:
-        g = np.maximum(0.0, g * (1.0 + array.read_noise * draw("read", 0)))
+        g = np.maximum(0.0, g * (1.0 + array.read_noise * draws.draw("read", 0)))
     return g
 
 
-def _faults(array: Array, draw: Callable[[Quantity, int], FloatArray]) -> list[tuple[NDArray[np.bool_], float]]:
+def _faults(array: Array, draws: SideDraws) -> list[tuple[NDArray[np.bool_], float]]:
     """Devices that are stuck, and where."""
     if not (array.stuck_on or array.stuck_off):
         return []
-    uniform = draw("fault", 0)
+    uniform = draws.draw("fault", 0)
     on = uniform < array.stuck_on
     return [(on, array.g_max), (~on & (uniform > 1.0 - array.stuck_off), array.g_min)]
 
@@ -274,11 +260,11 @@ def _faults(array: Array, draw: Callable[[Quantity, int], FloatArray]) -> list[t
 def _programmed(
     target: FloatArray,
     array: Array,
-    draw: Callable[[Quantity, int], FloatArray],
+    draws: SideDraws,
     rounds: tuple[NDArray[np.int32], tuple[tuple[float | None, int], ...]] | None,
 ) -> FloatArray:
     """Conductances after programming and every later round of it."""
-    g = _program(target, array, draw)[0]
+    g = _program(target, array, draws)[0]
     if rounds is None:
         return g
     last, verify = rounds
@@ -286,12 +272,12 @@ def _programmed(
         written = last == number
         if written.any():
             again = array.model_copy(update={"write_tolerance": tolerance, "write_pulses": most})
-            g = np.where(written, _program(target, again, draw, number)[0], g)
+            g = np.where(written, _program(target, again, draws, number)[0], g)
     return g
 
 
 def _program(
-    target: FloatArray, array: Array, draw: Callable[[Quantity, int], FloatArray], number: int = 0
+    target: FloatArray, array: Array, draws: SideDraws, number: int = 0
 ) -> tuple[FloatArray, NDArray[np.intp]]:
     """Conductances after round `number` of programming, and pulses of each device."""
     error, device, taken = array.programming_error, array.device, np.ones(target.shape, dtype=np.intp)
@@ -299,7 +285,7 @@ def _program(
         return target, taken
 
     def attempt(n: int) -> FloatArray:
-        normal = draw("programming", _ATTEMPTS * number + n)
+        normal = draws.draw("programming", _ATTEMPTS * number + n)
         if isinstance(error, str):
             assert device is not None
             made = target + device.programming_deviation(target, normal, read_voltage=array.read_voltage)

@@ -8,10 +8,14 @@ import numpy as np
 
 from analog_fhn.array.crossbar import Crossbar
 from analog_fhn.array.wires import Ports
-from analog_fhn.cell.stages import Parts, bias_current
+from analog_fhn.cell.parts import Deviation, Kind, Parts, part
 from analog_fhn.neuron import FloatArray
 from analog_fhn.technology.e_series import downward, nearest
 from analog_fhn.technology.technology import Technology
+
+
+SENSE_RESISTOR = Kind("sense_amplifier", True, Deviation("resistor_tolerance", True), None, "R", "ohm")
+SENSE_OFFSET = Kind("sense_amplifier", False, Deviation("offset_sigma", False), Deviation("offset_drift", False))
 
 
 @dataclass(frozen=True)
@@ -26,15 +30,11 @@ class SenseParts(Parts):
         Input offsets (V).
     """
 
-    rf: FloatArray
-    ra: FloatArray
-    rb: FloatArray
-    vos1: FloatArray
-    vos2: FloatArray
-
-
-SENSE_RESISTORS = ("rf", "ra", "rb")
-SENSE_OFFSETS = ("vos1", "vos2")
+    rf: FloatArray = part(SENSE_RESISTOR)
+    ra: FloatArray = part(SENSE_RESISTOR)
+    rb: FloatArray = part(SENSE_RESISTOR)
+    vos1: FloatArray = part(SENSE_OFFSET, lot="vos")
+    vos2: FloatArray = part(SENSE_OFFSET, lot="vos")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def columns(parts: SenseParts, ports: Ports, technology: Technology) -> Columns:
     ports
         Of the array with columns +, -, +, -, ...
     """
-    ib = bias_current(technology.sense_amplifier, technology.conditions.temperature)
+    ib = technology.sense_amplifier.input_current(technology.conditions.temperature)
     offsets = np.stack([parts.vos1, parts.vos2], axis=-1).reshape(-1)
     pushed = offsets * ports.bit_diagonal
     if ports.bit_coupling is not None:

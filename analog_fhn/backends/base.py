@@ -1,4 +1,4 @@
-"""What every backend does: (chip, drives, protocol) in, responses of the neurons out."""
+"""What every backend does: (cells, drives, protocol) in, responses of the neurons out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells
 from analog_fhn.errors import InputError, RunError
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise
@@ -37,7 +37,7 @@ class Response:
 
 
 class Backend(Interface):
-    """One way to integrate the hidden neurons of a chip."""
+    """One way to integrate the neurons of a hidden layer."""
 
     @property
     def name(self) -> str:
@@ -45,7 +45,7 @@ class Backend(Interface):
 
     def respond(
         self,
-        chip: Chip,
+        cells: Cells,
         drives: FloatArray,
         protocol: Protocol,
         *,
@@ -57,8 +57,8 @@ class Backend(Interface):
 
         Parameters
         ----------
-        chip
-            Carries the coefficients and component values; n_neurons neurons.
+        cells
+            Of n_neurons neurons: their equations, and if they have parts the values of these.
         drives
             Shape (n_images, n_neurons), dimensionless.
         protocol
@@ -81,14 +81,14 @@ class Backend(Interface):
 
 @runtime_checkable
 class OwnNeurons(Interface):
-    """A backend whose neurons are its own, not those that the chip's components describe."""
+    """A backend whose neurons are its own, not those that the cells' components describe."""
 
     def only(self, neurons: NDArray[np.intp]) -> Backend:
-        """The backend for `Chip.only` of the same neurons (n,)."""
+        """The backend for a selection of the cells (n,)."""
 
 
 def backend_of(backend: Backend, neurons: NDArray[np.intp] | None) -> Backend:
-    """Backend for `Chip.only` of these neurons (n,); None: of all."""
+    """Backend for the cells of these neurons (n,); None: of all."""
     return backend.only(neurons) if neurons is not None and isinstance(backend, OwnNeurons) else backend
 
 
@@ -98,29 +98,29 @@ def refuse_noise(name: str, noise: Noise | None) -> None:
         raise InputError(f"backend {name!r} has no reproducible noise; use direct or brian")
 
 
-def check_noise(chip: Chip, noise: Noise | None) -> None:
-    """Raise ValueError if the noise is not that of as many neurons as the chip has."""
-    if noise is not None and np.shape(noise.x) != (chip.n_neurons,):
-        raise ValueError(f"noise has shape {np.shape(noise.x)}; expected ({chip.n_neurons},)")
+def check_noise(cells: Cells, noise: Noise | None) -> None:
+    """Raise ValueError if the noise is not that of as many neurons as there are."""
+    if noise is not None and np.shape(noise.x) != (len(cells),):
+        raise ValueError(f"noise has shape {np.shape(noise.x)}; expected ({len(cells)},)")
 
 
 class SimulationError(RunError):
     """A simulation gave no usable answer; the message says which neuron and where the evidence lies."""
 
 
-def check_drives(chip: Chip, drives: FloatArray) -> FloatArray:
+def check_drives(cells: Cells, drives: FloatArray) -> FloatArray:
     """Drives as a (n_images, n_neurons) float64 array.
 
     Raises
     ------
     ValueError
-        If the shape does not fit the chip.
+        If the shape does not fit the cells.
     InputError
         If a drive is not finite.
     """
     drives = np.asarray(drives, dtype=np.float64)
-    if drives.ndim != 2 or drives.shape[1] != chip.n_neurons:
-        raise ValueError(f"drives have shape {drives.shape}; expected (n_images, {chip.n_neurons})")
+    if drives.ndim != 2 or drives.shape[1] != len(cells):
+        raise ValueError(f"drives have shape {drives.shape}; expected (n_images, {len(cells)})")
     if not np.isfinite(drives).all():
         image, neuron = (int(i) for i in np.argwhere(~np.isfinite(drives))[0])
         raise InputError(

@@ -16,20 +16,15 @@ import numpy as np
 
 from analog_fhn._support.temporary import temporary_folder
 from analog_fhn.backends.base import Response, SimulationError, check_drives, check_noise
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells
 from analog_fhn.errors import MissingProgramError
-from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.neuron import FloatArray, Protocol, rates
 from analog_fhn.noise import Noise
 
 Mode = Literal["auto", "cython", "numpy", "standalone"]
 
 _STABLE_PRODUCT = 1.8  # step times fast rate, below the limits of all three methods
 _NOISY_STEP_PER_EPS = 0.1
-# Brian2 wants physical units; one dimensionless time unit T is written as one second.
-DYNAMICS = """
-dx/dt = (p0 + p1*x + p2*x**2 + p3*x**3 + p4*y)/eps/second : 1
-dy/dt = (q0 + q1*x + q2*y + q3*I)/second : 1
-"""
 PARAMETERS = """dm/dt = x/second : 1
 p0 : 1 (constant)
 p1 : 1 (constant)
@@ -42,12 +37,8 @@ q2 : 1 (constant)
 q3 : 1 (constant)
 I : 1 (constant)
 """
-EQUATIONS = DYNAMICS + PARAMETERS
 # rk4 refuses Brian2's own `xi`. White noise that is held for a step dt has the variance 1/dt.
-NOISY_DYNAMICS = """
-dx/dt = (p0 + p1*x + p2*x**2 + p3*x**3 + p4*y)/eps/second + sigma_x*white_x/second : 1
-dy/dt = (q0 + q1*x + q2*y + q3*I)/second + sigma_y*white_y/second : 1
-sigma_x : 1 (constant)
+NOISE_PARAMETERS = """sigma_x : 1 (constant)
 sigma_y : 1 (constant)
 white_x : 1
 white_y : 1
@@ -99,7 +90,7 @@ class Brian:
 
     def respond(
         self,
-        chip: Chip,
+        cells: Cells,
         drives: FloatArray,
         protocol: Protocol,
         *,
@@ -115,21 +106,21 @@ class Brian:
             If Brian2 is not installed.
         """
         b2 = _brian2()
-        drives = check_drives(chip, drives)
-        check_noise(chip, noise)
-        step = protocol.interval / self._steps_per_sample(chip, drives, protocol, noise is not None)
+        drives = check_drives(cells, drives)
+        check_noise(cells, noise)
+        step = protocol.interval / self._steps_per_sample(cells, drives, protocol, noise is not None)
         mode = self.mode_used
         if mode == "standalone":
             with temporary_folder("brian") as folder:
                 b2.set_device("cpp_standalone", build_on_run=False)
                 try:
-                    mean, traces = self._run(b2, chip, drives, protocol, step, samples, noise, str(folder))
+                    mean, traces = self._run(b2, cells, drives, protocol, step, samples, noise, str(folder))
                 finally:
                     b2.device.reinit()
                     b2.set_device("runtime")
         else:
             with _target(b2, mode):
-                mean, traces = self._run(b2, chip, drives, protocol, step, samples, noise)
+                mean, traces = self._run(b2, cells, drives, protocol, step, samples, noise)
         if not np.isfinite(mean).all():
             image, neuron = (int(i) for i in np.argwhere(~np.isfinite(mean))[0])
             raise SimulationError(
@@ -139,16 +130,16 @@ class Brian:
             progress(drives.size, drives.size)
         return Response(mean, traces)
 
-    def _steps_per_sample(self, chip: Chip, drives: FloatArray, protocol: Protocol, noisy: bool) -> int:
-        rate = float(np.max(chip.coefficients.fast_rate(drives)))
+    def _steps_per_sample(self, cells: Cells, drives: FloatArray, protocol: Protocol, noisy: bool) -> int:
+        rate = float(np.max(cells.dynamics.fast_rate(drives)))
         per_eps = min(self.step_per_eps, _NOISY_STEP_PER_EPS) if noisy else self.step_per_eps
-        step = min(per_eps * chip.coefficients.eps, _STABLE_PRODUCT / rate)
+        step = min(per_eps * cells.dynamics.eps, _STABLE_PRODUCT / rate)
         return int(np.ceil(protocol.interval / step * (1.0 - 1e-9)))
 
     def _run(
         self,
         b2: Any,
-        chip: Chip,
+        cells: Cells,
         drives: FloatArray,
         protocol: Protocol,
         step: float,
@@ -159,17 +150,17 @@ class Brian:
         second = b2.second
         b2.start_scope()
         clock = b2.Clock(dt=step * second)
-        namespace = {"eps": chip.coefficients.eps}
-        equations = EQUATIONS
+        namespace = {"eps": cells.dynamics.eps}
+        equations = dynamics(noisy=noise is not None) + PARAMETERS
         if noise is not None:
-            equations = NOISY_DYNAMICS + PARAMETERS
+            equations += NOISE_PARAMETERS
             sequence = np.random.SeedSequence([noise.seed, noise.first_image])
             b2.seed(int(sequence.generate_state(1)[0]))
         group = b2.NeuronGroup(drives.size, equations, method=self.method, clock=clock, namespace=namespace)
         for i in range(5):
-            setattr(group, f"p{i}", np.tile(chip.coefficients.p[:, i], len(drives)))
+            setattr(group, f"p{i}", np.tile(cells.dynamics.p[:, i], len(drives)))
         for i in range(4):
-            setattr(group, f"q{i}", np.tile(chip.coefficients.q[:, i], len(drives)))
+            setattr(group, f"q{i}", np.tile(cells.dynamics.q[:, i], len(drives)))
         group.I, group.x, group.y = drives.ravel(), protocol.x0, protocol.y0
         network = b2.Network(group)
         if noise is not None:
@@ -190,6 +181,17 @@ class Brian:
         # The monitor records at the beginning of its intervals; the last sample is the group's final state.
         traces = np.concatenate([np.asarray(monitor.x).T[1:], np.asarray(group.x[:])[None]])
         return mean, traces.reshape(-1, *drives.shape).astype(np.float32)
+
+
+@functools.cache
+def dynamics(noisy: bool = False) -> str:
+    """`analog_fhn.neuron.rates` as Brian2's equations, which want physical units: one time unit T is one second."""
+    import sympy  # Brian2 needs it, too
+
+    x, y, p0, p1, p2, p3, p4, q0, q1, q2, q3, drive = sympy.symbols("x y p0 p1 p2 p3 p4 q0 q1 q2 q3 I")
+    dx, dy = rates(x, y, p0, p1, p2, p3, p4, q0 + q3 * drive, q1, q2)
+    kicks = [f" + sigma_{name}*white_{name}" if noisy else "" for name in "xy"]
+    return f"dx/dt = (({dx})/eps{kicks[0]})/second : 1\ndy/dt = ({dy}{kicks[1]})/second : 1\n"
 
 
 @functools.cache

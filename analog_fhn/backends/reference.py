@@ -9,7 +9,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise
 
@@ -29,7 +29,7 @@ class Reference:
 
     def respond(
         self,
-        chip: Chip,
+        cells: Cells,
         drives: FloatArray,
         protocol: Protocol,
         *,
@@ -39,12 +39,12 @@ class Reference:
     ) -> Response:
         """Integrate every neuron; see `Backend.respond`. The mean is a third state, the integral of x."""
         refuse_noise(self.name, noise)
-        drives = check_drives(chip, drives)
+        drives = check_drives(cells, drives)
         times = protocol.sample_times
         mean = np.empty(drives.shape)
         traces = np.empty((protocol.n_samples, *drives.shape), dtype=np.float32) if samples else None
         for done, (image, neuron) in enumerate(np.ndindex(*drives.shape), start=1):
-            x, integral = self._one(chip, neuron, float(drives[image, neuron]), protocol, times)
+            x, integral = self._one(cells, neuron, float(drives[image, neuron]), protocol, times)
             mean[image, neuron] = integral / protocol.control
             if traces is not None:
                 traces[:, image, neuron] = x
@@ -53,19 +53,15 @@ class Reference:
         return Response(mean, traces)
 
     def _one(
-        self, chip: Chip, neuron: int, drive: float, protocol: Protocol, times: FloatArray
+        self, cells: Cells, neuron: int, drive: float, protocol: Protocol, times: FloatArray
     ) -> tuple[FloatArray, float]:
-        p0, p1, p2, p3, p4 = chip.coefficients.p[neuron]
-        q0, q1, q2, q3 = chip.coefficients.q[neuron]
-        eps = chip.coefficients.eps
+        flow, slopes = cells.dynamics[neuron : neuron + 1].flow(drive)
 
-        def rhs(_t: float, u: FloatArray) -> list[float]:
-            x, y, _ = u
-            return [(p0 + x * (p1 + x * (p2 + x * p3)) + p4 * y) / eps, q0 + q1 * x + q2 * y + q3 * drive, x]
+        def rhs(t: float, u: FloatArray) -> list[float]:
+            return [*flow(t, u), u[0]]
 
-        def jacobian(_t: float, u: FloatArray) -> list[list[float]]:
-            x = u[0]
-            return [[(p1 + x * (2 * p2 + 3 * x * p3)) / eps, p4 / eps, 0.0], [q1, q2, 0.0], [1.0, 0.0, 0.0]]
+        def jacobian(t: float, u: FloatArray) -> list[list[float]]:
+            return [*([*row, 0.0] for row in slopes(t, u)), [1.0, 0.0, 0.0]]
 
         solution = solve_ivp(
             rhs,

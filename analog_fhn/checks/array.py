@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from analog_fhn.array.sense import SENSE_RESISTORS, noise_gains
+from analog_fhn.array.sense import SENSE_RESISTOR, SenseParts, noise_gains
 from analog_fhn.array.wires import expected_loss, propose_tiles, tile_slices
-from analog_fhn.checks.findings import CURRENT_ERROR, Finding, Severity, judge, unusual_resistance
+from analog_fhn.cell.base import Cell
 from analog_fhn.chip import ArrayTarget
 from analog_fhn.design import Design
+from analog_fhn.findings import CURRENT_ERROR, Finding, Severity, judge, unusual_resistance
 
 # A loss common to all columns is a change of scale, which costs little; its unevenness does, which is of its order.
 WIRES_WARNING, WIRES_ERROR = 0.05, 0.3
@@ -24,11 +25,12 @@ SWING_WARNING, SWING_ERROR = 2.0, 1.0
 
 
 def check_arrays(design: Design) -> Iterator[Finding]:
-    """Findings about both arrays and their sense amplifiers."""
-    for name, array in zip(("input array", "output array"), design.arrays, strict=True):
+    """Findings about all arrays and their sense amplifiers."""
+    for name, array in zip(design.array_names, design.arrays, strict=True):
         yield from _wires(design, name, array)
         yield from _amplifiers(design, name, array)
-    yield from _input(design)
+    for name, array, cell in zip(design.array_names, design.arrays, design.cells, strict=False):
+        yield from _drive_stages(design, name, array, cell)
 
 
 def _wires(design: Design, name: str, array: ArrayTarget) -> Iterator[Finding]:
@@ -69,7 +71,7 @@ def _amplifiers(design: Design, name: str, array: ArrayTarget) -> Iterator[Findi
                 f"{part} of the {name}: its noise gain of {gain:.3g} leaves {amplifier.gain / gain:.3g} of its gain of "
                 f"{amplifier.gain:.3g}: {100 * lost:.2g} % of the signal are lost",
             )  # fmt: skip
-    for part in SENSE_RESISTORS:
+    for part in SenseParts.names(SENSE_RESISTOR):
         if finding := unusual_resistance(f"R{part[1:]} of the {name}", float(getattr(array.sense, part)[0])):
             yield finding
     current = design.technology.array.read_voltage * float(sums[0::2].max())
@@ -81,18 +83,18 @@ def _amplifiers(design: Design, name: str, array: ArrayTarget) -> Iterator[Findi
         )  # fmt: skip
 
 
-def _input(design: Design) -> Iterator[Finding]:
-    array, technology, fhn = design.arrays[0], design.technology, design.network.fhn
-    amplifier, volts = technology.sense_amplifier, technology.tanh_pair.volts_per_unit
+def _drive_stages(design: Design, name: str, array: ArrayTarget, cell: Cell) -> Iterator[Finding]:
+    technology, fhn = design.technology, design.network.fhn
+    amplifier, volts = technology.sense_amplifier, cell.volts_per_z
     first, second = noise_gains(array.sense, array.crossbar.conductance.sum(axis=0))
     gains = np.hypot(array.sense.rb / array.sense.ra * first, second)
     sigma = amplifier.offset_spread(technology.conditions.temperature)
     shift = fhn.slope * sigma * float(np.sqrt(np.mean(gains**2))) / volts
     if judged := judge(shift, OFFSET_WARNING, OFFSET_ERROR):
         yield Finding(
-            "amplifiers of the input array", "shift of the tanh by their offsets (sigma)", shift, judged[1], "1",
+            f"amplifiers of the {name}", "shift of the tanh by their offsets (sigma)", shift, judged[1], "1",
             judged[0],
-            f"amplifiers of the input array: offsets of {1e3 * sigma:.2g} mV times gains of up to "
+            f"amplifiers of the {name}: offsets of {1e3 * sigma:.2g} mV times gains of up to "
             f"{gains.max():.3g} shift the tanh's argument by {shift:.2g} (sigma); less offset or "
             "more array.read_voltage helps",
         )  # fmt: skip
@@ -100,8 +102,8 @@ def _input(design: Design) -> Iterator[Finding]:
     if swing < SWING_WARNING:
         severity: Severity = "error" if swing < SWING_ERROR else "warning"
         yield Finding(
-            "amplifiers of the input array", "argument of the tanh where their output ends", swing,
+            f"amplifiers of the {name}", "argument of the tanh where their output ends", swing,
             SWING_ERROR if severity == "error" else SWING_WARNING, "1", severity,
-            f"amplifiers of the input array: their output ends where the tanh's argument is {swing:.2g}; a smaller "
+            f"amplifiers of the {name}: their output ends where the tanh's argument is {swing:.2g}; a smaller "
             "tanh_pair.volts_per_unit leaves more",
         )  # fmt: skip

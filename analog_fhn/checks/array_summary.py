@@ -8,10 +8,8 @@ import numpy as np
 
 from analog_fhn.array.sense import noise_gains, offset_gain
 from analog_fhn.array.wires import expected_loss, tile_slices
-from analog_fhn.chip import Chip
+from analog_fhn.chip import ArrayLayer, ManufacturedChip
 from analog_fhn.design import Design
-
-NAMES = ("input", "output")
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,7 @@ class ArraySummary:
     Parameters
     ----------
     array
-        "input" or "output".
+        "input", "output", or "1", ... between hidden layers.
     rows, bias_rows, bit_lines
         Word lines, how many of them carry the biases, and bit lines, two per output.
     tiles, devices
@@ -45,7 +43,7 @@ class ArraySummary:
         Share of the output current that the wires take when all rows have one voltage: estimated for the worst tile,
         and exact for the whole array.
     weight_slope, weight_error
-        Effective weights against the wanted ones: slope of the regression through 0, and rms of the difference, in
+        Effective weights against the trained ones: slope of the regression through 0, and rms of the difference, in
         units of the weights.
     """
 
@@ -71,34 +69,24 @@ class ArraySummary:
     weight_error: float
 
 
-def summarise(design: Design, chip: Chip) -> tuple[ArraySummary, ArraySummary]:
-    """Input and output array of a chip of this design.
-
-    Raises
-    ------
-    ValueError
-        If the chip has no arrays (ideal weights, or part of a chip).
-    """
-    if chip.arrays is None:
-        raise ValueError("a chip with arrays is needed")
-    first, second = (_summarise(design, chip, layer) for layer in range(2))
-    return first, second
+def summarise(design: Design, chip: ManufacturedChip) -> tuple[ArraySummary, ...]:
+    """Every array of a chip of this design."""
+    return tuple(_summarise(design, chip, number) for number in range(len(chip.arrays)))
 
 
-def _summarise(design: Design, chip: Chip, layer: int) -> ArraySummary:
-    technology, target = design.technology, design.arrays[layer]
-    assert chip.arrays is not None
-    made, array = chip.arrays[layer], technology.array
+def _summarise(design: Design, chip: ManufacturedChip, number: int) -> ArraySummary:
+    technology, target = design.technology, design.arrays[number]
+    made, array = chip.arrays[number], technology.array
     g = made.crossbar.conductance
     wires = array.wires
     tiles = list(tile_slices(g.shape, array.tile_rows, array.tile_columns))
     losses = [expected_loss(g[tile], **wires.ohms) for tile in tiles]
     case = 0 if chip.network.recentre else 1
-    wanted = design.network.weights[layer]
+    trained = design.network.weights[number]
     largest = (array.g_max - array.g_min) / target.crossbar.siemens_per_weight
-    slope = float(np.vdot(wanted, made.weights) / max(np.vdot(wanted, wanted), np.finfo(np.float64).tiny))
+    slope = float(np.vdot(trained, made.weights) / max(np.vdot(trained, trained), np.finfo(np.float64).tiny))
     return ArraySummary(
-        array=NAMES[layer],
+        array=design.array_names[number].removesuffix(" array").removeprefix("array "),
         rows=len(g),
         bias_rows=made.crossbar.bias_rows,
         bit_lines=g.shape[1],
@@ -106,26 +94,24 @@ def _summarise(design: Design, chip: Chip, layer: int) -> ArraySummary:
         devices=g.size,
         siemens_per_weight=target.crossbar.siemens_per_weight,
         largest_weight=largest,
-        clipped=float(np.mean(np.abs(wanted) > largest * (1.0 + 1e-12))),
+        clipped=float(np.mean(np.abs(trained) > largest * (1.0 + 1e-12))),
         rf=float(target.sense.rf[0]),
         ra=float(target.sense.ra[0]),
         rb=float(target.sense.rb[0]),
         volts_per_unit=target.volts[case],
         largest_column_sum=float(g.sum(axis=0).max()),
         noise_gain=float(np.max(noise_gains(made.sense, made.ports.bit_diagonal)[0])),
-        offset=_offset(chip, layer) / target.volts[case],
+        offset=_offset(chip, made) / target.volts[case],
         expected_wire_loss=max(losses),
         wire_loss=1.0 - float(made.ports.effective.sum() / g.sum()) if g.any() else 0.0,
         weight_slope=slope,
-        weight_error=float(np.sqrt(np.mean((made.weights - wanted) ** 2))),
+        weight_error=float(np.sqrt(np.mean((made.weights - trained) ** 2))),
     )
 
 
-def _offset(chip: Chip, layer: int) -> float:
+def _offset(chip: ManufacturedChip, made: ArrayLayer) -> float:
     """Sigma of a column's output voltage from the amplifiers' offsets, rms over the columns."""
-    assert chip.technology is not None
-    assert chip.arrays is not None
-    made, amplifier = chip.arrays[layer], chip.technology.sense_amplifier
+    amplifier = chip.technology.sense_amplifier
     gain = offset_gain(made.sense, made.ports, chip.technology)
     share = amplifier.lot_share
     power = np.mean((1.0 - share) * (gain**2).sum(axis=0) + share * gain.sum(axis=0) ** 2)

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from analog_fhn._support.files import Table, write_text
-from analog_fhn.array.sense import SENSE_OFFSETS, SENSE_RESISTORS
-from analog_fhn.cell.neuron import CAPACITORS, OFFSETS, RESISTORS
-from analog_fhn.cell.stages import DRIVER_RESISTORS, NO_SHIFT, PAIR_RESISTORS
+from analog_fhn.array.sense import SENSE_OFFSET, SENSE_RESISTOR, SenseParts
+from analog_fhn.cell.parts import CAPACITOR, RESISTOR, Kind
 from analog_fhn.design import Design
 from analog_fhn.technology.device import Series, Tolerance
 from analog_fhn.technology.e_series import in_series
@@ -115,48 +114,50 @@ def _text(value: object) -> str:
 
 def _items(design: Design, recentre: bool) -> Iterator[tuple[str, Item]]:
     """Each with the key of `Technology.classes` that it is bought by."""
-    technology, n_hidden = design.technology, len(design.parts)
-    resistor, capacitor, sense = technology.resistor, technology.capacitor, technology.sense_amplifier
-    for parts, names, where in (
-        (design.parts, RESISTORS, "neurons"),
-        (design.pairs, PAIR_RESISTORS, "tanh pairs"),
-        (design.drivers, DRIVER_RESISTORS, "row drivers"),
-    ):
-        for name in names:
-            value = float(getattr(parts, name)[0])
-            if name == "rshift" and (value >= NO_SHIFT or not recentre):
-                continue
-            item = _passive("resistor", value, "ohm", resistor.series, resistor.tolerance, n_hidden, name, where)
-            yield "resistor", item
-    for name in CAPACITORS:
-        value = float(getattr(design.parts, name)[0])
-        item = _passive("capacitor", value, "F", capacitor.series, capacitor.tolerance, n_hidden, name, "neurons")
-        yield "capacitor", item
-    layers = list(zip(("input array", "output array"), design.arrays, strict=True))
-    for array, target in layers:
-        for name in SENSE_RESISTORS:
+    yield from _passives_of_cells(design, recentre)
+    technology, arrays = design.technology, list(zip(design.array_names, design.arrays, strict=True))
+    sense = technology.sense_amplifier
+    for array, target in arrays:
+        for name in SenseParts.names(SENSE_RESISTOR):
             values = getattr(target.sense, name)
             item = _passive(
                 "resistor", float(values[0]), "ohm", sense.series, sense.resistor_tolerance, len(values), name,
                 f"transimpedance amplifiers of the {array}",
             )  # fmt: skip
             yield "sense_resistor", item
-    yield "opamp", _plain("operational amplifier (opamp)", len(OFFSETS) * n_hidden, "U1 U2 U3 of the neurons")
-    yield "opamp", _plain("operational amplifier (opamp)", n_hidden, "row drivers")
-    for array, target in layers:
-        count = len(SENSE_OFFSETS) * len(target.sense)
+    for cell, layer in zip(design.cells, design.layer_names, strict=True):
+        for section, words, number, where in cell.devices():
+            yield section, _plain(words, number * cell.n_cells, where + layer)
+    for array, target in arrays:
+        count = len(SenseParts.names(SENSE_OFFSET)) * len(target.sense)
         where = f"U1 U2 of the transimpedance amplifiers of the {array}"
         yield "sense_amplifier", _plain("operational amplifier (sense_amplifier)", count, where)
-    yield "multiplier", _plain("multiplier", 2 * n_hidden, "M1 M2 of the neurons")
-    where = f"tanh pairs, the halves of {(n_hidden + 1) // 2} dual packages"
-    yield "tanh_pair", _plain("transconductance amplifier (tanh_pair)", n_hidden, where)
-    for array, target in layers:
+    for array, target in arrays:
         for item in _devices(design, array, target.crossbar.conductance):
             yield "array", item
     if technology.adc is not None:
-        n_classes = design.network.layer_sizes[-1]
-        item = _plain("analog-to-digital converter", n_classes, "outputs")
+        item = _plain("analog-to-digital converter", design.network.output.n_out, "outputs")
         yield "adc", replace(item, value=technology.adc.bits, unit="bit")
+
+
+_WORDS = {RESISTOR: "resistor", CAPACITOR: "capacitor"}
+
+
+def _passives_of_cells(design: Design, recentre: bool) -> Iterator[tuple[str, Item]]:
+    """Resistors, then capacitors of the hidden cells."""
+    for kind in _WORDS:
+        for cell, layer in zip(design.cells, design.layer_names, strict=True):
+            left_out = cell.left_out(recentre or cell.smoothed)
+            for where, group in zip(cell.STREAMS, cell.nominal, strict=True):
+                for name in group.names(kind):
+                    if name not in left_out:
+                        value = float(getattr(group, name)[0])
+                        yield kind.section, _of_kind(design, kind, value, cell.n_cells, name, f"{where}s{layer}")
+
+
+def _of_kind(design: Design, kind: Kind, value: float, count: int, name: str, where: str) -> Item:
+    section = getattr(design.technology, kind.section)
+    return _passive(_WORDS[kind], value, kind.unit, section.series, section.tolerance, count, name, where)
 
 
 def _devices(design: Design, array: str, target: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Iterator[Item]:

@@ -5,26 +5,22 @@ Numbers are written as plain SI floats that read back exactly; every name and ti
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from analog_fhn._support.files import write_set
 from analog_fhn._support.resources import resource
-from analog_fhn.cell.neuron import Scales, drive_current
-from analog_fhn.cell.stages import NO_SHIFT, bias_current
-from analog_fhn.chip import Chip
+from analog_fhn.array.sense import SenseParts
+from analog_fhn.cell.base import Cell, Cells, CircuitCells, Instance
+from analog_fhn.chip import ManufacturedChip
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray, Protocol
-from analog_fhn.readout import recentring
-from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, OpAmp, Technology
+from analog_fhn.technology.amplifier_model import amplifier_parameters
+from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, Technology
 
-# Every subcircuit, each after those that it is made of.
-LIBRARIES = (
-    "opamp.lib", "multiplier.lib", "fhn_neuron.lib", "tanh_pair.lib", "row_driver.lib", "transimpedance.lib",
-)  # fmt: skip
-NEURON_LIBRARIES = LIBRARIES[:3]
-CELL_LIBRARIES = LIBRARIES[:5]
+SENSE_LIBRARY = "transimpedance.lib"
 
 # Measured on the nominal neuron against reltol 1e-7 with a step of 0.005 T: with these two the period is off by
 # less than 0.02 % at drives -0.1, -0.5 and -1. At reltol 1e-4 it is off by 0.2 %; at the simulator's own 1e-3, with
@@ -34,7 +30,7 @@ MAX_STEP = 0.05
 
 
 def neuron_deck(
-    chip: Chip,
+    cells: Cells,
     neuron: int,
     drive: float,
     protocol: Protocol,
@@ -44,7 +40,7 @@ def neuron_deck(
     inline: bool = True,
     data_file: str | None = None,
 ) -> str:
-    """Complete deck of one neuron of the chip under one constant drive.
+    """Complete deck of one neuron under one constant drive.
 
     Nodes `x` and `y` are Sx x and Sy y; the drive is the current source `Idrive`, which a simulator may alter. The
     currents of the supplies `Vcc`, `Vee` and `Vref` are saved.
@@ -70,20 +66,20 @@ def neuron_deck(
     Raises
     ------
     InputError
-        If the chip has no components, or the initial state lies beyond the linear range of the parts.
+        If the cells have no components, or the initial state lies beyond the linear range of the parts.
     """
-    technology, scales = components(chip)
+    circuit = components(cells)
     return _deck(
         "FHN neuron: one transient under a constant drive",
         [
-            *supply_lines(technology),
-            *neuron_lines(chip, neuron, protocol),
+            *supply_lines(circuit.cell),
+            *neuron_lines(circuit, neuron, protocol),
             f"* The drive, drawn out of the summing node: I = {number(drive)}",
-            f"Idrive sum2 0 {number(drive_current(drive, scales, technology))}",
+            f"Idrive sum2 0 {number(circuit.cell.drive_current(drive))}",
         ],
-        chip,
+        circuit.cell,
         protocol,
-        NEURON_LIBRARIES,
+        circuit.cell.NEURON_LIBRARIES,
         reltol=reltol,
         max_step=max_step,
         inline=inline,
@@ -94,7 +90,7 @@ def neuron_deck(
 
 
 def cell_deck(
-    chip: Chip,
+    cells: Cells,
     neuron: int,
     z: float,
     protocol: Protocol,
@@ -128,23 +124,21 @@ def cell_deck(
     Raises
     ------
     InputError
-        If the chip has no components, or the initial state lies beyond the linear range of the parts.
+        If the cells have no components, or the initial state lies beyond the linear range of the parts.
     """
-    technology, _ = components(chip)
-    volts = technology.tanh_pair.volts_per_unit
+    circuit = components(cells)
     return _deck(
-        "Hidden cell: tanh pair, FHN neuron, row driver",
+        "Hidden cell: drive stage, FHN neuron, row stage",
         [
-            *supply_lines(technology),
-            *neuron_lines(chip, neuron, protocol),
-            *_input_lines(volts, z),
-            *pair_lines(chip, neuron),
-            *shift_lines(chip, recentre),
-            *driver_lines(chip, neuron, recentre),
+            *supply_lines(circuit.cell),
+            *neuron_lines(circuit, neuron, protocol),
+            *_input_lines(circuit.cell.volts_per_z, z),
+            *supply_lines(circuit.cell, recentre),
+            *stage_lines(circuit, neuron, recentre),
         ],
-        chip,
+        circuit.cell,
         protocol,
-        CELL_LIBRARIES,
+        circuit.cell.libraries,
         reltol=reltol,
         max_step=max_step,
         inline=inline,
@@ -154,8 +148,8 @@ def cell_deck(
     )
 
 
-def pair_deck(chip: Chip, neuron: int, z: float) -> str:
-    """Complete deck of one tanh pair, its output held at 0 V as by a summing node.
+def drive_stage_deck(cells: Cells, neuron: int, z: float) -> str:
+    """Complete deck of one drive stage, its output held at 0 V as by a summing node.
 
     `Vz` may be altered, as in `cell_deck`; the current of `Vsum2` is what the pair pushes into the summing node. The
     transistors have no capacitance, so every point of the short transient is the answer.
@@ -163,16 +157,17 @@ def pair_deck(chip: Chip, neuron: int, z: float) -> str:
     Raises
     ------
     InputError
-        If the chip has no components.
+        If the cells have no components.
     """
-    technology, _ = components(chip)
-    volts = technology.tanh_pair.volts_per_unit
+    circuit = components(cells)
+    drive_stage = circuit.cell.stage_instances(circuit, neuron, True, "")[:1]
+    lines = [*supply_lines(circuit.cell), *_input_lines(circuit.cell.volts_per_z, z), *instance_lines(drive_stage)]
     return _deck(
-        "Tanh pair: output current into a node at 0 V",
-        [*supply_lines(technology), *_input_lines(volts, z), *pair_lines(chip, neuron), "Vsum2 sum2 0 0"],
-        chip,
+        "Drive stage: output current into a node at 0 V",
+        [*lines, "Vsum2 sum2 0 0"],
+        circuit.cell,
         Protocol(settle=0.0, control=0.2),
-        CELL_LIBRARIES[3:4],
+        (circuit.cell.DRIVE_LIBRARY,),
         reltol=RELTOL,
         max_step=MAX_STEP,
         inline=True,
@@ -183,17 +178,7 @@ def pair_deck(chip: Chip, neuron: int, z: float) -> str:
     )
 
 
-def supply_voltages(technology: Technology) -> dict[str, float]:
-    """Name and voltage (V) of every supply of a deck, under the technology's conditions."""
-    supplies, relative = technology.supplies, technology.conditions.supply
-    return {
-        "vcc": supplies.positive * relative,
-        "vee": supplies.negative * relative,
-        "vref": -supplies.reference,
-    }
-
-
-def write_neuron_netlists(chip: Chip, drives: FloatArray, protocol: Protocol, folder: Path) -> list[Path]:
+def write_neuron_netlists(cells: Cells, drives: FloatArray, protocol: Protocol, folder: Path) -> list[Path]:
     """Write one deck per neuron, and the subcircuits, into a folder where each runs with `ngspice -b`.
 
     `neuron_000.cir` prints `mean_vx` and writes `neuron_000.txt`: time, V(x), V(y) at the protocol's sampling
@@ -211,19 +196,23 @@ def write_neuron_netlists(chip: Chip, drives: FloatArray, protocol: Protocol, fo
     list of Path
         The decks, in the order of the neurons.
     """
-    decks = neuron_decks(chip, drives, protocol)
-    write_set(folder, libraries() | {name: deck.encode("ascii") for name, deck in decks.items()})
+    decks = neuron_decks(cells, drives, protocol)
+    write_set(
+        folder,
+        libraries(components(cells).cell.NEURON_LIBRARIES)
+        | {name: deck.encode("ascii") for name, deck in decks.items()},
+    )
     return [folder / name for name in decks]
 
 
-def neuron_decks(chip: Chip, drives: FloatArray, protocol: Protocol) -> dict[str, str]:
+def neuron_decks(cells: Cells, drives: FloatArray, protocol: Protocol) -> dict[str, str]:
     """Text by file name of the decks that `write_neuron_netlists` writes, in the order of the neurons."""
     drives = np.asarray(drives, dtype=np.float64)
-    if drives.shape != (chip.n_neurons,):
-        raise ValueError(f"drives have shape {drives.shape}; expected ({chip.n_neurons},)")
+    if drives.shape != (len(cells),):
+        raise ValueError(f"drives have shape {drives.shape}; expected ({len(cells)},)")
     return {
         f"neuron_{k:03d}.cir": neuron_deck(
-            chip, k, drive, protocol, inline=False, data_file=data_file(f"neuron_{k:03d}.cir")
+            cells, k, drive, protocol, inline=False, data_file=data_file(f"neuron_{k:03d}.cir")
         )
         for k, drive in enumerate(drives)
     }
@@ -247,170 +236,94 @@ def number(value: float) -> str:
     return repr(float(value))
 
 
-def components(chip: Chip) -> tuple[Technology, Scales]:
-    """Technology and scales of a chip.
+def components(cells: Cells) -> CircuitCells:
+    """The cells, if they are made of components.
 
     Raises
     ------
     InputError
-        If the chip has no components.
+        If they are ideal equations.
     """
-    if chip.parts is None or chip.scales is None or chip.technology is None:
+    if not isinstance(cells, CircuitCells):
         raise InputError(
-            "ngspice simulates component values, and this chip has none (ideal equations): "
-            "choose a technology, for instance --technology discrete"
+            "ngspice simulates component values, and this chip has none (ideal equations): choose a technology, for "
+            "instance discrete"
         )
-    return chip.technology, chip.scales
+    return cells
 
 
-def libraries() -> dict[str, bytes]:
-    """Content of every file of subcircuits, by its name."""
-    return {name: resource("netlists", name).read_bytes() for name in LIBRARIES}
+def libraries(names: tuple[str, ...]) -> dict[str, bytes]:
+    """Content of files of subcircuits, by their names."""
+    return {name: resource("netlists", name).read_bytes() for name in names}
 
 
-def supply_lines(technology: Technology) -> list[str]:
-    """Sources `Vcc`, `Vee`, `Vref`."""
-    return [f"V{name[1:]} {name} 0 {number(value)}" for name, value in supply_voltages(technology).items()]
+def chip_libraries(chip: ManufacturedChip) -> tuple[str, ...]:
+    """Libraries of all of a chip, each after those that it needs."""
+    names = [name for one in chip.hardware for name in one.cells.cell.libraries]
+    return tuple(dict.fromkeys([*names, SENSE_LIBRARY]))
 
 
-def neuron_lines(chip: Chip, neuron: int, protocol: Protocol, suffix: str = "") -> list[str]:
-    """Instance `Xneuron` between the nodes `x`, `nx`, `y` and `sum2`, each with a suffix to its name.
-
-    Raises
-    ------
-    InputError
-        If the chip has no components, or the initial state lies beyond the linear range of the parts.
-    """
-    technology, scales = components(chip)
-    assert chip.parts is not None
-    supplies, multiplier = technology.supplies, technology.multiplier
-    vx0, vy0 = scales.sx * protocol.x0, scales.sy * protocol.y0
-    if max(abs(vx0), abs(vy0)) > supplies.linear_range:
-        raise InputError(
-            f"protocol x0 = {protocol.x0:g}, y0 = {protocol.y0:g} are {vx0:g} V and {vy0:g} V in this circuit; "
-            f"technology {technology.name!r} has a linear range of {supplies.linear_range:g} V"
-        )
-    high, low = _drops(technology, multiplier.output_limit)
-    parameters = {name: values[neuron] for name, values in chip.parts.items()}
-    parameters |= opamp_parameters(technology, technology.opamp)
-    parameters |= {
-        "scale": multiplier.scale,
-        "bw": multiplier.bandwidth,
-        "m_drop_high": high,
-        "m_drop_low": low,
-        "m_iq": multiplier.quiescent_current,
-        "vx0": vx0,
-        "vy0": vy0,
-    }
-    return [
-        f"* Neuron {neuron} of the chip; V(x) = {number(scales.sx)} x, V(y) = {number(scales.sy)} y, "
-        f"time unit {number(scales.time_unit)} s.",
-        f"Xneuron{suffix} x{suffix} nx{suffix} y{suffix} sum2{suffix} vref vcc vee fhn_neuron",
-        *parameter_lines(parameters),
-    ]
+def supply_lines(cell: Cell, recentre: bool | None = None) -> list[str]:
+    """Sources of the supplies; with `recentre` of those that rows with or without recentring need besides."""
+    supplies = cell.supplies() if recentre is None else cell.row_supplies(recentre)
+    return [f"V{name[1:]} {name} 0 {number(value)}" for name, value in supplies.items()]
 
 
-def pair_lines(chip: Chip, neuron: int, suffix: str = "") -> list[str]:
-    """Instance `Xpair` from node `z` to node `sum2`, each with a suffix to its name.
+def neuron_lines(cells: CircuitCells, neuron: int, protocol: Protocol, suffix: str = "") -> list[str]:
+    """Instances of one neuron, see `Cell.neuron_instances`.
 
     Raises
     ------
     InputError
-        If the chip has no components.
+        If the initial state lies beyond what the circuit can begin with.
     """
-    technology, _ = components(chip)
-    if chip.pair is None:
-        raise InputError("this chip has ideal tanh pairs, and a netlist needs their components")
-    transistor = technology.tanh_pair
-    pair = {name: values[neuron] for name, values in chip.pair.items()}
-    pair |= {"isat": transistor.saturation_current, "vaf": transistor.early_voltage}
-    inputs = f"z{suffix} 0" if chip.network.fhn.gamma < 0 else f"0 z{suffix}"
-    return [f"Xpair{suffix} {inputs} sum2{suffix} vcc vee tanh_pair", *parameter_lines(pair)]
+    return instance_lines(cells.cell.neuron_instances(cells, neuron, protocol, suffix))
 
 
-def shift_lines(chip: Chip, recentre: bool) -> list[str]:
-    """The positive reference `Vplus`, where the row drivers shift their rows down."""
-    technology, _ = components(chip)
-    return [f"Vplus vplus 0 {number(technology.supplies.reference)}"] if _shift(chip, recentre) == "vplus" else []
+def stage_lines(cells: CircuitCells, neuron: int, recentre: bool, suffix: str = "") -> list[str]:
+    """Instances of the stages around one neuron, see `Cell.stage_instances`."""
+    return instance_lines(cells.cell.stage_instances(cells, neuron, recentre, suffix))
 
 
-def driver_lines(chip: Chip, neuron: int, recentre: bool, suffix: str = "") -> list[str]:
-    """Instance `Xdriver` from node `nx` or `x` to node `row`, each with a suffix to its name.
-
-    Raises
-    ------
-    InputError
-        If the chip has no components.
-    """
-    technology, _ = components(chip)
-    if chip.driver is None:
-        raise InputError("this chip has ideal row drivers, and a cell's netlist needs their components")
-    driver = {name: values[neuron] for name, values in chip.driver.items()}
-    if not recentre:
-        driver["rshift"] = NO_SHIFT
-    rising = not recentre or recentring(chip.network.hidden, chip.network.fhn.a, chip.network.fhn.gamma)[0] > 0
-    return [
-        f"Xdriver{suffix} {'nx' if rising else 'x'}{suffix} row{suffix} {_shift(chip, recentre)} vcc vee row_driver",
-        *parameter_lines(driver | opamp_parameters(technology, technology.opamp)),
-    ]
+def sense_lines(sense: SenseParts, output: int, technology: Technology, name: str, nodes: str) -> list[str]:
+    """Instance `name` of an array's transimpedance amplifier between `nodes`: columns + and -, output."""
+    parts = {part: float(values[output]) for part, values in sense.items()}
+    parameters = parts | amplifier_parameters(technology, technology.sense_amplifier)
+    return instance_lines([Instance(name, (*nodes.split(), "vcc", "vee"), "transimpedance", parameters)])
 
 
-def sense_lines(chip: Chip, layer: int, output: int, name: str, nodes: str) -> list[str]:
-    """Instance `name` of an array's transimpedance amplifier between `nodes`: columns + and -, output.
-
-    Raises
-    ------
-    InputError
-        If the chip has no components.
-    """
-    technology, _ = components(chip)
-    if chip.arrays is None:
-        raise InputError("this chip has no arrays, and a netlist needs their components")
-    sense = {part: values[output] for part, values in chip.arrays[layer].sense.items()}
-    return [
-        f"{name} {nodes} vcc vee transimpedance",
-        *parameter_lines(sense | opamp_parameters(technology, technology.sense_amplifier)),
-    ]
+def instance_lines(instances: Sequence[Instance]) -> list[str]:
+    """Text of instances of subcircuits."""
+    lines = []
+    for instance in instances:
+        lines += [f"* {instance.remark}"] if instance.remark else []
+        lines.append(f"{instance.name} {' '.join(instance.nodes)} {instance.subcircuit}")
+        lines += parameter_lines(instance.parameters)
+    return lines
 
 
-def opamp_parameters(technology: Technology, amplifier: OpAmp) -> dict[str, float]:
-    """Parameters of `netlists/opamp.lib`, but for the offset, under the technology's conditions."""
-    high, low = _drops(technology, amplifier.output_limit)
-    return {
-        "ib": bias_current(amplifier, technology.conditions.temperature),
-        "gain": amplifier.gain,
-        "gbw": amplifier.gain_bandwidth,
-        "slew": amplifier.slew_rate,
-        "drop_high": high,
-        "drop_low": low,
-        "iq": amplifier.quiescent_current,
-    }
-
-
-def parameter_lines(parameters: dict[str, float], per_line: int = 4) -> list[str]:
+def parameter_lines(parameters: Mapping[str, float], per_line: int = 4) -> list[str]:
     """Parameters of an instance as continuation lines."""
     items = [f"{name}={number(value)}" for name, value in parameters.items()]
     rows = [" ".join(items[k : k + per_line]) for k in range(0, len(items), per_line)]
     return [f"+ PARAMS: {rows[0]}", *(f"+ {row}" for row in rows[1:])]
 
 
-def accuracy_lines(chip: Chip, reltol: float = RELTOL) -> list[str]:
+def accuracy_lines(cell: Cell, reltol: float = RELTOL) -> list[str]:
     """Options: tolerances and temperature."""
-    technology, scales = components(chip)
-    celsius = round(technology.conditions.temperature - 273.15, 9)
+    celsius = round(cell.technology.conditions.temperature - 273.15, 9)
     return [
         "* With the usual reltol of 1e-3 and no largest step the period comes out wrong by several per cent, silently.",
-        "* abstol is reltol of the current Sx/R1, so that idle branches do not hold up the iterations.",
-        f".options reltol={number(reltol)} abstol={number(reltol * scales.sx / technology.neuron.r1)}",
+        "* abstol is reltol of a typical current, so that idle branches do not hold up the iterations.",
+        f".options reltol={number(reltol)} abstol={number(reltol * cell.current_scale)}",
         f".options temp={number(celsius)} tnom={number(round(NOMINAL_TEMPERATURE - 273.15, 9))}",
     ]
 
 
-def transient_line(chip: Chip, protocol: Protocol, max_step: float = MAX_STEP) -> str:
+def transient_line(cell: Cell, protocol: Protocol, max_step: float = MAX_STEP) -> str:
     """The analysis, from the initial conditions through settling time and control window."""
-    _, scales = components(chip)
-    step = number(max_step * scales.time_unit)
-    return f".tran {step} {number((protocol.settle + protocol.control) * scales.time_unit)} 0 {step} uic"
+    step = number(max_step * cell.time_unit)
+    return f".tran {step} {number((protocol.settle + protocol.control) * cell.time_unit)} 0 {step} uic"
 
 
 def check_lines(protocol: Protocol, unit: float) -> list[str]:
@@ -445,21 +358,10 @@ def _input_lines(volts_per_unit: float, z: float) -> list[str]:
     ]
 
 
-def _shift(chip: Chip, recentre: bool) -> str:
-    """Node that the row drivers' shift resistors come from."""
-    fhn = chip.network.fhn
-    return "vplus" if recentre and recentring(chip.network.hidden, fhn.a, fhn.gamma)[1] < 0 else "vref"
-
-
-def _drops(technology: Technology, output_limit: float) -> tuple[float, float]:
-    supplies = technology.supplies
-    return supplies.positive - output_limit, -supplies.negative - output_limit
-
-
 def _deck(
     title: str,
     circuit: list[str],
-    chip: Chip,
+    cell: Cell,
     protocol: Protocol,
     libraries: tuple[str, ...],
     *,
@@ -472,16 +374,15 @@ def _deck(
     currents: tuple[str, ...] = (),
 ) -> str:
     """A circuit with its subcircuits, supplies' currents, analysis and, with a data file, its evaluation."""
-    technology, scales = components(chip)
-    saved = [f"v({node})" for node in nodes] + [f"i({name})" for name in (*supply_voltages(technology), *currents)]
+    saved = [f"v({node})" for node in nodes] + [f"i({name})" for name in (*cell.supplies(), *currents)]
     lines = [
         title if inline else f"* {title}",  # spicelib takes a title for an element where it is no comment
         *_libraries(libraries, inline),
         *circuit,
-        *accuracy_lines(chip, reltol),
-        transient_line(chip, protocol, max_step),
+        *accuracy_lines(cell, reltol),
+        transient_line(cell, protocol, max_step),
         f".save {' '.join(saved)}",
-        *([] if data_file is None else _control(protocol, scales.time_unit, data_file, nodes, means)),
+        *([] if data_file is None else _control(protocol, cell.time_unit, data_file, nodes, means)),
         ".end",
     ]
     return "\n".join(lines) + "\n"

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn._support.files import Table, has_failed, write_set, write_text
-from analog_fhn.chip import Chip
+from analog_fhn.chip import Chip, ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.netlist.bom import bill, bill_text
-from analog_fhn.netlist.decks import data_file, libraries, neuron_decks
+from analog_fhn.netlist.decks import chip_libraries, data_file, libraries, neuron_decks
 from analog_fhn.netlist.whole_chip import SCORES, estimated_seconds, folded_chip, tiles, whole_chip
 from analog_fhn.neuron import FloatArray
 
@@ -71,7 +71,7 @@ def write_network(
     InputError, RunError
         If a file cannot be written; then none is, and what was in the folder stays.
     """
-    design = _design(chip)
+    manufactured = _manufactured(chip)
     recentre = chip.network.recentre if recentre is None else recentre
     if form is None:
         form = "full" if estimated_seconds(chip, full=True) <= LONGEST_RUN else "reduced"
@@ -86,7 +86,7 @@ def write_network(
         "inputs": [float(value) for value in inputs],
         "recentre": recentre,
     }
-    return _write(chip, design, folder, texts, [SCORES, "run.log"], facts | notes, recentre)
+    return _write(manufactured, folder, texts, [SCORES, "run.log"], facts | notes, recentre)
 
 
 def write_chip(chip: Chip, drives: FloatArray, folder: Path, notes: dict[str, Any]) -> list[str]:
@@ -95,7 +95,7 @@ def write_chip(chip: Chip, drives: FloatArray, folder: Path, notes: dict[str, An
     Parameters
     ----------
     chip
-        With a technology.
+        With a technology; its last hidden layer is written.
     drives
         Shape (n_neurons,), the drive that each neuron's netlist is given.
     folder
@@ -115,23 +115,22 @@ def write_chip(chip: Chip, drives: FloatArray, folder: Path, notes: dict[str, An
     InputError, RunError
         If a file cannot be written; then none is, and what was in the folder stays.
     """
-    design = _design(chip)
-    decks = neuron_decks(chip, drives, chip.network.protocol)
+    manufactured = _manufactured(chip)
+    decks = neuron_decks(chip.last.cells, drives, chip.network.protocol)
     facts = {"form": "neurons", "run": "ngspice -b neuron_000.cir", "drives": [float(d) for d in drives]}
     results = [data_file(name) for name in decks]
-    return _write(chip, design, folder, decks, results, facts | notes, chip.network.recentre)
+    return _write(manufactured, folder, decks, results, facts | notes, chip.network.recentre)
 
 
-def _design(chip: Chip) -> Design:
-    """The design that the chip is a sample of."""
-    if chip.technology is None or chip.scales is None or chip.arrays is None:
+def _manufactured(chip: Chip) -> ManufacturedChip:
+    """The chip, if it has components."""
+    if not isinstance(chip, ManufacturedChip):
         raise InputError("an export needs a chip with a technology")
-    return Design(chip.network, chip.technology)
+    return chip
 
 
 def _write(
-    chip: Chip,
-    design: Design,
+    chip: ManufacturedChip,
     folder: Path,
     decks: dict[str, str],
     results: list[str],
@@ -139,19 +138,16 @@ def _write(
     recentre: bool,
 ) -> list[str]:
     """Write decks and everything that goes with them, in place of the export before; `results` are what decks write."""
-    assert chip.technology is not None
-    assert chip.scales is not None
-    assert chip.arrays is not None
     texts = dict(decks)
-    for layer in range(len(chip.arrays)):
-        texts |= _conductances(chip, layer)
-    texts["bom.csv"] = bill_text(bill(design, recentre=recentre))
-    contents = libraries() | {name: text.encode("utf-8") for name, text in texts.items()}
+    for number in range(len(chip.arrays)):
+        texts |= _conductances(chip, number)
+    texts["bom.csv"] = bill_text(bill(Design(chip.network, chip.technology), recentre=recentre))
+    contents = libraries(chip_libraries(chip)) | {name: text.encode("utf-8") for name, text in texts.items()}
     manifest = {
         "format": 2,
         "chip_seed": chip.seed,
         "technology": chip.technology.model_dump(),
-        "scales": asdict(chip.scales),
+        "scales": dict(chip.hardware[0].cells.cell.voltage_scales),
         "siemens_per_weight": [array.crossbar.siemens_per_weight for array in chip.arrays],
         "fhn": asdict(chip.network.fhn),
         "protocol": asdict(chip.network.protocol),
@@ -206,7 +202,7 @@ def _as_written(folder: Path, name: str, digest: object) -> bool:
         return False
 
 
-def write_conductances(chip: Chip, layer: int, folder: Path) -> list[str]:
+def write_conductances(chip: ManufacturedChip, layer: int, folder: Path) -> list[str]:
     """Write one table per tile of an array, one line per device, and return the files' names."""
     tables = _conductances(chip, layer)
     for name, text in tables.items():
@@ -214,8 +210,7 @@ def write_conductances(chip: Chip, layer: int, folder: Path) -> list[str]:
     return list(tables)
 
 
-def _conductances(chip: Chip, layer: int) -> dict[str, str]:
-    assert chip.arrays is not None
+def _conductances(chip: ManufacturedChip, layer: int) -> dict[str, str]:
     made = chip.arrays[layer].crossbar
     target, conductance = chip.arrays[layer].target.conductance, made.conductance
     parts = tiles(chip, layer)

@@ -14,18 +14,14 @@ from analog_fhn.array.wires import tile_slices
 from analog_fhn.chip import ArrayLayer, Chip
 from analog_fhn.errors import InputError
 from analog_fhn.netlist.decks import (
-    LIBRARIES,
     RELTOL,
     accuracy_lines,
     check_lines,
     components,
-    driver_lines,
     mean_lines,
     neuron_lines,
     number,
-    pair_lines,
     sense_lines,
-    shift_lines,
     supply_lines,
     transient_line,
 )

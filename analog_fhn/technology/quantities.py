@@ -176,6 +176,7 @@ DeviceChange = Annotated[float, Quantity("S or A", (-1, 1), (-1e-2, 1e-2))]
 
 Bandwidth = Annotated[float, Quantity("Hz", (100, 1e30), (5e3, 1e11))]
 TimeUnit = Annotated[float, Quantity("s", (1e-12, 1e6), (1e-7, 100))]
+TimeConstant = Annotated[float, Quantity("1", (1e-3, 1e9), (1, 1e3))]
 Age = Annotated[float, Quantity("s", (0, 1e12), (1e-9, 1e10), zero=True)]
 Duration = Annotated[float, Quantity("s", (1e-15, 1e12), (1e-9, 1e10))]
 Temperature = Annotated[float, Quantity("K", (200, 400))]

@@ -110,6 +110,10 @@ class OpAmp(Section):
         """Sigma of the input offset at a temperature (K), in volts."""
         return float(np.hypot(self.offset_sigma, self.offset_drift * (temperature - NOMINAL_TEMPERATURE)))
 
+    def input_current(self, temperature: float) -> float:
+        """Input bias current (A) at a temperature (K): doubles every 10 K, as the leakage of a JFET's gate does."""
+        return float(self.bias_current * 2.0 ** ((temperature - NOMINAL_TEMPERATURE) / 10.0))
+
 
 class Multiplier(Section):
     """Four-quadrant multiplier W = X Y / scale.
@@ -181,6 +185,18 @@ class RowDriver(Section):
     """Amplifier that shifts and attenuates V(x) to the rows of the output array: its input resistor (ohm)."""
 
     input_resistor: of.Resistance
+
+
+class LowPass(Section):
+    """What hands a hidden layer's time averages to the array of the next one: a capacitor across the row drivers' Rf.
+
+    Parameters
+    ----------
+    time_constant
+        Nominal Rf C, in units of the time unit T.
+    """
+
+    time_constant: of.TimeConstant = 10.0
 
 
 class SenseAmplifier(OpAmp):
@@ -302,7 +318,7 @@ class Array(Section):
     g_max: of.Conductance
     levels: Levels | Annotated[list[of.LowConductance], Field(min_length=2, max_length=65536)] | ByDevice | None
     mapping: Literal["one-sided", "two-sided"]
-    clip_quantile: of.Quantile | Annotated[list[of.Quantile], Field(min_length=2, max_length=2)]
+    clip_quantile: of.Quantile | Annotated[list[of.Quantile], Field(min_length=2)]
     tile_rows: of.Count | None = None
     tile_columns: of.Count | None = None
     device: Device | None = None
@@ -454,6 +470,7 @@ class Technology(Section):
     format: Literal[1]
     name: Name
     source: Words
+    cell: Name = "opamp_fhn"
     time_unit: of.TimeUnit
     supplies: Supplies
     neuron: NeuronBase
@@ -463,6 +480,7 @@ class Technology(Section):
     multiplier: Multiplier
     tanh_pair: TanhPair
     row_driver: RowDriver
+    low_pass: LowPass = LowPass()
     sense_amplifier: SenseAmplifier
     array: Array
     adc: Adc | None = None

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from analog_fhn._support.compiled import compiled
 from analog_fhn.backends.base import Response, SimulationError, check_drives, check_noise
 from analog_fhn.backends.direct.steps import FAST, GAMMA, kutta, rosenbrock
-from analog_fhn.chip import Chip
-from analog_fhn.neuron import Coefficients, FloatArray, Protocol
+from analog_fhn.cell.base import Cells
+from analog_fhn.neuron import Coefficients, FloatArray, Protocol, fast_slope
 from analog_fhn.noise import Noise
 
 _BLOCK = 256  # neurons integrated together; their state and coefficients fit into the first-level cache
@@ -69,7 +69,7 @@ class Direct:
 
     def respond(
         self,
-        chip: Chip,
+        cells: Cells,
         drives: FloatArray,
         protocol: Protocol,
         *,
@@ -78,18 +78,18 @@ class Direct:
         progress: Callable[[int, int], None] | None = None,
     ) -> Response:
         """Integrate every neuron; see `Backend.respond`."""
-        drives = check_drives(chip, drives)
-        check_noise(chip, noise)
-        n_steps = self.steps_per_sample(protocol, chip.coefficients.eps, noise is not None)
+        drives = check_drives(cells, drives)
+        check_noise(cells, noise)
+        n_steps = self.steps_per_sample(protocol, cells.dynamics.eps, noise is not None)
         step = protocol.interval / n_steps
         mean = np.empty(drives.size, dtype=np.float64)
         traces = np.empty((protocol.n_samples if samples else 0, drives.size), dtype=np.float32)
-        coefficients = scaled(chip.coefficients)
-        offsets = (chip.coefficients.q[:, 0] + chip.coefficients.q[:, 3] * drives).astype(np.float32).ravel()
+        coefficients = scaled(cells.dynamics)
+        offsets = (cells.dynamics.q[:, 0] + cells.dynamics.q[:, 3] * drives).astype(np.float32).ravel()
         margin = 1.0 if noise is None else _STABLE_PRODUCT / _NOISY_PRODUCT
-        explicit = explicit_is_stable(chip.coefficients, drives, step * margin).ravel()
+        explicit = explicit_is_stable(cells.dynamics, drives, step * margin).ravel()
 
-        rest, _ = chip.coefficients.rest_point(drives)
+        rest, _ = cells.dynamics.rest_point(drives)
         start = max(2.0, abs(protocol.x0), np.cbrt(3.0 * abs(protocol.y0)))
         # Beyond twice anything that the flow reaches from this start: a step was too long.
         limit = 2.0 * np.maximum(np.abs(rest), start) + 1.0
@@ -105,7 +105,7 @@ class Direct:
         def run(implicit: bool | None, index: NDArray[np.intp], n: int, early: int) -> None:
             share = None
             if noise is not None:
-                share = _share_before_sample(chip.coefficients, drives, protocol.interval / n, implicit is not None)
+                share = _share_before_sample(cells.dynamics, drives, protocol.interval / n, implicit is not None)
             _kernel(
                 implicit,
                 coefficients,
@@ -129,13 +129,13 @@ class Direct:
             )
 
         # A neuron at rest far out has no spikes that would ask for a short step.
-        resting = chip.coefficients.stable_at_rest(drives).ravel()
+        resting = cells.dynamics.stable_at_rest(drives).ravel()
         if noise is None:
             run(None, np.flatnonzero(explicit), n_steps, n_steps)
             run(True, np.flatnonzero(~explicit & resting), (n_steps + 3) // 4, n_steps)
             run(True, np.flatnonzero(~explicit & ~resting), n_steps, n_steps)
         else:
-            finer, stable = _refinement(chip.coefficients, noise, step)
+            finer, stable = _refinement(cells.dynamics, noise, step)
             finer, stable = np.tile(finer, len(drives)), np.tile(stable, len(drives))
             for factor in np.unique(finer):
                 for implicit in (None, True):
@@ -147,7 +147,7 @@ class Direct:
                 run(True, bad, n_steps * shorter, n_steps * shorter)
                 bad = np.flatnonzero(~np.isfinite(mean))
         if bad.size:
-            image, neuron = divmod(int(bad[0]), chip.n_neurons)
+            image, neuron = divmod(int(bad[0]), len(cells))
             raise SimulationError(
                 f"direct: {bad.size} neurons diverged, the first is neuron {neuron} of image {image} at drive "
                 f"{drives[image, neuron]:g}"
@@ -201,7 +201,7 @@ def _share_before_sample(
     """
     x, _ = coefficients.rest_point(drives)
     _, p1, p2, p3, _ = coefficients.p.T
-    z = step * (p1 + x * (2.0 * p2 + 3.0 * x * p3)) / coefficients.eps
+    z = step * fast_slope(x, p1, p2, p3) / coefficients.eps
     if implicit:
         gamma = float(GAMMA)
         damping = (1.0 + (1.0 - 2.0 * gamma) * z) / (1.0 - gamma * z) ** 2

@@ -15,8 +15,8 @@ from numba import njit, prange
 
 from analog_fhn._support.compiled import compiled
 from analog_fhn.backends.direct.backend import explicit_is_stable, scaled
-from analog_fhn.backends.direct.steps import FAST, kutta, rosenbrock
-from analog_fhn.chip import Chip
+from analog_fhn.backends.direct.steps import FAST, fast_slope, kutta, rates, rosenbrock
+from analog_fhn.cell.base import Cells
 from analog_fhn.neuron import FloatArray, Protocol
 
 _BLOCK = 64
@@ -28,14 +28,14 @@ _RIPPLE = 0.01  # swing of x below which an oscillation that decays counts as re
 
 
 def settled_means(
-    chip: Chip, drives: FloatArray, protocol: Protocol, *, longest: float, step_per_eps: float = 0.5
+    cells: Cells, drives: FloatArray, protocol: Protocol, *, longest: float, step_per_eps: float = 0.5
 ) -> tuple[FloatArray, FloatArray]:
     """Mean of x over a whole cycle, or the settled x at rest, and the period.
 
     Parameters
     ----------
-    chip
-        n neurons.
+    cells
+        Of n neurons.
     drives
         Shape (m, n).
     protocol
@@ -53,14 +53,14 @@ def settled_means(
         Shape (m, n), in T; 0 at rest, NaN like the mean. Beside the onset, oscillations that die out too slowly to be
         told from a cycle have theirs.
     """
-    step = min(step_per_eps * chip.coefficients.eps, 0.02)
-    q = chip.coefficients.q
+    step = min(step_per_eps * cells.dynamics.eps, 0.02)
+    q = cells.dynamics.q
     offsets = (q[:, 0] + q[:, 3] * drives).astype(np.float32).ravel()
-    explicit = explicit_is_stable(chip.coefficients, drives, step).ravel()
-    coefficients = scaled(chip.coefficients)
+    explicit = explicit_is_stable(cells.dynamics, drives, step).ravel()
+    coefficients = scaled(cells.dynamics)
     mean, period = np.full((2, drives.size), np.nan)
     # A small oscillation has the angular frequency 1/sqrt(eps), and dy/dt is its x.
-    ripple = _RIPPLE * np.sqrt(chip.coefficients.eps)
+    ripple = _RIPPLE * np.sqrt(cells.dynamics.eps)
     for implicit, chosen in ((None, explicit), (True, ~explicit)):
         index = np.flatnonzero(chosen)
         if index.size:
@@ -181,8 +181,8 @@ def _follow(  # type: ignore[no-untyped-def]
                     left -= 1
                     continue
                 p0, p1, p2, p3, p4, q1, q2 = p[0, i], p[1, i], p[2, i], p[3, i], p[4, i], p[5, i], p[6, i]
-                fast = p0 + p4 * y[i] + x[i] * (p1 + x[i] * (p2 + x[i] * p3))
-                slope = p1 + x[i] * (2.0 * p2 + 3.0 * p3 * x[i])
+                fast, _ = rates(x[i], y[i], p0, p1, p2, p3, p4, p[7, i], q1, q2)
+                slope = fast_slope(np.float64(x[i]), np.float64(p1), np.float64(p2), np.float64(p3))
                 rest = (p4 * rate[i] - q2 * fast) / (slope * q2 - p4 * q1)
                 near = abs(rest) < _APPROACH_LEFT and abs(x[i] - seen[i]) < _APPROACH_LEFT
                 nearer = abs(rest) < abs(before[i]) + _ROUNDING

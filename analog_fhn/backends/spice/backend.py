@@ -25,15 +25,13 @@ from analog_fhn._support.files import at_once, write_set
 from analog_fhn._support.threads import usable_cores
 from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
 from analog_fhn.backends.spice.ngspice import SimulatorProcess, run_batch
-from analog_fhn.cell.neuron import drive_current
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cell, Cells, CircuitCells
 from analog_fhn.errors import InputError, RunError
-from analog_fhn.netlist.decks import MAX_STEP, RELTOL, cell_deck, neuron_deck, supply_voltages
+from analog_fhn.netlist.decks import MAX_STEP, RELTOL, cell_deck, components, neuron_deck
 from analog_fhn.netlist.export import read_manifest
 from analog_fhn.netlist.whole_chip import SCORES
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise
-from analog_fhn.technology.technology import Technology
 
 # Any single period may differ by this fraction, a rest value by this much in x, from a run with much tighter settings.
 # With the default settings it is 1e-4; with ngspice's own reltol of 1e-3 at least 5e-3 (12 neurons, 4 chips).
@@ -77,7 +75,7 @@ class Spice:
         Folder for the deck and log of a failed run; None: a fresh temporary folder.
     check
         Whether `respond` first runs one neuron with these settings and with much tighter ones, and refuses to go on
-        if they differ (once for a chip and its settings).
+        if they differ (once for some cells and their settings).
 
     Raises
     ------
@@ -107,7 +105,7 @@ class Spice:
 
     def respond(
         self,
-        chip: Chip,
+        cells: Cells,
         drives: FloatArray,
         protocol: Protocol,
         *,
@@ -120,7 +118,7 @@ class Spice:
         Raises
         ------
         InputError
-            If the chip has no components.
+            If the cells have no components.
         MissingProgramError
             If ngspice or PySpice is absent.
         FailedRunError
@@ -129,12 +127,13 @@ class Spice:
             If the period of the first neuron depends on the settings.
         """
         refuse_noise(self.name, noise)
-        drives = check_drives(chip, drives)
+        drives = check_drives(cells, drives)
         n_images, n_neurons = drives.shape
         mean, power = np.full(drives.shape, np.nan), np.full(drives.shape, np.nan)
         x = np.full((protocol.n_samples, *drives.shape), np.nan, dtype=np.float32) if samples else None
-        # Also refuses a chip without components before any process is started.
-        decks = [self._deck(chip, k, 0.0, protocol) for k in range(n_neurons)]
+        # Also refuses cells without components before any process is started.
+        circuit = components(cells)
+        decks = [self._deck(cells, k, 0.0, protocol) for k in range(n_neurons)]
         n_workers = self.workers or usable_cores()
         total = drives.size
         if total == 0:
@@ -142,13 +141,13 @@ class Spice:
         # Loading costs a fiftieth of a run, so short blocks spread the work evenly for little.
         length = int(np.clip(total // (4 * n_workers), 1, 16))
         blocks = [(k, i, min(i + length, n_images)) for k in range(n_neurons) for i in range(0, n_images, length)]
-        with _Crew(min(n_workers, len(blocks)), blocks, decks, chip, drives, protocol, samples) as crew:
+        with _Crew(min(n_workers, len(blocks)), blocks, decks, circuit, drives, protocol, samples) as crew:
             if self.check:
-                self._check_sample(crew.simulators[0], chip, decks[0], protocol)
+                self._check_sample(crew.simulators[0], cells, decks[0], protocol)
             crew.start()
             for done, result in enumerate(crew.results(total), start=1):
                 if isinstance(result.fault, SimulationError):
-                    raise self._failure(result, chip, drives, protocol, Response(mean, x, power)) from result.fault
+                    raise self._failure(result, cells, drives, protocol, Response(mean, x, power)) from result.fault
                 if result.fault is not None:
                     raise result.fault
                 mean[result.image, result.neuron] = result.mean
@@ -159,7 +158,7 @@ class Spice:
                     progress(done, total)
         return Response(mean, x, power)
 
-    def check_settings(self, chip: Chip, neuron: int = 0, drive: float | None = None, control: float = 12.0) -> float:
+    def check_settings(self, cells: Cells, neuron: int = 0, drive: float | None = None, control: float = 12.0) -> float:
         """Largest relative difference of a period between these settings and much tighter ones (reltol/10, half step).
 
         Single periods are compared: with coarse settings some are too long and some too short, and their mean may be
@@ -180,21 +179,21 @@ class Spice:
             If the neuron does not oscillate.
         """
         with SimulatorProcess() as simulator:
-            return self._difference(simulator, chip, neuron, drive, Protocol(settle=3.0, control=control))
+            return self._difference(simulator, cells, neuron, drive, Protocol(settle=3.0, control=control))
 
     def _difference(
-        self, simulator: SimulatorProcess, chip: Chip, neuron: int, drive: float | None, protocol: Protocol
+        self, simulator: SimulatorProcess, cells: Cells, neuron: int, drive: float | None, protocol: Protocol
     ) -> float:
-        assert chip.scales is not None
-        q0, q1, _, q3 = chip.coefficients.q[neuron]
+        cell = components(cells).cell
+        q0, q1, _, q3 = cells.dynamics.q[neuron]
         drive = float((0.5 * q1 - q0) / q3) if drive is None else drive
         for longer in (1.0, 4.0, 16.0):
             long = replace(protocol, control=longer * protocol.control)
             periods = []
             for reltol, step in ((self.reltol / 10, self.max_step / 2), (self.reltol, self.max_step)):
-                simulator.load(neuron_deck(chip, neuron, drive, long, reltol=reltol, max_step=step))
+                simulator.load(neuron_deck(cells, neuron, drive, long, reltol=reltol, max_step=step))
                 waves = simulator.run()
-                time, x = waves["time"] / chip.scales.time_unit, waves["x"] / chip.scales.sx
+                time, x = waves["time"] / cell.time_unit, waves["x"] / cell.volts_per_x
                 up = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0) & (time[:-1] >= protocol.settle))
                 periods.append(np.diff(time[up] - x[up] * (time[up + 1] - time[up]) / (x[up + 1] - x[up])))
                 if not periods[0].size:
@@ -204,8 +203,8 @@ class Spice:
                 return float(np.max(np.abs(periods[1][:n] / periods[0][:n] - 1.0))) if n else np.inf
         raise ValueError(f"neuron {neuron} does not oscillate at drive {drive}")
 
-    def _check_sample(self, simulator: SimulatorProcess, chip: Chip, deck: str, protocol: Protocol) -> None:
-        """Refuse settings with which the chip's first neuron does not spike as it does with much tighter ones.
+    def _check_sample(self, simulator: SimulatorProcess, cells: Cells, deck: str, protocol: Protocol) -> None:
+        """Refuse settings with which the first neuron does not spike as it does with much tighter ones.
 
         Parameters
         ----------
@@ -217,10 +216,10 @@ class Spice:
             return
         brief = Protocol(settle=3.0, control=12.0, x0=protocol.x0, y0=protocol.y0)
         try:
-            difference = self._difference(simulator, chip, 0, None, brief)
+            difference = self._difference(simulator, cells, 0, None, brief)
         except SimulationError as fault:
             result, nothing = _Result(0, 0, fault=fault, log=simulator.log), np.zeros((1, 1))
-            raise self._failure(result, chip, nothing, brief, Response(nothing * np.nan)) from fault
+            raise self._failure(result, cells, nothing, brief, Response(nothing * np.nan)) from fault
         except ValueError:
             difference = 0.0  # no spikes within 192 T: nothing to compare, and nothing to be refused for
         if difference > SETTINGS_LIMIT:
@@ -231,17 +230,17 @@ class Spice:
             )
         _checked.add(digest)
 
-    def _deck(self, chip: Chip, neuron: int, drive: float, protocol: Protocol, data_file: str | None = None) -> str:
+    def _deck(self, cells: Cells, neuron: int, drive: float, protocol: Protocol, data_file: str | None = None) -> str:
         return neuron_deck(
-            chip, neuron, drive, protocol, reltol=self.reltol, max_step=self.max_step, data_file=data_file
+            cells, neuron, drive, protocol, reltol=self.reltol, max_step=self.max_step, data_file=data_file
         )
 
     def _failure(
-        self, result: _Result, chip: Chip, drives: FloatArray, protocol: Protocol, partial: Response
+        self, result: _Result, cells: Cells, drives: FloatArray, protocol: Protocol, partial: Response
     ) -> FailedRunError:
         drive = float(drives[result.image, result.neuron])
         stem = f"neuron_{result.neuron:03d}_image_{result.image:05d}"
-        deck = self._deck(chip, result.neuron, drive, protocol, data_file=f"{stem}.txt")
+        deck = self._deck(cells, result.neuron, drive, protocol, data_file=f"{stem}.txt")
         what = f"neuron {result.neuron}, drive {drive:g}: {result.fault}"
         return failed_run(self.keep, stem, deck, f"{result.log}{result.fault}\n", what, partial)
 
@@ -283,7 +282,7 @@ class _Crew:
         n_workers: int,
         blocks: list[tuple[int, int, int]],
         decks: list[str],
-        chip: Chip,
+        cells: CircuitCells,
         drives: FloatArray,
         protocol: Protocol,
         samples: bool,
@@ -291,7 +290,7 @@ class _Crew:
         self._blocks: queue.SimpleQueue[tuple[int, int, int]] = queue.SimpleQueue()
         for block in blocks:
             self._blocks.put(block)
-        self._decks, self._chip, self._drives = decks, chip, drives
+        self._decks, self._cell, self._drives = decks, cells.cell, drives
         self._protocol, self._samples = protocol, samples
         self._done: queue.SimpleQueue[_Result] = queue.SimpleQueue()
         self._stopped = threading.Event()
@@ -346,23 +345,28 @@ class _Crew:
                         return
 
     def _run(self, simulator: SimulatorProcess, neuron: int, image: int) -> _Result:
-        chip, protocol = self._chip, self._protocol
-        assert chip.scales is not None
-        assert chip.technology is not None
-        simulator.alter("idrive", drive_current(float(self._drives[image, neuron]), chip.scales, chip.technology))
+        cell, protocol = self._cell, self._protocol
+        simulator.alter("idrive", cell.drive_current(float(self._drives[image, neuron])))
         waves = simulator.run()
-        time, x = waves["time"] / chip.scales.time_unit, waves["x"] / chip.scales.sx
-        drawn = supply_power(waves, chip.technology)
+        time, x = waves["time"] / cell.time_unit, waves["x"] / cell.volts_per_x
+        drawn = supply_power(waves, cell)
         window = protocol.settle, protocol.settle + protocol.control
         samples = np.interp(protocol.sample_times, time, x).astype(np.float32) if self._samples else None
         return _Result(neuron, image, window_mean(time, x, *window), window_mean(time, drawn, *window), samples)
 
 
-def cell_power(chip: Chip, images: NDArray[np.floating]) -> FloatArray:
-    """Power (W) that each hidden cell draws from the supplies: tanh pair, neuron and row driver, in ngspice.
+def cell_power(cells: Cells, z: FloatArray, protocol: Protocol) -> FloatArray:
+    """Power (W) that each hidden cell draws from the supplies: drive stage, neuron and row stage, in ngspice.
 
-    The mean over `images` (n_images, n_in), each from 5 T to 15 T after its start, which is a few periods of a neuron
-    that spikes. Arrays and their amplifiers are not in it.
+    The mean over images, each from 5 T to 15 T after its start, which is a few periods of a neuron that spikes. Arrays
+    and their amplifiers are not in it.
+
+    Parameters
+    ----------
+    z
+        Pre-activations, shape (n_images, n_neurons).
+    protocol
+        Its initial state is used.
 
     Returns
     -------
@@ -372,40 +376,37 @@ def cell_power(chip: Chip, images: NDArray[np.floating]) -> FloatArray:
     Raises
     ------
     InputError
-        If the chip has no components.
+        If the cells have no components.
     MissingProgramError
         If ngspice or PySpice is absent.
     SimulationError
         If a run fails.
     """
-    if not len(images):
+    if not len(z):
         raise InputError("power needs at least one image to be measured with")
-    protocol = Protocol(settle=5.0, control=10.0, x0=chip.network.protocol.x0, y0=chip.network.protocol.y0)
+    protocol = Protocol(settle=5.0, control=10.0, x0=protocol.x0, y0=protocol.y0)
     window = protocol.settle, protocol.settle + protocol.control
-    decks = [cell_deck(chip, k, 0.0, protocol) for k in range(chip.n_neurons)]
-    assert chip.technology is not None
-    assert chip.scales is not None
-    technology, unit = chip.technology, chip.scales.time_unit
-    z = chip.pre_activations(images)
+    decks = [cell_deck(cells, k, 0.0, protocol) for k in range(len(cells))]
+    cell = components(cells).cell
     n_workers = min(usable_cores(), len(decks))
     power = np.empty(len(decks))
 
     def measure(simulator: SimulatorProcess, first: int) -> None:
         for k in range(first, len(decks), n_workers):
-            found: list[float] = []
+            powers: list[float] = []
             for value in z[:, k]:
                 try:
-                    if not found:
+                    if not powers:
                         simulator.load(decks[k])
-                    simulator.alter("vz", float(value) * technology.tanh_pair.volts_per_unit)
+                    simulator.alter("vz", float(value) * cell.volts_per_z)
                     waves = simulator.run()
                 except SimulationError as fault:
                     stem = f"cell_{k:03d}"
-                    deck = cell_deck(chip, k, float(value), protocol, data_file=f"{stem}.txt")
+                    deck = cell_deck(cells, k, float(value), protocol, data_file=f"{stem}.txt")
                     what = f"hidden cell {k}, z = {value:g}: {fault}"
                     raise failed_run(None, stem, deck, f"{simulator.log}{fault}\n", what) from fault
-                found.append(window_mean(waves["time"] / unit, supply_power(waves, technology), *window))
-            power[k] = np.mean(found)
+                powers.append(window_mean(waves["time"] / cell.time_unit, supply_power(waves, cell), *window))
+            power[k] = np.mean(powers)
 
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(n_workers) as pool:
         simulators = [stack.enter_context(SimulatorProcess()) for _ in range(n_workers)]
@@ -470,10 +471,10 @@ def longest_run(folder: Path) -> float:
     return 3600.0
 
 
-def supply_power(waves: dict[str, FloatArray], technology: Technology) -> FloatArray:
+def supply_power(waves: dict[str, FloatArray], cell: Cell) -> FloatArray:
     """Power (W) that a deck draws from its supplies at each time point, from their saved currents."""
     drawn = np.zeros_like(waves["time"])
-    for name, volts in supply_voltages(technology).items():
+    for name, volts in cell.supplies().items():
         drawn -= volts * waves[f"{name}#branch"]
     return drawn
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,17 +28,20 @@ from analog_fhn.backends.spice.backend import Spice
 from analog_fhn.backends.table.build import Maker, Plan, grid_range
 from analog_fhn.backends.table.means import MeanTable, make_mean_table
 from analog_fhn.backends.table.waveforms import FORMAT, ResponseTable, TableQuality
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells, CircuitCells
 from analog_fhn.errors import InputError, RunError
 from analog_fhn.netlist.decks import neuron_deck
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise
+from analog_fhn.readout import Readout
+
+T = TypeVar("T")
 
 MIN_DRIVES = 5
 
-_KEPT = 4  # tables kept in memory
+_KEPT = 8  # tables kept in memory; a chip has one for each hidden layer
 # Of a technology, what a neuron's response to a drive does not depend on; the range of drives is in the key by itself.
-_UNINVOLVED = {"name", "source", "tanh_pair", "row_driver", "sense_amplifier", "array", "adc", "classes"}
+_UNINVOLVED = {"name", "source", "tanh_pair", "row_driver", "low_pass", "sense_amplifier", "array", "adc", "classes"}
 
 _log = logging.getLogger(__name__)
 
@@ -112,7 +115,7 @@ class Table:
 
     def respond(
         self,
-        chip: Chip,
+        cells: Cells,
         drives: FloatArray,
         protocol: Protocol,
         *,
@@ -128,20 +131,19 @@ class Table:
             If noise is asked for, or a drive lies outside the table.
         """
         refuse_noise(self.name, noise)
-        drives = check_drives(chip, drives)
+        drives = check_drives(cells, drives)
         if samples or not self.means_serve:
-            response = self.make(chip, protocol).respond(drives, protocol, samples)
+            response = self.make(cells, protocol).respond(drives, protocol, samples)
         else:
-            key = self.key(chip, protocol)
+            key = self.key(cells, protocol)
             if key not in self._means:
-                self._means.clear()
-                self._means[key] = self.means(chip, protocol, window=False)
+                _keep(self._means, key, self.means(cells, protocol, window=False))
             response = Response(self._means[key].look_up(drives))
         if progress is not None:
             progress(drives.size, drives.size)
         return response
 
-    def means(self, chip: Chip, protocol: Protocol, *, window: bool = True) -> MeanTable:
+    def means(self, cells: Cells, protocol: Protocol, *, window: bool = True) -> MeanTable:
         """The chip's table of means alone, which `direct` makes in a few milliseconds.
 
         Parameters
@@ -158,13 +160,15 @@ class Table:
         """
         if not isinstance(self.inner, Direct):
             raise InputError(f"{self.name}: only direct makes tables of means alone")
-        return make_mean_table(self.inner, chip, protocol, self.n, grid_range(chip), window=window)
+        return make_mean_table(self.inner, cells, protocol, self.n, grid_range(cells), window=window)
 
-    def quality(self, chip: Chip, protocol: Protocol) -> TableQuality:
+    def quality(self, cells: Cells, protocol: Protocol) -> TableQuality:
         """Measured errors of the chip's table with its waveforms, which is made if there is none yet."""
-        return self.make(chip, protocol).quality
+        return self.make(cells, protocol).quality
 
-    def make(self, chip: Chip, protocol: Protocol, progress: Callable[[int, int], None] | None = None) -> ResponseTable:
+    def make(
+        self, cells: Cells, protocol: Protocol, progress: Callable[[int, int], None] | None = None
+    ) -> ResponseTable:
         """The chip's table: from memory, from the folder, or made by the inner backend.
 
         Parameters
@@ -179,7 +183,7 @@ class Table:
         SimulationError
             If the inner backend fails, or a neuron neither rests nor spikes regularly.
         """
-        decided_by = self._decided_by(chip, protocol)
+        decided_by = self._decided_by(cells, protocol)
         key = _hash(decided_by)
         if key in self._made:
             return self._made[key]
@@ -187,54 +191,65 @@ class Table:
         table = None
         if path is not None and path.exists():
             try:
-                table = ResponseTable.load(path, key, grid_range(chip))
+                table = ResponseTable.load(path, key, grid_range(cells))
             except InputError as error:
                 _log.warning("%s; the table is made again", error)
         if table is None:
-            table = Maker(self.name, self.inner, self._plan, chip, protocol, progress).table()
+            table = Maker(self.name, self.inner, self._plan, cells, protocol, progress).table()
             if path is not None:
                 try:
                     with at_once():  # results do not need it
                         table.save(path, decided_by | {"key": key, "versions": _versions()})
                 except (InputError, RunError) as error:
                     _log.warning("the response table cannot be stored: %s", error)
-        while len(self._made) >= _KEPT:
-            del self._made[next(iter(self._made))]
-        self._made[key] = table
+        _keep(self._made, key, table)
         return table
 
-    def key(self, chip: Chip, protocol: Protocol) -> str:
+    def key(self, cells: Cells, protocol: Protocol) -> str:
         """SHA-256 of everything that decides the table; the name of its file."""
-        return _hash(self._decided_by(chip, protocol))
+        return _hash(self._decided_by(cells, protocol))
 
-    def _decided_by(self, chip: Chip, protocol: Protocol) -> dict[str, Any]:
+    def _decided_by(self, cells: Cells, protocol: Protocol) -> dict[str, Any]:
         digest = hashlib.sha256()
-        parts = [] if chip.parts is None else chip.parts.items()
-        ranges = zip(("low", "high"), grid_range(chip), strict=True)
-        named = [("p", chip.coefficients.p), ("q", chip.coefficients.q), *parts, *ranges]
+        circuit = cells if isinstance(cells, CircuitCells) else None
+        parts = [] if circuit is None else circuit.parts[0].items()
+        ranges = zip(("low", "high"), grid_range(cells), strict=True)
+        named = [("p", cells.dynamics.p), ("q", cells.dynamics.q), *parts, *ranges]
         for name, values in named:
             digest.update(f"{name}{values.shape}{values.dtype.str}".encode())
             digest.update(np.ascontiguousarray(values).tobytes())
         return {
             "format": FORMAT,
             "chip": digest.hexdigest(),
-            "eps": chip.coefficients.eps,
-            "scales": None if chip.scales is None else asdict(chip.scales),
-            "technology": None if chip.technology is None else chip.technology.model_dump_json(exclude=_UNINVOLVED),
+            "eps": cells.dynamics.eps,
+            "cell": None if circuit is None else [circuit.cell.NAME, circuit.cell.time_unit, circuit.cell.volts_per_x],
+            "technology": None if circuit is None else circuit.cell.technology.model_dump_json(exclude=_UNINVOLVED),
             "protocol": asdict(protocol),
             "table": asdict(self._plan),
             "backend": self.inner.name,
             "settings": _settings(self.inner),
             "program": version("analog-fhn"),
-            "simulator": _simulator(self.inner, chip, protocol),
+            "simulator": _simulator(self.inner, cells, protocol),
         }
 
 
-def _simulator(backend: Backend, chip: Chip, protocol: Protocol) -> dict[str, str] | None:
+def default_drives(backend: str, readout: Readout) -> int:
+    """Drives per neuron of a table where nothing else is said: a mean by `direct` needs few."""
+    return 9 if (backend, readout) == ("direct", "mean") else 33
+
+
+def _keep(tables: dict[str, T], key: str, table: T) -> None:
+    """Add a table to those in memory, the oldest of which makes room."""
+    while len(tables) >= _KEPT:
+        del tables[next(iter(tables))]
+    tables[key] = table
+
+
+def _simulator(backend: Backend, cells: Cells, protocol: Protocol) -> dict[str, str] | None:
     """What decides besides the chip's numbers where ngspice simulates: the text of the circuit, and its version."""
     if not isinstance(backend, Spice):
         return None
-    deck = neuron_deck(chip, 0, 1.0, protocol, reltol=backend.reltol, max_step=backend.max_step)
+    deck = neuron_deck(cells, 0, 1.0, protocol, reltol=backend.reltol, max_step=backend.max_step)
     return {"deck": hashlib.sha256(deck.encode()).hexdigest(), "ngspice": _ngspice_version()}
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from analog_fhn._support.compiled import compiled
 from analog_fhn.backends.base import Backend, Response, SimulationError, backend_of
 from analog_fhn.backends.table.waveforms import ResponseTable, TableQuality
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells
 from analog_fhn.neuron import FloatArray, Protocol
 
 _WAVE = 128  # phase points per branch
@@ -50,21 +50,21 @@ class Plan:
     checks: int
 
 
-def grid_range(chip: Chip) -> tuple[FloatArray, FloatArray]:
+def grid_range(cells: Cells) -> tuple[FloatArray, FloatArray]:
     """Lowest and highest drive that each neuron's table covers: what the chip can produce, and a hundredth more."""
-    low, high = chip.drive_range()
+    low, high = cells.drive_stage.range()
     margin = 0.005 * (high - low) + 1e-9
     return low - margin, high + margin
 
 
-def window_checks(chip: Chip, protocol: Protocol) -> tuple[NDArray[np.intp], FloatArray]:
+def window_checks(cells: Cells, protocol: Protocol) -> tuple[NDArray[np.intp], FloatArray]:
     """Neurons and drives, each of shape (m,), at which a table is compared with the user's control window."""
-    n_neurons = chip.n_neurons
+    n_neurons = len(cells)
     number = int(np.clip(_WINDOW_TIME * n_neurons / (protocol.settle + protocol.control), 8, 64))
     i = np.arange(number)
     neuron = i * n_neurons // number if number <= n_neurons else i % n_neurons
     place = (i + 0.5) * _GOLDEN % 1.0
-    low, high = (edge[neuron] for edge in grid_range(chip))
+    low, high = (edge[neuron] for edge in grid_range(cells))
     return neuron, low + place * (high - low)
 
 
@@ -122,19 +122,19 @@ class Maker:
         name: str,
         inner: Backend,
         plan: Plan,
-        chip: Chip,
+        cells: Cells,
         protocol: Protocol,
         progress: Callable[[int, int], None] | None,
     ) -> None:
         self._name, self._inner, self._plan = name, inner, plan
-        self._chip, self._protocol, self._progress = chip, protocol, progress
+        self._cells, self._protocol, self._progress = cells, protocol, progress
         self._runs = 0
-        self._expected = chip.n_neurons * (plan.n + plan.bisections + plan.checks)
+        self._expected = len(cells) * (plan.n + plan.bisections + plan.checks)
 
     def table(self) -> ResponseTable:
         """Run the inner backend and return the table, with its errors measured."""
-        n, n_neurons = self._plan.n, self._chip.n_neurons
-        low, high = grid_range(self._chip)
+        n, n_neurons = self._plan.n, len(self._cells)
+        low, high = grid_range(self._cells)
         grid = np.linspace(low, high, n)
         everyone = np.arange(n_neurons)
         points = self._measure(everyone, grid)
@@ -161,7 +161,7 @@ class Maker:
         linear interpolation errs most.
         """
         n, checks = self._plan.n, self._plan.checks
-        k, i = np.arange(self._chip.n_neurons), np.arange(checks)[:, None]
+        k, i = np.arange(len(self._cells)), np.arange(checks)[:, None]
         cell = np.minimum(((i + (k * _GOLDEN) % 1.0) / checks * (n - 1)).astype(np.intp), n - 2)
         place = 0.3 + 0.4 * ((i * len(k) + k + 0.5) * _GOLDEN % 1.0)
         return np.asarray(grid[cell, k] + place * (grid[cell + 1, k] - grid[cell, k]))
@@ -200,9 +200,9 @@ class Maker:
         error = mean - found.mean
         both = (found.period > 0) & (period > 0)
         relative = period[both] / found.period[both] - 1.0
-        identity = points.mean - self._chip.coefficients[points.neuron].identity_mean(points.drive)
+        identity = points.mean - self._cells.dynamics[points.neuron].identity_mean(points.drive)
 
-        neuron, drive = window_checks(self._chip, self._protocol)
+        neuron, drive = window_checks(self._cells, self._protocol)
         single = self._respond(neuron, drive[None], self._protocol, samples=False).mean[0]
         difference = single - table.look_up(neuron, drive)[0]
         return TableQuality(
@@ -259,7 +259,7 @@ class Maker:
 
     def _points(self, neurons: NDArray[np.intp], drives: FloatArray, settle: float, control: float) -> _Points:
         # A spike's jump takes about 2 eps; half of eps resolves it.
-        interval = control / math.ceil(control / (0.5 * self._chip.coefficients.eps) * (1.0 - 1e-9))
+        interval = control / math.ceil(control / (0.5 * self._cells.dynamics.eps) * (1.0 - 1e-9))
         settle = math.ceil(settle / interval * (1.0 - 1e-9)) * interval
         protocol = replace(self._protocol, settle=settle, control=control, interval=interval)
         columns = max(1, int(_SAMPLE_BYTES / (4 * protocol.n_samples)))
@@ -286,8 +286,8 @@ class Maker:
         return _Points.joined(found)
 
     def _respond(self, neurons: NDArray[np.intp], drives: FloatArray, protocol: Protocol, samples: bool) -> Response:
-        chip = self._chip
-        whole = np.array_equal(neurons, np.arange(chip.n_neurons))
+        cells = self._cells
+        whole = np.array_equal(neurons, np.arange(len(cells)))
         before = self._runs
 
         def advance(done: int, _total: int) -> None:
@@ -296,13 +296,13 @@ class Maker:
 
         try:
             response = backend_of(self._inner, None if whole else neurons).respond(
-                chip if whole else chip.only(neurons), drives, protocol, samples=samples, progress=advance
+                cells if whole else cells[neurons], drives, protocol, samples=samples, progress=advance
             )
         except SimulationError as error:
             if whole:
                 raise
             raise SimulationError(
-                f"{self._name}: {error} (here 0, 1, ... stand for neurons {', '.join(map(str, neurons))} of the chip)"
+                f"{self._name}: {error} (here 0, 1, ... stand for neurons {', '.join(map(str, neurons))} of the layer)"
             ) from error
         self._runs += drives.size
         return response

@@ -18,8 +18,7 @@ from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.direct.settled import settled_means
 from analog_fhn.backends.table.build import largest, rms, window_checks
 from analog_fhn.backends.table.waveforms import TableQuality, outside_table
-from analog_fhn.cell.stages import DriveStage
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells, DriveStage
 from analog_fhn.neuron import FloatArray, Protocol
 
 _GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
@@ -75,7 +74,7 @@ class MeanTable:
 
 
 def make_mean_table(
-    inner: Direct, chip: Chip, protocol: Protocol, n: int, drives: tuple[FloatArray, FloatArray], *, window: bool
+    inner: Direct, cells: Cells, protocol: Protocol, n: int, drives: tuple[FloatArray, FloatArray], *, window: bool
 ) -> MeanTable:
     """Integrate every neuron at `n` drives, and at one more between them that tells the interpolation error.
 
@@ -96,7 +95,7 @@ def make_mean_table(
         If a neuron diverges.
     """
     low, high = drives
-    n_neurons = chip.n_neurons
+    n_neurons = len(cells)
     neurons = np.arange(n_neurons)
     grid = np.linspace(low, high, n)
     # One check in a cell of each neuron, away from its ends: all together they cover all cells.
@@ -105,19 +104,19 @@ def make_mean_table(
     wanted = np.vstack([grid, between])
     longest = max(100.0, protocol.settle + protocol.control)
     step = inner.step_per_eps / inner.refine
-    found, _ = settled_means(chip, wanted, protocol, longest=longest, step_per_eps=step)
+    found, _ = settled_means(cells, wanted, protocol, longest=longest, step_per_eps=step)
     row, neuron = np.nonzero(np.isnan(found))
     if row.size:
         # As the user's own protocol sees a neuron that still creeps; what diverged is reported there.
-        response = inner.respond(chip.only(neuron), wanted[row, neuron][None], protocol)
+        response = inner.respond(cells[neuron], wanted[row, neuron][None], protocol)
         found[row, neuron] = response.mean[0]
     table = MeanTable(low, high, np.ascontiguousarray(found[:n].T), _NOTHING)
     error = table.look_up(between[None])[0] - found[n]
-    deviation = found - chip.coefficients.identity_mean(wanted)
+    deviation = found - cells.dynamics.identity_mean(wanted)
     difference = np.zeros(0)
     if window:
-        who, drive = window_checks(chip, protocol)
-        response = inner.respond(chip.only(who), drive[None], protocol)
+        who, drive = window_checks(cells, protocol)
+        response = inner.respond(cells[who], drive[None], protocol)
         difference = response.mean[0] - table.only(who).look_up(drive[None])[0]
     quality = TableQuality(
         n, grid.size, between.size, rms(error), largest(error), None, None, largest(deviation), len(difference),

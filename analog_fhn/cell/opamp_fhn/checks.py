@@ -1,4 +1,4 @@
-"""Checks a design against its parts: levels, slopes, bandwidth, offsets, part values, output currents.
+"""Checks op-amp cells against their parts: levels, slopes, bandwidth, offsets, part values, output currents.
 
 What `choose_scales` and `nominal_parts` refuse never becomes a design; this is about what can be built but may not
 work as its equations say. Every finding names the part and the number.
@@ -12,11 +12,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.polynomial import Polynomial
 
-from analog_fhn.cell.neuron import CAPACITORS, MULTIPLIER_OFFSETS, OFFSETS, RESISTORS, coefficients
-from analog_fhn.cell.stages import DRIVER_RESISTORS, NO_SHIFT, PAIR_RESISTORS
-from analog_fhn.checks.array import check_arrays
-from analog_fhn.checks.findings import CURRENT_ERROR, CURRENT_WARNING, Finding, Severity, judge, unusual_resistance
-from analog_fhn.design import Design
+from analog_fhn.cell.opamp_fhn.layout import OpAmpLayout
+from analog_fhn.cell.opamp_fhn.neuron import MULTIPLIER_OFFSET, NeuronParts, coefficients
+from analog_fhn.cell.opamp_fhn.stages import NO_SHIFT
+from analog_fhn.cell.parts import CAPACITOR, OPAMP_OFFSET, RESISTOR
+from analog_fhn.findings import CURRENT_ERROR, CURRENT_WARNING, Finding, Severity, judge, unusual_resistance
 from analog_fhn.neuron import extremes
 from analog_fhn.readout import recentring
 from analog_fhn.technology.e_series import in_series, nearest
@@ -49,61 +49,43 @@ CAPACITANCE_WARNING, CAPACITANCE_ERROR, CAPACITANCE_LARGEST = 20e-12, 5e-12, 10e
 SERIES_WARNING, SERIES_ERROR = 0.01, 0.1
 
 
-def check(design: Design) -> list[Finding]:
-    """Findings about a design, errors first.
+def findings(cell: OpAmpLayout) -> Iterator[Finding]:
+    """What may be wrong with op-amp cells.
 
-    The neurons of a design are alike, so the first stands for all. Node levels and slopes are those of the ideal
-    equations: |x|, |y| from `extremes`, and on the jump from the fold, where y = -2/3,
-    ``eps T dx/dt = x - x^3/3 + 2/3``, at most 4/3.
+    The cells are alike, so the first stands for all. Node levels and slopes are those of the ideal equations: |x|, |y|
+    from `extremes`, and on the jump from the fold, where y = -2/3, ``eps T dx/dt = x - x^3/3 + 2/3``, at most 4/3.
     """
-    found = [
-        *_unusual(design),
-        *_levels(design),
-        *_slopes(design),
-        *_bandwidth(design),
-        *_stability(design),
-        *_offsets(design),
-        *_values(design),
-        *_currents(design),
-        *_series(design),
-        *check_arrays(design),
-    ]
-    rank = {"error": 0, "warning": 1, "note": 2}
-    return sorted(found, key=lambda finding: rank[finding.severity])
+    for check in (_levels, _slopes, _bandwidth, _stability, _offsets, _values, _currents, _series):
+        yield from check(cell)
 
 
-def _unusual(design: Design) -> Iterator[Finding]:
-    for one in design.technology.unusual():
-        yield Finding(one.key, "value", one.value, one.limit, one.quantity.unit, "warning", str(one))
-
-
-def _part(design: Design, name: str) -> float:
-    return float(getattr(design.parts, name)[0])
+def _part(cell: OpAmpLayout, name: str) -> float:
+    return float(getattr(cell.neurons, name)[0])
 
 
 def _label(name: str) -> str:
     return name[0].upper() + name[1:]
 
 
-def _peaks(design: Design) -> dict[str, tuple[str, float]]:
+def _peaks(cell: OpAmpLayout) -> dict[str, tuple[str, float]]:
     """Largest voltage of each node: part -> (node, volts)."""
-    scales, vm = design.scales, design.technology.multiplier.scale
-    x, y = extremes(design.network.fhn)
+    scales, vm = cell.scales, cell.technology.multiplier.scale
+    x, y = extremes(cell.fhn)
     vx = scales.sx * x
     return {
         "U1": ("Vx", vx),
         "U2": ("Vy", scales.sy * y),
-        "U3": ("-Vx", vx * _part(design, "rb") / _part(design, "ra")),
+        "U3": ("-Vx", vx * _part(cell, "rb") / _part(cell, "ra")),
         "M1": ("Vx^2/Vm", vx**2 / vm),
         "M2": ("Vx^3/Vm^2", vx**3 / vm**2),
     }
 
 
-def _levels(design: Design) -> Iterator[Finding]:
-    technology, fhn = design.technology, design.network.fhn
+def _levels(cell: OpAmpLayout) -> Iterator[Finding]:
+    technology, fhn = cell.technology, cell.fhn
     supplies, supply = technology.supplies, technology.conditions.supply
     when = "under the largest drive" if extremes(fhn)[0] > 2.05 else "at the peak of a spike"
-    for part, (node, volts) in _peaks(design).items():
+    for part, (node, volts) in _peaks(cell).items():
         limit = (
             technology.opamp if part.startswith("U") else technology.multiplier
         ).output_limit - technology.lost_swing
@@ -121,14 +103,14 @@ def _levels(design: Design) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _slopes(design: Design) -> Iterator[Finding]:
-    technology, fhn, scales = design.technology, design.network.fhn, design.scales
+def _slopes(cell: OpAmpLayout) -> Iterator[Finding]:
+    technology, fhn, scales = cell.technology, cell.fhn, cell.scales
     vm = technology.multiplier.scale
     x = np.linspace(-1.0, 2.0, 601)
     fast = (x - x**3 / 3.0 + 2.0 / 3.0) / (fhn.eps * scales.time_unit) * scales.sx
     slow = scales.sy * (extremes(fhn)[0] + abs(fhn.a) + abs(fhn.gamma)) / scales.time_unit
     vx = scales.sx * x
-    inverter = _part(design, "rb") / _part(design, "ra")
+    inverter = _part(cell, "rb") / _part(cell, "ra")
     slopes = {
         "U1": ("Vx", float(fast.max()), technology.opamp.slew_rate),
         "U2": ("Vy", slow, technology.opamp.slew_rate),
@@ -144,9 +126,9 @@ def _slopes(design: Design) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _bandwidth(design: Design) -> Iterator[Finding]:
-    technology, eps = design.technology, design.network.fhn.eps
-    r1, r2, r3, r4, r5, cx, cy = (_part(design, n) for n in ("r1", "r2", "r3", "r4", "r5", "cx", "cy"))
+def _bandwidth(cell: OpAmpLayout) -> Iterator[Finding]:
+    technology, eps = cell.technology, cell.fhn.eps
+    r1, r2, r3, r4, r5, cx, cy = (_part(cell, n) for n in ("r1", "r2", "r3", "r4", "r5", "cx", "cy"))
     wt = 2.0 * np.pi * technology.opamp.gain_bandwidth
     sums = {"U1": ("Cx", (1 / r1 + 1 / r2 + 1 / r3) / wt / cx), "U2": ("Cy", (1 / r4 + 1 / r5) / wt / cy)}
     for part, (capacitor, share) in sums.items():
@@ -158,11 +140,11 @@ def _bandwidth(design: Design) -> Iterator[Finding]:
                 f"{part}: its gain-bandwidth acts as {100 * share:.3g} % more {capacitor}; the coefficients contain it "
                 "to first order",
             )  # fmt: skip
-    inverter = _part(design, "rb") / _part(design, "ra")
+    inverter = _part(cell, "rb") / _part(cell, "ra")
     fast = PERIOD_FAST * eps ** (2.0 / 3.0)
     sensitivity = 2.0 / 3.0 * fast / (PERIOD_SLOW + fast)
     tau = 1.0 / (2.0 * np.pi * technology.multiplier.bandwidth)
-    per_x2 = 5.0 * tau * design.scales.sx**2 / technology.multiplier.scale**2 / (r2 * cx)
+    per_x2 = 5.0 * tau * cell.scales.sx**2 / technology.multiplier.scale**2 / (r2 * cx)
     lags = {
         "U3": ("+", "its lag", inverter * (1.0 + inverter) / (r1 * wt) / cx),
         "M1, M2": ("-", "their lag", LAG_X2 * per_x2),
@@ -177,20 +159,20 @@ def _bandwidth(design: Design) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _stability(design: Design) -> Iterator[Finding]:
+def _stability(cell: OpAmpLayout) -> Iterator[Finding]:
     """The loop U1, M1, M2 on the outer branch: roots of its characteristic polynomial, y standing still.
 
     With V = Vx at the peak, tau the multipliers' and t3 U3's time constant, 1/wt U1's::
 
         s (Cx (1 + s/wt) + sumG1/wt) = (Rb/Ra)/(R1 (1 + s t3)) - V^2/(Vm^2 R2) (2/(1 + s tau)^2 + 1/(1 + s tau))
     """
-    technology, fhn = design.technology, design.network.fhn
-    r1, r2, r3, ra, rb, cx = (_part(design, n) for n in ("r1", "r2", "r3", "ra", "rb", "cx"))
+    technology, fhn = cell.technology, cell.fhn
+    r1, r2, r3, ra, rb, cx = (_part(cell, n) for n in ("r1", "r2", "r3", "ra", "rb", "cx"))
     wt = 2.0 * np.pi * technology.opamp.gain_bandwidth
     tau = 1.0 / (2.0 * np.pi * technology.multiplier.bandwidth)
-    volts = _peaks(design)["U1"][1]
+    volts = _peaks(cell)["U1"][1]
     # Time in units of eps T keeps the coefficients within the range of doubles.
-    unit = fhn.eps * design.scales.time_unit
+    unit = fhn.eps * cell.scales.time_unit
     s = Polynomial([0.0, 1.0 / unit])
     m, u3 = 1.0 + tau * s, 1.0 + (1.0 + rb / ra) / wt * s
     g1 = 1.0 / r1 + 1.0 / r2 + 1.0 / r3
@@ -208,14 +190,15 @@ def _stability(design: Design) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _offsets(design: Design) -> Iterator[Finding]:
-    technology, fhn = design.technology, design.network.fhn
-    sigmas = dict.fromkeys(OFFSETS, technology.opamp.offset_spread(technology.conditions.temperature))
-    sigmas |= dict.fromkeys(MULTIPLIER_OFFSETS, technology.multiplier.offset_sigma)
+def _offsets(cell: OpAmpLayout) -> Iterator[Finding]:
+    technology, fhn = cell.technology, cell.fhn
+    offsets = NeuronParts.names(OPAMP_OFFSET)
+    sigmas = dict.fromkeys(offsets, technology.opamp.offset_spread(technology.conditions.temperature))
+    sigmas |= dict.fromkeys(NeuronParts.names(MULTIPLIER_OFFSET), technology.multiplier.offset_sigma)
 
     def numbers(**changed: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        parts = replace(design.parts[:1], **{name: np.array([value]) for name, value in changed.items()})
-        c = coefficients(parts, design.scales, technology, fhn.eps)
+        parts = replace(cell.neurons[:1], **{name: np.array([value]) for name, value in changed.items()})
+        c = coefficients(parts, cell.scales, technology, fhn.eps)
         return np.array([c.q[0, 0] / c.q[0, 1], c.p[0, 0], c.p[0, 2]])
 
     nominal = numbers()
@@ -224,7 +207,7 @@ def _offsets(design: Design) -> Iterator[Finding]:
     for column, quantity in enumerate(("a", "p0", "p2")):
         if judged := judge(rss[column], OFFSET_WARNING * fhn.a, OFFSET_ERROR * fhn.a):
             part = "U1, U2, U3, M1, M2"
-            if (shifts[: len(OFFSETS), column] ** 2).sum() > 0.9 * (shifts[:, column] ** 2).sum():
+            if (shifts[: len(offsets), column] ** 2).sum() > 0.9 * (shifts[:, column] ** 2).sum():
                 part = "U1, U2, U3"
             yield Finding(
                 part, f"shift of {quantity} by 3 sigma of the offsets", float(rss[column]), judged[1], "1", judged[0],
@@ -232,12 +215,12 @@ def _offsets(design: Design) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _values(design: Design) -> Iterator[Finding]:
-    for label, value in _resistors(design):
+def _values(cell: OpAmpLayout) -> Iterator[Finding]:
+    for label, value in _resistors(cell):
         if finding := unusual_resistance(label, value):
             yield finding
-    for name in CAPACITORS:
-        value, label = _part(design, name), _label(name)
+    for name in NeuronParts.names(CAPACITOR):
+        value, label = _part(cell, name), _label(name)
         if value < CAPACITANCE_WARNING:
             severity: Severity = "error" if value < CAPACITANCE_ERROR else "warning"
             limit = CAPACITANCE_ERROR if value < CAPACITANCE_ERROR else CAPACITANCE_WARNING
@@ -252,10 +235,10 @@ def _values(design: Design) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _currents(design: Design) -> Iterator[Finding]:
-    fhn, scales = design.network.fhn, design.scales
-    r1, r2, r3, r4, ra, rb, cy = (_part(design, n) for n in ("r1", "r2", "r3", "r4", "ra", "rb", "cy"))
-    volts = {part: level for part, (_, level) in _peaks(design).items()}
+def _currents(cell: OpAmpLayout) -> Iterator[Finding]:
+    fhn, scales = cell.fhn, cell.scales
+    r1, r2, r3, r4, ra, rb, cy = (_part(cell, n) for n in ("r1", "r2", "r3", "r4", "ra", "rb", "cy"))
+    volts = {part: level for part, (_, level) in _peaks(cell).items()}
     slow = scales.sy * (extremes(fhn)[0] + abs(fhn.a) + abs(fhn.gamma)) / scales.time_unit
     loads = {
         # On the jump Cx takes 4/3 Sx/R1, whatever eps and T are.
@@ -265,8 +248,8 @@ def _currents(design: Design) -> Iterator[Finding]:
         "M2": volts["M2"] / r2,
     }
     # The row driver hangs on U3 if its gain is positive, which an inverting amplifier makes of -Vx.
-    driven = "U3" if recentring(design.network.hidden, fhn.a, fhn.gamma)[0] > 0 else "U1"
-    loads[driven] += volts[driven] / design.technology.row_driver.input_resistor
+    driven = "U3" if recentring(cell.unit, fhn.a, fhn.gamma)[0] > 0 else "U1"
+    loads[driven] += volts[driven] / cell.technology.row_driver.input_resistor
     for part, current in loads.items():
         if judged := judge(current, CURRENT_WARNING, CURRENT_ERROR):
             yield Finding(
@@ -275,21 +258,21 @@ def _currents(design: Design) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-def _series(design: Design) -> Iterator[Finding]:
+def _series(cell: OpAmpLayout) -> Iterator[Finding]:
     parts = {
         "eps": "R1, Cx, Cy", "a": "R2, R5", "cubic": "R2", "y_gain": "R3", "time_unit": "R3, Cy",
-        "gamma": "Rabc", "slope": "Rs1, Rs2", "offset": "Rshift", "input_gain": "Rb of the input array",
+        "gamma": "Rabc", "slope": "Rs1, Rs2", "offset": "Rshift",
     }  # fmt: skip
-    for name, error in design.errors.items():
+    for name, error in cell.errors.items():
         if judged := judge(abs(error), SERIES_WARNING, SERIES_ERROR):
             yield Finding(
                 parts[name], f"error of {name}", error, judged[1], "1", judged[0],
                 f"{parts[name]}: the series leave an error of {100 * error:+.2g} % in {name}",
             )  # fmt: skip
-    capacitors = [(_label(name), _part(design, name)) for name in CAPACITORS]
+    capacitors = [(_label(name), _part(cell, name)) for name in NeuronParts.names(CAPACITOR)]
     for unit, values, passive in (
-        ("ohm", _resistors(design), design.technology.resistor),
-        ("F", capacitors, design.technology.capacitor),
+        ("ohm", _resistors(cell), cell.technology.resistor),
+        ("F", capacitors, cell.technology.capacitor),
     ):
         for label, value in values:
             if not in_series(passive.series, value):
@@ -300,9 +283,7 @@ def _series(design: Design) -> Iterator[Finding]:
                 )  # fmt: skip
 
 
-def _resistors(design: Design) -> list[tuple[str, float]]:
+def _resistors(cell: OpAmpLayout) -> list[tuple[str, float]]:
     """Label and value of every resistor of a hidden cell; a shift resistor that is left out is none."""
-    found = [(_label(name), _part(design, name)) for name in RESISTORS]
-    found += [(_label(name), float(getattr(design.pairs, name)[0])) for name in PAIR_RESISTORS]
-    found += [(_label(name), float(getattr(design.drivers, name)[0])) for name in DRIVER_RESISTORS]
-    return [(label, value) for label, value in found if value < NO_SHIFT]
+    parts = [(_label(name), float(getattr(group, name)[0])) for group in cell.nominal for name in group.names(RESISTOR)]
+    return [(label, value) for label, value in parts if value < NO_SHIFT]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analog_fhn.cell.stages import Parts, bias_current
+from analog_fhn.cell.parts import CAPACITOR, OPAMP_OFFSET, RESISTOR, Deviation, Kind, Parts, part
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, extremes
 from analog_fhn.technology.technology import Technology
@@ -24,6 +24,10 @@ class Scales:
     sx: float
     sy: float
     time_unit: float
+
+
+MULTIPLIER_SCALE = Kind("multiplier", False, Deviation("scale_sigma", False))
+MULTIPLIER_OFFSET = Kind("multiplier", False, Deviation("offset_sigma", False))
 
 
 @dataclass(frozen=True)
@@ -44,33 +48,26 @@ class NeuronParts(Parts):
         Their X, Y and output offsets (V). M1 squares Vx; M2 multiplies Vx (X) with M1's output (Y).
     """
 
-    r1: FloatArray
-    r2: FloatArray
-    r3: FloatArray
-    r4: FloatArray
-    r5: FloatArray
-    ra: FloatArray
-    rb: FloatArray
-    cx: FloatArray
-    cy: FloatArray
-    vos1: FloatArray
-    vos2: FloatArray
-    vos3: FloatArray
-    m1_scale: FloatArray
-    m1_x: FloatArray
-    m1_y: FloatArray
-    m1_z: FloatArray
-    m2_scale: FloatArray
-    m2_x: FloatArray
-    m2_y: FloatArray
-    m2_z: FloatArray
-
-
-RESISTORS = ("r1", "r2", "r3", "r4", "r5", "ra", "rb")
-CAPACITORS = ("cx", "cy")
-OFFSETS = ("vos1", "vos2", "vos3")
-MULTIPLIER_SCALES = ("m1_scale", "m2_scale")
-MULTIPLIER_OFFSETS = ("m1_x", "m1_y", "m1_z", "m2_x", "m2_y", "m2_z")
+    r1: FloatArray = part(RESISTOR)
+    r2: FloatArray = part(RESISTOR)
+    r3: FloatArray = part(RESISTOR)
+    r4: FloatArray = part(RESISTOR)
+    r5: FloatArray = part(RESISTOR)
+    ra: FloatArray = part(RESISTOR)
+    rb: FloatArray = part(RESISTOR)
+    cx: FloatArray = part(CAPACITOR)
+    cy: FloatArray = part(CAPACITOR)
+    vos1: FloatArray = part(OPAMP_OFFSET, lot="vos")
+    vos2: FloatArray = part(OPAMP_OFFSET, lot="vos")
+    vos3: FloatArray = part(OPAMP_OFFSET, lot="vos")
+    m1_scale: FloatArray = part(MULTIPLIER_SCALE, lot="scale")
+    m1_x: FloatArray = part(MULTIPLIER_OFFSET, lot="x")
+    m1_y: FloatArray = part(MULTIPLIER_OFFSET, lot="y")
+    m1_z: FloatArray = part(MULTIPLIER_OFFSET, lot="z")
+    m2_scale: FloatArray = part(MULTIPLIER_SCALE, lot="scale")
+    m2_x: FloatArray = part(MULTIPLIER_OFFSET, lot="x")
+    m2_y: FloatArray = part(MULTIPLIER_OFFSET, lot="y")
+    m2_z: FloatArray = part(MULTIPLIER_OFFSET, lot="z")
 
 
 def choose_scales(fhn: FHN, technology: Technology) -> Scales:
@@ -149,7 +146,7 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
     """
     sx, sy, unit = scales.sx, scales.sy, scales.time_unit
     amp, vm = technology.opamp, technology.multiplier.scale
-    bias = bias_current(amp, technology.conditions.temperature)
+    bias = amp.input_current(technology.conditions.temperature)
     inv_gain, inv_offset = inverter(parts, technology)
 
     k1, k2 = (1.0 + parts.m1_scale) / vm, (1.0 + parts.m2_scale) / vm
@@ -191,7 +188,7 @@ def inverter(parts: NeuronParts, technology: Technology) -> tuple[FloatArray, Fl
     """Gain and output offset (V) of U3, each of shape (n,): ``Vnx = -gain Vx + offset``."""
     ratio = parts.rb / parts.ra
     error = 1.0 / (1.0 + (1.0 + ratio) / technology.opamp.gain)
-    bias = bias_current(technology.opamp, technology.conditions.temperature)
+    bias = technology.opamp.input_current(technology.conditions.temperature)
     return ratio * error, (parts.vos3 * (1.0 + ratio) + bias * parts.rb) * error
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analog_fhn.cell.neuron import CAPACITORS, RESISTORS, NeuronParts, Scales, choose_scales, nominal_parts
+from analog_fhn.cell.opamp_fhn.neuron import NeuronParts, Scales, choose_scales, nominal_parts
+from analog_fhn.cell.parts import CAPACITOR, RESISTOR
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN
 from analog_fhn.technology.e_series import between, downward, nearest
@@ -29,7 +30,7 @@ SX_LOSS = 0.08
 SY_LOSS = 0.15
 # R1 stays within a tenth of a decade of the technology's value, on either side.
 R1_SPAN = 10**0.1
-# What is called a resistor or capacitor at all (ohm, F); what is sensible is for `analog_fhn.checks.cell` to say.
+# What is called a resistor or capacitor at all (ohm, F); what is sensible is for the checks to say.
 RESISTORS_EXIST, CAPACITORS_EXIST = (1e-3, 1e15), (1e-18, 1e3)
 
 
@@ -67,8 +68,8 @@ def synthesise(fhn: FHN, technology: Technology, n_neurons: int) -> Synthesis:
     """
     largest = choose_scales(fhn, technology)
     exact = nominal_parts(fhn, technology, largest, n_neurons)
-    for names, (low, high), unit in ((RESISTORS, RESISTORS_EXIST, "ohm"), (CAPACITORS, CAPACITORS_EXIST, "F")):
-        for name in names:
+    for kind, (low, high), unit in ((RESISTOR, RESISTORS_EXIST, "ohm"), (CAPACITOR, CAPACITORS_EXIST, "F")):
+        for name in NeuronParts.names(kind):
             value = float(getattr(exact, name)[0])
             if not low <= value <= high:
                 raise InputError(
@@ -78,12 +79,12 @@ def synthesise(fhn: FHN, technology: Technology, n_neurons: int) -> Synthesis:
     if technology.resistor.series is None and technology.capacitor.series is None:
         return Synthesis(largest, exact, parameter_errors(fhn, technology, largest, exact))
     best: Synthesis | None = None
-    for found in _candidates(fhn, technology, largest):
-        if all(abs(error) <= AIMS[name] for name, error in found.errors.items()):
-            best = found
+    for candidate in _candidates(fhn, technology, largest):
+        if all(abs(error) <= AIMS[name] for name, error in candidate.errors.items()):
+            best = candidate
             break
-        if best is None or _cost(found) < _cost(best):
-            best = found
+        if best is None or _cost(candidate) < _cost(best):
+            best = candidate
     assert best is not None
     parts = NeuronParts(**{name: np.repeat(value, n_neurons) for name, value in best.parts.items()})
     return Synthesis(best.scales, parts, best.errors)
@@ -94,7 +95,7 @@ def parameter_errors(fhn: FHN, technology: Technology, scales: Scales, parts: Ne
 
     The neuron obeys the FHN equations with ``eps = R1 Cx/T'``, ``a = Vref R4/(R5 Sx)``, the cubic coefficient
     ``Sx^2 R1/(Vm^2 R2)`` (1/3), y's gain ``Sy R1/(Sx R3)`` (1), in the time unit ``T' = R4 Cy Sy/Sx`` (nodal
-    analysis, see `analog_fhn.cell.neuron.coefficients`).
+    analysis, see `analog_fhn.cell.opamp_fhn.neuron.coefficients`).
     """
     r1, r2, r3, r4, r5, cx, cy = (float(getattr(parts, n)[0]) for n in ("r1", "r2", "r3", "r4", "r5", "cx", "cy"))
     time_unit = r4 * cy * scales.sy / scales.sx
@@ -108,8 +109,8 @@ def parameter_errors(fhn: FHN, technology: Technology, scales: Scales, parts: Ne
     }
 
 
-def _cost(found: Synthesis) -> float:
-    return sum((error / AIMS[name]) ** 2 for name, error in found.errors.items())
+def _cost(candidate: Synthesis) -> float:
+    return sum((error / AIMS[name]) ** 2 for name, error in candidate.errors.items())
 
 
 def _candidates(fhn: FHN, technology: Technology, largest: Scales) -> Iterator[Synthesis]:

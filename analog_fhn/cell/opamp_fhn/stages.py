@@ -2,89 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analog_fhn.cell.base import DriveStage, RowStage
+from analog_fhn.cell.parts import CAPACITOR, OPAMP_OFFSET, RESISTOR, Deviation, Kind, Parts, part
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN, FloatArray, extremes
 from analog_fhn.readout import Activation, recentring
 from analog_fhn.technology.e_series import downward, nearest
-from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, OpAmp, Technology
+from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, Technology
 
 BOLTZMANN_OVER_CHARGE = 8.617333262e-5  # V/K (CODATA 2018)
 BAND_GAP = 1.11  # V, with the exponent 3 below the usual SPICE defaults of a silicon junction
 NO_SHIFT = 1e12  # ohm, in place of a shift resistor that is left out
 
 
-class Parts:
-    """Values of n neurons, their components' or their stages'; every field of a subclass has shape (n,)."""
-
-    @classmethod
-    def alike(cls, n_neurons: int, values: dict[str, float]) -> Self:
-        """The same values for every neuron; those that are not given are 0."""
-        return cls(**{f.name: np.full(n_neurons, values.get(f.name, 0.0)) for f in fields(cls)})  # type: ignore[arg-type]
-
-    def __len__(self) -> int:
-        return len(self.items()[0][1])
-
-    def __getitem__(self, index: slice | NDArray[np.intp]) -> Self:
-        return type(self)(**{name: value[index] for name, value in self.items()})
-
-    def items(self) -> list[tuple[str, FloatArray]]:
-        """Name and values of every component, in the order of the fields."""
-        return [(field.name, getattr(self, field.name)) for field in fields(self)]  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
-class DriveStage(Parts):
-    """What the tanh pairs make of z: ``I = gain tanh(slope z + shift) + offset``; every field has shape (n,)."""
-
-    gain: FloatArray
-    slope: FloatArray
-    shift: FloatArray
-    offset: FloatArray
-
-    @classmethod
-    def ideal(cls, fhn: FHN, n_neurons: int) -> DriveStage:
-        """``I = gamma tanh(slope z)`` for every neuron."""
-        zero = np.zeros(n_neurons)
-        return cls(np.full(n_neurons, fhn.gamma), np.full(n_neurons, fhn.slope), zero, zero)
-
-    def drives(self, z: FloatArray) -> FloatArray:
-        """Drives for pre-activations z of shape (..., n)."""
-        return np.asarray(self.gain * np.tanh(self.slope * z + self.shift) + self.offset)
-
-
-@dataclass(frozen=True)
-class RowStage(Parts):
-    """What the row drivers make of x: ``gain x + offset``; every field has shape (n,).
-
-    Parameters
-    ----------
-    gain, offset
-        With recentring: the activation in the units that the weights were trained for.
-    raw_gain, raw_offset
-        Without the shift resistor: x itself.
-    """
-
-    gain: FloatArray
-    offset: FloatArray
-    raw_gain: FloatArray
-    raw_offset: FloatArray
-
-    @classmethod
-    def ideal(cls, hidden: Activation, fhn: FHN, n_neurons: int) -> RowStage:
-        """Exact recentring for every neuron."""
-        gain, offset = recentring(hidden, fhn.a, fhn.gamma)
-        one = np.ones(n_neurons)
-        return cls(gain * one, offset * one, one, 0.0 * one)
-
-    def of(self, recentre: bool) -> tuple[FloatArray, FloatArray]:
-        """Gain and offset with recentring or without, each of shape (n,)."""
-        return (self.gain, self.offset) if recentre else (self.raw_gain, self.raw_offset)
+BASE_EMITTER = Kind("tanh_pair", False, Deviation("mirror_sigma", False))
+PAIR_OFFSET = Kind("tanh_pair", False, Deviation("offset_sigma", False))
+CURRENT_GAIN = Kind("tanh_pair", True, Deviation("beta_tolerance", True))
 
 
 @dataclass(frozen=True)
@@ -106,17 +43,17 @@ class PairParts(Parts):
         Current gains of the npn and pnp transistors.
     """
 
-    rs1: FloatArray
-    rp1: FloatArray
-    rs2: FloatArray
-    rp2: FloatArray
-    rabc: FloatArray
-    vos: FloatArray
-    dvbe_tail: FloatArray
-    dvbe_source: FloatArray
-    dvbe_sink: FloatArray
-    bn: FloatArray
-    bp: FloatArray
+    rs1: FloatArray = part(RESISTOR)
+    rp1: FloatArray = part(RESISTOR, compensates="tanh_pair")
+    rs2: FloatArray = part(RESISTOR)
+    rp2: FloatArray = part(RESISTOR, compensates="tanh_pair")
+    rabc: FloatArray = part(RESISTOR)
+    vos: FloatArray = part(PAIR_OFFSET, lot="vos")
+    dvbe_tail: FloatArray = part(BASE_EMITTER, lot="dvbe_tail")
+    dvbe_source: FloatArray = part(BASE_EMITTER, lot="dvbe_source")
+    dvbe_sink: FloatArray = part(BASE_EMITTER, lot="dvbe_sink")
+    bn: FloatArray = part(CURRENT_GAIN)
+    bp: FloatArray = part(CURRENT_GAIN)
 
     @property
     def source_resistances(self) -> tuple[FloatArray, FloatArray]:
@@ -134,18 +71,15 @@ class DriverParts(Parts):
         Resistors from the input, in the feedback, and from the reference (ohm).
     vos
         Input offset of the amplifier (V).
+    cf
+        Capacitor across the feedback: the low-pass in front of another hidden layer's array; 0: there is none (F).
     """
 
-    rin: FloatArray
-    rf: FloatArray
-    rshift: FloatArray
-    vos: FloatArray
-
-
-PAIR_RESISTORS = ("rs1", "rp1", "rs2", "rp2", "rabc")
-MIRRORS = ("dvbe_tail", "dvbe_source", "dvbe_sink")
-CURRENT_GAINS = ("bn", "bp")
-DRIVER_RESISTORS = ("rin", "rf", "rshift")
+    rin: FloatArray = part(RESISTOR)
+    rf: FloatArray = part(RESISTOR)
+    rshift: FloatArray = part(RESISTOR)
+    vos: FloatArray = part(OPAMP_OFFSET, lot="vos")
+    cf: FloatArray = part(CAPACITOR)
 
 
 def thermal_voltage(temperature: float) -> float:
@@ -181,11 +115,10 @@ def nominal_pairs(fhn: FHN, technology: Technology, sx: float, n_neurons: int) -
     """
     pair, vt = technology.tanh_pair, thermal_voltage(NOMINAL_TEMPERATURE)
     nominal = technology.under(temperature=NOMINAL_TEMPERATURE, supply=1.0)
-    wanted = full_scale_current(fhn, sx, technology.neuron.r4)
     attenuation = 2.0 * fhn.slope * vt / pair.volts_per_unit
     factor = attenuation
     values = {"rp1": pair.shunt, "rp2": pair.shunt, "bn": pair.beta_npn, "bp": pair.beta_pnp}
-    tail = wanted
+    tail = full_scale_current(fhn, sx, technology.neuron.r4)
     # Tail current and attenuation depend on what they bring about; a few rounds settle both.
     for _ in range(50):
         below = 2.0 * float(base_emitter_voltage(np.asarray(tail), pair.saturation_current, NOMINAL_TEMPERATURE))
@@ -203,9 +136,9 @@ def nominal_pairs(fhn: FHN, technology: Technology, sx: float, n_neurons: int) -
                 f"supplies.negative is {technology.supplies.negative:g} V"
             )
         values |= {"rs1": rs, "rs2": rs, "rabc": rabc}
-        found = drive_stage(PairParts.alike(1, values), fhn, nominal, sx)
-        tail *= abs(fhn.gamma / float(found.gain[0]))
-        factor *= fhn.slope / float(found.slope[0])
+        stage = drive_stage(PairParts.alike(1, values), fhn, nominal, sx)
+        tail *= abs(fhn.gamma / float(stage.gain[0]))
+        factor *= fhn.slope / float(stage.slope[0])
     for name in ("rs1", "rs2", "rabc"):
         values[name] = nearest(technology.resistor.series, values[name])
     return PairParts.alike(n_neurons, values)
@@ -274,26 +207,36 @@ def drive_stage(parts: PairParts, fhn: FHN, technology: Technology, sx: float) -
     )
 
 
-def largest_activation(fhn: FHN, hidden: Activation) -> float:
+def largest_activation(fhn: FHN, unit: Activation) -> float:
     """Largest instantaneous |h|, on a spike or at rest under the largest drive."""
-    gain, offset = recentring(hidden, fhn.a, fhn.gamma)
+    gain, offset = recentring(unit, fhn.a, fhn.gamma)
     return abs(gain) * extremes(fhn)[0] + abs(offset)
 
 
-def nominal_drivers(fhn: FHN, hidden: Activation, technology: Technology, sx: float, n_neurons: int) -> DriverParts:
+def nominal_drivers(
+    fhn: FHN, unit: Activation, technology: Technology, sx: float, n_neurons: int, smoothed: bool = False
+) -> DriverParts:
     """Nominal row drivers: the largest activation becomes the read voltage, or the next lower that the series has.
 
     ``Rf/Rin = V_read |gain|/(h_max Sx)``, ``Rin/Rshift = |offset| Sx/(|gain| Vref)``, gain and offset of the
-    recentring.
+    recentring. The low-pass is ``C = tau T/Rf``.
+
+    Parameters
+    ----------
+    smoothed
+        Whether there is a low-pass, of the technology's time constant.
     """
-    gain, offset = recentring(hidden, fhn.a, fhn.gamma)
+    gain, offset = recentring(unit, fhn.a, fhn.gamma)
     series, rin = technology.resistor.series, technology.row_driver.input_resistor
-    per_unit = technology.array.read_voltage / largest_activation(fhn, hidden)
+    per_unit = technology.array.read_voltage / largest_activation(fhn, unit)
     rf = downward(series, rin * per_unit * abs(gain) / sx, 1.0)[0]
     rshift = NO_SHIFT
     if offset:
         rshift = min(NO_SHIFT, nearest(series, rin * abs(gain) * technology.supplies.reference / (abs(offset) * sx)))
-    return DriverParts.alike(n_neurons, {"rin": rin, "rf": rf, "rshift": rshift})
+    cf = 0.0
+    if smoothed:
+        cf = nearest(technology.capacitor.series, technology.low_pass.time_constant * technology.time_unit / rf)
+    return DriverParts.alike(n_neurons, {"rin": rin, "rf": rf, "rshift": rshift, "cf": cf})
 
 
 def row_stage(
@@ -301,7 +244,7 @@ def row_stage(
     nominal: DriverParts,
     inverter: tuple[FloatArray, FloatArray],
     fhn: FHN,
-    hidden: Activation,
+    unit: Activation,
     technology: Technology,
     sx: float,
 ) -> RowStage:
@@ -318,21 +261,17 @@ def row_stage(
     inverter
         Gain and output offset (V) of U3: ``V(nx) = -gain V(x) + offset``, each of shape (n,).
     """
-    gain, offset = recentring(hidden, fhn.a, fhn.gamma)
+    gain, offset = recentring(unit, fhn.a, fhn.gamma)
     nominal_ratio = (nominal.rf / nominal.rin)[0] * sx
     per_volt = abs(gain) / nominal_ratio
     ratio, shift = parts.rf / parts.rin, parts.rf / parts.rshift
     slope, level = inverter if gain > 0 else (-np.ones(len(parts)), np.zeros(len(parts)))
-    bias = bias_current(technology.opamp, technology.conditions.temperature) * parts.rf
+    bias = technology.opamp.input_current(technology.conditions.temperature) * parts.rf
     reference = np.copysign(technology.supplies.reference, offset)
     return RowStage(
         per_volt * ratio * slope * sx,
         per_volt * (bias - ratio * level + shift * reference + parts.vos * (1.0 + ratio + shift)),
         ratio * inverter[0] * sx / nominal_ratio,
         (bias - ratio * inverter[1] + parts.vos * (1.0 + ratio)) / nominal_ratio,
+        parts.rf * parts.cf / technology.time_unit,
     )
-
-
-def bias_current(amplifier: OpAmp, temperature: float) -> float:
-    """Input bias current (A): doubles every 10 K, as the leakage of a JFET's gate does."""
-    return float(amplifier.bias_current * 2.0 ** ((temperature - NOMINAL_TEMPERATURE) / 10.0))

@@ -1,0 +1,404 @@
+"""The plug-in point for neuron circuits: what a cell says of itself, so that no other module names its parts.
+
+A new cell is one module here with a subclass of `Cell`, one library in `netlists/`, one technology file that names it,
+and a line in `CELLS`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analog_fhn.cell.parts import Arrays, Parts
+from analog_fhn.errors import InputError, shown
+from analog_fhn.findings import Finding
+from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol
+from analog_fhn.readout import Activation, recentring
+from analog_fhn.technology.technology import Technology
+
+# Module and class of every cell, by the name that a technology's `cell` calls it.
+CELLS = {"opamp_fhn": ("analog_fhn.cell.opamp_fhn.cell", "OpAmpFHN")}
+
+
+@dataclass(frozen=True)
+class DriveStage(Arrays):
+    """Stages that make drives of z: ``I = gain tanh(slope z + shift) + offset``; every field has shape (n,)."""
+
+    gain: FloatArray
+    slope: FloatArray
+    shift: FloatArray
+    offset: FloatArray
+
+    @classmethod
+    def ideal(cls, fhn: FHN, n_cells: int) -> DriveStage:
+        """``I = gamma tanh(slope z)`` for every cell."""
+        zero = np.zeros(n_cells)
+        return cls(np.full(n_cells, fhn.gamma), np.full(n_cells, fhn.slope), zero, zero)
+
+    def drives(self, z: FloatArray, variance: FloatArray | float = 0.0) -> FloatArray:
+        """Time averages of the drives for pre-activations z of shape (..., n).
+
+        Parameters
+        ----------
+        variance
+            Of the ripple on z, of the same shape: to second order ``<tanh(u + r)> = tanh u + <r^2> tanh''(u)/2``.
+        """
+        t = np.tanh(self.slope * z + self.shift)
+        if np.any(variance):
+            t = t - t * (1.0 - t**2) * self.slope**2 * variance
+        return np.asarray(self.gain * t + self.offset)
+
+    def range(self) -> tuple[FloatArray, FloatArray]:
+        """Lowest and highest drive of each cell, each of shape (n,)."""
+        return self.offset - np.abs(self.gain), self.offset + np.abs(self.gain)
+
+
+@dataclass(frozen=True)
+class LinearDrive(Arrays):
+    """Stages without a tanh, whose drives are ``I = gain z + offset``; every field has shape (n,).
+
+    Parameters
+    ----------
+    gain, offset
+        Of the stage.
+    lowest, highest
+        Range of the z that it is given.
+    """
+
+    gain: FloatArray
+    offset: FloatArray
+    lowest: FloatArray
+    highest: FloatArray
+
+    def drives(self, z: FloatArray, variance: FloatArray | float = 0.0) -> FloatArray:
+        """Drives for pre-activations z of shape (..., n); a ripple on z does not move their time averages."""
+        return np.asarray(self.gain * z + self.offset)
+
+    def range(self) -> tuple[FloatArray, FloatArray]:
+        """Lowest and highest drive of each cell, each of shape (n,)."""
+        ends = np.sort([self.gain * self.lowest + self.offset, self.gain * self.highest + self.offset], axis=0)
+        return ends[0], ends[1]
+
+
+@dataclass(frozen=True)
+class RowStage(Arrays):
+    """Stages that make rows of x: ``gain x + offset``; every field has shape (n,).
+
+    Parameters
+    ----------
+    gain, offset
+        With recentring: the activation in the units that the weights were trained for.
+    raw_gain, raw_offset
+        Without: x itself.
+    time_constant
+        Of the low-pass between the row and the array behind it, in units of T; 0: the array is given x(t) itself, or
+        between layers of ideal cells its exact time average.
+    """
+
+    gain: FloatArray
+    offset: FloatArray
+    raw_gain: FloatArray
+    raw_offset: FloatArray
+    time_constant: FloatArray
+
+    @classmethod
+    def ideal(cls, unit: Activation, fhn: FHN, n_cells: int) -> RowStage:
+        """Exact recentring for every cell."""
+        gain, offset = recentring(unit, fhn.a, fhn.gamma)
+        one, zero = np.ones(n_cells), np.zeros(n_cells)
+        return cls(gain * one, offset * one, one, zero, zero)
+
+    def of(self, recentre: bool) -> tuple[FloatArray, FloatArray]:
+        """Gain and offset with recentring or without, each of shape (n,)."""
+        return (self.gain, self.offset) if recentre else (self.raw_gain, self.raw_offset)
+
+    def handed_over(self, protocol: Protocol, before: int) -> FloatArray:
+        """Share of a constant activation that the low-passes let through within the control window, shape (n,).
+
+        A row begins at an activation of 0. Behind m equal low-passes one after another a step has come to
+        ``1 - exp(-t/tau) sum_k<m (t/tau)^k/k!``; this is its mean over the control window. The low-passes of the
+        layers before are taken to be as slow as this one.
+
+        Parameters
+        ----------
+        before
+            Number of low-passes before this one.
+        """
+        tau = np.where(self.time_constant > 0.0, self.time_constant, 1.0)
+        start, stop = protocol.settle / tau, (protocol.settle + protocol.control) / tau
+        missing = sum(_tail(start, k) - _tail(stop, k) for k in range(before + 1)) * tau / protocol.control
+        return np.where(self.time_constant > 0.0, 1.0 - missing, 1.0)
+
+
+def _tail(t: FloatArray, k: int) -> FloatArray:
+    """Integral of ``exp(-s) s^k/k!`` from t to infinity: ``exp(-t) sum_j<=k t^j/j!``."""
+    term, total = np.ones_like(t), np.ones_like(t)
+    for j in range(1, k + 1):
+        term = term * t / j
+        total = total + term
+    return np.asarray(np.exp(-np.minimum(t, 700.0)) * total)
+
+
+Drive = DriveStage | LinearDrive
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The cells of one hidden layer as equations; what every backend integrates.
+
+    Parameters
+    ----------
+    dynamics
+        Equations of the neurons, n of them.
+    drive_stage, row_stage
+        What stands before and behind each neuron.
+    """
+
+    dynamics: Coefficients
+    drive_stage: Drive
+    row_stage: RowStage
+
+    @classmethod
+    def ideal(cls, unit: Activation, fhn: FHN, n_cells: int, drive: Drive | None = None) -> Cells:
+        """Ideal FHN neurons and stages; `drive` in place of the ideal tanh."""
+        return Cells(
+            Coefficients.ideal(fhn, n_cells),
+            DriveStage.ideal(fhn, n_cells) if drive is None else drive,
+            RowStage.ideal(unit, fhn, n_cells),
+        )
+
+    def __len__(self) -> int:
+        return len(self.dynamics)
+
+    def __getitem__(self, index: slice | NDArray[np.intp]) -> Self:
+        return replace(
+            self, dynamics=self.dynamics[index], drive_stage=self.drive_stage[index], row_stage=self.row_stage[index]
+        )
+
+    def ripple(self, means: FloatArray) -> FloatArray:
+        """Variance of what is left of the oscillation behind the low-pass, in units of the activation squared.
+
+        With dy/dt averaged, ``x - <x> = (dy/dt)/q1``: a low-pass of tau far longer than the period hands on
+        ``gain (y - <y>)/(q1 tau)``.
+
+        Parameters
+        ----------
+        means
+            Time averages of x, shape (..., n).
+        """
+        tau = self.row_stage.time_constant
+        if not np.any(tau):
+            return np.zeros_like(means)
+        per_y = self.row_stage.gain / (self.dynamics.q[:, 1] * np.where(tau > 0.0, tau, np.inf))
+        return np.asarray(self.dynamics.slow_variance(means) * per_y**2)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A subcircuit's instance in a netlist, before it is text.
+
+    Parameters
+    ----------
+    name
+        Begins with X.
+    nodes
+        In the order of the subcircuit's pins.
+    subcircuit
+        Its name.
+    parameters
+        Names and values, in SI units.
+    remark
+        A comment before it; "": none. Fixed text with numbers.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    subcircuit: str
+    parameters: Mapping[str, float]
+    remark: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class CircuitCells(Cells):
+    """Cells that are made of parts.
+
+    Parameters
+    ----------
+    cell
+        Their layout.
+    parts
+        Their component values, at the technology's temperature; in the order of the layout's groups.
+    """
+
+    cell: Cell
+    parts: tuple[Parts, ...]
+
+    def __getitem__(self, index: slice | NDArray[np.intp]) -> Self:
+        return replace(super().__getitem__(index), parts=tuple(group[index] for group in self.parts))
+
+    def with_ideal_stages(self) -> Cells:
+        """The same neurons between ideal stages; without parts."""
+        ideal = Cells.ideal(self.cell.unit, self.cell.fhn, len(self))
+        return Cells(self.dynamics, ideal.drive_stage, ideal.row_stage)
+
+
+@dataclass(frozen=True, eq=False)
+class Cell(ABC):
+    """A hidden layer's cells as laid out, and everything that follows from the values of their parts.
+
+    Parameters
+    ----------
+    fhn, unit
+        Neurons that are wanted, and the activation that they stand for.
+    technology
+        What they are built with.
+    n_cells
+        Number of cells, all alike.
+    smoothed
+        Whether a low-pass stands behind each row, since another hidden layer follows.
+
+    Raises
+    ------
+    InputError
+        If the technology cannot make such cells.
+    """
+
+    fhn: FHN
+    unit: Activation
+    technology: Technology
+    n_cells: int
+    smoothed: bool = False
+
+    NAME: ClassVar[str]
+    # Groups of parts by the names that people know them by, the neuron's own first; with the number of each group's
+    # random stream.
+    STREAMS: ClassVar[Mapping[str, int]]
+    # Libraries of the neuron alone, each after those that it needs.
+    NEURON_LIBRARIES: ClassVar[tuple[str, ...]]
+    # That of the first of the stages, which may be simulated alone.
+    DRIVE_LIBRARY: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def libraries(self) -> tuple[str, ...]:
+        """Libraries of a whole cell, each after those that it needs."""
+
+    @property
+    @abstractmethod
+    def nominal(self) -> tuple[Parts, ...]:
+        """Nominal parts, a group for each of `STREAMS`."""
+
+    @property
+    @abstractmethod
+    def errors(self) -> Mapping[str, float]:
+        """Relative errors that values of E series leave, by the parameter that is in error."""
+
+    @property
+    @abstractmethod
+    def time_unit(self) -> float:
+        """Duration of one unit of dimensionless time (s)."""
+
+    @property
+    @abstractmethod
+    def voltage_scales(self) -> Mapping[str, float]:
+        """Scales between the circuit and the equations, for people: volts per unit, and the time unit (s)."""
+
+    @property
+    @abstractmethod
+    def volts_per_z(self) -> float:
+        """Input voltage that stands for a pre-activation of 1 (V)."""
+
+    @property
+    @abstractmethod
+    def row_volts(self) -> tuple[float, float]:
+        """Row voltage of the nominal cell for an activation of 1, and without recentring for x = 1 (V)."""
+
+    @property
+    @abstractmethod
+    def largest_activation(self) -> float:
+        """Largest instantaneous |activation| on a row."""
+
+    @abstractmethod
+    def cells(self, parts: tuple[Parts, ...]) -> CircuitCells:
+        """Reduced equations of cells of these parts."""
+
+    @abstractmethod
+    def neuron_instances(self, cells: CircuitCells, index: int, protocol: Protocol, suffix: str) -> Sequence[Instance]:
+        """Netlist of one neuron alone: node `x` is its output, the drive current is drawn out of `sum2`.
+
+        Parameters
+        ----------
+        suffix
+            Of every node and name.
+
+        Raises
+        ------
+        InputError
+            If the initial state lies beyond what the circuit can begin with.
+        """
+
+    @abstractmethod
+    def stage_instances(self, cells: CircuitCells, index: int, recentre: bool, suffix: str) -> Sequence[Instance]:
+        """Netlist of what stands around a neuron: from node `z` to `sum2`, and from `x` to `row`."""
+
+    @abstractmethod
+    def supplies(self) -> Mapping[str, float]:
+        """Name and voltage (V) of every supply of such a netlist, under the technology's conditions."""
+
+    @abstractmethod
+    def row_supplies(self, recentre: bool) -> Mapping[str, float]:
+        """The same, of supplies that only rows with or without recentring need."""
+
+    @abstractmethod
+    def drive_current(self, drive: float) -> float:
+        """Current (A) drawn out of node `sum2` for a dimensionless drive."""
+
+    @property
+    @abstractmethod
+    def volts_per_x(self) -> float:
+        """Voltage of node `x` for x = 1 (V)."""
+
+    @property
+    @abstractmethod
+    def current_scale(self) -> float:
+        """Typical current (A), for the tolerance of currents of a simulator."""
+
+    @abstractmethod
+    def noise_densities(self, cells: CircuitCells) -> tuple[FloatArray, FloatArray]:
+        """Intensities of the parts' own white noise in dx and dy, per square root of T; each of shape (n,)."""
+
+    @abstractmethod
+    def findings(self) -> Iterator[Finding]:
+        """What may be wrong with this layout."""
+
+    @abstractmethod
+    def left_out(self, recentre: bool) -> frozenset[str]:
+        """Names of parts that are not placed, for rows with or without recentring."""
+
+    @abstractmethod
+    def devices(self) -> Sequence[tuple[str, str, int, str]]:
+        """Parts of one cell that are not bought by their values.
+
+        Each with its section of the technology, its kind in words, how many there are, and their designators.
+        """
+
+
+def cell_class(name: str) -> type[Cell]:
+    """Class of a cell by its name.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    if name not in CELLS:
+        raise InputError(f"cell {shown(name)}: expected one of {', '.join(CELLS)}")
+    module, attribute = CELLS[name]
+    kind: type[Cell] = getattr(import_module(module), attribute)
+    return kind

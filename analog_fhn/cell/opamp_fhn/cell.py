@@ -1,0 +1,158 @@
+"""Op-amp cells: their equations from the values of their parts, netlist, noise and checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from analog_fhn.cell.base import CircuitCells, Instance
+from analog_fhn.cell.opamp_fhn import checks, noise
+from analog_fhn.cell.opamp_fhn.layout import OpAmpLayout, groups, typed_groups
+from analog_fhn.cell.opamp_fhn.neuron import coefficients, drive_current, inverter
+from analog_fhn.cell.opamp_fhn.stages import NO_SHIFT, drive_stage, row_stage
+from analog_fhn.cell.parts import Parts
+from analog_fhn.errors import InputError
+from analog_fhn.findings import Finding
+from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.readout import recentring
+from analog_fhn.technology.amplifier_model import amplifier_parameters, drops
+
+
+@dataclass(frozen=True, eq=False)
+class OpAmpFHN(OpAmpLayout):
+    """Tanh pair, FHN neuron and row driver of op-amps."""
+
+    NAME: ClassVar[str] = "opamp_fhn"
+    STREAMS: ClassVar[Mapping[str, int]] = {"neuron": 0, "tanh pair": 2, "row driver": 3}
+    NEURON_LIBRARIES: ClassVar[tuple[str, ...]] = ("opamp.lib", "multiplier.lib", "fhn_neuron.lib")
+    DRIVE_LIBRARY: ClassVar[str] = "tanh_pair.lib"
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Libraries of a whole cell, each after those that it needs."""
+        driver = "smoothing_driver.lib" if self.smoothed else "row_driver.lib"
+        return (*self.NEURON_LIBRARIES, self.DRIVE_LIBRARY, driver)
+
+    # What overflows is refused with its name in the end (`analog_fhn.chip.check_finite`).
+    @np.errstate(over="ignore", divide="ignore", invalid="ignore")
+    def cells(self, parts: tuple[Parts, ...]) -> CircuitCells:
+        """Reduced equations of cells of these neurons, tanh pairs and row drivers."""
+        neurons, pairs, drivers = typed_groups(parts)
+        sx, technology = self.scales.sx, self.technology
+        return CircuitCells(
+            coefficients(neurons, self.scales, technology, self.fhn.eps),
+            drive_stage(pairs, self.fhn, technology, sx),
+            row_stage(drivers, self.drivers, inverter(neurons, technology), self.fhn, self.unit, technology, sx),
+            self,
+            parts,
+        )
+
+    def neuron_instances(self, cells: CircuitCells, index: int, protocol: Protocol, suffix: str) -> Sequence[Instance]:
+        """Instance `Xneuron` between the nodes `x`, `nx`, `y` and `sum2`.
+
+        Raises
+        ------
+        InputError
+            If the initial state lies beyond the linear range of the parts.
+        """
+        supplies, multiplier, scales = self.technology.supplies, self.technology.multiplier, self.scales
+        vx0, vy0 = scales.sx * protocol.x0, scales.sy * protocol.y0
+        if max(abs(vx0), abs(vy0)) > supplies.linear_range:
+            raise InputError(
+                f"protocol x0 = {protocol.x0:g}, y0 = {protocol.y0:g} are {vx0:g} V and {vy0:g} V in this circuit; "
+                f"technology {self.technology.name!r} has a linear range of {supplies.linear_range:g} V"
+            )
+        high, low = drops(self.technology, multiplier.output_limit)
+        parameters = _of(groups(cells)[0], index) | amplifier_parameters(self.technology, self.technology.opamp)
+        parameters |= {
+            "scale": multiplier.scale,
+            "bw": multiplier.bandwidth,
+            "m_drop_high": high,
+            "m_drop_low": low,
+            "m_iq": multiplier.quiescent_current,
+            "vx0": vx0,
+            "vy0": vy0,
+        }
+        nodes = (*(f"{node}{suffix}" for node in ("x", "nx", "y", "sum2")), "vref", "vcc", "vee")
+        remark = (
+            f"Neuron {index} of the layer; V(x) = {scales.sx!r} x, V(y) = {scales.sy!r} y, time unit "
+            f"{scales.time_unit!r} s."
+        )
+        return (Instance(f"Xneuron{suffix}", nodes, "fhn_neuron", parameters, remark),)
+
+    def stage_instances(self, cells: CircuitCells, index: int, recentre: bool, suffix: str) -> Sequence[Instance]:
+        """Instances `Xpair` from `z` to `sum2`, and `Xdriver` from `nx` or `x` to `row`."""
+        _, pairs, drivers = groups(cells)
+        transistor = self.technology.tanh_pair
+        pair = _of(pairs, index) | {"isat": transistor.saturation_current, "vaf": transistor.early_voltage}
+        inputs = (f"z{suffix}", "0") if self.fhn.gamma < 0 else ("0", f"z{suffix}")
+        driver = _of(drivers, index)
+        if not recentre:
+            driver["rshift"] = NO_SHIFT
+        gain, _ = recentring(self.unit, self.fhn.a, self.fhn.gamma)
+        source = f"{'nx' if not recentre or gain > 0 else 'x'}{suffix}"
+        if not self.smoothed:
+            del driver["cf"]
+        nodes = (source, f"row{suffix}", "vplus" if self.row_supplies(recentre) else "vref", "vcc", "vee")
+        driver |= amplifier_parameters(self.technology, self.technology.opamp)
+        return (
+            Instance(f"Xpair{suffix}", (*inputs, f"sum2{suffix}", "vcc", "vee"), "tanh_pair", pair),
+            Instance(f"Xdriver{suffix}", nodes, "smoothing_driver" if self.smoothed else "row_driver", driver),
+        )
+
+    def supplies(self) -> Mapping[str, float]:
+        """Voltages (V) of `vcc`, `vee` and `vref`, under the technology's conditions."""
+        supplies, relative = self.technology.supplies, self.technology.conditions.supply
+        return {
+            "vcc": supplies.positive * relative,
+            "vee": supplies.negative * relative,
+            "vref": -supplies.reference,
+        }
+
+    def row_supplies(self, recentre: bool) -> Mapping[str, float]:
+        """The positive reference `vplus` (V), where the row drivers shift their rows down."""
+        down = recentre and recentring(self.unit, self.fhn.a, self.fhn.gamma)[1] < 0
+        return {"vplus": self.technology.supplies.reference} if down else {}
+
+    def drive_current(self, drive: float) -> float:
+        """Current (A) drawn out of node `sum2` for a dimensionless drive."""
+        return drive_current(drive, self.scales, self.technology)
+
+    @property
+    def current_scale(self) -> float:
+        """Typical current (A): Sx/R1."""
+        return self.scales.sx / self.technology.neuron.r1
+
+    def noise_densities(self, cells: CircuitCells) -> tuple[FloatArray, FloatArray]:
+        """Intensities of the parts' own noise; see `analog_fhn.cell.opamp_fhn.noise`."""
+        neurons, pairs, _ = groups(cells)
+        tail = np.abs(cells.drive_stage.gain)
+        densities = noise.intrinsic_densities(neurons, pairs, tail, self.scales, self.technology)
+        return noise.intensities(neurons, *densities, self.scales, self.technology)
+
+    def findings(self) -> Iterator[Finding]:
+        """What may be wrong; see `analog_fhn.cell.opamp_fhn.checks`."""
+        return checks.findings(self)
+
+    def left_out(self, recentre: bool) -> frozenset[str]:
+        """The shift resistor of rows that are not shifted, and the capacitor where there is no low-pass."""
+        shifted = recentre and float(self.drivers.rshift[0]) < NO_SHIFT
+        return frozenset(({"rshift"} if not shifted else set()) | ({"cf"} if not self.smoothed else set()))
+
+    def devices(self) -> Sequence[tuple[str, str, int, str]]:
+        """Amplifiers, multipliers and transconductance amplifiers of one cell."""
+        packages = f"tanh pairs, the halves of {(self.n_cells + 1) // 2} dual packages"
+        return (
+            ("opamp", "operational amplifier (opamp)", 3, "U1 U2 U3 of the neurons"),
+            ("opamp", "operational amplifier (opamp)", 1, "row drivers"),
+            ("multiplier", "multiplier", 2, "M1 M2 of the neurons"),
+            ("tanh_pair", "transconductance amplifier (tanh_pair)", 1, packages),
+        )
+
+
+def _of(parts: Parts, index: int) -> dict[str, float]:
+    """Values of one cell's parts by their names."""
+    return {name: float(values[index]) for name, values in parts.items()}

@@ -1,0 +1,127 @@
+"""Nominal parts of op-amp cells, and the scales between their voltages and the equations."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import numpy as np
+
+from analog_fhn.cell.base import Cell, CircuitCells
+from analog_fhn.cell.opamp_fhn.neuron import NeuronParts, Scales
+from analog_fhn.cell.opamp_fhn.stages import (
+    DriverParts,
+    PairParts,
+    drive_stage,
+    largest_activation,
+    nominal_drivers,
+    nominal_pairs,
+    row_stage,
+)
+from analog_fhn.cell.opamp_fhn.synthesis import Synthesis, synthesise
+from analog_fhn.cell.parts import Parts
+from analog_fhn.readout import recentring
+from analog_fhn.technology.technology import NOMINAL_TEMPERATURE
+
+
+@dataclass(frozen=True, eq=False)
+class OpAmpLayout(Cell):
+    """Cells of op-amps as laid out; `nominal` are `NeuronParts`, `PairParts` and `DriverParts`."""
+
+    @cached_property
+    def synthesis(self) -> Synthesis:
+        """Scales and nominal parts of the neurons, in the technology's E series."""
+        return synthesise(self.fhn, self.technology, self.n_cells)
+
+    @property
+    def scales(self) -> Scales:
+        """Voltage scales Sx, Sy and the time unit."""
+        return self.synthesis.scales
+
+    @property
+    def neurons(self) -> NeuronParts:
+        """Nominal neurons."""
+        return self.synthesis.parts
+
+    @cached_property
+    def pairs(self) -> PairParts:
+        """Nominal tanh pairs."""
+        return nominal_pairs(self.fhn, self.technology, self.scales.sx, self.n_cells)
+
+    @cached_property
+    def drivers(self) -> DriverParts:
+        """Nominal row drivers."""
+        return nominal_drivers(self.fhn, self.unit, self.technology, self.scales.sx, self.n_cells, self.smoothed)
+
+    @property
+    def nominal(self) -> tuple[Parts, ...]:
+        """Nominal neurons, tanh pairs and row drivers."""
+        return self.neurons, self.pairs, self.drivers
+
+    @cached_property
+    def errors(self) -> dict[str, float]:
+        """Relative errors that the E series leave.
+
+        Of eps, a, cubic, y_gain and time_unit in the neuron, gamma and slope in the tanh pair, and of the row driver's
+        offset (0 if there is none).
+        """
+        nominal = self.technology.under(temperature=NOMINAL_TEMPERATURE, supply=1.0)
+        drive = drive_stage(self.pairs[:1], self.fhn, nominal, self.scales.sx)
+        ideal = np.ones(1), np.zeros(1)
+        row = row_stage(self.drivers[:1], self.drivers, ideal, self.fhn, self.unit, nominal, self.scales.sx)
+        offset = recentring(self.unit, self.fhn.a, self.fhn.gamma)[1]
+        return self.synthesis.errors | {
+            "gamma": float(drive.gain[0]) / self.fhn.gamma - 1.0,
+            "slope": float(drive.slope[0]) / self.fhn.slope - 1.0,
+            "offset": float(row.offset[0]) / offset - 1.0 if offset else 0.0,
+        }
+
+    @property
+    def time_unit(self) -> float:
+        """Duration of one unit of dimensionless time (s)."""
+        return self.scales.time_unit
+
+    @property
+    def voltage_scales(self) -> dict[str, float]:
+        """Voltage per unit of x and of y (V), and the time unit (s)."""
+        return asdict(self.scales)
+
+    @property
+    def volts_per_z(self) -> float:
+        """Input voltage of a tanh pair for a pre-activation of 1 (V)."""
+        return self.technology.tanh_pair.volts_per_unit
+
+    @property
+    def volts_per_x(self) -> float:
+        """Voltage of node `x` for x = 1 (V)."""
+        return self.scales.sx
+
+    @property
+    def row_volts(self) -> tuple[float, float]:
+        """What the nominal row driver makes of an activation of 1, and of x = 1 without recentring (V)."""
+        raw = float(self.drivers.rf[0] / self.drivers.rin[0]) * self.scales.sx
+        return raw / abs(recentring(self.unit, self.fhn.a, self.fhn.gamma)[0]), raw
+
+    @property
+    def largest_activation(self) -> float:
+        """Largest instantaneous |activation|: on a spike, or at rest under the largest drive."""
+        return largest_activation(self.fhn, self.unit)
+
+
+def groups(cells: CircuitCells) -> tuple[NeuronParts, PairParts, DriverParts]:
+    """Neurons, tanh pairs and row drivers of op-amp cells.
+
+    Raises
+    ------
+    TypeError
+        If the cells are of another kind.
+    """
+    return typed_groups(cells.parts)
+
+
+def typed_groups(parts: tuple[Parts, ...]) -> tuple[NeuronParts, PairParts, DriverParts]:
+    """The same, of the parts themselves."""
+    match parts:
+        case (NeuronParts() as neurons, PairParts() as pairs, DriverParts() as drivers):
+            return neurons, pairs, drivers
+    raise TypeError(f"parts {[type(group).__name__ for group in parts]} are not those of op-amp cells")

@@ -1,0 +1,30 @@
+"""Everything that may be wrong with a design: its technology, its cells, its arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from analog_fhn.checks.array import check_arrays
+from analog_fhn.design import Design
+from analog_fhn.findings import Finding
+
+
+def check(design: Design) -> list[Finding]:
+    """Findings about a design, errors first."""
+    rank = {"error": 0, "warning": 1, "note": 2}
+    return sorted([*_unusual(design), *_cells(design), *check_arrays(design)], key=lambda one: rank[one.severity])
+
+
+def _unusual(design: Design) -> Iterator[Finding]:
+    for one in design.technology.unusual():
+        yield Finding(one.key, "value", one.value, one.limit, one.quantity.unit, "warning", str(one))
+
+
+def _cells(design: Design) -> Iterator[Finding]:
+    """Findings about the cells, each once where those of several layers share it."""
+    seen = set()
+    for cell in design.cells:
+        for finding in cell.findings():
+            if finding.message not in seen:
+                seen.add(finding.message)
+                yield finding

@@ -1,0 +1,172 @@
+"""The only random numbers that a chip is made of: one stream per component and array, from one integer seed.
+
+Spreads scale the same draws, so that two tolerance levels share their random numbers; a component's stream does not
+change when another component is drawn differently. A golden test pins them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from analog_fhn.cell.parts import Deviation, PartField, Parts
+from analog_fhn.neuron import FloatArray
+from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, Technology
+
+P = TypeVar("P", bound=Parts)
+
+# What a device of an array draws a number for.
+Quantity = Literal["programming", "drift", "fault", "temperature", "read"]
+
+# First numbers of the keys of the streams. Groups of parts of the first hidden layer take 0, 2 and 3 (`Cell.STREAMS`).
+_STREAM_ARRAY = 1
+_STREAM_LOT = 4
+_STREAM_SENSE = 5  # of the input array; each array behind it takes the next number
+_STREAM_DEEPER = 1 << 16  # hidden layers behind the first
+# Within an array's stream; a device's first programming draws from the stream itself.
+_QUANTITIES: dict[Quantity, int] = {"programming": 0, "drift": 1, "fault": 2, "temperature": 3, "read": 4}
+# Within a component's stream, and its lot's: the temperature coefficient.
+_TEMPERATURE = 1
+
+_LOTS = ("resistor", "capacitor", "opamp", "multiplier", "tanh_pair", "sense_amplifier")
+_TAIL = 0.0013498980316300933  # share of a standard normal beyond -3
+
+
+def check_seed(seed: int | None) -> None:
+    """Raise ValueError if a chip's seed is negative."""
+    if seed is not None and seed < 0:
+        raise ValueError(f"chip seed {seed}: expected a non-negative integer")
+
+
+@dataclass(frozen=True)
+class DeviceDraws:
+    """Random numbers of the devices of one array of a chip.
+
+    Parameters
+    ----------
+    seed
+        Of the chip.
+    array
+        Number of the array, from 0, the input array.
+    shape
+        (n_rows, n_out).
+    """
+
+    seed: int
+    array: int
+    shape: tuple[int, ...]
+
+    def side(self, number: int) -> SideDraws:
+        """Those of the positive devices (0) or of the negative ones (1)."""
+        return SideDraws(self.seed, (_STREAM_ARRAY, self.array, number), self.shape)
+
+
+@dataclass(frozen=True)
+class SideDraws:
+    """Random numbers of the positive or the negative devices of an array; see `DeviceDraws`."""
+
+    seed: int
+    key: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    def draw(self, quantity: Quantity, attempt: int) -> FloatArray:
+        """Numbers of `shape` for one quantity and one attempt, from 0, at writing the devices.
+
+        Standard normal ones; for "fault" uniform ones from 0 to 1, for "temperature" deviations within +-1.
+        """
+        first = quantity == "programming" and attempt == 0
+        generator = _generator(self.seed, (*self.key, *(() if first else (_QUANTITIES[quantity], attempt))))
+        if quantity == "fault":
+            return generator.random(self.shape)
+        if quantity == "temperature":
+            return _within_three_sigma(generator.random(self.shape))
+        return generator.standard_normal(self.shape)
+
+
+def draw_cell_parts(nominal: P, stream: int, layer: int, technology: Technology, seed: int | None) -> P:
+    """Parts of the cells of hidden layer number `layer`, from 0, as they are made; see `draw_parts`.
+
+    Parameters
+    ----------
+    stream
+        Number of this group of parts, the same for all layers.
+    """
+    return draw_parts(nominal, (_STREAM_DEEPER, layer, stream) if layer else (stream,), technology, seed)
+
+
+def draw_sense_parts(nominal: P, array: int, technology: Technology, seed: int | None) -> P:
+    """Parts of the amplifiers behind array number `array` as they are made; see `draw_parts`."""
+    return draw_parts(nominal, (_STREAM_SENSE + array,), technology, seed)
+
+
+def draw_parts(nominal: P, key: tuple[int, ...], technology: Technology, seed: int | None) -> P:
+    """Parts as they are made and at the technology's temperature; with seed None they have no spread.
+
+    Tolerances: normal with sigma = tolerance/3, cut at the tolerance, or uniform. Offsets and scale errors: normal
+    with the data sheet's typical value as sigma. Of the variance, `lot_share` is common to all parts of one kind on
+    the chip. Temperature coefficients act on the distance from 300 K.
+
+    Parameters
+    ----------
+    key
+        Begins the key of the stream of each part, which its number within the group ends.
+    """
+    warmer = technology.conditions.temperature - NOMINAL_TEMPERATURE
+    values = {}
+    for index, described in enumerate(nominal.described()):
+        kind, value = described.kind, getattr(nominal, described.name)
+        if seed is not None:
+            draw = _Draw(technology, described, seed, (*key, index), value)
+            drift = warmer * draw.deviation(kind.drift, _TEMPERATURE) if warmer and kind.drift else 0.0
+            error = draw.deviation(kind.spread)
+            value = value * (1.0 + error) * (1.0 + drift) if kind.relative else value + error + drift
+        if described.compensates and getattr(technology, described.compensates).compensated:
+            value = value * (1.0 + warmer / NOMINAL_TEMPERATURE)
+        values[described.name] = value
+    return type(nominal)(**values)
+
+
+@dataclass(frozen=True, eq=False)
+class _Draw:
+    """Deviations of one component of all cells."""
+
+    technology: Technology
+    described: PartField
+    seed: int
+    key: tuple[int, ...]
+    nominal: FloatArray
+
+    def deviation(self, deviation: Deviation, *sub: int) -> FloatArray:
+        section, n = getattr(self.technology, self.described.kind.section), len(self.nominal)
+        width = getattr(section, deviation.field)
+        if width == 0.0:
+            return np.zeros(n)
+        uniform = _generator(self.seed, (*self.key, *sub)).random(n)
+        if section.lot_share > 0.0:
+            key = (_STREAM_LOT, _LOTS.index(self.described.kind.section), *self._lot(), *sub)
+            lot = _generator(self.seed, key).standard_normal()
+            uniform = ndtr(np.sqrt(1.0 - section.lot_share) * ndtri(uniform) + np.sqrt(section.lot_share) * lot)
+        if not deviation.bounded:
+            return np.asarray(width * ndtri(uniform))
+        if getattr(section, "distribution", "normal") == "uniform":
+            return np.asarray(width * (2.0 * uniform - 1.0))
+        return np.asarray(width * _within_three_sigma(uniform))
+
+    def _lot(self) -> tuple[int, ...]:
+        """One reel holds one value; amplifiers and multipliers of one lot have their errors in common."""
+        if not self.described.kind.relative:
+            return tuple(self.described.lot.encode())
+        bits = int(np.float64(self.nominal[0]).view(np.uint64))
+        return bits >> 32, bits & 0xFFFFFFFF
+
+
+def _within_three_sigma(uniform: FloatArray) -> FloatArray:
+    """Normal with sigma 1/3, cut at +-1."""
+    return np.asarray(ndtri(_TAIL + (1.0 - 2.0 * _TAIL) * uniform) / 3.0)
+
+
+def _generator(seed: int, key: tuple[int, ...]) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
