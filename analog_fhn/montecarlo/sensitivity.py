@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,47 @@ class GroupEffect:
     alone_changed: float | None
     alone_sd: float | None
     left_out: Difference | None
+
+    @property
+    def lost(self) -> Difference | None:
+        """Accuracy lost with this group alone: `alone` with its sign turned."""
+        d = self.alone
+        return None if d is None else Difference(-d.mean, -d.high, -d.low)
+
+
+@dataclass(frozen=True)
+class Costliest:
+    """The error group that costs most.
+
+    Parameters
+    ----------
+    group
+        Name of the group.
+    loss
+        Accuracy that it costs.
+    alone
+        Whether it is the accuracy lost with this group alone; else that regained without this group.
+    rivals
+        Other groups whose interval overlaps with that of `loss`.
+    """
+
+    group: str
+    loss: Difference
+    alone: bool
+    rivals: tuple[str, ...]
+
+
+def costliest(effects: Sequence[GroupEffect]) -> Costliest | None:
+    """The group with the largest loss alone, or, without any such point, with the largest gain when it is left out.
+
+    None: no effect is known.
+    """
+    for alone in (True, False):
+        losses = [(e.group, loss) for e in effects if (loss := e.lost if alone else e.left_out) is not None]
+        if losses:
+            (group, most), *others = sorted(losses, key=lambda item: -item[1].mean)
+            return Costliest(group, most, alone, tuple(name for name, d in others if d.high >= most.low))
+    return None
 
 
 def group_effects(store: Store) -> list[GroupEffect]:

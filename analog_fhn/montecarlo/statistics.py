@@ -14,6 +14,7 @@ from analog_fhn.montecarlo.trial import Trial
 from analog_fhn.neuron import FloatArray
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+FEWEST_FOR_MEDIAN = 6  # chips whose least and largest accuracy hold the median with 95 %
 
 
 def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -59,6 +60,28 @@ def quantiles(values: FloatArray) -> dict[str, float]:
     } | found  # fmt: skip
 
 
+def yield_curve(trials: Sequence[Trial]) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Share of chips that reach an accuracy: a step at each accuracy that occurs.
+
+    Returns
+    -------
+    s, share, low, high
+        Shape (m,): accuracies, ascending, the last one infinite; share of chips that reach at least s, and its 95 %
+        Wilson interval. Failed trials reach nothing.
+    """
+    s = np.append(np.unique(accuracies(trials)), np.inf)
+    counts = [passed(trials, value) for value in s]
+    bounds = np.array([wilson(count, len(trials)) for count in counts])
+    return s, np.array(counts) / len(trials), bounds[:, 0], bounds[:, 1]
+
+
+def reached(trials: Sequence[Trial], share: float) -> float | None:
+    """Largest accuracy that a share of the chips reaches; None if so many were not simulated."""
+    values = np.sort(accuracies(trials))[::-1]
+    needed = int(np.ceil(share * len(trials) - 1e-9))
+    return float(values[needed - 1]) if needed <= len(values) else None
+
+
 def known_well(trials: Sequence[Trial], specification: float, width: float) -> bool:
     """Whether the yield's 95 % interval is no wider than `width`."""
     if not trials:
@@ -78,7 +101,8 @@ class Convergence:
     share, low, high
         Yield, and its 95 % Wilson interval.
     median, median_low, median_high
-        Median accuracy, and its 95 % interval from order statistics (the extremes where chips are fewer than six).
+        Median accuracy, and its 95 % interval from order statistics (the extremes where chips are fewer than
+        `FEWEST_FOR_MEDIAN`).
     """
 
     n: NDArray[np.intp]
@@ -114,6 +138,50 @@ def total_confusion(trials: Sequence[Trial], n_classes: int) -> NDArray[np.intp]
         if trial.confusion is not None:
             counts += np.array(json.loads(trial.confusion), dtype=np.intp)
     return counts.reshape(n_classes, n_classes)
+
+
+@dataclass(frozen=True, eq=False)
+class Mistakes:
+    """Which classes chips take for which; rows are true classes, columns answers, both of shape (n_classes, n_classes).
+
+    Parameters
+    ----------
+    counts
+        Numbers of answers over all chips.
+    shares
+        The same divided by the sums of their rows; a row without images is zero.
+    n_chips
+        Number of chips.
+    """
+
+    counts: NDArray[np.intp]
+    shares: FloatArray
+    n_chips: int
+
+    @classmethod
+    def of(cls, trials: Sequence[Trial], n_classes: int) -> Mistakes | None:
+        """Mistakes of the chips that were simulated; None if there are none of these."""
+        simulated = [trial for trial in trials if trial.confusion is not None]
+        if not simulated:
+            return None
+        counts = total_confusion(simulated, n_classes)
+        return cls(counts, counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), len(simulated))
+
+    @property
+    def wrong(self) -> FloatArray:
+        """Shares without those of right answers."""
+        return np.where(np.eye(len(self.shares), dtype=bool), 0.0, self.shares)
+
+    @property
+    def hardest(self) -> int:
+        """Class that is answered right least often, of those that have images."""
+        return int(np.argmin(np.where(self.counts.sum(axis=1) > 0, np.diag(self.shares), 1.0)))
+
+    def most_frequent(self, number: int) -> list[tuple[int, int]]:
+        """True class and answer of the mistakes with the largest shares, largest first."""
+        order = np.argsort(-self.wrong, axis=None, kind="stable")[:number]
+        pairs = (np.unravel_index(k, self.wrong.shape) for k in order)
+        return [(int(i), int(j)) for i, j in pairs if self.wrong[i, j] > 0]
 
 
 def worst(trials: Sequence[Trial], number: int) -> list[Trial]:

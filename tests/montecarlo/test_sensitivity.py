@@ -10,7 +10,7 @@ import pytest
 from sweeps import made
 
 from analog_fhn.montecarlo.plan import Point
-from analog_fhn.montecarlo.sensitivity import Difference, GroupEffect, group_effects
+from analog_fhn.montecarlo.sensitivity import Costliest, Difference, GroupEffect, costliest, group_effects
 from analog_fhn.montecarlo.store import Store
 
 POINTS = [
@@ -115,3 +115,37 @@ def test_run_without_sensitivity_has_no_effects(tmp_path: Path) -> None:
 def test_run_that_has_not_begun_has_no_effects(tmp_path: Path) -> None:
     with Store.create(tmp_path, {}, []) as store:
         assert group_effects(store) == []
+
+
+# --- the costliest group --------------------------------------------------------------------------------------
+
+
+def effect(group: str, alone: Difference | None = None, left_out: Difference | None = None) -> GroupEffect:
+    return GroupEffect(group, alone, None, None, left_out)
+
+
+def test_costliest_group_is_the_one_with_the_largest_loss_alone() -> None:
+    resistor, opamp = Difference(-0.03, -0.04, -0.02), Difference(-0.01, -0.015, -0.005)
+    assert costliest([effect("opamp", opamp, resistor), effect("resistor", resistor)]) == Costliest(
+        "resistor", Difference(0.03, 0.02, 0.04), True, ()
+    )
+
+
+def test_groups_whose_intervals_overlap_are_rivals() -> None:
+    effects = [
+        effect("resistor", Difference(-0.03, -0.04, -0.02)), effect("opamp", Difference(-0.02, -0.021, -0.019)),
+        effect("capacitor", Difference(-0.01, -0.019, -0.001)),
+    ]  # fmt: skip
+    most = costliest(effects)
+    assert most is not None
+    assert most.rivals == ("opamp",)
+
+
+def test_without_groups_alone_those_left_out_decide() -> None:
+    gained = Difference(0.02, 0.01, 0.03)
+    assert costliest([effect("opamp", None, gained)]) == Costliest("opamp", gained, False, ())
+
+
+def test_no_effect_no_costliest_group() -> None:
+    assert costliest([]) is None
+    assert costliest([effect("opamp")]) is None

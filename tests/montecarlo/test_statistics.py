@@ -13,15 +13,18 @@ from sweeps import made
 
 from analog_fhn.montecarlo.statistics import (
     QUANTILES,
+    Mistakes,
     accuracies,
     convergence,
     known_well,
     passed,
     quantiles,
+    reached,
     summary,
     total_confusion,
     wilson,
     worst,
+    yield_curve,
 )
 from analog_fhn.montecarlo.trial import Trial
 
@@ -87,6 +90,23 @@ def test_summary_of_no_trials_knows_nothing() -> None:
     assert (found["yield_low"], found["yield_high"]) == (0.0, 1.0)
 
 
+def test_yield_curve_counts_failed_chips() -> None:
+    values = (0.98, 0.99, None, 0.95, 0.98)
+    s, share, low, high = yield_curve(trials(*values))
+    assert s.tolist() == [0.95, 0.98, 0.99, math.inf]
+    for value, *row in zip(s, share, low, high, strict=True):
+        passing = sum(v is not None and v >= value for v in values)
+        z, p = 1.959963984540054, passing / 5
+        centre = (p + z**2 / 10) / (1 + z**2 / 5)
+        half = z / (1 + z**2 / 5) * math.sqrt(p * (1 - p) / 5 + z**2 / 100)
+        assert row == pytest.approx([p, max(0.0, centre - half), min(1.0, centre + half)], abs=1e-9)
+
+
+def test_accuracy_that_a_share_of_the_chips_reaches() -> None:
+    rows = trials(0.95, 0.99, None, 0.98)
+    assert [reached(rows, share) for share in (0.25, 0.5, 0.75, 0.76)] == [0.99, 0.98, 0.95, None]
+
+
 # --- distribution ---------------------------------------------------------------------------------------------
 
 
@@ -115,6 +135,22 @@ def test_total_confusion_is_the_sum_over_the_chips() -> None:
 def test_total_confusion_leaves_failed_chips_out() -> None:
     rows = [made(0, 0, 0.9, confusion="[5,1,2,7]"), made(0, 1, None)]
     np.testing.assert_array_equal(total_confusion(rows, 2), [[5, 1], [2, 7]])
+
+
+def test_mistakes_are_shares_of_the_images_of_a_class() -> None:
+    # of ten images of class 0 two are taken for 1; of class 1 one for 0 and three for 2; class 2 has no images
+    rows = [made(0, 0, 0.7, confusion="[8,2,0,1,6,3,0,0,0]"), made(0, 1, None)]
+    mistakes = Mistakes.of(rows, 3)
+    assert mistakes is not None
+    assert mistakes.n_chips == 1
+    np.testing.assert_allclose(mistakes.shares, [[0.8, 0.2, 0.0], [0.1, 0.6, 0.3], [0.0, 0.0, 0.0]])
+    assert mistakes.hardest == 1
+    assert mistakes.most_frequent(9) == [(1, 2), (0, 1), (1, 0)]
+    assert mistakes.most_frequent(1) == [(1, 2)]
+
+
+def test_chips_that_failed_make_no_mistakes() -> None:
+    assert Mistakes.of(trials(None), 2) is None
 
 
 def test_worst_chips_come_first() -> None:
