@@ -64,6 +64,14 @@ def test_every_resource_travels(folder: str, installed: Path, tmp_path: Path) ->
     assert found.splitlines() == expected
 
 
+def test_templates_of_the_report_travel(installed: Path, tmp_path: Path) -> None:
+    script = "from jinja2 import PackageLoader; print(*PackageLoader('analog_fhn.report').list_templates())"
+    folder = CHECKOUT / "analog_fhn" / "report" / "templates"
+    expected = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    assert "run.html.j2" in expected
+    assert run(installed, "-c", script, folder=tmp_path).split() == expected
+
+
 def test_every_technology_loads(installed: Path, tmp_path: Path) -> None:
     script = (
         "from analog_fhn._support.resources import resource; from analog_fhn.technology.technology import Technology\n"

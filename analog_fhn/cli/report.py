@@ -20,13 +20,14 @@ def report(
     json: common.JsonOption = None,
 ) -> None:
     """Write what a run found as one HTML file: the answer in words, then pictures and tables. It loads nothing."""
-    from analog_fhn.report import run as module
+    from analog_fhn.montecarlo.outcome import read
+    from analog_fhn.report.run import write
 
     start = time.perf_counter()
     path = run / "report.html" if output is None else output
-    results = module.read(run)
+    results = read(run)
     common.writable(path)
-    size = module.write(results, path)
+    size = write(results, path)
     n_failed = len(results.failed)
     common.say(
         f"written: {path} ({size / 1e3:.0f} kB): {len(results.trials)} trials"

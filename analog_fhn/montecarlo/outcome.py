@@ -84,28 +84,6 @@ class Outcome:
         return statistics.passed(self.trials, self.specification)
 
 
-@dataclass(frozen=True)
-class TableError:
-    """The largest error of one kind that the response tables of a run have.
-
-    Parameters
-    ----------
-    kind
-        Field of `Trial`: `table_error` or `window_error`.
-    value
-        The error in units of x.
-    trial
-        Chip whose table has it.
-    n_chips
-        Number of chips that state an error of this kind.
-    """
-
-    kind: str
-    value: float
-    trial: Trial
-    n_chips: int
-
-
 @dataclass(frozen=True, eq=False)
 class Results:
     """What a run has shown, read at one moment.
@@ -203,15 +181,12 @@ class Results:
         return default_table(self.plan["backend"], (self.configuration.get("readout") or ["mean"])[0])
 
     @property
-    def table_errors(self) -> list[TableError]:
-        """The largest error of each kind that a chip states."""
-        errors = []
-        for kind in ("table_error", "window_error"):
-            stated = [(float(e), trial) for trial in self.trials if (e := getattr(trial, kind)) is not None]
-            if stated:
-                value, trial = max(stated, key=lambda item: item[0])
-                errors.append(TableError(kind, value, trial, len(stated)))
-        return errors
+    def table_errors(self) -> dict[str, list[Trial]]:
+        """Trials that state an error of their response table, largest first, by `table_error` and `window_error`."""
+        kinds = {
+            kind: [t for t in self.trials if getattr(t, kind) is not None] for kind in ("table_error", "window_error")
+        }
+        return {k: sorted(trials, key=lambda t: -getattr(t, k)) for k, trials in kinds.items() if trials}
 
 
 def read(run: Path) -> Results:
