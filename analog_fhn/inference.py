@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from analog_fhn._support.threads import single_blas
 from analog_fhn.backends.base import Backend, Response, refuse_noise
 from analog_fhn.cell.base import Cells, DriveStage
-from analog_fhn.chip import Chip
+from analog_fhn.chip import Chip, HiddenLayer
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, Protocol
@@ -235,19 +235,49 @@ def _worst(qualities: Iterable[TableQuality]) -> TableQuality:
 
 
 @dataclass(frozen=True)
-class HiddenResponse:
-    """What the last hidden layer did under some images, and how far the layers were from settled.
+class LayerPass:
+    """What one hidden layer was given and did under some images.
 
     Parameters
     ----------
-    response
-        Of the last hidden layer's neurons.
-    deviations
-        Of each layer |mean of x - identity|, shape (n_images, n_neurons of the layer).
+    layer
+        The layer.
+    inputs
+        Of its linear map, shape (n_images, n_in).
+    drives, means
+        Of its neurons, and the time averages of their x; each of shape (n_images, n_neurons).
     """
 
-    response: Response
-    deviations: tuple[FloatArray, ...]
+    layer: HiddenLayer
+    inputs: NDArray[np.floating]
+    drives: FloatArray
+    means: FloatArray
+
+    @property
+    def deviations(self) -> FloatArray:
+        """How far each time average is from the identity -(a + I), shape (n_images, n_neurons)."""
+        return np.abs(self.means - self.layer.cells.dynamics.identity_mean(self.drives))
+
+
+def passes(
+    chip: Chip, images: NDArray[np.floating], means_of: Callable[[int, FloatArray], FloatArray]
+) -> Iterator[LayerPass]:
+    """The one way from images to hidden layers: each layer's pass over all images, the first layer first.
+
+    Parameters
+    ----------
+    images
+        Shape (n_images, n_in).
+    means_of
+        Time averages of x of a layer, by its number, under drives (n_images, n_neurons).
+    """
+    inputs, ripple = chip.inputs(images), None
+    for number, layer in enumerate(chip.layers):
+        drives = layer.drives(inputs, ripple)
+        means = means_of(number, drives)
+        yield LayerPass(layer, inputs, drives, means)
+        if number < len(chip.layers) - 1:
+            inputs, ripple = handed_over(layer.cells, means, chip.network.protocol, number)
 
 
 def hidden_response(
@@ -258,8 +288,8 @@ def hidden_response(
     samples: bool = False,
     noise: Sequence[Noise] | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> HiddenResponse:
-    """Responses of the last hidden layer to images (n_images, n_in), all at once; see `activations` for many.
+) -> tuple[Response, list[LayerPass]]:
+    """Response of the last hidden layer to images (n_images, n_in), all at once, and the passes of all layers.
 
     Parameters
     ----------
@@ -268,25 +298,22 @@ def hidden_response(
     progress
         Called with (runs done, runs in all) over all layers.
     """
-    protocol, n_layers = chip.network.protocol, len(chip.layers)
-    inputs, ripple = chip.inputs(images), None
-    deviations = []
-    for number, layer in enumerate(chip.layers):
+    n_layers, responses = len(chip.layers), []
 
-        def advance(done: int, total: int, number: int = number) -> None:
+    def means_of(number: int, drives: FloatArray) -> FloatArray:
+        def advance(done: int, total: int) -> None:
             if progress is not None:
                 progress(number * total + done, n_layers * total)
 
-        last = number == n_layers - 1
-        drives = layer.drives(inputs, ripple)
         response = engine.respond(
-            layer.cells, drives, protocol, samples=samples and last, progress=advance,
-            noise=None if noise is None else noise[number],
+            chip.layers[number].cells, drives, chip.network.protocol, samples=samples and number == n_layers - 1,
+            progress=advance, noise=None if noise is None else noise[number],
         )  # fmt: skip
-        deviations.append(np.abs(response.mean - layer.cells.dynamics.identity_mean(drives)))
-        if not last:
-            inputs, ripple = handed_over(layer.cells, response.mean, protocol, number)
-    return HiddenResponse(response, tuple(deviations))
+        responses.append(response)
+        return response.mean
+
+    every = list(passes(chip, images, means_of))
+    return responses[-1], every
 
 
 def handed_over(cells: Cells, means: FloatArray, protocol: Protocol, before: int) -> tuple[FloatArray, FloatArray]:
@@ -318,11 +345,27 @@ def activations(
     recentre
         Whether the rows carry the activation, or x itself; None: as the network says.
     """
+    return layer_inputs(chip, images, engine, recentre=recentre)[-1]
+
+
+def layer_inputs(
+    chip: Chip, images: NDArray[np.floating], engine: Backend, *, recentre: bool | None = None
+) -> list[FloatArray]:
+    """What each linear map is given, the output layer's last, each of shape (n_images, n_in of the map).
+
+    Parameters
+    ----------
+    images, recentre
+        As for `activations`.
+    """
     gain, offset = chip.last.cells.row_stage.of(chip.network.recentre if recentre is None else recentre)
-    values = np.empty((len(images), len(chip.last.cells)))
+    values = [np.empty((len(images), n)) for n in chip.network.layer_sizes[:-1]]
     for first in range(0, len(images), _GROUP):
         part = slice(first, first + _GROUP)
-        values[part] = gain * hidden_response(chip, images[part], engine).response.mean + offset
+        response, every = hidden_response(chip, images[part], engine)
+        for target, one in zip(values, every, strict=False):
+            target[part] = one.inputs
+        values[-1][part] = gain * response.mean + offset
     return values
 
 
@@ -351,13 +394,15 @@ def _simulate(
             if progress is not None:
                 progress(first + size * done // total, n_images)
 
-        hidden = hidden_response(
+        response, every = hidden_response(
             chip, images[part], engine, samples=with_samples, progress=advance,
             noise=None if noise is None else [one.from_image(first) for one in noise],
         )  # fmt: skip
-        unsettled += sum(int(np.count_nonzero(d > _UNSETTLED)) for d in hidden.deviations)
-        largest = max(largest, *(float(np.max(d)) for d in hidden.deviations))
-        for target, value in zip(scores, _read(chip, hidden.response, readouts), strict=True):
+        for one in every:
+            deviations = one.deviations
+            unsettled += int(np.count_nonzero(deviations > _UNSETTLED))
+            largest = max(largest, float(np.max(deviations)))
+        for target, value in zip(scores, _read(chip, response, readouts), strict=True):
             target[part] = value
     n_neurons = sum(len(layer.cells) for layer in chip.layers)
     return scores, (unsettled / (n_images * n_neurons), largest)
@@ -367,13 +412,9 @@ def _unsettled_share(chip: Chip, means: Sequence[MeanTable], images: NDArray[np.
     """Share of neurons and images whose time average deviates from the identity, from tables of means."""
     unsettled, total = 0, 0
     for first in range(0, len(images), _GROUP):
-        inputs, ripple = chip.inputs(images[first : first + _GROUP]), None
-        for number, (layer, table) in enumerate(zip(chip.layers, means, strict=True)):
-            drives = layer.drives(inputs, ripple)
-            x = table.look_up(drives)
-            unsettled += int(np.count_nonzero(np.abs(x - layer.cells.dynamics.identity_mean(drives)) > _UNSETTLED))
-            total += x.size
-            inputs, ripple = handed_over(layer.cells, x, chip.network.protocol, number)
+        for one in passes(chip, images[first : first + _GROUP], lambda number, drives: means[number].look_up(drives)):
+            unsettled += int(np.count_nonzero(one.deviations > _UNSETTLED))
+            total += one.means.size
     return unsettled / total
 
 

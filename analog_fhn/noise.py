@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from analog_fhn.cell.base import Cells, CircuitCells
 from analog_fhn.chip import Chip
@@ -56,45 +57,73 @@ class Noise:
             raise InputError(f"noise seed {self.seed}: expected an integer from 0 to 2^63 - 1")
 
     @classmethod
-    def intrinsic(cls, cells: Cells, seed: int) -> Noise:
-        """Noise of the cells' own parts; see `analog_fhn.cell.base.Cell.noise_densities`.
+    def from_density(cls, cells: Cells, density_x: ArrayLike, density_y: ArrayLike, seed: int) -> Noise:
+        """Noise of given white current density in dx and in dy; see `analog_fhn.cell.base.Cell.noise_intensities`.
 
         Parameters
         ----------
+        cells
+            Made of parts.
+        density_x, density_y
+            Square roots of the one-sided densities (A/sqrt(Hz)): numbers, or shape (n_neurons,).
         seed
             Of the noise, not of the chip.
 
         Raises
         ------
         InputError
+            If the cells have no components, or a density is negative or not finite.
+        """
+        circuit = _circuit(cells)
+        return cls(*circuit.cell.noise_intensities(circuit, density_x, density_y), seed)
+
+    @classmethod
+    def intrinsic(cls, cells: Cells, seed: int) -> Noise:
+        """Noise of the cells' own parts; see `analog_fhn.cell.base.Cell.noise_densities`.
+
+        Raises
+        ------
+        InputError
             If the cells have no components.
         """
-        if not isinstance(cells, CircuitCells):
-            raise InputError(
-                "noise in physical units needs a technology, for instance discrete: these neurons are ideal equations "
-                "without capacitors"
-            )
-        return cls(*cells.cell.noise_densities(cells), seed)
+        circuit = _circuit(cells)
+        return cls.from_density(circuit, *circuit.cell.noise_densities(circuit), seed)
 
     def from_image(self, first: int) -> Noise:
         """Copy for drives whose first row is image number `first`."""
         return replace(self, first_image=first)
 
 
-def chip_noise(chip: Chip, seed: int) -> tuple[Noise, ...]:
-    """Noise of the parts of each hidden layer's cells, independent of each other.
+def chip_noise(chip: Chip, seed: int, density: float | None = None) -> tuple[Noise, ...]:
+    """Noise of the neurons of each hidden layer, independent of each other.
 
     Parameters
     ----------
     seed
         From 0 to 2^63 - 1.
+    density
+        Of the white current noise in dx and in dy (A/sqrt(Hz)); None: that of the parts themselves.
 
     Raises
     ------
     InputError
-        If the chip has no components, or the seed is out of range.
+        If the chip has no components, or a value is out of range.
     """
-    return tuple(
-        Noise.intrinsic(layer.cells, (seed + number * _BETWEEN_LAYERS) % 2**63 if number else seed)
-        for number, layer in enumerate(chip.layers)
-    )
+    layers = []
+    for number, layer in enumerate(chip.layers):
+        own = (seed + number * _BETWEEN_LAYERS) % 2**63 if number else seed
+        layers.append(
+            Noise.intrinsic(layer.cells, own)
+            if density is None
+            else Noise.from_density(layer.cells, density, density, own)
+        )
+    return tuple(layers)
+
+
+def _circuit(cells: Cells) -> CircuitCells:
+    if not isinstance(cells, CircuitCells):
+        raise InputError(
+            "noise in physical units needs a technology, for instance discrete: these neurons are ideal equations "
+            "without capacitors"
+        )
+    return cells

@@ -13,7 +13,6 @@ from analog_fhn.neuron import FloatArray
 from analog_fhn.technology.e_series import downward, nearest
 from analog_fhn.technology.technology import Technology
 
-
 SENSE_RESISTOR = Kind("sense_amplifier", True, Deviation("resistor_tolerance", True), None, "R", "ohm")
 SENSE_OFFSET = Kind("sense_amplifier", False, Deviation("offset_sigma", False), Deviation("offset_drift", False))
 

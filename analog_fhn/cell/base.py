@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from analog_fhn.cell.parts import Arrays, Parts
 from analog_fhn.errors import InputError, shown
@@ -371,7 +371,13 @@ class Cell(ABC):
 
     @abstractmethod
     def noise_densities(self, cells: CircuitCells) -> tuple[FloatArray, FloatArray]:
-        """Intensities of the parts' own white noise in dx and dy, per square root of T; each of shape (n,)."""
+        """Densities (A/sqrt(Hz)) of the parts' own white current noise in dx and in dy; each of shape (n,)."""
+
+    @abstractmethod
+    def noise_intensities(
+        self, cells: CircuitCells, density_x: ArrayLike, density_y: ArrayLike
+    ) -> tuple[FloatArray, FloatArray]:
+        """Intensities in dx and dy, per square root of T and each of shape (n,), of current densities (A/sqrt(Hz))."""
 
     @abstractmethod
     def findings(self) -> Iterator[Finding]:

@@ -75,17 +75,20 @@ class PartField:
     compensates
         Section of the technology whose `compensated` makes the value proportional to the absolute temperature; "":
         none does.
+    purpose
+        What the part is there for, in words; "": nothing is said of it.
     """
 
     name: str
     kind: Kind
     lot: str = ""
     compensates: str = ""
+    purpose: str = ""
 
 
-def part(kind: Kind, lot: str = "", compensates: str = "") -> Any:
+def part(kind: Kind, purpose: str = "", *, lot: str = "", compensates: str = "") -> Any:
     """Field of a subclass of `Parts`; arguments as the parameters of `PartField`."""
-    return field(metadata={"kind": kind, "lot": lot, "compensates": compensates})
+    return field(metadata={"kind": kind, "lot": lot, "compensates": compensates, "purpose": purpose})
 
 
 class Arrays:

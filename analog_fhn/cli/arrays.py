@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,8 +16,7 @@ from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
     from analog_fhn.checks.array_summary import ArraySummary
-    from analog_fhn.chip import Chip
-    from analog_fhn.network import Network
+    from analog_fhn.chip import ManufacturedChip
     from analog_fhn.neuron import FloatArray
 
 FILES = ("arrays.csv", "conductances.png", "line_losses.png", "weights.png")
@@ -49,12 +48,12 @@ def arrays(
     yes: common.YesOption = False,
     json: common.JsonOption = None,
 ) -> None:
-    """Both arrays of a chip in numbers and pictures: conductances, voltages lost on the lines, effective weights."""
+    """The arrays of a chip in numbers and pictures: conductances, voltages lost on the lines, effective weights."""
     from dataclasses import asdict
 
     from analog_fhn import plots
     from analog_fhn.array.wires import node_voltages
-    from analog_fhn.checks.array_summary import NAMES, summarise
+    from analog_fhn.checks.array_summary import summarise
     from analog_fhn.design import Design
 
     start = time.perf_counter()
@@ -63,57 +62,55 @@ def arrays(
     if image is None and dataset is not None:
         raise InputError(f"--dataset {dataset}: without --image K no image is shown")
     shown = None if image is None else common.load_image(image, dataset, split, data, net)[None]
-    made = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply)
-    assert made is not None
-    assert made.technology is not None
-    assert made.arrays is not None
+    sample = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply)
     folder = common.output_folder(output)
     for name in FILES:
         common.writable(folder / name)
-    found = summarise(Design(net, made.technology), made)
-    for line in table(found):
+    design = Design(net, sample.technology)
+    summaries, names = summarise(design, sample), design.array_names
+    for line in table(summaries):
         common.say(line, json)
-    write_records(folder / "arrays.csv", [asdict(one) for one in found])
+    write_records(folder / "arrays.csv", [asdict(one) for one in summaries])
 
-    array = made.technology.array
-    title = f"{'Nominal chip' if chip is None else f'Chip {chip}'} of technology {made.technology.name}"
+    array = sample.technology.array
+    title = f"{'Nominal chip' if chip is None else f'Chip {chip}'} of technology {sample.technology.name}"
     bars = {
-        f"{name} array, {len(layer.crossbar.g_plus)} x {2 * layer.crossbar.g_plus.shape[1]}": layer.crossbar.conductance
-        for name, layer in zip(NAMES, made.arrays, strict=True)
+        f"{name}, {len(layer.crossbar.g_plus)} x {2 * layer.crossbar.g_plus.shape[1]}": layer.crossbar.conductance
+        for name, layer in zip(names, sample.arrays, strict=True)
     }
     largest = max(array.g_max, *(float(g.max()) for g in bars.values()))
     written = [plots.save(plots.conductances(bars, largest, title), folder / "conductances.png")]
     weights = {
-        f"{one.array} array": (wanted, effective, one.weight_slope, one.weight_error)
-        for one, wanted, effective in zip(found, net.weights, made.weights, strict=True)
+        name: (trained, array.weights, one.weight_slope, one.weight_error)
+        for name, one, trained, array in zip(names, summaries, net.weights, sample.arrays, strict=True)
     }
     written.append(plots.save(plots.weights(weights, title), folder / "weights.png"))
     if array.wires.ideal:
         (folder / "line_losses.png").unlink(missing_ok=True)  # of another technology
-        common.say(f"{folder / 'line_losses.png'}: not written, the wires of {made.technology.name} are ideal", json)
+        common.say(f"{folder / 'line_losses.png'}: not written, the wires of {sample.technology.name} are ideal", json)
     else:
         losses = {}
-        for name, layer, volts in zip(NAMES, made.arrays, _row_volts(net, made, shown), strict=True):
+        for name, layer, volts in zip(names, sample.arrays, _row_volts(sample, shown), strict=True):
             g = layer.crossbar.conductance
             word, bit = node_voltages(
                 g, volts, **array.wires.ohms, tile_rows=array.tile_rows, tile_columns=array.tile_columns
             )
-            losses[f"{name} array"] = (volts[:, None] - word, bit)
+            losses[name] = (volts[:, None] - word, bit)
         rows = f"all rows at {array.read_voltage:g} V" if shown is None else f"image {image} of {dataset}"
         written.append(plots.save(plots.line_losses(losses, f"{title}, {rows}"), folder / "line_losses.png"))
     common.say_written([folder / "arrays.csv", *written], json)
     content = {
-        "arrays": [asdict(one) for one in found],
-        "settings": common.settings(net, made, errors=errors)
+        "arrays": [asdict(one) for one in summaries],
+        "settings": common.settings(net, sample, errors=errors)
         | {"image": image, "dataset": dataset, "split": None if image is None else split},
     }
     common.write_json(json, "arrays", chip, start, content)
 
 
-def table(found: tuple[ArraySummary, ArraySummary]) -> list[str]:
+def table(summaries: Sequence[ArraySummary]) -> list[str]:
     """Lines for people: a quantity, then its value for each array."""
     rows: list[tuple[str, Callable[[ArraySummary], str]]] = [
-        ("", lambda a: f"{a.array} array"),
+        ("", lambda a: f"array {a.array}" if a.array.isdigit() else f"{a.array} array"),
         ("word lines (of these for biases)", lambda a: f"{a.rows} ({a.bias_rows})"),
         ("bit lines", lambda a: f"{a.bit_lines}"),
         ("tiles", lambda a: f"{a.tiles}"),
@@ -131,30 +128,22 @@ def table(found: tuple[ArraySummary, ArraySummary]) -> list[str]:
         ("effective weights: slope", lambda a: f"{a.weight_slope:.4f}"),
         ("rms error of the weights", lambda a: f"{a.weight_error:.3g}"),
     ]  # fmt: skip
-    return [f"{label:40} {value(found[0]):>22} {value(found[1]):>22}" for label, value in rows]
+    return [f"{label:40} {' '.join(f'{value(one):>22}' for one in summaries)}" for label, value in rows]
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
-def _row_volts(network: Network, chip: Chip, image: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-    """Voltages of the word lines of both arrays: under an image (time averages), or all at the read voltage."""
+def _row_volts(chip: ManufacturedChip, image: FloatArray | None) -> list[FloatArray]:
+    """Voltages of the word lines of every array: under an image (time averages), or all at the read voltage."""
     import numpy as np
 
     from analog_fhn.backends.direct.backend import Direct
+    from analog_fhn.inference import layer_inputs
 
-    assert chip.technology is not None
-    assert chip.arrays is not None
     if image is None:
-        first, second = (np.full(len(a.crossbar.g_plus), chip.technology.array.read_voltage) for a in chip.arrays)
-        return first, second
-    case = 0 if network.recentre else 1
-    gain, offset = chip.row_stage.of(network.recentre)
-    mean = Direct().respond(chip, chip.drives(image), network.protocol).mean
-    first, second = (
-        np.concatenate([signal[0], np.full(array.crossbar.bias_rows, array.crossbar.bias_drive)])
-        * array.row_volts[case]
-        for array, signal in zip(chip.arrays, (image, gain * mean + offset), strict=True)
-    )
-    return first, second
+        return [np.full(len(one.crossbar.g_plus), chip.technology.array.read_voltage) for one in chip.arrays]
+    recentre = chip.network.recentre
+    inputs = layer_inputs(chip, image, Direct())
+    return [array.row_voltages(values[0], recentre) for array, values in zip(chip.arrays, inputs, strict=True)]

@@ -74,7 +74,7 @@ def classify(
     yes: common.YesOption = False,
     json: common.JsonOption = None,
 ) -> None:
-    """Put FHN neurons in place of the hidden layer and classify images."""
+    """Put FHN neurons in place of the hidden units and classify images."""
     from analog_fhn import inference
 
     start = time.perf_counter()
@@ -84,10 +84,10 @@ def classify(
         network, protocol=protocol, readout=readout, raw=raw, gamma=gamma, a=a, eps=eps, slope=slope,
         settle=settle, control=control, trim=trim,
     )  # fmt: skip
-    made = common.make_chip(
+    sample = common.requested_chip(
         net, technology, chip, backend, errors=errors, temperature=temperature, supply=supply, trim=trim
     )  # fmt: skip
-    noisy = common.make_noise(made, noise, noise_seed)
+    noisy = common.make_noise(sample, noise, noise_seed)
     chosen = common.load_images(dataset, split, data, images, net, draw=draw)
     if predictions is not None:
         common.check_outputs({network: "the network"}, {"--predictions": predictions, "--json": json})
@@ -97,16 +97,16 @@ def classify(
     kept = common.tables_folder(table, tables, backend)
     with common.progress_bar("images" if table is None else "neuron runs, then images") as bar:
         result = inference.classify(
-            net, chosen.images, chip=made, backend=engine, table=table, tables=kept, noise=noisy, progress=bar
+            sample or net, chosen.images, backend=engine, table=table, tables=kept, noise=noisy, progress=bar
         )
     n_classes = net.layer_sizes[-1]
     accuracy = result.accuracy(chosen.labels)
     plain = net.accuracy(chosen.images, chosen.labels)
     if predictions is not None:
         write_predictions(predictions, chosen, result)
-    what = "ideal FHN neurons" if made is None else "nominal chip" if made.seed is None else f"chip {made.seed}"
+    what = "ideal FHN neurons" if sample is None else "nominal chip" if sample.seed is None else f"chip {sample.seed}"
     if twin:
-        what = "twins" if made is None else f"twins in {what}"
+        what = "twins" if sample is None else f"twins in {what}"
     what += "" if trim is None else ", trimmed"
     common.say(
         f"{what}, {result.backend}, {net.readout} readout, {'recentred' if net.recentre else 'raw'}, "
@@ -134,11 +134,11 @@ def classify(
         "unsettled": result.unsettled,
         "identity_deviation": result.identity_deviation,
         "table": None if result.table is None else asdict(result.table),
-        "settings": common.settings(net, made, errors=errors, trim=trim)
+        "settings": common.settings(net, sample, errors=errors, trim=trim)
         | {"backend": backend, "dataset": dataset, "split": split, "trim": None if trim is None else str(trim)}
         | {"stratified": stratified, "images_seed": draw}
         | {"twins": [str(path) for path in twin or []]}
-        | {"noise": noise, "noise_seed": None if noisy is None else noisy.seed},
+        | {"noise": noise, "noise_seed": None if noisy is None else noisy[0].seed},
     }
     common.write_json(json, "classify", chip, start, content)
 

@@ -21,7 +21,7 @@ from analog_fhn.errors import InputError, brief, printable
 
 if TYPE_CHECKING:
     from analog_fhn._support.estimate import Work
-    from analog_fhn.chip import Chip
+    from analog_fhn.chip import Chip, ManufacturedChip
     from analog_fhn.datasets import Dataset
     from analog_fhn.design import Design
     from analog_fhn.network import Network
@@ -356,35 +356,56 @@ def error_groups(errors: str | None) -> list[str]:
     return [] if errors == "none" else list(dict.fromkeys(group.strip() for group in errors.split(",")))
 
 
-def make_chip(
+def requested_chip(
     network: Network,
     technology: str | None,
     seed: int | None,
-    backend: str = "direct",
+    backend: str,
     *,
     errors: str | None = None,
     temperature: float | None = None,
     supply: float | None = None,
     trim: Path | None = None,
-) -> Chip | None:
-    """Chip that the options ask for; None means ideal neurons and float weights.
+) -> ManufacturedChip | None:
+    """Chip that the options ask for, as `make_chip`; None: they ask for ideal neurons and float weights.
 
-    The spice backend needs components: without a technology it gets the nominal chip of `discrete`. What `design` would
-    warn of is said on standard error. A trim file brings technology and seed; those given must be the same.
+    The spice backend needs components: without a technology it gets the nominal chip of `discrete`.
+    """
+    if trim is None and technology is None:
+        for option, value in (("chip", seed), ("errors", errors), ("temperature", temperature), ("supply", supply)):
+            if value is not None:
+                raise InputError(
+                    f"--{option} {value} needs a --technology to draw the chip from (for example --technology discrete)"
+                )
+        if backend != "spice":
+            return None
+        technology = "discrete"
+    return make_chip(
+        network, technology, seed, errors=errors, temperature=temperature, supply=supply, trim=trim
+    )  # fmt: skip
+
+
+def make_chip(
+    network: Network,
+    technology: str | None,
+    seed: int | None,
+    *,
+    errors: str | None = None,
+    temperature: float | None = None,
+    supply: float | None = None,
+    trim: Path | None = None,
+) -> ManufacturedChip:
+    """Chip that the options ask for, of a technology (None: discrete) or of a trim file, which brings it.
+
+    What `design` would warn of is said on standard error. A trim file brings technology and seed; those given must be
+    the same.
     """
     from analog_fhn.design import Design
 
     if trim is not None:
         return trimmed_chip(network, trim, technology, seed, errors=errors, temperature=temperature, supply=supply)
-    for option, value in (("chip", seed), ("errors", errors), ("temperature", temperature), ("supply", supply)):
-        if technology is None and value is not None:
-            raise InputError(
-                f"--{option} {value} needs a --technology to draw the chip from (for example --technology discrete)"
-            )
-    if technology is None and backend != "spice":
-        return None
-    made = load_technology(technology or "discrete", errors=errors, temperature=temperature, supply=supply)
-    design = Design(network, made)
+    parts = load_technology(technology or "discrete", errors=errors, temperature=temperature, supply=supply)
+    design = Design(network, parts)
     warn_of(design)
     return design.chip(seed)
 
@@ -398,7 +419,7 @@ def trimmed_chip(
     errors: str | None = None,
     temperature: float | None = None,
     supply: float | None = None,
-) -> Chip:
+) -> ManufacturedChip:
     """Chip of a trim file; technology and seed, where they are given, must be those that it was trimmed with."""
     from analog_fhn.design import Design
     from analog_fhn.trim.state import load_state, measured_from
@@ -427,7 +448,7 @@ def trimmed_chip(
 
 def warn_of(*designs: Design) -> None:
     """Say on standard error what `design` would warn of, the same only once."""
-    from analog_fhn.checks.cell import check
+    from analog_fhn.checks.design import check
 
     findings = (finding for design in designs for finding in check(design))
     _warn(f"{finding.severity}: {finding.message}" for finding in findings if finding.severity != "note")
@@ -477,26 +498,22 @@ def density(noise: str) -> float:
     return value
 
 
-def make_noise(chip: Chip | None, noise: str | None, seed: int | None) -> Noise | None:
-    """Noise that the options ask for."""
-    from analog_fhn.noise import Noise
+def make_noise(chip: Chip | None, noise: str | None, seed: int | None) -> tuple[Noise, ...] | None:
+    """Noise of each hidden layer that the options ask for."""
+    from analog_fhn.noise import chip_noise
 
     if noise is None:
         if seed is not None:
             raise InputError(f"--noise-seed {seed}: there is no noise without --noise intrinsic or --noise DENSITY")
         return None
-    seed = 0 if seed is None else seed
     if chip is None:
         raise InputError(f"--noise {noise}: noise in physical units needs a technology (--technology discrete)")
-    if noise == "intrinsic":
-        return Noise.intrinsic(chip, seed)
-    value = density(noise)
-    return Noise.from_density(chip, value, value, seed)
+    return chip_noise(chip, 0 if seed is None else seed, None if noise == "intrinsic" else density(noise))
 
 
 def settings(
     network: Network,
-    chip: Chip | None,
+    chip: ManufacturedChip | None,
     *,
     errors: str | None = None,
     technology: Technology | None = None,

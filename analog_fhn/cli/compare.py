@@ -68,8 +68,7 @@ def compare(
         spice_table=spice_table,
     )  # fmt: skip
     common.check_work(work, yes=yes)
-    made = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply)
-    assert made is not None
+    sample = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply)
     stages_of_some = {"--noise-images": noise_images, "--brian-images": brian_images, "--spice-images": spice_images}
     for option, number in stages_of_some.items():
         if 0 < number < len(chosen.labels):
@@ -83,8 +82,7 @@ def compare(
     kept = common.tables_folder(spice_table or None, tables, "spice", option="--spice-table")
     with common.progress_bar("stages") as bar:
         stages = waterfall(
-            net,
-            made,
+            sample,
             chosen.images,
             chosen.labels,
             noise_images=noise_images,
@@ -108,10 +106,9 @@ def compare(
             for i, label in enumerate(chosen.labels):
                 place = i if chosen.places is None else chosen.places[i]
                 table.writerow([place, label, *(s.predictions[i] if i < s.n_images else "" for s in stages)])
-        name = made.technology.name if made.technology is not None else technology
-        figure = picture(stages, f"From trained weights to chip {chip} (technology {name})")
+        figure = picture(stages, f"From trained weights to chip {chip} (technology {sample.technology.name})")
         common.say_written([output / "compare.csv", plots.save(figure, output / "waterfall.png")], json)
-    drawn = consumption(net, made, chosen.images[:2]) if spice_images or spice_table else None
+    drawn = consumption(sample, chosen.images[:2]) if spice_images or spice_table else None
     if drawn is not None:
         common.say(
             f"power: {drawn.power_per_neuron:.3f} W a hidden cell (tanh pair, neuron, row driver), {drawn.power:.3g} W "
@@ -133,7 +130,7 @@ def compare(
         "power_per_neuron": None if drawn is None else drawn.power_per_neuron,
         "power": None if drawn is None else drawn.power,
         "energy_per_inference": None if drawn is None else drawn.energy,
-        "settings": common.settings(net, made, errors=errors)
+        "settings": common.settings(net, sample, errors=errors)
         | {"dataset": dataset, "split": split, "spice_table": spice_table}
         | {"stratified": stratified, "images_seed": draw},
     }

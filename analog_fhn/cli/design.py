@@ -14,27 +14,8 @@ from analog_fhn.cli import common
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
+    from analog_fhn.cell.base import Cell
     from analog_fhn.design import Design
-
-PURPOSE = {
-    "r1": "-Vx into U1: sets the time scale of x",
-    "r2": "Vx^3/Vm^2 into U1: the cubic",
-    "r3": "Vy into U1",
-    "r4": "-Vx into U2: sets the time unit and the drive current",
-    "r5": "reference into U2: a",
-    "ra": "input of the inverter U3",
-    "rb": "feedback of the inverter U3",
-    "cx": "feedback of U1: integrates x",
-    "cy": "feedback of U2: integrates y",
-    "rs1": "tanh pair: attenuator of the input for gamma < 0, sets the slope",
-    "rp1": "tanh pair: its shunt",
-    "rs2": "tanh pair: attenuator of the input for gamma > 0",
-    "rp2": "tanh pair: its shunt",
-    "rabc": "tanh pair: tail current, sets gamma",
-    "rin": "row driver: input",
-    "rf": "row driver: feedback",
-    "rshift": "row driver: reference, recentres",
-}
 
 
 def design(
@@ -57,19 +38,21 @@ def design(
     from dataclasses import asdict
 
     start = time.perf_counter()
-    made = _design(technology, eps, a, gamma, time_unit, network)
+    layout = _design(technology, eps, a, gamma, time_unit, network)
     if output is not None:
         common.writable(output / "neuron_parts.csv")
-    from analog_fhn.checks.cell import check
+    from analog_fhn.checks.design import check
 
-    findings = check(made)
-    parts = _parts(made)
-    fhn, scales = made.network.fhn, made.scales
+    findings, cell = check(layout), layout.cells[0]
+    parts, scales = _parts(cell), dict(cell.voltage_scales)
+    fhn, volts = (
+        layout.network.fhn,
+        ", ".join(f"{name[0].upper()}{name[1:]} = {v:.5g} V" for name, v in scales.items() if name != "time_unit"),
+    )
     common.say(
-        f"eps = {fhn.eps:g}, a = {fhn.a:g}, gamma = {fhn.gamma:g}, T = {engineering(scales.time_unit, 's')}, "
-        f"technology {made.technology.name}\n"
-        f"Sx = {scales.sx:.5g} V, Sy = {scales.sy:.5g} V, I = 1 is "
-        f"{engineering(scales.sx / made.technology.neuron.r4, 'A')}",
+        f"eps = {fhn.eps:g}, a = {fhn.a:g}, gamma = {fhn.gamma:g}, T = {engineering(cell.time_unit, 's')}, "
+        f"technology {layout.technology.name}\n"
+        f"{volts}, I = 1 is {engineering(cell.drive_current(1.0), 'A')}",
         json,
     )
     for part in parts:
@@ -78,7 +61,7 @@ def design(
             f"{100 * part['tolerance']:3g} %  {part['purpose']}",
             json,
         )
-    left = ", ".join(f"{name} {100 * error:+.2f} %" for name, error in made.errors.items() if abs(error) >= 5e-6)
+    left = ", ".join(f"{name} {100 * error:+.2f} %" for name, error in layout.errors.items() if abs(error) >= 5e-6)
     common.say(f"errors that the series leave: {left or 'none'}", json)
     for finding in findings:
         common.say(f"{finding.severity}: {finding.message}", json)
@@ -89,11 +72,11 @@ def design(
         write_records(path, parts)
         common.say_written([path], json)
     content = {
-        "scales": asdict(scales),
+        "scales": scales,
         "parts": parts,
-        "errors": made.errors,
+        "errors": layout.errors,
         "findings": [asdict(finding) for finding in findings],
-        "settings": {"fhn": asdict(fhn), "technology": made.technology.name, "time_unit": scales.time_unit},
+        "settings": {"fhn": asdict(fhn), "technology": layout.technology.name, "time_unit": cell.time_unit},
     }
     common.write_json(json, "design", None, start, content)
     if any(finding.severity == "error" for finding in findings):
@@ -134,29 +117,26 @@ def _design(
         net = common.load_network(network, eps=eps, a=a, gamma=gamma)
     else:
         # One neuron is enough: all neurons of a design have the same nominal values.
-        net = Network((np.ones((1, 1)), np.ones((1, 1)))).with_options(eps=eps, a=a, gamma=gamma)
+        net = Network.of_weights((np.ones((1, 1)), np.ones((1, 1)))).with_options(eps=eps, a=a, gamma=gamma)
     return Design(net, chosen)
 
 
-def _parts(made: Design) -> list[dict[str, Any]]:
-    from analog_fhn.cell.stages import NO_SHIFT
-
-    technology = made.technology
-    nominal = dict(made.parts.items()) | dict(made.pairs.items()) | dict(made.drivers.items())
+def _parts(cell: Cell) -> list[dict[str, Any]]:
+    """Rows of the table of parts: those that are bought by their values."""
     rows = []
-    for name, purpose in PURPOSE.items():
-        value = float(nominal[name][0])
-        if value >= NO_SHIFT:
-            continue
-        passive, unit = (technology.resistor, "ohm") if name.startswith("r") else (technology.capacitor, "F")
-        rows.append(
-            {
-                "name": name[0].upper() + name[1:],
-                "value": value,
-                "unit": unit,
-                "series": passive.series,
-                "tolerance": passive.tolerance,
-                "purpose": purpose,
-            }
-        )
+    for group in cell.nominal:
+        for described in group.described():
+            if not described.purpose or described.name in cell.left_out(True):
+                continue
+            section = getattr(cell.technology, described.kind.section)
+            rows.append(
+                {
+                    "name": described.name[0].upper() + described.name[1:],
+                    "value": float(getattr(group, described.name)[0]),
+                    "unit": described.kind.unit,
+                    "series": section.series,
+                    "tolerance": section.tolerance,
+                    "purpose": described.purpose,
+                }
+            )
     return rows

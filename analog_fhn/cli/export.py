@@ -67,6 +67,8 @@ def export(
     import numpy as np
 
     from analog_fhn import weights as trained
+    from analog_fhn.backends.direct.backend import Direct
+    from analog_fhn.inference import hidden_response
     from analog_fhn.netlist.export import write_chip, write_network
     from analog_fhn.netlist.whole_chip import estimated_seconds
 
@@ -75,8 +77,7 @@ def export(
     common.check_work(costs.layout(net, output, exported=True), yes=yes)
     if technology is None and trim is None:
         technology = "discrete"
-    made = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply, trim=trim)
-    assert made is not None
+    sample = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply, trim=trim)
     inputs = np.zeros(net.layer_sizes[0])
     if image is not None:
         inputs = common.load_image(image, dataset, split, data, net)
@@ -86,25 +87,29 @@ def export(
         common.writable(weights)
     folder = common.output_folder(output)
     if weights is not None:
-        trained.write(weights, made.weights, made.biases, net.hidden)
+        trained.write(weights, [one.weights for one in sample.arrays], [one.bias() for one in sample.arrays], net.units)
         if not has_failed(weights):
             common.say(f"effective weights of the arrays: {weights}", json)
     given = {"image": image, "dataset": dataset, "split": None if image is None else split}
     notes = {"versions": common.versions()} | given
     if form == "neurons":
         # Without an image half of gamma: a neuron that spikes.
-        spiking = np.full(made.n_neurons, 0.5 * net.fhn.gamma)
-        drives = spiking if image is None else made.drives(inputs[np.newaxis])[0]
-        written = write_chip(made, drives, folder, notes)
+        spiking = [np.full(len(layer.cells), 0.5 * net.fhn.gamma) for layer in sample.layers]
+        drives = (
+            spiking
+            if image is None
+            else [one.drives[0] for one in hidden_response(sample, inputs[np.newaxis], Direct())[1]]
+        )
+        written = write_chip(sample, drives, folder, notes)
     else:
-        written = write_network(made, inputs, folder, notes, form=form)
+        written = write_network(sample, inputs, folder, notes, form=form)
     if form == "neurons":
-        what = f"{made.n_neurons} neuron netlists"
+        what = f"{sum(net.layer_sizes[1:-1])} neuron netlists"
         what += ", each at the drive gamma/2" if image is None else f", driven by image {image}"
         first = "neuron_000.cir"
     else:
         full = "chip.cir" in written
-        minutes = estimated_seconds(made, full=full) / 60.0
+        minutes = estimated_seconds(sample, full=full) / 60.0
         what = f"{'the whole chip in one circuit' if full else 'the chip cell by cell'}, "
         what += "all inputs zero" if image is None else f"image {image} at its inputs"
         what += f" (about {max(minutes, 0.1):.1f} min in ngspice)"
@@ -115,7 +120,7 @@ def export(
             f"Try: cd {shlex.quote(str(folder))} && ngspice -b {first}",
             json,
         )
-    settings = common.settings(net, made, errors=errors, trim=trim)
+    settings = common.settings(net, sample, errors=errors, trim=trim)
     content = {
         "files": [path.name for path in common.written(folder / name for name in written)],
         "settings": settings | given | {"trim": None if trim is None else str(trim)},

@@ -15,7 +15,7 @@ from analog_fhn.cli import common, costs
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
-    from analog_fhn.studies.frontier import Point
+    from analog_fhn.studies.frontier import FrontierPoint
 
 
 def frontier(
@@ -46,9 +46,9 @@ def frontier(
 ) -> None:
     """Which gamma, readout, settling time and control window: accuracy, latency and energy of each choice."""
     from analog_fhn import plots
-    from analog_fhn.backends.spice.backend import cell_power
     from analog_fhn.inference import check_converters
     from analog_fhn.studies import frontier as report
+    from analog_fhn.studies.waterfall import consumption
 
     start = time.perf_counter()
     draw = common.seed_of_draw(stratified, images_seed)
@@ -63,32 +63,30 @@ def frontier(
     common.check_work(costs.frontier(net, len(chosen.labels), len(values), longest, report.INTERVAL), yes=yes)
     chips = {}
     for gamma in values:
-        made = common.make_chip(
+        sample = common.make_chip(
             net.with_options(gamma=gamma), technology, chip, errors=errors, temperature=temperature, supply=supply
         )
-        assert made is not None
-        check_converters(made, ["mean", "vote"])
-        chips[gamma] = made
+        check_converters(sample, ["mean", "vote"])
+        chips[gamma] = sample
     some = chips[values[0]]
-    assert some.scales is not None
-    unit = some.scales.time_unit
+    unit = some.time_unit
     folder = common.output_folder(output)
     table, picture = (common.writable(folder / name) for name in ("frontier.csv", "frontier.png"))
     plain = net.accuracy(chosen.images, chosen.labels)
     # First: minutes, where the frontiers can take hours, and an absent ngspice is found at once.
     powers: dict[float, float] = {}
     with common.progress_bar("powers") as bar:
-        for gamma, made in chips.items():
-            powers[gamma] = float(cell_power(made, chosen.images[:1]).sum())
+        for gamma, sample in chips.items():
+            powers[gamma] = consumption(sample, chosen.images[:1]).power
             bar(len(powers), len(values))
-    points: list[report.Point] = []
+    points: list[report.FrontierPoint] = []
     with common.progress_bar("images") as bar:
-        for k, made in enumerate(chips.values()):
+        for k, sample in enumerate(chips.values()):
 
             def advance(done: int, total: int, k: int = k) -> None:
                 bar(k * total + done, len(values) * total)
 
-            points += report.frontier(made, chosen.images, chosen.labels, settle=times, progress=advance)
+            points += report.frontier(sample, chosen.images, chosen.labels, settle=times, progress=advance)
             _write(table, points, unit, powers)  # whole after each gamma: the next one may take hours
     curves = {}
     for gamma in values:
@@ -100,7 +98,7 @@ def frontier(
     plots.save(plots.frontier(curves, plain, unit, power, title), picture)
     best = report.cheapest(points, plain - loss)
     for gamma, watts in powers.items():
-        common.say(f"gamma {gamma:g}: {watts / some.n_neurons:.3f} W a neuron, {watts:.1f} W in all", json)
+        common.say(f"gamma {gamma:g}: {watts / sum(net.layer_sizes[1:-1]):.3f} W a neuron, {watts:.1f} W in all", json)
     if best is None:
         common.say(f"no choice comes within {100 * loss:g} points of {common.percent(plain)}", json)
     else:
@@ -125,7 +123,7 @@ def frontier(
     common.write_json(json, "frontier", chip, start, content)
 
 
-def _write(path: Path, points: list[Point], unit: float, powers: dict[float, float]) -> None:
+def _write(path: Path, points: list[FrontierPoint], unit: float, powers: dict[float, float]) -> None:
     """Write a row for each choice; `unit` is T in seconds, `powers` the chip's power (W) by gamma."""
     with new_table(path) as table:
         table.writerow(["gamma", "readout", "settle", "control", "latency_seconds", "energy_joule", "accuracy"])

@@ -249,14 +249,14 @@ def _spice(
     technology = common.load_technology(own["--technology"] or "discrete")
     common.warn_of_values(technology)
     chip = circuit_chip(technology, own["--chip"], fhn=fhn)
-    assert chip.scales is not None
-    unit = chip.scales.time_unit
-    duration, step = usual_times(chip.coefficients[slice(0, 1)], drive, unit, duration, step)
+    cells = chip.hardware[0].cells
+    unit = chip.time_unit
+    duration, step = usual_times(cells.dynamics[:1], drive, unit, duration, step)
     expect(duration, step, unit)
     (made,) = record_circuit(chip, drive, duration, step, settle=settle)
     settings = {
         "fhn": asdict(fhn), "drive": drive, "technology": technology.name, "chip": own["--chip"],
-        "technology_values": technology.model_dump(), "scales": asdict(chip.scales),
+        "technology_values": technology.model_dump(), "scales": dict(cells.cell.voltage_scales),
     }  # fmt: skip
     return made, settings
 

@@ -21,10 +21,11 @@ from numpy.typing import ArrayLike
 from analog_fhn import plots
 from analog_fhn._support.files import Table, new_table, new_text
 from analog_fhn.backends.direct.backend import Direct
+from analog_fhn.cell.base import Cells
 from analog_fhn.chip import Chip
 from analog_fhn.datasets import Dataset
 from analog_fhn.errors import InputError
-from analog_fhn.inference import Result, classify, classify_all, outputs_over_time, per_class
+from analog_fhn.inference import Result, classify, classify_all, hidden_response, outputs_over_time, per_class
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol, regime
 from analog_fhn.readout import Readout, leaders
@@ -43,10 +44,9 @@ _NAMES = {
 
 def figure2(folder: Path, fhn: FHN, drives: Sequence[float] = (-2.3, -1.0, -0.3, 0.3)) -> list[Path]:
     """Phase plane: the cubic nullcline, and the vertical one shifted by the drive, with the trajectories."""
-    weights = (np.ones((1, len(drives))), np.ones((len(drives), 1)))
-    chip = Chip.ideal(Network(weights, fhn=fhn))
+    cells = Cells.ideal("sigmoid", fhn, len(drives))
     protocol = Protocol(settle=0.0, control=12.0, interval=0.005)
-    response = Direct().respond(chip, np.array([drives]), protocol, samples=True)
+    response = Direct().respond(cells, np.array([drives]), protocol, samples=True)
     assert response.samples is not None
     one = Coefficients.ideal(fhn, 1)
     trajectories = {}
@@ -86,8 +86,9 @@ def figure3(folder: Path, network: Network, images: Dataset, digits: Sequence[in
         if not found.size:
             raise InputError(f"{images.name}: no image of class {digit}")
         chosen.append(int(found[0]))
-    drives = chip.drives(images.images[chosen])
-    response = Direct().respond(chip, drives, network.protocol, samples=True)
+    if len(chip.layers) > 1:
+        raise InputError(f"network has {len(chip.layers)} hidden layers; the paper's figure 3 shows one")
+    response, _ = hidden_response(chip, images.images[chosen], Direct(), samples=True)
     assert response.samples is not None
     times = network.protocol.sample_times
     n_classes = network.layer_sizes[-1]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import Akima1DInterpolator
 
 from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise
@@ -83,7 +83,7 @@ def units_of(reconstruction: Reconstruction) -> tuple[float, float]:
 class Twin:
     """A backend whose neurons are reconstructions, run freely at the drive that each neuron is given.
 
-    Of the chip only the number of neurons counts; its arrays and stages stay in the network around the twins. A run
+    Of the cells only their number counts; arrays and stages stay in the network around the twins. A run
     starts from a state recorded at the drive nearest to its own, not from the protocol's initial state. A run
     takes about as many map steps as samples were recorded in the same time, so that images need a response table:
     ``Table(Twin(twins), 33)``, or `classify(..., backend=Twin(twins), table=33)`.
@@ -135,7 +135,7 @@ class Twin:
         return cls(tuple(twins))
 
     def only(self, neurons: NDArray[np.intp]) -> Twin:
-        """The backend for `Chip.only` of the same neurons (n,)."""
+        """The backend for a selection of the cells (n,)."""
         every = self._numbers(int(neurons.max()) + 1 if self.which is None else len(self.which))
         return replace(self, which=tuple(every[neurons].tolist()))
 
@@ -146,7 +146,7 @@ class Twin:
 
     def respond(
         self,
-        chip: Chip,
+        cells: Cells,
         drives: FloatArray,
         protocol: Protocol,
         *,
@@ -165,10 +165,10 @@ class Twin:
             If a twin diverges.
         """
         refuse_noise(self.name, noise)
-        drives = check_drives(chip, drives)
-        numbers = self._numbers(chip.n_neurons)
-        if len(numbers) != chip.n_neurons:
-            raise ValueError(f"which names the twins of {len(numbers)} neurons; the chip has {chip.n_neurons}")
+        drives = check_drives(cells, drives)
+        numbers = self._numbers(len(cells))
+        if len(numbers) != len(cells):
+            raise ValueError(f"which names the twins of {len(numbers)} neurons; there are {len(cells)}")
         inside = np.empty_like(drives)
         for neuron, number in enumerate(numbers):
             inside[:, neuron] = self._within(int(number), drives[:, neuron])

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 
 from analog_fhn.backends.base import SimulationError
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.inference import BACKENDS, make_backend
@@ -39,7 +39,7 @@ class Check:
 
 @dataclass(frozen=True)
 class NeuronResult:
-    """Period (T), its relative error and the waveform's rms against the chip's own equations, mean of x."""
+    """Period (T), its relative error and the waveform's rms against its own equations, mean of x."""
 
     period: float
     period_error: float
@@ -47,15 +47,15 @@ class NeuronResult:
     mean: float
 
 
-def mismatched_neuron(seed: int = 1) -> Chip:
+def mismatched_neuron(seed: int = 1) -> Cells:
     """First neuron of chip `seed` of a small network in technology `discrete`."""
     rng = np.random.default_rng(0)
-    network = Network((rng.normal(size=(4, 2)), rng.normal(size=(2, 2))))
-    return Design(network, Technology.load("discrete")).chip(seed).only(slice(0, 1))
+    network = Network.of_weights((rng.normal(size=(4, 2)), rng.normal(size=(2, 2))))
+    return Design(network, Technology.load("discrete")).chip(seed).last.cells[:1]
 
 
-def compare_neuron(chip: Chip, backend: str, drive: float, exact: Cycle) -> NeuronResult:
-    """Run one neuron in one backend and compare it with `exact`, the cycle of the chip's own equations.
+def compare_neuron(cells: Cells, backend: str, drive: float, exact: Cycle) -> NeuronResult:
+    """Run one neuron in one backend and compare it with `exact`, the cycle of its own equations.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def compare_neuron(chip: Chip, backend: str, drive: float, exact: Cycle) -> Neur
     SimulationError
         If it fails, or the neuron does not oscillate.
     """
-    response = make_backend(backend).respond(chip, np.array([[drive]]), PROTOCOL, samples=True)
+    response = make_backend(backend).respond(cells, np.array([[drive]]), PROTOCOL, samples=True)
     assert response.samples is not None
     found = cycle_from_samples(PROTOCOL.sample_times, response.samples[:, 0, 0])
     if found is None:
@@ -81,14 +81,14 @@ def examine() -> tuple[list[Check], dict[str, NeuronResult]]:
         *(_package(name, why) for name, why in _PACKAGES.items()),
         *_ngspice(),
     ]
-    chip = mismatched_neuron()
-    exact = cycle(chip.coefficients, DRIVE, settle=PROTOCOL.settle)
+    cells = mismatched_neuron()
+    exact = cycle(cells.dynamics, DRIVE, settle=PROTOCOL.settle)
     neuron: dict[str, NeuronResult] = {}
     for backend in BACKENDS:
         name = f"one mismatched neuron, {backend} against its equations"
         needed = f"period within {PERIOD_LIMIT[backend]:g}, waveform within {WAVEFORM_LIMIT[backend]:g}"
         try:
-            result = compare_neuron(chip, backend, DRIVE, exact)
+            result = compare_neuron(cells, backend, DRIVE, exact)
         except MissingProgramError as error:
             checks.append(Check(name, False, str(error), needed, missing=True))
             continue

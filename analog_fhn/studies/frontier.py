@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.backends.base import Backend
+from analog_fhn.backends.base import Backend, Response
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.chip import Chip
-from analog_fhn.inference import check_converters, outputs_over_time
+from analog_fhn.inference import check_converters, outputs_over_time, passes
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.readout import Readout, vote
 
 SETTLE = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 CONTROL = (1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0)
 INTERVAL = 0.05  # T; a spike of 1 to 2 T is seen by tens of samples, so short windows average well
+READOUTS: tuple[Readout, ...] = ("mean", "vote")
 _SAMPLE_BYTES = 100e6
 
 
 @dataclass(frozen=True)
-class Point:
+class FrontierPoint:
     """Accuracy at one choice; settle and control in units of T."""
 
     gamma: float
@@ -48,8 +49,10 @@ def frontier(
     interval: float = INTERVAL,
     backend: Backend | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Point]:
-    """Accuracy of one chip for every settling time, control window and both readouts, from one simulation.
+) -> list[FrontierPoint]:
+    """Accuracy of one chip for every settling time, control window and both readouts.
+
+    All from one simulation; with several hidden layers from one for each choice of the times.
 
     Parameters
     ----------
@@ -72,43 +75,76 @@ def frontier(
         If a time is no whole number of intervals, or negative, or the chip has converters: not modelled with the vote.
     """
     network = chip.network
-    check_converters(chip, ["mean", "vote"])
+    check_converters(chip, READOUTS)
     check_times(settle, control, interval)
-    # Counted in intervals: as sums of floats, equal edges can differ in their last digit.
-    windows = {
-        (s, c): (round(s / interval), round(s / interval) + round(c / interval)) for s in settle for c in control
-    }
-    edges = np.unique([0, *itertools.chain.from_iterable(windows.values())])
-    protocol = Protocol(
-        settle=0.0, control=edges[-1] * interval, interval=interval, x0=network.protocol.x0, y0=network.protocol.y0
-    )
+    pairs = [(s, c) for s in settle for c in control]
+    # Behind another hidden layer a neuron's drive depends on how long the low-passes have had to settle.
+    groups = [pairs] if len(chip.layers) == 1 else [[pair] for pair in pairs]
     engine = Direct() if backend is None else backend
-    n_images, n_classes = len(labels), network.layer_sizes[-1]
+    points: dict[tuple[Readout, float, float], FrontierPoint] = {}
+    for number, group in enumerate(groups):
+
+        def advance(done: int, total: int, number: int = number) -> None:
+            if progress is not None:
+                progress(number * total + done, len(groups) * total)
+
+        totals = _window_scores(chip, images, group, interval, engine, advance)
+        for (s, c), by_readout in totals.items():
+            for readout, scores in by_readout.items():
+                accuracy = float(np.mean(np.argmax(scores, axis=1) == labels))
+                points[readout, s, c] = FrontierPoint(network.fhn.gamma, readout, s, c, accuracy)
+    return [points[readout, s, c] for readout in READOUTS for s, c in pairs]
+
+
+def _window_scores(
+    chip: Chip,
+    images: NDArray[np.floating],
+    pairs: Sequence[tuple[float, float]],
+    interval: float,
+    engine: Backend,
+    progress: Callable[[int, int], None],
+) -> dict[tuple[float, float], dict[Readout, FloatArray]]:
+    """Scores (n_images, n_classes), up to a factor, of each settling time and control window, by readout."""
+    # Counted in intervals: as sums of floats, equal edges can differ in their last digit.
+    windows = {(s, c): (round(s / interval), round(s / interval) + round(c / interval)) for s, c in pairs}
+    edges = np.unique([0, *itertools.chain.from_iterable(windows.values())])
+    protocol = replace(chip.network.protocol, settle=0.0, control=edges[-1] * interval, interval=interval)
+    n_images, n_classes = len(images), chip.network.layer_sizes[-1]
     # Up to each edge: sum of the scores, and number of samples in which each class leads.
     sums, counts = np.zeros((2, len(edges), n_images, n_classes))
-    group = max(1, int(_SAMPLE_BYTES / (4 * protocol.n_samples * chip.n_neurons)))
-    for first in range(0, n_images, group):
-        part = slice(first, min(first + group, n_images))
-        samples = engine.respond(chip, chip.drives(images[part]), protocol, samples=True).samples
-        assert samples is not None
-        outputs, shift = outputs_over_time(chip, samples, network.recentre)
+    last = chip.last
+    size = max(1, int(_SAMPLE_BYTES / (4 * protocol.n_samples * len(last.cells))))
+    s, c = pairs[0]
+    judged = replace(chip, network=replace(chip.network, protocol=replace(protocol, settle=s, control=c)))
+    for first in range(0, n_images, size):
+        part = slice(first, min(first + size, n_images))
+        response = _last_response(judged, images[part], protocol, engine)
+        assert response.samples is not None
+        outputs, shift = outputs_over_time(chip, response.samples, chip.network.recentre)
         for k, (start, stop) in enumerate(itertools.pairwise(edges), start=1):
             window = outputs[start:stop]
             sums[k, part] = sums[k - 1, part] + window.sum(axis=0, dtype=np.float64) + (stop - start) * shift
             counts[k, part] = counts[k - 1, part] + (stop - start) * vote(window, shift)
-        if progress is not None:
-            progress(part.stop, n_images)
+        progress(part.stop, n_images)
+    counts = np.round(counts)
+    places = {pair: np.searchsorted(edges, window) for pair, window in windows.items()}
+    return {pair: {"mean": sums[j] - sums[i], "vote": counts[j] - counts[i]} for pair, (i, j) in places.items()}
 
-    def accuracy(totals: FloatArray, window: tuple[int, int]) -> float:
-        i, j = np.searchsorted(edges, window)
-        return float(np.mean(np.argmax(totals[j] - totals[i], axis=1) == labels))
 
-    readouts: tuple[tuple[Readout, FloatArray], ...] = (("mean", sums), ("vote", np.round(counts)))
-    return [
-        Point(network.fhn.gamma, readout, s, c, accuracy(totals, window))
-        for readout, totals in readouts
-        for (s, c), window in windows.items()
-    ]
+def _last_response(chip: Chip, images: NDArray[np.floating], protocol: Protocol, engine: Backend) -> Response:
+    """x(t) of the last hidden layer from its start, the layers before settled as the chip's own protocol says."""
+    responses = []
+
+    def means_of(number: int, drives: FloatArray) -> FloatArray:
+        last = number == len(chip.layers) - 1
+        cells = chip.layers[number].cells
+        response = engine.respond(cells, drives, protocol if last else chip.network.protocol, samples=last)
+        responses.append(response)
+        return response.mean
+
+    for _ in passes(chip, images, means_of):
+        pass
+    return responses[-1]
 
 
 def check_times(
@@ -126,7 +162,7 @@ def check_times(
             _ = Protocol(settle=s, control=c, interval=interval)
 
 
-def cheapest(points: Sequence[Point], accuracy: float) -> Point | None:
+def cheapest(points: Sequence[FrontierPoint], accuracy: float) -> FrontierPoint | None:
     """The point of least latency that reaches an accuracy (of equals the most accurate); None if none does."""
     good = [point for point in points if point.accuracy >= accuracy]
     return min(good, key=lambda point: (point.latency, -point.accuracy)) if good else None

@@ -13,13 +13,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from analog_fhn import plots
-from analog_fhn.chip import Chip
+from analog_fhn.chip import Chip, ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
-from analog_fhn.inference import check_converters, classify
+from analog_fhn.inference import check_converters, classify, hidden_response
 from analog_fhn.montecarlo.statistics import wilson
-from analog_fhn.network import Network
-from analog_fhn.noise import Noise
+from analog_fhn.noise import chip_noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +59,7 @@ class Stage:
 
 
 def waterfall(
-    network: Network,
-    chip: Chip,
+    chip: ManufacturedChip,
     images: NDArray[np.floating],
     labels: NDArray[np.integer],
     *,
@@ -76,8 +74,8 @@ def waterfall(
 
     Parameters
     ----------
-    network, chip
-        A network and a chip of its design.
+    chip
+        Its network's readout and protocol are used.
     images, labels
         Shapes (n_images, n_in) and (n_images,).
     noise_images, brian_images, spice_images
@@ -97,22 +95,21 @@ def waterfall(
     """
     from analog_fhn.backends.table.backend import MIN_DRIVES  # compiled code; loaded on demand
 
-    if chip.technology is None:
-        raise ValueError("the waterfall needs a chip with a technology")
+    network = chip.network
     if spice_table and spice_table < MIN_DRIVES:
         raise InputError(
             f"ngspice response table of {spice_table} drives: expected at least {MIN_DRIVES}, or 0 for none"
         )
     check_converters(chip, [network.readout])
     n = len(labels)
-    plan: list[tuple[str, Chip | None, int, dict[str, Any]]] = [
-        ("ideal FHN", None, n, {}),
-        *((name, made, n, {}) for name, made in _arrays(network, chip)),
+    plan: list[tuple[str, Chip, int, dict[str, Any]]] = [
+        ("ideal FHN", Chip.ideal(network), n, {}),
+        *((name, sample, n, {}) for name, sample in _arrays(chip)),
         ("mismatched neurons", chip.with_ideal_stages(), n, {}),
         ("mismatched tanh pairs and row drivers", chip, n, {}),
     ]
     if noise_images:
-        plan.append(("same chip with the noise of its parts", chip, noise_images, {"noise": Noise.intrinsic(chip, 0)}))
+        plan.append(("same chip with the noise of its parts", chip, noise_images, {"noise": chip_noise(chip, 0)}))
     if brian_images:
         plan.append(("same chip in Brian2", chip, brian_images, {"backend": "brian"}))
     if spice_images:
@@ -124,11 +121,11 @@ def waterfall(
     plain = network.forward(images).argmax(axis=1)
     stages = [Stage("float", None, plain, float(np.mean(plain == labels)), time.perf_counter() - start)]
     direct = plain
-    for done, (name, made, wanted, options) in enumerate(plan, start=1):
+    for done, (name, sample, number, options) in enumerate(plan, start=1):
         if progress is not None:
             progress(done, len(plan) + 1)
-        k = min(wanted, n)
-        result = classify(network, images[:k], chip=made, **options)
+        k = min(number, n)
+        result = classify(sample, images[:k], **options)
         agreement = float(np.mean(result.predictions == direct[:k])) if options else None
         direct = direct if options else result.predictions
         accuracy = result.accuracy(labels[:k])
@@ -138,13 +135,12 @@ def waterfall(
     return stages
 
 
-def _arrays(network: Network, chip: Chip) -> list[tuple[str, Chip]]:
-    """The chip with ideal neurons and ever more of what its arrays suffer from; what it does not suffer is left out."""
-    assert chip.technology is not None
-    technology = chip.technology.with_errors(())
+def _arrays(chip: ManufacturedChip) -> list[tuple[str, Chip]]:
+    """The chip with ideal cells and ever more of what its arrays suffer from; what it does not suffer is left out."""
+    technology, network = chip.technology.with_errors(()), chip.network
     # Without levels the mapping still clips the largest weights.
     mapped = "mapped weights" if technology.array.levels is None else "quantised weights"
-    found = [(mapped, Design(network, technology).chip(None).with_ideal_neurons())]
+    stages = [(mapped, Design(network, technology).chip(None).with_ideal_cells())]
     groups: list[str] = []
     for name, added in (
         ("wires", ("wires",)),
@@ -155,9 +151,9 @@ def _arrays(network: Network, chip: Chip) -> list[tuple[str, Chip]]:
         groups += added
         with_these = chip.technology.with_errors(groups)
         if with_these != technology:
-            found.append((name, Design(network, with_these).chip(chip.seed).with_ideal_neurons()))
+            stages.append((name, Design(network, with_these).chip(chip.seed).with_ideal_cells()))
             technology = with_these
-    return found
+    return stages
 
 
 @dataclass(frozen=True)
@@ -184,13 +180,17 @@ class Consumption:
         return self.power * self.seconds
 
 
-def consumption(network: Network, chip: Chip, images: NDArray[np.floating]) -> Consumption:
+def consumption(chip: ManufacturedChip, images: NDArray[np.floating]) -> Consumption:
     """Power and energy of the hidden cells, from the supplies' currents in ngspice under some images (n, n_in)."""
+    from analog_fhn.backends.direct.backend import Direct
     from analog_fhn.backends.spice.backend import cell_power
 
-    power = cell_power(chip, images)
-    assert chip.scales is not None
-    seconds = (network.protocol.settle + network.protocol.control) * chip.scales.time_unit
+    protocol = chip.network.protocol
+    _, every = hidden_response(chip, images, Direct())
+    z = [one.layer.pre_activations(one.inputs) for one in every]
+    powers = [cell_power(one.cells, values, protocol) for one, values in zip(chip.hardware, z, strict=True)]
+    power = np.concatenate(powers)
+    seconds = (protocol.settle + protocol.control) * chip.time_unit
     return Consumption(float(power.mean()), float(power.sum()), seconds)
 
 

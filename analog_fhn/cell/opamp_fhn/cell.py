@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from analog_fhn.cell.base import CircuitCells, Instance
 from analog_fhn.cell.opamp_fhn import checks, noise
@@ -127,11 +128,16 @@ class OpAmpFHN(OpAmpLayout):
         return self.scales.sx / self.technology.neuron.r1
 
     def noise_densities(self, cells: CircuitCells) -> tuple[FloatArray, FloatArray]:
-        """Intensities of the parts' own noise; see `analog_fhn.cell.opamp_fhn.noise`."""
+        """Densities of the parts' own noise; see `analog_fhn.cell.opamp_fhn.noise.intrinsic_sources`."""
         neurons, pairs, _ = groups(cells)
         tail = np.abs(cells.drive_stage.gain)
-        densities = noise.intrinsic_densities(neurons, pairs, tail, self.scales, self.technology)
-        return noise.intensities(neurons, *densities, self.scales, self.technology)
+        return noise.intrinsic_densities(neurons, pairs, tail, self.scales, self.technology)
+
+    def noise_intensities(
+        self, cells: CircuitCells, density_x: ArrayLike, density_y: ArrayLike
+    ) -> tuple[FloatArray, FloatArray]:
+        """Intensities of currents at the summing nodes of U1 and U2; see `analog_fhn.cell.opamp_fhn.noise`."""
+        return noise.intensities(groups(cells)[0], density_x, density_y, self.scales, self.technology)
 
     def findings(self) -> Iterator[Finding]:
         """What may be wrong; see `analog_fhn.cell.opamp_fhn.checks`."""

@@ -43,11 +43,11 @@ class PairParts(Parts):
         Current gains of the npn and pnp transistors.
     """
 
-    rs1: FloatArray = part(RESISTOR)
-    rp1: FloatArray = part(RESISTOR, compensates="tanh_pair")
-    rs2: FloatArray = part(RESISTOR)
-    rp2: FloatArray = part(RESISTOR, compensates="tanh_pair")
-    rabc: FloatArray = part(RESISTOR)
+    rs1: FloatArray = part(RESISTOR, "tanh pair: attenuator of the input for gamma < 0, sets the slope")
+    rp1: FloatArray = part(RESISTOR, "tanh pair: its shunt", compensates="tanh_pair")
+    rs2: FloatArray = part(RESISTOR, "tanh pair: attenuator of the input for gamma > 0")
+    rp2: FloatArray = part(RESISTOR, "tanh pair: its shunt", compensates="tanh_pair")
+    rabc: FloatArray = part(RESISTOR, "tanh pair: tail current, sets gamma")
     vos: FloatArray = part(PAIR_OFFSET, lot="vos")
     dvbe_tail: FloatArray = part(BASE_EMITTER, lot="dvbe_tail")
     dvbe_source: FloatArray = part(BASE_EMITTER, lot="dvbe_source")
@@ -75,11 +75,11 @@ class DriverParts(Parts):
         Capacitor across the feedback: the low-pass in front of another hidden layer's array; 0: there is none (F).
     """
 
-    rin: FloatArray = part(RESISTOR)
-    rf: FloatArray = part(RESISTOR)
-    rshift: FloatArray = part(RESISTOR)
+    rin: FloatArray = part(RESISTOR, "row driver: input")
+    rf: FloatArray = part(RESISTOR, "row driver: feedback")
+    rshift: FloatArray = part(RESISTOR, "row driver: reference, recentres")
     vos: FloatArray = part(OPAMP_OFFSET, lot="vos")
-    cf: FloatArray = part(CAPACITOR)
+    cf: FloatArray = part(CAPACITOR, "row driver: low-pass in front of the next array")
 
 
 def thermal_voltage(temperature: float) -> float:

@@ -13,11 +13,10 @@ from scipy.interpolate import Akima1DInterpolator
 from analog_fhn.backends.base import SimulationError
 from analog_fhn.backends.spice.backend import failed_run
 from analog_fhn.backends.spice.ngspice import SimulatorProcess
-from analog_fhn.cell.neuron import drive_current
-from analog_fhn.chip import Chip
+from analog_fhn.chip import ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
-from analog_fhn.netlist.decks import MAX_STEP, components, neuron_deck
+from analog_fhn.netlist.decks import MAX_STEP, neuron_deck
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol, cycle_from_samples
 from analog_fhn.reconstruct.recordings.recording import Recording
@@ -113,15 +112,15 @@ def record_fhn(
 
 def circuit_chip(
     technology: Technology | str = "discrete", seed: int | None = None, *, fhn: FHN | None = None, neurons: int = 1
-) -> Chip:
+) -> ManufacturedChip:
     """Chip of a few neurons that no network asks for; None for the seed: the nominal chip."""
     made = technology if isinstance(technology, Technology) else Technology.load(technology)
-    network = Network((np.ones((1, neurons)), np.ones((neurons, 1))), fhn=FHN() if fhn is None else fhn)
+    network = Network.of_weights((np.ones((1, neurons)), np.ones((neurons, 1))), fhn=FHN() if fhn is None else fhn)
     return Design(network, made).chip(seed)
 
 
 def record_circuit(
-    chip: Chip,
+    chip: ManufacturedChip,
     drives: ArrayLike = -0.5,
     duration: float | None = None,
     step: float | None = None,
@@ -155,30 +154,31 @@ def record_circuit(
     Raises
     ------
     InputError
-        If the chip has no components or no such neuron, a drive is not finite, or a time is out of range.
+        If the chip has no such neuron in its first hidden layer, a drive is not finite, or a time is out of range.
     MissingProgramError
         If ngspice or PySpice is absent.
     SimulationError
         If a run fails.
     """
-    technology, scales = components(chip)
-    if not 0 <= neuron < chip.n_neurons:
-        raise InputError(f"neuron {neuron}: the chip has neurons 0 to {chip.n_neurons - 1}")
+    cells = chip.hardware[0].cells
+    cell, technology = cells.cell, chip.technology
+    if not 0 <= neuron < len(cells):
+        raise InputError(f"neuron {neuron}: the chip has neurons 0 to {len(cells) - 1}")
     values = _drives(drives)
-    unit = scales.time_unit
-    duration, step = usual_times(chip.coefficients[slice(neuron, neuron + 1)], values[0], unit, duration, step)
+    unit = cell.time_unit
+    duration, step = usual_times(cells.dynamics[neuron : neuron + 1], values[0], unit, duration, step)
     times = settle + sample_times(duration, step, settle)
     whole = (settle + duration) / unit
     x0, y0 = _start(start)
     # The deck only runs from 0 to the end of the protocol: samples are taken here, at the times of the recording.
     protocol = Protocol(settle=0.0, control=whole, interval=whole, x0=x0, y0=y0)
-    deck = neuron_deck(chip, neuron, values[0], protocol, reltol=_RELTOL, max_step=min(MAX_STEP, step / unit))
+    deck = neuron_deck(cells, neuron, values[0], protocol, reltol=_RELTOL, max_step=min(MAX_STEP, step / unit))
     which = f"{technology.name}, {'nominal' if chip.seed is None else f'chip {chip.seed}'}, neuron {neuron}"
     recordings = []
     with SimulatorProcess() as simulator:
         simulator.load(deck)
         for drive in values:
-            simulator.alter("idrive", drive_current(drive, scales, technology))
+            simulator.alter("idrive", cell.drive_current(drive))
             try:
                 waves = simulator.run()
             except SimulationError as error:
