@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,15 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from analog_fhn.cli import common
+from analog_fhn.cli.options import options_set, takes_option_groups, values_set
+from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
     from analog_fhn.reconstruct.recordings.recording import Recording
 
-Options = dict[str, Any]
+Settings = dict[str, Any]
 Expect = Callable[[float, float, float], None]
 
 # Options that only some sources have; whatever else is given is refused by name.
-_OWN = {
+_OPTIONS = {
     "--source sherman": ("--vs",),
     "--source sherman-modified": ("--vs",),
     "--source fhn": ("--drive", "--a", "--eps"),
@@ -40,6 +43,107 @@ _MEMORY, _DISK = 180.0, 20.0  # bytes for each number, measured
 _LARGE = 1e8  # bytes of a file that are worth a word
 
 
+@dataclass(frozen=True)
+class TimeOptions:
+    """When samples are taken (s); None: what the source usually has."""
+
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            "--duration",
+            metavar="SECONDS",
+            help="Length (default: 500 s; fhn and spice: 40 periods; twin: 10 000 samples).",
+        ),
+    ] = None
+    step: Annotated[
+        float | None,
+        typer.Option(
+            "--step",
+            metavar="SECONDS",
+            help="Sampling interval (default: 0.01 s; fhn and spice: 150 samples a period).",
+        ),
+    ] = None
+    settle: Annotated[
+        float, typer.Option("--settle", metavar="SECONDS", help="Time before the first sample; 0 keeps the transient.")
+    ] = 0.0
+
+    def check(self) -> None:
+        """Refuse a step or a duration that is no positive number."""
+        common.check_above_0("--step", self.step, "a number of seconds")
+        common.check_above_0("--duration", self.duration, "a number of seconds")
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """What is recorded; each option is that of some sources only (see `_OPTIONS`)."""
+
+    vs: Annotated[
+        float | None, typer.Option("--vs", metavar="MILLIVOLTS", help="Control parameter V_S (default: -36).")
+    ] = None
+    drive: Annotated[
+        float | None, typer.Option("--drive", metavar="I", help="Constant dimensionless drive (default: -0.5).")
+    ] = None
+    a: common.AOption = None
+    eps: common.EpsOption = None
+    gamma: common.GammaOption = None
+    twin: Annotated[
+        Path | None, typer.Option("--twin", metavar="TWIN.npz", help="Of `analog-fhn reconstruct` (--source twin).")
+    ] = None
+    technology: common.TechnologyOption = None
+    chip: common.ChipOption = None
+
+    def check(self, name: str) -> None:
+        """Refuse an option that `name`, the source as it is asked for, does not have."""
+        for option, value in options_set(self).items():
+            if option not in _OPTIONS[name]:
+                text = f"{value:g}" if isinstance(value, int | float) else value
+                raise common.foreign(option, f"{option} {text}", name, _OPTIONS)
+
+    @property
+    def inputs(self) -> dict[Path, str]:
+        """What each file that is read is."""
+        files = {} if self.twin is None else {self.twin: "the twin"}
+        if self.technology is not None and Path(self.technology).is_file():
+            files[Path(self.technology)] = "the technology"
+        return files
+
+
+@dataclass(frozen=True)
+class DamageOptions:
+    """Noise on the samples, and samples that are missing, both drawn from one seed."""
+
+    noise: Annotated[
+        float,
+        typer.Option("--noise", metavar="SHARE", help="White noise, relative to the voltage's standard deviation."),
+    ] = 0.0
+    missing: Annotated[
+        float, typer.Option("--missing", metavar="SHARE", help="Share of the samples that go missing at random.")
+    ] = 0.0
+    missing_length: Annotated[
+        float | None,
+        typer.Option("--missing-length", metavar="SAMPLES", help="Mean length of the bursts in which they go."),
+    ] = None
+    seed: common.SeedOption = 0
+
+    def check(self) -> None:
+        """Refuse a length of gaps that there are none of."""
+        if self.missing_length is not None and not self.missing:
+            raise InputError(f"--missing-length {self.missing_length:g}: nothing goes missing without --missing SHARE")
+
+    def applied_to(self, recording: Recording) -> Recording:
+        """The recording with noise and gaps."""
+        import numpy as np
+
+        noise_rng, missing_rng = np.random.default_rng(self.seed).spawn(2)
+        if self.noise:
+            recording = recording.with_noise(self.noise, noise_rng)
+        if self.missing:
+            length = 1.0 if self.missing_length is None else self.missing_length
+            recording = recording.with_missing(self.missing, missing_rng, length)
+        return recording
+
+
+@takes_option_groups
 def record(
     source: Annotated[
         Literal["sherman", "sherman-modified", "fhn", "spice", "twin"],
@@ -51,51 +155,10 @@ def record(
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.csv", help="CSV file to write.")],
-    duration: Annotated[
-        float | None,
-        typer.Option(
-            "--duration",
-            metavar="SECONDS",
-            help="Length (default: 500 s; fhn and spice: 40 periods; twin: 10 000 samples).",
-        ),
-    ] = None,
-    step: Annotated[
-        float | None,
-        typer.Option(
-            "--step",
-            metavar="SECONDS",
-            help="Sampling interval (default: 0.01 s; fhn and spice: 150 samples a period).",
-        ),
-    ] = None,
-    settle: Annotated[
-        float, typer.Option("--settle", metavar="SECONDS", help="Time before the first sample; 0 keeps the transient.")
-    ] = 0.0,
-    vs: Annotated[
-        float | None, typer.Option("--vs", metavar="MILLIVOLTS", help="Control parameter V_S (default: -36).")
-    ] = None,
-    drive: Annotated[
-        float | None, typer.Option("--drive", metavar="I", help="Constant dimensionless drive (default: -0.5).")
-    ] = None,
-    a: common.AOption = None,
-    eps: common.EpsOption = None,
-    gamma: common.GammaOption = None,
-    twin: Annotated[
-        Path | None, typer.Option("--twin", metavar="TWIN.npz", help="Of `analog-fhn reconstruct` (--source twin).")
-    ] = None,
-    technology: common.TechnologyOption = None,
-    chip: common.ChipOption = None,
-    noise: Annotated[
-        float,
-        typer.Option("--noise", metavar="SHARE", help="White noise, relative to the voltage's standard deviation."),
-    ] = 0.0,
-    missing: Annotated[
-        float, typer.Option("--missing", metavar="SHARE", help="Share of the samples that go missing at random.")
-    ] = 0.0,
-    missing_length: Annotated[
-        float | None,
-        typer.Option("--missing-length", metavar="SAMPLES", help="Mean length of the bursts in which they go."),
-    ] = None,
-    seed: common.SeedOption = 0,
+    *,
+    times: TimeOptions,
+    what: SourceOptions,
+    damage: DamageOptions,
     yes: common.YesOption = False,
     json: common.JsonOption = None,
 ) -> None:
@@ -103,60 +166,52 @@ def record(
 
     `analog-fhn reconstruct` reads it, and files of oscilloscopes likewise.
     """
-    import numpy as np
-
-    from analog_fhn.errors import InputError
     from analog_fhn.reconstruct.recordings.files import write_recording
 
     start = time.perf_counter()
-    own: Options = {
-        "--vs": vs, "--drive": drive, "--a": a, "--eps": eps, "--gamma": gamma, "--technology": technology,
-        "--chip": chip, "--twin": None if twin is None else str(twin),
-    }  # fmt: skip
-    name = f"--source {source}"
-    for option, value in own.items():
-        if value is not None and option not in _OWN[name]:
-            raise common.foreign(option, f"{option} {value if isinstance(value, str) else f'{value:g}'}", name, _OWN)
-    common.check_above_0("--step", step, "a number of seconds")
-    common.check_above_0("--duration", duration, "a number of seconds")
-    if missing_length is not None and not missing:
-        raise InputError(f"--missing-length {missing_length:g}: nothing goes missing without --missing SHARE")
-    inputs = {path: what for path, what in ((twin, "the twin"), (_file(technology), "the technology")) if path}
-    common.check_outputs(inputs, {"-o": output, "--json": json})
+    what.check(f"--source {source}")
+    times.check()
+    damage.check()
+    common.check_outputs(what.inputs, {"-o": output, "--json": json})
     common.writable(output)
-    makers = {"fhn": _fhn, "spice": _spice, "twin": _twin}
-    expect = partial(_expect, source, settle, output, yes)
-    made, settings = makers.get(source, _sherman)(source, own, duration, step, settle, expect)
-    noise_rng, missing_rng = np.random.default_rng(seed).spawn(2)
-    if noise:
-        made = made.with_noise(noise, noise_rng)
-    if missing:
-        made = made.with_missing(missing, missing_rng, 1.0 if missing_length is None else missing_length)
-    write_recording(output, made)
-    low, high, mean = (float(f(made.voltage)) for f in (np.nanmin, np.nanmax, np.nanmean))
-    length = made.step * len(made)
+    expect = partial(_expect, source, times.settle, output, yes)
+    recording, settings = _SOURCES[source](what, times, expect)
+    recording = damage.applied_to(recording)
+    write_recording(output, recording)
+    voltage = _statistics(recording)
     common.say(
-        f"{made.source}: {len(made)} samples every {made.step:g} s ({length:g} s), {low:.4g} to {high:.4g} V", json
+        f"{recording.source}: {len(recording)} samples every {recording.step:g} s "
+        f"({recording.step * len(recording):g} s), {voltage['low']:.4g} to {voltage['high']:.4g} V",
+        json,
     )
-    for line in made.report:
+    for line in recording.report:
         common.say(line, json)
     if "scales" in settings:
         scales = settings["scales"]
         common.say(f"one unit of x is {scales['sx']:.6g} V, T is {scales['time_unit']:g} s", json)
     common.say_written([output], json)
+    settings |= {"settle": times.settle, "noise": damage.noise, "missing": damage.missing}
     content = {
         "source": source,
         "file": str(output),
-        "n_samples": len(made),
-        "n_missing": int(np.count_nonzero(made.missing)),
-        "step": made.step,
-        "duration": length,
-        "voltage": {"low": low, "high": high, "mean": mean, "std": float(np.nanstd(made.voltage))},
-        "report": list(made.report),
-        "settings": settings
-        | {"settle": settle, "noise": noise, "missing": missing, "missing_length": missing_length or 1.0},
+        "n_samples": len(recording),
+        "n_missing": int(recording.missing.sum()),
+        "step": recording.step,
+        "duration": recording.step * len(recording),
+        "voltage": voltage,
+        "report": list(recording.report),
+        "settings": settings | {"missing_length": damage.missing_length or 1.0},
     }
-    common.write_json(json, "record", seed, start, content)
+    common.write_json(json, "record", damage.seed, start, content)
+
+
+def _statistics(recording: Recording) -> dict[str, float]:
+    """Lowest, highest and mean voltage and its standard deviation (V), missing samples left out."""
+    import numpy as np
+
+    v = recording.voltage
+    low, high = float(np.nanmin(v)), float(np.nanmax(v))
+    return {"low": low, "high": high, "mean": float(np.nanmean(v)), "std": float(np.nanstd(v))}
 
 
 def _expect(source: str, settle: float, output: Path, yes: bool, duration: float, step: float, unit: float) -> None:
@@ -181,90 +236,81 @@ def _expect(source: str, settle: float, output: Path, yes: bool, duration: float
 
 
 def _sherman(
-    source: str, own: Options, duration: float | None, step: float | None, settle: float, expect: Expect
-) -> tuple[Recording, Options]:
+    kind: Literal["original", "modified"], what: SourceOptions, times: TimeOptions, expect: Expect
+) -> tuple[Recording, Settings]:
     from analog_fhn.reconstruct.sources.record import record_sherman
 
-    v_s = -36.0 if own["--vs"] is None else own["--vs"]
-    duration, step = 500.0 if duration is None else duration, 0.01 if step is None else step
+    v_s = -36.0 if what.vs is None else what.vs
+    duration = 500.0 if times.duration is None else times.duration
+    step = 0.01 if times.step is None else times.step
     expect(duration, step, 1.0)
-    made = record_sherman("original" if source == "sherman" else "modified", duration, step, v_s=v_s, settle=settle)
-    return made, {"v_s": v_s}
+    return record_sherman(kind, duration, step, v_s=v_s, settle=times.settle), {"v_s": v_s}
 
 
-def _fhn(
-    _source: str, own: Options, duration: float | None, step: float | None, settle: float, expect: Expect
-) -> tuple[Recording, Options]:
+def _fhn(what: SourceOptions, times: TimeOptions, expect: Expect) -> tuple[Recording, Settings]:
     from analog_fhn.neuron import FHN, Coefficients
     from analog_fhn.reconstruct.sources.record import FHN_TIME_UNIT, record_fhn, usual_times
 
-    fhn = FHN(**_given(own, "a", "eps"))
-    drive = -0.5 if own["--drive"] is None else own["--drive"]
-    duration, step = usual_times(Coefficients.ideal(fhn, 1), drive, FHN_TIME_UNIT, duration, step)
+    fhn = FHN(**values_set(what, "a", "eps"))
+    drive = -0.5 if what.drive is None else what.drive
+    duration, step = usual_times(Coefficients.ideal(fhn, 1), drive, FHN_TIME_UNIT, times.duration, times.step)
     expect(duration, step, FHN_TIME_UNIT)
-    made = record_fhn(fhn, drive, duration, step, settle=settle)
-    return made, {"fhn": {"eps": fhn.eps, "a": fhn.a}, "drive": drive}
+    recording = record_fhn(fhn, drive, duration, step, settle=times.settle)
+    return recording, {"fhn": {"eps": fhn.eps, "a": fhn.a}, "drive": drive}
 
 
-def _twin(
-    _source: str, own: Options, duration: float | None, step: float | None, settle: float, expect: Expect
-) -> tuple[Recording, Options]:
+def _twin(what: SourceOptions, times: TimeOptions, expect: Expect) -> tuple[Recording, Settings]:
     import numpy as np
 
-    from analog_fhn.errors import InputError
     from analog_fhn.reconstruct.model.reconstruction import Reconstruction
     from analog_fhn.reconstruct.recordings.recording import Recording
     from analog_fhn.reconstruct.sources.sherman_rinzel import sample_times
 
-    if own["--twin"] is None:
+    if what.twin is None:
         raise InputError("--source twin: --twin TWIN.npz is missing, a file of `analog-fhn reconstruct`")
-    model = Reconstruction.load(own["--twin"])
-    if step is not None:
-        raise InputError(f"--step {step:g}: a twin has the step of its recordings, {model.step:g} s")
-    p = float(model.control[0]) if own["--drive"] is None else own["--drive"]
+    model = Reconstruction.load(what.twin)
+    if times.step is not None:
+        raise InputError(f"--step {times.step:g}: a twin has the step of its recordings, {model.step:g} s")
+    p = float(model.control[0]) if what.drive is None else what.drive
     low, high = float(model.control.min()), float(model.control.max())
     if not low <= p <= high:
         raise InputError(f"--drive {p:g}: the twin knows drives from {low:g} to {high:g}")
-    duration = 10_000 * model.step if duration is None else duration
+    duration = 10_000 * model.step if times.duration is None else times.duration
     expect(duration, model.step, model.step)
-    number = len(sample_times(duration, model.step, settle))
-    before = round(settle / model.step)
+    number = len(sample_times(duration, model.step, times.settle))
+    before = round(times.settle / model.step)
     voltage = model.run((before + number) * model.step, p)[0, before:]
     if not np.isfinite(voltage).all():
         raise InputError(f"--drive {p:g}: the twin diverges there")
-    made = Recording(voltage, model.step, source=f"{own['--twin']}, p = {p:g}")
-    return made, {"twin": own["--twin"], "drive": p}
+    recording = Recording(voltage, model.step, source=f"{what.twin}, p = {p:g}")
+    return recording, {"twin": str(what.twin), "drive": p}
 
 
-def _spice(
-    _source: str, own: Options, duration: float | None, step: float | None, settle: float, expect: Expect
-) -> tuple[Recording, Options]:
-    from dataclasses import asdict
-
+def _spice(what: SourceOptions, times: TimeOptions, expect: Expect) -> tuple[Recording, Settings]:
     from analog_fhn.neuron import FHN
     from analog_fhn.reconstruct.sources.record import circuit_chip, record_circuit, usual_times
 
-    fhn = FHN(**_given(own, "a", "eps", "gamma"))
-    drive = -0.5 if own["--drive"] is None else own["--drive"]
-    technology = common.load_technology(own["--technology"] or "discrete")
+    fhn = FHN(**values_set(what, "a", "eps", "gamma"))
+    drive = -0.5 if what.drive is None else what.drive
+    technology = common.load_technology(what.technology or "discrete")
     common.warn_of_values(technology)
-    chip = circuit_chip(technology, own["--chip"], fhn=fhn)
+    chip = circuit_chip(technology, what.chip, fhn=fhn)
     cells = chip.hardware[0].cells
     unit = chip.time_unit
-    duration, step = usual_times(cells.dynamics[:1], drive, unit, duration, step)
+    duration, step = usual_times(cells.dynamics[:1], drive, unit, times.duration, times.step)
     expect(duration, step, unit)
-    (made,) = record_circuit(chip, drive, duration, step, settle=settle)
+    (recording,) = record_circuit(chip, drive, duration, step, settle=times.settle)
     settings = {
-        "fhn": asdict(fhn), "drive": drive, "technology": technology.name, "chip": own["--chip"],
+        "fhn": asdict(fhn), "drive": drive, "technology": technology.name, "chip": what.chip,
         "technology_values": technology.model_dump(), "scales": dict(cells.cell.voltage_scales),
     }  # fmt: skip
-    return made, settings
+    return recording, settings
 
 
-def _file(technology: str | None) -> Path | None:
-    """File of a technology that is given as one."""
-    return Path(technology) if technology is not None and Path(technology).is_file() else None
-
-
-def _given(own: Options, *names: str) -> Options:
-    return {name: own[f"--{name}"] for name in names if own[f"--{name}"] is not None}
+_SOURCES: dict[str, Callable[[SourceOptions, TimeOptions, Expect], tuple[Recording, Settings]]] = {
+    "sherman": partial(_sherman, "original"),
+    "sherman-modified": partial(_sherman, "modified"),
+    "fhn": _fhn,
+    "spice": _spice,
+    "twin": _twin,
+}
