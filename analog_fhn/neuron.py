@@ -22,6 +22,7 @@ from scipy.integrate import solve_ivp
 from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
 
+from analog_fhn.crossings import Rises, mean_period
 from analog_fhn.errors import InputError, check_range
 
 FloatArray = NDArray[np.float64]
@@ -218,7 +219,8 @@ class Coefficients:
         q0 += q3 * drive
 
         def rhs(_t: float, u: FloatArray) -> list[float]:
-            return list(rates(u[0], u[1], p0, p1, p2, p3, p4, q0, q1, q2))
+            x, y = u.tolist()  # Python's numbers are much faster here
+            return list(rates(x, y, p0, p1, p2, p3, p4, q0, q1, q2))
 
         def jacobian(_t: float, u: FloatArray) -> list[list[float]]:
             return [[fast_slope(u[0], p1, p2, p3), p4], [q1, q2]]
@@ -375,7 +377,7 @@ def cycle(coefficients: Coefficients, drive: float, n_phase: int = 512, settle: 
     crossings = crossings[crossings > settle]
     if len(crossings) < 3:
         raise ValueError(f"the neuron does not oscillate at drive {drive} (a rest point is reached)")
-    period = float((crossings[-1] - crossings[0]) / (len(crossings) - 1))
+    period = mean_period(crossings)
     phase = np.arange(n_phase) / n_phase
     x = np.asarray(solution.sol(crossings[0] + phase * period)[0])
     return Cycle(period, phase, x)
@@ -403,20 +405,13 @@ def cycle_from_samples(times: ArrayLike, x: ArrayLike, n_phase: int = 512, dip: 
     """
     times, x = np.asarray(times, dtype=np.float64), np.asarray(x, dtype=np.float64)
     curve = CubicSpline(times, x)
-    up = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0))
-    low = np.flatnonzero(x < dip)
-    crossings: list[float] = []
-    last = -1
-    for i in up:
-        if np.searchsorted(low, last) < np.searchsorted(low, i):
-            crossings.append(float(brentq(lambda t: float(curve(t)), times[i], times[i + 1])))
-            last = int(i)
-    if len(crossings) < 3:
+    rises = Rises.of(x, 0.0, dip).after
+    if len(rises) < 3:
         return None
-    period = (crossings[-1] - crossings[0]) / (len(crossings) - 1)
+    crossings = np.array([brentq(lambda t: float(curve(t)), times[k - 1], times[k]) for k in rises])
     phase = np.arange(n_phase) / n_phase
     folded = [np.interp(start + phase * (end - start), times, x) for start, end in itertools.pairwise(crossings)]
-    return Cycle(float(period), phase, np.mean(folded, axis=0))
+    return Cycle(mean_period(crossings), phase, np.mean(folded, axis=0))
 
 
 def waveform_rms(one: Cycle, other: Cycle) -> float:

@@ -16,7 +16,7 @@ PACKAGE = Path(analog_fhn.__file__).parent
 # From the ground up; a module may import from its own floor and from those below.
 FLOORS = (
     {"errors"},
-    {"_support", "neuron"},
+    {"_support", "crossings", "neuron"},
     {"datasets", "idx", "pixels", "plots", "readout", "shares", "technology"},
     {"cell", "network"},
     {"array", "weights"},

@@ -58,7 +58,7 @@ class Reference:
         flow, slopes = cells.dynamics[neuron : neuron + 1].flow(drive)
 
         def rhs(t: float, u: FloatArray) -> list[float]:
-            return [*flow(t, u), u[0]]
+            return [*flow(t, u[:2]), u[0]]
 
         def jacobian(t: float, u: FloatArray) -> list[list[float]]:
             return [*([*row, 0.0] for row in slopes(t, u)), [1.0, 0.0, 0.0]]

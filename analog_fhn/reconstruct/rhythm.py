@@ -15,6 +15,7 @@ from scipy.interpolate import CubicSpline
 from scipy.optimize import minimize_scalar
 
 from analog_fhn._support.compiled import compiled
+from analog_fhn.crossings import Rises
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 
@@ -170,10 +171,11 @@ class Rhythm:
         if not missing and _diverged(v, levels):
             return _rhythm("diverged")
         rest = _without_short_gaps(v[skipped:], levels) if missing else v[skipped:]
-        times, parts, _ = _crossings(rest, levels.low, levels.high)
+        rises = Rises.of(rest, levels.high, levels.low)
+        times = rises.times(rest, levels.high)
         absent = np.cumsum(np.isnan(rest)[::-1])[::-1]
         left = (len(rest) - absent[np.ceil(times).astype(np.intp)] - times) * step
-        return _classified(times * step, parts, left, (len(rest) - absent[0]) * step, skipped * step, step)
+        return _classified(times * step, rises.gaps, left, (len(rest) - absent[0]) * step, skipped * step, step)
 
     @property
     def spikes_per_burst(self) -> float:
@@ -309,7 +311,7 @@ def forecast_horizon(recorded: ArrayLike, run: ArrayLike, step: float, levels: L
     truth = _without_short_gaps(np.asarray(recorded, dtype=np.float64), levels)
     free = np.asarray(run, dtype=np.float64)
     length = min(_finite_part(truth), _finite_part(free))
-    spikes, ours = (_crossings(v[:length], levels.low, levels.high)[0] for v in (truth, free))
+    spikes, ours = (Rises.of(v[:length], levels.high, levels.low).times(v[:length], levels.high) for v in (truth, free))
     end = float(length)
     for k in range(max(len(spikes), len(ours))):
         true = spikes[k] if k < len(spikes) else np.inf
@@ -374,32 +376,8 @@ def _without_short_gaps(voltage: FloatArray, levels: Levels) -> FloatArray:
     """The voltage with lines across gaps that cannot hide a spike; NaN in longer ones."""
     if not np.isnan(voltage).any():
         return voltage
-    widths = _crossings(voltage, levels.low, levels.high)[2]
+    widths = Rises.of(voltage, levels.high, levels.low).widths
     return np.asarray(_bridged(voltage, int(np.median(widths)) if len(widths) else 0), dtype=np.float64)
-
-
-@compiled()
-def _crossings(voltage, low, high):  # type: ignore[no-untyped-def]
-    """Upward crossings (samples, interpolated), gaps before each, and samples that the complete spikes stay above."""
-    times, parts, widths = [0.0][:0], [0][:0], [0][:0]
-    armed, above, part, before = False, -1, 0, np.nan
-    for n in range(len(voltage)):
-        v = voltage[n]
-        if np.isnan(v):
-            if not np.isnan(before):
-                part += 1
-            armed, above = False, -1
-        elif v < high:
-            if above >= 0:
-                widths.append(n - above)
-                above = -1
-            armed = armed or v < low
-        elif armed:
-            times.append(n - 1 + (high - before) / (v - before))
-            parts.append(part)
-            armed, above = False, n
-        before = v
-    return np.array(times), np.array(parts), np.array(widths)
 
 
 @compiled()

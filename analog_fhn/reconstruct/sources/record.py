@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -106,7 +106,7 @@ def record_fhn(
     duration, step = usual_times(neuron, drive, FHN_TIME_UNIT, duration, step)
     times = (settle + sample_times(duration, step, settle)) / FHN_TIME_UNIT
 
-    states = integrate(_slopes(neuron, drive), np.array(_start(start)), times)
+    states = integrate(neuron.flow(drive)[0], np.array(_start(start)), times)
     return Recording(states[:, 0].copy(), step, source=f"FitzHugh-Nagumo, I = {drive:g}", states=states)
 
 
@@ -209,7 +209,7 @@ def usual_times(
     if duration is not None and step is not None:
         return duration, step
     times = np.asarray(np.arange(0.0, 24.0, 0.004), dtype=np.float64)
-    x = integrate(_slopes(neuron, drive), np.array(_start(None)), times)[:, 0]
+    x = integrate(neuron.flow(drive)[0], np.array(_start(None)), times)[:, 0]
     found = cycle_from_samples(times[times >= 6.0], x[times >= 6.0], n_phase=2)
     period = unit * (_AT_REST if found is None else found.period)
     step = float(f"{period / _PER_PERIOD:.2g}") if step is None else step
@@ -217,18 +217,6 @@ def usual_times(
         samples = _PERIODS * period / step
         duration = math.ceil(samples) * step if math.isfinite(samples) else _PERIODS * period
     return duration, step
-
-
-def _slopes(neuron: Coefficients, drive: float) -> Callable[[float, FloatArray], tuple[float, float]]:
-    """Right-hand sides of one neuron's equations, in units of 1/T, for numbers: much faster than those for arrays."""
-    p0, p1, p2, p3, p4 = neuron.p[0].tolist()
-    q0, q1, q2, q3 = neuron.q[0].tolist()
-
-    def slopes(_t: float, u: FloatArray) -> tuple[float, float]:
-        x, y = u.tolist()
-        return (p0 + x * (p1 + x * (p2 + x * p3)) + p4 * y) / neuron.eps, q0 + q1 * x + q2 * y + q3 * drive
-
-    return slopes
 
 
 def _drives(drives: ArrayLike) -> list[float]:
