@@ -175,13 +175,13 @@ class Fit:
     losses: dict[int, FloatArray]
 
     @property
-    def wanted(self) -> list[Rhythm]:
+    def expected(self) -> list[Rhythm]:
         """What each of a map's free runs should be, in the order of `rhythms`."""
         return _per_run(self.recorded)
 
     def alike(self, number: int) -> list[tuple[Rhythm, Rhythm]]:
         """Of the free runs of map `number` those in the recorded regime: (recorded, run)."""
-        runs = zip(self.wanted, self.rhythms[number], strict=True)
+        runs = zip(self.expected, self.rhythms[number], strict=True)
         return [(truth, rhythm) for truth, rhythm in runs if truth.regime == rhythm.regime]
 
 
