@@ -11,7 +11,7 @@
     def classify(network: common.NetworkArgument, *, times: Times, json: common.JsonOption = None) -> None: ...
 
 `analog-fhn classify` then has the options `--settle` and `--control`, and the function receives one `Times`. What the
-options are good for (a network with these times, say) is a method of the group.
+options are good for (a network with these times, say) is a method of the group. A field may be a group again.
 """
 
 from __future__ import annotations
@@ -56,10 +56,8 @@ def takes_option_groups(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def expanded(**values: Any) -> None:
-        for name, group in groups.items():
-            fields = dataclasses.fields(group)
-            values[name] = group(**{field.name: values.pop(field.name) for field in fields if field.name in values})
-        command(**values)
+        built = {name: _built(group, values) for name, group in groups.items()}
+        command(**values, **built)
 
     expanded.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -68,9 +66,14 @@ def takes_option_groups(command: Callable[..., None]) -> Callable[..., None]:
 
 def options_set(group: Any) -> dict[str, Any]:
     """Values of the options of a group that the user has set to anything but their defaults, by option: `--settle`."""
-    annotations = typing.get_type_hints(type(group), include_extras=True)
-    values = {field: getattr(group, field.name) for field in dataclasses.fields(group)}
-    return {_option_name(annotations[field.name]): value for field, value in values.items() if value != field.default}
+    values: dict[str, Any] = {}
+    for field, annotation in _fields(type(group)):
+        value = getattr(group, field.name)
+        if dataclasses.is_dataclass(annotation):
+            values |= options_set(value)
+        elif value != field.default:
+            values[_option_name(annotation)] = value
+    return values
 
 
 def values_set(group: Any, *names: str) -> dict[str, Any]:
@@ -78,16 +81,34 @@ def values_set(group: Any, *names: str) -> dict[str, Any]:
     return {name: getattr(group, name) for name in names if getattr(group, name) is not None}
 
 
-def _parameters_of(group: Any) -> list[Parameter]:
+def _fields(group: Any) -> list[tuple[dataclasses.Field[Any], Any]]:
+    """Fields of a dataclass with their annotations as objects."""
     annotations = typing.get_type_hints(group, include_extras=True)
-    parameters = []
-    for field in dataclasses.fields(group):
+    return [(field, annotations[field.name]) for field in dataclasses.fields(group)]
+
+
+def _parameters_of(group: Any) -> list[Parameter]:
+    parameters: list[Parameter] = []
+    for field, annotation in _fields(group):
+        if dataclasses.is_dataclass(annotation):
+            parameters += _parameters_of(annotation)
+            continue
         if field.default_factory is not dataclasses.MISSING:
             raise ValueError(f"{group.__name__}.{field.name}: the default of an option is a plain value, not a factory")
         default = Parameter.empty if field.default is dataclasses.MISSING else field.default
-        annotation = annotations[field.name]
         parameters.append(Parameter(field.name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation))
     return parameters
+
+
+def _built(group: Any, values: dict[str, Any]) -> Any:
+    """A group from `values` by name, which are taken out of it; fields that have none there keep their defaults."""
+    fields: dict[str, Any] = {}
+    for field, annotation in _fields(group):
+        if dataclasses.is_dataclass(annotation):
+            fields[field.name] = _built(annotation, values)
+        elif field.name in values:
+            fields[field.name] = values.pop(field.name)
+    return group(**fields)
 
 
 def _option_name(annotation: Any) -> str:

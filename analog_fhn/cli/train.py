@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,6 +12,8 @@ import typer
 
 from analog_fhn._support.files import has_failed
 from analog_fhn.cli import common, costs
+from analog_fhn.cli.groups import NeuronOptions
+from analog_fhn.cli.options import options_set, takes_option_groups, values_set
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,13 +22,13 @@ if TYPE_CHECKING:
 
     from analog_fhn.datasets import Dataset
     from analog_fhn.network import Network
-    from analog_fhn.training.fit import Progress
+    from analog_fhn.training.circuit import Hardware, Inside
     from analog_fhn.training.plain import Trained
 
-Options = dict[str, Any]
+Trainer = Callable[["Dataset", "Dataset", "_Task"], "_Done"]
 
 # Options that only some models have; whatever else is given is refused by name.
-_OWN = {
+_OPTIONS = {
     "--model ann": ("--activation", "--bias"),
     "--model fhn": (
         "--activation", "--bias", "--gradient", "--gamma", "--a", "--eps", "--slope", "--settle", "--control",
@@ -38,9 +41,143 @@ _OWN = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class HiddenOptions:
+    """Hidden units, and what stands in their place on the way back."""
+
+    activation: Annotated[
+        Literal["sigmoid", "tanh"] | None,
+        typer.Option("--activation", help="Hidden activation (default: sigmoid, or --start's)."),
+    ] = None
+    bias: Annotated[bool, typer.Option("--bias", help="Train biases too (the paper has none).")] = False
+    tanh: Annotated[
+        Literal["drive", "input"] | None,
+        typer.Option("--tanh", help="Where the tanh acts: I = gamma tanh(X W) or gamma tanh(X) W (default: drive)."),
+    ] = None
+    recentre: Annotated[
+        bool, typer.Option("--recentre", help="Train with recentred rows in place of x itself (the paper).")
+    ] = False
+    gradient: Annotated[
+        Literal["sigmoid", "response"] | None,
+        typer.Option(
+            "--gradient",
+            help="What stands in the neurons' place on the way back (default: response; --protocol paper: sigmoid).",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class HardwareOptions:
+    """Chips that training sees."""
+
+    technology: Annotated[
+        str | None,
+        typer.Option("--technology", metavar="NAME|PATH", help="Every step sees a fresh chip of this technology."),
+    ] = None
+    errors: common.ErrorsOption = None
+    ramp: Annotated[
+        Literal["linear", "constant"] | None,
+        typer.Option("--ramp", help="Errors grow over the first half of the epochs (default), or stay."),
+    ] = None
+    chips: Annotated[
+        int | None, typer.Option("--chips", min=1, help="Chips that neurons are drawn from (default: 50).")
+    ] = None
+    clip_sigma: Annotated[
+        float | None,
+        typer.Option("--clip-sigma", help="Largest weight in standard deviations; 0: not clipped (default: 1.7)."),
+    ] = None
+    noise: Annotated[
+        str | None,
+        typer.Option(
+            "--noise",
+            metavar="intrinsic|DENSITY",
+            help="Training with a technology sees noise: that of the parts, or A/√Hz.",
+        ),
+    ] = None
+    ignore_levels: Annotated[
+        bool, typer.Option("--ignore-levels", help="Training with a technology does not see the conductance levels.")
+    ] = False
+
+    def hardware(self) -> Hardware | None:
+        """What training sees of a technology; None without one."""
+        from analog_fhn.training.circuit import Hardware
+
+        clip = self.clip_sigma
+        if clip is not None and not clip >= 0:
+            raise InputError(f"--clip-sigma {clip:g}: expected a number above 0, or 0 for weights that are not clipped")
+        if self.technology is None:
+            for option, value in options_set(self).items():
+                raise InputError(f"{_as_written(option, value)} needs a --technology whose chips training is to see")
+            return None
+        technology = common.load_technology(self.technology, errors=self.errors)
+        common.warn_of_values(technology)
+        noise: float | Literal["intrinsic"] | None = None
+        if self.noise is not None:
+            noise = "intrinsic" if self.noise == "intrinsic" else common.density(self.noise)
+        clipped: dict[str, Any] = {} if clip is None else {"clip_sigma": clip or None}
+        return Hardware(
+            technology, levels=not self.ignore_levels, noise=noise, **values_set(self, "ramp", "chips"), **clipped
+        )
+
+
+@dataclass(frozen=True)
+class BeginOptions:
+    """What training begins with, and whether it sees averages over a window."""
+
+    window: Annotated[
+        bool, typer.Option("--window", help="Train with averages over the control window, not of settled neurons.")
+    ] = False
+    begin: Annotated[
+        Path | None,
+        typer.Option(
+            "--start", metavar="NETWORK.npz", help="Train this network on, with its neurons and times unless given."
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Options that only some models have (see `_OPTIONS`)."""
+
+    units: HiddenOptions
+    neuron: NeuronOptions
+    begin: BeginOptions
+    hardware: HardwareOptions
+
+    def check(self, name: str) -> None:
+        """Refuse an option that `name`, the model as it is asked for, does not have."""
+        for option, value in options_set(self).items():
+            if option not in _OPTIONS[name]:
+                raise common.foreign(option, _as_written(option, value), name, _OPTIONS)
+
+
+@dataclass(frozen=True)
+class PassOptions:
+    """How long and in what steps every model is trained."""
+
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Passes over the training images (default: 20; paper: 10).")
+    ] = None
+    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Images per step (default: 32; paper: 50).")] = (
+        None
+    )
+    learning_rate: Annotated[
+        float | None,
+        typer.Option("--learning-rate", help="Adam's step size at the start (default: 3e-3; paper: 1e-2)."),
+    ] = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of the training functions."""
+        arguments = values_set(self, "epochs", "batch", "learning_rate")
+        return {"batch_size" if name == "batch" else name: value for name, value in arguments.items()}
+
+
+@takes_option_groups
 def train(
     dataset: common.DatasetOption,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="NETWORK.npz", help="Network file to write.")],
+    *,
     model: Annotated[
         Literal["ann", "fhn"], typer.Option("--model", help="ann: the plain network; fhn: FHN neurons inside.")
     ] = "ann",
@@ -56,77 +193,8 @@ def train(
             help="Hidden neurons (default: 100, or --start's); 100,50: two layers (fhn).",
         ),
     ] = None,
-    activation: Annotated[
-        Literal["sigmoid", "tanh"] | None,
-        typer.Option("--activation", help="Hidden activation (default: sigmoid, or --start's)."),
-    ] = None,
-    bias: Annotated[bool, typer.Option("--bias", help="Train biases too (the paper has none).")] = False,
-    tanh: Annotated[
-        Literal["drive", "input"] | None,
-        typer.Option("--tanh", help="Where the tanh acts: I = gamma tanh(X W) or gamma tanh(X) W (default: drive)."),
-    ] = None,
-    recentre: Annotated[
-        bool, typer.Option("--recentre", help="Train with recentred rows in place of x itself (the paper).")
-    ] = False,
-    gradient: Annotated[
-        Literal["sigmoid", "response"] | None,
-        typer.Option(
-            "--gradient",
-            help="What stands in the neurons' place on the way back (default: response; --protocol paper: sigmoid).",
-        ),
-    ] = None,
-    gamma: common.GammaOption = None,
-    a: common.AOption = None,
-    eps: common.EpsOption = None,
-    slope: common.SlopeOption = None,
-    settle: common.SettleOption = None,
-    control: common.ControlOption = None,
-    window: Annotated[
-        bool, typer.Option("--window", help="Train with averages over the control window, not of settled neurons.")
-    ] = False,
-    begin: Annotated[
-        Path | None,
-        typer.Option(
-            "--start", metavar="NETWORK.npz", help="Train this network on, with its neurons and times unless given."
-        ),
-    ] = None,
-    technology: Annotated[
-        str | None,
-        typer.Option("--technology", metavar="NAME|PATH", help="Every step sees a fresh chip of this technology."),
-    ] = None,
-    errors: common.ErrorsOption = None,
-    ramp: Annotated[
-        Literal["linear", "constant"] | None,
-        typer.Option("--ramp", help="Errors grow over the first half of the epochs (default), or stay."),
-    ] = None,
-    chips: Annotated[
-        int | None, typer.Option("--chips", min=1, help="Chips that neurons are drawn from (default: 50).")
-    ] = None,
-    clip_sigma: Annotated[
-        float | None,
-        typer.Option("--clip-sigma", help="Largest weight in standard deviations; 0: not clipped (default: 1.7)."),
-    ] = None,
-    noise: Annotated[
-        str | None,
-        typer.Option(
-            "--noise",
-            metavar="intrinsic|DENSITY",
-            help="Training with a technology sees noise: that of the parts, or A/√Hz.",
-        ),
-    ] = None,
-    ignore_levels: Annotated[
-        bool, typer.Option("--ignore-levels", help="Training with a technology does not see the conductance levels.")
-    ] = False,
-    epochs: Annotated[
-        int | None, typer.Option("--epochs", min=1, help="Passes over the training images (default: 20; paper: 10).")
-    ] = None,
-    batch: Annotated[
-        int | None, typer.Option("--batch", min=1, help="Images per step (default: 32; paper: 50).")
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option("--learning-rate", help="Adam's step size at the start (default: 3e-3; paper: 1e-2)."),
-    ] = None,
+    options: ModelOptions,
+    passes: PassOptions,
     images: common.ImagesOption = None,
     stratified: common.StratifiedOption = False,
     data: common.DataOption = None,
@@ -135,90 +203,100 @@ def train(
     json: common.JsonOption = None,
 ) -> None:
     """Train n_in - hidden - n_classes, report its test accuracy, and save it."""
-    from analog_fhn.datasets import check_alike
-    from analog_fhn.inference import confusion, per_class
     from analog_fhn.network import Network
 
     start = time.perf_counter()
-    own: Options = {
-        "--activation": activation, "--bias": bias or None, "--tanh": tanh, "--recentre": recentre or None,
-        "--gradient": gradient, "--gamma": gamma, "--a": a, "--eps": eps, "--slope": slope, "--settle": settle,
-        "--control": control, "--window": window or None, "--start": begin, "--technology": technology,
-        "--errors": errors, "--ramp": ramp, "--chips": chips, "--clip-sigma": clip_sigma,
-        "--noise": noise, "--ignore-levels": ignore_levels or None,
-    }  # fmt: skip
-    trainer = _trainer(model, protocol, own)
-    known = None if begin is None else Network.load(begin)
-    sizes = _layers(hidden, model, protocol, known)
-    own |= {"--start": known, "--activation": _activation(activation, known)}
+    trainer = _trainer(model, protocol, options)
+    begin = None if options.begin.begin is None else Network.load(options.begin.begin)
+    sizes = _layers(hidden, model, protocol, begin)
+    activation = _activation(options.units.activation, begin)
     # A network may be trained on from itself.
     common.check_outputs({}, {"-o": output, "--json": json})
     common.writable(output)
+    training, test = _images(dataset, data, images, seed if stratified else None)
+    whole = (training.images.shape[1], *sizes, training.n_classes)
+    _check_work(whole, training, test, options, begin, passes, yes=yes)
+    arguments = {"n_hidden": sizes[0] if len(sizes) == 1 else sizes, "seed": seed} | passes.arguments
+    with common.progress_bar("training") as bar:
+        arguments["progress"] = lambda epoch, total, _loss, _accuracy: bar(epoch, total)
+        done = trainer(training, test, _Task(options, activation, begin, arguments))
+    network = done.trained.network(training.scale)
+    network.save(output)
+    accuracy = float((done.predictions == test.labels).mean())
+    common.say(
+        f"{done.what} {'-'.join(map(str, network.layer_sizes))} ({done.how}): {common.percent(accuracy)} of "
+        f"{len(test.labels)} test images, {common.percent(done.trained.history['accuracy'][-1])} of the training images"
+        + ("" if has_failed(output) else f"; saved as {output}"),
+        json,
+    )
+    settings = common.settings(network, None) | {"trained": done.trained.settings, "dataset": dataset, "model": model}
+    content = _content(done, network, test) | {"settings": settings | {"stratified": stratified}}
+    common.write_json(json, "train", seed, start, content)
+
+
+def _images(dataset: str, data: Path | None, images: int | None, draw: int | None) -> tuple[Dataset, Dataset]:
+    """Training images, of which `images` are chosen, and test images; `draw` as for `common.choose_images`."""
+    from analog_fhn.datasets import check_alike
+
     whole = common.load_holdout(dataset, "train", data)
     common.tell_missing(whole, whole.n_classes, "training")
-    draw = seed if stratified else None
     training = common.choose_images(whole, "training", images, draw=draw, refuse=True)
     test = common.load_holdout(dataset, "test", data)
     check_alike(training, test)
     common.tell_missing(test, training.n_classes, "test")
-    _check_work((training.images.shape[1], *sizes, training.n_classes), training, test, own, epochs, batch, yes=yes)
-    for_all: Options = {"n_hidden": sizes[0] if len(sizes) == 1 else sizes, "seed": seed}
-    for name, value in (("epochs", epochs), ("batch_size", batch), ("learning_rate", learning_rate)):
-        if value is not None:
-            for_all[name] = value
-    with common.progress_bar("training") as bar:
-        done = trainer(training, test, own, for_all, lambda epoch, total, _loss, _accuracy: bar(epoch, total))
-    trained, predictions = done.trained, done.predictions
-    network = trained.network(training.scale)
-    network.save(output)
-    accuracy = float((predictions == test.labels).mean())
-    common.say(
-        f"{done.what} {'-'.join(map(str, network.layer_sizes))} ({done.how}): {common.percent(accuracy)} of "
-        f"{len(test.labels)} test images, {common.percent(trained.history['accuracy'][-1])} of the training images"
-        + ("" if has_failed(output) else f"; saved as {output}"),
-        json,
-    )
-    content = {
-        "accuracy": accuracy,
+    return training, test
+
+
+def _content(done: _Done, network: Network, test: Dataset) -> dict[str, Any]:
+    """What the JSON object says about the test images and the training."""
+    from analog_fhn.inference import confusion, per_class
+
+    n_classes = network.layer_sizes[-1]
+    return {
+        "accuracy": float((done.predictions == test.labels).mean()),
         "n_images": len(test.labels),
         "held_out": None if test.held_out is None else test.held_out.tolist(),
-        "per_digit": per_class(predictions, test.labels, network.layer_sizes[-1]),
-        "confusion": confusion(predictions, test.labels, network.layer_sizes[-1]).tolist(),
-        "history": trained.history,
-        "settings": common.settings(network, None)
-        | {"trained": trained.settings, "dataset": dataset, "model": model}
-        | {"stratified": stratified},
+        "per_digit": per_class(done.predictions, test.labels, n_classes),
+        "confusion": confusion(done.predictions, test.labels, n_classes).tolist(),
+        "history": done.trained.history,
     }
-    common.write_json(json, "train", seed, start, content)
 
 
 def _check_work(
     sizes: tuple[int, ...],
     training: Dataset,
     test: Dataset,
-    own: Options,
-    epochs: int | None,
-    batch: int | None,
+    options: ModelOptions,
+    begin: Network | None,
+    passes: PassOptions,
     *,
     yes: bool,
 ) -> None:
     """Refuse what is beyond the machine: the training, or judging the network in its own times."""
-    from dataclasses import replace
-
     from analog_fhn.neuron import FHN, Protocol
 
-    start = own["--start"]
-    times = replace(Protocol() if start is None else start.protocol, **_given(own, "settle", "control"))
-    eps = replace(FHN() if start is None else start.fhn, **_given(own, "eps")).eps
-    chips = 0 if own["--technology"] is None else own["--chips"] or 50
+    times = options.neuron.protocol(Protocol() if begin is None else begin.protocol)
+    eps = options.neuron.fhn(FHN() if begin is None else begin.fhn).eps
+    hardware = options.hardware
     work = costs.together([
         costs.training(
-            sizes, len(training.labels), epochs or 20, batch or 32, chips=chips,
-            protocol=times if own["--window"] else None,
+            sizes, len(training.labels), passes.epochs or 20, passes.batch or 32,
+            chips=0 if hardware.technology is None else hardware.chips or 50,
+            protocol=times if options.begin.window else None,
         ),
         costs.classification_by(sizes, times, eps, len(test.labels)),
     ])  # fmt: skip
     common.check_work(work, yes=yes)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What one of the models is trained by: options, hidden activation, network to begin with, arguments of all."""
+
+    options: ModelOptions
+    activation: Literal["sigmoid", "tanh"]
+    begin: Network | None
+    arguments: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -231,8 +309,8 @@ class _Done:
     how: str
 
 
-def _trainer(model: str, protocol: str | None, own: Options) -> Any:
-    """Function that trains the model, once the options are known to be its own.
+def _trainer(model: str, protocol: str | None, options: ModelOptions) -> Trainer:
+    """Function that trains the model, once it is known to have the options.
 
     Raises
     ------
@@ -243,30 +321,19 @@ def _trainer(model: str, protocol: str | None, own: Options) -> Any:
     trainers = {"--model ann": _ann, "--model fhn": _fhn, "--model fhn --protocol paper": _paper}
     if name not in trainers:
         raise InputError(f"{name}: expected one of {', '.join(trainers)}")
-    for option, value in own.items():
-        if value is not None and option not in _OWN[name]:
-            raise common.foreign(option, option if value is True else f"{option} {value}", name, _OWN)
+    options.check(name)
     return trainers[name]
 
 
-def _ann(training: Dataset, test: Dataset, own: Options, for_all: Options, progress: Progress) -> _Done:
-    from analog_fhn.training.plain import train_plain
-
-    activation: Literal["sigmoid", "tanh"] = own["--activation"]
-    trained = train_plain(training, hidden=activation, bias=bool(own["--bias"]), progress=progress, **for_all)
-    predictions = trained.network(training.scale).forward(test.images).argmax(axis=1)
-    return _Done(trained, predictions, "plain network", activation)
-
-
-def _activation(given: str | None, start: Network | None) -> str:
-    """Hidden activation: the one given, which must be that of the network to begin with, if there is one."""
-    if start is not None and given not in (None, start.hidden):
-        raise InputError(f"--activation {given}: the network of --start was trained as {start.hidden}")
-    return given or ("sigmoid" if start is None else start.hidden)
+def _activation(option: Literal["sigmoid", "tanh"] | None, start: Network | None) -> Literal["sigmoid", "tanh"]:
+    """Hidden activation: that of the option, which must be that of the network to begin with, if there is one."""
+    if start is not None and option not in (None, start.hidden):
+        raise InputError(f"--activation {option}: the network of --start was trained as {start.hidden}")
+    return option or ("sigmoid" if start is None else start.hidden)
 
 
 def _layers(hidden: str | None, model: str, protocol: str | None, start: Network | None) -> tuple[int, ...]:
-    """Numbers of neurons of the hidden layers: those given, which must be those of the network to begin with, if any.
+    """Numbers of hidden neurons by layer, from the option or the network to begin with, which must not differ.
 
     Raises
     ------
@@ -289,51 +356,30 @@ def _layers(hidden: str | None, model: str, protocol: str | None, start: Network
     return sizes
 
 
-def _given(own: Options, *names: str) -> Options:
-    """Keyword arguments of the options of these names that were given."""
-    return {name: own[f"--{name}"] for name in names if own[f"--{name}"] is not None}
+def _as_written(option: str, value: Any) -> str:
+    return option if value is True else f"{option} {value}"
 
 
-def _fhn(training: Dataset, test: Dataset, own: Options, for_all: Options, progress: Progress) -> _Done:
-    from dataclasses import replace
+def _ann(training: Dataset, test: Dataset, task: _Task) -> _Done:
+    from analog_fhn.training.plain import train_plain
 
+    trained = train_plain(training, hidden=task.activation, bias=task.options.units.bias, **task.arguments)
+    predictions = trained.network(training.scale).forward(test.images).argmax(axis=1)
+    return _Done(trained, predictions, "plain network", task.activation)
+
+
+def _fhn(training: Dataset, test: Dataset, task: _Task) -> _Done:
     from analog_fhn.inference import classify
     from analog_fhn.neuron import Protocol
-    from analog_fhn.training.circuit import Hardware, Inside, train_fhn
+    from analog_fhn.training.circuit import train_fhn
 
-    clip, start = own["--clip-sigma"], own["--start"]
-    if clip is not None and not clip >= 0:
-        raise InputError(f"--clip-sigma {clip:g}: expected a number above 0, or 0 for weights that are not clipped")
-    if start is not None and not own["--bias"] and any(b is not None for b in start.biases):
+    options, begin = task.options, task.begin
+    if begin is not None and not options.units.bias and any(b is not None for b in begin.biases):
         raise InputError("the network of --start has biases; expected --bias, to train them too")
-    for option in ("--errors", "--ramp", "--chips", "--clip-sigma", "--noise", "--ignore-levels"):
-        if own["--technology"] is None and own[option] is not None:
-            given_as = option if own[option] is True else f"{option} {own[option]}"
-            raise InputError(f"{given_as} needs a --technology whose chips training is to see")
-    inside = Inside(hidden=own["--activation"], window=bool(own["--window"]), **_given(own, "gradient"))
-    if start is not None:
-        inside = replace(inside, fhn=start.fhn, protocol=start.protocol, recentre=start.recentre)
-    inside = replace(
-        inside,
-        fhn=replace(inside.neuron, **_given(own, "gamma", "a", "eps", "slope")),
-        protocol=replace(inside.protocol, **_given(own, "settle", "control")),
-    )
-    hardware = None
-    if own["--technology"] is not None:
-        made = common.load_technology(own["--technology"], errors=own["--errors"])
-        common.warn_of_values(made)
-        noise = own["--noise"] if own["--noise"] in (None, "intrinsic") else common.density(own["--noise"])
-        hardware = Hardware(made, levels=not own["--ignore-levels"], noise=noise, **_given(own, "ramp", "chips"))
-        if clip is not None:
-            hardware = replace(hardware, clip_sigma=clip or None)
+    hardware = options.hardware.hardware()
+    inside = _inside(task)
     trained = train_fhn(
-        training,
-        inside=inside,
-        hardware=hardware,
-        bias=bool(own["--bias"]),
-        start=start,
-        progress=progress,
-        **for_all,
+        training, inside=inside, hardware=hardware, bias=options.units.bias, start=begin, **task.arguments
     )
     network = trained.network(training.scale)
     # The default times are long enough that settled neurons tell all; others are judged as `classify` will judge them.
@@ -346,20 +392,29 @@ def _fhn(training: Dataset, test: Dataset, own: Options, for_all: Options, progr
     return _Done(trained, predictions, "FHN network", f"gamma {network.fhn.gamma:g}, {window}, mean{seen}")
 
 
-def _paper(training: Dataset, test: Dataset, own: Options, for_all: Options, progress: Progress) -> _Done:
-    from dataclasses import replace
+def _inside(task: _Task) -> Inside:
+    """Hidden neurons in training: those of the network to begin with, if there is one, but for what options set."""
+    from analog_fhn.training.circuit import Inside
 
+    options, begin = task.options, task.begin
+    inside = Inside(hidden=task.activation, window=options.begin.window, **values_set(options.units, "gradient"))
+    if begin is not None:
+        inside = replace(inside, fhn=begin.fhn, protocol=begin.protocol, recentre=begin.recentre)
+    return replace(inside, fhn=options.neuron.fhn(inside.neuron), protocol=options.neuron.protocol(inside.protocol))
+
+
+def _paper(training: Dataset, test: Dataset, task: _Task) -> _Done:
     from analog_fhn.inference import classify
     from analog_fhn.training.paper import JUDGED, NEURON, train_paper
 
+    options = task.options
     trained = train_paper(
         training,
-        recentre=bool(own["--recentre"]),
-        fhn=replace(NEURON, **_given(own, "gamma", "a", "eps", "slope")),
-        protocol=replace(JUDGED, **_given(own, "settle", "control")),
-        progress=progress,
-        **_given(own, "tanh", "gradient"),
-        **for_all,
+        recentre=options.units.recentre,
+        fhn=options.neuron.fhn(NEURON),
+        protocol=options.neuron.protocol(JUDGED),
+        **values_set(options.units, "tanh", "gradient"),
+        **task.arguments,
     )
     network = trained.network(training.scale)
     predictions = classify(network, test.images).predictions

@@ -25,6 +25,12 @@ class Factory:
     many: Annotated[list[int], typer.Option("--many")] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Run:
+    times: Times
+    name: Annotated[str, typer.Option("--name")] = "run"
+
+
 received: list[tuple[str, Times, int]] = []
 
 
@@ -85,6 +91,19 @@ def test_options_set_are_those_that_differ_from_their_defaults() -> None:
 def test_values_set_are_keyword_arguments() -> None:
     assert values_set(Times(3.0), "settle", "control") == {"control": 3.0}
     assert values_set(Times(3.0, 0.0), "settle") == {"settle": 0.0}
+
+
+def test_a_group_may_be_in_a_group() -> None:
+    runs: list[Run] = []
+
+    @takes_option_groups
+    def nested(*, run: Run) -> None:
+        runs.append(run)
+
+    nested(control=3.0, name="other")
+    assert runs == [Run(Times(3.0), "other")]
+    assert list(inspect.signature(nested).parameters) == ["control", "settle", "raw", "name"]
+    assert options_set(runs[0]) == {"--control": 3.0, "--name": "other"}
 
 
 def test_two_options_of_one_name_are_a_mistake_of_the_programmer() -> None:
