@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,18 +12,25 @@ import typer
 from analog_fhn._support import estimate
 from analog_fhn._support.files import at_once, has_failed
 from analog_fhn.cli import common, costs
+from analog_fhn.cli.groups import NeuronOptions
+from analog_fhn.cli.options import options_set, takes_option_groups, values_set
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
+    from analog_fhn._support.estimate import Work
     from analog_fhn.datasets import Dataset
     from analog_fhn.network import Network
+    from analog_fhn.papers.kuptsov2025 import Study
 
+    Sets = tuple[Dataset, Dataset]
+
+_SECTION4_FILE = "section4.npz"
 _SECTION4 = ("figure6", "table2")
 _TRAINED = ("--tanh", "--recentre", "--epochs", "--gamma", "--a", "--eps", "--slope")  # what section 4 trains with
 _SIMULATED = ("--network", "--dataset", "--data", "--images", "--a", "--eps", "--slope", "--settle", "--control")
 
 # Options that each figure or table has; whatever else is given is refused by name.
-_OWN = {
+_OPTIONS = {
     "figure2": ("--a", "--eps"),
     "figure3": (*_SIMULATED, "--split", "--stratified", "--gamma"),
     "figure4": (*_SIMULATED, "--split", "--stratified", "--gammas", "--name"),
@@ -33,6 +41,129 @@ _OWN = {
 }
 
 
+@dataclass(frozen=True)
+class ImageOptions:
+    """The network, and the images that it sees."""
+
+    network: Annotated[
+        Path | None, typer.Option("--network", metavar="NETWORK.npz", help="Default: trained on the spot, and saved.")
+    ] = None
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", metavar="mnist|digits|PATH", help="Data set (default: mnist).")
+    ] = None
+    split: Annotated[
+        Literal["train", "test"] | None, typer.Option("--split", help="figure3, figure4: which images (default: test).")
+    ] = None
+    images: common.ImagesOption = None
+    stratified: common.StratifiedOption = False
+
+
+@dataclass(frozen=True)
+class CurveOptions:
+    """Accuracy against gamma: the values, and where the curve is kept."""
+
+    gammas: Annotated[str | None, typer.Option("--gammas", help="Comma-separated list for figure4.")] = None
+    curve: Annotated[
+        Path | None, typer.Option("--curve", metavar="figure4.csv", help="For table1: default OUTPUT/figure4.csv.")
+    ] = None
+    name: Annotated[str | None, typer.Option("--name", help="File name of figure4's output (default: figure4).")] = None
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How section 4 trains its network."""
+
+    tanh: Annotated[
+        Literal["drive", "input"] | None,
+        typer.Option("--tanh", help="figure6, table2: where the tanh acts (default: drive)."),
+    ] = None
+    recentre: Annotated[
+        bool, typer.Option("--recentre", help="figure6, table2: recentred rows in place of x itself.")
+    ] = False
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="figure6, table2: passes over the images (default: 10).")
+    ] = None
+
+
+@dataclass(frozen=True)
+class ReconstructionOptions:
+    """What is recorded of which neuron, and how often it is rebuilt."""
+
+    neuron_kind: Annotated[
+        Literal["modified", "original", "both"] | None,
+        typer.Option("--neuron", help="reconstruction: of Sherman and Rinzel (default: both)."),
+    ] = None
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="reconstruction: autoencoders and maps (default: 10).")
+    ] = None
+    duration: Annotated[
+        float | None, typer.Option("--duration", metavar="SECONDS", help="reconstruction: recording (default: 500).")
+    ] = None
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="reconstruction: training steps of an autoencoder.")
+    ] = None
+
+    def study(self, seed: int) -> Study:
+        """The study that the options ask for."""
+        from analog_fhn.papers.kuptsov2025 import Study
+        from analog_fhn.reconstruct.fit import FitOptions
+        from analog_fhn.reconstruct.model.autoencoder import AutoencoderOptions
+
+        options = FitOptions(latent=3, seed=seed)
+        if self.steps is not None:
+            options = replace(options, autoencoder=AutoencoderOptions(steps=self.steps), scan_steps=self.steps)
+        study = Study(options=options, **values_set(self, "duration"))
+        return study if self.seeds is None else replace(study, seeds=self.seeds, record_seeds=min(self.seeds, 3))
+
+
+@dataclass(frozen=True)
+class FigureOptions:
+    """Options of which each figure or table has some (see `_OPTIONS`)."""
+
+    source: ImageOptions
+    curve: CurveOptions
+    training: TrainingOptions
+    reconstruction: ReconstructionOptions
+    neuron: NeuronOptions
+    data: common.DataOption = None
+
+    def check(self, what: str) -> None:
+        """Refuse an option that this figure or table does not have, or does not have together with a network."""
+        for option in options_set(self):
+            if option not in _OPTIONS[what]:
+                raise common.foreign(option, option, what, _OPTIONS)
+            if what in _SECTION4 and option in _TRAINED and self.source.network is not None:
+                raise InputError(f"{option} is what {what} trains a network with; --network names one that is trained")
+
+    @property
+    def dataset(self) -> str:
+        """Name or file of the data set."""
+        return self.source.dataset or "mnist"
+
+    def images_of(
+        self, network: Network, split: Literal["train", "test"], images: int | None = None, draw: int | None = None
+    ) -> Dataset:
+        """Images of a split that fit the network; `images` and `draw` as for `common.choose_images`."""
+        return common.load_images(self.dataset, split, self.data, images, network, draw=draw, holdout=True)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Where a figure is written and what decides it, apart from its options."""
+
+    folder: Path
+    seed: int
+    yes: bool
+    json: str | None
+
+    def say(self, message: str) -> None:
+        common.say(message, self.json)
+
+    def check(self, work: Work) -> None:
+        common.check_work(work, yes=self.yes)
+
+
+@takes_option_groups
 def reproduce(
     what: Annotated[
         Literal["figure2", "figure3", "figure4", "table1", "figure6", "table2", "reconstruction"],
@@ -42,54 +173,8 @@ def reproduce(
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for CSV and pictures.")],
-    network: Annotated[
-        Path | None, typer.Option("--network", metavar="NETWORK.npz", help="Default: trained on the spot, and saved.")
-    ] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", metavar="mnist|digits|PATH", help="Data set (default: mnist).")
-    ] = None,
-    split: Annotated[
-        Literal["train", "test"] | None, typer.Option("--split", help="figure3, figure4: which images (default: test).")
-    ] = None,
-    images: common.ImagesOption = None,
-    stratified: common.StratifiedOption = False,
-    gammas: Annotated[str | None, typer.Option("--gammas", help="Comma-separated list for figure4.")] = None,
-    curve: Annotated[
-        Path | None, typer.Option("--curve", metavar="figure4.csv", help="For table1: default OUTPUT/figure4.csv.")
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="File name of figure4's output (default: figure4).")
-    ] = None,
-    tanh: Annotated[
-        Literal["drive", "input"] | None,
-        typer.Option("--tanh", help="figure6, table2: where the tanh acts (default: drive)."),
-    ] = None,
-    recentre: Annotated[
-        bool, typer.Option("--recentre", help="figure6, table2: recentred rows in place of x itself.")
-    ] = False,
-    epochs: Annotated[
-        int | None, typer.Option("--epochs", min=1, help="figure6, table2: passes over the images (default: 10).")
-    ] = None,
-    neuron_kind: Annotated[
-        Literal["modified", "original", "both"] | None,
-        typer.Option("--neuron", help="reconstruction: of Sherman and Rinzel (default: both)."),
-    ] = None,
-    seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, help="reconstruction: autoencoders and maps (default: 10).")
-    ] = None,
-    duration: Annotated[
-        float | None, typer.Option("--duration", metavar="SECONDS", help="reconstruction: recording (default: 500).")
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option("--steps", min=1, help="reconstruction: training steps of an autoencoder.")
-    ] = None,
-    gamma: common.GammaOption = None,
-    a: common.AOption = None,
-    eps: common.EpsOption = None,
-    slope: common.SlopeOption = None,
-    settle: common.SettleOption = None,
-    control: common.ControlOption = None,
-    data: common.DataOption = None,
+    *,
+    options: FigureOptions,
     seed: common.SeedOption = 0,
     yes: common.YesOption = False,
     json: common.JsonOption = None,
@@ -99,216 +184,176 @@ def reproduce(
     from analog_fhn.papers import bogatenko2023 as paper
 
     start = time.perf_counter()
-    _check_options(
-        what,
-        {
-            "--network": network, "--dataset": dataset, "--data": data, "--split": split, "--images": images,
-            "--stratified": stratified or None,
-            "--gammas": gammas, "--curve": curve, "--name": name, "--tanh": tanh, "--recentre": recentre or None,
-            "--epochs": epochs, "--gamma": gamma, "--a": a, "--eps": eps, "--slope": slope, "--settle": settle,
-            "--control": control, "--neuron": neuron_kind, "--seeds": seeds, "--duration": duration, "--steps": steps,
-        },
-    )  # fmt: skip
-    dataset, split, name = dataset or "mnist", split or "test", "figure4" if name is None else name
-    training = {"tanh": tanh, "recentre": recentre or None, "epochs": epochs}
-    folder = common.output_folder(output)
+    options.check(what)
+    run = _Run(common.output_folder(output), seed, yes, json)
     content: dict[str, Any] = {}
     if what == "figure2":
-        fhn = FHN(**{k: v for k, v in {"a": a, "eps": eps}.items() if v is not None})
-        paths = paper.figure2(folder, fhn)
+        paths = paper.figure2(run.folder, options.neuron.fhn(FHN()))
     elif what == "reconstruction":
-        paths, content = _reconstruction(folder, neuron_kind or "both", seeds, duration, steps, seed, json, yes=yes)
+        paths, content = _reconstruction(options.reconstruction, run)
     elif what in _SECTION4:
-        neuron = {"gamma": gamma, "a": a, "eps": eps, "slope": slope}
-        watched = {"settle": settle, "control": control}
-        paths, content = _section4(
-            what, folder, network, dataset, data, 10_000 if images is None else images, seed, training, neuron, watched,
-            json, yes=yes,
-        )  # fmt: skip
+        paths, content = _section4(what, options, run)
     else:
-        if Path(name).name != name or not name:
-            raise InputError(f"--name {name!r}: expected a file name without folders")
-        source = network or _trained(folder / "network.npz", dataset, data, seed, json)
-        net = common.load_network(
-            source, protocol="paper", gamma=gamma, a=a, eps=eps, slope=slope, settle=settle, control=control
-        )
-        draw = seed if stratified else None
-        chosen = common.load_images(dataset, split, data, images, net, draw=draw, holdout=True)
-        values = paper.GAMMAS if gammas is None else common.numbers("--gammas", gammas)
-        work = costs.classification(net, len(chosen.labels))
-        common.check_work(costs.repeated(work, len(values) if what == "figure4" else 5, "gammas"), yes=yes)
-        with common.progress_bar(what) as bar:
-            if what == "figure3":
-                paths = paper.figure3(folder, net, chosen)
-            elif what == "figure4":
-                paths = paper.figure4(folder, net, chosen, values, name, bar)
-            else:
-                known = paper.read_curve(curve or folder / "figure4.csv")
-                train = common.load_images(dataset, "train", data, None, net, holdout=True)
-                paths, agreement = paper.table1(folder, net, train, chosen, known, bar)
-                content["agreement"] = agreement
-                for key, found in agreement.items():
-                    correlation = paper.correlation_text(found["correlation"])
-                    common.say(
-                        f"{key:11} gamma {found['gamma']:7.3f}: {found['accuracy']:5.1f} % (paper "
-                        f"{found['published']:.1f} %), per digit r = {correlation}, "
-                        f"rms difference {found['rms_difference']:.1f} points",
-                        json,
-                    )
-        content["settings"] = common.settings(net, None) | {
-            "dataset": dataset, "split": split, "stratified": stratified,
-        }  # fmt: skip
+        paths, content = _with_network(what, options, run)
     common.say_written(paths, json)
     files = [str(path) for path in common.written(paths)]
     common.write_json(json, f"reproduce {what}", seed, start, content | {"files": files})
 
 
-def _check_options(what: str, given: dict[str, Any]) -> None:
-    """Raise InputError for an option that this figure or table does not have, or not together with a network."""
-    for option, value in given.items():
-        if value is None:
-            continue
-        if option not in _OWN[what]:
-            raise common.foreign(option, option, what, _OWN)
-        if what in _SECTION4 and option in _TRAINED and given["--network"] is not None:
-            raise InputError(f"{option} is what {what} trains a network with; --network names one that is trained")
+def _with_network(what: str, options: FigureOptions, run: _Run) -> tuple[list[Path], dict[str, Any]]:
+    """Figure 3, figure 4 or table 1, of a network that was trained without neurons."""
+    from analog_fhn.papers import bogatenko2023 as paper
+
+    source, curve = options.source, options.curve
+    name, split = "figure4" if curve.name is None else curve.name, source.split or "test"
+    if Path(name).name != name or not name:
+        raise InputError(f"--name {name!r}: expected a file name without folders")
+    path = source.network or _trained(run, options.dataset, options.data)
+    network = common.load_network(path, protocol="paper", **asdict(options.neuron))
+    images = options.images_of(network, split, source.images, run.seed if source.stratified else None)
+    gammas = paper.GAMMAS if curve.gammas is None else common.numbers("--gammas", curve.gammas)
+    work = costs.classification(network, len(images.labels))
+    run.check(costs.repeated(work, len(gammas) if what == "figure4" else 5, "gammas"))
+    content: dict[str, Any] = {}
+    with common.progress_bar(what) as bar:
+        if what == "figure3":
+            paths = paper.figure3(run.folder, network, images)
+        elif what == "figure4":
+            paths = paper.figure4(run.folder, network, images, gammas, name, bar)
+        else:
+            known = paper.read_curve(curve.curve or run.folder / "figure4.csv")
+            training = options.images_of(network, "train")
+            paths, agreement = paper.table1(run.folder, network, training, images, known, bar)
+            content["agreement"] = agreement
+            for key, column in agreement.items():
+                run.say(
+                    f"{key:11} gamma {column['gamma']:7.3f}: {column['accuracy']:5.1f} % (paper "
+                    f"{column['published']:.1f} %), per digit r = {paper.correlation_text(column['correlation'])}, "
+                    f"rms difference {column['rms_difference']:.1f} points"
+                )
+    settings = {"dataset": options.dataset, "split": split, "stratified": source.stratified}
+    return paths, content | {"settings": common.settings(network, None) | settings}
 
 
-def _trained(path: Path, dataset: str, data: Path | None, seed: int, json: str | None) -> Path:
-    """Train the plain network with default settings, once."""
+def _trained(run: _Run, dataset: str, data: Path | None) -> Path:
+    """File of the plain network with default settings, which is trained unless the folder has one."""
     from analog_fhn.training.plain import train_plain
 
+    path = run.folder / "network.npz"
     if not path.exists():
         training = common.load_holdout(dataset, "train", data)
         with at_once():  # it is read below
-            train_plain(training, seed=seed).network(training.scale).save(path)
-        common.say(f"trained a network: {path}", json)
+            train_plain(training, seed=run.seed).network(training.scale).save(path)
+        run.say(f"trained a network: {path}")
     return path
 
 
-def _section4(
-    what: str,
-    folder: Path,
-    network: Path | None,
-    dataset: str,
-    data: Path | None,
-    images: int,
-    seed: int,
-    training: dict[str, Any],
-    neuron: dict[str, float | None],
-    watched: dict[str, float | None],
-    json: str | None,
-    *,
-    yes: bool,
-) -> tuple[list[Path], dict[str, Any]]:
-    """Figure 6 or table 2, from the given network or one trained for both and kept in the folder."""
-    from analog_fhn.network import Network
+def _section4(what: str, options: FigureOptions, run: _Run) -> tuple[list[Path], dict[str, Any]]:
+    """Figure 6 or table 2, of the network of the options or one that is trained for both and kept in the folder."""
     from analog_fhn.papers import bogatenko2023 as paper
 
-    source = folder / "section4.npz" if network is None else network
-    if network is None:
-        full = common.load_holdout(dataset, "train", data), common.load_holdout(dataset, "test", data)
-        if what == "table2":  # before a network is trained in vain
-            paper.check_digits("table 2", full[0].source, full[0].n_classes)
-        sets = paper.truncated(*full, images, seed)
-        sizes = sets[0].images.shape[1], 100, sets[0].n_classes
-        common.check_work(costs.training(sizes, len(sets[0].labels), training["epochs"] or 10, 50), yes=yes)
-        asked = {**training, **neuron, "seed": seed, "n_images": images, "dataset": sets[0].name}
-        net = _section4_network(source, sets, asked | {"images_sha256": paper.images_hash(*sets)}, neuron, json)
-    else:
-        net = Network.load(network)
-        if what == "table2" and net.behind != "sigmoid":
-            raise InputError(
-                f"{network}: {net.stages_text}; expected a network with sigmoid units behind the neurons, as 'train "
-                "--model fhn --protocol paper' makes"
-            )
-        full = (
-            common.load_images(dataset, "train", data, None, net, holdout=True),
-            common.load_images(dataset, "test", data, None, net, holdout=True),
-        )
-        sets = paper.truncated(*full, images, seed)
-    net = net.with_options(**watched)  # type: ignore[arg-type]
-    common.check_work(costs.classification(net, sum(len(part.labels) for part in full)), yes=yes)
-    how = f"tanh at the {net.tanh}, {'recentred' if net.recentre else 'raw x'}, gamma = {net.fhn.gamma:g}"
-    content: dict[str, Any] = {"settings": common.settings(net, None) | {"dataset": dataset, "images": images}}
+    images = 10_000 if options.source.images is None else options.source.images
+    load = _section4_trained if options.source.network is None else _section4_loaded
+    network, full, sets = load(what, options, images, run)
+    network = network.with_options(**values_set(options.neuron, "settle", "control"))
+    run.check(costs.classification(network, sum(len(part.labels) for part in full)))
+    how = f"tanh at the {network.tanh}, {'recentred' if network.recentre else 'raw x'}, gamma = {network.fhn.gamma:g}"
+    settings = common.settings(network, None) | {"dataset": options.dataset, "images": images}
+    content: dict[str, Any] = {"settings": settings}
     if what == "figure6":
-        history = net.provenance.get("history", {})
+        history = network.provenance.get("history", {})
         if "val_loss" not in history:
+            source = options.source.network or run.folder / _SECTION4_FILE
             raise InputError(f"{source}: keeps no history of its training; expected a network of 'reproduce figure6'")
-        paths = paper.figure6(folder, history, f"Training with FHN neurons inside\n({how})")
+        paths = paper.figure6(run.folder, history, f"Training with FHN neurons inside\n({how})")
         return paths, content | {"history": history}
     columns = dict(zip(("train_10000", "test_1000", "train_60000", "test_10000"), (*sets, *full), strict=True))
+    title = f"Table 2: after training with FHN neurons ({how})"
     with common.progress_bar("table2") as bar:
-        paths, averages = paper.table2(folder, net, columns, f"Table 2: after training with FHN neurons ({how})", bar)
-    for name, found in averages.items():
-        common.say(
-            f"{name:11} {found['n_images']:6.0f} images: {found['accuracy']:5.1f} % (paper {found['published']:.1f} %)",
-            json,
-        )
+        paths, averages = paper.table2(run.folder, network, columns, title, bar)
+    for name, row in averages.items():
+        run.say(f"{name:11} {row['n_images']:6.0f} images: {row['accuracy']:5.1f} % (paper {row['published']:.1f} %)")
     return paths, content | {"accuracies": averages}
 
 
-def _section4_network(
-    path: Path, sets: tuple[Dataset, Dataset], asked: dict[str, Any], neuron: dict[str, float | None], json: str | None
-) -> Network:
-    """Network trained as asked, with the history of its training: the kept one if it is that."""
-    from dataclasses import replace
+def _section4_loaded(what: str, options: FigureOptions, images: int, run: _Run) -> tuple[Network, Sets, Sets]:
+    """Network of a file, the whole data set (training and test images), and the images of section 4."""
+    from analog_fhn.network import Network
+    from analog_fhn.papers import bogatenko2023 as paper
 
+    path = options.source.network
+    assert path is not None
+    network = Network.load(path)
+    if what == "table2" and network.behind != "sigmoid":
+        raise InputError(
+            f"{path}: {network.stages_text}; expected a network with sigmoid units behind the neurons, as 'train "
+            "--model fhn --protocol paper' makes"
+        )
+    full = options.images_of(network, "train"), options.images_of(network, "test")
+    return network, full, paper.truncated(*full, images, run.seed)
+
+
+def _section4_trained(what: str, options: FigureOptions, images: int, run: _Run) -> tuple[Network, Sets, Sets]:
+    """As `_section4_loaded`, of a network that is trained unless the folder has one of the same settings."""
+    from analog_fhn.papers import bogatenko2023 as paper
+
+    load = common.load_holdout
+    full = load(options.dataset, "train", options.data), load(options.dataset, "test", options.data)
+    if what == "table2":  # before a network is trained in vain
+        paper.check_digits("table 2", full[0].source, full[0].n_classes)
+    sets = paper.truncated(*full, images, run.seed)
+    sizes = sets[0].images.shape[1], 100, sets[0].n_classes
+    training = options.training
+    run.check(costs.training(sizes, len(sets[0].labels), training.epochs or 10, 50))
+    neuron = {name: getattr(options.neuron, name) for name in ("gamma", "a", "eps", "slope")}
+    settings = {"tanh": training.tanh, "recentre": training.recentre or None, "epochs": training.epochs, **neuron}
+    settings |= {
+        "seed": run.seed,
+        "n_images": images,
+        "dataset": sets[0].name,
+        "images_sha256": paper.images_hash(*sets),
+    }
+    return _section4_network(options, sets, settings, run), full, sets
+
+
+def _section4_network(options: FigureOptions, sets: Sets, settings: dict[str, Any], run: _Run) -> Network:
+    """Network trained with these settings, with the history of its training: the one in the folder if it is that."""
     from analog_fhn.network import Network
     from analog_fhn.training.paper import NEURON, train_paper
 
+    path = run.folder / _SECTION4_FILE
     if path.exists():
-        kept = Network.load(path)
-        if kept.provenance.get("asked") == asked:
-            return kept
+        earlier = Network.load(path)
+        if earlier.provenance.get("asked") == settings:
+            return earlier
     train, test = sets
-    options = {name: asked[name] for name in ("tanh", "recentre", "epochs") if asked[name] is not None}
-    fhn = replace(NEURON, **{name: value for name, value in neuron.items() if value is not None})
     with common.progress_bar("training") as bar:
         trained = train_paper(
-            train, fhn=fhn, validation=test, seed=asked["seed"],
-            progress=lambda epoch, total, _loss, _accuracy: bar(epoch, total), **options,
+            train, fhn=options.neuron.fhn(NEURON), validation=test, seed=run.seed,
+            recentre=options.training.recentre, **values_set(options.training, "tanh", "epochs"),
+            progress=lambda epoch, total, _loss, _accuracy: bar(epoch, total),
         )  # fmt: skip
-    net = trained.network(train.scale)
-    net = replace(net, provenance=net.provenance | {"asked": asked, "history": trained.history})
-    net.save(path)
+    network = trained.network(train.scale)
+    network = replace(network, provenance=network.provenance | {"asked": settings, "history": trained.history})
+    network.save(path)
     if not has_failed(path):
-        common.say(f"trained a network with FHN neurons inside: {path}", json)
-    return net
+        run.say(f"trained a network with FHN neurons inside: {path}")
+    return network
 
 
-def _reconstruction(
-    folder: Path,
-    kind: str,
-    seeds: int | None,
-    duration: float | None,
-    steps: int | None,
-    seed: int,
-    json: str | None,
-    *,
-    yes: bool,
-) -> tuple[list[Path], dict[str, Any]]:
+def _reconstruction(options: ReconstructionOptions, run: _Run) -> tuple[list[Path], dict[str, Any]]:
     """Reference 2 for one bursting neuron or both, each in a folder of its own."""
-    from analog_fhn.papers.kuptsov2025 import KINDS, Study, reproduce
-    from analog_fhn.reconstruct.fit import FitOptions
-    from analog_fhn.reconstruct.model.autoencoder import AutoencoderOptions
+    from analog_fhn.papers.kuptsov2025 import KINDS, reproduce
 
-    training = {} if steps is None else {"autoencoder": AutoencoderOptions(steps=steps), "scan_steps": steps}
-    given = {"seeds": seeds, "duration": duration, "record_seeds": None if seeds is None else min(seeds, 3)}
-    study = Study(
-        options=FitOptions(latent=3, seed=seed, **training),  # type: ignore[arg-type]
-        **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
-    )
+    study = options.study(run.seed)
     samples = estimate.product(study.duration, 100)  # at 0.01 s
     work = costs.reconstruction(study.options, samples)
-    common.check_work(costs.repeated(work, study.seeds, f"duration {study.duration:g}, seeds"), yes=yes)
+    run.check(costs.repeated(work, study.seeds, f"duration {study.duration:g}, seeds"))
     paths: list[Path] = []
     content: dict[str, Any] = {}
     for name in KINDS:
-        if kind in (name, "both"):
-            found, content[name] = reproduce(
-                common.output_folder(folder / name), name, study, lambda line: common.say(line, json)
-            )
-            paths += found
-            common.say(f"{name}: {content[name]['successes']} of {study.seeds} seeds", json)
+        if options.neuron_kind in (name, "both", None):
+            files, content[name] = reproduce(common.output_folder(run.folder / name), name, study, run.say)
+            paths += files
+            run.say(f"{name}: {content[name]['successes']} of {study.seeds} seeds")
     return paths, common.without_nan(content)
