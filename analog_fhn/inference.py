@@ -25,7 +25,7 @@ from analog_fhn.technology.technology import Adc
 if TYPE_CHECKING:
     from analog_fhn.backends.table.means import MeanTable
     from analog_fhn.backends.table.waveforms import TableQuality
-    from analog_fhn.pixels import Pixels
+    from analog_fhn.data.sparse_images import Pixels
 
 BACKENDS = ("reference", "direct", "brian", "spice")
 
@@ -467,7 +467,7 @@ def scores_of_means(
     pixels
         `Pixels.of(images)`, if it is at hand.
     """
-    from analog_fhn.pixels import Pixels
+    from analog_fhn.data.sparse_images import Pixels
 
     if not chip.network.plain_stages:
         raise InputError(f"means alone do not serve a network with {chip.network.stages_text}")

@@ -24,7 +24,7 @@ from analog_fhn import Chip, Design, Network, Technology, classify, plots
 from analog_fhn.array.wires import propose_tiles
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import Table
-from analog_fhn.datasets import load
+from analog_fhn.data import load
 from analog_fhn.technology.technology import Wires
 
 ALLOWED = 0.003

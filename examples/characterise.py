@@ -18,7 +18,7 @@ import numpy as np
 from analog_fhn import Design, Network, Technology, plots
 from analog_fhn.backends.spice.backend import Spice
 from analog_fhn.backends.table.backend import Table
-from analog_fhn.datasets import load
+from analog_fhn.data import load
 from analog_fhn.inference import classify_all
 
 

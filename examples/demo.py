@@ -16,7 +16,7 @@ from analog_fhn import plots
 from analog_fhn.backends.reference import Reference
 from analog_fhn.backends.spice.backend import run_exported
 from analog_fhn.chip import Chip
-from analog_fhn.datasets import load
+from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.inference import classify, make_backend
 from analog_fhn.montecarlo.plan import Sweep

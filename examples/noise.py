@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from analog_fhn import plots
-from analog_fhn.datasets import load
+from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.inference import classify_all
 from analog_fhn.network import Network

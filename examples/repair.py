@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from analog_fhn import plots
-from analog_fhn.datasets import Dataset, load
+from analog_fhn.data import Dataset, load
 from analog_fhn.design import Design
 from analog_fhn.network import Network
 from analog_fhn.technology.technology import Technology

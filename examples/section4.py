@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from analog_fhn import plots
-from analog_fhn.datasets import load
+from analog_fhn.data import load
 from analog_fhn.inference import classify_all, per_class
 from analog_fhn.papers.bogatenko2023 import published_table2
 from analog_fhn.training.paper import train_paper

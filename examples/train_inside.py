@@ -16,7 +16,7 @@ import numpy as np
 
 from analog_fhn import plots
 from analog_fhn.chip import Chip
-from analog_fhn.datasets import Dataset, load
+from analog_fhn.data import Dataset, load
 from analog_fhn.inference import classify_all
 from analog_fhn.network import Network
 from analog_fhn.neuron import Protocol

@@ -27,7 +27,7 @@ from analog_fhn.backends.spice.backend import Spice
 from analog_fhn.backends.table.backend import Table
 from analog_fhn.backends.table.waveforms import ResponseTable
 from analog_fhn.chip import Chip
-from analog_fhn.datasets import load
+from analog_fhn.data import load
 from analog_fhn.inference import Result, classify
 from analog_fhn.netlist.decks import components
 from analog_fhn.neuron import FloatArray, Protocol

@@ -6,7 +6,9 @@ import contextlib
 import tempfile
 from pathlib import Path
 
-from analog_fhn.datasets import Dataset, load
+import pytest
+
+from analog_fhn.data import Dataset, load
 from analog_fhn.errors import InputError
 
 NAMES = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -42,3 +44,12 @@ def used(loaded: Dataset) -> Dataset:
     assert len(first.missing) < loaded.n_classes
     assert sorted(loaded.stratified(0).labels) == sorted(loaded.labels)
     return loaded
+
+
+def refusal(dataset: str | Path, *, data: Path | None = None, split: str = "test") -> str:
+    """The message, on one line, with which a data set is refused."""
+    with pytest.raises(InputError) as caught:
+        load(str(dataset), split, data)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message

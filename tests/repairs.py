@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
-from analog_fhn import datasets
+from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.network import Network
 from analog_fhn.technology.technology import Technology
@@ -24,7 +24,7 @@ N_HIDDEN = 24
 @cache
 def digits_network(bias: bool = False) -> Network:
     """Reads nine of ten digits; without biases: random features, logistic regression behind them."""
-    train = datasets.load("digits", "train")
+    train = load("digits", "train")
     if bias:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -52,6 +52,6 @@ def bench(seed: int | None = 1, network: Network | None = None, **values: Any) -
 
 @cache
 def images(split: Any, number: int | None = None) -> Images:
-    loaded = datasets.load("digits", split)
+    loaded = load("digits", split)
     loaded = loaded if number is None else loaded.head(number)
     return Images(loaded.images, loaded.labels)

@@ -22,10 +22,10 @@ import threadpoolctl
 import yaml
 from numpy.typing import NDArray
 
-from analog_fhn import datasets
 from analog_fhn.backends.base import Response, SimulationError
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.chip import Chip
+from analog_fhn.data import Dataset, load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.montecarlo.runner import Workers
@@ -56,7 +56,7 @@ def discrete() -> Technology:
 @cache
 def digits_network() -> Network:
     """Reads four of five digits: random features, least squares behind them."""
-    train = datasets.load("digits", "train")
+    train = load("digits", "train")
     rng = np.random.default_rng(0)
     first = rng.normal(scale=0.5, size=(64, 16))
     hidden = 1.0 / (1.0 + np.exp(-train.images.astype(float) @ first))
@@ -66,8 +66,8 @@ def digits_network() -> Network:
 
 
 @cache
-def digits(number: int = 100) -> datasets.Dataset:
-    return datasets.load("digits", "test").head(number)
+def digits(number: int = 100) -> Dataset:
+    return load("digits", "test").head(number)
 
 
 def tiny_job(**changes: Any) -> Job:

@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from analog_fhn import datasets
+from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.inference import classify
 from analog_fhn.network import Network
@@ -35,7 +35,7 @@ def study() -> ModuleType:
 @pytest.fixture(scope="module")
 def network() -> Network:
     """Random hidden neurons with an output layer by least squares: right on most digits, without training."""
-    train = datasets.load("digits", "train")
+    train = load("digits", "train")
     w0 = np.random.default_rng(0).normal(size=(64, 30)) * 0.5
     hidden = 1 / (1 + np.exp(-(train.images - 0.3) @ w0))
     w1 = np.linalg.lstsq(hidden, np.eye(10)[train.labels], rcond=None)[0]
@@ -85,7 +85,7 @@ def test_every_panel_and_size_is_in_the_table(study: ModuleType, rows: list[dict
 
 
 def test_accuracies_are_those_of_the_chips(study: ModuleType, network: Network, rows: list[dict[str, str]]) -> None:
-    test = datasets.load("digits", "test").head(IMAGES)
+    test = load("digits", "test").head(IMAGES)
     points = list(study.plan(network))
     assert len(points) == len(rows)
     for k in (1, 17, 40, -1):
@@ -99,7 +99,7 @@ def test_accuracies_are_those_of_the_chips(study: ModuleType, network: Network, 
 def test_large_errors_cost_and_small_ones_do_not(
     study: ModuleType, network: Network, rows: list[dict[str, str]]
 ) -> None:
-    test = datasets.load("digits", "test").head(IMAGES)
+    test = load("digits", "test").head(IMAGES)
     plain = network.accuracy(test.images, test.labels)
     assert plain > 0.8
 

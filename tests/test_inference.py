@@ -11,9 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from analog_fhn import datasets, inference
+from analog_fhn import inference
 from analog_fhn.backends.base import Response
 from analog_fhn.chip import Chip
+from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify, classify_all, confusion, make_backend, per_class
@@ -22,7 +23,7 @@ from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise
 from analog_fhn.technology.technology import Technology
 
-IMAGES = datasets.load("digits", "test").images[:30]
+IMAGES = load("digits", "test").images[:30]
 # Settled, and many periods long, but cheap for 16 neurons
 PROTOCOL = Protocol(settle=20.0, control=100.0)
 

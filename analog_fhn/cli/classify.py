@@ -16,7 +16,7 @@ from analog_fhn.errors import InputError
 if TYPE_CHECKING:
     from analog_fhn.backends.base import Backend
     from analog_fhn.backends.table.waveforms import TableQuality
-    from analog_fhn.datasets import Dataset
+    from analog_fhn.data import Dataset
     from analog_fhn.inference import Result
 
 

@@ -22,7 +22,7 @@ from analog_fhn.errors import InputError, brief, printable
 if TYPE_CHECKING:
     from analog_fhn._support.estimate import Work
     from analog_fhn.chip import Chip, ManufacturedChip
-    from analog_fhn.datasets import Dataset
+    from analog_fhn.data import Dataset
     from analog_fhn.design import Design
     from analog_fhn.network import Network
     from analog_fhn.neuron import FloatArray
@@ -187,7 +187,8 @@ def _as_trimmed(
 
 def load_holdout(dataset: str, split: Literal["train", "test"], data: Path | None) -> Dataset:
     """Split of a data set that a command both trains on and judges; images that it holds out are told of."""
-    from analog_fhn.datasets import HOLDOUT, load
+    from analog_fhn.data import load
+    from analog_fhn.data.user_files import HOLDOUT
 
     loaded = load(dataset, split, data, holdout=True)
     if split == "test" and loaded.held_out is not None:
@@ -260,7 +261,7 @@ def tell_unfair(chosen: Dataset, option: str, remedy: str = "--stratified") -> N
 
 def tell_missing(loaded: Dataset, n_classes: int, split: str) -> None:
     """Say which classes a whole split has no image of."""
-    from analog_fhn.shares import missing_classes
+    from analog_fhn.data.class_shares import missing_classes
 
     absent = missing_classes(loaded.labels, n_classes)
     if absent:
@@ -294,7 +295,7 @@ def load_images(
     holdout
         For a command that trains too: see `load_holdout`.
     """
-    from analog_fhn.datasets import load
+    from analog_fhn.data import load
 
     loaded = load_holdout(dataset, split, data) if holdout else load(dataset, split, data)
     n_in, n_classes = network.layer_sizes[0], network.layer_sizes[-1]

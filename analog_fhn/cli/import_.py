@@ -39,7 +39,7 @@ def import_(
 ) -> None:
     """Make a network file from trained weights; nothing in the file is unpickled or run."""
     from analog_fhn import weights
-    from analog_fhn.datasets import load
+    from analog_fhn.data import load
 
     start = time.perf_counter()
     # A network file may be imported over itself.

@@ -18,7 +18,7 @@ from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
     from analog_fhn._support.estimate import Work
-    from analog_fhn.datasets import Dataset
+    from analog_fhn.data import Dataset
     from analog_fhn.network import Network
     from analog_fhn.papers.kuptsov2025 import Study
 

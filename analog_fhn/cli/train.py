@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from analog_fhn.datasets import Dataset
+    from analog_fhn.data import Dataset
     from analog_fhn.network import Network
     from analog_fhn.training.circuit import Hardware, Inside
     from analog_fhn.training.plain import Trained
@@ -236,7 +236,7 @@ def train(
 
 def _images(dataset: str, data: Path | None, images: int | None, draw: int | None) -> tuple[Dataset, Dataset]:
     """Training images, of which `images` are chosen, and test images; `draw` as for `common.choose_images`."""
-    from analog_fhn.datasets import check_alike
+    from analog_fhn.data.dataset import check_alike
 
     whole = common.load_holdout(dataset, "train", data)
     common.tell_missing(whole, whole.n_classes, "training")

@@ -17,7 +17,7 @@ from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
     from analog_fhn.chip import Chip
-    from analog_fhn.datasets import Dataset
+    from analog_fhn.data import Dataset
     from analog_fhn.design import Design
     from analog_fhn.network import Network
     from analog_fhn.trim.codes import Codes, Lines

@@ -17,7 +17,8 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.datasets import Dataset
+from analog_fhn.data import Dataset
+from analog_fhn.data.class_shares import commonest
 from analog_fhn.errors import InputError
 from analog_fhn.inference import check_images, judge
 from analog_fhn.montecarlo.plan import NETWORK_SETTINGS, Point, Sweep
@@ -26,7 +27,6 @@ from analog_fhn.montecarlo.statistics import known_well
 from analog_fhn.montecarlo.store import FILE, Store
 from analog_fhn.montecarlo.trial import Job, Trial, default_table
 from analog_fhn.network import Network
-from analog_fhn.shares import commonest
 from analog_fhn.technology.technology import Technology
 
 _BLOCK = 25  # chips of one point in a row: workers keep the designs of the last few points

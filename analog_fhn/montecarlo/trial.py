@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn.backends.base import Backend
+from analog_fhn.data.sparse_images import Pixels
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.inference import confusion, judge, make_backend
 from analog_fhn.montecarlo.plan import Point
 from analog_fhn.network import Network
-from analog_fhn.pixels import Pixels
 from analog_fhn.technology.technology import Technology
 
 _IMAGES = "images.npy"

@@ -23,7 +23,7 @@ from analog_fhn._support.files import Table, new_table, new_text
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.cell.base import Cells
 from analog_fhn.chip import Chip
-from analog_fhn.datasets import Dataset
+from analog_fhn.data import Dataset
 from analog_fhn.errors import InputError
 from analog_fhn.inference import Result, classify, classify_all, hidden_response, outputs_over_time, per_class
 from analog_fhn.network import Network

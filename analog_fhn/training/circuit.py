@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from analog_fhn.chip import Chip
-from analog_fhn.datasets import Dataset
+from analog_fhn.data import Dataset
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network, matched_slope

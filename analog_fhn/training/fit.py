@@ -13,9 +13,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from analog_fhn.datasets import Dataset, check_alike
+from analog_fhn.data import Dataset
+from analog_fhn.data.class_shares import commonest
+from analog_fhn.data.dataset import check_alike
 from analog_fhn.errors import InputError, MissingProgramError
-from analog_fhn.shares import commonest
 
 Hidden = Literal["sigmoid", "tanh"]
 Schedule = Literal["constant", "cosine"]

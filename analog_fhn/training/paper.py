@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from analog_fhn.datasets import Dataset
+from analog_fhn.data import Dataset
 from analog_fhn.network import Tanh
 from analog_fhn.neuron import FHN, Coefficients, Protocol
 from analog_fhn.readout import recentring

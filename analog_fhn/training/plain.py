@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.datasets import Dataset
+from analog_fhn.data import Dataset
 from analog_fhn.network import Network, matched_slope
 from analog_fhn.neuron import FHN
 from analog_fhn.training.fit import Fit, Hidden, Progress, Schedule, seeded

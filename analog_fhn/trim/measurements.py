@@ -12,12 +12,12 @@ from scipy.optimize import linear_sum_assignment
 
 from analog_fhn._support.npz import read_npz
 from analog_fhn._support.tables import COMMENT, Line, TextTable, excerpt, read_text_table
+from analog_fhn.data.class_shares import missing_classes
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, extremes
 from analog_fhn.readout import recentring
-from analog_fhn.shares import missing_classes
 from analog_fhn.trim.codes import fit_lines
 from analog_fhn.trim.readout import near_chance, numbered
 

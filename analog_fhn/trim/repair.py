@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import MIN_DRIVES, Table
 from analog_fhn.chip import Chip
+from analog_fhn.data.class_shares import missing_classes
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
-from analog_fhn.shares import missing_classes
 from analog_fhn.trim.bench import Bench, Costs
 from analog_fhn.trim.codes import Lines, beyond_gain_codes, codes_of_ends, codes_of_responses, fit_lines
 from analog_fhn.trim.finetune import (

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analog_fhn import datasets
 from analog_fhn.backends.base import Response
 from analog_fhn.backends.brian import Brian
 from analog_fhn.backends.direct import backend as direct_module
 from analog_fhn.backends.direct.backend import Direct, explicit_is_stable
 from analog_fhn.backends.reference import Reference
 from analog_fhn.chip import Chip
+from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import BACKENDS, classify, make_backend
@@ -287,7 +287,7 @@ def test_not_finite_drives_are_refused(backend: str) -> None:
 
 
 def test_brian_and_direct_decide_alike() -> None:
-    train, test = datasets.load("digits", "train"), datasets.load("digits", "test")
+    train, test = load("digits", "train"), load("digits", "test")
     network = train_plain(train, n_hidden=16, epochs=6).network(train.scale).with_options(settle=10.0, control=40.0)
     chip = Design(network, Technology.load("discrete")).chip(7)
     one, other = (classify(network, test.images[:200], chip=chip, backend=b) for b in ("brian", "direct"))

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from threadpoolctl import threadpool_limits
 
-from analog_fhn import datasets
+from analog_fhn.data import load
 from analog_fhn.training.plain import train_plain
 
 CORES = len(os.sched_getaffinity(0))
@@ -76,7 +76,7 @@ def sweep(folder, chips, images):
 
 @pytest.mark.slow
 def test_thousand_chips(tmp_path):
-    train = datasets.load("mnist", "train")
+    train = load("mnist", "train")
     train_plain(train).network(train.scale).save(tmp_path / "net.npz")
     sweep(tmp_path, 2, 100)  # compiles
     print(f"\nload {os.getloadavg()[0]:.1f}, {CORES} cores")

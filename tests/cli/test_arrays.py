@@ -11,9 +11,10 @@ import command_line
 import numpy as np
 import pytest
 
-from analog_fhn import datasets, plots
+from analog_fhn import plots
 from analog_fhn.array.wires import node_voltages
 from analog_fhn.chip import Chip
+from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.inference import make_backend
 from analog_fhn.network import Network
@@ -159,7 +160,7 @@ def test_pictures_show_the_chip(folder: Path, result: Any, monkeypatch: pytest.M
 
 def check_image(chip: Chip, losses: dict[str, Any]) -> None:
     """The currents behind the bit lines' ends are those that make z and the scores of the image."""
-    image = datasets.load("digits", "test").images[5:6]
+    image = load("digits", "test").images[5:6]
     response = make_backend("direct").respond(chip, chip.drives(image), chip.network.protocol)
     weights, shift = chip.output_stage(True)
     wanted = chip.pre_activations(image)[0], (response.mean @ weights + shift)[0]

@@ -21,12 +21,13 @@ import pytest
 import yaml
 from pyarrow import parquet
 
-from analog_fhn import datasets, weights
+from analog_fhn import weights
 from analog_fhn._support.resources import resource
 from analog_fhn.backends.base import SimulationError
 from analog_fhn.chip import Chip
 from analog_fhn.cli.common import tables_folder
 from analog_fhn.cli.design import engineering
+from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, RunError
 from analog_fhn.inference import classify
@@ -106,7 +107,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def test_train_reports_the_accuracy_of_the_network_it_saved(training: Any, net: Path) -> None:
-    test = datasets.load("digits", "test")
+    test = load("digits", "test")
     right = Network.load(net).forward(test.images).argmax(axis=1) == test.labels
     assert training["accuracy"] == pytest.approx(float(right.mean()), rel=1e-12)
     assert training["accuracy"] > 0.5
@@ -119,7 +120,7 @@ def test_train_result_has_the_agreed_names(training: Any) -> None:
 
 def test_train_confusion_sums_to_the_images(training: Any) -> None:
     matrix = np.array(training["confusion"])
-    counts = np.bincount(datasets.load("digits", "test").labels)
+    counts = np.bincount(load("digits", "test").labels)
     np.testing.assert_array_equal(matrix.sum(axis=1), counts)
     np.testing.assert_allclose(training["per_digit"], np.diag(matrix) / counts, rtol=1e-12)
 
@@ -161,7 +162,7 @@ def test_classify_predictions_are_image_by_image(net: Path, tmp_path: Path) -> N
     ).json
     rows = read(path)
     assert list(rows[0]) == ["image", "label", "prediction", *(f"score_{k}" for k in range(10))]
-    assert [int(r["label"]) for r in rows] == datasets.load("digits", "test").labels[:50].tolist()
+    assert [int(r["label"]) for r in rows] == load("digits", "test").labels[:50].tolist()
     scores = np.array([[float(r[f"score_{k}"]) for k in range(10)] for r in rows])
     assert [int(r["prediction"]) for r in rows] == scores.argmax(axis=1).tolist()
     assert result["accuracy"] == np.mean([r["label"] == r["prediction"] for r in rows])
@@ -187,7 +188,7 @@ def test_paper_protocol_yields_to_single_options(net: Path) -> None:
 
 
 def test_classify_with_a_chip_is_that_chip(net: Path) -> None:
-    test = datasets.load("digits", "test").head(60)
+    test = load("digits", "test").head(60)
     found = good(
         "classify", net, "--dataset", "digits", "--images", 60, "--technology", "discrete", "--chip", 12, "--json", "-"
     ).json
@@ -197,7 +198,7 @@ def test_classify_with_a_chip_is_that_chip(net: Path) -> None:
 
 
 def test_classify_with_noise_is_that_noise(net: Path) -> None:
-    test = datasets.load("digits", "test").head(40)
+    test = load("digits", "test").head(40)
     network = Network.load(net).with_options(settle=4.0, control=6.0)
     chip = Design(network, Technology.load("discrete")).chip(2)
     predictions = []
@@ -240,7 +241,7 @@ def test_classify_reads_images_from_a_table_that_it_keeps(net: Path, tmp_path: P
     assert 0 < quality["window_rms"] < quality["window_largest"] < 1.6 / 200 + 1e-3
     assert "direct table of 9" in text
     assert f"table of 9 drives a neuron: interpolation error of mean x rms {quality['rms']:.1e}" in text
-    network, test = Network.load(net), datasets.load("digits", "test").head(40)
+    network, test = Network.load(net), load("digits", "test").head(40)
     assert found["accuracy"] == classify(network, test.images, table=9).accuracy(test.labels)
 
 
@@ -427,7 +428,7 @@ def test_exported_netlist_runs_alone(exported: list[str], folder: Path, net: Pat
     manifest = json.loads((build / "manifest.json").read_text())
     network = Network.load(net)
     chip = Design(network, Technology.load("discrete")).chip(5)
-    drives = chip.drives(datasets.load("digits", "test").images[2:3])
+    drives = chip.drives(load("digits", "test").images[2:3])
     np.testing.assert_allclose(manifest["drives"], drives[0], rtol=1e-12)
     # <x> = -(q0 + q3 I)/q1 for this chip (the time average of dy/dt). Over 20 T it is off by (y(end) - y(start))/20,
     # and y swings by 1.5 at most.
@@ -508,7 +509,7 @@ def test_frontier_result_and_settings(frontier: Any, folder: Path, net: Path) ->
     assert [p["gamma"] for p in frontier["power_watt"]] == list(GAMMAS)
     # Data sheets: four op-amps of 1.4 mA and two multipliers of 4 mA for each of 8 neurons, on 33 V.
     assert all(8 * 0.44 < p["power"] < 8 * 0.66 for p in frontier["power_watt"])
-    test = datasets.load("digits", "test").head(20)
+    test = load("digits", "test").head(20)
     assert frontier["accuracy_plain"] == Network.load(net).accuracy(test.images, test.labels)
     good_enough = [p for p in frontier["points"] if p["accuracy"] >= frontier["accuracy_plain"] - 0.1]
     assert frontier["cheapest"] in good_enough
@@ -703,7 +704,7 @@ def test_sweep_statistics_are_those_of_its_rows(swept: Any, folder: Path) -> Non
 
 def test_sweep_result_goes_point_by_point(swept: Any, net: Path) -> None:
     (point,) = swept["points"]
-    test = datasets.load("digits", "test").head(40)
+    test = load("digits", "test").head(40)
     chip = Design(Network.load(net), Technology.load("discrete")).chip(None)
     nominal = classify(Network.load(net), test.images, chip=chip, table=9).accuracy(test.labels)
     assert (point["name"], point["n_trials"], point["nominal_accuracy"]) == ("as planned", 3, nominal)

@@ -21,9 +21,10 @@ import pytest
 import typer
 import yaml
 
-from analog_fhn import cli, datasets
+from analog_fhn import cli
 from analog_fhn._support.estimate import Work
 from analog_fhn.cli import common
+from analog_fhn.data import load
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 
@@ -166,7 +167,7 @@ def folder() -> str:
 @cache
 def readable() -> Network:
     """Reads some of the digits: random features, least squares behind them."""
-    train = datasets.load("digits", "train")
+    train = load("digits", "train")
     rng = np.random.default_rng(0)
     first = rng.normal(scale=0.5, size=(64, 8))
     hidden = 1.0 / (1.0 + np.exp(-train.images.astype(float) @ first))

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from analog_fhn import cli, datasets, weights
+from analog_fhn import cli, weights
+from analog_fhn.data import load
 from analog_fhn.network import Network
 
 Run = Callable[..., tuple[int, str, str]]
@@ -55,7 +56,7 @@ def refused(run: Run, tmp_path: Path) -> Callable[..., str]:
 @pytest.fixture(scope="module")
 def digits() -> Network:
     """A network that knows the digits: random hidden units, outputs by least squares."""
-    train = datasets.load("digits", "train")
+    train = load("digits", "train")
     rng = np.random.default_rng(1)
     w0, b0 = rng.normal(scale=0.3, size=(64, 80)), rng.normal(size=80)
     features = np.column_stack([np.tanh(train.images @ w0 + b0), np.ones(len(train.labels))])
@@ -66,7 +67,7 @@ def digits() -> Network:
 
 @pytest.fixture(scope="module")
 def accuracy(digits: Network) -> float:
-    test = datasets.load("digits", "test")
+    test = load("digits", "test")
     found = digits.accuracy(test.images, test.labels)
     assert found > 0.9
     return found
@@ -122,7 +123,7 @@ def test_good_accuracy_raises_no_question(digits: Network, run: Run, tmp_path: P
 
 def test_input_range_is_that_of_the_data_set(digits: Network, accuracy: float, run: Run, tmp_path: Path) -> None:
     # pixels from 0 to 16, as scikit-learn has them
-    test = datasets.load("digits", "test")
+    test = load("digits", "test")
     np.savez(tmp_path / "mine.npz", images=test.images * 16, labels=test.labels)
     scaled = replace(digits, weights=(digits.weights[0] / 16, digits.weights[1]))
     source = written(tmp_path / "trained.keras", scaled)

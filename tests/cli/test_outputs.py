@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from analog_fhn import weights
 from analog_fhn.backends.spice import backend as spice
 from analog_fhn.cli import train
-from analog_fhn.datasets import load
+from analog_fhn.data import load
 from analog_fhn.montecarlo import allocation
 from analog_fhn.network import Network
 

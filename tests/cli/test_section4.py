@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from command_line import run
 
-from analog_fhn import datasets
+from analog_fhn.data import load
 from analog_fhn.inference import classify
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Protocol
@@ -55,7 +55,7 @@ def test_train_reports_the_accuracy_of_the_network_it_saved(tmp_path: Path) -> N
         *PAPER, "-o", path, "--hidden", 12, "--epochs", 2, "--images", 200, "--batch", 20, "--tanh", "input",
         "--recentre", "--gamma", -1.1, *SHORT,
     )  # fmt: skip
-    network, test = Network.load(path), datasets.load("digits", "test")
+    network, test = Network.load(path), load("digits", "test")
     assert (network.tanh, network.behind, network.recentre, network.readout) == ("input", "sigmoid", True, "vote")
     assert (network.fhn.gamma, network.fhn.slope, network.protocol.settle) == (-1.1, 1.0, 1.0)
     found = classify(network, test.images)
@@ -102,7 +102,7 @@ def test_table2_judges_that_network_on_truncated_and_full_sets(reproduced: tuple
     folder, _, table = reproduced
     found = table["accuracies"]
     assert [v["n_images"] for v in found.values()] == [100, 10, 1297, 500]
-    test = datasets.load("digits", "test")
+    test = load("digits", "test")
     network = Network.load(folder / "section4.npz").with_options(settle=1.0, control=2.0)
     expected = 100 * classify(network, test.images).accuracy(test.labels)
     assert found["test_10000"]["accuracy"] == pytest.approx(expected, rel=1e-12)
@@ -228,7 +228,7 @@ def test_a_start_brings_its_activation_neurons_and_sizes(begun: Path, tmp_path: 
     trained = result["settings"]["trained"]
     assert (trained["start"], trained["window"], trained["recentre"]) == (start.sha256, True, False)
     assert (trained["fhn"]["slope"], trained["protocol"]["control"]) == (1.1, 3.0)
-    test = datasets.load("digits", "test")
+    test = load("digits", "test")
     assert result["accuracy"] == classify(network, test.images).accuracy(test.labels)
 
 

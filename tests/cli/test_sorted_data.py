@@ -12,7 +12,7 @@ import pytest
 import yaml
 from command_line import run
 
-from analog_fhn import datasets
+from analog_fhn.data import load
 from analog_fhn.network import Network
 
 TOLD = "the first 40 of 500 images are all of class 0, whose share would be 4"
@@ -22,7 +22,7 @@ TOLD = "the first 40 of 500 images are all of class 0, whose share would be 4"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Digits of the test split, sorted by class, and a network that answers 0 and 1 for everything."""
     folder = tmp_path_factory.mktemp("sorted")
-    test = datasets.load("digits", "test")
+    test = load("digits", "test")
     order = np.argsort(test.labels, kind="stable")
     np.savez(folder / "sorted.npz", images=test.images[order], labels=test.labels[order])
     network = two_classes()
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def two_classes() -> Network:
     """Tells 0 from 1, by least squares, and knows no other digit."""
-    train = datasets.load("digits", "train")
+    train = load("digits", "train")
     rng = np.random.default_rng(0)
     first = rng.normal(scale=0.5, size=(64, 12))
     few = train.labels < 2

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from command_line import run
 
-from analog_fhn import datasets
+from analog_fhn.data import load
 from analog_fhn.network import Network
 
 INSIDE = ("train", "--dataset", "digits", "--model", "fhn", "--hidden", 8, "--epochs", 3)
@@ -32,7 +32,7 @@ def refused(*arguments: object) -> str:
 
 @pytest.mark.parametrize("suffix", [".csv", ".npz"])
 def test_a_file_without_splits_is_judged_on_images_that_were_held_out(suffix: str, tmp_path: Path) -> None:
-    digits = datasets.load("digits", "train").head(300)
+    digits = load("digits", "train").head(300)
     path, net = tmp_path / f"mine{suffix}", tmp_path / "net.npz"
     if suffix == ".csv":
         np.savetxt(path, np.column_stack([digits.labels, digits.images]), delimiter=",", fmt="%.6g")
@@ -135,7 +135,7 @@ def test_other_times_than_usual_are_judged_as_they_are_stored(tmp_path: Path) ->
 
 
 def test_stratified_images_of_a_sorted_file_are_of_all_classes(tmp_path: Path) -> None:
-    digits = datasets.load("digits", "train")
+    digits = load("digits", "train")
     order = np.argsort(digits.labels, kind="stable")
     np.savez(tmp_path / "sorted.npz", images=digits.images[order], labels=digits.labels[order])
     result, said = good(

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import norm
 from sweeps import digits_network
 
-from analog_fhn import datasets
+from analog_fhn.data import load
 from analog_fhn.montecarlo.plan import Sweep
 from analog_fhn.montecarlo.regression import Regression, _Slopes, _values, regression
 from analog_fhn.montecarlo.study import Study, open_study
@@ -27,7 +27,7 @@ def open_run(folder: Path, **changes: object) -> Study:
         {"network": "n", "technology": "discrete", "dataset": "digits", "chips": CHIPS, "seed": 2, "settings": ERRORS}
         | changes
     )
-    return open_study(folder, plan, digits_network(), Technology.load("discrete"), datasets.load("digits", "train"))
+    return open_study(folder, plan, digits_network(), Technology.load("discrete"), load("digits", "train"))
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from sweeps import Command, descendants, digits, digits_network, discrete, runni
 
 from analog_fhn import cli
 from analog_fhn.cli.sweep import begin
-from analog_fhn.datasets import Dataset
+from analog_fhn.data import Dataset
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analog_fhn import datasets
+from analog_fhn.data import Dataset, load
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify_all
 from analog_fhn.network import Network
@@ -23,7 +23,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 @cache
 def network() -> Network:
     """Random hidden neurons with an output layer by least squares: right on most digits, without training."""
-    train = datasets.load("digits", "train")
+    train = load("digits", "train")
     w0 = np.random.default_rng(0).normal(size=(64, 24)) * 0.5
     bias = -train.images.mean(axis=0).astype(np.float64) @ w0
     hidden = 1 / (1 + np.exp(-(train.images @ w0 + bias)))
@@ -31,8 +31,8 @@ def network() -> Network:
     return Network((w0, w1), (bias, np.zeros(10))).with_options(settle=4.0, control=20.0)
 
 
-def images(split: str = "test", n: int = 60) -> datasets.Dataset:
-    return datasets.load("digits", split).head(n)  # type: ignore[arg-type]
+def images(split: str = "test", n: int = 60) -> Dataset:
+    return load("digits", split).head(n)  # type: ignore[arg-type]
 
 
 def read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
@@ -279,7 +279,7 @@ def test_table1_stands_beside_the_published_one(tmp_path: Path) -> None:
         assert agreement[key]["rms_difference"] == pytest.approx(rms, abs=0.01)
 
 
-def never_right(split: str) -> datasets.Dataset:
+def never_right(split: str) -> Dataset:
     """Images whose labels are what the network does not answer at gamma = +1."""
     data = images(split, 50)
     answers = classify_all(network().with_options(gamma=1.0), data.images, [("vote", False)])[0].predictions
@@ -318,7 +318,7 @@ def test_published_table2() -> None:
 
 
 def test_truncated_sets_have_equal_counts_and_keep_train_and_test_apart() -> None:
-    train, test = datasets.load("digits", "train"), datasets.load("digits", "test")
+    train, test = load("digits", "train"), load("digits", "test")
     some, few = paper.truncated(train, test, 400, seed=1)
     assert np.bincount(some.labels).tolist() == [40] * 10
     assert np.bincount(few.labels).tolist() == [4] * 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analog_fhn import datasets
+from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify_all
@@ -19,7 +19,7 @@ from analog_fhn.training.plain import train_plain
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    data = datasets.load("digits", "train")
+    data = load("digits", "train")
     return train_plain(data, n_hidden=20, epochs=20, seed=0).network(data.scale)
 
 
@@ -28,7 +28,7 @@ def test_each_point_is_the_accuracy_with_these_times(
     network: Network, gamma: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_SAMPLE_BYTES", 1e6)  # several groups of images
-    data = datasets.load("digits", "test").head(150)
+    data = load("digits", "test").head(150)
     made = Design(network.with_options(gamma=gamma), Technology.load("discrete")).chip(3)
     points = frontier(made, data.images, data.labels, settle=(0.0, 3.0), control=(2.0, 8.0))
     assert len(points) == 2 * 2 * 2
@@ -54,7 +54,7 @@ def test_cheapest_is_the_shortest_that_is_good_enough() -> None:
 
 def test_equal_edges_that_differ_as_sums_of_floats(network: Network) -> None:
     assert 0.1 + 0.2 != 0.3
-    data = datasets.load("digits", "test").head(100)
+    data = load("digits", "test").head(100)
     chip = Design(network, Technology.load("discrete")).chip(3)
     together = frontier(chip, data.images, data.labels, settle=(0.1, 0.3), control=(0.2, 0.4), interval=0.1)
     alone = [

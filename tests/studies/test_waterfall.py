@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from analog_fhn import datasets
 from analog_fhn.chip import Chip
+from analog_fhn.data import Dataset, load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify
@@ -21,9 +21,9 @@ N_IMAGES = 40
 
 
 @cache
-def setup() -> tuple[Network, Chip, datasets.Dataset]:
+def setup() -> tuple[Network, Chip, Dataset]:
     """Random hidden neurons with an output layer by least squares: right on most digits, without training."""
-    train, test = datasets.load("digits", "train"), datasets.load("digits", "test").head(N_IMAGES)
+    train, test = load("digits", "train"), load("digits", "test").head(N_IMAGES)
     w0 = np.random.default_rng(0).normal(size=(64, 12)) * 0.5
     hidden = 1 / (1 + np.exp(-(train.images - 0.3) @ w0))
     w1 = np.linalg.lstsq(hidden, np.eye(10)[train.labels], rcond=None)[0]

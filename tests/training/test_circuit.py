@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analog_fhn import datasets
+from analog_fhn.data import Dataset, load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify
@@ -22,16 +22,16 @@ from analog_fhn.training.response import Responses
 
 
 @pytest.fixture(scope="module")
-def train() -> datasets.Dataset:
-    return datasets.load("digits", "train")
+def train() -> Dataset:
+    return load("digits", "train")
 
 
 @pytest.fixture(scope="module")
-def test() -> datasets.Dataset:
-    return datasets.load("digits", "test")
+def test() -> Dataset:
+    return load("digits", "test")
 
 
-def test_settled_neurons_learn_as_the_plain_network(train: datasets.Dataset, test: datasets.Dataset) -> None:
+def test_settled_neurons_learn_as_the_plain_network(train: Dataset, test: Dataset) -> None:
     told: list[tuple[int, int]] = []
     trained = train_fhn(train, n_hidden=30, epochs=12, validation=test, progress=lambda e, n, *_: told.append((e, n)))
     plain = train_plain(train, n_hidden=30, epochs=12)
@@ -44,7 +44,7 @@ def test_settled_neurons_learn_as_the_plain_network(train: datasets.Dataset, tes
     assert network.fhn == FHN()
 
 
-def test_same_seed_same_weights(train: datasets.Dataset) -> None:
+def test_same_seed_same_weights(train: Dataset) -> None:
     few = train.head(96)
     hardware = Hardware(Technology.load("discrete"), chips=2)
     for options in ({}, {"hardware": hardware}):
@@ -53,7 +53,7 @@ def test_same_seed_same_weights(train: datasets.Dataset) -> None:
     assert not np.array_equal(one.weights[0], train_fhn(few, n_hidden=6, epochs=2, seed=5).weights[0])
 
 
-def test_short_windows_can_be_trained_for(train: datasets.Dataset, test: datasets.Dataset) -> None:
+def test_short_windows_can_be_trained_for(train: Dataset, test: Dataset) -> None:
     protocol = Protocol(settle=0.0, control=1.0)
     plain = train_plain(train, n_hidden=30, epochs=12).network(train.scale)
     before = classify(plain.with_options(settle=0.0, control=1.0), test.images).accuracy(test.labels)
@@ -63,14 +63,14 @@ def test_short_windows_can_be_trained_for(train: datasets.Dataset, test: dataset
     assert classify(network, test.images).accuracy(test.labels) > before + 0.01
 
 
-def test_instants_are_seen_one_by_one(train: datasets.Dataset, test: datasets.Dataset) -> None:
+def test_instants_are_seen_one_by_one(train: Dataset, test: Dataset) -> None:
     instants = Protocol(settle=2.0, control=6.0, interval=0.5)
     trained = train_fhn(train, n_hidden=30, inside=Inside(instants=instants, gradient="sigmoid"), epochs=16)
     network = trained.network(train.scale).with_options(settle=2.0, control=6.0, readout="vote")
     assert classify(network, test.images).accuracy(test.labels) > 0.85
 
 
-def test_chips_get_better_by_training_with_their_kind(train: datasets.Dataset, test: datasets.Dataset) -> None:
+def test_chips_get_better_by_training_with_their_kind(train: Dataset, test: Dataset) -> None:
     technology = Technology.load("discrete").with_values(
         {"array.programming_error": 0.2, "array.stuck_on": 0.03, "array.stuck_off": 0.03, "resistor.tolerance": 0.1}
     )
@@ -88,7 +88,7 @@ def test_chips_get_better_by_training_with_their_kind(train: datasets.Dataset, t
     assert told.settings["technology"]["array"]["programming_error"] == 0.2
 
 
-def test_noise_of_the_parts_is_seen(train: datasets.Dataset) -> None:
+def test_noise_of_the_parts_is_seen(train: Dataset) -> None:
     technology, few = Technology.load("discrete"), train.head(64)
     inside = Inside(protocol=Protocol(settle=0.0, control=5.0))
     quiet, parts, loud = (
@@ -101,7 +101,7 @@ def test_noise_of_the_parts_is_seen(train: datasets.Dataset) -> None:
     assert loud.settings["noise"] == 1e-6
 
 
-def test_several_hidden_layers(train: datasets.Dataset, test: datasets.Dataset) -> None:
+def test_several_hidden_layers(train: Dataset, test: Dataset) -> None:
     network = train_fhn(train, n_hidden=(25, 20), epochs=30).network(train.scale)
     assert network.layer_sizes == (64, 25, 20, 10)
     found = classify(network, test.images)
@@ -115,13 +115,13 @@ def test_several_hidden_layers(train: datasets.Dataset, test: datasets.Dataset) 
     assert np.mean((h @ network.weights[-1]).argmax(axis=1) == found.predictions) > 0.99
 
 
-def test_biases(train: datasets.Dataset, test: datasets.Dataset) -> None:
+def test_biases(train: Dataset, test: Dataset) -> None:
     network = train_fhn(train, n_hidden=20, bias=True, epochs=6).network(train.scale)
     assert [b is None for b in network.biases] == [False, False]
     assert classify(network, test.images).accuracy(test.labels) > 0.8
 
 
-def test_wrong_settings_are_refused(train: datasets.Dataset) -> None:
+def test_wrong_settings_are_refused(train: Dataset) -> None:
     few, hardware = train.head(50), Hardware(Technology.load("discrete"), chips=1)
     start = Network((np.ones((64, 5)), np.ones((5, 10))))
     for options, message in (
@@ -154,7 +154,7 @@ def test_wrong_settings_are_refused(train: datasets.Dataset) -> None:
         replace(hardware, ramp="steep")  # type: ignore[arg-type]
 
 
-def test_validation_images_of_another_kind_are_refused_before_training(train: datasets.Dataset) -> None:
+def test_validation_images_of_another_kind_are_refused_before_training(train: Dataset) -> None:
     few = train.head(50)
     narrow = replace(few, images=few.images[:, :16].copy(), source="narrow")
     more = replace(few, labels=np.full_like(few.labels, 11), n_classes=12, source="more")
@@ -167,14 +167,14 @@ def test_validation_images_of_another_kind_are_refused_before_training(train: da
 
 
 @pytest.mark.parametrize("seed", [2**32 - 1, 2**32 - 101])
-def test_the_largest_seeds_are_seeds(seed: int, train: datasets.Dataset) -> None:
+def test_the_largest_seeds_are_seeds(seed: int, train: Dataset) -> None:
     few, hardware = train.head(32), Hardware(Technology.load("discrete"), chips=1)
     for options in ({}, {"hardware": hardware}):
         trained = train_fhn(few, n_hidden=3, epochs=1, seed=seed, **options)  # type: ignore[arg-type]
         assert all(np.isfinite(w).all() for w in trained.weights)
 
 
-def test_arrays_whose_devices_can_be_without_conductance_are_trained_for(train: datasets.Dataset) -> None:
+def test_arrays_whose_devices_can_be_without_conductance_are_trained_for(train: Dataset) -> None:
     technology = Technology.load("discrete").with_values({"array.g_min": 0.0})
     trained = train_fhn(train, n_hidden=12, hardware=Hardware(technology, chips=2), epochs=4)
     assert trained.network(train.scale).accuracy(train.images, train.labels) > 0.6
@@ -182,7 +182,7 @@ def test_arrays_whose_devices_can_be_without_conductance_are_trained_for(train: 
 
 @pytest.mark.parametrize("recentre", [True, False])
 def test_amplifier_offsets_are_those_of_the_rows(
-    recentre: bool, train: datasets.Dataset, monkeypatch: pytest.MonkeyPatch
+    recentre: bool, train: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
 
@@ -203,7 +203,7 @@ def test_amplifier_offsets_are_those_of_the_rows(
     assert np.abs(recentred).max() > 1e-3
 
 
-def test_settings_tell_what_training_saw(train: datasets.Dataset) -> None:
+def test_settings_tell_what_training_saw(train: Dataset) -> None:
     few = train.head(32)
     start = Network((np.ones((64, 5)), np.ones((5, 10))))
     inside = Inside(fhn=FHN(gamma=-1.2), protocol=Protocol(0.0, 2.0), recentre=False, window=True)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analog_fhn import datasets
 from analog_fhn.backends.direct.settled import settled_means
 from analog_fhn.chip import Chip
+from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
@@ -119,7 +119,7 @@ def test_drawn_neurons_are_fresh_in_training_and_the_first_outside(chip: Chip) -
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras, of its own variables
 def test_a_model_with_the_layer_learns_and_survives_its_file(chip: Chip, tmp_path: Path) -> None:
     keras = keras_on_jax()
-    train, test = datasets.load("digits", "train"), datasets.load("digits", "test")
+    train, test = load("digits", "train"), load("digits", "test")
     keras.utils.set_random_seed(1)
     responses = Responses.of(chip, chip.network.protocol)
     model = keras.Sequential(

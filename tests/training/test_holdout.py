@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analog_fhn import datasets
+from analog_fhn.data import load
+from analog_fhn.data.dataset import check_alike
 from analog_fhn.errors import InputError
 
 LABELS = np.array([0] * 12 + [2] * 4 + [1] * 5)
@@ -28,7 +29,7 @@ def file_of(folder: Path, suffix: str, images: np.ndarray = IMAGES, labels: np.n
 @pytest.mark.parametrize("suffix", [".npz", ".csv"])
 def test_every_fifth_image_of_each_class_is_held_out(suffix: str, tmp_path: Path) -> None:
     path = file_of(tmp_path, suffix)
-    train, test = (datasets.load(path, split, holdout=True) for split in ("train", "test"))
+    train, test = (load(path, split, holdout=True) for split in ("train", "test"))
     np.testing.assert_array_equal(test.images, IMAGES[PLACES])
     np.testing.assert_array_equal(test.labels, [0, 0, 1])
     np.testing.assert_array_equal(train.images, np.delete(IMAGES, PLACES, axis=0))
@@ -44,14 +45,14 @@ def test_every_fifth_image_of_each_class_is_held_out(suffix: str, tmp_path: Path
 def test_who_only_judges_gets_the_whole_file(suffix: str, tmp_path: Path) -> None:
     path = file_of(tmp_path, suffix)
     for split in ("train", "test"):
-        whole = datasets.load(path, split)
+        whole = load(path, split)
         np.testing.assert_array_equal(whole.images, IMAGES)
         assert whole.held_out is None
 
 
 def test_interleaved_classes_are_counted_one_by_one(tmp_path: Path) -> None:
     labels = np.random.default_rng(0).integers(0, 4, 200)
-    test = datasets.load(file_of(tmp_path, ".npz", np.arange(400.0).reshape(200, 2), labels), "test", holdout=True)
+    test = load(file_of(tmp_path, ".npz", np.arange(400.0).reshape(200, 2), labels), "test", holdout=True)
     seen = dict.fromkeys(range(4), 0)
     wanted = []
     for place, label in enumerate(labels):
@@ -68,7 +69,7 @@ def test_splits_that_there_are_stay_as_they_are(tmp_path: Path) -> None:
     )
     for name in (str(tmp_path / "both.npz"), "digits"):
         for split in ("train", "test"):
-            one, other = datasets.load(name, split), datasets.load(name, split, holdout=True)
+            one, other = load(name, split), load(name, split, holdout=True)
             np.testing.assert_array_equal(one.images, other.images)
             assert (one.source, one.held_out) == (other.source, other.held_out)
 
@@ -77,15 +78,15 @@ def test_a_file_of_which_nothing_can_be_held_out_is_refused(tmp_path: Path) -> N
     path = file_of(tmp_path, ".csv", IMAGES[:8], np.array([0, 0, 0, 0, 1, 1, 1, 1]))
     for split in ("train", "test"):
         with pytest.raises(InputError, match=r"mine\.csv: no test images, and none can be held out of 4 images"):
-            datasets.load(path, split, holdout=True)
+            load(path, split, holdout=True)
 
 
 def test_test_images_of_another_kind_are_refused() -> None:
-    train, test = datasets.load("digits", "train"), datasets.load("digits", "test")
-    datasets.check_alike(train, test)
+    train, test = load("digits", "train"), load("digits", "test")
+    check_alike(train, test)
     narrow = replace(test, images=test.images[:, :16], source="narrow")
     with pytest.raises(InputError, match="narrow: images have 16 values; expected 64, as in load_digits"):
-        datasets.check_alike(train, narrow)
+        check_alike(train, narrow)
     further = replace(test, labels=np.where(test.labels == 3, 10, test.labels), n_classes=11, source="further")
     with pytest.raises(InputError, match=r"further: label 10; expected 0 to 9, for load_digits .* has 10 classes"):
-        datasets.check_alike(train, further)
+        check_alike(train, further)

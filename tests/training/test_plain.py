@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from analog_fhn import datasets
+from analog_fhn.data import Dataset, load
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.training.plain import Trained, train_plain
 
 
-def accuracy(trained: Trained, dataset: datasets.Dataset) -> float:
+def accuracy(trained: Trained, dataset: Dataset) -> float:
     """Forward pass written out in NumPy, in double precision."""
     activation = {"sigmoid": expit, "tanh": np.tanh}[str(trained.settings["hidden"])]
     values = dataset.images.astype(np.float64)
@@ -27,20 +27,20 @@ def accuracy(trained: Trained, dataset: datasets.Dataset) -> float:
 
 
 @pytest.fixture(scope="module")
-def train() -> datasets.Dataset:
-    return datasets.load("digits", "train")
+def train() -> Dataset:
+    return load("digits", "train")
 
 
 @pytest.fixture(scope="module")
-def few(train: datasets.Dataset) -> datasets.Dataset:
+def few(train: Dataset) -> Dataset:
     # Not a multiple of the batch: the last step is a smaller one.
     return train.head(100)
 
 
-def test_learns_the_digits(train: datasets.Dataset) -> None:
+def test_learns_the_digits(train: Dataset) -> None:
     told: list[tuple[int, int, float, float]] = []
     trained = train_plain(train, epochs=15, progress=lambda *news: told.append(news))
-    assert accuracy(trained, datasets.load("digits", "test")) > 0.9
+    assert accuracy(trained, load("digits", "test")) > 0.9
     assert trained.biases == [None, None]
     assert [news[:2] for news in told] == [(epoch, 15) for epoch in range(1, 16)]
     assert [news[2] for news in told] == trained.history["loss"]
@@ -52,7 +52,7 @@ def test_learns_the_digits(train: datasets.Dataset) -> None:
 
 @pytest.mark.parametrize("hidden", ["sigmoid", "tanh"])
 @pytest.mark.parametrize("bias", [False, True])
-def test_shapes_and_settings(few: datasets.Dataset, hidden: str, bias: bool) -> None:
+def test_shapes_and_settings(few: Dataset, hidden: str, bias: bool) -> None:
     trained = train_plain(few, n_hidden=7, hidden=hidden, bias=bias, epochs=2, seed=5)
     assert [w.shape for w in trained.weights] == [(64, 7), (7, 10)]
     assert {w.dtype for w in trained.weights} == {np.dtype(np.float64)}
@@ -72,13 +72,13 @@ def test_shapes_and_settings(few: datasets.Dataset, hidden: str, bias: bool) -> 
 
 
 @pytest.mark.parametrize("hidden", ["sigmoid", "tanh"])
-def test_biases_and_activation_are_where_they_are_said_to_be(train: datasets.Dataset, hidden: str) -> None:
+def test_biases_and_activation_are_where_they_are_said_to_be(train: Dataset, hidden: str) -> None:
     trained = train_plain(train, hidden=hidden, bias=True, epochs=15)
     assert accuracy(trained, train) > 0.9
     assert trained.history["accuracy"][-1] == pytest.approx(accuracy(trained, train), abs=0.02)
 
 
-def test_first_steps_are_those_of_adam_from_a_glorot_start(few: datasets.Dataset) -> None:
+def test_first_steps_are_those_of_adam_from_a_glorot_start(few: Dataset) -> None:
     """One step on all images at once, against the gradient and Adam's rule written out in NumPy."""
     rate = 1e-3
     one, two = (train_plain(few, epochs=1, batch_size=100, learning_rate=rate * scale) for scale in (1.0, 2.0))
@@ -104,7 +104,7 @@ def test_first_steps_are_those_of_adam_from_a_glorot_start(few: datasets.Dataset
         np.testing.assert_allclose((weights - before)[clear], step[clear], rtol=5e-3)
 
 
-def test_same_seed_same_weights_other_seed_other_weights(few: datasets.Dataset) -> None:
+def test_same_seed_same_weights_other_seed_other_weights(few: Dataset) -> None:
     first = train_plain(few, epochs=2, seed=1)
     random.random()
     again = train_plain(few, epochs=2, seed=1)
@@ -115,7 +115,7 @@ def test_same_seed_same_weights_other_seed_other_weights(few: datasets.Dataset) 
     assert first.history == again.history
 
 
-def test_order_of_the_images_depends_on_the_seed_and_changes(few: datasets.Dataset) -> None:
+def test_order_of_the_images_depends_on_the_seed_and_changes(few: Dataset) -> None:
     """With whole-set batches the order cannot matter; with single images it must."""
     backwards = replace(few, images=few.images[::-1].copy(), labels=few.labels[::-1].copy())
     for batch_size, tolerance in ((100, 1e-6), (1, None)):
@@ -124,7 +124,7 @@ def test_order_of_the_images_depends_on_the_seed_and_changes(few: datasets.Datas
         assert difference < tolerance if tolerance else difference > 1e-4
 
 
-def test_global_random_states_are_left_alone(few: datasets.Dataset) -> None:
+def test_global_random_states_are_left_alone(few: Dataset) -> None:
     before = random.getstate(), np.random.get_state()  # noqa: NPY002
     train_plain(few, epochs=1)
     after = random.getstate(), np.random.get_state()  # noqa: NPY002
@@ -146,23 +146,23 @@ def test_global_random_states_are_left_alone(few: datasets.Dataset) -> None:
         ({"seed": 2**32}, "seed = 4294967296"),
     ],
 )
-def test_settings_out_of_range_are_refused(few: datasets.Dataset, setting: dict[str, object], said: str) -> None:
+def test_settings_out_of_range_are_refused(few: Dataset, setting: dict[str, object], said: str) -> None:
     with pytest.raises(InputError) as caught:
         train_plain(few, **setting)
     assert said in str(caught.value)
 
 
-def test_labels_beyond_the_classes_are_refused(few: datasets.Dataset) -> None:
+def test_labels_beyond_the_classes_are_refused(few: Dataset) -> None:
     with pytest.raises(InputError, match="labels run from 0 to 10; expected 0 to 9 for 10 classes"):
         train_plain(replace(few, labels=np.where(few.labels == 3, 10, few.labels)))
 
 
-def test_a_single_class_is_refused(few: datasets.Dataset) -> None:
+def test_a_single_class_is_refused(few: Dataset) -> None:
     with pytest.raises(InputError, match="1 class; expected at least two"):
         train_plain(replace(few, labels=np.zeros_like(few.labels), n_classes=1))
 
 
-def test_images_of_a_single_value_are_refused_before_training(few: datasets.Dataset) -> None:
+def test_images_of_a_single_value_are_refused_before_training(few: Dataset) -> None:
     flat = replace(few, images=np.full_like(few.images, 0.5), source="flat.npz")
     with pytest.raises(
         InputError, match=r"flat\.npz: all pixels of the 100 images are 0\.5; expected images that differ"
@@ -170,15 +170,13 @@ def test_images_of_a_single_value_are_refused_before_training(few: datasets.Data
         train_plain(flat, progress=lambda *_: pytest.fail("trained"))
 
 
-def test_divergence_is_refused(few: datasets.Dataset) -> None:
+def test_divergence_is_refused(few: Dataset) -> None:
     with pytest.raises(InputError, match=r"diverged: loss nan in epoch 1; learning rate 1e\+38 is too large"):
         train_plain(few, epochs=2, learning_rate=1e38)
 
 
 @pytest.mark.parametrize("absent", ["keras", "jax"])
-def test_missing_package_says_how_to_install_it(
-    few: datasets.Dataset, monkeypatch: pytest.MonkeyPatch, absent: str
-) -> None:
+def test_missing_package_says_how_to_install_it(few: Dataset, monkeypatch: pytest.MonkeyPatch, absent: str) -> None:
     monkeypatch.setitem(sys.modules, absent, None)
     with pytest.raises(MissingProgramError) as caught:
         train_plain(few)
@@ -195,7 +193,7 @@ def test_keras_imported_before_with_another_backend_is_refused() -> None:
     said = in_a_process_of_its_own(
         "import os; os.environ['KERAS_BACKEND'] = 'numpy'\n"
         "import keras\n"
-        "from analog_fhn.datasets import load\n"
+        "from analog_fhn.data import load\n"
         "from analog_fhn.errors import InputError\n"
         "from analog_fhn.training.plain import train_plain\n"
         "try:\n"

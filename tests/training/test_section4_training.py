@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy.special import expit, log_softmax
 
-from analog_fhn import datasets
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.chip import Chip
+from analog_fhn.data import Dataset, load
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify
 from analog_fhn.network import Network
@@ -26,12 +26,12 @@ TIMES = Protocol(settle=1.0, control=2.0, interval=0.5)
 
 
 @pytest.fixture(scope="module")
-def train() -> datasets.Dataset:
-    return datasets.load("digits", "train")
+def train() -> Dataset:
+    return load("digits", "train")
 
 
 @pytest.fixture(scope="module")
-def few(train: datasets.Dataset) -> datasets.Dataset:
+def few(train: Dataset) -> Dataset:
     return train.head(40)
 
 
@@ -54,7 +54,7 @@ def waveforms(drives: FloatArray, fhn: FHN) -> FloatArray:
     ],
 )
 def test_one_step_follows_the_gradient_written_out(
-    few: datasets.Dataset, tanh: Any, recentre: bool, hidden: Any, gradient: Any, gamma: float
+    few: Dataset, tanh: Any, recentre: bool, hidden: Any, gradient: Any, gamma: float
 ) -> None:
     fhn = FHN(gamma=gamma, slope=0.9, a=1.05)
     options: dict[str, Any] = {
@@ -88,8 +88,8 @@ def test_one_step_follows_the_gradient_written_out(
 
 
 @pytest.mark.parametrize(("tanh", "recentre"), [("drive", False), ("input", True)])
-def test_learns_the_digits(train: datasets.Dataset, tanh: Any, recentre: bool) -> None:
-    test = datasets.load("digits", "test")
+def test_learns_the_digits(train: Dataset, tanh: Any, recentre: bool) -> None:
+    test = load("digits", "test")
     told: list[tuple[int, int, float, float]] = []
     trained = train_paper(
         train, n_hidden=40, tanh=tanh, recentre=recentre, times=TIMES, epochs=6, batch_size=20, learning_rate=0.03,
@@ -106,7 +106,7 @@ def test_learns_the_digits(train: datasets.Dataset, tanh: Any, recentre: bool) -
     assert trained.history["val_accuracy"][-1] == pytest.approx(again.accuracy(test.labels), abs=0.02)
 
 
-def test_the_same_seed_gives_the_same_weights(few: datasets.Dataset) -> None:
+def test_the_same_seed_gives_the_same_weights(few: Dataset) -> None:
     options: dict[str, Any] = {"n_hidden": 5, "times": TIMES, "epochs": 2, "batch_size": 20}
     one, same, other = (train_paper(few, seed=seed, **options) for seed in (1, 1, 2))
     for a, b, c in zip(one.weights, same.weights, other.weights, strict=True):
@@ -114,7 +114,7 @@ def test_the_same_seed_gives_the_same_weights(few: datasets.Dataset) -> None:
         assert not np.array_equal(a, c)
 
 
-def test_settings_and_network_survive_the_file(few: datasets.Dataset, tmp_path: Any) -> None:
+def test_settings_and_network_survive_the_file(few: Dataset, tmp_path: Any) -> None:
     fhn = FHN(gamma=-0.7, slope=1.0, eps=0.02)
     trained = train_paper(few, n_hidden=3, fhn=fhn, times=TIMES, epochs=1, tanh="input")
     settings = trained.settings
@@ -136,11 +136,11 @@ def test_settings_and_network_survive_the_file(few: datasets.Dataset, tmp_path: 
         ({"learning_rate": float("nan")}, "learning_rate = nan"),
     ],
 )
-def test_impossible_settings_are_refused(few: datasets.Dataset, options: dict[str, Any], said: str) -> None:
+def test_impossible_settings_are_refused(few: Dataset, options: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         train_paper(few, **options)
 
 
-def test_divergence_is_said(few: datasets.Dataset) -> None:
+def test_divergence_is_said(few: Dataset) -> None:
     with pytest.raises(InputError, match=r"training diverged: loss nan in epoch \d at gamma -4, learning rate 1e\+06"):
         train_paper(few, n_hidden=4, tanh="input", fhn=FHN(gamma=-4.0, slope=1.0), times=TIMES, learning_rate=1e6)

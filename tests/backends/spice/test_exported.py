@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier
 
-from analog_fhn import datasets
 from analog_fhn.backends.base import SimulationError
 from analog_fhn.backends.spice.backend import run_exported
 from analog_fhn.chip import Chip
+from analog_fhn.data import Dataset, load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.inference import classify
@@ -156,9 +156,9 @@ def test_a_run_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
 
 
 @cache
-def digits() -> tuple[Network, datasets.Dataset]:
+def digits() -> tuple[Network, Dataset]:
     """64-16-10, trained on the digits of scikit-learn by scikit-learn."""
-    train, test = datasets.load("digits", "train"), datasets.load("digits", "test")
+    train, test = load("digits", "train"), load("digits", "test")
     fitted = MLPClassifier((16,), activation="logistic", alpha=1e-3, max_iter=1000, random_state=0)
     fitted.fit(train.images, train.labels)
     network = Network(tuple(fitted.coefs_), tuple(fitted.intercepts_))
@@ -197,7 +197,7 @@ def test_digits_run_whole(tmp_path: Path) -> None:
 @needs_ngspice
 def test_mnist_size_runs_cell_by_cell(tmp_path: Path) -> None:
     """784-100-10 after one epoch of training, at the full protocol of 300 T."""
-    train, test = (datasets.load("mnist", split) for split in ("train", "test"))
+    train, test = (load("mnist", split) for split in ("train", "test"))
     network = train_plain(train, epochs=1).network((0.0, 1.0))
     assert network.layer_sizes == (784, 100, 10)
     chip = Design(network, Technology.load("discrete")).chip(1)

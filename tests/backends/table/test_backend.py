@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analog_fhn import datasets
 from analog_fhn._support.resources import resource
 from analog_fhn.backends.base import Backend, Response, SimulationError
 from analog_fhn.backends.direct.backend import Direct
@@ -27,6 +26,7 @@ from analog_fhn.backends.table.backend import Table
 from analog_fhn.backends.table.build import grid_range
 from analog_fhn.backends.table.waveforms import ResponseTable
 from analog_fhn.chip import Chip
+from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify, classify_all
@@ -343,7 +343,7 @@ def test_several_images_and_long_intervals_sample_the_same_curve() -> None:
 
 
 def test_decisions_are_those_of_direct() -> None:
-    train, test = datasets.load("digits", "train"), datasets.load("digits", "test")
+    train, test = load("digits", "train"), load("digits", "test")
     net = train_plain(train, n_hidden=16, epochs=8).network(train.scale).with_options(settle=20.0, control=100.0)
     chip = Design(net, Technology.load("discrete")).chip(7)
     readouts: Any = [("mean", True), ("vote", True)]
@@ -369,7 +369,7 @@ def test_groups_of_images_share_a_table(monkeypatch: pytest.MonkeyPatch) -> None
     from analog_fhn import inference
 
     monkeypatch.setattr(inference, "_GROUP", 7)
-    images = datasets.load("digits", "test").images[:30]
+    images = load("digits", "test").images[:30]
     rng = np.random.default_rng(0)
     net = Network((rng.normal(size=(64, 6)), rng.normal(size=(6, 10))), protocol=Protocol(5.0, 10.0))
     backend = Counting()

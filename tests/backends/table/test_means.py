@@ -13,13 +13,13 @@ import pytest
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from analog_fhn import datasets
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.spice.backend import Spice
 from analog_fhn.backends.table.backend import Table
 from analog_fhn.backends.table.build import grid_range
 from analog_fhn.backends.table.means import MeanTable, interpolate
 from analog_fhn.chip import Chip
+from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import Result, classify, classify_all, scores_of_means
@@ -29,7 +29,7 @@ from analog_fhn.technology.technology import Adc, Technology
 
 PROTOCOL = Protocol()
 LONG = Protocol(settle=50.0, control=4000.0)
-IMAGES = datasets.load("digits", "test").images
+IMAGES = load("digits", "test").images
 
 
 def uniform(n: int, **settings: Any) -> Network:

@@ -10,7 +10,7 @@ from hostile import EXAMPLES, check, damaged, hostile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analog_fhn import datasets
+from analog_fhn.data import Dataset, load
 from analog_fhn.errors import InputError
 
 ROWS = [[k % 3, 0.5 * k, -k, 255, 1e-3 * k] for k in range(9)]
@@ -28,14 +28,14 @@ FILES = [
 ]  # fmt: skip
 
 
-def load(path: Path) -> datasets.Dataset:
-    return datasets.load(str(path), "train")
+def read(path: Path) -> Dataset:
+    return load(str(path), "train")
 
 
 @settings(hostile, max_examples=max(EXAMPLES // 2, 1))
 @given(content=damaged(FILES))
 def test_hostile_damaged_csv_data_sets(content: bytes) -> None:
-    check("test_hostile_csv:load", "mine.csv", content)
+    check("data.test_hostile_csv:read", "mine.csv", content)
 
 
 @st.composite
@@ -69,7 +69,7 @@ def test_hostile_csv_dialects_are_read_right_or_refused(made: tuple[bytes, np.nd
         path = Path(folder, "mine.csv")
         path.write_bytes(content)
         try:
-            found = load(path)
+            found = read(path)
         except InputError:
             return
     np.testing.assert_array_equal(found.labels, table[:, 0])

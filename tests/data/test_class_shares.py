@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analog_fhn import datasets
-from analog_fhn.shares import FALSE_ALARM, commonest, fair_order, in_order, missing_classes, unfair
+from analog_fhn.data import Dataset, Split, load
+from analog_fhn.data.class_shares import FALSE_ALARM, commonest, fair_order, in_order, missing_classes, unfair
 
 SORTED = np.repeat(np.arange(10), 30)
 USUAL = (1, 2, 3, 5, 10, 20, 50, 100, 200, 300, 400, 499)
@@ -69,15 +69,15 @@ def test_mixed_sets_are_fair_but_for_the_stated_share(labels: NDArray[np.int64])
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_first_digits_stay_what_they_are(split: datasets.Split) -> None:
-    whole = datasets.load("digits", split)
+def test_first_digits_stay_what_they_are(split: Split) -> None:
+    whole = load("digits", split)
     assert [n for n in USUAL if whole.head(n).unfair] == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_first_mnist_images_stay_what_they_are(split: datasets.Split) -> None:
-    whole = datasets.load("mnist", split)
+def test_first_mnist_images_stay_what_they_are(split: Split) -> None:
+    whole = load("mnist", split)
     assert [n for n in (*USUAL, 500, 1000, 2000, 5000, 9999) if whole.head(n).unfair] == []
 
 
@@ -119,7 +119,7 @@ def test_commonest_class_and_missing_ones() -> None:
 
 
 def test_stratified_images_keep_their_labels_and_know_their_places() -> None:
-    whole = datasets.Dataset(
+    whole = Dataset(
         "some", np.arange(300, dtype=np.float32)[:, None], SORTED.astype(np.int64), 10, (0.0, 299.0), "here"
     )
     few = whole.stratified(3).head(20)
@@ -132,5 +132,5 @@ def test_stratified_images_keep_their_labels_and_know_their_places() -> None:
 
 def test_a_file_in_order_is_known_behind_its_hold_out(tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", images=np.arange(300.0)[:, None], labels=SORTED)
-    kept = datasets.load(str(tmp_path / "mine.npz"), "train", holdout=True)
+    kept = load(str(tmp_path / "mine.npz"), "train", holdout=True)
     assert kept.head(24).unfair == "the first 24 of 240 images are all of class 0, whose share would be 2.4"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from analog_fhn import datasets
+from analog_fhn.data import load
 from analog_fhn.training.plain import train_plain
 
 pytestmark = pytest.mark.slow
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
     ],
 )
 def test_mnist_is_read(split: str, counts: list[int]) -> None:
-    mnist = datasets.load("mnist", split)
+    mnist = load("mnist", split)
     assert "SHA-256 matches MNIST" in mnist.source
     assert mnist.images.shape == (sum(counts), 784)
     np.testing.assert_array_equal(np.bincount(mnist.labels), counts)
@@ -33,7 +33,7 @@ def test_mnist_is_read(split: str, counts: list[int]) -> None:
 
 
 def test_plain_network_reaches_the_accuracy_of_its_kind() -> None:
-    train, test = (datasets.load("mnist", split) for split in ("train", "test"))
+    train, test = (load("mnist", split) for split in ("train", "test"))
     trained = train_plain(train)
     scores = expit(test.images @ trained.weights[0]) @ trained.weights[1]
     # Seeds 0 to 3 gave 97.83, 97.78, 97.82 and 97.73 %; 97.5 % is what the design asks for.
