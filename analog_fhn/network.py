@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn._support.files import new_file
+from analog_fhn._support.hashing import sha256_of_arrays
 from analog_fhn._support.json_text import typed
 from analog_fhn._support.npz import read_npz, reading, take_meta
 from analog_fhn.errors import InputError, shown
@@ -382,7 +382,7 @@ class Network:
             "readout": {"type": self.readout, "recentre": self.recentre},
             "input_range": list(self.input_range),
             "provenance": self.provenance,
-            "sha256": weights_hash(arrays),
+            "sha256": sha256_of_arrays(arrays),
         }
         with new_file(path) as file:
             np.savez(file, meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
@@ -390,7 +390,7 @@ class Network:
     @property
     def sha256(self) -> str:
         """Hash of the weight arrays."""
-        return weights_hash(named_arrays(self.weights, self.biases))
+        return sha256_of_arrays(named_arrays(self.weights, self.biases))
 
     @classmethod
     def load(cls, path: str | Path) -> Network:
@@ -545,16 +545,6 @@ def matched_slope(hidden: Activation) -> float:
     Algebra: the logistic function of z is ``(1 + tanh(z/2))/2``; recentring does the rest.
     """
     return 0.5 if hidden == "sigmoid" else 1.0
-
-
-def weights_hash(arrays: dict[str, FloatArray]) -> str:
-    """SHA-256 over names, shapes, types and bytes of the arrays, in the order of their names."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name}{array.shape}{array.dtype.str}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def named_arrays(weights: tuple[FloatArray, ...], biases: tuple[FloatArray | None, ...]) -> dict[str, FloatArray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -15,8 +14,8 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analog_fhn._support.hashing import sha256
 from analog_fhn.data import Dataset
 from analog_fhn.data.class_shares import commonest
 from analog_fhn.errors import InputError
@@ -277,16 +276,12 @@ def _configuration(
         "technology": technology.model_dump(exclude={"classes"}),
         # Trials of an allocation name their classes; what these cost may change.
         "classes": {key: {part.name: part.values for part in parts} for key, parts in technology.classes.items()},
-        "images": _hash(images.images),
-        "labels": _hash(images.labels),
+        "images": sha256(images.images),
+        "labels": sha256(images.labels),
         "analog-fhn": version("analog-fhn"),
     }
     loaded: dict[str, Any] = json.loads(json.dumps(content))
     return loaded
-
-
-def _hash(array: NDArray[Any]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 def _compare(stored: dict[str, Any], given: dict[str, Any], folder: Path) -> None:

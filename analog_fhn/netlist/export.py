@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from dataclasses import asdict
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn._support.files import Table, has_failed, write_set, write_text
+from analog_fhn._support.hashing import sha256
 from analog_fhn.chip import Chip, ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
@@ -152,7 +152,7 @@ def _write(
         "fhn": asdict(chip.network.fhn),
         "protocol": asdict(chip.network.protocol),
         "weights_sha256": chip.network.sha256,
-        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+        "sha256": {name: sha256(content) for name, content in contents.items()},
         "results": results,
     }
     names = [*contents, _MANIFEST]
@@ -197,7 +197,7 @@ def _as_written(folder: Path, name: str, digest: object) -> bool:
     try:
         if path.parent != folder or path.is_symlink() or not path.is_file():
             return False
-        return digest is None or hashlib.sha256(path.read_bytes()).hexdigest() == digest
+        return digest is None or sha256(path.read_bytes()) == digest
     except (OSError, ValueError):  # a name that cannot be one
         return False
 

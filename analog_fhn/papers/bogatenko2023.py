@@ -7,7 +7,6 @@ headers of table 1 are lost in the copy at hand; what is used instead is an opti
 from __future__ import annotations
 
 import csv
-import hashlib
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from numpy.typing import ArrayLike
 
 from analog_fhn import plots
 from analog_fhn._support.files import Table, new_table, new_text
+from analog_fhn._support.hashing import sha256
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.cell.base import Cells
 from analog_fhn.chip import Chip
@@ -238,11 +238,7 @@ def _settings_line(network: Network, images: Dataset) -> str:
 
 def images_hash(*sets: Dataset) -> str:
     """SHA-256 over the images and labels of the sets."""
-    digest = hashlib.sha256()
-    for images in sets:
-        digest.update(images.images.tobytes())
-        digest.update(images.labels.tobytes())
-    return digest.hexdigest()
+    return sha256(*(array for images in sets for array in (images.images, images.labels)))
 
 
 def _has_settings(path: Path, settings: str) -> bool:

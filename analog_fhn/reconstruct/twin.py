@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import Akima1DInterpolator
 
+from analog_fhn._support.hashing import labelled, sha256
 from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
 from analog_fhn.cell.base import Cells
 from analog_fhn.errors import InputError
@@ -235,13 +235,10 @@ class Twin:
 
 def _digest(twin: Reconstruction) -> str:
     """SHA-256 of everything that decides a free run."""
-    digest = hashlib.sha256(f"{twin.step!r}{units_of(twin)!r}{type(twin.state_map).__name__}".encode())
     layers = [array for layer in twin.autoencoder.decoder for array in layer]
     arrays = [
         twin.embedding.means[:1], twin.embedding.deviations[:1], twin.coordinates.centre, twin.coordinates.transform,
         twin.starts, twin.control, *layers, *twin.state_map.arrays.values(),  # type: ignore[attr-defined]
     ]  # fmt: skip
-    for array in arrays:
-        digest.update(f"{array.shape}{array.dtype.str}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    settings = f"{twin.step!r}{units_of(twin)!r}{type(twin.state_map).__name__}"
+    return sha256(settings, *(part for array in arrays for part in labelled("", array)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from scipy.special import log_softmax
 
+from analog_fhn._support.hashing import sha256
 from analog_fhn._support.threads import single_blas
 from analog_fhn.array.crossbar import Crossbar, pairs
 from analog_fhn.design import Design
@@ -218,7 +218,7 @@ def numbered(rows: NDArray[np.floating], nearness: float = 0.0) -> NDArray[np.in
         Rms difference of two rows, in units of the columns' spreads, below which they are of one image; 0: only rows
         that are the same.
     """
-    found = _in_order(blake2b(row.tobytes(), digest_size=16).digest() for row in np.ascontiguousarray(rows))
+    found = _in_order(sha256(row) for row in np.ascontiguousarray(rows))
     spread = rows.std(axis=0) if nearness > 0.0 else np.zeros(rows.shape[1])
     if not spread.any():
         return found

@@ -5,13 +5,13 @@ Nothing in a file is unpickled, instantiated or run.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from analog_fhn._support.hashing import sha256_of_stream
 from analog_fhn._support.limits import LIMIT, open_archive
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
@@ -54,11 +54,11 @@ def read(path: str | Path) -> Trained:
                 raise InputError(f"{path}: {size / 2**20:.0f} MiB; expected at most {LIMIT / 2**20:.0f} MiB")
             head = stream.read(16)
             stream.seek(0)
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            file_sha256 = sha256_of_stream(stream)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     try:
-        return replace(_reader(path, head)(path), sha256=sha256)
+        return replace(_reader(path, head)(path), sha256=file_sha256)
     except (InputError, MemoryError):
         raise
     except Exception as error:  # a damaged file raises what its bytes happen to lead to

@@ -14,8 +14,8 @@ from hostile_readers import kept, small_design, small_network, small_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analog_fhn._support.hashing import sha256_of_arrays
 from analog_fhn.backends.table import waveforms as response_table
-from analog_fhn.network import weights_hash
 from analog_fhn.reconstruct.twin import as_neuron
 from analog_fhn.trim.codes import TrimHardware
 from analog_fhn.trim.state import TrimState
@@ -71,7 +71,7 @@ def test_hostile_content(kind: str, data: st.DataObject, parts: dict[str, tuple[
 
 def _hash(arrays: dict[str, Any]) -> str:
     try:
-        return weights_hash(arrays)
+        return sha256_of_arrays(arrays)
     except ValueError:  # objects have no bytes
         return ""
 

@@ -9,7 +9,6 @@ neither on the number of worker processes nor on the order of the runs.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import queue
 import tempfile
 import threading
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn._support.files import at_once, write_set
+from analog_fhn._support.hashing import sha256
 from analog_fhn._support.threads import usable_cores
 from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
 from analog_fhn.backends.spice.ngspice import SimulatorProcess, run_batch
@@ -211,7 +211,7 @@ class Spice:
         deck
             Of this neuron: its components and settings, by which the check is remembered.
         """
-        digest = hashlib.sha256(deck.encode()).hexdigest()
+        digest = sha256(deck)
         if digest in _checked:
             return
         brief = Protocol(settle=3.0, control=12.0, x0=protocol.x0, y0=protocol.y0)

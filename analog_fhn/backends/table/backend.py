@@ -8,8 +8,6 @@ in `characterise` and `response_table`.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -21,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from analog_fhn._support.files import at_once
+from analog_fhn._support.hashing import labelled, sha256, sha256_of_json
 from analog_fhn.backends.base import Backend, Response, check_drives, refuse_noise
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.spice import ngspice
@@ -184,7 +183,7 @@ class Table:
             If the inner backend fails, or a neuron neither rests nor spikes regularly.
         """
         decided_by = self._decided_by(cells, protocol)
-        key = _hash(decided_by)
+        key = sha256_of_json(decided_by)
         if key in self._made:
             return self._made[key]
         path = None if self.folder is None else self.folder / f"{key}.npz"
@@ -207,20 +206,16 @@ class Table:
 
     def key(self, cells: Cells, protocol: Protocol) -> str:
         """SHA-256 of everything that decides the table; the name of its file."""
-        return _hash(self._decided_by(cells, protocol))
+        return sha256_of_json(self._decided_by(cells, protocol))
 
     def _decided_by(self, cells: Cells, protocol: Protocol) -> dict[str, Any]:
-        digest = hashlib.sha256()
         circuit = cells if isinstance(cells, CircuitCells) else None
         parts = [] if circuit is None else circuit.parts[0].items()
         ranges = zip(("low", "high"), grid_range(cells), strict=True)
         named = [("p", cells.dynamics.p), ("q", cells.dynamics.q), *parts, *ranges]
-        for name, values in named:
-            digest.update(f"{name}{values.shape}{values.dtype.str}".encode())
-            digest.update(np.ascontiguousarray(values).tobytes())
         return {
             "format": FORMAT,
-            "chip": digest.hexdigest(),
+            "chip": sha256(*(part for name, values in named for part in labelled(name, values))),
             "eps": cells.dynamics.eps,
             "cell": None if circuit is None else [circuit.cell.NAME, circuit.cell.time_unit, circuit.cell.volts_per_x],
             "technology": None if circuit is None else circuit.cell.technology.model_dump_json(exclude=_UNINVOLVED),
@@ -250,7 +245,7 @@ def _simulator(backend: Backend, cells: Cells, protocol: Protocol) -> dict[str, 
     if not isinstance(backend, Spice):
         return None
     deck = neuron_deck(cells, 0, 1.0, protocol, reltol=backend.reltol, max_step=backend.max_step)
-    return {"deck": hashlib.sha256(deck.encode()).hexdigest(), "ngspice": _ngspice_version()}
+    return {"deck": sha256(deck), "ngspice": _ngspice_version()}
 
 
 @cache
@@ -265,10 +260,6 @@ def _settings(backend: Backend) -> str:
     deciding = [f.name for f in fields(backend) if f.compare and f.name not in ("workers", "keep", "check")]
     values = {name: getattr(backend, name) for name in deciding}
     return f"{type(backend).__name__} {values!r}"
-
-
-def _hash(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _versions() -> dict[str, str]:

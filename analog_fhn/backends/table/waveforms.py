@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass
@@ -22,10 +21,10 @@ from numpy.typing import NDArray
 
 from analog_fhn._support.compiled import compiled
 from analog_fhn._support.files import new_file
+from analog_fhn._support.hashing import sha256_of_arrays, sha256_of_json
 from analog_fhn._support.npz import read_npz, reading, take_meta
 from analog_fhn.backends.base import Response
 from analog_fhn.errors import InputError, shown
-from analog_fhn.network import weights_hash
 from analog_fhn.neuron import FloatArray, Protocol
 
 FORMAT = 3
@@ -241,7 +240,7 @@ _LARGEST = 1e9  # of drives, x and times (T): far beyond any neuron; NaN is not 
 
 def _content_hash(key: str, quality: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> str:
     """SHA-256 over what a table's file holds, and what decided it."""
-    return hashlib.sha256(json.dumps([key, quality, weights_hash(arrays)], sort_keys=True).encode()).hexdigest()
+    return sha256_of_json([key, quality, sha256_of_arrays(arrays)])
 
 
 def _linear(values: FloatArray, cells: NDArray[np.int32], weights: FloatArray) -> FloatArray:
