@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, FormatStrFormatter, MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
+from analog_fhn._support.extras import extra
 from analog_fhn._support.files import new_file
 from analog_fhn.neuron import Coefficients, FloatArray
+
+with extra("plots", "pictures need matplotlib"):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter, FormatStrFormatter, MaxNLocator
 
 INK = "#222222"
 NARROW = 4.6  # inches: letters stay readable where the picture is as wide as a phone

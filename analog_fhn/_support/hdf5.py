@@ -20,9 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn._support.bfloat16 import from_bfloat16
+from analog_fhn._support.extras import extra
 from analog_fhn._support.json_text import read_object
 from analog_fhn._support.limits import LIMIT
 from analog_fhn.errors import InputError
+
+H5PY = "HDF5 files, which Keras writes, need h5py"
+"""What is said where h5py is not installed."""
 
 _SECONDS = 5  # of computing; a file of a few MiB takes 0.2
 _SECONDS_PER_BYTE = 2e-8
@@ -71,7 +75,11 @@ def read_hdf5(file: BinaryIO, path: Path) -> Group:
     ------
     InputError
         If it is damaged, does not end, or needs too much memory.
+    MissingProgramError
+        If h5py is not installed.
     """
+    with extra("import", H5PY):
+        import h5py  # noqa: F401  # asked for here: that the process below lacks it would look like a damaged file
     size = os.fstat(file.fileno()).st_size
     seconds = _SECONDS + math.ceil(_SECONDS_PER_BYTE * size)
     package = str(Path(__file__).resolve().parents[2])

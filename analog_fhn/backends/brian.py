@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from analog_fhn._support.extras import extra
 from analog_fhn._support.temporary import temporary_folder
 from analog_fhn.backends.base import Response, SimulationError, check_drives, check_noise
 from analog_fhn.cell.base import Cells
-from analog_fhn.errors import MissingProgramError
 from analog_fhn.neuron import FloatArray, Protocol, rates
 from analog_fhn.noise import Noise
 
@@ -219,11 +219,7 @@ def _target(b2: Any, target: str) -> Iterator[None]:
 
 
 def _brian2() -> Any:
-    try:
+    with extra("brian", "the brian backend needs Brian2"):
         import brian2
-    except ImportError:
-        raise MissingProgramError(
-            'the brian backend needs Brian2, which is not installed: pip install "analog-fhn[brian]"'
-        ) from None
     brian2.BrianLogger.suppress_name("resolution_conflict")
     return brian2

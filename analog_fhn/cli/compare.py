@@ -55,10 +55,11 @@ def compare(
     json: common.JsonOption = None,
 ) -> None:
     """Accuracy stage by stage: float, ideal FHN, arrays, mismatched neurons; then noise, Brian2 and ngspice."""
-    from analog_fhn import plots
     from analog_fhn.backends.spice.ngspice import find_library
     from analog_fhn.studies.waterfall import consumption, picture, waterfall
 
+    if output is not None:  # before the work: what pictures need may be absent
+        from analog_fhn import plots
     start = time.perf_counter()
     draw = common.seed_of_draw(stratified, images_seed)
     net = common.load_network(network, readout=readout, raw=raw, gamma=gamma, settle=settle, control=control)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from analog_fhn._support.extras import extra
 from analog_fhn.data.dataset import Dataset, Split
 
 DIGITS_TEST = 500
@@ -14,8 +15,9 @@ _DIGITS_SEED = 0
 
 def load_digits_split(split: Split) -> Dataset:
     """Give 1 297 images to train with or 500 to test with, each class in its share; pixels are divided by 16."""
-    import sklearn
-    from sklearn.datasets import load_digits
+    with extra("data", "the digits need scikit-learn"):
+        import sklearn
+        from sklearn.datasets import load_digits
 
     bunch = load_digits()
     labels = np.asarray(bunch.target, dtype=np.int64)

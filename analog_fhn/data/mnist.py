@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import os
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from analog_fhn._support.files import new_file
+from analog_fhn._support.extras import extra
+from analog_fhn._support.hashing import sha256
 from analog_fhn._support.limits import unpack_gzip
 from analog_fhn._support.resources import cache_folder
 from analog_fhn.data import idx
@@ -36,8 +34,6 @@ _IDX_FILES: dict[str, tuple[str, str]] = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-_DOWNLOAD_TIMEOUT_S = 30.0
-_DOWNLOAD_LIMIT = 2**26  # bytes, of which MNIST's largest file has 9.9 million
 
 
 def load_mnist(split: Split, data: Path | None) -> Dataset:
@@ -61,7 +57,7 @@ def load_mnist(split: Split, data: Path | None) -> Dataset:
     contents = []
     for name in _IDX_FILES[split]:
         path, raw = _cached(name) if folder is None else idx.read(folder, name)
-        contents.append((path, raw, hashlib.sha256(raw).hexdigest() == MNIST_SHA256[name]))
+        contents.append((path, raw, sha256(raw) == MNIST_SHA256[name]))
     (images_path, images_raw, images_known), (labels_path, labels_raw, labels_known) = contents
     pixels = idx.array(images_path, images_raw, 3)
     labels = idx.array(labels_path, labels_raw, 1).astype(np.int64)
@@ -109,55 +105,58 @@ def _idx_folder(split: Split, data: Path | None) -> Path | None:
 
 
 def _cached(name: str) -> tuple[Path, bytes]:
-    """Read a file of MNIST from the cache; one that is absent or damaged there is downloaded."""
-    remedy = "give a folder with the MNIST files (--data, ANALOG_FHN_DATA) or set XDG_CACHE_HOME to a writable folder"
+    """Path and unpacked content of a file of MNIST in the cache; an absent or damaged one is downloaded."""
+    remedy = "give a folder with the MNIST files, or set ANALOG_FHN_DATA to it or XDG_CACHE_HOME to a writable folder"
     try:
         folder = cache_folder("mnist")
         for path in idx.candidates(folder, name):
             with suppress(InputError):
-                raw = idx.unpacked(path, path.read_bytes())
-                if hashlib.sha256(raw).hexdigest() == MNIST_SHA256[name]:
-                    return path, raw
+                return path, _verified(idx.unpacked(path, path.read_bytes()), name)
     except (OSError, RuntimeError) as error:
         raise InputError(f"the user's cache cannot be read: {_reason(error)}; {remedy}") from error
-    path = folder / f"{name}.gz"
     try:  # before the download
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: the user's cache cannot be written: {_reason(error)}; {remedy}") from error
     if not os.access(folder, os.W_OK):
         raise InputError(f"{folder}: the user's cache cannot be written: Permission denied; {remedy}")
-    packed, raw = _download(name)
-    with new_file(path) as file:
-        file.write(packed)
-    return path, raw
+    return _downloaded(folder, name)
 
 
-def _download(name: str) -> tuple[bytes, bytes]:
-    """Fetch a gzipped file from the first mirror that has it whole; give it packed and unpacked."""
+def _verified(raw: bytes, name: str) -> bytes:
+    """Give back the unpacked content; InputError unless it is that of MNIST's file `name`."""
+    if (digest := sha256(raw)) != MNIST_SHA256[name]:
+        raise InputError(f"SHA-256 {digest}, expected {MNIST_SHA256[name]}")
+    return raw
+
+
+def _downloaded(folder: Path, name: str) -> tuple[Path, bytes]:
+    """Path and unpacked content of a file, fetched into a folder from the first mirror that has it whole."""
+    with extra("data", "downloading MNIST needs pooch"):
+        import pooch
+    pooch.get_logger().setLevel("WARNING")
+    path = folder / f"{name}.gz"
     failures = []
     for mirror in MIRRORS:
-        url = f"{mirror}{name}.gz"
+        url = f"{mirror}{path.name}"
+        # The hash is that of the unpacked file, so that a mirror may pack it anew: it is compared here, not by pooch.
+        path.unlink(missing_ok=True)
         try:
-            with urllib.request.urlopen(url, timeout=_DOWNLOAD_TIMEOUT_S) as response:
-                packed: bytes = response.read(_DOWNLOAD_LIMIT)
-                if response.length:  # what is still to come
-                    raise http.client.IncompleteRead(packed, response.length)
-            raw = unpack_gzip(packed, Path(f"{name}.gz"))
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            pooch.retrieve(url, known_hash=None, fname=path.name, path=folder)
+            return path, _verified(unpack_gzip(path.read_bytes(), path), name)
+        except (OSError, ValueError) as error:  # of the connection, the disk or the content
+            path.unlink(missing_ok=True)
             failures.append(f"{url}: {_reason(error)}")
-            continue
-        found = hashlib.sha256(raw).hexdigest()
-        if found == MNIST_SHA256[name]:
-            return packed, raw
-        failures.append(f"{url}: SHA-256 {found}, expected {MNIST_SHA256[name]}")
     raise InputError(
         f"MNIST file {name} could not be downloaded ({'; '.join(failures)}); put the four MNIST files into a "
-        "folder and name it with --data or ANALOG_FHN_DATA"
+        "folder and give that folder, or set ANALOG_FHN_DATA to it"
     )
 
 
 def _reason(error: BaseException) -> str:
     """Say what went wrong in one line, without a file name that the message has already."""
+    if isinstance(error, OSError) and error.args:
+        # requests puts the error of the connection, which says more, into its own
+        error = getattr(error.args[0], "reason", error)
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split()) or type(error).__name__

@@ -29,6 +29,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.extras import extra
 from analog_fhn._support.threads import usable_cores
 from analog_fhn.backends.base import Backend
 from analog_fhn.design import Design
@@ -201,11 +202,9 @@ def dask_workers(job: Job, address: str) -> Iterator[Workers]:
     InputError
         If no scheduler answers at the address.
     """
-    try:
+    with extra("dask", "a scheduler needs Dask"):
         from distributed import Client
         from distributed.comm import get_address_host_port
-    except ImportError:
-        raise MissingProgramError("a scheduler needs Dask; pip install 'analog-fhn[dask]'") from None
     try:
         get_address_host_port(address)  # a client of no address takes half a minute to go away
         client = Client(address, timeout=10, set_as_default=False)

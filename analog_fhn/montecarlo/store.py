@@ -11,8 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from analog_fhn._support.extras import extra
 from analog_fhn._support.files import new_file, new_table
-from analog_fhn.errors import InputError, MissingProgramError, RunError
+from analog_fhn.errors import InputError, RunError
 from analog_fhn.montecarlo import stored
 from analog_fhn.montecarlo.plan import Point
 from analog_fhn.montecarlo.trial import COLUMNS, Trial
@@ -270,11 +271,9 @@ def _plain(value: Any) -> Any:
 
 
 def _write_parquet(columns: dict[str, list[Any]], path: Path) -> None:
-    try:
+    with extra("parquet", f"{path}: Parquet needs pyarrow"):
         import pyarrow
         from pyarrow import parquet
-    except ImportError:
-        raise MissingProgramError(f"{path}: Parquet needs pyarrow; pip install 'analog-fhn[parquet]'") from None
 
     def column(values: list[Any]) -> Any:
         # A setting that is a number at one point and a word at another is text.

@@ -110,6 +110,11 @@ _PACKAGES = {
     "brian2": 'brian backend: pip install "analog-fhn[brian]"',
     "keras": 'training: pip install "analog-fhn[train]"',
     "jax": 'training: pip install "analog-fhn[train]"',
+    "scikit-learn": 'the digits: pip install "analog-fhn[data]"',
+    "pooch": 'the download of MNIST: pip install "analog-fhn[data]"',
+    "matplotlib": 'pictures and reports: pip install "analog-fhn[plots]"',
+    "h5py": 'weight files of Keras: pip install "analog-fhn[import]"',
+    "safetensors": 'weight files of PyTorch: pip install "analog-fhn[import]"',
 }
 
 

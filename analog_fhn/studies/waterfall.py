@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from analog_fhn import plots
@@ -19,6 +18,9 @@ from analog_fhn.errors import InputError
 from analog_fhn.inference import check_converters, classify, hidden_response
 from analog_fhn.montecarlo.statistics import wilson
 from analog_fhn.noise import chip_noise
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)

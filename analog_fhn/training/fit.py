@@ -13,10 +13,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from analog_fhn._support.extras import extra
 from analog_fhn.data import Dataset
 from analog_fhn.data.class_shares import commonest
 from analog_fhn.data.dataset import check_alike
-from analog_fhn.errors import InputError, MissingProgramError
+from analog_fhn.errors import InputError
 
 Hidden = Literal["sigmoid", "tanh"]
 Schedule = Literal["constant", "cosine"]
@@ -208,11 +209,9 @@ def keras_on_jax() -> Any:
     """
     if sys.modules.get("keras") is None:
         os.environ["KERAS_BACKEND"] = "jax"
-    try:
+    with extra("train", "training needs Keras and JAX"):
         import jax  # noqa: F401  # first, so that the message names what is missing
         import keras
-    except ImportError as error:
-        raise MissingProgramError(f'training needs Keras and JAX ({error}): pip install "analog-fhn[train]"') from error
     backend = keras.backend.backend()
     if backend != "jax":
         raise InputError(

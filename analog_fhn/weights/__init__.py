@@ -13,7 +13,7 @@ from pathlib import Path
 
 from analog_fhn._support.hashing import sha256_of_stream
 from analog_fhn._support.limits import LIMIT, open_archive
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
 from analog_fhn.readout import Activation
@@ -43,6 +43,8 @@ def read(path: str | Path) -> Trained:
     InputError
         If the file is missing, damaged, larger than `LIMIT` or a pickle; if its layers are no chain of fully connected
         ones, or their activation is none that FHN neurons can stand in for.
+    MissingProgramError
+        If the package that reads the format is not installed.
     """
     path = Path(path)
     try:
@@ -59,7 +61,7 @@ def read(path: str | Path) -> Trained:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     try:
         return replace(_reader(path, head)(path), sha256=file_sha256)
-    except (InputError, MemoryError):
+    except (InputError, MissingProgramError, MemoryError):
         raise
     except Exception as error:  # a damaged file raises what its bytes happen to lead to
         reason = " ".join(str(error).split()) or type(error).__name__

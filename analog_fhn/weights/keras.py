@@ -15,11 +15,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
+from analog_fhn._support.extras import extra
 from analog_fhn._support.files import new_file
-from analog_fhn._support.hdf5 import Group
+from analog_fhn._support.hdf5 import H5PY, Group
 from analog_fhn._support.json_text import read_object
 from analog_fhn._support.limits import open_archive
 from analog_fhn.errors import InputError
@@ -120,6 +120,8 @@ def write_hdf5(path: Path, network: Network) -> None:
 
 
 def _hdf5(network: Network) -> bytes:
+    with extra("import", H5PY):
+        import h5py
     dtype = file_type((*network.weights, *network.biases))
     content = io.BytesIO()
     with h5py.File(content, "w") as file:

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import deserialize
-from safetensors.numpy import save
 
 from analog_fhn._support.bfloat16 import from_bfloat16
+from analog_fhn._support.extras import extra
 from analog_fhn._support.files import new_file
 from analog_fhn._support.json_text import read_object
 from analog_fhn.errors import InputError
@@ -18,6 +17,7 @@ from analog_fhn.network import Network, check_hidden
 from analog_fhn.weights.named import COUNTER, layers
 from analog_fhn.weights.trained import Trained, file_type
 
+_NEED = "safetensors files need safetensors"
 _TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
 
 
@@ -29,6 +29,8 @@ def read(path: Path) -> Trained:
     InputError
         For tensors that are no floats, and as `analog_fhn.weights.named.layers` does.
     """
+    with extra("import", _NEED):
+        from safetensors import deserialize
     raw = path.read_bytes()
     # Eight bytes with the header's length, then the header.
     header = read_object(raw[8 : 8 + int.from_bytes(raw[:8], "little")], f"{path}: header")
@@ -53,6 +55,8 @@ def read(path: Path) -> Trained:
 
 def write(path: Path, network: Network) -> None:
     """Tensors for ``torch.nn.Sequential(Linear, Sigmoid or Tanh, Linear, ...).load_state_dict``."""
+    with extra("import", _NEED):
+        from safetensors.numpy import save
     dtype = file_type((*network.weights, *network.biases))
     tensors = {}
     for i, (w, b) in enumerate(zip(network.weights, network.biases, strict=True)):

@@ -751,7 +751,7 @@ def test_sweep_with_a_typo_in_a_point_begins_nothing(net: Path, folder: Path) ->
 def test_absent_dask_has_status_3(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     command = ("sweep", sweep_file(net, "sweep.yaml"), "-o", tmp_path, "--scheduler", "tcp://127.0.0.1:1")
-    assert "pip install 'analog-fhn[dask]'" in refused(*command, status=3)
+    assert 'pip install "analog-fhn[dask]"' in refused(*command, status=3)
 
 
 def test_sweep_that_cannot_go_on_has_status_1(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

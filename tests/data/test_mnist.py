@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.server
+import shutil
 import socket
 import struct
 import threading
@@ -334,10 +335,11 @@ def test_cache_that_cannot_be_written_is_refused(
 
 
 def test_interrupted_write_leaves_nothing(tmp_path: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(self: Path, target: Path) -> Path:
+    def interrupted(source: str, target: str) -> None:
+        assert Path(source).read_bytes() == mirror.files[Path(target).name]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "replace", interrupted)
+    monkeypatch.setattr(shutil, "move", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load("mnist", "test")
     assert cached(tmp_path) == []

@@ -241,5 +241,5 @@ def test_what_is_no_address_is_refused(address: str, message: str) -> None:
 
 def test_absent_dask_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(MissingProgramError, match="pip install 'analog-fhn\\[dask\\]'"), dask_workers(tiny_job(), "x"):
+    with pytest.raises(MissingProgramError, match='pip install "analog-fhn\\[dask\\]"'), dask_workers(tiny_job(), "x"):
         pass

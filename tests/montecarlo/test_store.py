@@ -497,5 +497,5 @@ def test_export_that_cannot_be_written_is_refused(name: str, store: Store, tmp_p
 
 def test_absent_pyarrow_is_named(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingProgramError, match="pip install 'analog-fhn\\[parquet\\]'"):
+    with pytest.raises(MissingProgramError, match='pip install "analog-fhn\\[parquet\\]"'):
         store.export(tmp_path / "trials.parquet")
