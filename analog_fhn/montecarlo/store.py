@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from analog_fhn._support.extras import extra
 from analog_fhn._support.files import new_file, new_table
@@ -58,7 +58,7 @@ class Store:
 
     def __init__(self, folder: Path, *, write: bool = False) -> None:
         self.folder, self._path = folder, folder / FILE
-        self._lock: IO[str] | None = None
+        self._lock: sqlite3.Connection | None = None
         if not self._path.is_file():
             raise InputError(f"{folder}: holds no run ({FILE} is missing); expected the folder of `analog-fhn sweep`")
         if write:
@@ -285,17 +285,22 @@ def _write_parquet(columns: dict[str, list[Any]], path: Path) -> None:
         parquet.write_table(pyarrow.table({name: column(values) for name, values in columns.items()}), file)
 
 
-def _locked(folder: Path) -> IO[str]:
-    """The run's lock, which the system releases when the process ends, however it ends."""
-    import fcntl
+def _locked(folder: Path) -> sqlite3.Connection:
+    """Lock the run until the connection is closed or the process ends, however it ends.
 
+    An empty database beside the run serves as the lock: SQLite locks files on every system.
+    """
+    path = folder / ".lock"
     try:
-        lock = (folder / ".lock").open("a")
+        path.touch()
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
+    lock = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error as error:
         lock.close()
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise InputError(f"{path}: cannot be locked ({error}); delete it if no process writes this run") from None
         raise InputError(f"{folder}: another process is writing this run") from None
     return lock

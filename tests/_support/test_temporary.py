@@ -88,3 +88,15 @@ def test_other_names_and_links_stay(place: Path) -> None:
 
 def test_names_do_not_repeat() -> None:
     assert name_of("job-") != name_of("job-")
+
+
+def test_without_locks_a_file_is_free_and_what_living_processes_have_stays(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    for owner in (dead(), os.getpid()):
+        (place / f"job-{owner}-{'0' * 16}").mkdir()
+    with locked(place) as free:
+        assert free
+    remove_leftovers(place, "job-")
+    assert [folder.name for folder in place.iterdir()] == [f"job-{os.getpid()}-{'0' * 16}"]

@@ -13,10 +13,11 @@ import pytest
 import yaml
 from threadpoolctl import threadpool_limits
 
+from analog_fhn._support.threads import usable_cores
 from analog_fhn.data import load
 from analog_fhn.training.plain import train_plain
 
-CORES = len(os.sched_getaffinity(0))
+CORES = usable_cores()
 MEMORY_LIMIT = 2e9
 
 PLAN = {"network": "net.npz", "technology": "discrete", "dataset": "mnist", "seed": 0, "specification": 0.97}

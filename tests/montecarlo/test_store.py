@@ -194,6 +194,19 @@ def test_second_writer_in_the_same_process_is_refused(store: Store, tmp_path: Pa
         Store(tmp_path, write=True)
 
 
+def test_lock_needs_nothing_that_some_systems_lack(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with pytest.raises(InputError, match="another process is writing this run"):
+        Store(written, write=True)
+
+
+def test_what_is_no_lock_is_named(store: Store, tmp_path: Path) -> None:
+    store.close()
+    (tmp_path / ".lock").write_bytes(b"no database, but more bytes than its header has: " * 100)
+    with pytest.raises(InputError, match=r"\.lock: cannot be locked \(file is not a database\); delete it"):
+        Store(tmp_path, write=True)
+
+
 def test_another_may_write_after_closing(store: Store, tmp_path: Path) -> None:
     store.close()
     with Store(tmp_path, write=True) as again:
