@@ -6,7 +6,6 @@ import itertools
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from numbers import Real
 
@@ -15,9 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array, csc_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import SuperLU, splu
-from threadpoolctl import threadpool_limits
 
-from analog_fhn._support.compiled import compiled
+from analog_fhn.array.elimination import Wires, admittance_of_ends, eliminate
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 
@@ -27,8 +25,6 @@ SMALLEST_TILE = 8  # rows and columns
 
 # No wire is that good, and further down products with conductances would leave the range of floats.
 _NO_RESISTANCE = 1e-100  # ohm
-_ONE_THREAD = 256  # columns: matrices smaller than that lose more to the threads of a BLAS than they gain
-_LEAF = 64  # columns that are inverted in one go
 _RIGHT_SIDES = 20  # of the sparse solver at a time
 
 
@@ -38,19 +34,21 @@ class WireLossWarning(UserWarning):
 
 @dataclass(frozen=True, eq=False)
 class Ports:
-    """A resistive crossbar seen from its ends: ``I_out = V_in @ effective - u @ bit_admittance``.
+    """Conductances and admittances of a resistive crossbar between its ends: ``I_out = V_in G_eff - u Y``.
 
     V_in are the voltages of the word-line drivers, shape (..., n_in); u those of the sense nodes (the amplifiers'
-    offsets; 0 at a virtual ground), shape (..., n_out).
+    offsets; 0 at a virtual ground), shape (..., n_out); I_out the currents out of the bit lines, shape (..., n_out).
 
     Parameters
     ----------
     effective
         G_eff, shape (n_in, n_out), in siemens.
     bit_diagonal
-        Diagonal of `bit_admittance`, shape (n_out,), in siemens. Without wires these are the column sums.
+        Diagonal of the admittance Y of the bit lines' ends, shape (n_out,), in siemens. Without wires these are the
+        column sums.
     bit_coupling
-        The rest of it, shape (n_out, n_out), 0 on the diagonal; None: without wires the columns do not couple.
+        Y off its diagonal, shape (n_out, n_out), 0 on the diagonal, in siemens; None: without wires the columns do not
+        couple.
     """
 
     effective: FloatArray
@@ -59,13 +57,13 @@ class Ports:
 
     @property
     def bit_admittance(self) -> FloatArray:
-        """Y, shape (n_out, n_out), in siemens, symmetric."""
+        """Admittance Y of the bit lines' ends, shape (n_out, n_out), in siemens, symmetric."""
         diagonal = np.diag(self.bit_diagonal)
         return diagonal if self.bit_coupling is None else diagonal + self.bit_coupling
 
     @classmethod
     def of(cls, effective: FloatArray, bit_admittance: FloatArray) -> Ports:
-        """From the whole admittance."""
+        """Ports with the whole admittance of the bit lines' ends, shape (n_out, n_out)."""
         diagonal = np.diag(bit_admittance).copy()
         coupling = bit_admittance.copy()
         np.fill_diagonal(coupling, 0.0)
@@ -75,7 +73,7 @@ class Ports:
 def effective_conductance(
     conductance: ArrayLike, r_word: float, r_bit: float, *, r_driver: float = 0.0, r_sense: float = 0.0
 ) -> FloatArray:
-    """Conductances that an array with resistive wires seems to have: ``I_out = V_in @ G_eff``.
+    """Conductances that an array with resistive wires has between its ends: ``I_out = V_in @ G_eff``.
 
     The geometry and the method are those of `solve`; where there are more columns than rows it is the mirrored array
     that is solved (the network is reciprocal), and the admittance of the bit lines is left out.
@@ -109,11 +107,11 @@ def effective_conductance(
     loss = _worst_loss(g, wires, *g.shape)
     if loss > WARN_ABOVE:
         warnings.warn(_advice(g, wires, loss), WireLossWarning, stacklevel=2)
-    return _solve(g, wires, admittance=False)[0]
+    return eliminate(g, wires, admittance=False)[0]
 
 
 def solve(conductance: ArrayLike, r_word: float, r_bit: float, *, r_driver: float = 0.0, r_sense: float = 0.0) -> Ports:
-    """G_eff and the admittance of the bit lines' ends, exactly (nodal analysis of the linear network).
+    """Effective conductances and admittance of an array with resistive wires, exactly (nodal analysis).
 
     Word line i runs from its driver through ``r_driver + r_word`` to device (i, 0) and through r_word to each next
     one; bit line j from device (0, j) through r_bit to each next one and through ``r_bit + r_sense`` from the last to
@@ -144,17 +142,18 @@ def solve(conductance: ArrayLike, r_word: float, r_bit: float, *, r_driver: floa
     InputError
         If a value is negative or not finite, or `conductance` is not a matrix.
     """
-    return Ports.of(*_solve(*_checked(conductance, r_word, r_bit, r_driver, r_sense), admittance=True))
+    return Ports.of(*eliminate(*_checked(conductance, r_word, r_bit, r_driver, r_sense), admittance=True))
 
 
 def solve_sparse(
     conductance: ArrayLike, r_word: float, r_bit: float, *, r_driver: float = 0.0, r_sense: float = 0.0
 ) -> Ports:
-    """What `solve` gives, by a general sparse solver: the independent check, slow and large, without its structure.
+    """Effective conductances and admittance as `solve` has them, by a general sparse solver: its independent check.
 
-    Nodal analysis of all 2 n_in n_out nodes and n_in + n_out ends; nodes joined by 0 ohm are one node. The admittance
-    of the ends is the Schur complement of the inner nodes; as there, elements off the diagonal are sums of one sign,
-    and those on it follow from Kirchhoff: equal voltages everywhere drive no current.
+    Slow and large: nodal analysis of all 2 n_in n_out nodes and n_in + n_out ends; nodes joined by 0 ohm are one node.
+    The admittance of the ends is the Schur complement of the inner nodes, ``-(L_ee - L_ei L_ii^-1 L_ie)`` off the
+    diagonal, with the conductances L between ends e and inner nodes i. As in `solve` all of its terms there are of one
+    sign, and the diagonal follows from Kirchhoff: equal voltages everywhere drive no current.
 
     Parameters
     ----------
@@ -170,13 +169,14 @@ def solve_sparse(
     n_in, n_out = g.shape
     _, ends, inner, laplacian = _nodal(g, wires)
     transfer = -laplacian[ends][:, ends[n_in:]].toarray()
+    # + L_ei L_ii^-1 L_ie, some columns of sense nodes at a time
     if inner.size:
         to_inner = -laplacian[ends][:, inner]
         factor = _factor(laplacian, inner)
         for block in range(0, n_out, _RIGHT_SIDES):
             columns = slice(block, block + _RIGHT_SIDES)
             transfer[:, columns] += to_inner @ factor.solve(to_inner[n_in:][columns].T.toarray())
-    return Ports.of(transfer[:n_in], _admittance(transfer[n_in:], transfer[:n_in].sum(axis=0)))
+    return Ports.of(transfer[:n_in], admittance_of_ends(transfer[n_in:], transfer[:n_in].sum(axis=0)))
 
 
 def node_voltages(
@@ -217,6 +217,7 @@ def node_voltages(
         known = np.concatenate([volts[tile[0]], np.zeros(g.shape[1])])
         voltages = np.empty(laplacian.shape[0])
         voltages[ends] = known
+        # No current leaves an inner node: L_ii v_i = -L_ie v_e.
         if inner.size:
             voltages[inner] = _factor(laplacian, inner).solve(-(laplacian[inner][:, ends] @ known))
         at_word[tile], at_bit[tile] = voltages[node].reshape(2, *g.shape)
@@ -224,11 +225,20 @@ def node_voltages(
 
 
 def _nodal(
-    g: FloatArray, wires: _Wires
+    g: FloatArray, wires: Wires
 ) -> tuple[NDArray[np.integer], NDArray[np.integer], NDArray[np.integer], csc_array]:
-    """Nodes at the devices (word lines, then bit lines), at the ends, all others; conductances between all nodes.
+    """Nodes and conductances of an array for nodal analysis.
 
-    The ends are the drivers, then the sense nodes.
+    Returns
+    -------
+    at_devices
+        Node on the word line of each device, row after row, then on its bit line; shape (2 n_in n_out,).
+    ends
+        Node of each driver, then of each sense node; shape (n_in + n_out,).
+    inner
+        All nodes that are no end.
+    laplacian
+        Conductances between the nodes (S): sums on the diagonal, negative between two nodes.
     """
     n_in, n_out = g.shape
     n_inner = 2 * g.size
@@ -241,11 +251,13 @@ def _nodal(
         (bit[:-1], bit[1:], wires.bit),
         (bit[-1], senses, wires.bit + wires.sense),
     )
+    # What is joined by 0 ohm becomes one node
     joined = [(a.ravel(), b.ravel()) for a, b, r in lines if not r]
     a, b = (np.concatenate([np.empty(0, dtype=np.intp), *(pair[k] for pair in joined)]) for k in range(2))
     size = n_inner + n_in + n_out
     n_nodes, node = connected_components(coo_array((np.ones(len(a)), (a, b)), shape=(size, size)), directed=False)
 
+    # A branch of conductance G adds G to the diagonal at both of its nodes and -G between them
     branches = [(word.ravel(), bit.ravel(), g.ravel())]
     branches += [(a.ravel(), b.ravel(), np.full(a.size, 1.0 / r)) for a, b, r in lines if r]
     a, b = (node[np.concatenate([branch[k] for branch in branches])] for k in range(2))
@@ -258,6 +270,7 @@ def _nodal(
 
 
 def _factor(laplacian: csc_array, inner: NDArray[np.integer]) -> SuperLU:
+    """LU factors of the conductances between inner nodes, L_ii."""
     inside = csc_array(laplacian[inner][:, inner])
     return splu(inside, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
 
@@ -265,11 +278,11 @@ def _factor(laplacian: csc_array, inner: NDArray[np.integer]) -> SuperLU:
 def expected_loss(
     conductance: ArrayLike, r_word: float, r_bit: float, *, r_driver: float = 0.0, r_sense: float = 0.0
 ) -> float:
-    """Share of the total output current that the wires are expected to take, all inputs at one voltage; no solution.
+    """Share of the total output current that the wires are expected to take, all inputs at one voltage.
 
-    To first order each resistance takes ``r I^2/sum(G)``, I the current through it at 1 V without wires: sums of G
-    from a place on a line to its end. With x_w, x_b, x_d, x_s these shares of word lines, bit lines, drivers and
-    sense ends ::
+    It is estimated from sums of conductances; nothing is solved. To first order each resistance takes
+    ``r I^2/sum(G)``, I the current through it at 1 V without wires: sums of G from a place on a line to its end. With
+    x_w, x_b, x_d, x_s these shares of word lines, bit lines, drivers and sense ends ::
 
         loss = 1 - 1/(1 + x_d + x_s + f(x_w) - 1 + f(x_b) - 1),    f(x) = s/tanh(s),  s = sqrt(3 x)
 
@@ -353,7 +366,7 @@ def solve_tiled(
     tile_rows: int | None = None,
     tile_columns: int | None = None,
 ) -> Ports:
-    """What `solve` gives, for an array in tiles.
+    """Effective conductances and admittance as `solve` has them, of an array in tiles.
 
     Each tile has drivers of its own on its word lines (r_driver and wires as in `solve`), and bit lines of its own,
     which end (r_sense) in the amplifier of their column, common to all tiles of the column. So tiles do not see each
@@ -372,38 +385,21 @@ def solve_tiled(
         If a value is negative or not finite, `conductance` is not a matrix, or a tile would be empty.
     """
     g, wires = _checked(conductance, r_word, r_bit, r_driver, r_sense)
-    if wires == _Wires(0.0, 0.0, 0.0, 0.0):
+    if wires == Wires(0.0, 0.0, 0.0, 0.0):
         return Ports(g, g.sum(axis=0), None)
     n_out = g.shape[1]
     effective, bit_admittance = np.empty_like(g), np.zeros((n_out, n_out))
     for rows, columns in tile_slices(g.shape, tile_rows, tile_columns):
-        tile = _solve(np.ascontiguousarray(g[rows, columns]), wires, admittance=True)
+        tile = eliminate(np.ascontiguousarray(g[rows, columns]), wires, admittance=True)
         effective[rows, columns] = tile[0]
         bit_admittance[columns, columns] += tile[1]
     return Ports.of(effective, bit_admittance)
 
 
-@dataclass(frozen=True)
-class _Wires:
-    """Resistances in ohm."""
-
-    word: float
-    bit: float
-    driver: float
-    sense: float
-
-    def mirrored(self) -> _Wires:
-        return _Wires(self.bit, self.word, self.sense, self.driver)
-
-
-def _mirrored(g: FloatArray) -> FloatArray:
-    """The array with bit lines for word lines: both begin at the end that was theirs."""
-    return np.ascontiguousarray(g[::-1, ::-1].T)
-
-
 def _checked(
     conductance: ArrayLike, r_word: float, r_bit: float, r_driver: float, r_sense: float
-) -> tuple[FloatArray, _Wires]:
+) -> tuple[FloatArray, Wires]:
+    """Conductances (S) and resistances (ohm), or an `InputError` that names what is wrong with them."""
     try:
         g = np.asarray(conductance)
     except ValueError:
@@ -420,20 +416,24 @@ def _checked(
         if not isinstance(value, Real) or not (math.isfinite(value) and value >= 0):
             raise InputError(f"{name} = {value!r}: expected ohms, finite and not negative")
     ohms = (float(r) if r > _NO_RESISTANCE else 0.0 for r in (r_word, r_bit, r_driver, r_sense))
-    return np.ascontiguousarray(g, dtype=np.float64), _Wires(*ohms)
+    return np.ascontiguousarray(g, dtype=np.float64), Wires(*ohms)
 
 
-def _worst_loss(g: FloatArray, wires: _Wires, n_rows: int, n_columns: int) -> float:
-    """Largest `expected_loss` of all tiles of that size."""
+def _worst_loss(g: FloatArray, wires: Wires, n_rows: int, n_columns: int) -> float:
+    """Largest `expected_loss` of all tiles of `n_rows` and `n_columns`."""
     n_in, n_out = g.shape
+    # All tiles in one array, (tile down, row, tile across, column); what a smaller last tile lacks has no conductance
     down, across = -(-n_in // n_rows), -(-n_out // n_columns)
     tiles = np.zeros((down * n_rows, across * n_columns))
     tiles[:n_in, :n_out] = g
     tiles = tiles.reshape(down, n_rows, across, n_columns)
+    # Currents at 1 V on every row: through each piece of wire flows that of all devices beyond it (word lines, seen
+    # from their far end) or before it (bit lines)
     in_words = tiles[..., ::-1].cumsum(axis=3)
     in_bits = tiles.cumsum(axis=1)
     in_drivers, in_senses = tiles.sum(axis=3), tiles.sum(axis=1)
     in_bits.reshape(-1, across, n_columns)[n_in:] = 0.0  # wires that a smaller last tile does not have
+    # x = sum of r I^2, over the output current
     total = in_senses.sum(axis=2)
     per_volt = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)
     words = wires.word * per_volt * np.einsum("arbc,arbc->ab", in_words, in_words)
@@ -445,12 +445,13 @@ def _worst_loss(g: FloatArray, wires: _Wires, n_rows: int, n_columns: int) -> fl
 
 
 def _line(x: FloatArray) -> FloatArray:
-    """s/tanh(s) - 1 with s = sqrt(3 x), precise for small x too."""
+    """Excess resistance of a line of evenly spread devices: s/tanh(s) - 1 with s = sqrt(3 x), precise for small x."""
     s = np.sqrt(3.0 * np.maximum(x, 1e-4))
     return np.where(x < 1e-4, x - 0.2 * x**2, s / np.tanh(s) - 1.0)
 
 
-def _propose_tiles(g: FloatArray, wires: _Wires, limit: float) -> tuple[int, int] | None:
+def _propose_tiles(g: FloatArray, wires: Wires, limit: float) -> tuple[int, int] | None:
+    """Rows and columns of the largest tiles that lose less than `limit`, see `propose_tiles`."""
     rows, columns = (
         [n, *(2**k for k in range(SMALLEST_TILE.bit_length() - 1, n.bit_length()) if 2**k < n)] for n in g.shape
     )
@@ -462,7 +463,8 @@ def _propose_tiles(g: FloatArray, wires: _Wires, limit: float) -> tuple[int, int
     return None
 
 
-def _advice(g: FloatArray, wires: _Wires, loss: float) -> str:
+def _advice(g: FloatArray, wires: Wires, loss: float) -> str:
+    """Warning of a loss (share of the output current), with the tiles that would help."""
     tiles = _propose_tiles(g, wires, TILE_LOSS)
     return (
         f"the wires (r_word {wires.word:g}, r_bit {wires.bit:g}, r_driver {wires.driver:g}, r_sense {wires.sense:g} "
@@ -475,232 +477,3 @@ def _advice(g: FloatArray, wires: _Wires, loss: float) -> str:
             f"lose more than {100 * TILE_LOSS:g} %"
         )
     )
-
-
-def _solve(g: FloatArray, wires: _Wires, *, admittance: bool) -> tuple[FloatArray, FloatArray]:
-    """G_eff and, where asked for, the admittance of the bit lines' ends (else anything)."""
-    if wires.word == wires.driver == 0.0:
-        # Nothing couples the columns: each is a ladder like a word line.
-        effective = _mirrored(_ladders(_mirrored(g), wires.bit, wires.sense + wires.bit)[2])
-        return effective, np.diag(effective.sum(axis=0))
-    n_in, n_out = g.shape
-    if wires.bit == wires.sense == 0.0 and not admittance:
-        return _ladders(g, wires.word, wires.driver + wires.word)[2], np.empty((0, 0))
-    if n_out <= n_in or wires.bit == wires.sense == 0.0:
-        return _sweep(g, wires, of_words=False)
-    effective, bit_admittance = _sweep(_mirrored(g), wires.mirrored(), of_words=admittance)
-    return _mirrored(effective), np.ascontiguousarray(bit_admittance[::-1, ::-1])
-
-
-def _sweep(g: FloatArray, wires: _Wires, *, of_words: bool) -> tuple[FloatArray, FloatArray]:
-    """G_eff and the admittance of the bit lines' ends, or instead of it that of the word lines' ends."""
-    n_in, n_out = g.shape
-    width = -(-n_out // 4) * 4  # `_invert_leaf` takes four columns at a time; columns without devices change nothing
-    devices = np.zeros((n_in, width))
-    devices[:, :n_out] = g
-    step, own, transfer = _ladders(devices, wires.word, wires.driver + wires.word)
-    end = wires.bit + wires.sense
-    # To carry each word line's currents down one by one would be twice the work: they go in segments.
-    length = n_in if n_in <= 2 * width or not wires.bit else math.isqrt(n_in)
-
-    # `front` is 1 + r U with the r that comes next, and its inverse P in turn. `rows` are the currents into the bit
-    # lines at the front: per ampere into each of them where the segment began (not in the first segment), per volt at
-    # all drivers together (u), and per volt at each driver of the segment (J). Earlier ones wait in `effective`, as
-    # they were where the segment began. `across` and `near` are currents from driver to driver.
-    front = np.zeros((width, width))
-    rows, spare = np.zeros((2, width + 1 + length, width))
-    top, own_rows, bottom = width, width + 1, width + 1
-    near = np.zeros((len(rows), len(rows)) if of_words else (0, 0))
-    effective = np.empty((n_in, width))
-    across = np.zeros((n_in, n_in) if of_words else (0, 0))
-
-    def pass_wire(r: float) -> None:
-        nonlocal rows, spare
-        _invert(front)
-        np.matmul(rows[top:bottom], front, out=spare[top:bottom])
-        rows, spare = spare, rows
-        if of_words:
-            near[top:bottom, top:bottom] += r * (rows[top:bottom] @ spare[top:bottom].T)
-
-    def join_segment(n_done: int) -> None:
-        begin = n_done - (bottom - own_rows)
-        before, latest = slice(0, begin), slice(begin, n_done)
-        if of_words:
-            across[latest, latest] = near[own_rows:bottom, own_rows:bottom]
-            across[before, latest] = effective[before] @ near[:width, own_rows:bottom]
-            across[latest, before] = across[before, latest].T
-            across[before, before] += effective[before] @ near[:width, :width] @ effective[before].T
-            near[:] = 0.0
-        effective[before] = effective[before] @ rows[:width]
-        effective[latest] = rows[own_rows:bottom]
-
-    with _threads(width):
-        for i in range(n_in):
-            if i and wires.bit:
-                pass_wire(wires.bit)
-            if bottom == len(rows):
-                join_segment(i)
-                rows[:width] = np.eye(width)
-                top, bottom = 0, own_rows
-            rows[width] += transfer[i]
-            rows[bottom] = transfer[i]
-            bottom += 1
-            if wires.bit:
-                r = end if i == n_in - 1 else wires.bit
-                ratio = r / wires.bit
-            else:
-                # `front` is not inverted from one word line to the next: it gathers the M_i
-                r, ratio = end or 1.0, -1.0
-            _add_word(front, ratio, r, rows[width], devices[i], step[i], own[i])
-        if end:
-            pass_wire(end)
-        join_segment(n_in)
-
-    effective = np.ascontiguousarray(effective[:, :n_out])
-    if of_words:
-        return effective, _admittance(across, effective.sum(axis=1))
-    between = front / end if end else -front
-    return effective, _admittance(between[:n_out, :n_out], rows[width, :n_out])
-
-
-def _admittance(between: FloatArray, across: FloatArray) -> FloatArray:
-    """Of the ends of one side, from the currents per volt between them and from each to all of the other side.
-
-    Kirchhoff gives the diagonal: equal voltages at all ends drive no current.
-    """
-    mutual = 0.5 * (between + between.T)
-    np.fill_diagonal(mutual, 0.0)
-    return np.diag(across + mutual.sum(axis=0)) - mutual
-
-
-def _threads(width: int) -> AbstractContextManager[object]:
-    """One BLAS thread while small matrices are multiplied; that goes for the whole process."""
-    return threadpool_limits(1, "blas") if _LEAF < width < _ONE_THREAD else nullcontext()
-
-
-def _invert(a: FloatArray) -> None:
-    """Inverse in place of a symmetric positive definite matrix whose elements off the diagonal are 0 or less.
-
-    By halves (Schur complement); all of its sums but those on the diagonal are of one sign.
-    """
-    if len(a) <= _LEAF:
-        leaf = np.ascontiguousarray(a)
-        _invert_leaf(leaf)
-        a[:] = leaf
-        return
-    half = len(a) // 8 * 4
-    head, corner, tail = a[:half, :half], a[:half, half:], a[half:, half:]
-    _invert(head)
-    across = head @ corner
-    tail -= corner.T @ across
-    _invert(tail)
-    np.matmul(across, -tail, out=corner)
-    head -= corner @ across.T
-    a[half:, :half] = corner.T
-
-
-@compiled(error_model="numpy", fastmath={"contract"})
-def _invert_leaf(a):  # type: ignore[no-untyped-def]
-    """The same by Gauss-Jordan, four columns at a time (there must be a multiple of four)."""
-    n = a.shape[0]
-    pivot = np.empty((4, 4))
-    f = np.empty((4, 4))
-    x = np.empty((4, n))
-    x0, x1, x2, x3 = x[0], x[1], x[2], x[3]
-    for k in range(0, n, 4):
-        for s in range(4):
-            for t in range(4):
-                pivot[s, t] = a[k + s, k + t]
-        for s in range(4):
-            p = 1.0 / pivot[s, s]
-            for t in range(4):
-                pivot[s, t] *= p
-            for i in range(4):
-                if i != s:
-                    q = pivot[i, s]
-                    for t in range(4):
-                        pivot[i, t] -= q * pivot[s, t]
-                    pivot[i, s] = -q * p
-            pivot[s, s] = p
-        y0, y1, y2, y3 = a[k], a[k + 1], a[k + 2], a[k + 3]
-        for s in range(4):
-            for j in range(n):
-                x[s, j] = (pivot[s, 0] * y0[j] + pivot[s, 1] * y1[j]) + (pivot[s, 2] * y2[j] + pivot[s, 3] * y3[j])
-            for t in range(4):
-                x[s, k + t] = pivot[s, t]
-        for i in range(0, n, 4):
-            if i == k:
-                continue
-            for s in range(4):
-                for t in range(4):
-                    f[s, t] = a[i + s, k + t]
-                    a[i + s, k + t] = 0.0
-            z0, z1, z2, z3 = a[i], a[i + 1], a[i + 2], a[i + 3]
-            f00, f01, f02, f03 = f[0, 0], f[0, 1], f[0, 2], f[0, 3]
-            f10, f11, f12, f13 = f[1, 0], f[1, 1], f[1, 2], f[1, 3]
-            f20, f21, f22, f23 = f[2, 0], f[2, 1], f[2, 2], f[2, 3]
-            f30, f31, f32, f33 = f[3, 0], f[3, 1], f[3, 2], f[3, 3]
-            for j in range(n):
-                z0[j] -= f00 * x0[j] + f01 * x1[j] + f02 * x2[j] + f03 * x3[j]
-                z1[j] -= f10 * x0[j] + f11 * x1[j] + f12 * x2[j] + f13 * x3[j]
-                z2[j] -= f20 * x0[j] + f21 * x1[j] + f22 * x2[j] + f23 * x3[j]
-                z3[j] -= f30 * x0[j] + f31 * x1[j] + f32 * x2[j] + f33 * x3[j]
-        for s in range(4):
-            for j in range(n):
-                a[k + s, j] = x[s, j]
-
-
-@compiled(error_model="numpy")
-def _ladders(g, r, r_first):  # type: ignore[no-untyped-def]
-    """Word lines one by one, bit lines at 0 V: what is needed of ``(D + Laplacian)^-1`` of each, shape as `g`.
-
-    Returns the ratio of the voltages of a node and of the one before it, seen from there; the resistance that a
-    device's node shows to a current; and c, the current through each device per volt at the driver.
-    """
-    n_in, n_out = g.shape
-    step, own, transfer = np.empty_like(g), np.empty_like(g), np.empty_like(g)
-    for i in range(n_in):
-        right = 0.0  # conductance of all that lies beyond
-        for j in range(n_out - 1, -1, -1):
-            right += g[i, j]
-            own[i, j] = right
-            step[i, j] = 1.0 / (1.0 + (r if j else r_first) * right)
-            right *= step[i, j]
-        left = r_first  # resistance to the driver
-        voltage = 1.0
-        for j in range(n_out):
-            own[i, j] = left / (1.0 + left * own[i, j])
-            left = r + left / (1.0 + g[i, j] * left)
-            voltage *= step[i, j]
-            transfer[i, j] = g[i, j] * voltage
-    return step, own, transfer
-
-
-@compiled(error_model="numpy")
-def _add_word(front, ratio, r, u, g, step, own):  # type: ignore[no-untyped-def]
-    """Make ``1 + r U`` of P, with the next word line's M_i in U; off the diagonal r U is ``-(ratio P + r M)``.
-
-    M_jk = -g_j Z_jk g_k, and Z_jk, the voltage at j per ampere into k < j, is that at k times all steps between.
-    """
-    n = g.size
-    z = np.empty(n)
-    total = np.zeros(n)
-    for j in range(n):
-        weight = r * g[j]
-        row = front[j]
-        here = 0.0
-        for k in range(j):
-            z[k] *= step[j]
-            value = ratio * row[k] + weight * g[k] * z[k]
-            row[k] = -value
-            total[k] += value
-            here += value
-        total[j] += here
-        z[j] = own[j]
-    for j in range(n):
-        front[j, j] = 1.0 + r * u[j] + total[j]
-    for first in range(0, n, 16):
-        for column in range(0, first + 1, 16):
-            for j in range(first, min(first + 16, n)):
-                for k in range(column, min(column + 16, j)):
-                    front[k, j] = front[j, k]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analog_fhn.array import wires
+from analog_fhn.array import elimination, wires
 from analog_fhn.array.wires import (
     Ports,
     WireLossWarning,
@@ -234,7 +234,7 @@ def test_the_admittance_is_that_of_a_passive_network(shape: tuple[int, int]) -> 
 def test_the_number_of_threads_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     g = devices(150, 80)
     one = solve(g, 1.0, 1.0)
-    monkeypatch.setattr(wires, "_ONE_THREAD", 0)
+    monkeypatch.setattr(elimination, "_ONE_THREAD", 0)
     agree(solve(g, 1.0, 1.0), one, 1e-13)
 
 
@@ -378,7 +378,7 @@ def test_good_wires_need_no_tiles_and_bad_ones_are_beyond_help() -> None:
 
 def test_a_lossy_array_is_announced_before_it_is_solved(monkeypatch: pytest.MonkeyPatch) -> None:
     g = np.full((100, 50), 50e-6)
-    monkeypatch.setattr(wires, "_solve", lambda *_, **__: pytest.fail("solved before the warning"))
+    monkeypatch.setattr(wires, "eliminate", lambda *_, **__: pytest.fail("solved before the warning"))
     with warnings.catch_warnings():
         warnings.simplefilter("error", WireLossWarning)
         with pytest.raises(WireLossWarning) as caught:

@@ -12,7 +12,7 @@ R = 1.0
 
 OURS = """
 import warnings
-from analog_fhn.technology import wires
+from analog_fhn.array import wires
 warnings.simplefilter("ignore", wires.WireLossWarning)
 def currents(g, v):
     return v @ wires.effective_conductance(g, {r}, {r})
