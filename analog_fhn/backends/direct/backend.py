@@ -292,6 +292,12 @@ def _kernel(  # type: ignore[no-untyped-def]
     mean,
     traces,
 ):
+    """Integrate the neurons `index` over all sampling intervals; fills `mean` and `traces`, NaN where x leaves `limit`.
+
+    An interval has `early_steps` steps in the first `n_early` intervals, `n_late` later. The mean of x is the integral
+    over the sampled intervals: by trapezoids without noise, else by what each step makes of dm/dt = x. With noise a
+    step is one of the method and then a kick; the kick at a sample is `share` of one before it, the rest after it.
+    """
     n_neurons = coefficients.shape[1]
     n_blocks = (index.size + _BLOCK - 1) // _BLOCK
     for block in prange(n_blocks):
@@ -312,6 +318,7 @@ def _kernel(  # type: ignore[no-untyped-def]
         if sigma is not None:
             random = np.zeros((4, _BLOCK), dtype=np.uint32)
             kick = np.zeros((6, _BLOCK), dtype=np.float32)  # of x, y: within an interval, before, after a sample
+            # A kick has the variance sigma^2 h, shared before and after a sample as `share` and 1 - `share`.
             root = math.sqrt(interval / n_late) * _KICK
             for i in range(_BLOCK):
                 flat = index[start + min(i, n - 1)]
@@ -327,6 +334,7 @@ def _kernel(  # type: ignore[no-untyped-def]
         for sample in range(n_settle + n_samples):
             n_steps = early_steps if sample < n_early else n_late
             h = interval / np.float32(n_steps)
+            # Trapezoids of the interval: x_0/2 + x_1 + ... + x_n - x_n/2, the last term below
             if sigma is None:
                 total[:] = np.float32(0.5) * x
             else:
@@ -346,6 +354,7 @@ def _kernel(  # type: ignore[no-untyped-def]
                         kx, ky, lx, ly, mx = rosenbrock(
                             x[i], y[i], h, p0[i], p1[i], p2[i], p3[i], p4[i], q0[i], q1[i], q2[i]
                         )
+                    # u += k explicitly, u += 3/2 k1 + 1/2 k2 implicitly (`steps`); with noise sigma dW besides
                     if sigma is None:
                         if implicit is None:
                             x[i] += kx

@@ -73,7 +73,7 @@ def settled_means(
 
 @njit(fastmath=FAST, error_model="numpy")
 def _advance(implicit, x, y, c, x_before, rate_before, rate, total, h, p):  # type: ignore[no-untyped-def]
-    """One step of a block."""
+    """One step h of every neuron of a block, with dy/dt before and after it; adds the trapezoid of x to `total`."""
     p0, p1, p2, p3, p4, q1, q2, q0 = p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]
     for i in range(_BLOCK):
         xo = x[i]
@@ -82,6 +82,7 @@ def _advance(implicit, x, y, c, x_before, rate_before, rate, total, h, p):  # ty
             kx, ky, _m = kutta(xo, yo, h, p0[i], p1[i], p2[i], p3[i], p4[i], q0[i], q1[i], q2[i])
         else:
             kx, ky, lx, ly, _m = rosenbrock(xo, yo, h, p0[i], p1[i], p2[i], p3[i], p4[i], q0[i], q1[i], q2[i])
+            # u += 3/2 k1 + 1/2 k2, as in `rosenbrock`
             kx = np.float32(1.5) * kx + np.float32(0.5) * lx
             # Kahan's compensated sum: far out y creeps by less than its own rounding.
             ky = np.float32(1.5) * ky + np.float32(0.5) * ly - c[i]
@@ -113,6 +114,10 @@ def _crossings(rate_before, rate):  # type: ignore[no-untyped-def]
 def _follow(  # type: ignore[no-untyped-def]
     implicit, coefficients, offsets, index, h, watch, longest, x0, y0, ripple, mean, period
 ):
+    """Follow the neurons `index` by steps h until each has closed its orbit or rests; fills `mean` and `period`.
+
+    `watch` is the number of steps between two looks at what does not oscillate; other names as in `settled_means`.
+    """
     n_neurons = coefficients.shape[1]
     n_blocks = (index.size + _BLOCK - 1) // _BLOCK
     for block in prange(n_blocks):
@@ -153,12 +158,15 @@ def _follow(  # type: ignore[no-untyped-def]
                     if vn < 0.0:
                         top[i] = y[i]
                         continue
+                    # An upward crossing: dy/dt taken as linear in the step is 0 at this share of it. There y is lowest,
+                    # the integral of that line below its value at the end.
                     place = vo / (vo - vn)
                     at = x_before[i] + place * (x[i] - x_before[i])
                     lowest = y[i] - np.float32(0.5) * vn * (1.0 - place) * h
                     # What this step holds after the crossing belongs to the cycle that begins.
                     late = (1.0 - place) * 0.5 * (at + x[i])
                     now = time - 1 + place
+                    # <x> = integral of x over the cycle, divided by its period, both in steps
                     if crossed[i] >= 0.0:
                         swing = top[i] - lowest
                         if abs(lowest - bottom[i]) < max(_CLOSED[0], _CLOSED[1] * swing):
@@ -184,6 +192,7 @@ def _follow(  # type: ignore[no-untyped-def]
                 fast, _ = rates(x[i], y[i], p0, p1, p2, p3, p4, p[7, i], q1, q2)
                 slope = fast_slope(np.float64(x[i]), np.float64(p1), np.float64(p2), np.float64(p3))
                 rest = (p4 * rate[i] - q2 * fast) / (slope * q2 - p4 * q1)
+                # Newton's step in x to the fixed point: J (rest, .) = -(dx/dt, dy/dt), by Cramer's rule
                 near = abs(rest) < _APPROACH_LEFT and abs(x[i] - seen[i]) < _APPROACH_LEFT
                 nearer = abs(rest) < abs(before[i]) + _ROUNDING
                 seen[i], before[i] = x[i], rest

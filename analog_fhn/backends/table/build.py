@@ -70,7 +70,7 @@ def window_checks(cells: Cells, protocol: Protocol) -> tuple[NDArray[np.intp], F
 
 @dataclass(frozen=True, eq=False)
 class _Points:
-    """What was found at a list of (neuron, drive); all fields have the same first axis."""
+    """What runs at a list of (neuron, drive) showed; all fields have the same first axis."""
 
     neuron: NDArray[np.intp]
     drive: FloatArray
@@ -175,7 +175,10 @@ class Maker:
         return _Pairs(np.tile(a.neuron, 2), (a.drive + place * (b.drive - a.drive)).ravel())
 
     def _between_rests(self, points: _Points) -> list[_Points]:
-        """Rest on either side of zero: there are spikes between, in a cell wider than their range of drives."""
+        """Points between neighbours that rest on either side of zero, in a cell wider than the spikes' range of drives.
+
+        A line through both means puts the drive where the mean would be 0, in the middle of the spikes.
+        """
         a, b = points.neighbours()
         jump = (a.regime != _SPIKING) & (b.regime != _SPIKING) & (a.mean * b.mean < 0)
         if not jump.any():
@@ -196,6 +199,7 @@ class Maker:
         return points
 
     def _judge(self, table: ResponseTable, points: _Points, found: _Points) -> TableQuality:
+        """Errors of the table: against the checks `found`, the identity, and the user's own control window."""
         mean, period = table.look_up(found.neuron, found.drive)
         error = mean - found.mean
         both = (found.period > 0) & (period > 0)
@@ -251,6 +255,7 @@ class Maker:
             points.put(creeping, again)
 
     def _as_the_user_sees(self, points: _Points, index: NDArray[np.intp]) -> None:
+        """Give points the mean over the user's own control window, as neurons that rest."""
         response = self._respond(points.neuron[index], points.drive[index][None], self._protocol, samples=False)
         points.mean[index] = response.mean[0]
         if response.power is not None:
@@ -258,6 +263,7 @@ class Maker:
         points.status[index] = _REST
 
     def _points(self, neurons: NDArray[np.intp], drives: FloatArray, settle: float, control: float) -> _Points:
+        """Run `neurons` (m,) at `drives` (k, m) for the times `settle` and `control` (T), and read each run."""
         # A spike's jump takes about 2 eps; half of eps resolves it.
         interval = control / math.ceil(control / (0.5 * self._cells.dynamics.eps) * (1.0 - 1e-9))
         settle = math.ceil(settle / interval * (1.0 - 1e-9)) * interval
@@ -286,6 +292,7 @@ class Maker:
         return _Points.joined(found)
 
     def _respond(self, neurons: NDArray[np.intp], drives: FloatArray, protocol: Protocol, samples: bool) -> Response:
+        """Response of `neurons` (m,) at `drives` (k, m) by the inner backend; its errors name this one."""
         cells = self._cells
         whole = np.array_equal(neurons, np.arange(len(cells)))
         before = self._runs
@@ -374,7 +381,7 @@ def _spread(s):  # type: ignore[no-untyped-def]
 
 @njit(inline="always")
 def _cubic(x, i, s):  # type: ignore[no-untyped-def]
-    """Value between samples i and i + 1, at s from 0 to 1: the cubic through four samples."""
+    """Value between samples i and i + 1, at s from 0 to 1: Lagrange's cubic through samples i - 1 to i + 2."""
     i = min(max(i, 1), x.size - 3)
     return (
         -s * (s - 1.0) * (s - 2.0) / 6.0 * x[i - 1]
@@ -387,6 +394,7 @@ def _cubic(x, i, s):  # type: ignore[no-untyped-def]
 @compiled()
 def _crossing(x, i):  # type: ignore[no-untyped-def]
     """Place from 0 to 1 between samples i and i + 1, which differ in sign, where x crosses zero."""
+    # Bisection of the cubic, to 2^-30 of the interval
     low, high = 0.0, 1.0
     rising = x[i] < 0.0
     for _ in range(30):
@@ -412,6 +420,7 @@ def _smooth_mean(x, first, end):  # type: ignore[no-untyped-def]
 @compiled()
 def _area(x, i, s, j, t):  # type: ignore[no-untyped-def]
     """Integral of x, in units of the interval, from the zero crossing at i + s to the one at j + t."""
+    # Trapezoids between the samples; at both ends Simpson's rule, whose outermost value is the crossing's 0
     total = (1.0 - s) / 6.0 * (4.0 * _cubic(x, i, 0.5 * (1.0 + s)) + x[i + 1])
     for k in range(i + 1, j):
         total += 0.5 * (x[k] + x[k + 1])
@@ -441,8 +450,10 @@ def _cycles(x, n_rises, first, before, last, fall, wave):  # type: ignore[no-unt
     n_phase = wave.shape[1]
     s_first, s_before = _crossing(x, first), _crossing(x, before)
     s_fall, s_last = _crossing(x, fall), _crossing(x, last)
+    # Period and mean over all whole cycles from the first rise to the last: <x> = area/(cycles times period)
     length = (last + s_last - first - s_first) / (n_rises - 1)
     mean = _area(x, first, s_first, last, s_last) / (length * (n_rises - 1))
+    # Waveform of the last cycle: its positive branch, then its negative one, each at the phases of `_spread`
     edges = (before + s_before, fall + s_fall, last + s_last)
     for branch in range(2):
         a, c = edges[branch], edges[branch + 1]
@@ -454,12 +465,17 @@ def _cycles(x, n_rises, first, before, last, fall, wave):  # type: ignore[no-unt
 
 @compiled()
 def _swing(x, first, end):  # type: ignore[no-untyped-def]
+    """Peak to peak of x[first:end]."""
     return x[first:end].max() - x[first:end].min()
 
 
 @compiled(parallel=True)
 def _analyse(samples, start, interval, n_phase, tolerance, ripple):  # type: ignore[no-untyped-def]
-    """Regime, mean, period and waveform of every column of samples (n_samples, n_traces); times are in T."""
+    """Status, mean, period, first rise, duty and waveform of every column of samples (n_samples, n_traces).
+
+    The status is one of `_REST` to `_DRIFTING`; times are in T. `start` is the time of the first sample, `tolerance`
+    the error of a resting neuron's mean below which it has settled, `ripple` the swing below which it rests.
+    """
     n_samples, n_traces = samples.shape
     block = 16
     status = np.zeros(n_traces, dtype=np.int8)
@@ -478,6 +494,7 @@ def _analyse(samples, start, interval, n_phase, tolerance, ripple):  # type: ign
         for k in range(width):
             x = columns[k]
             trace = left + k
+            # Spikes: x crosses zero, three times at least and up to the end
             n_rises, first, before, last, fall, latest = _crossings(x)
             if n_rises >= 3 and n_samples - last < 1.5 * (last - before):
                 status[trace] = 1
@@ -489,6 +506,7 @@ def _analyse(samples, start, interval, n_phase, tolerance, ripple):  # type: ign
                 status[trace] = 3
                 continue
 
+            # Beside the onset: x oscillates around its own mean, which then is what it has to cross
             q = n_samples // 4
             if _swing(x, 2 * q, n_samples) > 2.0 * tolerance:
                 level = _smooth_mean(x, 2 * q, n_samples)
@@ -498,6 +516,7 @@ def _analyse(samples, start, interval, n_phase, tolerance, ripple):  # type: ign
                     after = first + 1
                     while not (around[after] < 0.0 and around[after + 1] >= 0.0):
                         after += 1
+                    # Swing of the first cycle and of the last: it drifts where they differ
                     early, late = _swing(x, first, after + 1), _swing(x, before, last + 1)
                     drifts = abs(early - late) > 0.05 * late + 0.5 * ripple
                     length, begin, shift, share = _cycles(around, n_rises, first, before, last, fall, wave[trace])
@@ -515,11 +534,12 @@ def _analyse(samples, start, interval, n_phase, tolerance, ripple):  # type: ign
                     status[trace] = 3
                     continue
 
+            # Rest: means of the last three quarters of the run
             one = _smooth_mean(x, q, 2 * q)
             two = _smooth_mean(x, 2 * q, 3 * q)
             three = _smooth_mean(x, 3 * q, 4 * q)
             mean[trace] = three
-            # What is left of an exponential approach after its last two steps.
+            # What is left of an exponential approach after its last two steps: step r/(1 - r), r the steps' ratio
             step, earlier = abs(three - two), abs(two - one)
             ratio = min(step / earlier, 0.99) if earlier > 0.0 else 0.0
             if step > 1e-6 and step * ratio / (1.0 - ratio) > tolerance:
