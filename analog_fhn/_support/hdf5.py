@@ -169,12 +169,12 @@ class _Walk:
         link = group.id.links.get_info(name.encode(errors="surrogateescape"))
         if link.type != self._h5py.h5l.TYPE_HARD:
             return "is a link to somewhere else; expected the values themselves"
-        found = group[name]
-        if isinstance(found, self._h5py.Group):
-            return self.group(found, depth + 1)
-        if not isinstance(found, self._h5py.Dataset) or found.shape is None:
+        member = group[name]
+        if isinstance(member, self._h5py.Group):
+            return self.group(member, depth + 1)
+        if not isinstance(member, self._h5py.Dataset) or member.shape is None:
             return "holds no values; expected an array"
-        return self._values(found)
+        return self._values(member)
 
     def _values(self, data: Any) -> dict[str, Any] | str:
         if data.external or data.is_virtual:

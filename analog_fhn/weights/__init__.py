@@ -36,7 +36,7 @@ _PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib")
 
 
 def read(path: str | Path) -> Trained:
-    """Layers of a weight file, whose content tells the format; the values arrive exactly, as float64.
+    """Layers of a weight file, their values exactly, as float64; the file's content tells its format.
 
     Raises
     ------
@@ -84,7 +84,9 @@ def write(
     weights
         One array (n_in, n_out) per layer.
     biases
-        One array (n_out,) or None per layer; empty: no biases.
+        One array (n_out,) or None per layer; empty: no layer has biases.
+    hidden
+        Activation between the layers.
 
     Raises
     ------
@@ -100,7 +102,7 @@ def write(
 
 
 def _reader(path: Path, head: bytes) -> Callable[[Path], Trained]:
-    """Reader for a file's content; its ending matters only in messages."""
+    """Reader of the format that the first bytes of a file tell; its ending matters only in messages."""
     if head[:1] == b"\x80" and head[1:2] in b"\2\3\4\5":
         raise _pickle(path)
     if head[:2] == b"PK":
@@ -120,6 +122,7 @@ def _reader(path: Path, head: bytes) -> Callable[[Path], Trained]:
 
 
 def _pickle(path: Path) -> InputError:
+    """Refusal of a pickle, with the lines that convert it."""
     if path.suffix.lower() in (".pkl", ".pickle", ".joblib"):
         lines = 'import numpy\nnumpy.savez("net.npz", w0=..., b0=..., w1=..., b1=...)  # w: (inputs, outputs)'
     else:

@@ -21,7 +21,7 @@ class Hdf5:
     file
         The open file, with a file descriptor.
     path
-        Its name in messages.
+        Name of the file in messages.
 
     Raises
     ------
@@ -34,7 +34,7 @@ class Hdf5:
         self.path = path
 
     def group(self, parent: Group, *names: str) -> Group:
-        """Group within groups.
+        """Group that the names lead to, each within the one before, from `parent` on.
 
         Raises
         ------
@@ -82,6 +82,7 @@ class Hdf5:
         return value
 
     def _member(self, parent: Group, name: str) -> object:
+        """Group or array in a group; one that is missing or cannot be read is an `InputError`."""
         member = parent.members.get(name)
         if member is None:
             raise InputError(f"{self._where(parent, name)} is missing")

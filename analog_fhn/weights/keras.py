@@ -75,10 +75,10 @@ def read_hdf5(path: Path) -> Trained:
         return _trained(layers, model, path, "Keras HDF5 file")
     if "layer_names" in texts:
         names = file.texts(file.root, "layer_names")
-        found = [
+        layers = [
             _keras2(file, file.root, name) for name in names if file.texts(file.group(file.root, name), "weight_names")
         ]
-        return _trained(found, None, path, "Keras HDF5 file without its model")
+        return _trained(layers, None, path, "Keras HDF5 file without its model")
     groups = _groups(file)
     if not groups:
         content = ", ".join(list(file.root.members)[:8]) or "nothing"
@@ -87,12 +87,12 @@ def read_hdf5(path: Path) -> Trained:
             "expected a file of save_weights or model.save"
         )
     _refuse_other_layers(file, groups)
-    found = [_kernel_and_bias(file, groups[name]) for name in groups]
-    return _trained(found, None, path, "Keras weights file")
+    layers = [_kernel_and_bias(file, groups[name]) for name in groups]
+    return _trained(layers, None, path, "Keras weights file")
 
 
 def write_archive(path: Path, network: Network) -> None:
-    """Sequential model for ``keras.saving.load_model``."""
+    """Write a network as a Sequential model for ``keras.saving.load_model``."""
     dtype = str(file_type((*network.weights, *network.biases)))
     shape = [None, network.layer_sizes[0]]
     layers = [_entry("InputLayer", {"name": "input_layer", "batch_shape": shape, "dtype": dtype})]
@@ -114,12 +114,13 @@ def write_archive(path: Path, network: Network) -> None:
 
 
 def write_hdf5(path: Path, network: Network) -> None:
-    """Weights for ``load_weights`` of a model with the same Dense layers (`.weights.h5`)."""
+    """Write weights for ``load_weights`` of a model with the same Dense layers (`.weights.h5`)."""
     with new_file(path) as file:
         file.write(_hdf5(network))
 
 
 def _hdf5(network: Network) -> bytes:
+    """Content of a `.weights.h5` file."""
     with extra("import", H5PY):
         import h5py
     dtype = file_type((*network.weights, *network.biases))
@@ -135,6 +136,7 @@ def _hdf5(network: Network) -> bytes:
 
 
 def _trained(layers: list[Layer], model: Plan | None, path: Path, kind: str) -> Trained:
+    """Layers of a file, with its model's rescaling of the inputs and its single output taken into the weights."""
     weights, biases = [w for w, _ in layers], [b for _, b in layers]
     if model is None:
         return Trained(tuple(weights), tuple(biases), None, path, kind)
@@ -170,13 +172,14 @@ def _groups(file: Hdf5) -> dict[str, Group]:
         for name, member in file.root.members.items():
             if name.startswith(f"{container}\\"):
                 groups[name.removeprefix(f"{container}\\")] = member
-        found = {name: groups[name] for name in sorted(groups, key=natural) if _has_weights(groups[name])}
-        if found:
-            return {name: group for name, group in found.items() if isinstance(group, Group)}
+        names = [name for name in sorted(groups, key=natural) if _has_weights(groups[name])]
+        if names:
+            return {name: group for name in names if isinstance(group := groups[name], Group)}
     return {}
 
 
 def _has_weights(member: object) -> bool:
+    """Whether a member of a file is a layer, or a model in the model, that has weights."""
     if not isinstance(member, Group):
         return False
     values = member.members.get("vars")
@@ -201,6 +204,7 @@ def _refuse_other_layers(file: Hdf5, groups: dict[str, Group]) -> None:
 
 
 def _keras3(file: Hdf5, groups: dict[str, Group], dense: Dense) -> Layer:
+    """Kernel and bias of a Dense layer in the layout of Keras 3."""
     # Keras 2.12 and 2.13 count a layer twice: the numbers of the groups have gaps, their order is that of the layers.
     ranked = [group for name, group in groups.items() if name.rstrip("0123456789") in ("dense", "dense_")]
     if dense.number >= len(ranked):
@@ -209,31 +213,33 @@ def _keras3(file: Hdf5, groups: dict[str, Group], dense: Dense) -> Layer:
 
 
 def _kernel_and_bias(file: Hdf5, group: Group, *, bias: bool | None = None) -> Layer:
-    """Kernel and bias of a layer of Keras 3; None: the bias that there is."""
+    """Kernel and bias of a layer in the layout of Keras 3; `bias` None: the bias, where the file has one."""
     values = file.group(group, "vars")
     kernel = file.numbers(values, "0")
     return kernel, file.numbers(values, "1") if bias or (bias is None and "1" in values.members) else None
 
 
 def _keras2(file: Hdf5, parent: Group, name: str, dense: Dense | None = None) -> Layer:
+    """Kernel and bias of a Dense layer in the layout of Keras 1 and 2."""
     group = file.group(parent, name)
-    found: dict[str, list[str]] = {}
+    places: dict[str, list[str]] = {}  # by role
     for text in file.texts(group, "weight_names"):
         *groups, last = text.split("/")
         # dense_1_W and dense_1_b are Keras 1's
         role = last.removesuffix(":0").rpartition("_")[2]
-        found[{"W": "kernel", "b": "bias"}.get(role, role)] = [*groups, last]
-    if not {"kernel"} <= found.keys() <= {"kernel", "bias"} or (dense and dense.bias and "bias" not in found):
+        places[{"W": "kernel", "b": "bias"}.get(role, role)] = [*groups, last]
+    if not {"kernel"} <= places.keys() <= {"kernel", "bias"} or (dense and dense.bias and "bias" not in places):
         raise InputError(
-            f"{file.path}: layer {name!r} has {', '.join(found) or 'no weights'}; "
+            f"{file.path}: layer {name!r} has {', '.join(places) or 'no weights'}; "
             "expected kernel and bias, as Dense has"
         )
-    arrays = {key: file.numbers(file.group(group, *groups), last) for key, (*groups, last) in found.items()}
+    arrays = {key: file.numbers(file.group(group, *groups), last) for key, (*groups, last) in places.items()}
     layer = arrays["kernel"], arrays.get("bias")
     return layer if dense is None else _checked(file, layer, dense)
 
 
 def _checked(file: Hdf5, layer: Layer, dense: Dense) -> Layer:
+    """The layer, if it has as many outputs as the model's description says."""
     kernel, _ = layer
     if dense.units is not None and kernel.shape[1:] != (dense.units,):
         raise InputError(

@@ -6,7 +6,7 @@ It is read as data; nothing that it names is made or run.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,7 +46,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a model does to its inputs.
+    """The chain of Dense layers that a model is, and what is done to its inputs.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Plan:
     offset
         Offset of a Rescaling layer before them (0: to 0..1, -1: to -1..1); None: no such layer.
     notes
-        What was taken how, in words.
+        A sentence for each layer that was left out or taken into another.
     """
 
     dense: tuple[Dense, ...]
@@ -71,14 +71,63 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Layer:
+    """One layer of the description; `sources` are the names of the layers that its inputs come from."""
+
     name: str
     kind: str
     settings: dict[str, Any]
     sources: tuple[str, ...]
 
 
+@dataclass
+class _Chain:
+    """The layers of a model from its input on, as far as they have been read.
+
+    Parameters
+    ----------
+    dense, activations
+        The Dense layers, and the activation behind each.
+    offset, notes
+        As in `Plan`.
+    """
+
+    dense: list[_Layer] = field(default_factory=list)
+    activations: list[str] = field(default_factory=list)
+    offset: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def append(self, layer: _Layer, path: Path) -> None:
+        """Read the next layer.
+
+        Raises
+        ------
+        InputError
+            If it has no place in a chain of Dense layers.
+        """
+        where = f"{path}: layer {layer.name!r} ({layer.kind})"
+        settings = layer.settings
+        if layer.kind == "Dense":
+            self.dense.append(layer)
+            self.activations.append(_activation(settings.get("activation")))
+        elif layer.kind in _ACTIVATIONS:
+            if not self.dense or self.activations[-1] != "linear":
+                raise InputError(f"{where} follows no linear Dense layer; {_EXPECTED}")
+            setting = settings["activation"] if "activation" in settings else layer.kind.lower()
+            self.activations[-1] = _activation(setting)
+        elif layer.kind == "Rescaling":
+            if self.dense or self.offset is not None:
+                raise InputError(f"{where} stands among the layers; expected one before the first")
+            self.offset = _offset(settings, where)
+            top = (1.0 - self.offset) / settings["scale"]
+            self.notes.append(f"{layer.name} (Rescaling): where the model takes 0 to {top:g}, the network takes 0 to 1")
+        elif layer.kind in _INACTIVE:
+            self.notes.append(f"{layer.name} ({layer.kind}) left out: it acts in training only")
+        elif not _keeps_pixels(layer):
+            raise InputError(f"{where} has no place in this circuit; {_EXPECTED}")
+
+
 def plan(model: dict[str, Any], path: Path) -> Plan:
-    """Read a model's description.
+    """Chain of Dense layers in a model's description.
 
     Parameters
     ----------
@@ -100,46 +149,23 @@ def plan(model: dict[str, Any], path: Path) -> Plan:
     numbers = {layer.name: k for k, layer in enumerate(_dense(layers))}
     if kind != "Sequential":
         layers = _chain(layers, [name for name, *_ in _places(config["output_layers"])], path)
-    notes: list[str] = []
-    offset: float | None = None
-    dense: list[_Layer] = []
-    activations: list[str] = []
+    chain = _Chain()
     for layer in layers:
-        where = f"{path}: layer {layer.name!r} ({layer.kind})"
-        settings = layer.settings
-        if layer.kind == "Dense":
-            dense.append(layer)
-            activations.append(_activation(settings.get("activation")))
-        elif layer.kind in _ACTIVATIONS:
-            if not dense or activations[-1] != "linear":
-                raise InputError(f"{where} follows no linear Dense layer; {_EXPECTED}")
-            activations[-1] = _activation(settings["activation"] if "activation" in settings else layer.kind.lower())
-        elif layer.kind == "Rescaling":
-            if dense or offset is not None:
-                raise InputError(f"{where} stands among the layers; expected one before the first")
-            offset = _offset(settings, where)
-            top = (1.0 - offset) / settings["scale"]
-            notes.append(f"{layer.name} (Rescaling): where the model takes 0 to {top:g}, the network takes 0 to 1")
-        elif layer.kind in _INACTIVE:
-            notes.append(f"{layer.name} ({layer.kind}) left out: it acts in training only")
-        elif not _keeps_pixels(layer):
-            raise InputError(f"{where} has no place in this circuit; {_EXPECTED}")
+        chain.append(layer, path)
+    dense, notes = chain.dense, chain.notes
     if len(dense) < 2:
         raise InputError(f"{path}: holds {len(dense)} Dense layers; expected at least 2 (hidden and output)")
-    hidden = _hidden(dense[:-1], activations[:-1], path)
-    if activations[-1] not in _KEEP_ORDER:
+    *between, output = chain.activations
+    hidden = _hidden(dense[:-1], between, path)
+    if output not in _KEEP_ORDER:
         raise InputError(
-            f"{path}: layer {dense[-1].name!r}: output activation {activations[-1]!r}; expected one that keeps the "
+            f"{path}: layer {dense[-1].name!r}: output activation {output!r}; expected one that keeps the "
             f"largest output the largest: {', '.join(sorted(_KEEP_ORDER))}"
         )
-    if activations[-1] != "linear":
-        notes.append(f"{activations[-1]} of the outputs left out: the largest stays the largest")
+    if output != "linear":
+        notes.append(f"{output} of the outputs left out: the largest stays the largest")
     return Plan(
-        tuple(_as_dense(layer, numbers[layer.name]) for layer in dense),
-        hidden,
-        activations[-1],
-        offset,
-        tuple(notes),
+        tuple(_as_dense(layer, numbers[layer.name]) for layer in dense), hidden, output, chain.offset, tuple(notes)
     )
 
 
@@ -151,6 +177,7 @@ def _as_dense(layer: _Layer, number: int) -> Dense:
 
 
 def _hidden(dense: list[_Layer], activations: list[str], path: Path) -> Activation:
+    """Activation of the hidden layers, which must have one and the same."""
     for layer, activation in zip(dense, activations, strict=True):
         check_hidden(activation, f"{path}: layer {layer.name!r}")
     if len(set(activations)) > 1:
@@ -169,6 +196,7 @@ def _keeps_pixels(layer: _Layer) -> bool:
 
 
 def _layer(entry: dict[str, Any], path: Path) -> _Layer:
+    """Layer of an entry in the description; one that is not Keras's own is refused."""
     name, kind = entry["config"]["name"], entry["class_name"]
     if ">" in str(entry.get("registered_name")) or not str(entry.get("module", "keras")).startswith("keras"):
         raise InputError(f"{path}: layer {name!r} is a {kind} of the user's own, which is not run; {_EXPECTED}")
@@ -211,15 +239,17 @@ def _places(node: Any) -> Iterator[list[Any]]:
             yield from _places(part)
 
 
-def _activation(given: Any) -> str:
-    if given is None:
+def _activation(setting: Any) -> str:
+    """Name of the activation in a layer's settings, where it is a name, a description with a name, or null."""
+    if setting is None:
         return "linear"
-    if isinstance(given, dict):
-        given = given["config"] if isinstance(given.get("config"), str) else given["class_name"]
-    return str(given)
+    if isinstance(setting, dict):
+        setting = setting["config"] if isinstance(setting.get("config"), str) else setting["class_name"]
+    return str(setting)
 
 
 def _offset(settings: dict[str, Any], where: str) -> float:
+    """Offset of a Rescaling layer: 0 or -1, others are refused."""
     scale, offset = settings["scale"], settings.get("offset", 0.0)
     if not (isinstance(scale, int | float) and scale > 0 and offset in (0, -1)):
         raise InputError(

@@ -32,7 +32,7 @@ COUNTER = "num_batches_tracked"
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """Weights (n_in, n_out) and biases of the layers in their order, and how they were taken, in words."""
+    """Weights (n_in, n_out) and biases (n_out,) of the layers in their order; notes say how that was told."""
 
     weights: tuple[FloatArray, ...]
     biases: tuple[FloatArray | None, ...]
@@ -48,7 +48,7 @@ class _Pair:
 
 
 def layers(arrays: Mapping[str, NDArray[Any]], path: Path, *, stored: bool) -> Layers:
-    """Layers in the order that `in_order` finds.
+    """Layers of named arrays, in the order of `in_order`.
 
     The name tells the orientation: `weight` is PyTorch's (out, in), everything else is (in, out). A bias may be a row
     or a column.
@@ -56,9 +56,9 @@ def layers(arrays: Mapping[str, NDArray[Any]], path: Path, *, stored: bool) -> L
     Parameters
     ----------
     arrays
-        By their names, in the order of the file.
+        The file's arrays by their names, in the order of the file.
     stored
-        Whether they were saved in that order; False: the file's format sorts them.
+        Whether the arrays were saved in that order; False: the file's format sorts them.
 
     Raises
     ------
@@ -100,6 +100,7 @@ def layers(arrays: Mapping[str, NDArray[Any]], path: Path, *, stored: bool) -> L
 
 
 def _refuse_normalisation(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
+    """Raise an `InputError` if the arrays hold the statistics of a batch normalisation."""
     statistics = [name for name in arrays if name.endswith(_STATISTICS)]
     if statistics:
         layer = statistics[0].rpartition("." if "." in statistics[0] else "/")[0]
@@ -115,6 +116,7 @@ def _row(bias: NDArray[Any], n_out: int) -> NDArray[Any]:
 
 
 def _by_name(arrays: Mapping[str, NDArray[Any]], path: Path) -> dict[str, _Pair]:
+    """Weights and bias of each layer by the layer's name, which the names of its arrays share."""
     matrices: dict[str, str] = {}
     biases: dict[str, str] = {}
     unknown = []
@@ -139,6 +141,7 @@ def _by_name(arrays: Mapping[str, NDArray[Any]], path: Path) -> dict[str, _Pair]
 
 
 def _by_order(arrays: Mapping[str, NDArray[Any]], path: Path) -> dict[str, _Pair]:
+    """Weights and bias of each layer, of arrays that alternate: the name of the weights stands for the layer."""
     pairs: list[_Pair] = []
     for name in sorted(arrays, key=natural):
         if arrays[name].ndim == 1 or (pairs and _is_row(arrays[name], arrays[pairs[-1].weight])):
@@ -160,6 +163,7 @@ def _is_pytorch(name: str) -> bool:
 
 
 def _check_chain(shapes: Mapping[str, Sizes], transposed: bool, path: Path) -> None:
+    """Raise an `InputError` unless the layers follow each other; it says so where they would the other way round."""
     stored = list(shapes.values())
     turned = [(columns, rows) for rows, columns in stored]
     if chains(turned if transposed else stored):

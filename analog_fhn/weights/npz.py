@@ -39,12 +39,12 @@ def read(path: Path) -> Trained:
         hidden = read_text(path, arrays, "hidden", "'sigmoid' or 'tanh'")
         del arrays["hidden"]
         check_hidden(hidden, str(path))
-    found = layers(arrays, path, stored=True)
-    return Trained(found.weights, found.biases, hidden, path, "NumPy file", found.notes)
+    chain = layers(arrays, path, stored=True)
+    return Trained(chain.weights, chain.biases, hidden, path, "NumPy file", chain.notes)
 
 
 def write(path: Path, network: Network) -> None:
-    """Arrays w0 (n_in, n_out), b0, w1, ... and the string `hidden`."""
+    """Write the arrays w0 (n_in, n_out), b0, w1, ... and the string `hidden`."""
     arrays = named_arrays(network.weights, network.biases)
     dtype = file_type([*arrays.values()])
     arrays = {name: array.astype(dtype) for name, array in arrays.items()}

@@ -32,14 +32,14 @@ def in_order(sizes: Mapping[str, Sizes], path: Path, *, stored: bool) -> tuple[l
     sizes
         Inputs and outputs of each layer by its name, in the order of the file.
     stored
-        Whether that order is the one in which they were saved, and no sorting by the file's format.
+        Whether the layers were saved in that order; False: the file's format sorts them.
 
     Returns
     -------
     order
         The names. If the layers follow each other in no order, an arbitrary one.
     note
-        Which order was taken, in words; empty if the names tell it.
+        A sentence that says which order was taken; empty if the names tell it.
 
     Raises
     ------

@@ -49,12 +49,12 @@ def read(path: Path) -> Trained:
     hidden = header.get("__metadata__", {}).get("hidden")
     if hidden is not None:
         check_hidden(hidden, str(path))
-    found = layers(arrays, path, stored=False)
-    return Trained(found.weights, found.biases, hidden, path, "safetensors file", found.notes)
+    chain = layers(arrays, path, stored=False)
+    return Trained(chain.weights, chain.biases, hidden, path, "safetensors file", chain.notes)
 
 
 def write(path: Path, network: Network) -> None:
-    """Tensors for ``torch.nn.Sequential(Linear, Sigmoid or Tanh, Linear, ...).load_state_dict``."""
+    """Write tensors for ``torch.nn.Sequential(Linear, Sigmoid or Tanh, Linear, ...).load_state_dict``."""
     with extra("import", _NEED):
         from safetensors.numpy import save
     dtype = file_type((*network.weights, *network.biases))

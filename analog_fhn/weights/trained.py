@@ -30,11 +30,11 @@ class Trained:
     hidden
         Activation between the layers; None: the file does not say.
     path
-        The file.
+        Path of the file.
     format
-        Its format, in words.
+        Format of the file, in words.
     notes
-        What the file says beside the layers and how it was taken, in words.
+        Sentences about what else the file holds, and how it was read.
     input_range
         Smallest and largest input value; None: the file does not say.
     network
@@ -76,9 +76,11 @@ def to_network(
     Parameters
     ----------
     hidden
-        Needed where the file does not say; where it does, it must agree.
+        Activation that the weights were trained with; it is needed where the file does not say, and must agree with
+        the file where it does.
     input_range
-        Smallest and largest input value of the training data; likewise, but 0 to 1 if nobody says.
+        Smallest and largest input value of the training data; it must agree with the file where that says it. None:
+        the file's, else 0 to 1.
 
     Raises
     ------
@@ -87,12 +89,12 @@ def to_network(
         network.
     """
     source = trained.path
-    for option, asked, found in (
+    for option, asked, stored in (
         ("hidden activation", hidden, trained.hidden),
         ("input range", input_range, trained.input_range),
     ):
-        if None not in (asked, found) and asked != found:
-            raise InputError(f"{source}: {option} {asked!r} asked for, but the file says {found!r}")
+        if None not in (asked, stored) and asked != stored:
+            raise InputError(f"{source}: {option} {asked!r} asked for, but the file says {stored!r}")
     imported = {"file": source.name, "format": trained.format, "sha256": trained.sha256, "notes": list(trained.notes)}
     if trained.network is not None:
         return replace(trained.network, provenance=trained.network.provenance | {"imported": imported})
@@ -122,7 +124,7 @@ def to_network(
 
 
 def as_float64(array: NDArray[Any], name: str, path: Path) -> FloatArray:
-    """Values of float16, float32 or float64, exactly.
+    """Values of a float16, float32 or float64 array, exactly.
 
     Raises
     ------
@@ -138,7 +140,7 @@ def as_float64(array: NDArray[Any], name: str, path: Path) -> FloatArray:
 
 
 def file_type(arrays: Sequence[FloatArray | None]) -> np.dtype[Any]:
-    """Type to write: float32 where it holds every value exactly, else float64."""
+    """Type in which arrays are written: float32 where it holds every value exactly, else float64."""
     with np.errstate(over="ignore"):
         exact = all(a is None or np.array_equal(a, a.astype(np.float32)) for a in arrays)
     return np.dtype(np.float32 if exact else np.float64)
