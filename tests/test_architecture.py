@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ def floor(part: str) -> int:
     return next(k for k, names in enumerate(FLOORS) if part in names)
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Dotted name within the package -> file, for every module but the package's own __init__."""
     found = {}
