@@ -161,3 +161,12 @@ def test_importing_a_backend_module_starts_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "1 [] []\n"
+
+
+def test_a_process_of_ngspice_loads_little() -> None:
+    script = (
+        "import sys; import analog_fhn.backends.spice.ngspice\n"
+        "print(sorted({'scipy', 'numba', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

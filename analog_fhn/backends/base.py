@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, runtime_checkable
 from typing import Protocol as Interface
-from typing import runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.cell.base import Cells
 from analog_fhn.errors import InputError, RunError
-from analog_fhn.neuron import FloatArray, Protocol
-from analog_fhn.noise import Noise
+
+if TYPE_CHECKING:  # every process of ngspice imports this module, and needs neither SciPy nor Numba
+    from analog_fhn.cell.base import Cells
+    from analog_fhn.neuron import FloatArray, Protocol
+    from analog_fhn.noise import Noise
 
 
 @dataclass(frozen=True)

@@ -204,7 +204,8 @@ def test_unknown_error_group_is_refused() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.6, 1.0])
 def test_lots_share_part_of_the_variance(share: float) -> None:
     changes = {"resistor": {"lot_share": share}}
-    chips = [design(200, parts=technology(changes)).chip(seed) for seed in range(150)]
+    layout = design(200, parts=technology(changes))
+    chips = [layout.chip(seed) for seed in range(150)]
     nominal = design().parts.r1[0]
     values = np.array([chip.parts.r1 / nominal - 1 for chip in chips if chip.parts is not None]) / (0.01 / 3)
     var = truncnorm(-3, 3).var()

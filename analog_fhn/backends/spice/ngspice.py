@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, BinaryIO, Self, TextIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self, TextIO
 
 import numpy as np
 
@@ -39,7 +39,9 @@ from analog_fhn._support.files import at_once, write_text
 from analog_fhn._support.temporary import temporary_folder
 from analog_fhn.backends.base import SimulationError
 from analog_fhn.errors import InputError, MissingProgramError, RunError
-from analog_fhn.neuron import FloatArray
+
+if TYPE_CHECKING:
+    from analog_fhn.neuron import FloatArray
 
 _INSTALL = (
     "install ngspice and its library (Debian, Ubuntu: apt install ngspice libngspice0) "
