@@ -309,9 +309,9 @@ class Network:
         """Settings of `tanh` and `behind` as messages name them."""
         return f"tanh {self.tanh!r}, behind {self.behind!r}"
 
-    def with_weights(self, weights: Sequence[FloatArray], biases: Sequence[FloatArray | None]) -> Network:
+    def with_weights(self, weights: Sequence[FloatArray], biases: Sequence[FloatArray | None] = ()) -> Network:
         """Copy with other arrays in the linear maps; arguments as for `of_weights`."""
-        return replace(self, layers=_filled(self.layers, weights, biases))
+        return replace(self, layers=_filled(self.layers, weights, biases or [None] * len(weights)))
 
     def layer(self, index: int) -> Network:
         """Hidden layer number `index` between its two linear maps, as a network of its own with the same settings."""

@@ -23,7 +23,7 @@ from analog_fhn.trim.state import as_trimmed, load_state, measured_from, trim_no
 def small_network() -> Network:
     """Of 4 inputs, 3 neurons and 2 classes."""
     rng = np.random.default_rng(1)
-    return Network((rng.normal(size=(4, 3)), rng.normal(size=(3, 2))), (rng.normal(size=3), None))
+    return Network.of_weights((rng.normal(size=(4, 3)), rng.normal(size=(3, 2))), (rng.normal(size=3), None))
 
 
 @cache

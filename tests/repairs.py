@@ -31,11 +31,11 @@ def digits_network(bias: bool = False) -> Network:
             made = MLPClassifier(
                 (N_HIDDEN,), activation="logistic", alpha=0.01, max_iter=60, learning_rate_init=0.01, random_state=0
             ).fit(train.images, train.labels)
-        return Network(tuple(made.coefs_), tuple(made.intercepts_))
+        return Network.of_weights(tuple(made.coefs_), tuple(made.intercepts_))
     first = np.random.default_rng(0).normal(scale=0.5, size=(64, N_HIDDEN))
     hidden = 1.0 / (1.0 + np.exp(-train.images.astype(float) @ first))
     second = LogisticRegression(C=0.3, fit_intercept=False, max_iter=2000).fit(hidden, train.labels)
-    return Network((first, second.coef_.T))
+    return Network.of_weights((first, second.coef_.T))
 
 
 def technology(**values: Any) -> Technology:

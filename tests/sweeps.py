@@ -41,7 +41,9 @@ TROUBLE = 'neuron 2, drive -1: timestep too small, "trouble", again'
 def tiny_network() -> Network:
     """Four neurons, not trained."""
     rng = np.random.default_rng(0)
-    return Network((rng.normal(size=(5, 4)), rng.normal(size=(4, 3))), protocol=Protocol(settle=2.0, control=10.0))
+    return Network.of_weights(
+        (rng.normal(size=(5, 4)), rng.normal(size=(4, 3))), protocol=Protocol(settle=2.0, control=10.0)
+    )
 
 
 def tiny_images() -> NDArray[np.float32]:
@@ -62,7 +64,7 @@ def digits_network() -> Network:
     hidden = 1.0 / (1.0 + np.exp(-train.images.astype(float) @ first))
     columns = np.column_stack([hidden, np.ones(len(hidden))])
     second = np.linalg.lstsq(columns, np.eye(10)[train.labels] - 0.1, rcond=None)[0]
-    return Network((first, second[:-1]), (np.zeros(16), second[-1]))
+    return Network.of_weights((first, second[:-1]), (np.zeros(16), second[-1]))
 
 
 @cache
@@ -108,7 +110,7 @@ class Misbehaves:
                 os.kill(os.getpid(), signal.SIGKILL)
             kind = {"fails": SimulationError, "breaks": ZeroDivisionError, "refuses": InputError}[self.how]
             raise kind(TROUBLE)
-        return Direct().respond(chip, drives, protocol, **options)
+        return Direct().respond(chip.last.cells, drives, protocol, **options)
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Slow:
 
     def respond(self, chip: Chip, drives: FloatArray, protocol: Protocol, **options: Any) -> Response:
         time.sleep(self.seconds)
-        return Direct().respond(chip, drives, protocol, **options)
+        return Direct().respond(chip.last.cells, drives, protocol, **options)
 
 
 class Unreadable:

@@ -105,7 +105,7 @@ def test_only_the_chip_and_training_draw_random_numbers() -> None:
     # and gaps of a recording.
     allowed = {
         "backends.brian",
-        "chip",
+        "draws",
         "training.fit",
         "training.made",
         "montecarlo.trial",

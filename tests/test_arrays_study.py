@@ -39,7 +39,7 @@ def network() -> Network:
     w0 = np.random.default_rng(0).normal(size=(64, 30)) * 0.5
     hidden = 1 / (1 + np.exp(-(train.images - 0.3) @ w0))
     w1 = np.linalg.lstsq(hidden, np.eye(10)[train.labels], rcond=None)[0]
-    return Network((w0, w1), (-0.3 * w0.sum(axis=0), np.zeros(10))).with_options(settle=10.0, control=60.0)
+    return Network.of_weights((w0, w1), (-0.3 * w0.sum(axis=0), np.zeros(10))).with_options(settle=10.0, control=60.0)
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +90,8 @@ def test_accuracies_are_those_of_the_chips(study: ModuleType, network: Network, 
     assert len(points) == len(rows)
     for k in (1, 17, 40, -1):
         assert (rows[k]["error"], rows[k]["variant"]) == (points[k].panel, points[k].curve)
-        chip = Design(network, points[k].technology).chip(0 if points[k].random else None).with_ideal_neurons()
-        simulated = classify(network, test.images, chip=chip).accuracy(test.labels)
+        chip = Design(network, points[k].technology).chip(0 if points[k].random else None).with_ideal_cells()
+        simulated = classify(chip, test.images).accuracy(test.labels)
         # 60 T against the settled cycle's mean: two images of 200 may fall on the other side
         assert float(rows[k]["accuracy"]) == pytest.approx(simulated, abs=0.0101)
 

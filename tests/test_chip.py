@@ -10,8 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import kstest, truncnorm
 
-from analog_fhn.cell import neuron as circuit
-from analog_fhn.chip import Chip, assemble
+from analog_fhn.cell.opamp_fhn.layout import groups
+from analog_fhn.cell.opamp_fhn.neuron import MULTIPLIER_OFFSET, MULTIPLIER_SCALE, NeuronParts
+from analog_fhn.cell.opamp_fhn.stages import DriverParts, PairParts
+from analog_fhn.cell.parts import OPAMP_OFFSET, RESISTOR
+from analog_fhn.chip import Chip, ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
@@ -46,7 +49,7 @@ def small_network(n_hidden: int = 3, bias: bool = False) -> Network:
     """Weights without random numbers, so that what is pinned below depends on the chip's draws alone."""
     w0 = np.linspace(-1.0, 1.0, 4 * n_hidden).reshape(4, n_hidden)
     w1 = np.linspace(0.5, -0.75, n_hidden * 2).reshape(n_hidden, 2)
-    return Network((w0, w1), (np.linspace(-0.3, 0.3, n_hidden), np.array([0.1, -0.1])) if bias else ())
+    return Network.of_weights((w0, w1), (np.linspace(-0.3, 0.3, n_hidden), np.array([0.1, -0.1])) if bias else ())
 
 
 def technology(**changes: dict[str, Any]) -> Technology:
@@ -55,16 +58,26 @@ def technology(**changes: dict[str, Any]) -> Technology:
     )
 
 
-def draw(seed: int | None = 7, n_hidden: int = 3, **changes: dict[str, Any]) -> Chip:
+def draw(seed: int | None = 7, n_hidden: int = 3, **changes: dict[str, Any]) -> ManufacturedChip:
     return Design(small_network(n_hidden), technology(**changes)).chip(seed)
 
 
-def deviation(chip: Chip, name: str) -> NDArray[np.float64]:
+def neurons(chip: ManufacturedChip) -> NeuronParts:
+    return groups(chip.hardware[0].cells)[0]
+
+
+def pairs(chip: ManufacturedChip) -> PairParts:
+    return groups(chip.hardware[0].cells)[1]
+
+
+def drivers(chip: ManufacturedChip) -> DriverParts:
+    return groups(chip.hardware[0].cells)[2]
+
+
+def deviation(chip: ManufacturedChip, name: str) -> NDArray[np.float64]:
     """Relative deviation from the nominal value."""
-    assert chip.parts is not None
-    assert chip.technology is not None
-    nominal = Design(chip.network, chip.technology).parts
-    return np.asarray(getattr(chip.parts, name) / getattr(nominal, name) - 1)
+    nominal = Design(chip.network, chip.technology).cells[0].nominal[0]
+    return np.asarray(getattr(neurons(chip), name) / getattr(nominal, name) - 1)
 
 
 @pytest.mark.parametrize(
@@ -78,21 +91,11 @@ def deviation(chip: Chip, name: str) -> NDArray[np.float64]:
 def test_a_chip_whose_numbers_are_not_finite_is_refused(part: str, value: float, said: str) -> None:
     design = Design(small_network(), technology(opamp={"gain": 50.0, "gain_bandwidth": 1e30}))
     chip = design.chip(None)
-    assert chip.parts is not None
-    assert chip.pair is not None
-    assert chip.driver is not None
-    assert chip.arrays is not None
-    broken = replace(chip.parts, **{part: np.full(3, value)})
+    one = chip.hardware[0]
+    broken = replace(neurons(chip), **{part: np.full(3, value)})
+    cells = one.cells.cell.cells((broken, pairs(chip), drivers(chip)))
     with pytest.raises(InputError) as caught:
-        assemble(
-            chip.network,
-            design.technology,
-            design.scales,
-            design.drivers,
-            (broken, chip.pair, chip.driver),
-            chip.arrays,
-            None,
-        )
+        chip.with_parts(hardware=(replace(one, cells=cells),))
     assert f"technology 'discrete': {said}" in str(caught.value)
     assert "expected a finite number; opamp.gain = 50: unusual, in practice 1000 to 1e+09" in str(caught.value)
 
@@ -106,63 +109,52 @@ def test_golden_chip() -> None:
     # The draws of seed 7, as this package made them first. Published results name a chip by its seed: if this fails,
     # the change makes every one of them irreproducible.
     chip = draw(7)
-    assert chip.parts is not None
-    assert chip.arrays is not None
-    found = {
-        "r1": chip.parts.r1[0],
-        "cx": chip.parts.cx[0],
-        "vos1": chip.parts.vos1[0],
-        "m1_scale": chip.parts.m1_scale[0],
-        "m1_x": chip.parts.m1_x[0],
-        "last m2_z": chip.parts.m2_z[-1],
+    hot = draw(7, conditions={"temperature": 320.0}, resistor={"lot_share": 0.5})
+    drawn = {
+        "r1": neurons(chip).r1[0],
+        "cx": neurons(chip).cx[0],
+        "vos1": neurons(chip).vos1[0],
+        "m1_scale": neurons(chip).m1_scale[0],
+        "m1_x": neurons(chip).m1_x[0],
+        "last m2_z": neurons(chip).m2_z[-1],
         "g_plus": chip.arrays[0].crossbar.g_plus[0, 0],
         "g_minus": chip.arrays[0].crossbar.g_minus[0, 0],
         "g_plus of the output layer": chip.arrays[1].crossbar.g_plus[0, 0],
-    }
-    hot = draw(7, conditions={"temperature": 320.0}, resistor={"lot_share": 0.5})
-    for made in (chip, hot):
-        assert made.pair is not None
-        assert made.driver is not None
-        assert made.arrays is not None
-    found |= {
-        "rs1 of the pair, hot, half its variance from the reel": hot.pair.rs1[0],
-        "vos of the pair": chip.pair.vos[0],
-        "last bp": chip.pair.bp[-1],
+        "rs1 of the pair, hot, half its variance from the reel": pairs(hot).rs1[0],
+        "vos of the pair": pairs(chip).vos[0],
+        "last bp": pairs(chip).bp[-1],
         "rf of the input's sense amplifiers": chip.arrays[0].sense.rf[0],
         "last vos2 of the output's sense amplifiers, hot": hot.arrays[1].sense.vos2[-1],
-        "rshift of the driver": chip.driver.rshift[0],
-        "vos of the driver, hot": hot.driver.vos[0],
+        "rshift of the driver": drivers(chip).rshift[0],
+        "vos of the driver, hot": drivers(hot).vos[0],
     }
-    assert found == pytest.approx(GOLDEN, rel=1e-12)
+    assert drawn == pytest.approx(GOLDEN, rel=1e-12)
 
 
 def test_same_seed_same_chip() -> None:
     one, other = draw(7), draw(7)
-    np.testing.assert_array_equal(one.coefficients.p, other.coefficients.p)
-    np.testing.assert_array_equal(one.coefficients.q, other.coefficients.q)
-    np.testing.assert_array_equal(one.weights[0], other.weights[0])
-    np.testing.assert_array_equal(one.weights[1], other.weights[1])
+    np.testing.assert_array_equal(one.last.cells.dynamics.p, other.last.cells.dynamics.p)
+    np.testing.assert_array_equal(one.last.cells.dynamics.q, other.last.cells.dynamics.q)
+    np.testing.assert_array_equal(one.layers[0].weights, other.layers[0].weights)
+    np.testing.assert_array_equal(one.output.weights, other.output.weights)
 
 
 def test_another_seed_is_another_chip_in_every_component() -> None:
     one, other = draw(7), draw(8)
-    assert one.parts is not None
-    assert other.parts is not None
-    for (name, a), (_, b) in zip(one.parts.items(), other.parts.items(), strict=True):
+    for (name, a), (_, b) in zip(neurons(one).items(), neurons(other).items(), strict=True):
         assert np.all(a != b), name
-    assert np.all(one.weights[0] != other.weights[0])
+    assert np.all(one.layers[0].weights != other.layers[0].weights)
 
 
 def test_first_neurons_do_not_depend_on_how_many_there_are() -> None:
     few, many = draw(7, 3), draw(7, 9)
-    np.testing.assert_array_equal(many.coefficients.p[:3], few.coefficients.p)
+    np.testing.assert_array_equal(many.last.cells.dynamics.p[:3], few.last.cells.dynamics.p)
 
 
 def test_components_are_independent_of_each_other() -> None:
     chip = draw(3, 4000)
-    assert chip.parts is not None
-    nominal = Design(chip.network, DISCRETE).parts
-    values = np.array([getattr(chip.parts, name) - value for name, value in nominal.items()])
+    nominal = Design(chip.network, DISCRETE).cells[0].nominal[0]
+    values = np.array([getattr(neurons(chip), name) - value for name, value in nominal.items()])
     correlation = np.corrcoef(values) - np.eye(len(values))
     # 190 pairs: 4.5 standard errors are exceeded by chance in one run of a thousand
     assert np.abs(correlation).max() < 4.5 / np.sqrt(4000)
@@ -171,23 +163,21 @@ def test_components_are_independent_of_each_other() -> None:
 @pytest.mark.parametrize("seed", [0, 7])
 def test_capacitor_tolerance_leaves_the_others_untouched(seed: int) -> None:
     one, other = draw(seed), draw(seed, capacitor={"tolerance": 0.2})
-    assert one.parts is not None
-    assert other.parts is not None
-    changed = [n for (n, a), (_, b) in zip(one.parts.items(), other.parts.items(), strict=True) if np.any(a != b)]
+    changed = [n for (n, a), (_, b) in zip(neurons(one).items(), neurons(other).items(), strict=True) if np.any(a != b)]
     assert changed == ["cx", "cy"]
-    np.testing.assert_array_equal(one.weights[0], other.weights[0])
+    np.testing.assert_array_equal(one.layers[0].weights, other.layers[0].weights)
 
 
 def test_programming_error_leaves_the_neurons_untouched() -> None:
     one, other = draw(7), draw(7, array={"programming_error": 0.1})
-    np.testing.assert_array_equal(one.coefficients.p, other.coefficients.p)
-    np.testing.assert_array_equal(one.coefficients.q, other.coefficients.q)
+    np.testing.assert_array_equal(one.last.cells.dynamics.p, other.last.cells.dynamics.p)
+    np.testing.assert_array_equal(one.last.cells.dynamics.q, other.last.cells.dynamics.q)
 
 
 @pytest.mark.parametrize("distribution", ["normal", "uniform"])
 def test_twice_the_tolerance_is_twice_the_deviation(distribution: str) -> None:
     one, two = (draw(7, 50, resistor={"tolerance": t, "distribution": distribution}) for t in (0.01, 0.02))
-    for name in circuit.RESISTORS:
+    for name in NeuronParts.names(RESISTOR):
         # value/nominal - 1 has lost two digits of sixteen at deviations of 1 %
         np.testing.assert_allclose(deviation(two, name), 2 * deviation(one, name), rtol=0, atol=1e-15)
 
@@ -218,36 +208,36 @@ def test_uniform_tolerance() -> None:
 )
 def test_offsets_have_the_data_sheets_sigma(name: str, sigma: float) -> None:
     chip = draw(14, 20_000)
-    assert chip.parts is not None
-    assert kstest(getattr(chip.parts, name), "norm", args=(0.0, sigma)).pvalue > 1e-4
+    assert kstest(getattr(neurons(chip), name), "norm", args=(0.0, sigma)).pvalue > 1e-4
 
 
 def test_nominal_chip_has_no_spread() -> None:
     chip = draw(None, 5)
-    assert chip.parts is not None
-    for name, values in chip.parts.items():
+    for name, values in neurons(chip).items():
         assert np.ptp(values) == 0.0, name
-    for name in (*circuit.OFFSETS, *circuit.MULTIPLIER_SCALES, *circuit.MULTIPLIER_OFFSETS):
-        assert np.all(getattr(chip.parts, name) == 0.0), name
-    assert np.ptp(chip.coefficients.p, axis=0).max() == 0.0
+    for name in (
+        name for kind in (OPAMP_OFFSET, MULTIPLIER_SCALE, MULTIPLIER_OFFSET) for name in NeuronParts.names(kind)
+    ):
+        assert np.all(getattr(neurons(chip), name) == 0.0), name
+    assert np.ptp(chip.last.cells.dynamics.p, axis=0).max() == 0.0
 
 
 def test_nominal_chip_has_the_designs_conductances() -> None:
     design = Design(small_network(bias=True), DISCRETE)
     chip = design.chip(None)
-    for array, target in zip(chip.arrays or (), design.crossbars, strict=True):
+    for array, target in zip(chip.arrays, design.crossbars, strict=True):
         np.testing.assert_array_equal(array.crossbar.g_plus, target.g_plus)
 
 
 def test_chip_without_any_tolerance_is_the_nominal_one() -> None:
     design = Design(small_network(), DISCRETE.with_errors([]))
     one, nominal = design.chip(7), design.chip(None)
-    np.testing.assert_array_equal(one.coefficients.p, nominal.coefficients.p)
-    np.testing.assert_array_equal(one.coefficients.q, nominal.coefficients.q)
-    np.testing.assert_array_equal(one.weights[1], nominal.weights[1])
+    np.testing.assert_array_equal(one.last.cells.dynamics.p, nominal.last.cells.dynamics.p)
+    np.testing.assert_array_equal(one.last.cells.dynamics.q, nominal.last.cells.dynamics.q)
+    np.testing.assert_array_equal(one.output.weights, nominal.output.weights)
     for stage in ("drive_stage", "row_stage"):
-        for field in fields(getattr(one, stage)):
-            values = (getattr(getattr(made, stage), field.name) for made in (one, nominal))
+        for field in fields(getattr(one.last.cells, stage)):
+            values = (getattr(getattr(made.last.cells, stage), field.name) for made in (one, nominal))
             np.testing.assert_array_equal(*values, err_msg=field.name)
 
 
@@ -259,9 +249,10 @@ def test_negative_seed_is_refused() -> None:
 def test_ideal_chip_is_the_mathematics() -> None:
     net = small_network(bias=True)
     chip = Chip.ideal(net)
-    assert chip.weights[0] is net.weights[0]
-    np.testing.assert_array_equal(chip.coefficients.p, Coefficients.ideal(net.fhn, 3).p)
-    assert (chip.parts, chip.technology, chip.seed) == (None, None, None)
+    assert chip.layers[0].weights is net.weights[0]
+    np.testing.assert_array_equal(chip.last.cells.dynamics.p, Coefficients.ideal(net.fhn, 3).p)
+    assert not isinstance(chip, ManufacturedChip)
+    assert chip.converters is None
 
 
 def test_drives_follow_the_effective_weights_and_biases() -> None:
@@ -269,55 +260,96 @@ def test_drives_follow_the_effective_weights_and_biases() -> None:
     ideal_amplifiers = {"series": None, "gain": 1e15, "bias_current": 0.0, "offset_sigma": 0.0}
     chip = Design(net, technology(sense_amplifier=ideal_amplifiers | {"resistor_tolerance": 0.0})).chip(7)
     images = np.random.default_rng(0).random((6, 4))
-    bar = (chip.arrays or ())[0].crossbar
+    bar = chip.arrays[0].crossbar
     rows = (bar.g_plus - bar.g_minus) / bar.siemens_per_weight
     expected = -0.9 * np.tanh(0.7 * (np.column_stack([images, np.ones((6, bar.bias_rows))]) @ rows))
-    np.testing.assert_allclose(chip.with_ideal_stages().drives(images), expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(chip.with_ideal_stages().last.drives(images), expected, rtol=1e-12, atol=1e-14)
 
 
-def test_only_keeps_the_chosen_neurons_and_their_rows() -> None:
-    chip = Design(small_network(5, bias=True), DISCRETE).chip(7)
-    images = np.random.default_rng(0).random((6, 4))
-    part = chip.only(slice(1, 3))
-    assert part.n_neurons == 2
-    assert part.parts is not None
-    assert chip.parts is not None
-    np.testing.assert_array_equal(part.coefficients.q, chip.coefficients.q[1:3])
-    np.testing.assert_array_equal(part.parts.cy, chip.parts.cy[1:3])
-    np.testing.assert_array_equal(part.weights[1], chip.weights[1][1:3])
-    np.testing.assert_allclose(part.drives(images), chip.drives(images)[:, 1:3], rtol=1e-13)
+def test_selected_cells_are_those_of_the_chosen_neurons() -> None:
+    cells = Design(small_network(5, bias=True), DISCRETE).chip(7).hardware[0].cells
+    z = np.random.default_rng(0).normal(size=(6, 5))
+    selection = cells[1:3]
+    assert len(selection) == 2
+    np.testing.assert_array_equal(selection.dynamics.q, cells.dynamics.q[1:3])
+    np.testing.assert_array_equal(groups(selection)[0].cy, groups(cells)[0].cy[1:3])
+    drives = cells.drive_stage.drives(z)[:, 1:3]
+    np.testing.assert_array_equal(selection.drive_stage.drives(z[:, 1:3]), drives)
 
 
-def test_only_takes_every_component_of_the_chosen_neurons() -> None:
-    chip = Design(small_network(5, bias=True), DISCRETE).chip(7)
+def test_a_selection_takes_every_component_of_the_chosen_neurons() -> None:
+    cells = Design(small_network(5, bias=True), DISCRETE).chip(7).hardware[0].cells
     index = np.array([3, 0])
-    part = chip.only(index)
-    for group in ("drive_stage", "row_stage", "parts", "pair", "driver"):
-        for field in fields(getattr(chip, group)):
-            whole, chosen = (getattr(getattr(made, group), field.name) for made in (chip, part))
-            np.testing.assert_array_equal(chosen, whole[index], err_msg=f"{group}.{field.name}")
-    np.testing.assert_array_equal(part.weights[1], chip.weights[1][index])
+    selection = cells[index]
+    pieces = zip(
+        (selection.drive_stage, selection.row_stage, *selection.parts),
+        (cells.drive_stage, cells.row_stage, *cells.parts),
+        strict=True,
+    )
+    for chosen, whole in pieces:
+        for (name, some), (_, every) in zip(chosen.items(), whole.items(), strict=True):
+            np.testing.assert_array_equal(some, every[index], err_msg=f"{type(whole).__name__}.{name}")
 
 
-def test_only_of_an_asked_chip_counts_its_own_neurons() -> None:
-    chip = draw(7, 5)
-    assert chip.n_neurons == 5  # cached
-    assert chip.only(slice(0, 1)).n_neurons == 1
-
-
-def test_with_ideal_neurons_keeps_the_arrays_errors() -> None:
+def test_with_ideal_cells_keeps_the_arrays_errors() -> None:
     chip = draw(7)
-    other = chip.with_ideal_neurons()
-    assert other.weights[0] is chip.weights[0]
-    np.testing.assert_array_equal(other.coefficients.p, Coefficients.ideal(FHN(), 3).p)
-    assert other.parts is None
-    np.testing.assert_array_equal(other.drive_stage.gain, -1.0)
-    np.testing.assert_array_equal(other.row_stage.offset, 1.0)
+    other = chip.with_ideal_cells()
+    assert other.layers[0].weights is chip.layers[0].weights
+    np.testing.assert_array_equal(other.last.cells.dynamics.p, Coefficients.ideal(FHN(), 3).p)
+    assert not isinstance(other, ManufacturedChip)
+    np.testing.assert_array_equal(other.last.cells.drive_stage.gain, -1.0)
+    np.testing.assert_array_equal(other.last.cells.row_stage.offset, 1.0)
 
 
-def test_design_refuses_two_hidden_layers() -> None:
-    with pytest.raises(InputError, match="2 hidden layers; a design takes exactly one"):
-        Design(Network((np.ones((3, 2)), np.ones((2, 2)), np.ones((2, 2)))), DISCRETE)
+def deep_network() -> Network:
+    shapes = ((6, 4), (4, 5), (5, 3))
+    return Network.of_weights([np.linspace(-1.0, 1.0, m * n).reshape(m, n) for m, n in shapes])
+
+
+def test_a_chip_of_two_hidden_layers_has_all_of_its_hardware_twice() -> None:
+    chip = Design(deep_network(), DISCRETE).chip(7)
+    assert [len(layer.cells) for layer in chip.layers] == [4, 5]
+    assert [array.crossbar.g_plus.shape for array in chip.arrays] == [(6, 4), (4, 5), (5, 3)]
+    assert [one.cells.cell.smoothed for one in chip.hardware] == [True, False]
+
+
+def test_the_first_layers_draws_are_those_of_a_chip_of_one_hidden_layer() -> None:
+    deep = Design(deep_network(), DISCRETE).chip(7)
+    shallow = Design(deep_network().layer(0), DISCRETE).chip(7)
+    np.testing.assert_array_equal(deep.layers[0].weights, shallow.layers[0].weights)
+    np.testing.assert_array_equal(deep.layers[0].cells.dynamics.p, shallow.layers[0].cells.dynamics.p)
+
+
+def test_layers_draw_independently_of_each_other() -> None:
+    square = Network.of_weights([np.eye(2000, 300), np.eye(300), np.eye(300, 2)])
+    parts = [groups(one.cells)[0].r1 for one in Design(square, DISCRETE).chip(7).hardware]
+    assert np.all(parts[0] != parts[1])
+    assert abs(np.corrcoef(*parts)[0, 1]) < 4.5 / np.sqrt(300)
+
+
+def test_the_low_pass_is_what_the_technology_asks_for() -> None:
+    low_pass = {"low_pass": {"time_constant": 5.0}, "capacitor": {"series": None, "tolerance": 0.05}}
+    chip = Design(deep_network(), technology(**low_pass)).chip(7)
+    tau = chip.layers[0].cells.row_stage.time_constant
+    # of the capacitor 5 %, of the resistor 1 %
+    np.testing.assert_allclose(tau, 5.0, rtol=0.06)
+    assert np.ptp(tau) > 0.0
+    np.testing.assert_array_equal(chip.layers[1].cells.row_stage.time_constant, 0.0)
+
+
+def test_a_low_pass_slower_than_the_control_window_is_refused() -> None:
+    with pytest.raises(InputError, match=r"low_pass\.time_constant = 500 T is longer than the control window of 200 T"):
+        Design(deep_network(), technology(low_pass={"time_constant": 500.0}))
+
+
+def test_a_cell_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(InputError, match="cell 'opamp_fnh': expected one of opamp_fhn"):
+        Design(small_network(), DISCRETE.model_copy(update={"cell": "opamp_fnh"}))
+
+
+def test_a_clip_quantile_for_each_array_is_needed() -> None:
+    with pytest.raises(InputError, match=r"array\.clip_quantile has 2 numbers; expected one, or 3"):
+        Design(deep_network(), technology(array={"clip_quantile": [0.9, 1.0]}))
 
 
 def test_design_refuses_what_the_rails_cannot_carry() -> None:

@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small network, images, and weight files whose content is not looked at."""
     place = tmp_path_factory.mktemp("bare")
     rng = np.random.default_rng(1)
-    Network((rng.normal(size=(4, 3)), rng.normal(size=(3, 2)))).save(place / "net.npz")
+    Network.of_weights((rng.normal(size=(4, 3)), rng.normal(size=(3, 2)))).save(place / "net.npz")
     np.savez(place / "images.npz", images=IMAGES, labels=np.arange(20) % 2)
     (place / "model.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     (place / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
@@ -42,7 +42,7 @@ def test_the_core_works_without_them(folder: Path) -> None:
         "from analog_fhn.netlist.export import write_network\n"
         "net = af.Network.load('net.npz'); images = load('images.npz', 'test')\n"
         "chip = af.Design(net, af.Technology.load('discrete')).chip(1)\n"
-        "print(af.classify(net, images.images, chip=chip, backend='direct').predictions.shape)\n"
+        "print(af.classify(chip, images.images, backend='direct').predictions.shape)\n"
         "write_network(chip, images.images[0], Path('build'), {})\n"
     )
     done = python(folder, BLOCKED + script)

@@ -49,23 +49,21 @@ def network(n_in: int = 300, n_hidden: int = 60, n_out: int = 10, *, bias: bool 
     rng = np.random.default_rng(0)
     w0, w1 = rng.normal(size=(n_in, n_hidden)), rng.normal(size=(n_hidden, n_out))
     biases = (3.0 * rng.normal(size=n_hidden), 3.0 * rng.normal(size=n_out)) if bias else ()
-    return Network((w0, w1), biases, **options)
+    return Network.of_weights((w0, w1), biases, **options)
 
 
 def alike(*values: float, rows: int = 40) -> Network:
     """Equal weights, `rows` rows of 100 for each of the values."""
     w0 = np.repeat(np.repeat(values, rows)[:, None], 100, axis=1)
-    return Network((w0, np.ones((100, 2))))
+    return Network.of_weights((w0, np.ones((100, 2))))
 
 
 def devices(chip: Chip, layer: int = 0) -> FloatArray:
     """Conductances, shape (rows, 2 columns), + and - interleaved."""
-    assert chip.arrays is not None
     return chip.arrays[layer].crossbar.conductance
 
 
 def layer_of(chip: Chip, layer: int = 0) -> ArrayLayer:
-    assert chip.arrays is not None
     return chip.arrays[layer]
 
 
@@ -156,8 +154,8 @@ def test_devices_of_all_sides_layers_and_quantities_err_on_their_own() -> None:
 @pytest.mark.parametrize(("on", "off"), [(0.03, 0.0), (0.0, 0.03), (0.02, 0.05)])
 def test_stuck_devices(on: float, off: float) -> None:
     made = array(stuck_on=on, stuck_off=off, g_min=2e-6)
-    net = Network((np.full((300, 100), 0.5), np.ones((100, 2))))
-    net = Network((np.vstack([net.weights[0], np.ones((1, 100))]), net.weights[1]))
+    net = Network.of_weights((np.full((300, 100), 0.5), np.ones((100, 2))))
+    net = Network.of_weights((np.vstack([net.weights[0], np.ones((1, 100))]), net.weights[1]))
     target = Design(net, made).crossbars[0].conductance[:300, 0::2]  # all at 51 uS
     found = devices(Design(net, made).chip(6))[:300, 0::2]
     check_share(found == 100e-6, on)
@@ -277,7 +275,7 @@ def test_amplifier_offsets_are_multiplied_by_their_noise_gains(layer: int) -> No
 def test_offset_of_the_input_array_is_one_of_z() -> None:
     design = Design(network(40, 12, bias=True), technology(sense_amplifier={"offset_sigma": 2e-3}))
     chip, images = design.chip(3), np.random.default_rng(0).random((5, 40))
-    z = chip.pre_activations(images) - design.chip(None).pre_activations(images)
+    z = chip.last.pre_activations(images) - design.chip(None).pre_activations(images)
     layer = layer_of(chip)
     # the same for every image, and what the columns' outputs are without rows
     np.testing.assert_allclose(z, np.tile(layer.columns.offset / layer.volts[0], (5, 1)), rtol=0, atol=1e-12)
@@ -288,7 +286,7 @@ def test_offset_of_the_input_array_is_one_of_z() -> None:
 def test_amplifier_gain_is_off_by_its_resistors(sign: int, resistors: int) -> None:
     # positive weights pass Rf, Ra and Rb, negative ones Rb alone; the other device of the pair is at 0 S
     made = technology(array={"g_min": 0.0}, sense_amplifier={"resistor_tolerance": 0.01})
-    design = Design(Network((np.full((2, 100), float(sign)), np.ones((100, 2)))), made)
+    design = Design(Network.of_weights((np.full((2, 100), float(sign)), np.ones((100, 2)))), made)
     gain = [design.chip(seed).weights[0][0] / sign - 1 for seed in range(30)]
     # 1e-4 of the spread, from products of tolerances, is far below a standard error
     check_moments(gain, 0.0, np.sqrt(resistors) * 0.01 / 3 * truncnorm(-3, 3).std())
@@ -297,8 +295,8 @@ def test_amplifier_gain_is_off_by_its_resistors(sign: int, resistors: int) -> No
 def test_rows_of_a_column_share_its_amplifiers_gain() -> None:
     made = technology(array={"g_min": 0.0}, sense_amplifier={"resistor_tolerance": 0.01})
     weights = np.abs(np.random.default_rng(0).normal(size=(20, 30))) + 0.1
-    chip = Design(Network((weights, np.ones((30, 2)))), made).chip(5)
-    ratio = chip.weights[0] / weights
+    chip = Design(Network.of_weights((weights, np.ones((30, 2)))), made).chip(5)
+    ratio = chip.layers[0].weights / weights
     np.testing.assert_allclose(ratio, np.tile(ratio[0], (20, 1)), rtol=1e-12)
     assert np.ptp(ratio[0]) > 1e-3
 
@@ -341,8 +339,8 @@ def test_classes_are_those_of_the_converted_scores() -> None:
     net = network(16, 8, 4, protocol=SHORT_RUN)
     images = np.random.default_rng(3).random((40, 16))
     made = technology(adc={"bits": 3, "calibration_images": 5, "margin": 1.2})
-    found = classify(net, images, chip=Design(net, made).chip(1))
-    exact = classify(net, images, chip=Design(net, technology()).chip(1))
+    found = classify(Design(net, made), images.chip(1))
+    exact = classify(Design, images(net, technology()).chip(1))
     assert made.adc is not None
     np.testing.assert_array_equal(found.scores, _convert(exact.scores, made.adc))
     np.testing.assert_array_equal(found.predictions, found.scores.argmax(axis=1))
@@ -365,7 +363,7 @@ def test_levels_as_a_list() -> None:
 def test_levels_of_a_device() -> None:
     # E96, metal film: 10.0 kohm to 100 kohm in 97 values, of which conductances are reciprocals
     made = array(device="metal_film", g_min=10e-6, g_max=100e-6, levels="device")
-    ramp = Network((np.linspace(0.0, 1.0, 4000).reshape(400, 10), np.ones((10, 2))))
+    ramp = Network.of_weights((np.linspace(0.0, 1.0, 4000).reshape(400, 10), np.ones((10, 2))))
     found = np.unique(devices(Design(ramp, made).chip(None)))
     assert len(found) == 97
     e96 = 1e4 * 10 ** (np.arange(97) / 96)
@@ -400,7 +398,7 @@ def test_clip_quantile_of_each_layer() -> None:
 
 def test_bias_rows_share_a_large_bias() -> None:
     # 7.5 times the largest weight: 8 rows of equal devices; one row would clip it
-    net = Network((np.array([[1.0, -0.5]]), np.ones((2, 2))), (np.array([7.5, -2.0]), None))
+    net = Network.of_weights((np.array([[1.0, -0.5]]), np.ones((2, 2))), (np.array([7.5, -2.0]), None))
     layer = layer_of(Design(net, array()).chip(None))
     bar = layer.crossbar
     assert (bar.bias_rows, bar.n_in) == (8, 1)
@@ -410,7 +408,7 @@ def test_bias_rows_share_a_large_bias() -> None:
 
 def test_errors_of_bias_rows_are_independent() -> None:
     # each row errs on its own: the bias of 8 rows is off by sigma/sqrt(8), not by sigma
-    net = Network((np.ones((1, 500)), np.ones((500, 2))), (np.full(500, 8.0), None))
+    net = Network.of_weights((np.ones((1, 500)), np.ones((500, 2))), (np.full(500, 8.0), None))
     design = Design(net, array(g_min=0.0, programming_error=0.02))
     bias = np.array([design.chip(seed).biases[0] for seed in range(4)])
     check_moments(bias / 8.0 - 1, 0.0, 0.02 / np.sqrt(8))
@@ -420,7 +418,7 @@ def test_errors_of_bias_rows_are_independent() -> None:
 @pytest.mark.parametrize("levels", [None, 4096])
 def test_any_input_range(limits: tuple[float, float], levels: int | None) -> None:
     net = network(50, 20, bias=True, input_range=limits)
-    net = Network((net.weights[0] / 50 / limits[1], net.weights[1]), net.biases, input_range=limits)
+    net = Network.of_weights((net.weights[0] / 50 / limits[1], net.weights[1]), net.biases, input_range=limits)
     design = Design(net, array(levels=levels))
     images = np.random.default_rng(5).uniform(*limits, (30, 50))
     z = images @ net.weights[0] + net.biases[0]
@@ -428,7 +426,7 @@ def test_any_input_range(limits: tuple[float, float], levels: int | None) -> Non
     # half a step for each device of the pair; rows of the bias, too
     rows = np.abs(images).sum(axis=1).max() + layer_of(design.chip(None)).crossbar.bias_rows * max(map(abs, limits))
     chip = design.chip(None)
-    assert np.abs(chip.pre_activations(images) - z).max() <= 1e-10 + rows * step
+    assert np.abs(chip.last.pre_activations(images) - z).max() <= 1e-10 + rows * step
     ideal = chip.with_ideal_stages().drives(images)
     np.testing.assert_allclose(ideal, -np.tanh(0.5 * z), rtol=0, atol=1e-10 + 0.5 * rows * step)
     # and no row is asked for more than the read voltage

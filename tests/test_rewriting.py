@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analog_fhn.array.crossbar import Writes
-from analog_fhn.chip import ArrayLayer, ArrayTarget, make_array, write_pulses
+from analog_fhn.chip import ArrayLayer, ArrayTarget
 from analog_fhn.design import Design
 from analog_fhn.network import Network
 from analog_fhn.technology.technology import Technology
@@ -18,7 +18,7 @@ N_IN, N_HIDDEN = 60, 40
 
 def design(**array: Any) -> Design:
     rng = np.random.default_rng(0)
-    network = Network((rng.normal(size=(N_IN, N_HIDDEN)), rng.normal(size=(N_HIDDEN, 3))))
+    network = Network.of_weights((rng.normal(size=(N_IN, N_HIDDEN)), rng.normal(size=(N_HIDDEN, 3))))
     values = {f"array.{name}": value for name, value in ({"programming_error": 0.2} | array).items()}
     return Design(network, Technology.load("discrete").with_values(values))
 
@@ -39,7 +39,7 @@ def written(
 
 
 def array(made: Design, target: ArrayTarget, seed: int | None = 4) -> ArrayLayer:
-    return make_array(target, 0, made.technology, seed)
+    return ArrayLayer.made(target, made.technology, seed)
 
 
 def halves(layer: ArrayLayer) -> tuple[np.ndarray, np.ndarray]:
@@ -51,7 +51,6 @@ def halves(layer: ArrayLayer) -> tuple[np.ndarray, np.ndarray]:
 def test_nothing_written_is_the_chip_as_it_was() -> None:
     made = design(stuck_on=0.02)
     chip = made.chip(4)
-    assert chip.arrays is not None
     none = replace(made.arrays[0], writes=Writes.none(made.arrays[0].crossbar))
     np.testing.assert_array_equal(array(made, none).crossbar.conductance, chip.arrays[0].crossbar.conductance)
 
@@ -100,7 +99,7 @@ def test_drift_and_read_noise_stay_those_of_the_device() -> None:
 
 def test_pulses_without_verification_are_one_per_device() -> None:
     made = design(stuck_on=0.1)
-    assert write_pulses(written(made), 0, made.technology, 4) == 2 * (N_IN // 2) * N_HIDDEN
+    assert written(made).write_pulses(made.technology, 4) == 2 * (N_IN // 2) * N_HIDDEN
 
 
 def test_verified_devices_are_within_the_tolerance_or_took_all_pulses() -> None:
@@ -110,7 +109,7 @@ def test_verified_devices_are_within_the_tolerance_or_took_all_pulses() -> None:
     assert np.abs(found - 5e-5).max() <= 0.02 * made.technology.array.g_max
     # Each pulse hits with the chance that a normal number of sigma 20 % of 50 uS is within 2 uS: 0.1585
     n = found.size
-    spent = write_pulses(target, 0, made.technology, 4)
+    spent = target.write_pulses(made.technology, 4)
     assert abs(spent - n / 0.1585) < 4 * np.sqrt(n * (1 - 0.1585)) / 0.1585
 
 
@@ -120,12 +119,12 @@ def test_a_stuck_device_takes_all_the_pulses_that_are_allowed() -> None:
     stuck = np.count_nonzero(halves(array(made, target))[0] == made.technology.array.g_max)
     n = 2 * (N_IN // 2) * N_HIDDEN
     assert stuck > 0.2 * n
-    assert write_pulses(target, 0, made.technology, 4) == n + 6 * stuck
+    assert target.write_pulses(made.technology, 4) == n + 6 * stuck
     on = written(made, tolerance=0.02, pulses=7, level=made.technology.array.g_max)
-    assert write_pulses(on, 0, made.technology, 4) == n  # stuck where it was wanted
+    assert on.write_pulses(made.technology, 4) == n  # stuck where it was wanted
 
 
 def test_a_nominal_chip_is_written_without_errors() -> None:
     made = design()
     assert np.all(halves(array(made, written(made), seed=None))[0] == 5e-5)
-    assert write_pulses(written(made), 0, made.technology, None) == 2 * (N_IN // 2) * N_HIDDEN
+    assert written(made).write_pulses(made.technology, None) == 2 * (N_IN // 2) * N_HIDDEN

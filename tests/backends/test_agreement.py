@@ -32,7 +32,7 @@ FINE = Protocol(settle=6.0, control=12.0, interval=0.005)
 
 
 def ideal_chip(n: int, **settings: Any) -> Chip:
-    return Chip.ideal(Network((np.ones((1, n)), np.ones((n, 1))), fhn=FHN(**settings)))
+    return Chip.ideal(Network.of_weights((np.ones((1, n)), np.ones((n, 1))), fhn=FHN(**settings)))
 
 
 # --- one manufactured neuron in all backends ------------------------------------------------------------------
@@ -42,7 +42,7 @@ def golden_neuron() -> Chip:
     """First neuron of chip 7 of a small network, the one whose draws tests/test_chip.py pins."""
     w0 = np.linspace(-1.0, 1.0, 12).reshape(4, 3)
     w1 = np.linspace(0.5, -0.75, 6).reshape(3, 2)
-    return Design(Network((w0, w1)), Technology.load("discrete")).chip(7).only(slice(0, 1))
+    return Design(Network.of_weights((w0, w1)), Technology.load("discrete")).chip(7).only(slice(0, 1))
 
 
 @cache
@@ -150,7 +150,8 @@ def over_gammas(refine: int) -> tuple[NDArray[np.float64], NDArray[np.float64], 
     drives = np.outer(GAMMAS, np.tanh(np.linspace(-3, 3, 13)))
     chip = ideal_chip(13)
     early, late = (
-        Direct(refine=refine).respond(chip, drives, Protocol(settle=s, control=60.0)).mean for s in (0.0, 9000.0)
+        Direct(refine=refine).respond(chip.last.cells, drives, Protocol(settle=s, control=60.0)).mean
+        for s in (0.0, 9000.0)
     )
     return drives, early, late
 
@@ -207,11 +208,11 @@ def test_explicit_is_stable_by_the_eigenvalue_at_the_rest_point(seed: int) -> No
 def test_both_methods_give_the_same_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     drives, protocol = np.array([[-2.4, -2.2, 0.1, 0.8]]), Protocol(settle=20.0, control=20.0)
     chip = ideal_chip(4)
-    explicit = Direct().respond(chip, drives, protocol).mean
+    explicit = Direct().respond(chip.last.cells, drives, protocol).mean
     monkeypatch.setattr(
         direct_module, "explicit_is_stable", lambda _c, drives, _step: np.zeros(drives.shape, dtype=np.bool_)
     )
-    implicit = Direct().respond(chip, drives, protocol).mean
+    implicit = Direct().respond(chip.last.cells, drives, protocol).mean
     assert np.any(explicit != implicit)  # not the same kernel twice
     # The rest point creeps by a fraction per unit of time; second order at steps of 0.02 T is good to 1e-5 there.
     np.testing.assert_allclose(implicit, explicit, rtol=0, atol=1e-4)
@@ -222,10 +223,10 @@ def test_a_drive_gives_the_same_bits_in_every_batch() -> None:
     protocol = Protocol(settle=2.0, control=10.0)
     drives = rng.uniform(-6, 1, size=(40, 13))  # 520: three blocks, some implicit
     chip = ideal_chip(13)
-    whole = Direct().respond(chip, drives, protocol, samples=True)
+    whole = Direct().respond(chip.last.cells, drives, protocol, samples=True)
     assert whole.samples is not None
     for image in (0, 17, 39):
-        alone = Direct().respond(chip, drives[image : image + 1], protocol, samples=True)
+        alone = Direct().respond(chip.last.cells, drives[image : image + 1], protocol, samples=True)
         assert alone.samples is not None
         np.testing.assert_array_equal(alone.mean[0], whole.mean[image])
         np.testing.assert_array_equal(alone.samples[:, 0], whole.samples[:, image])
@@ -235,10 +236,10 @@ def test_results_do_not_depend_on_the_number_of_threads() -> None:
     drives = np.random.default_rng(1).uniform(-6, 1, size=(80, 13))
     protocol, chip = Protocol(settle=2.0, control=10.0), ideal_chip(13)
     before = numba.get_num_threads()
-    many = Direct().respond(chip, drives, protocol).mean
+    many = Direct().respond(chip.last.cells, drives, protocol).mean
     try:
         numba.set_num_threads(1)
-        one = Direct().respond(chip, drives, protocol).mean
+        one = Direct().respond(chip.last.cells, drives, protocol).mean
     finally:
         numba.set_num_threads(before)
     np.testing.assert_array_equal(one, many)
@@ -246,7 +247,7 @@ def test_results_do_not_depend_on_the_number_of_threads() -> None:
 
 def test_samples_do_not_change_the_mean() -> None:
     drives, protocol, chip = np.array([DRIVES]), Protocol(settle=2.0, control=10.0), ideal_chip(len(DRIVES))
-    one, other = (Direct().respond(chip, drives, protocol, samples=s).mean for s in (False, True))
+    one, other = (Direct().respond(chip.last.cells, drives, protocol, samples=s).mean for s in (False, True))
     np.testing.assert_array_equal(one, other)
 
 
@@ -290,7 +291,7 @@ def test_brian_and_direct_decide_alike() -> None:
     train, test = load("digits", "train"), load("digits", "test")
     network = train_plain(train, n_hidden=16, epochs=6).network(train.scale).with_options(settle=10.0, control=40.0)
     chip = Design(network, Technology.load("discrete")).chip(7)
-    one, other = (classify(network, test.images[:200], chip=chip, backend=b) for b in ("brian", "direct"))
+    one, other = (classify(chip, test.images[:200], backend=b) for b in ("brian", "direct"))
     assert np.mean(other.predictions == test.labels[:200]) > 0.7
     # shared design: the same decisions on 99.5 % of images
     assert np.count_nonzero(one.predictions != other.predictions) <= 1
@@ -318,8 +319,8 @@ def test_compiled_loops_are_kept_between_processes() -> None:
         "from analog_fhn.chip import Chip\n"
         "from analog_fhn.network import Network\n"
         "from analog_fhn.neuron import Protocol\n"
-        "chip = Chip.ideal(Network((np.ones((1, 2)), np.ones((2, 1)))))\n"
-        "direct.Direct().respond(chip, np.array([[-1.0, -6.0]]), Protocol(1.0, 1.0))\n"
+        "chip = Chip.ideal(Network.of_weights((np.ones((1, 2)), np.ones((2, 1)))))\n"
+        "direct.Direct().respond(chip.last.cells, np.array([[-1.0, -6.0]]), Protocol(1.0, 1.0))\n"
         "kernels = [v for v in vars(direct).values() if hasattr(v, 'stats')]\n"
         "print(sum(sum(k.stats.cache_hits.values()) for k in kernels),\n"
         "      sum(sum(k.stats.cache_misses.values()) for k in kernels))\n"

@@ -14,10 +14,10 @@ DRIVES = (-2.5, -1.9, -1.5, -1.0, -0.5, 0.3)
 
 @pytest.mark.slow
 def test_direct_beside_reference():
-    chip = Chip.ideal(Network((np.ones((1, len(DRIVES))), np.ones((len(DRIVES), 2)))))
+    chip = Chip.ideal(Network.of_weights((np.ones((1, len(DRIVES))), np.ones((len(DRIVES), 2)))))
     protocol = Protocol(settle=20.0, control=20.0, interval=0.005)
     runs = {
-        name: backend.respond(chip, np.array([DRIVES]), protocol, samples=True)
+        name: backend.respond(chip.last.cells, np.array([DRIVES]), protocol, samples=True)
         for name, backend in (("exact", Reference()), ("direct", Direct()), ("half", Direct(refine=2)))
     }
     print("\ndrive   regime   period error   waveform rms   rest error   halving: period   waveform    mean of x")

@@ -27,7 +27,11 @@ def direct_steps(chip, exact):
     for per_eps in (1.0, 0.9, 0.8, 0.714, 0.667, 0.5):
         step = 0.2 / int(np.ceil(0.2 / (per_eps * EPS) * (1 - 1e-9)))
         protocol = Protocol(settle=10 * step * 100, control=step * 4000, interval=step)
-        x = Direct(step_per_eps=step / EPS).respond(chip, np.array([[-1.0]]), protocol, samples=True).samples[:, 0, 0]
+        x = (
+            Direct(step_per_eps=step / EPS)
+            .respond(chip.last.cells, np.array([[-1.0]]), protocol, samples=True)
+            .samples[:, 0, 0]
+        )
         if period_error(x, protocol.sample_times, exact) < PERIOD_ERROR:
             return per_eps
     raise AssertionError("no step is fine enough")
@@ -81,20 +85,20 @@ def brian_standalone(b2, method, step, drives, threads, folder):
 def test_direct_beside_brian_standalone(tmp_path):
     import brian2 as b2
 
-    network = Network((np.ones((1, NEURONS)), np.ones((NEURONS, 2))))
+    network = Network.of_weights((np.ones((1, NEURONS)), np.ones((NEURONS, 2))))
     chip = Chip.ideal(network)
-    one = Chip.ideal(Network((np.ones((1, 1)), np.ones((1, 2)))))
-    exact = cycle(one.coefficients, -1.0).period
+    one = Chip.ideal(Network.of_weights((np.ones((1, 1)), np.ones((1, 2)))))
+    exact = cycle(one.last.cells.dynamics, -1.0).period
     drives = -np.random.default_rng(0).random((IMAGES, NEURONS))
 
     per_eps = direct_steps(one, exact)
     engine = Direct(step_per_eps=per_eps)
     protocol = Protocol(settle=0.0, control=DURATION)
-    engine.respond(chip, drives[:1], protocol)
+    engine.respond(chip.last.cells, drives[:1], protocol)
     seconds = []
     for _ in range(3):
         start = time.perf_counter()
-        ours = engine.respond(chip, drives, protocol).mean
+        ours = engine.respond(chip.last.cells, drives, protocol).mean
         seconds.append(time.perf_counter() - start)
     best = min(seconds)
     work = drives.size * DURATION

@@ -158,7 +158,8 @@ def make_design(n_neurons: int, protocol: Protocol, n_classes: int = 1) -> Desig
     multiplier = technology.multiplier.model_copy(update={"scale_sigma": 0.0, "offset_sigma": 0.0})
     weights = np.ones((1, n_neurons)), np.ones((n_neurons, n_classes))
     return Design(
-        Network(weights, protocol=protocol), technology.model_copy(update={"opamp": opamp, "multiplier": multiplier})
+        Network.of_weights(weights, protocol=protocol),
+        technology.model_copy(update={"opamp": opamp, "multiplier": multiplier}),
     )
 
 
@@ -171,7 +172,7 @@ def tolerances(design: Design) -> dict[str, float]:
 def for_peer(design: Design, protocol: Protocol) -> tuple[str, dict[str, tuple[float, float]]]:
     """Deck of the nominal neuron whose parts are parameters of the outermost circuit, and their tolerances."""
     chip = design.chip(None)
-    deck, parts, lines = neuron_deck(chip, 0, DRIVE, protocol), {}, ""
+    deck, parts, lines = neuron_deck(chip.last.cells, 0, DRIVE, protocol), {}, ""
     for name, tolerance in tolerances(design).items():
         value = float(dict(chip.parts.items())[name][0])
         deck = with_part(deck, name, f"{{part_{name}}}")
@@ -213,7 +214,7 @@ def test_montecarlo_beside_spicelib(tmp_path, peer):
         for _ in range(REPEATS):
             begun, used = time.perf_counter(), cpu()
             chip = design.chip(SEED)
-            mean = Spice(workers=PARALLEL).respond(chip, np.full((1, N_RUNS), DRIVE), protocol).mean[0]
+            mean = Spice(workers=PARALLEL).respond(chip.last.cells, np.full((1, N_RUNS), DRIVE), protocol).mean[0]
             seconds = time.perf_counter() - begun
             found["analog_fhn"].append(mean * design.scales.sx)
             rates["analog_fhn"].append(N_RUNS / seconds)
@@ -280,7 +281,7 @@ def test_one_run_fails(tmp_path, peer, monkeypatch):
     for name, (edit, said) in EDITS.items():
 
         def broken(chip: Chip, *arguments, edit=edit, **options):
-            deck = neuron_deck(chip, *arguments, **options)
+            deck = neuron_deck(chip.last.cells, *arguments, **options)
             return edit(deck) if chip.seed == chip_seed(SEED, BROKEN) else deck
 
         monkeypatch.setattr(spice, "neuron_deck", broken)

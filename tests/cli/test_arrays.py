@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("arrays")
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(64, 6)), rng.normal(size=(6, 10))
-    network = Network(weights, (5.0 * rng.normal(size=6), rng.normal(size=10)))
+    network = Network.of_weights(weights, (5.0 * rng.normal(size=6), rng.normal(size=10)))
     network.with_options(settle=4.0, control=6.0).save(made / "net.npz")
     wired(tile_rows=32, tile_columns=8).save(made / "wired.yaml")
     return made
@@ -76,7 +76,6 @@ def result(folder: Path, printed: list[str]) -> Any:
 
 def test_numbers_are_those_of_the_chip(folder: Path, result: Any) -> None:
     chip = design(folder).chip(3)
-    assert chip.arrays is not None
     for found, layer, target, weights in zip(
         result["arrays"], chip.arrays, design(folder).arrays, chip.network.weights, strict=True
     ):
@@ -112,7 +111,6 @@ def test_offset_is_the_spread_of_the_chips_biases(folder: Path) -> None:
 
 def test_wire_loss_is_that_of_the_line_voltages(folder: Path, result: Any) -> None:
     chip = design(folder).chip(3)
-    assert chip.arrays is not None
     for found, layer in zip(result["arrays"], chip.arrays, strict=True):
         g = layer.crossbar.conductance
         array = design(folder).technology.array
@@ -147,7 +145,6 @@ def test_pictures_show_the_chip(folder: Path, result: Any, monkeypatch: pytest.M
     )  # fmt: skip
     assert status == 0, err
     chip = design(folder).chip(3)
-    assert chip.arrays is not None
     for drawn, layer, wanted in zip(
         zip(*(shown[name].values() for name in ("conductances", "weights", "line_losses")), strict=True),
         chip.arrays, chip.network.weights, strict=True,
@@ -161,10 +158,9 @@ def test_pictures_show_the_chip(folder: Path, result: Any, monkeypatch: pytest.M
 def check_image(chip: Chip, losses: dict[str, Any]) -> None:
     """The currents behind the bit lines' ends are those that make z and the scores of the image."""
     image = load("digits", "test").images[5:6]
-    response = make_backend("direct").respond(chip, chip.drives(image), chip.network.protocol)
-    weights, shift = chip.output_stage(True)
-    wanted = chip.pre_activations(image)[0], (response.mean @ weights + shift)[0]
-    assert chip.arrays is not None
+    response = make_backend("direct").respond(chip.last.cells, chip.last.drives(image), chip.network.protocol)
+    weights, shift = chip.scores_of_rows(True)
+    wanted = chip.last.pre_activations(image)[0], (response.mean @ weights + shift)[0]
     for (_, bit), layer, output in zip(losses.values(), chip.arrays, wanted, strict=True):
         g = layer.crossbar.conductance
         tops = range(31, len(g), 32) if len(g) > 32 else []
@@ -188,7 +184,7 @@ def test_ideal_wires_lose_nothing_to_show(folder: Path) -> None:
 
 
 def test_weights_of_zero_are_shown(tmp_path: Path) -> None:
-    Network((np.zeros((6, 3)), np.zeros((3, 2)))).save(tmp_path / "zero.npz")
+    Network.of_weights((np.zeros((6, 3)), np.zeros((3, 2)))).save(tmp_path / "zero.npz")
     status, out, err = run(tmp_path / "zero.npz", "-o", tmp_path / "out")
     assert status == 0, err
     assert "RuntimeWarning" not in err

@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(1)
     weights = rng.normal(0.0, 0.5, (64, 4)), rng.normal(0.0, 1.0, (4, 10))
     protocol = Protocol(settle=10.0, control=20.0, interval=0.1)
-    Network(weights, fhn=FHN(eps=EPS), protocol=protocol, readout="mean").save(folder / "net.npz")
+    Network.of_weights(weights, fhn=FHN(eps=EPS), protocol=protocol, readout="mean").save(folder / "net.npz")
     as_neuron(handmade(), 3.0, 1e-3).save(folder / "twin.npz")
     handmade().save(folder / "plain.npz")
     return folder

@@ -194,7 +194,7 @@ def test_classify_with_a_chip_is_that_chip(net: Path) -> None:
     ).json
     network = Network.load(net)
     chip = Design(network, Technology.load("discrete")).chip(12)
-    assert found["accuracy"] == classify(network, test.images, chip=chip).accuracy(test.labels)
+    assert found["accuracy"] == classify(chip, test.images).accuracy(test.labels)
 
 
 def test_classify_with_noise_is_that_noise(net: Path) -> None:
@@ -208,8 +208,12 @@ def test_classify_with_noise_is_that_noise(net: Path) -> None:
             "--noise", noise, "--noise-seed", seed, "--json", "-", *SHORT,
         ).json  # fmt: skip
         assert (found["settings"]["noise"], found["settings"]["noise_seed"]) == (noise, seed)
-        made = Noise.intrinsic(chip, seed) if noise == "intrinsic" else Noise.from_density(chip, 3e-8, 3e-8, seed)
-        result = classify(network, test.images, chip=chip, noise=made)
+        made = (
+            Noise.intrinsic(chip.last.cells, seed)
+            if noise == "intrinsic"
+            else Noise.from_density(chip.last.cells, 3e-8, 3e-8, seed)
+        )
+        result = classify(chip, test.images, noise=made)
         assert found["accuracy"] == result.accuracy(test.labels)
         assert found["identity_deviation"] == result.identity_deviation
         predictions.append(result.identity_deviation)
@@ -428,11 +432,11 @@ def test_exported_netlist_runs_alone(exported: list[str], folder: Path, net: Pat
     manifest = json.loads((build / "manifest.json").read_text())
     network = Network.load(net)
     chip = Design(network, Technology.load("discrete")).chip(5)
-    drives = chip.drives(load("digits", "test").images[2:3])
+    drives = chip.last.drives(load("digits", "test").images[2:3])
     np.testing.assert_allclose(manifest["drives"], drives[0], rtol=1e-12)
     # <x> = -(q0 + q3 I)/q1 for this chip (the time average of dy/dt). Over 20 T it is off by (y(end) - y(start))/20,
     # and y swings by 1.5 at most.
-    c = chip.coefficients
+    c = chip.last.cells.dynamics
     identity = float(c.identity_mean(drives)[0, 3])
     assert float(found[1]) / manifest["scales"]["sx"] == pytest.approx(identity, abs=0.01 + 1.5 / 20)
 
@@ -529,7 +533,7 @@ def test_frontier_keeps_what_was_computed_before_a_failure(
 
     def power(chip: Chip, _: object) -> np.ndarray:
         steps.append(f"power {chip.network.fhn.gamma:g}")
-        return np.ones(chip.n_neurons)
+        return np.ones(len(chip.last.cells))
 
     def points(chip: Chip, *_: object, **__: object) -> list[Point]:
         steps.append(f"frontier {chip.network.fhn.gamma:g}")
@@ -585,7 +589,7 @@ def test_design_says_what_to_buy(tmp_path: Path) -> None:
     done = good("design", "-o", tmp_path)
     rows = read(tmp_path / "neuron_parts.csv")
     assert list(rows[0]) == ["name", "value", "unit", "series", "tolerance", "purpose"]
-    made = Design(Network((np.ones((1, 1)), np.ones((1, 1)))), Technology.load("discrete"))
+    made = Design(Network.of_weights((np.ones((1, 1)), np.ones((1, 1)))), Technology.load("discrete"))
     parts = dict(made.parts.items()) | dict(made.pairs.items()) | dict(made.drivers.items())
     for row in rows:
         assert float(row["value"]) == float(parts[row["name"].lower()][0])

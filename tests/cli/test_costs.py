@@ -22,7 +22,7 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 def mnist() -> Network:
     """Of the sizes that were measured."""
     rng = np.random.default_rng(0)
-    return Network((rng.normal(size=(784, 100)), rng.normal(size=(100, 10))))
+    return Network.of_weights((rng.normal(size=(784, 100)), rng.normal(size=(100, 10))))
 
 
 @pytest.mark.parametrize(("n_images", "seconds"), [(1000, 11.9), (10000, 23.7)])

@@ -171,7 +171,7 @@ def readable() -> Network:
     rng = np.random.default_rng(0)
     first = rng.normal(scale=0.5, size=(64, 8))
     hidden = 1.0 / (1.0 + np.exp(-train.images.astype(float) @ first))
-    return Network((first, np.linalg.lstsq(hidden, np.eye(10)[train.labels] - 0.1, rcond=None)[0]))
+    return Network.of_weights((first, np.linalg.lstsq(hidden, np.eye(10)[train.labels] - 0.1, rcond=None)[0]))
 
 
 @contextmanager

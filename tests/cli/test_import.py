@@ -62,7 +62,7 @@ def digits() -> Network:
     features = np.column_stack([np.tanh(train.images @ w0 + b0), np.ones(len(train.labels))])
     fit = np.linalg.lstsq(features, np.eye(10)[train.labels], rcond=None)[0]
     w0, w1, b0, b1 = (a.astype(np.float32).astype(np.float64) for a in (w0, fit[:-1], b0, fit[-1]))
-    return Network((w0, w1), (b0, b1), "tanh")
+    return Network.of_weights((w0, w1), (b0, b1), "tanh")
 
 
 @pytest.fixture(scope="module")

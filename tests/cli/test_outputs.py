@@ -90,7 +90,7 @@ def two_neurons() -> Network:
     b0 = -digits.images.mean(axis=0) @ w0
     hidden = 1.0 / (1.0 + np.exp(-(digits.images @ w0 + b0)))
     readout = LogisticRegression(C=100.0).fit(hidden, digits.labels)
-    return Network((w0, readout.coef_.T.copy()), (b0, readout.intercept_))
+    return Network.of_weights((w0, readout.coef_.T.copy()), (b0, readout.intercept_))
 
 
 @pytest.fixture(scope="module")
@@ -111,13 +111,13 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "disk").mkdir()
     (tmp_path / "shelter").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "shelter"))
-    monkeypatch.setattr(spice, "cell_power", lambda chip, images: np.ones(chip.n_neurons))
+    monkeypatch.setattr(spice, "cell_power", lambda chip, images: np.ones(len(chip.last.cells)))
     monkeypatch.setattr(train, "_ann", trained_at_once)
     return tmp_path / "disk"
 
 
 def trained_at_once(training: Any, test: Any, *_: object) -> Any:
-    network = Network((np.ones((64, 2)), np.ones((2, 10))))
+    network = Network.of_weights((np.ones((64, 2)), np.ones((2, 10))))
     done = SimpleNamespace(network=lambda scale: network, history={"accuracy": [0.5]}, settings={})
     return SimpleNamespace(trained=done, predictions=np.zeros(len(test.labels), dtype=int), what="plain", how="at once")
 

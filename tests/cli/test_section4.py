@@ -122,7 +122,7 @@ def test_a_network_trained_otherwise_is_not_taken_for_this_one(reproduced: tuple
 
 def test_figure6_of_a_network_without_history(reproduced: tuple[Path, Any, Any], tmp_path: Path) -> None:
     plain = tmp_path / "plain.npz"
-    Network((np.ones((64, 3)), np.ones((3, 10)))).save(plain)
+    Network.of_weights((np.ones((64, 3)), np.ones((3, 10)))).save(plain)
     common = ("-o", tmp_path, "--dataset", "digits", "--images", 100, "--network", plain)
     assert f"{plain}: keeps no history" in refused("reproduce", "figure6", *common)
 
@@ -149,13 +149,13 @@ def test_reproduce_refuses_what_does_not_fit(arguments: tuple[str, ...], said: s
 def test_table2_takes_networks_of_its_kind_and_their_data(reproduced: tuple[Path, Any, Any], tmp_path: Path) -> None:
     weights = np.ones((64, 3)), np.ones((3, 10))
     common = ("reproduce", "table2", "-o", tmp_path, "--dataset", "digits", "--images", 100, "--network")
-    Network(weights).save(tmp_path / "plain.npz")
+    Network.of_weights(weights).save(tmp_path / "plain.npz")
     assert "tanh 'drive', behind 'linear'; expected a network with sigmoid units" in refused(
         *common, tmp_path / "plain.npz"
     )
-    Network(weights, behind="sigmoid", input_range=(0.0, 255.0)).save(tmp_path / "bytes.npz")
+    Network.of_weights(weights, behind="sigmoid", input_range=(0.0, 255.0)).save(tmp_path / "bytes.npz")
     assert "trained on values from 0 to 255" in refused(*common, tmp_path / "bytes.npz")
-    Network((weights[0], np.ones((3, 12))), behind="sigmoid").save(tmp_path / "twelve.npz")
+    Network.of_weights((weights[0], np.ones((3, 12))), behind="sigmoid").save(tmp_path / "twelve.npz")
     assert "the network has 12 classes, expected 10" in refused(*common, tmp_path / "twelve.npz")
     images = np.random.default_rng(0).uniform(size=(90, 4))
     labels = np.tile(np.arange(3), 30)
@@ -198,7 +198,7 @@ def test_a_kept_network_without_history_is_named(reproduced: tuple[Path, Any, An
 
 
 def test_figure3_of_several_layers_is_refused(tmp_path: Path) -> None:
-    deep = Network((np.ones((64, 3)), np.ones((3, 4)), np.ones((4, 10))))
+    deep = Network.of_weights((np.ones((64, 3)), np.ones((3, 4)), np.ones((4, 10))))
     deep.save(tmp_path / "deep.npz")
     said = refused("reproduce", "figure3", "-o", tmp_path, "--dataset", "digits", "--network", tmp_path / "deep.npz")
     assert "network has 2 hidden layers; a chip is modelled for exactly one" in said
@@ -214,7 +214,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator = np.random.default_rng(0)
     weights = generator.normal(size=(64, 5)), generator.normal(size=(5, 10))
     protocol = Protocol(settle=0.0, control=3.0)
-    Network(weights, (), "tanh", FHN(gamma=-1.3, slope=0.9), protocol, recentre=False).save(path)
+    Network.of_weights(weights, (), "tanh", FHN(gamma=-1.3, slope=0.9), protocol, recentre=False).save(path)
     return path
 
 
@@ -261,7 +261,7 @@ def test_starts_of_another_kind_are_refused(tmp_path: Path) -> None:
         ({"tanh": "input"}, "start has tanh 'input'"),
         ({"input_range": (0.0, 16.0)}, "start was trained on values from 0 to 16; expected those of"),
     ):
-        Network(weights, **options).save(start)  # type: ignore[arg-type]
+        Network.of_weights(weights, **options).save(start)  # type: ignore[arg-type]
         assert said in refused(*INSIDE, "-o", tmp_path / "net.npz", "--start", start)
 
 

@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network, technologies (g_max = 100 is meant in uS, 0.05 in mS), and plans, which end where they miss images."""
     place = tmp_path_factory.mktemp("values")
     rng = np.random.default_rng(0)
-    network = Network((0.1 * rng.normal(size=(64, 3)), rng.normal(size=(3, 10))))
+    network = Network.of_weights((0.1 * rng.normal(size=(64, 3)), rng.normal(size=(3, 10))))
     network.with_options(settle=4.0, control=6.0).save(place / "net.npz")
     for name, g_max in (("impossible", 100.0), ("unusual", 0.05)):
         data = Technology.load("discrete").model_dump()

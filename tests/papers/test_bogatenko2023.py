@@ -28,7 +28,7 @@ def network() -> Network:
     bias = -train.images.mean(axis=0).astype(np.float64) @ w0
     hidden = 1 / (1 + np.exp(-(train.images @ w0 + bias)))
     w1 = np.linalg.lstsq(hidden, np.eye(10)[train.labels], rcond=None)[0]
-    return Network((w0, w1), (bias, np.zeros(10))).with_options(settle=4.0, control=20.0)
+    return Network.of_weights((w0, w1), (bias, np.zeros(10))).with_options(settle=4.0, control=20.0)
 
 
 def images(split: str = "test", n: int = 60) -> Dataset:
@@ -296,7 +296,7 @@ def test_table1_without_spread_has_no_correlation(tmp_path: Path) -> None:
 
 
 def test_tables_are_of_ten_digits(tmp_path: Path) -> None:
-    few = Network((np.ones((64, 3)), np.ones((3, 4))))
+    few = Network.of_weights((np.ones((64, 3)), np.ones((3, 4))))
     curve = ([-0.5, -1.0, -2.0, -4.0], [0.3, 0.6, 0.9, 0.9])
     with pytest.raises(InputError, match=r"table 1 has the ten digits .* 4 classes, expected 10"):
         paper.table1(tmp_path, few, images(n=10), images(n=10), curve)

@@ -29,7 +29,7 @@ DRIVES = np.linspace(-1.0, 1.0, 9)[:, None]
 
 def chip(neurons: int = 1) -> Chip:
     weights = np.ones((1, neurons)), np.ones((neurons, 1))
-    return Chip.ideal(Network(weights, fhn=FHN(eps=EPS), protocol=PROTOCOL))
+    return Chip.ideal(Network.of_weights(weights, fhn=FHN(eps=EPS), protocol=PROTOCOL))
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +68,8 @@ def test_no_twin_is_refused() -> None:
 
 
 def test_free_runs_are_the_neuron(twin: Twin) -> None:
-    found = twin.respond(chip(), DRIVES, PROTOCOL, samples=True)
-    true = Direct(refine=4).respond(chip(), DRIVES, PROTOCOL, samples=True)
+    found = twin.respond(chip.last.cells(), DRIVES, PROTOCOL, samples=True)
+    true = Direct(refine=4).respond(chip.last.cells(), DRIVES, PROTOCOL, samples=True)
     # A window holds no whole number of periods.
     assert found.mean == pytest.approx(true.mean, abs=0.1)
     assert found.samples is not None
@@ -82,13 +82,13 @@ def test_free_runs_are_the_neuron(twin: Twin) -> None:
 
 def test_the_mean_is_an_integral_over_the_window(twin: Twin) -> None:
     fine = replace(PROTOCOL, interval=0.001)
-    found = twin.respond(chip(), DRIVES, fine, samples=True)
+    found = twin.respond(chip.last.cells(), DRIVES, fine, samples=True)
     assert found.samples is not None
     assert found.mean == pytest.approx(found.samples.mean(axis=0, dtype=np.float64), abs=1e-4)
 
 
 def test_a_table_of_twins_follows_the_identity(twin: Twin) -> None:
-    table = Table(twin, 5, settle=10.0, control=10.0, bisections=3, checks=2).make(chip(), PROTOCOL)
+    table = Table(twin, 5, settle=10.0, control=10.0, bisections=3, checks=2).make(chip.last.cells(), PROTOCOL)
     drives = np.linspace(-1.0, 1.0, 41)[:, None]
     mean = table.respond(drives, PROTOCOL).mean
     assert mean == pytest.approx(-(1.0 + drives), abs=0.02)
@@ -100,8 +100,8 @@ def test_neurons_take_turns_in_the_table_too() -> None:
     table = Table(twins, 5, settle=10.0, control=10.0, bisections=1, checks=1)
     drives = np.full((1, 5), 0.5)
     expected = np.array([[-1.5, -1.4, -1.5, -1.4, -1.5]])
-    assert twins.respond(chip(5), drives, PROTOCOL).mean == pytest.approx(expected, abs=1e-3)
-    assert table.respond(chip(5), drives, PROTOCOL).mean == pytest.approx(expected, abs=1e-3)
+    assert twins.respond(chip.last.cells(5), drives, PROTOCOL).mean == pytest.approx(expected, abs=1e-3)
+    assert table.respond(chip.last.cells(5), drives, PROTOCOL).mean == pytest.approx(expected, abs=1e-3)
     some = twins.only(np.array([1, 4, 3, 1]))
     assert some.which == (1, 0, 1, 1)
     assert some.only(np.array([2, 1])).which == (1, 0)
@@ -110,38 +110,38 @@ def test_neurons_take_turns_in_the_table_too() -> None:
 def test_another_twin_is_another_table(twin: Twin) -> None:
     other = Twin((as_neuron(handmade(a=0.9), 3.0, 1e-3),))
     same = Twin((as_neuron(handmade(), 3.0, 1e-3),))
-    keys = [Table(backend, 9).key(chip(), PROTOCOL) for backend in (twin, other, same)]
+    keys = [Table(backend, 9).key(chip.last.cells(), PROTOCOL) for backend in (twin, other, same)]
     assert keys[0] == keys[2]
     assert keys[0] != keys[1]
 
 
 def test_units_decide_the_table(twin: Twin) -> None:
     other = Twin((as_neuron(handmade(), 3.1, 1e-3),))
-    assert Table(twin, 9).key(chip(), PROTOCOL) != Table(other, 9).key(chip(), PROTOCOL)
+    assert Table(twin, 9).key(chip.last.cells(), PROTOCOL) != Table(other, 9).key(chip.last.cells(), PROTOCOL)
 
 
 def test_nothing_is_extrapolated() -> None:
     twin = Twin((as_neuron(handmade(control=(-0.8, 0.0, 0.8)), 3.0, 1e-3),))
     with pytest.raises(InputError, match=r"drives from -0\.8 to 0\.8, and is asked for drives from -1 to 1"):
-        twin.respond(chip(), DRIVES, PROTOCOL)
+        twin.respond(chip.last.cells(), DRIVES, PROTOCOL)
 
 
 def test_the_margin_of_a_table_is_the_end_of_the_range(twin: Twin) -> None:
-    found = twin.respond(chip(), np.array([[1.0], [1.015]]), PROTOCOL).mean
+    found = twin.respond(chip.last.cells(), np.array([[1.0], [1.015]]), PROTOCOL).mean
     assert found[0] == found[1]
 
 
 def test_noise_is_refused(twin: Twin) -> None:
     noise = Noise(np.array([0.1]), np.array([0.1]), 0)
     with pytest.raises(InputError, match="no reproducible noise"):
-        twin.respond(chip(), DRIVES, PROTOCOL, noise=noise)
+        twin.respond(chip.last.cells(), DRIVES, PROTOCOL, noise=noise)
 
 
 def test_a_twin_that_diverges_says_so() -> None:
     wild = handmade()
     wild = replace(wild, state_map=replace(wild.state_map, coefficients=50.0 * wild.state_map.coefficients))  # type: ignore[type-var, attr-defined]
     with pytest.raises(SimulationError, match=r"twin 0 diverges at drive -1"):
-        Twin((as_neuron(wild, 3.0, 1e-3),)).respond(chip(), DRIVES, PROTOCOL)
+        Twin((as_neuron(wild, 3.0, 1e-3),)).respond(chip.last.cells(), DRIVES, PROTOCOL)
 
 
 def test_recordings_of_spikes_and_of_rest_make_a_twin() -> None:
@@ -156,6 +156,6 @@ def test_recordings_of_spikes_and_of_rest_make_a_twin() -> None:
     )  # fmt: skip
     found = as_neuron(fit(recordings, options, drives).reconstruction, 1.0, FHN_TIME_UNIT)
     between = np.linspace(-0.9, 0.9, 13)[:, None]
-    mean = Twin((found,)).respond(chip(), between, PROTOCOL).mean
+    mean = Twin((found,)).respond(chip.last.cells(), between, PROTOCOL).mean
     error = mean + 1.0 + between
     assert np.sqrt(np.mean(error**2)) < 0.15

@@ -12,7 +12,7 @@ from analog_fhn.inference import classify_all
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Protocol
 from analog_fhn.studies import frontier as module
-from analog_fhn.studies.frontier import Point, cheapest, frontier
+from analog_fhn.studies.frontier import FrontierPoint, cheapest, frontier
 from analog_fhn.technology.technology import Adc, Technology
 from analog_fhn.training.plain import train_plain
 
@@ -35,7 +35,7 @@ def test_each_point_is_the_accuracy_with_these_times(
     for point in points:
         protocol = Protocol(settle=point.settle, control=point.control, interval=0.05)
         other = Network(network.weights, network.biases, fhn=FHN(gamma=gamma), protocol=protocol)
-        (result,) = classify_all(other, data.images, [(point.readout, True)], chip=made)
+        (result,) = classify_all(made, data.images, [(point.readout, True)])
         # Vote: the same samples, but for rounding. Mean: of samples here, an exact integral there.
         images = 1 if point.readout == "vote" else 4
         assert abs(point.accuracy - result.accuracy(data.labels)) <= images / 150 + 1e-9, point
@@ -44,7 +44,7 @@ def test_each_point_is_the_accuracy_with_these_times(
 
 
 def test_cheapest_is_the_shortest_that_is_good_enough() -> None:
-    points = [Point(-1.0, "mean", 2.0, c, accuracy) for c, accuracy in ((1.0, 0.7), (2.0, 0.97), (5.0, 0.98))]
+    points = [FrontierPoint(-1.0, "mean", 2.0, c, accuracy) for c, accuracy in ((1.0, 0.7), (2.0, 0.97), (5.0, 0.98))]
     points.append(Point(-1.0, "vote", 3.0, 1.0, 0.975))
     found = cheapest(points, 0.97)
     assert found is not None

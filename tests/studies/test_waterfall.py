@@ -27,7 +27,7 @@ def setup() -> tuple[Network, Chip, Dataset]:
     w0 = np.random.default_rng(0).normal(size=(64, 12)) * 0.5
     hidden = 1 / (1 + np.exp(-(train.images - 0.3) @ w0))
     w1 = np.linalg.lstsq(hidden, np.eye(10)[train.labels], rcond=None)[0]
-    network = Network((w0, w1), (-0.3 * w0.sum(axis=0), np.zeros(10))).with_options(settle=4.0, control=30.0)
+    network = Network.of_weights((w0, w1), (-0.3 * w0.sum(axis=0), np.zeros(10))).with_options(settle=4.0, control=30.0)
     # Errors large enough that each stage changes something
     technology = Technology.load("discrete")
     array = technology.array.model_copy(update={"levels": 4, "programming_error": 0.2})
@@ -60,13 +60,12 @@ def test_stages_in_their_order() -> None:
 
 def test_arrays_without_levels_and_errors_still_clip() -> None:
     network, chip, test = setup()
-    assert chip.technology is not None
     technology = chip.technology.with_errors(())
     array = technology.array.model_copy(update={"levels": None, "clip_quantile": 0.5})
     clipped = Design(network, technology.model_copy(update={"array": array})).chip(5)
     found = {stage.name: stage.predictions for stage in waterfall(network, clipped, test.images, test.labels)}
     assert list(found)[2:4] == ["mapped weights", "mismatched neurons"]
-    expected = classify(network, test.images, chip=clipped.with_ideal_neurons()).predictions
+    expected = classify(clipped.with_ideal_cells(), test.images).predictions
     np.testing.assert_array_equal(found["mapped weights"], expected)
     assert (found["mapped weights"] != found["ideal FHN"]).any()
 
@@ -80,15 +79,14 @@ def test_first_stage_is_the_plain_network() -> None:
 
 def test_last_stage_is_the_chip_itself() -> None:
     network, chip, test = setup()
-    expected = classify(network, test.images, chip=chip).predictions
+    expected = classify(chip, test.images).predictions
     np.testing.assert_array_equal(stages()["mismatched tanh pairs and row drivers"].predictions, expected)
-    without = classify(network, test.images, chip=chip.with_ideal_stages()).predictions
+    without = classify(chip.with_ideal_stages(), test.images).predictions
     np.testing.assert_array_equal(stages()["mismatched neurons"].predictions, without)
 
 
 def test_quantised_stage_has_neither_programming_error_nor_mismatch() -> None:
     network, chip, test = setup()
-    assert chip.technology is not None
     rounded = Design(network, chip.technology).crossbars
     z = test.images @ rounded[0].weights + rounded[0].bias
     scores = 1 / (1 + np.exp(-z)) @ rounded[1].weights + rounded[1].bias
@@ -123,7 +121,7 @@ def test_only_repetitions_of_the_same_chip_have_an_agreement() -> None:
 
 def test_consumption_is_the_supplies_quiescent_current_and_a_little_more() -> None:
     network, chip, test = setup()
-    found = consumption(network, chip.only(slice(0, 2)), test.images[:1])
+    found = consumption(network, chip.last.cells[slice(0, 2)], test.images[:1])
     # Data sheets: four op-amps of 1.4 mA and two multipliers of 4 mA on 30 V; loads are mA, the tanh pair 0.1 mA.
     quiescent = 30.0 * (4 * 1.4e-3 + 2 * 4e-3)
     assert quiescent < found.power_per_neuron < 1.25 * quiescent
@@ -156,7 +154,6 @@ def no_stage(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_stage")
 def test_converters_and_vote_are_refused_before_any_stage() -> None:
     network, chip, test = setup()
-    assert chip.technology is not None
     converting = replace(chip, technology=chip.technology.model_copy(update={"adc": Adc(bits=8)}))
     with pytest.raises(InputError, match="converters"):
         waterfall(network.with_options(readout="vote"), converting, test.images, test.labels)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from analog_fhn._support.resources import resource
-from analog_fhn.checks.cell import check
+from analog_fhn.checks.design import check
 from analog_fhn.design import Design
 from analog_fhn.network import Network
 from analog_fhn.technology.device import Device
@@ -35,7 +35,9 @@ def build(path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         rng = np.random.default_rng(0)
-        network = Network((rng.normal(size=(5, 3)), rng.normal(size=(3, 2))), (rng.normal(size=3), rng.normal(size=2)))
+        network = Network.of_weights(
+            (rng.normal(size=(5, 3)), rng.normal(size=(3, 2))), (rng.normal(size=3), rng.normal(size=2))
+        )
         design = Design(network, Technology.load(path))
         for finding in check(design):
             assert np.isfinite(finding.value), finding
@@ -43,12 +45,12 @@ def build(path: Path) -> None:
         assert np.isfinite(list(design.errors.values())).all()
         for seed in (None, 0):
             chip = design.chip(seed)
-            scores, shift = chip.output_stage(recentre=True)
+            scores, shift = chip.scores_of_rows(recentre=True)
             for numbers in (
-                chip.coefficients.p,
-                chip.coefficients.q,
+                chip.last.cells.dynamics.p,
+                chip.last.cells.dynamics.q,
                 *chip.weights,
-                *chip.drive_range(),
+                *chip.last.cells.drive_stage.range(),
                 scores,
                 shift,
             ):

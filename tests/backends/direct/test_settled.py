@@ -24,7 +24,7 @@ PROTOCOL = Protocol()
 
 
 def network(n: int, **settings: Any) -> Network:
-    return Network((np.ones((1, n)), np.ones((n, 2))), fhn=FHN(**settings))
+    return Network.of_weights((np.ones((1, n)), np.ones((n, 2))), fhn=FHN(**settings))
 
 
 def ideal(n: int = 1, **settings: Any) -> Chip:
@@ -39,13 +39,15 @@ def drawn(n: int, gamma: float = -1.9, eps: float = 0.01) -> Chip:
 def leaky(q2: float, eps: float) -> Chip:
     """A neuron whose mean is not given by the drive alone."""
     chip = ideal(eps=eps)
-    q = chip.coefficients.q.copy()
+    q = chip.last.cells.dynamics.q.copy()
     q[:, 2] = q2
-    return replace(chip, coefficients=Coefficients(chip.coefficients.p, q, eps))
+    return replace(chip, coefficients=Coefficients(chip.last.cells.dynamics.p, q, eps))
 
 
 def found(chip: Chip, drives: Any, longest: float = 300.0, protocol: Protocol = PROTOCOL) -> tuple[FloatArray, ...]:
-    return settled_means(chip, np.atleast_2d(np.asarray(drives, dtype=np.float64)), protocol, longest=longest)
+    return settled_means(
+        chip.last.cells, np.atleast_2d(np.asarray(drives, dtype=np.float64)), protocol, longest=longest
+    )
 
 
 def exact(coefficients: Coefficients, neuron: int, drive: float, settle: float = 25.0) -> tuple[float, float]:
@@ -86,7 +88,7 @@ PERIOD, MEAN = 5e-4, 1.5e-4
 def test_cycle_is_that_of_an_integrator_with_error_control(eps: float, place: float) -> None:
     chip = ideal(eps=eps, a=1.05)
     drive = place - 1.05
-    mean, period = exact(chip.coefficients, 0, drive)
+    mean, period = exact(chip.last.cells.dynamics, 0, drive)
     ours = found(chip, drive)
     assert ours[0][0, 0] == pytest.approx(mean, abs=MEAN)
     assert ours[1][0, 0] == pytest.approx(period, rel=PERIOD)
@@ -94,14 +96,14 @@ def test_cycle_is_that_of_an_integrator_with_error_control(eps: float, place: fl
 
 def test_period_is_that_of_radau() -> None:
     chip = ideal(eps=0.05)
-    one = cycle(chip.coefficients, -0.6, settle=10.0)
+    one = cycle(chip.last.cells.dynamics, -0.6, settle=10.0)
     assert found(chip, -0.6)[1][0, 0] == pytest.approx(one.period, rel=PERIOD)
 
 
 @pytest.mark.parametrize(("neuron", "drive"), [(0, -1.7), (1, -0.9), (2, -0.4), (3, -0.1)])
 def test_cycle_is_that_of_a_drawn_neurons_equations(neuron: int, drive: float) -> None:
     chip = drawn(4)
-    mean, period = exact(chip.coefficients, neuron, drive, settle=12.0)
+    mean, period = exact(chip.last.cells.dynamics, neuron, drive, settle=12.0)
     ours = found(chip, np.full(4, drive))
     assert ours[0][0, neuron] == pytest.approx(mean, abs=MEAN)
     assert ours[1][0, neuron] == pytest.approx(period, rel=PERIOD)
@@ -112,8 +114,8 @@ def test_cycle_is_that_of_a_drawn_neurons_equations(neuron: int, drive: float) -
 def test_a_mean_that_no_identity_gives_is_right(q2: float, drive: float, eps: float) -> None:
     # <x> = -(1 + I + q2 <y>): what is found does not follow from the drive.
     chip = leaky(q2, eps)
-    mean, period = exact(chip.coefficients, 0, drive, settle=20.0)
-    assert abs(mean - chip.coefficients.identity_mean(np.array([drive]))[0]) > 5 * MEAN
+    mean, period = exact(chip.last.cells.dynamics, 0, drive, settle=20.0)
+    assert abs(mean - chip.last.cells.dynamics.identity_mean(np.array([drive]))[0]) > 5 * MEAN
     ours = found(chip, drive)
     assert ours[0][0, 0] == pytest.approx(mean, abs=MEAN)
     assert ours[1][0, 0] == pytest.approx(period, rel=PERIOD)
@@ -124,7 +126,7 @@ def test_mean_beside_the_onset_is_that_of_very_long_windows(eps: float) -> None:
     # From full spikes over oscillations that never cross zero (eps/8 of drives) to damped ones at rest
     drives = np.concatenate([np.linspace(-0.2 * eps, 0.02 * eps, 45), [-0.030, -0.0080]])[:, None]
     mean, period = found(ideal(eps=eps), drives, longest=3000.0)
-    long = Direct().respond(ideal(eps=eps), drives, Protocol(200.0, 8000.0, 0.5)).mean
+    long = Direct().respond(ideal.last.cells(eps=eps), drives, Protocol(200.0, 8000.0, 0.5)).mean
     # A cycle counts as closed when y misses by 2e-4 of its swing (at most 1.5), which the mean misses by over the
     # period (at least 0.6); the long window misses by 1.5/8000.
     np.testing.assert_allclose(mean, long, rtol=0, atol=2e-4 * 1.5 / 1.3 + 1.5 / 8000)
@@ -166,9 +168,11 @@ def test_rest_is_where_both_derivatives_vanish(eps: float, a: float, gamma: floa
     chip = ideal(eps=eps, a=a, gamma=gamma)
     drives = np.linspace(-abs(gamma), abs(gamma), 201)[:, None]
     # Beyond eps/10 from the onset oscillations have died out in time.
-    resting = chip.coefficients.stable_at_rest(drives) & (np.abs(a + drives) > 1.0 + 0.1 * eps)
+    resting = chip.last.cells.dynamics.stable_at_rest(drives) & (np.abs(a + drives) > 1.0 + 0.1 * eps)
     mean, period = found(chip, drives)
-    np.testing.assert_allclose(mean[resting], chip.coefficients.rest_point(drives)[0][resting], rtol=0, atol=REST)
+    np.testing.assert_allclose(
+        mean[resting], chip.last.cells.dynamics.rest_point(drives)[0][resting], rtol=0, atol=REST
+    )
     assert np.all(period[resting] == 0)
 
 
@@ -176,7 +180,7 @@ def test_drawn_neurons_rest_where_their_own_derivatives_vanish() -> None:
     chip = drawn(50)
     drives = np.linspace(0.1, 1.9, 20)[:, None] * np.ones(50)
     mean, period = found(chip, drives)
-    np.testing.assert_allclose(mean, chip.coefficients.rest_point(drives)[0], rtol=0, atol=REST)
+    np.testing.assert_allclose(mean, chip.last.cells.dynamics.rest_point(drives)[0], rtol=0, atol=REST)
     assert np.all(period == 0)
 
 
@@ -185,7 +189,7 @@ def test_leaky_neurons_rest_where_both_derivatives_vanish(q2: float) -> None:
     chip = leaky(q2, 0.01)
     drives = np.linspace(0.0, 4.0, 101)[:, None]
     mean, period = found(chip, drives)
-    np.testing.assert_allclose(mean, chip.coefficients.rest_point(drives)[0], rtol=0, atol=REST)
+    np.testing.assert_allclose(mean, chip.last.cells.dynamics.rest_point(drives)[0], rtol=0, atol=REST)
     assert np.all(period == 0)
 
 
@@ -194,7 +198,7 @@ def test_far_out_rest_is_reached_however_slow_it_is(gamma: float, eps: float, lo
     # y approaches its rest with x^2 - 1 T, up to 440, by steps below its own rounding.
     chip = ideal(gamma=gamma, eps=eps)
     drives = np.linspace(0.8 * abs(gamma), abs(gamma), 9)[:, None]
-    assert not explicit_is_stable(chip.coefficients, drives, 0.5 * eps).any()
+    assert not explicit_is_stable(chip.last.cells.dynamics, drives, 0.5 * eps).any()
     mean, _ = found(chip, drives, longest)
     # single precision of x = -21
     np.testing.assert_allclose(mean, -1.0 - drives, rtol=1e-6, atol=0)

@@ -33,7 +33,7 @@ IMAGES = load("digits", "test").images
 
 
 def uniform(n: int, **settings: Any) -> Network:
-    return Network((np.ones((1, n)), np.ones((n, 2))), fhn=FHN(**settings))
+    return Network.of_weights((np.ones((1, n)), np.ones((n, 2))), fhn=FHN(**settings))
 
 
 @cache
@@ -45,9 +45,9 @@ def drawn(n: int = 20) -> Chip:
 def leaky(n: int = 60) -> Chip:
     """Neurons whose mean is no straight line over the drive, so that interpolation has something to miss."""
     chip = Chip.ideal(uniform(n))
-    q = chip.coefficients.q.copy()
+    q = chip.last.cells.dynamics.q.copy()
     q[:, 2] = -np.linspace(0.1, 0.5, n)
-    return replace(chip, coefficients=Coefficients(chip.coefficients.p, q, chip.coefficients.eps))
+    return replace(chip, coefficients=Coefficients(chip.last.cells.dynamics.p, q, chip.last.cells.dynamics.eps))
 
 
 @cache
@@ -57,7 +57,7 @@ def digits(hidden: str = "sigmoid", bias: bool = True, gamma: float = -1.0) -> N
     w0, w1 = rng.normal(size=(64, 16)), rng.normal(size=(16, 10))
     centre = IMAGES.mean(axis=0).astype(np.float64) @ w0
     biases = (-centre, -0.5 * w1.sum(axis=0) * (hidden == "sigmoid")) if bias else ()
-    network = Network((w0, w1), biases, hidden)  # type: ignore[arg-type]
+    network = Network.of_weights((w0, w1), biases, hidden)  # type: ignore[arg-type]
     return network.with_options(slope=0.5 if hidden == "sigmoid" else 1.0, gamma=gamma)
 
 
@@ -136,12 +136,12 @@ def test_the_control_window_is_compared_with_only_if_asked() -> None:
 def test_neurons_that_do_not_settle_are_seen_by_the_users_protocol() -> None:
     # gamma = -6: y relaxes with up to 7^2 - 1 = 48 T, and 100 T are the longest that a neuron is followed.
     chip, protocol = Chip.ideal(uniform(3, gamma=-6.0)), Protocol(settle=50.0, control=20.0)
-    table = Table(Direct(), 9).means(chip, protocol, window=False)
-    rest = chip.coefficients.rest_point(table.high[None])[0]
-    direct = Direct().respond(chip, table.high[None], protocol).mean
+    table = Table(Direct(), 9).means(chip.last.cells, protocol, window=False)
+    rest = chip.last.cells.dynamics.rest_point(table.high[None])[0]
+    direct = Direct().respond(chip.last.cells, table.high[None], protocol).mean
     assert np.abs(direct - rest).max() > 0.05  # not settled indeed
     np.testing.assert_array_equal(table.mean[:, -1], direct[0])
-    settled = Table(Direct(), 9).means(chip, Protocol(settle=2000.0, control=100.0), window=False)
+    settled = Table(Direct(), 9).means(chip.last.cells, Protocol(settle=2000.0, control=100.0), window=False)
     np.testing.assert_allclose(settled.mean[:, -1], rest[0], rtol=0, atol=1e-5)
 
 
@@ -208,12 +208,14 @@ def test_compiled_interpolation_is_that_of_look_up(sign: float) -> None:
 
 def in_double(chip: Chip, table: MeanTable, images: NDArray[np.floating], recentre: bool) -> FloatArray:
     """Scores of the mean readout from a chip's parts, one after the other, in double precision."""
-    z = images.astype(np.float64) @ chip.weights[0] + (0.0 if chip.biases[0] is None else chip.biases[0])
-    stage, rows = chip.drive_stage, chip.row_stage
+    z = images.astype(np.float64) @ chip.layers[0].weights + (
+        0.0 if chip.layers[0].bias is None else chip.layers[0].bias
+    )
+    stage, rows = chip.last.cells.drive_stage, chip.last.cells.row_stage
     x = interpolated(table, stage.gain * np.tanh(stage.slope * z + stage.shift) + stage.offset)
     carried = rows.gain * x + rows.offset if recentre else rows.raw_gain * x + rows.raw_offset
-    bias = chip.biases[1] if recentre or chip.raw_bias is None else chip.raw_bias
-    return np.asarray(carried @ chip.weights[1] + (0.0 if bias is None else bias))
+    bias = chip.output.bias if recentre or chip.output.raw_bias is None else chip.output.raw_bias
+    return np.asarray(carried @ chip.output.weights + (0.0 if bias is None else bias))
 
 
 CASES = [("sigmoid", True, -1.0), ("sigmoid", False, -1.0), ("tanh", True, -1.0), ("tanh", True, 1.0),
@@ -226,7 +228,7 @@ def test_scores_are_those_of_double_precision(hidden: str, bias: bool, gamma: fl
     network = digits(hidden, bias, gamma)
     ideal = technology is None
     chip = Chip.ideal(network) if ideal else Design(network, Technology.load(str(technology))).chip(2)
-    made = Table(Direct(), 9).means(chip, PROTOCOL, window=False)
+    made = Table(Direct(), 9).means(chip.last.cells, PROTOCOL, window=False)
     # Means beside the straight line, so that the interpolation matters
     table = replace(made, mean=made.mean + np.random.default_rng(5).normal(0.0, 0.2, made.mean.shape))
     for found, recentre in zip(scores_of_means(chip, table, IMAGES, [True, False]), (True, False), strict=True):
@@ -247,7 +249,7 @@ def test_nine_drives_decide_like_direct_simulation() -> None:
     # The window of 200 T misses by 1.6/200 per neuron, of any sign: half an image in a hundred is that close.
     assert np.mean(nine.predictions == direct.predictions) > 0.99
     assert len(set(direct.predictions)) > 5
-    rows, _ = chip_of_digits().output_stage(True)
+    rows, _ = chip_of_digits().scores_of_rows(True)
     assert np.all(np.abs(nine.scores - direct.scores) < 1.6 / 200 * np.abs(rows).sum(axis=0))
 
 
@@ -259,7 +261,7 @@ def test_nine_drives_are_as_good_as_the_full_table() -> None:
     assert full.table is not None
     assert judged(9).table is not None
     assert full.table.period_rms is not None
-    rows, _ = chip.output_stage(True)
+    rows, _ = chip.scores_of_rows(True)
     worst = (judged(9).table.largest + full.table.largest) * np.abs(rows).sum(axis=0)  # type: ignore[union-attr]
     assert np.all(np.abs(judged(9).scores - full.scores) < worst)
     clear = margins(full.scores) > 2 * worst.max()
@@ -279,13 +281,13 @@ def test_result_says_what_the_table_is_worth() -> None:
 def test_neurons_far_from_the_identity_are_counted() -> None:
     # Strong leaks: each image's deviations are looked at, and the scores are the same table's.
     network, ideal = digits(), Chip.ideal(digits())
-    q = ideal.coefficients.q.copy()
+    q = ideal.last.cells.dynamics.q.copy()
     q[:, 2] = -0.5
-    chip = replace(ideal, coefficients=Coefficients(ideal.coefficients.p, q, ideal.coefficients.eps))
-    result = classify(network, IMAGES, chip=chip, table=33)
+    chip = replace(ideal, coefficients=Coefficients(ideal.last.cells.dynamics.p, q, ideal.last.cells.dynamics.eps))
+    result = classify(chip, IMAGES, table=33)
     assert result.table is not None
     assert 0.3 < result.unsettled < 1.0
-    table = Table(Direct(), 33).means(chip, PROTOCOL, window=False)
+    table = Table(Direct(), 33).means(chip.last.cells, PROTOCOL, window=False)
     np.testing.assert_allclose(result.scores, in_double(chip, table, IMAGES, True), rtol=0, atol=1e-9)
 
 
@@ -312,14 +314,14 @@ def threads() -> Iterator[None]:
 def test_threads_change_no_bit() -> None:
     # As large as for MNIST, so that a product would be shared by threads
     rng = np.random.default_rng(6)
-    network = Network((rng.normal(0.0, 0.1, (784, 100)), rng.normal(size=(100, 10))))
+    network = Network.of_weights((rng.normal(0.0, 0.1, (784, 100)), rng.normal(size=(100, 10))))
     images = rng.uniform(size=(700, 784)).astype(np.float32)
     chip = Chip.ideal(network)
     found = []
     for number in (1, 2):
         numba.set_num_threads(min(number, numba.config.NUMBA_NUM_THREADS))
         with threadpool_limits(number):
-            table = Table(Direct(), 9).means(chip, PROTOCOL, window=False)
+            table = Table(Direct(), 9).means(chip.last.cells, PROTOCOL, window=False)
             found.append((table.mean, *scores_of_means(chip, table, images, [True])))
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -351,6 +353,8 @@ def test_samples_come_from_the_full_table() -> None:
 def test_the_step_of_direct_is_the_step_of_the_table() -> None:
     # Step halving is how a user checks convergence: it must reach the table too.
     chip = drawn()
-    coarse, fine = (Table(Direct(refine=refine), 9).means(chip, Protocol(), window=False) for refine in (1, 4))
+    coarse, fine = (
+        Table(Direct(refine=refine), 9).means(chip.last.cells, Protocol(), window=False) for refine in (1, 4)
+    )
     difference = np.abs(fine.mean - coarse.mean).max()
     assert 0.0 < difference < 3e-4

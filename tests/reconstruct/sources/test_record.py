@@ -96,8 +96,7 @@ def chip() -> Chip:
 def test_circuit_has_the_period_of_its_own_coefficients(chip: Chip) -> None:
     step = 2e-5
     runs = record_circuit(chip, [-0.5, 0.3], 0.03, step, neuron=1)
-    own = chip.coefficients[slice(1, 2)]
-    assert chip.scales is not None
+    own = chip.last.cells.dynamics[slice(1, 2)]
     expected = 1e-3 * cycle(own, -0.5, settle=5.0).period
     # The equations leave out what the lags of U3 and of the multipliers do: up to 0.3 %.
     assert period(runs[0], 6e-3) == pytest.approx(expected, rel=3e-3)
@@ -118,7 +117,6 @@ def test_circuit_has_the_period_of_its_own_coefficients(chip: Chip) -> None:
 def test_a_settled_recording_begins_later_and_neurons_differ(chip: Chip) -> None:
     (whole,) = record_circuit(chip, -0.5, 0.012, 2e-5)
     (late,) = record_circuit(chip, -0.5, 0.006, 2e-5, settle=0.006)
-    assert chip.scales is not None
     assert np.abs(late.voltage - whole.voltage[300:]).max() < 1e-6 * chip.scales.sx
     (other,) = record_circuit(chip, -0.5, 0.012, 2e-5, neuron=1)
     assert np.abs(other.voltage - whole.voltage).max() > 0.1
