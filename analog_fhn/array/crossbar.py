@@ -1,4 +1,4 @@
-"""Weights as differential pairs of conductances: the mapping, its inverse, and what manufacture makes of it."""
+"""Weights as differential pairs of conductances: the mapping, its inverse, and the devices as they are manufactured."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ class Crossbar:
     Parameters
     ----------
     g_plus, g_minus
-        Shape (n_rows, n_out), in siemens; the last `bias_rows` rows are driven by a constant.
+        Conductances of the two devices of each weight, shape (n_rows, n_out), in siemens; the last `bias_rows` rows are
+        driven by a constant.
     siemens_per_weight
-        k: ``weight = (g_plus - g_minus)/k``.
+        Scale k of the mapping: ``weight = (g_plus - g_minus)/k``.
     bias_rows
-        How many rows carry the biases, each its share.
+        Number of rows that carry the biases, each an equal share.
     bias_drive
         Value of the constant in units of the layer's input.
     """
@@ -70,10 +71,10 @@ class Writes:
     Parameters
     ----------
     plus, minus
-        Shape (n_rows, n_out): the round in which a device was last written; 0: at manufacture.
+        Round in which each device was last written, shape (n_rows, n_out); 0: at manufacture.
     verify
-        Of each round, from the first: tolerance as a share of g_max (None: one pulse per device, not verified), and the
-        largest number of pulses.
+        For each round, from the first, its tolerance as a share of g_max (None: one pulse per device, not verified) and
+        its largest number of pulses.
     """
 
     plus: NDArray[np.int32]
@@ -82,12 +83,12 @@ class Writes:
 
     @classmethod
     def none(cls, crossbar: Crossbar) -> Writes:
-        """Of an array as it was manufactured."""
+        """Writes of an array as it was manufactured: none."""
         nothing = np.zeros(crossbar.g_plus.shape, dtype=np.int32)
         return cls(nothing, nothing)
 
     def then(self, plus: NDArray[np.bool_], minus: NDArray[np.bool_], tolerance: float | None, pulses: int) -> Writes:
-        """After one more round, in which the devices marked in `plus` and `minus` are written."""
+        """Writes after one more round, in which the devices marked in `plus` and `minus` are written."""
         number = len(self.verify) + 1
         return Writes(
             np.where(plus, number, self.plus).astype(np.int32),
@@ -108,10 +109,12 @@ def map_weights(
     Parameters
     ----------
     weights, bias
-        Shapes (n_in, n_out) and (n_out,). The biases are divided by `bias_drive` and shared by as many rows as it takes
-        not to clip them.
+        Trained weights and biases, shapes (n_in, n_out) and (n_out,). The biases are divided by `bias_drive` and shared
+        by as many rows as it takes not to clip them.
+    array
+        Settings of the array: conductance range, levels, mapping, clip quantile.
     layer
-        0: input array, 1: output array; selects the clip quantile.
+        Number of the layer, which selects the clip quantile; 0: input array, 1: output array.
     bias_drive
         Value of the constant on the bias rows, in units of the layer's input.
 
@@ -249,7 +252,7 @@ def _devices(
 
 
 def _faults(array: Array, draws: SideDraws) -> list[tuple[NDArray[np.bool_], float]]:
-    """Devices that are stuck, and where."""
+    """Which devices are stuck, at either end of the conductance range, and the conductance (S) there."""
     if not (array.stuck_on or array.stuck_off):
         return []
     uniform = draws.draw("fault", 0)
@@ -288,10 +291,10 @@ def _program(
         normal = draws.draw("programming", _ATTEMPTS * number + n)
         if isinstance(error, str):
             assert device is not None
-            made = target + device.programming_deviation(target, normal, read_voltage=array.read_voltage)
+            programmed = target + device.programming_deviation(target, normal, read_voltage=array.read_voltage)
         else:
-            made = target * (1.0 + error * normal)
-        return np.maximum(0.0, made)
+            programmed = target * (1.0 + error * normal)
+        return np.maximum(0.0, programmed)
 
     g = attempt(0)
     if array.write_tolerance is None:

@@ -38,14 +38,14 @@ class SenseParts(Parts):
 
 @dataclass(frozen=True)
 class Columns:
-    """What an array and its sense amplifiers make of the voltages of its rows.
+    """Output voltages of an array and its sense amplifiers: ``V_out = V_row gain + offset``.
 
     Parameters
     ----------
     gain
-        Shape (n_rows, n_out), V/V.
+        Output voltage per volt of a row, shape (n_rows, n_out), V/V.
     offset
-        Shape (n_out,), output voltage without input (V).
+        Output voltage without input (V), shape (n_out,).
     """
 
     gain: FloatArray
@@ -53,7 +53,7 @@ class Columns:
 
 
 def nominal_sense(target: Crossbar, technology: Technology, volts: float | None) -> SenseParts:
-    """Nominal stages of a layer, all alike.
+    """Nominal transimpedance stages of a layer, all alike.
 
     ``V_out = Rb k V_row w`` summed over the rows. Ra = Rf is the largest value of the series with which U1 stays within
     the linear range when all rows are at the read voltage.
@@ -81,7 +81,7 @@ def nominal_sense(target: Crossbar, technology: Technology, volts: float | None)
 
 
 def columns(parts: SenseParts, ports: Ports, technology: Technology) -> Columns:
-    """Rows to outputs, by nodal analysis of the stage in `netlists/transimpedance.lib`.
+    """Gains and offsets from the rows to the outputs, by nodal analysis of the stage in `netlists/transimpedance.lib`.
 
     Its virtual grounds sit at the amplifiers' offsets, which push currents through the array: with the admittance Y of
     the columns, ``I = V_row G_eff - V_os Y``. Then ``V_half = Vos1 - Rf (I+ - Ib)`` and
@@ -90,11 +90,14 @@ def columns(parts: SenseParts, ports: Ports, technology: Technology) -> Columns:
 
     Parameters
     ----------
+    parts
+        Transimpedance stages.
     ports
-        Of the array with columns +, -, +, -, ...
+        Conductances and admittances of the array, whose columns are +, -, +, -, ...
     """
     ib = technology.sense_amplifier.input_current(technology.conditions.temperature)
     offsets = np.stack([parts.vos1, parts.vos2], axis=-1).reshape(-1)
+    # V_os Y: currents that the offsets push through the array
     pushed = offsets * ports.bit_diagonal
     if ports.bit_coupling is not None:
         pushed += offsets @ ports.bit_coupling
@@ -107,15 +110,17 @@ def columns(parts: SenseParts, ports: Ports, technology: Technology) -> Columns:
     return Columns(parts.rb / loss * (ratio * plus - minus), offset / loss)
 
 
-def noise_gains(parts: SenseParts, seen: FloatArray) -> tuple[FloatArray, FloatArray]:
+def noise_gains(parts: SenseParts, column: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Noise gains of U1 and of U2, to their own outputs, each of shape (n_out,): ``1 + Rf G+``, ``1 + Rb/Ra + Rb G-``.
 
     Parameters
     ----------
-    seen
+    parts
+        Transimpedance stages.
+    column
         Conductance of each column, shape (2 n_out,), +, -, +, -, ... (S).
     """
-    return 1.0 + parts.rf * seen[0::2], 1.0 + parts.rb / parts.ra + parts.rb * seen[1::2]
+    return 1.0 + parts.rf * column[0::2], 1.0 + parts.rb / parts.ra + parts.rb * column[1::2]
 
 
 def offset_gain(parts: SenseParts, ports: Ports, technology: Technology) -> FloatArray:
@@ -127,14 +132,14 @@ def offset_gain(parts: SenseParts, ports: Ports, technology: Technology) -> Floa
     half_loss, loss = _losses(parts, ports, technology)
     ratio = parts.rf / (parts.ra * half_loss)
     gain = parts.rb * (ports.bit_admittance[:, 1::2] - ratio * ports.bit_admittance[:, 0::2])
-    own = np.arange(len(parts))
-    gain[2 * own, own] -= parts.rb / (parts.ra * half_loss)
-    gain[2 * own + 1, own] += 1.0 + parts.rb / parts.ra
+    stage = np.arange(len(parts))
+    gain[2 * stage, stage] -= parts.rb / (parts.ra * half_loss)
+    gain[2 * stage + 1, stage] += 1.0 + parts.rb / parts.ra
     return np.asarray(gain / loss)
 
 
 def _losses(parts: SenseParts, ports: Ports, technology: Technology) -> tuple[FloatArray, FloatArray]:
-    """What divides the outputs of U1 and U2 for their finite gains."""
+    """Divisors of the outputs of U1 and U2 for their finite gains A, ``1 + noise gain/A``, each of shape (n_out,)."""
     first, second = noise_gains(parts, ports.bit_diagonal)
     gain = technology.sense_amplifier.gain
     return 1.0 + first / gain, 1.0 + second / gain
