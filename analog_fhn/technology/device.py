@@ -42,7 +42,7 @@ Coefficients = Annotated[tuple[of.Number, ...], Field(strict=False, min_length=1
 
 
 class FitError(Section):
-    """How far the numbers of a preset are from what they describe: a number, its unit, and what was compared."""
+    """Distance of a preset's numbers from the measurement: its value, its unit, and what was compared (`of`)."""
 
     value: of.Price
     unit: Literal["S", "A", "relative"]
@@ -67,7 +67,7 @@ class Polynomial(Section):
         return sigma
 
     def deviation(self, q: FloatArray, normal: FloatArray) -> FloatArray:
-        """Deviations made from standard normal draws of the shape of `q`."""
+        """Deviations from the target, of standard normal draws of the shape of `q`."""
         return self.sigma(q) * normal
 
 
@@ -83,7 +83,7 @@ class Saturating(Section):
         return -self.a * np.expm1(-np.maximum(q, 0.0) / self.b)
 
     def deviation(self, q: FloatArray, normal: FloatArray) -> FloatArray:
-        """Deviations made from standard normal draws of the shape of `q`."""
+        """Deviations from the target, of standard normal draws of the shape of `q`."""
         return self.sigma(q) * normal
 
 
@@ -101,7 +101,8 @@ class Tolerance(Section):
         return np.abs(q) * (self.tolerance / math.sqrt(3.0))
 
     def deviation(self, q: FloatArray, normal: FloatArray) -> FloatArray:
-        """Deviations made from standard normal draws of the shape of `q`: their distribution function is uniform."""
+        """Deviations from the target, of standard normal draws of the shape of `q`."""
+        # The distribution function of a normal variable is itself uniform.
         x = self.tolerance * (2.0 * ndtr(normal) - 1.0)
         deviation: FloatArray = -q * x / (1.0 + x)
         return deviation
@@ -129,7 +130,7 @@ class PowerLaw(Section):
     Parameters
     ----------
     t0
-        From programming to the first reading (s), which `seconds` count from.
+        Time from programming to the first reading (s), from which `seconds` count.
     """
 
     kind: Literal["power_law"]
@@ -139,7 +140,7 @@ class PowerLaw(Section):
     sigma: ClippedLine
 
     def after(self, q: FloatArray, seconds: float, normal: FloatArray | None) -> FloatArray:
-        """Quantity `seconds` after the first reading; without draws nu is `mean`."""
+        """Quantity `seconds` after the first reading, shape of `q`; `normal` None: that of the mean device."""
         u = q / self.scale
         nu = self.mean.value(u)
         if normal is not None:
@@ -160,7 +161,7 @@ class Logarithmic(Section):
     start: Annotated[float, of.Quantity("s", (1, 1e12), (1, 1e10))]
 
     def after(self, q: FloatArray, seconds: float, normal: FloatArray | None) -> FloatArray:
-        """Quantity `seconds` after programming; without draws the mean."""
+        """Quantity `seconds` after programming, shape of `q`; `normal` None: that of the mean device."""
         if seconds == 0.0:
             return q.copy()
         log_t = math.log(max(seconds, self.start))
@@ -169,7 +170,7 @@ class Logarithmic(Section):
 
 
 class State(Section):
-    """What was measured at one time: mean change ``unit (c0 + c1 u + ...)``, ``u = q/unit``, and the whole spread."""
+    """Change measured at one time: its mean ``unit (c0 + c1 u + ...)``, ``u = q/unit``, and all devices' spread."""
 
     seconds: of.Duration
     unit: of.DeviceUnit
@@ -180,8 +181,8 @@ class State(Section):
 class Measured(Section):
     """Drift known at single times only: mean change and the spread of all devices with one target.
 
-    The spread holds the programming error, which the quantity handed over has in it already; the mean change m(q)
-    carries it on with the slope 1 + m'. So independent normal draws are added with
+    The measured spread contains the programming error, which a programmed quantity q has already; the mean change m(q)
+    carries that on with the slope 1 + m'. So independent normal draws are added with
     ``sigma^2 = sigma_total(q + m)^2 - (1 + m')^2 sigma_programming(q)^2``.
 
     Parameters
@@ -200,7 +201,7 @@ class Measured(Section):
         return tuple(state.seconds for state in self.states)
 
     def after(self, q: FloatArray, seconds: float, normal: FloatArray | None, fresh: FloatArray) -> FloatArray:
-        """Quantity `seconds` after programming; `fresh` is the sigma of programming, in `q` already.
+        """Quantity `seconds` after programming, shape of `q`; `fresh` is the sigma of the programming error in `q`.
 
         Raises
         ------
@@ -229,7 +230,7 @@ class OneOverF(Section):
     Parameters
     ----------
     t0, t_read
-        From programming to the first reading; length of a reading (s).
+        Time from programming to the first reading, and length of a reading (s).
     """
 
     kind: Literal["one_over_f"]
@@ -305,7 +306,7 @@ class Device(Section):
     fit_error, fit_error_note
         How good the numbers are; null, the default, if nobody says. The note (default: not stated) says why.
     programming, drift, read_noise
-        Error models.
+        Models of the programming error, of drift and of the noise of a reading.
     levels
         Conductances that can be set; null: all.
     temperature_coefficient
@@ -368,18 +369,18 @@ class Device(Section):
         temperature: float | None = None,
         temperature_coefficient: bool = False,
     ) -> list[str]:
-        """What an array asks of the device beyond what is known of it: one sentence each, naming the array's key.
+        """Sentences on what an array asks of the device beyond what is known of it; each names the array's key.
 
         Parameters
         ----------
         g_min, g_max, read_voltage
-            Of the array (S, V).
+            Conductance range (S) and read voltage (V) of the array.
         seconds
-            Since the first reading; None or 0: at the first reading.
+            Time since the first reading (s); None or 0: at the first reading.
         programming, read_noise, drift, levels, temperature_coefficient
-            Whether the device's own model is asked for.
+            Whether the array takes this from the device's model.
         temperature
-            Ambient temperature (K); None: not asked.
+            Ambient temperature (K); None: it is not checked.
         """
         asked = (
             (programming, self.programming, "programming_error", "programming error"),
@@ -387,25 +388,25 @@ class Device(Section):
             (drift, self.drift, "drift_time", "drift"),
             (levels, self.levels, "levels", "levels, its conductance is continuous"),
         )
-        found = [
-            f"array.{key}: {self._missing(what)}" for wanted, model, key, what in asked if wanted and model is None
+        sentences = [
+            f"array.{key}: {self._missing(what)}" for needed, model, key, what in asked if needed and model is None
         ]
         if temperature_coefficient and self.temperature_coefficient is None:
-            found.append(f"array.temperature_coefficient: {self._missing('temperature coefficient')}")
-        found += self._out_of_range(g_min, g_max, read_voltage, drifting=drift and bool(seconds))
+            sentences.append(f"array.temperature_coefficient: {self._missing('temperature coefficient')}")
+        sentences += self._out_of_range(g_min, g_max, read_voltage, drifting=drift and bool(seconds))
         limit = self.read_voltage_limit
         if limit is not None and read_voltage > limit * (1.0 + 1e-9):
-            found.append(f"array.read_voltage = {read_voltage:g}: device {self.name!r} bears at most {limit:g} V")
+            sentences.append(f"array.read_voltage = {read_voltage:g}: device {self.name!r} bears at most {limit:g} V")
         if seconds is not None and seconds != 0.0:
-            found += self._wrong_time(seconds)
+            sentences += self._wrong_time(seconds)
         if temperature is not None and self.temperature_range and not _within(temperature, self.temperature_range):
-            found.append(f"conditions.temperature = {temperature:g}: {self._known(self.temperature_range, 'K')}")
+            sentences.append(f"conditions.temperature = {temperature:g}: {self._known(self.temperature_range, 'K')}")
         if levels and self.levels is not None and len(values := self.levels.values(g_min, g_max)) < 2:
-            found.append(
+            sentences.append(
                 f"array.levels: device {self.name!r} has {len(values)} between array.g_min = {g_min:g} and "
                 f"array.g_max = {g_max:g}, at least 2 are needed"
             )
-        return found
+        return sentences
 
     def _out_of_range(self, g_min: float, g_max: float, read_voltage: float, *, drifting: bool) -> list[str]:
         """Sentences on the limits of the array's conductances."""
@@ -446,7 +447,7 @@ class Device(Section):
         Raises
         ------
         InputError
-            If the device has no model of it.
+            If the device has no model of the programming error.
         """
         if self.programming is None:
             raise self._missing("programming error")
@@ -459,7 +460,7 @@ class Device(Section):
         Raises
         ------
         InputError
-            If the device has no model of it.
+            If the device has no model of the programming error.
         """
         if self.programming is None:
             raise self._missing("programming error")
@@ -474,11 +475,13 @@ class Device(Section):
         Parameters
         ----------
         g
-            As programmed, with the programming error if there is one.
+            Conductances as programmed, with the programming error if there is one.
+        seconds
+            Time since the first reading (s).
         normal
-            One standard normal draw per device, shape of `g`; None: the mean device.
+            One standard normal draw per device, shape of `g`; None: the devices drift as the mean one does.
         read_voltage
-            In V; needed for devices that were measured in currents.
+            Voltage of a reading (V), needed for devices that were measured in currents.
 
         Raises
         ------
@@ -502,16 +505,18 @@ class Device(Section):
         Parameters
         ----------
         g
-            At the time of the reading, after drift.
+            Conductances at the time of the reading, after drift.
+        read_voltage
+            Voltage of the reading (V).
         seconds
-            Since the first reading; None: at the first reading.
+            Time since the first reading (s); None: at the first reading.
         programmed
             Conductances (S) before drift, on which the relative noise depends; None: `g`.
 
         Raises
         ------
         InputError
-            If the device has no model of it.
+            If the device has no model of read noise.
         """
         if self.read_noise is None:
             raise self._missing("read noise")
@@ -542,7 +547,7 @@ class Device(Section):
         return InputError(f"device {self.name!r} has no {what}")
 
     def _volt(self, read_voltage: float | None) -> float:
-        """What a conductance is multiplied by to give the quantity that was measured."""
+        """Factor from a conductance to the quantity that was measured: 1, or the read voltage (V) for currents."""
         if self.g_range is not None:
             return 1.0
         if read_voltage is None:

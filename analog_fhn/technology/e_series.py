@@ -1,4 +1,4 @@
-"""Values of the E series (IEC 60063) near a wanted one."""
+"""Values of the E series (IEC 60063) near any value."""
 
 from __future__ import annotations
 

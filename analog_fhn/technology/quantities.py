@@ -20,18 +20,18 @@ _LARGE = (("M", 1e6), ("k", 1e3))
 
 @dataclass(frozen=True)
 class Quantity:
-    """Metadata of an annotated number, and its check.
+    """Unit and range of a number in a file: metadata of its annotation, and its check.
 
     Parameters
     ----------
     unit
         SI unit; "1" for a ratio or a count.
     possible
-        Lowest and highest number that is not refused.
+        Lowest and highest number that is accepted.
     usual
-        Lowest and highest number that nothing is said of; None: all that are possible.
+        Lowest and highest number that is accepted without a warning; None: all that are possible.
     zero
-        Whether 0 is possible and usual besides: none of it.
+        Whether 0, for none of it, is possible and usual besides.
     """
 
     unit: str
@@ -86,7 +86,7 @@ class Unusual:
 
     @property
     def limit(self) -> float:
-        """The end of the usual range on the number's side."""
+        """End of the usual range that the number lies beyond."""
         assert self.quantity.usual is not None
         return self.quantity.usual[0] if self.value < self.quantity.usual[0] else self.quantity.usual[1]
 
@@ -108,7 +108,7 @@ def unusual(section: BaseModel, prefix: str = "") -> Iterator[Unusual]:
 
 
 def quantity_of(section: type[BaseModel], name: str) -> Quantity:
-    """What the field of this name measures."""
+    """Unit and range of the field of this name."""
     field = section.model_fields[name]
     return next(quantity for _, _, quantity in _numbers(name, (field.annotation, *field.metadata), 1.0))
 

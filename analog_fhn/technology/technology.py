@@ -55,11 +55,12 @@ class Passive(Section):
     Parameters
     ----------
     tolerance
-        A fraction.
+        Largest relative deviation of a part from its nominal value (a fraction).
     distribution
-        How parts are spread within the tolerance: normal with sigma = tolerance/3, cut there, or uniform.
+        Distribution of the parts within the tolerance: normal with sigma = tolerance/3, cut at the tolerance, or
+        uniform.
     temperature_coefficient
-        Limit of the relative change per kelvin; each part has its own coefficient, spread like its value.
+        Limit of the relative change per kelvin; each part has a coefficient of its own, spread like its value.
     lot_share
         Share of the variance that all parts of one kind on a chip have in common because they come from one lot: for
         resistors and capacitors those of one nominal value, for amplifiers and multipliers those of one error.
@@ -125,9 +126,10 @@ class Multiplier(Section):
     scale_sigma, offset_sigma
         Relative scale error; X, Y and output offsets (V); typical, taken as sigma.
     bandwidth, output_limit, quiescent_current
-        Hz, V (on the nominal supplies), A.
+        Bandwidth (Hz), output swing on the nominal supplies (V), supply current (A).
     slew_rate
-        V/s; null: not known. The circuit check compares with it; the netlist's multiplier has none.
+        Slew rate of the output (V/s), with which the circuit check compares; null: not known. The netlist's multiplier
+        has none.
     voltage_noise_density
         Output voltage noise, white part (V/sqrt(Hz)).
     lot_share
@@ -261,11 +263,11 @@ class Adc(Section):
     Parameters
     ----------
     bits
-        Of each converter.
+        Resolution of each converter.
     calibration_images
-        The largest magnitude among the scores of the first so many images becomes the range of all converters.
+        Number of images, the first ones, whose largest score (its magnitude) becomes the range of all converters.
     margin
-        Factor on that range.
+        Factor by which that range is widened.
     """
 
     bits: Annotated[int, of.Quantity("1", (1, 24))]
@@ -296,14 +298,15 @@ class Array(Section):
     device
         Preset in `calibration/devices/`, or path of a YAML file, relative to that of the technology.
     programming_error
-        Sigma relative to the target conductance, or "device".
+        Sigma of the programmed conductance relative to its target, or "device".
     write_tolerance, write_pulses
-        Write-verify: a device further than this share of g_max from its target is programmed again, at most so many
-        times in all; null: programmed once.
+        Write-verify: a device further than `write_tolerance` times g_max from its target is programmed again, at most
+        `write_pulses` times in all; null: every device is programmed once.
     stuck_on, stuck_off
         Shares of devices at g_max and g_min, whatever their target.
     read_noise
-        Relative sigma, or "device"; one draw per chip: slow (1/f) fluctuations that last longer than a set of images.
+        Sigma of a reading relative to the conductance, or "device"; one draw per chip: slow (1/f) fluctuations that
+        last longer than a set of images.
     drift_time
         Seconds from the first reading after programming to the use of the chip (needs a device); null: no drift.
     temperature_coefficient
@@ -400,12 +403,12 @@ class PartClass(Section):
     Parameters
     ----------
     name
-        As it is to stand in an order; each once in a section.
+        Name of the class in an order; no two classes of a section have one name.
     price
-        Of one part: one resistor, capacitor, multiplier or array device, one amplifier (not a package of several). In
-        any one currency, the same throughout a technology.
+        Price of one part: one resistor, capacitor, multiplier or array device, one amplifier (not a package of
+        several). Any currency will do, the same throughout a technology.
     values
-        What this class sets of its section's fields (see `CLASSES`), in their units. All classes of a section set the
+        Fields of the section that this class sets (see `CLASSES`), in their units. All classes of a section set the
         same fields, so a choice does not depend on the one before.
     """
 
@@ -461,10 +464,11 @@ SHORT = {
 
 
 class Technology(Section):
-    """A typed, frozen technology; `Technology.load` reads it, `save` writes it back unchanged.
+    """The parts to build with, their spread and the conditions: typed and frozen, a section for each kind of part.
 
-    `classes` is what may be bought instead of what the sections say, by the keys of `CLASSES`; it has no effect on a
-    chip until `with_classes` chooses from it.
+    `load` reads a technology from its file, `save` writes it back unchanged. `classes` lists parts that may be bought
+    instead of those in the sections, by the keys of `CLASSES`; they have no effect on a chip until `with_classes`
+    chooses them.
     """
 
     format: Literal[1]
@@ -556,7 +560,7 @@ class Technology(Section):
                     yield f"{this}: sets {', '.join(part.values)}, expected {', '.join(offered[0].values)} as the first"
 
     def device_problems(self) -> list[str]:
-        """What the array asks of its device preset beyond the range in which it is known; see `Device.problems`."""
+        """Sentences on what the array asks of its device preset beyond its known range; see `Device.problems`."""
         array = self.array
         if array.device is None:
             return []
@@ -588,14 +592,16 @@ class Technology(Section):
 
     @classmethod
     def from_values(cls, values: object, source: Path | str, folder: Path | None = None) -> Technology:
-        """Technology of the values that `model_dump` gives, or a file holds.
+        """Technology with the values that `model_dump` returns, or that a file holds.
 
         Parameters
         ----------
+        values
+            Values by their keys, section by section.
         source
-            What messages begin with.
+            File or name with which messages begin.
         folder
-            That the path of a device preset is relative to; None: the working folder.
+            Folder that the path of a device preset is relative to; None: the working folder.
 
         Raises
         ------
@@ -655,7 +661,12 @@ class Technology(Section):
         return Technology.from_values(data, f"technology {self.name!r}")
 
     def with_classes(self, chosen: Mapping[str, str]) -> Technology:
-        """Copy built with other parts: a class's name for each key of `classes` that is to change.
+        """Copy built with other parts.
+
+        Parameters
+        ----------
+        chosen
+            Name of the chosen class for each key of `classes` that changes.
 
         Raises
         ------
@@ -675,7 +686,7 @@ class Technology(Section):
         return self.with_values(values)
 
     def bought(self, key: str) -> PartClass | None:
-        """The class that the technology has now, by a key of `classes`; None: none, or none with all its values."""
+        """Class of a key of `classes` whose values the technology has now; None: no class has them."""
         for part in self.classes.get(key, ()):
             section = getattr(self, CLASSES[key][0])
             if all(getattr(section, field) == value for field, value in part.values.items()):
@@ -692,13 +703,13 @@ class Technology(Section):
         InputError
             If a group is unknown.
         """
-        wanted = set()
+        spread = set()  # single groups, short names resolved
         for group in groups:
             if group not in ERRORS and group not in SHORT:
                 raise InputError(f"error group {group!r}: expected some of {', '.join((*ERRORS, *SHORT))}")
-            wanted |= set(SHORT.get(group, (group,)))
+            spread |= set(SHORT.get(group, (group,)))
         changes: dict[str, dict[str, object]] = {}
-        for group in ERRORS.keys() - wanted:
+        for group in ERRORS.keys() - spread:
             for section, values in ERRORS[group].items():
                 changes.setdefault(section, {}).update(values)
         whole = changes.pop("", {})

@@ -56,11 +56,13 @@ def explain(source: Path | str, error: ValidationError, data: object) -> str:
     Parameters
     ----------
     source
-        What the message begins with.
+        File or name with which the message begins.
+    error
+        Errors of the validation.
     data
-        What was validated: it tells the keys of the file from the names of the types that were tried.
+        Values that were validated: they tell the keys of the file from the names of the types that were tried.
     """
-    # Where a value may be of several types, each that was tried has an error of its own.
+    # Where a value may be of several types, there is an error for each that was tried.
     expectations: dict[str, list[str]] = {}
     values: dict[str, Any] = {}
     problems: dict[str, list[str]] = {}
@@ -122,6 +124,7 @@ def _said(item: ErrorDetails, key: str) -> tuple[str, str]:
 
 
 def _of_value(key: str, value: object, sentence: str) -> str:
+    """Sentence on the value of a key, which are named before it."""
     if not key:
         return sentence
     # A section's values would hide what is said of them.
