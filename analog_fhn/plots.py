@@ -47,9 +47,9 @@ def phase_plane(
     Parameters
     ----------
     coefficients
-        Of one neuron.
+        Coefficients of one neuron.
     drives
-        Each shifts the nullcline dy/dt = 0.
+        Drives, each of which shifts the nullcline dy/dt = 0.
     trajectories
         Per drive: x and y over time.
     """
@@ -248,8 +248,10 @@ def frontier(
     ----------
     time_unit
         T in seconds, for the upper axis.
+    plain
+        Accuracy of the plain network (fraction), from which losses count.
     power
-        Of all hidden neurons (W), the largest among the gammas; with it the upper axis shows energies, not times.
+        Power of all hidden neurons (W), the largest among the gammas; with it the upper axis shows energies, not times.
     """
     figure, axes = _axes(8.4, 5.4)
     gammas = sorted({gamma for gamma, _ in curves}, reverse=True)
@@ -358,13 +360,13 @@ def conductances(arrays: Mapping[str, FloatArray], largest: float, title: str) -
 
 
 def line_losses(arrays: Mapping[str, tuple[FloatArray, FloatArray]], title: str) -> Figure:
-    """Maps of what the lines of arrays lose, one row of panels per array.
+    """Maps of the voltages lost along the lines of arrays, one row of panels per array.
 
     Parameters
     ----------
     arrays
-        Per label, in volts, each of shape (word lines, bit lines): what the word line has lost from its driver to a
-        device, and what the bit line is above its amplifier there.
+        Per label, in volts, each of shape (word lines, bit lines): voltage lost on the word line from its driver to a
+        device, and voltage of the bit line there above that of its amplifier.
     """
     figure, panels = _maps(2, len(arrays))
     for row, (label, lost) in zip(panels, arrays.items(), strict=True):
@@ -394,18 +396,18 @@ def _maps(columns: int, rows: int) -> tuple[Figure, NDArray[np.object_]]:
 
 
 def weights(layers: Mapping[str, tuple[FloatArray, FloatArray, float, float]], title: str) -> Figure:
-    """Effective against wanted weights.
+    """Effective weights of an array against the trained ones, a panel per layer.
 
     Parameters
     ----------
     layers
-        Per label: wanted and effective weights, of equal shapes; slope of the regression through 0, rms of the
+        Per label: trained and effective weights, of equal shapes; slope of the regression through 0; rms of the
         difference.
     """
     figure = Figure(figsize=(5.2 * len(layers), 4.9), layout="constrained")
     panels = figure.subplots(1, len(layers), squeeze=False)[0]
-    for axes, (label, (wanted, made, slope, rms)) in zip(panels, layers.items(), strict=True):
-        x, y = wanted.ravel(), made.ravel()
+    for axes, (label, (trained, effective, slope, rms)) in zip(panels, layers.items(), strict=True):
+        x, y = trained.ravel(), effective.ravel()
         if len(x) > 5000:
             image = axes.hexbin(x, y, gridsize=70, bins="log", mincnt=1, cmap="viridis", linewidths=0.2)
             figure.colorbar(image, ax=axes, label="weights")
@@ -508,9 +510,9 @@ def yield_curves(
 
 
 def _with_marks(axes: Axes, values: FloatArray, specification: float, reference: float) -> tuple[float, float]:
-    """Mark specification and plain network among values (%); limits of an axis that shows them.
+    """Mark specification and plain network among values (%); returns limits of an axis that shows them.
 
-    One that lies so far off that the values would shrink to a line is named with its side, not drawn.
+    A mark so far off that the values would shrink to a line is named in the legend with its side, and not drawn.
     """
     span = max(float(np.ptp(values)), 0.1)
     low, high = float(values.min()), float(values.max())
@@ -601,10 +603,10 @@ def chip_waterfall(
     Parameters
     ----------
     rows
-        Name; accuracy of a chip without spread, None where there is none; 5 % quantile, median and 95 % quantile of
-        chips, or None; what is written at the right edge. Without any accuracy: the plain network itself.
+        Per row: its name; accuracy of a chip without spread, or None; 5 % quantile, median and 95 % quantile of chips,
+        or None; text at the right edge. A row without any accuracy stands for the plain network itself.
     reference
-        Plain network, drawn as a line.
+        Accuracy of the plain network, drawn as a line.
     """
     figure, axes = _axes(NARROW, 0.32 * len(rows) + 1.3)
     axes.axvline(100 * reference, color=INK, lw=1, ls="--", label="plain network")
@@ -664,7 +666,7 @@ def sensitivity(
 
 
 def training_curves(panels: Mapping[str, tuple[str, Mapping[str, ArrayLike]]], title: str) -> Figure:
-    """What was followed over the epochs, one panel per quantity: name -> (axis label, curve -> value per epoch)."""
+    """Quantities over the epochs of a training, a panel each: name -> (axis label, curve -> value per epoch)."""
     figure = Figure(figsize=(NARROW, 2.4 * len(panels) + 0.9), layout="constrained")
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, (label, curves)) in zip(grid, panels.items(), strict=True):
@@ -685,7 +687,7 @@ def training_curves(panels: Mapping[str, tuple[str, Mapping[str, ArrayLike]]], t
 def trained_for(
     panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[Sequence[float]]]]], level: float, title: str
 ) -> Figure:
-    """Accuracy against what makes an answer hard, one panel for each; bars span the seeds.
+    """Accuracy against the control window, noise and the like, a panel for each; bars span the seeds.
 
     Parameters
     ----------
@@ -727,9 +729,9 @@ def repair(
     Parameters
     ----------
     names, accuracies, costs
-        Per step; accuracies as fractions.
+        Name of each step, accuracy after it (a fraction), and its cost in words.
     reference
-        Plain network, drawn as a line.
+        Accuracy of the plain network, drawn as a line.
     """
     figure, axes = _axes(NARROW, 0.45 * len(names) + 1.4)
     rows = np.arange(len(names))[::-1]
@@ -752,7 +754,7 @@ def repair(
 
 
 def repairs(panels: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> Figure:
-    """Accuracy of many chips before and after what repairs them, a panel per kind of chip, a column per stage.
+    """Accuracy of many chips before and after their repair, a panel per kind of chip, a column per stage.
 
     Parameters
     ----------

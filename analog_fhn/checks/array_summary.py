@@ -76,19 +76,19 @@ def summarise(design: Design, chip: ManufacturedChip) -> tuple[ArraySummary, ...
 
 def _summarise(design: Design, chip: ManufacturedChip, number: int) -> ArraySummary:
     technology, target = design.technology, design.arrays[number]
-    made, array = chip.arrays[number], technology.array
-    g = made.crossbar.conductance
+    chip_array, array = chip.arrays[number], technology.array
+    g = chip_array.crossbar.conductance
     wires = array.wires
     tiles = list(tile_slices(g.shape, array.tile_rows, array.tile_columns))
     losses = [expected_loss(g[tile], **wires.ohms) for tile in tiles]
     case = 0 if chip.network.recentre else 1
     trained = design.network.weights[number]
     largest = (array.g_max - array.g_min) / target.crossbar.siemens_per_weight
-    slope = float(np.vdot(trained, made.weights) / max(np.vdot(trained, trained), np.finfo(np.float64).tiny))
+    slope = float(np.vdot(trained, chip_array.weights) / max(np.vdot(trained, trained), np.finfo(np.float64).tiny))
     return ArraySummary(
         array=design.array_names[number].removesuffix(" array").removeprefix("array "),
         rows=len(g),
-        bias_rows=made.crossbar.bias_rows,
+        bias_rows=chip_array.crossbar.bias_rows,
         bit_lines=g.shape[1],
         tiles=len(tiles),
         devices=g.size,
@@ -100,19 +100,19 @@ def _summarise(design: Design, chip: ManufacturedChip, number: int) -> ArraySumm
         rb=float(target.sense.rb[0]),
         volts_per_unit=target.volts[case],
         largest_column_sum=float(g.sum(axis=0).max()),
-        noise_gain=float(np.max(noise_gains(made.sense, made.ports.bit_diagonal)[0])),
-        offset=_offset(chip, made) / target.volts[case],
+        noise_gain=float(np.max(noise_gains(chip_array.sense, chip_array.ports.bit_diagonal)[0])),
+        offset=_offset(chip, chip_array) / target.volts[case],
         expected_wire_loss=max(losses),
-        wire_loss=1.0 - float(made.ports.effective.sum() / g.sum()) if g.any() else 0.0,
+        wire_loss=1.0 - float(chip_array.ports.effective.sum() / g.sum()) if g.any() else 0.0,
         weight_slope=slope,
-        weight_error=float(np.sqrt(np.mean((made.weights - trained) ** 2))),
+        weight_error=float(np.sqrt(np.mean((chip_array.weights - trained) ** 2))),
     )
 
 
-def _offset(chip: ManufacturedChip, made: ArrayLayer) -> float:
+def _offset(chip: ManufacturedChip, chip_array: ArrayLayer) -> float:
     """Sigma of a column's output voltage from the amplifiers' offsets, rms over the columns."""
     amplifier = chip.technology.sense_amplifier
-    gain = offset_gain(made.sense, made.ports, chip.technology)
+    gain = offset_gain(chip_array.sense, chip_array.ports, chip.technology)
     share = amplifier.lot_share
     power = np.mean((1.0 - share) * (gain**2).sum(axis=0) + share * gain.sum(axis=0) ** 2)
     return float(amplifier.offset_spread(chip.technology.conditions.temperature) * np.sqrt(power))
