@@ -1,4 +1,4 @@
-"""What work takes, estimated before it begins: beyond what the machine has it is refused, long work is told of."""
+"""Time, memory and disk of work, estimated before it begins: refused beyond the machine's, announced if long."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _FILES = {
 
 @dataclass(frozen=True)
 class Work:
-    """What a piece of work is expected to take; right within a small factor, as orders of magnitude decide.
+    """Expected time, memory and disk of a piece of work, right within a small factor: orders of magnitude decide.
 
     Parameters
     ----------
     cause
-        What makes it so long or large, with names and values as the user knows them; begins the messages.
+        Names and values, as the user knows them, that make the work long or large; messages begin with it.
     seconds
-        Wall time.
+        Wall time (s).
     memory
         Largest amount held at a time (bytes), beyond what the process holds before.
     disk
-        Size of what is written (bytes).
+        Bytes that are written.
     folder
-        Where it is written; it need not be there yet.
+        Folder in which they are written; it need not exist yet.
     """
 
     cause: str
@@ -58,7 +58,7 @@ class Work:
         return None
 
     def lasting(self) -> str | None:
-        """How long it takes, where that is more than some minutes; None: it is not."""
+        """Sentence on how long the work takes, if that is more than `MINUTES`; None: it is not."""
         return f"{self.cause}: takes about {duration(self.seconds)}" if self.seconds > MINUTES else None
 
 
@@ -176,7 +176,7 @@ def _reclaimable(group: Path) -> float:
 
 
 def _of_the_process() -> float | None:
-    """What the limit of the process's own address space leaves."""
+    """Bytes that the limit of the process's address space leaves; None: there is no limit."""
     try:
         import resource
 

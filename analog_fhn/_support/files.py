@@ -58,7 +58,7 @@ def new_file(path: str | Path) -> Iterator[io.BytesIO]:
 
 @contextmanager
 def new_text(path: str | Path, encoding: str = "utf-8") -> Iterator[io.StringIO]:
-    """As `new_file`, for text; line ends are written as they are given."""
+    """Text file to write, as `new_file`; line ends are written as they stand in the text."""
     buffer = io.StringIO(newline="")
     yield buffer
     write_text(path, buffer.getvalue(), encoding)
@@ -156,34 +156,47 @@ def has_failed(path: str | Path) -> bool:
 
 @dataclass(frozen=True)
 class _Failure:
-    """Files that were to be written at once and were not: the one it failed at, and where their contents are kept."""
+    """Files that belong together and could not be written.
+
+    Parameters
+    ----------
+    at
+        The file at which writing failed.
+    error
+        Why it failed.
+    paths
+        All of the files.
+    rescued
+        Files elsewhere that hold their contents.
+    """
 
     at: Path
     error: OSError
     paths: tuple[Path, ...]
-    kept: tuple[Path, ...]
+    rescued: tuple[Path, ...]
 
 
 @dataclass
 class _Block:
-    """What could not be written so far, by its files, and the folder and files that the contents are kept in."""
+    """A block of `together`: its failures by their files, the folder that holds rescued contents, and where each is."""
 
     failures: dict[tuple[Path, ...], _Failure] = field(default_factory=dict)
     shelter: Path | None = None
-    kept: dict[Path, Path] = field(default_factory=dict)
+    rescued: dict[Path, Path] = field(default_factory=dict)
 
 
 _block: ContextVar[_Block | None] = ContextVar("block", default=None)
 
 
 def _put(contents: Mapping[Path, Content]) -> None:
+    """Put contents in their places, or rescue them and raise, or leave that to the block of `together`."""
     block = _block.get() or _Block()
     paths = tuple(contents)
     try:
         _replace(contents)
     except _PlaceError as place:
-        kept = tuple(filter(None, (_rescue(path, content, block) for path, content in contents.items())))
-        failure = _Failure(place.path, place.error, paths, kept)
+        rescued = tuple(filter(None, (_rescue(path, content, block) for path, content in contents.items())))
+        failure = _Failure(place.path, place.error, paths, rescued)
         if _block.get() is None:
             raise _error([failure]) from None
         block.failures[paths] = failure
@@ -263,10 +276,10 @@ def _write_temporary(path: Path, temporary: Path, content: Content) -> None:
 
 
 def _rescue(path: Path, content: Content, block: _Block) -> Path | None:
-    """Write the content where there is still room; None: nowhere."""
+    """Write the content to a file where there is still room, and return its path; None: there is room nowhere."""
     for shelter in _shelters(block):
         target = shelter / path.name
-        if target in (place for other, place in block.kept.items() if other != path):
+        if target in (place for other, place in block.rescued.items() if other != path):
             target = shelter / name_of(f"{path.name}-")
         try:
             with target.open("wb") as stream:
@@ -279,7 +292,7 @@ def _rescue(path: Path, content: Content, block: _Block) -> Path | None:
                 shelter.rmdir()
             continue
         block.shelter = shelter
-        block.kept[path] = target
+        block.rescued[path] = target
         return target
     return None
 
@@ -302,16 +315,17 @@ def _shelters(block: _Block) -> Iterator[Path]:
 
 
 def _error(failures: Iterable[_Failure]) -> InputError | RunError:
+    """Error for files that could not be written: the user's if all of their places are, else the machine's."""
     failures = list(failures)
     mistake = all(failure.error.errno in _MISTAKES for failure in failures)
     return (InputError if mistake else RunError)(_text(failures))
 
 
 def _text(failures: Iterable[_Failure]) -> str:
-    """One line; files of a folder that fail for one reason and are kept in one place are named together."""
+    """Message in one line; files of a folder with one reason and one place of rescue share a sentence."""
     groups: dict[tuple[object, ...], list[_Failure]] = {}
     for failure in failures:
-        shelter = {path.parent for path in failure.kept}
+        shelter = {path.parent for path in failure.rescued}
         alone = failure.paths if len(failure.paths) > 1 else ()
         key = failure.at.parent, _reason(failure), frozenset(shelter), alone
         groups.setdefault(key, []).append(failure)
@@ -321,14 +335,14 @@ def _text(failures: Iterable[_Failure]) -> str:
 def _group_text(group: list[_Failure]) -> str:
     first = group[0]
     paths = [path for failure in group for path in failure.paths]
-    kept = [path for failure in group for path in failure.kept]
+    rescued = [path for failure in group for path in failure.rescued]
     there = any(os.path.lexists(path) for path in paths)
     if len(paths) == 1:
         before = ", the file that was there is as it was" if there else ""
-        content = f"; its content is kept in {kept[0]}" if kept else ""
+        content = f"; its content is kept in {rescued[0]}" if rescued else ""
     else:
         before = ", files that were there are as they were" if there else ""
-        content = f"; they are kept in {kept[0].parent}" if len(kept) == len(paths) else ""
+        content = f"; they are kept in {rescued[0].parent}" if len(rescued) == len(paths) else ""
     what = str(first.at) if len(group) == 1 else f"{first.at.parent}: {_listed([f.at.name for f in group])}"
     others = f", and so none of the {len(paths)} files that belong together" if len(first.paths) > 1 else ""
     return f"{what}: cannot be written ({_reason(first)}){others}{before}{content}"
@@ -345,6 +359,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _harmless(cell: Any) -> Any:
+    """The cell, with an apostrophe before a text that a spreadsheet would take for a formula."""
     if isinstance(cell, str) and len(cell) > 1 and cell.startswith(_FORMULA):  # a sign alone is no formula
         try:
             float(cell)

@@ -50,11 +50,11 @@ class Group:
     Parameters
     ----------
     name
-        Its path within the file.
+        Path of the group within the file.
     texts
         Attributes that are text, or lists of it; those of Keras's files only.
     members
-        Groups and arrays in it by their names; a text says why a member cannot be read.
+        Groups and arrays in the group by their names; a text says why a member cannot be read.
     """
 
     name: str
@@ -70,7 +70,7 @@ def read_hdf5(file: BinaryIO, path: Path) -> Group:
     file
         The open file, with a file descriptor.
     path
-        Its name in messages.
+        Name of the file in messages.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def _group(name: str, entry: dict[str, Any], content: memoryview) -> Group:
 
 
 def _serve(seconds: int, memory: int, most: int) -> None:
-    """What the process runs: the file from standard input, its content to standard output."""
+    """Read the file on standard input and write its content to standard output; this is what the process runs."""
     import h5py
 
     _limit(seconds, memory)
@@ -138,6 +138,7 @@ def _serve(seconds: int, memory: int, most: int) -> None:
 
 
 def _limit(seconds: int, memory: int) -> None:
+    """Limit this process to seconds of computing and bytes of memory, without a core dump."""
     for kind, most in (
         (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, memory), (resource.RLIMIT_CORE, 0),
     ):  # fmt: skip
@@ -148,7 +149,7 @@ def _limit(seconds: int, memory: int) -> None:
 
 
 class _Walk:
-    """Goes through a file once."""
+    """One walk through a file, which counts its objects and bytes; arrays are appended to `arrays`."""
 
     def __init__(self, h5py: Any, arrays: list[NDArray[Any]], most: int) -> None:
         self._h5py, self._arrays, self._most = h5py, arrays, most

@@ -14,16 +14,16 @@ from typing import Any
 MESSAGE = "interrupted; what was written before is kept"
 STATUS = 130
 
-_PAUSE = 0.01  # seconds until an interrupt that went astray is given again
+_PAUSE = 0.01  # seconds until an interrupt that went astray is raised again
 
 
 @contextmanager
 def heard() -> Iterator[Callable[[], bool]]:
-    """Tell whether Ctrl-C came while the block ran, whatever became of the KeyboardInterrupt.
+    """Yield a function that says whether Ctrl-C came while the block ran, whatever became of the KeyboardInterrupt.
 
-    Extension modules that are being imported turn it into errors of their own; in a finalizer Python drops it with a
-    message, and here it is raised again outside. Does nothing where Ctrl-C is not Python's own business: in another
-    thread than the main one, or where the caller handles or ignores it.
+    Extension modules that are being imported turn it into other errors; in a finalizer Python drops it with a message,
+    and here it is raised again outside. Nothing is done where Python does not handle Ctrl-C: in another thread than the
+    main one, or where the caller handles or ignores it.
     """
     came = False
 

@@ -20,7 +20,7 @@ def read_json(text: str | bytes, where: str) -> Any:
     Parameters
     ----------
     where
-        What the text is, for the messages: file and key.
+        File and key of the text, for the messages.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def read_json(text: str | bytes, where: str) -> Any:
 
 
 def read_object(text: str | bytes, where: str) -> dict[str, Any]:
-    """As `read_json`, of a text that holds names and values; anything else is an InputError too."""
+    """Names and values of a JSON text, as `read_json`; a text that holds anything else is an InputError too."""
     content = read_json(text, where)
     if not isinstance(content, dict):
         raise InputError(f"{where}: holds no names and values; expected a JSON object {{...}}")

@@ -1,4 +1,4 @@
-"""What a user's packed file may cost to read; more is refused before it is unpacked."""
+"""Limits of a user's packed files: what unpacks to more is refused before it is unpacked."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def unpack_gzip(raw: bytes, path: Path, limit: int = LIMIT) -> bytes:
     raw
         The file's bytes.
     path
-        The file's name in messages.
+        Name of the file in messages.
     limit
-        Bytes that it may unpack to.
+        Largest number of bytes that the file may unpack to.
 
     Raises
     ------
     InputError
-        If it unpacks to more, is cut off or damaged.
+        If the file unpacks to more, is cut off or damaged.
     """
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:

@@ -54,7 +54,7 @@ def open_npz(path: Path, what: str) -> Iterator[Arrays]:
     Parameters
     ----------
     what
-        What the file should hold, for the messages: "a network".
+        Content that is expected, for the messages: "a network".
 
     Raises
     ------
@@ -88,7 +88,7 @@ def read_npz(path: Path, what: str) -> dict[str, NDArray[Any]]:
 
 
 def take_meta(path: Path, arrays: dict[str, NDArray[Any]], what: str) -> dict[str, Any]:
-    """Remove `meta` from a file's arrays, and give the content of the JSON text in it.
+    """Remove `meta` from a file's arrays, and return the content of its JSON text.
 
     Raises
     ------
@@ -123,12 +123,12 @@ def read_text(path: Path, arrays: Mapping[str, NDArray[Any]], name: str, expecte
 
 @contextmanager
 def reading(path: Path, what: str) -> Iterator[None]:
-    """Turn whatever a file's content leads to within the block into an InputError that names the file.
+    """Turn errors that a file's content causes within the block into an InputError that names the file.
 
     Parameters
     ----------
     what
-        What the file should hold, as for `open_npz`.
+        Content that is expected, as for `open_npz`.
     """
     try:
         yield

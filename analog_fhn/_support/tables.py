@@ -63,11 +63,12 @@ class Layout:
     Parameters
     ----------
     delimiter
-        Between cells; a blank stands for any number of blanks and tabs.
+        Character between cells; a blank stands for any number of blanks and tabs.
     decimal
         Character before the decimals.
     pairs
-        Cells of a line whose commas are separators and decimal marks by turns; 0: they are not.
+        Number of cells between the commas of a line, where commas are separators and decimal marks by turns; 0: they
+        are not.
     """
 
     delimiter: str = ","
@@ -151,6 +152,7 @@ class TextTable:
         return np.array([self._finite(line, width) for line in lines])
 
     def _at_once(self, lines: Sequence[Line]) -> NDArray[np.float64] | None:
+        """Numbers of lines, read in one go; None if that fails, without a word about the line at fault."""
         delimiter, texts = self.layout.delimiter, [line.text for line in lines]
         if self.layout.decimal == ",":
             if delimiter == "," or any("." in text for text in texts):
@@ -164,6 +166,7 @@ class TextTable:
             return None
 
     def _finite(self, line: Line, width: int) -> list[float]:
+        """Finite numbers of one line of `width` cells; anything else is an `InputError` that names the line."""
         values, cells = [], self.cells(line)
         for k, cell in enumerate(cells, start=1):
             value = self.layout.number(cell)
@@ -268,7 +271,7 @@ def _float(text: str) -> float | None:
 
 
 def _word(text: str) -> float | None:
-    """What a cell that is no number stands for: no value, or one out of range; None if it is text."""
+    """Value of a cell that is no number: NaN for no value, infinite for one out of range, None if the cell is text."""
     if not text or text in _NO_VALUE:
         return math.nan
     over = _OVER_RANGE.fullmatch(text)
@@ -289,9 +292,10 @@ def _columns_of_numbers(path: Path, sample: Sequence[Line], layout: Layout) -> f
 
 
 def _comma_twice(path: Path, lines: Sequence[Line], sample: Sequence[Line]) -> Layout | None:
-    """Layout of a file whose commas are separators and decimal marks; None if its cells are whole numbers, or not.
+    """Layout of a file whose commas are separators and decimal marks by turns; None for any other file.
 
-    Half as many names as cells say so; without names zeros before whole numbers, of every other column only.
+    Half as many names as cells say so. Without names, zeros before whole numbers in every other column only do: such a
+    file is refused.
     """
     plain = Layout(",", ".")
     rows = [plain.cells(line.text) for line in sample]

@@ -33,7 +33,7 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     Parameters
     ----------
     what
-        What the file is, for messages: "technology" for instance.
+        Kind of file, for messages: "technology" for instance.
 
     Raises
     ------
@@ -86,7 +86,10 @@ def _load(text: str) -> Any:
 
 
 def _measure(node: yaml.Node, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
-    """Nodes that a node stands for, and levels below it; aliases are the node that they name, found in `known`."""
+    """Number of nodes that a node stands for, and of levels below it; an alias stands for the node that it names.
+
+    `known` holds the numbers of nodes by their ids, None while a node is being measured.
+    """
     if id(node) in known:
         seen = known[id(node)]
         if seen is None:
@@ -111,7 +114,7 @@ def _place(mark: yaml.Mark | None) -> str:
 
 
 def _described(error: yaml.YAMLError) -> str:
-    """What PyYAML says, without its name for a stream, and not longer than a line or two."""
+    """PyYAML's message, without its name for a stream, and not longer than a line or two."""
     if isinstance(error, yaml.reader.ReaderError):
         return f"character {error.position + 1} is {shown(chr(int(error.character)))}, which is no text"
     problem = str(getattr(error, "problem", None) or error)
