@@ -94,7 +94,7 @@ class ArrayLayer:
         array, kelvin = technology.array, technology.conditions.temperature
         crossbar = manufacture(target.crossbar, array, kelvin, target.draws(seed), target.writes)
         ports = solve_tiled(
-            crossbar.conductance, **array.wires.ohms, tile_rows=array.tile_rows, tile_columns=array.tile_columns
+            crossbar.conductance, array.wires, tile_rows=array.tile_rows, tile_columns=array.tile_columns
         )
         sense = draw_sense_parts(target.sense, target.number, technology, seed)
         gains = columns(sense, ports, technology)

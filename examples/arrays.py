@@ -25,7 +25,7 @@ from analog_fhn.array.wires import propose_tiles
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import Table
 from analog_fhn.data import load
-from analog_fhn.technology.technology import Wires
+from analog_fhn.technology.wires import Wires
 
 ALLOWED = 0.003
 DRIVES = 33
@@ -92,7 +92,7 @@ def plan(network: Network) -> Iterator[Point]:
             r = size / base.array.g_max
             tile: tuple[int | None, int | None] | None = (64, 64) if curve.startswith("64") else (None, None)
             if curve.startswith("tiles"):
-                tile = propose_tiles(g, r, r)
+                tile = propose_tiles(g, Wires(word=r, bit=r))
             if tile is not None:
                 made = with_array(base, wires=Wires(word=r, bit=r), tile_rows=tile[0], tile_columns=tile[1])
                 yield Point(WIRES, curve, size, made, random=False)

@@ -22,6 +22,7 @@ from analog_fhn.inference import _convert, classify, classify_all
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.technology.technology import ERRORS, SHORT, Technology
+from analog_fhn.technology.wires import Wires
 
 EXACT = Technology.load("discrete").with_errors([])
 # Continuous conductances; amplifiers with any resistor and without their finite gain and bias current.
@@ -450,7 +451,7 @@ def test_weights_are_those_that_the_tiles_let_through(layer: int, tile: tuple[in
     for i in range(0, lines[0], tile[0] or lines[0]):
         for j in range(0, lines[1], tile[1] or lines[1]):
             part = np.s_[i : i + (tile[0] or lines[0]), j : j + (tile[1] or lines[1])]
-            effective[part] = effective_conductance(g[part], 2.0, 1.0, r_driver=20.0, r_sense=15.0)
+            effective[part] = effective_conductance(g[part], Wires(2.0, 1.0, 20.0, 15.0))
     assert 0.001 < 1 - effective.sum() / g.sum() < 0.05
     wanted = target.sense.rb[0] * (effective[:, 0::2] - effective[:, 1::2]) * target.row_volts[0] / target.volts[0]
     np.testing.assert_allclose(found.weights, wanted[: found.crossbar.n_in], rtol=0, atol=1e-11 * np.abs(wanted).max())

@@ -8,38 +8,16 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from analog_fhn._support.compiled import compiled
 from analog_fhn.neuron import FloatArray
+from analog_fhn.technology.wires import Wires
 
 _ONE_THREAD = 256  # columns: matrices smaller than that lose more to the threads of a BLAS than they gain
 _LEAF = 64  # columns that are inverted in one go
-
-
-@dataclass(frozen=True)
-class Wires:
-    """Resistances of an array's wires, in ohm.
-
-    Parameters
-    ----------
-    word, bit
-        Resistance of a word line (a bit line) from one device to the next.
-    driver, sense
-        Resistance in series with each word line (each bit line) at the driver's (the amplifier's) end.
-    """
-
-    word: float
-    bit: float
-    driver: float
-    sense: float
-
-    def mirrored(self) -> Wires:
-        """Wires of the array with bit lines for word lines."""
-        return Wires(self.bit, self.word, self.sense, self.driver)
 
 
 def mirrored(g: FloatArray) -> FloatArray:

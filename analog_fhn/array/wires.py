@@ -7,7 +7,6 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,9 +14,10 @@ from scipy.sparse import coo_array, csc_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import SuperLU, splu
 
-from analog_fhn.array.elimination import Wires, admittance_of_ends, eliminate
+from analog_fhn.array.elimination import admittance_of_ends, eliminate
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
+from analog_fhn.technology.wires import Wires
 
 WARN_ABOVE = 0.05  # share of the output current that wires may take without a warning
 TILE_LOSS = 0.01  # loss that the tiles named in the warning stay below
@@ -70,9 +70,7 @@ class Ports:
         return cls(effective, diagonal, coupling)
 
 
-def effective_conductance(
-    conductance: ArrayLike, r_word: float, r_bit: float, *, r_driver: float = 0.0, r_sense: float = 0.0
-) -> FloatArray:
+def effective_conductance(conductance: ArrayLike, wires: Wires) -> FloatArray:
     """Conductances that an array with resistive wires has between its ends: ``I_out = V_in @ G_eff``.
 
     The geometry and the method are those of `solve`; where there are more columns than rows it is the mirrored array
@@ -82,11 +80,8 @@ def effective_conductance(
     ----------
     conductance
         Of the devices, shape (n_in, n_out), in siemens; rows are word lines.
-    r_word, r_bit
-        Resistance (ohm) of a word line (a bit line) from one device to the next, and from the end to the device next
-        to it.
-    r_driver, r_sense
-        Resistance (ohm) in series with each word line (each bit line) at the driver's (the amplifier's) end.
+    wires
+        Resistances of the lines.
 
     Returns
     -------
@@ -96,21 +91,21 @@ def effective_conductance(
     Raises
     ------
     InputError
-        If a value is negative or not finite, or `conductance` is not a matrix.
+        If a conductance is negative or not finite, or `conductance` is not a matrix.
 
     Warns
     -----
     WireLossWarning
         Before anything is solved, if `expected_loss` exceeds `WARN_ABOVE`.
     """
-    g, wires = _checked(conductance, r_word, r_bit, r_driver, r_sense)
+    g, wires = _checked(conductance, wires)
     loss = _worst_loss(g, wires, *g.shape)
     if loss > WARN_ABOVE:
         warnings.warn(_advice(g, wires, loss), WireLossWarning, stacklevel=2)
     return eliminate(g, wires, admittance=False)[0]
 
 
-def solve(conductance: ArrayLike, r_word: float, r_bit: float, *, r_driver: float = 0.0, r_sense: float = 0.0) -> Ports:
+def solve(conductance: ArrayLike, wires: Wires) -> Ports:
     """Effective conductances and admittance of an array with resistive wires, exactly (nodal analysis).
 
     Word line i runs from its driver through ``r_driver + r_word`` to device (i, 0) and through r_word to each next
@@ -134,20 +129,18 @@ def solve(conductance: ArrayLike, r_word: float, r_bit: float, *, r_driver: floa
 
     Parameters
     ----------
-    conductance, r_word, r_bit, r_driver, r_sense
+    conductance, wires
         As in `effective_conductance`.
 
     Raises
     ------
     InputError
-        If a value is negative or not finite, or `conductance` is not a matrix.
+        If a conductance is negative or not finite, or `conductance` is not a matrix.
     """
-    return Ports.of(*eliminate(*_checked(conductance, r_word, r_bit, r_driver, r_sense), admittance=True))
+    return Ports.of(*eliminate(*_checked(conductance, wires), admittance=True))
 
 
-def solve_sparse(
-    conductance: ArrayLike, r_word: float, r_bit: float, *, r_driver: float = 0.0, r_sense: float = 0.0
-) -> Ports:
+def solve_sparse(conductance: ArrayLike, wires: Wires) -> Ports:
     """Effective conductances and admittance as `solve` has them, by a general sparse solver: its independent check.
 
     Slow and large: nodal analysis of all 2 n_in n_out nodes and n_in + n_out ends; nodes joined by 0 ohm are one node.
@@ -157,15 +150,15 @@ def solve_sparse(
 
     Parameters
     ----------
-    conductance, r_word, r_bit, r_driver, r_sense
+    conductance, wires
         As in `effective_conductance`.
 
     Raises
     ------
     InputError
-        If a value is negative or not finite, or `conductance` is not a matrix.
+        If a conductance is negative or not finite, or `conductance` is not a matrix.
     """
-    g, wires = _checked(conductance, r_word, r_bit, r_driver, r_sense)
+    g, wires = _checked(conductance, wires)
     n_in, n_out = g.shape
     _, ends, inner, laplacian = _nodal(g, wires)
     transfer = -laplacian[ends][:, ends[n_in:]].toarray()
@@ -182,11 +175,8 @@ def solve_sparse(
 def node_voltages(
     conductance: ArrayLike,
     row_volts: ArrayLike,
-    r_word: float,
-    r_bit: float,
+    wires: Wires,
     *,
-    r_driver: float = 0.0,
-    r_sense: float = 0.0,
     tile_rows: int | None = None,
     tile_columns: int | None = None,
 ) -> tuple[FloatArray, FloatArray]:
@@ -196,7 +186,7 @@ def node_voltages(
 
     Parameters
     ----------
-    conductance, r_word, r_bit, r_driver, r_sense
+    conductance, wires
         As in `effective_conductance`.
     row_volts
         Of the word-line drivers, shape (n_in,), in volts.
@@ -206,9 +196,9 @@ def node_voltages(
     Raises
     ------
     InputError
-        If a value is negative or not finite, or `conductance` is not a matrix.
+        If a conductance is negative or not finite, or `conductance` is not a matrix.
     """
-    whole, wires = _checked(conductance, r_word, r_bit, r_driver, r_sense)
+    whole, wires = _checked(conductance, wires)
     volts = np.asarray(row_volts, dtype=np.float64)
     at_word, at_bit = np.empty_like(whole), np.empty_like(whole)
     for tile in tile_slices(whole.shape, tile_rows, tile_columns):
@@ -275,9 +265,7 @@ def _factor(laplacian: csc_array, inner: NDArray[np.integer]) -> SuperLU:
     return splu(inside, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
 
 
-def expected_loss(
-    conductance: ArrayLike, r_word: float, r_bit: float, *, r_driver: float = 0.0, r_sense: float = 0.0
-) -> float:
+def expected_loss(conductance: ArrayLike, wires: Wires) -> float:
     """Share of the total output current that the wires are expected to take, all inputs at one voltage.
 
     It is estimated from sums of conductances; nothing is solved. To first order each resistance takes
@@ -292,25 +280,22 @@ def expected_loss(
 
     Parameters
     ----------
-    conductance, r_word, r_bit, r_driver, r_sense
+    conductance, wires
         As in `effective_conductance`.
 
     Raises
     ------
     InputError
-        If a value is negative or not finite, or `conductance` is not a matrix.
+        If a conductance is negative or not finite, or `conductance` is not a matrix.
     """
-    g, wires = _checked(conductance, r_word, r_bit, r_driver, r_sense)
+    g, wires = _checked(conductance, wires)
     return _worst_loss(g, wires, *g.shape)
 
 
 def propose_tiles(
     conductance: ArrayLike,
-    r_word: float,
-    r_bit: float,
+    wires: Wires,
     *,
-    r_driver: float = 0.0,
-    r_sense: float = 0.0,
     limit: float = TILE_LOSS,
 ) -> tuple[int, int] | None:
     """Rows and columns of the largest tiles of which none is expected to lose more than `limit`.
@@ -320,7 +305,7 @@ def propose_tiles(
 
     Parameters
     ----------
-    conductance, r_word, r_bit, r_driver, r_sense
+    conductance, wires
         As in `effective_conductance`; every tile has the wires, drivers and ends of `solve_tiled`.
     limit
         Share of the output current, see `expected_loss`.
@@ -328,9 +313,9 @@ def propose_tiles(
     Raises
     ------
     InputError
-        If a value is negative or not finite, `conductance` is not a matrix, or `limit` is not positive.
+        If a conductance is negative or not finite, `conductance` is not a matrix, or `limit` is not positive.
     """
-    g, wires = _checked(conductance, r_word, r_bit, r_driver, r_sense)
+    g, wires = _checked(conductance, wires)
     if not limit > 0:
         raise InputError(f"limit = {limit!r}: expected a share above 0")
     return _propose_tiles(g, wires, limit)
@@ -358,11 +343,8 @@ def tile_slices(
 
 def solve_tiled(
     conductance: ArrayLike,
-    r_word: float,
-    r_bit: float,
+    wires: Wires,
     *,
-    r_driver: float = 0.0,
-    r_sense: float = 0.0,
     tile_rows: int | None = None,
     tile_columns: int | None = None,
 ) -> Ports:
@@ -374,7 +356,7 @@ def solve_tiled(
 
     Parameters
     ----------
-    conductance, r_word, r_bit, r_driver, r_sense
+    conductance, wires
         As in `effective_conductance`.
     tile_rows, tile_columns
         Size of the tiles, see `tile_slices`.
@@ -382,10 +364,10 @@ def solve_tiled(
     Raises
     ------
     InputError
-        If a value is negative or not finite, `conductance` is not a matrix, or a tile would be empty.
+        If a conductance is negative or not finite, `conductance` is not a matrix, or a tile would be empty.
     """
-    g, wires = _checked(conductance, r_word, r_bit, r_driver, r_sense)
-    if wires == Wires(0.0, 0.0, 0.0, 0.0):
+    g, wires = _checked(conductance, wires)
+    if wires.ideal:
         return Ports(g, g.sum(axis=0), None)
     n_out = g.shape[1]
     effective, bit_admittance = np.empty_like(g), np.zeros((n_out, n_out))
@@ -396,10 +378,8 @@ def solve_tiled(
     return Ports.of(effective, bit_admittance)
 
 
-def _checked(
-    conductance: ArrayLike, r_word: float, r_bit: float, r_driver: float, r_sense: float
-) -> tuple[FloatArray, Wires]:
-    """Conductances (S) and resistances (ohm), or an `InputError` that names what is wrong with them."""
+def _checked(conductance: ArrayLike, wires: Wires) -> tuple[FloatArray, Wires]:
+    """Conductances (S), or an `InputError` that names what is wrong with them; wires without tiny resistances."""
     try:
         g = np.asarray(conductance)
     except ValueError:
@@ -412,10 +392,7 @@ def _checked(
     if bad.size:
         i, j = bad[0]
         raise InputError(f"conductance[{i}, {j}] = {g[i, j]}: expected siemens, finite and not negative")
-    for name, value in (("r_word", r_word), ("r_bit", r_bit), ("r_driver", r_driver), ("r_sense", r_sense)):
-        if not isinstance(value, Real) or not (math.isfinite(value) and value >= 0):
-            raise InputError(f"{name} = {value!r}: expected ohms, finite and not negative")
-    ohms = (float(r) if r > _NO_RESISTANCE else 0.0 for r in (r_word, r_bit, r_driver, r_sense))
+    ohms = (float(r) if r > _NO_RESISTANCE else 0.0 for r in (wires.word, wires.bit, wires.driver, wires.sense))
     return np.ascontiguousarray(g, dtype=np.float64), Wires(*ohms)
 
 

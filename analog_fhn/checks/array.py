@@ -39,12 +39,12 @@ def _wires(design: Design, name: str, array: ArrayTarget) -> Iterator[Finding]:
     if wires.ideal or not g.any():
         return
     tiles = [
-        (expected_loss(g[rows, columns], **wires.ohms), g[rows, columns].sum())
+        (expected_loss(g[rows, columns], wires), g[rows, columns].sum())
         for rows, columns in tile_slices(g.shape, settings.tile_rows, settings.tile_columns)
     ]
     loss = sum(share * weight for share, weight in tiles) / sum(weight for _, weight in tiles)
     if judged := judge(loss, WIRES_WARNING, WIRES_ERROR):
-        tile = propose_tiles(g, **wires.ohms, limit=WIRES_WARNING)
+        tile = propose_tiles(g, wires, limit=WIRES_WARNING)
         less = f"{100 * WIRES_WARNING:g} %"
         advice = (
             f"tiles of {tile[0]} x {tile[1]} would lose less than {less}"

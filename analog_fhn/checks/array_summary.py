@@ -80,7 +80,7 @@ def _summarise(design: Design, chip: ManufacturedChip, number: int) -> ArraySumm
     g = chip_array.crossbar.conductance
     wires = array.wires
     tiles = list(tile_slices(g.shape, array.tile_rows, array.tile_columns))
-    losses = [expected_loss(g[tile], **wires.ohms) for tile in tiles]
+    losses = [expected_loss(g[tile], wires) for tile in tiles]
     case = 0 if chip.network.recentre else 1
     trained = design.network.weights[number]
     largest = (array.g_max - array.g_min) / target.crossbar.siemens_per_weight

@@ -92,9 +92,7 @@ def arrays(
         losses = {}
         for name, layer, volts in zip(names, sample.arrays, _row_volts(sample, shown), strict=True):
             g = layer.crossbar.conductance
-            word, bit = node_voltages(
-                g, volts, **array.wires.ohms, tile_rows=array.tile_rows, tile_columns=array.tile_columns
-            )
+            word, bit = node_voltages(g, volts, array.wires, tile_rows=array.tile_rows, tile_columns=array.tile_columns)
             losses[name] = (volts[:, None] - word, bit)
         rows = f"all rows at {array.read_voltage:g} V" if shown is None else f"image {image} of {dataset}"
         written.append(plots.save(plots.line_losses(losses, f"{title}, {rows}"), folder / "line_losses.png"))

@@ -7,9 +7,9 @@ is possible but unusual is said by the check of the design (`analog_fhn.checks.c
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -100,9 +100,8 @@ class Unusual:
 
 def unusual(section: BaseModel, prefix: str = "") -> Iterator[Unusual]:
     """Unusual numbers of a section and of those in it; `prefix` stands before their keys."""
-    for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
-        for key, number, quantity in _numbers(f"{prefix}{name}", (field.annotation, *field.metadata), value):
+    for name, annotation, value in _fields(section):
+        for key, number, quantity in _numbers(f"{prefix}{name}", annotation, value):
             if quantity.usual is not None and not quantity.within(number, quantity.usual):
                 yield Unusual(key, number, quantity)
 
@@ -113,12 +112,23 @@ def quantity_of(section: type[BaseModel], name: str) -> Quantity:
     return next(quantity for _, _, quantity in _numbers(name, (field.annotation, *field.metadata), 1.0))
 
 
+def _fields(section: Any) -> Iterator[tuple[str, tuple[Any, ...], Any]]:
+    """Name, annotation (a type and its metadata) and value of each field of a section or dataclass."""
+    if isinstance(section, BaseModel):
+        for name, field in type(section).model_fields.items():
+            yield name, (field.annotation, *field.metadata), getattr(section, name)
+    else:
+        for name, hint in get_type_hints(type(section), include_extras=True).items():
+            if get_origin(hint) is not ClassVar:
+                yield name, (hint,), getattr(section, name)
+
+
 def _numbers(key: str, annotation: tuple[Any, ...], value: Any) -> Iterator[tuple[str, float, Quantity]]:
     """Every number in a value, with its key and what the annotation (a type and its metadata) says of it."""
     kind, *metadata = annotation
-    if isinstance(value, BaseModel):
-        for name, field in type(value).model_fields.items():
-            yield from _numbers(f"{key}.{name}", (field.annotation, *field.metadata), getattr(value, name))
+    if isinstance(value, BaseModel) or is_dataclass(value):
+        for name, inner, part in _fields(value):
+            yield from _numbers(f"{key}.{name}", inner, part)
     elif get_origin(kind) is Annotated:
         inner, *more = get_args(kind)
         yield from _numbers(key, (inner, *more, *metadata), value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -17,6 +17,7 @@ from analog_fhn.neuron import FloatArray
 from analog_fhn.technology import quantities as of
 from analog_fhn.technology.device import Device
 from analog_fhn.technology.typed_yaml import Name, Section, Words, explain, find_yaml, listed, plain
+from analog_fhn.technology.wires import Wires
 
 ByDevice = Literal["device"]
 Levels = Annotated[int, of.Quantity("1", (2, 65536))]
@@ -217,44 +218,6 @@ class SenseAmplifier(OpAmp):
     resistor_tolerance: of.Tolerance = 0.0
     distribution: Literal["normal", "uniform"] = "normal"
     series: Literal["E12", "E24", "E48", "E96", "E192"] | None = None
-
-
-class Ohms(TypedDict):
-    """Resistances as the functions in `analog_fhn.array.wires` take them."""
-
-    r_word: float
-    r_bit: float
-    r_driver: float
-    r_sense: float
-
-
-class Wires(Section):
-    """Resistances of an array's lines (ohm).
-
-    Parameters
-    ----------
-    word, bit
-        Of one segment of a word line, of a bit line: from one cell to the next.
-    driver
-        Between a row driver and its word line; every tile has its own.
-    sense
-        Between a bit line and the virtual ground of its amplifier; every tile has its own.
-    """
-
-    word: of.WireResistance = 0.0
-    bit: of.WireResistance = 0.0
-    driver: of.WireResistance = 0.0
-    sense: of.WireResistance = 0.0
-
-    @property
-    def ideal(self) -> bool:
-        """Whether no line has a resistance."""
-        return not any(self.ohms.values())
-
-    @property
-    def ohms(self) -> Ohms:
-        """Arguments of the functions in `analog_fhn.array.wires`."""
-        return {"r_word": self.word, "r_bit": self.bit, "r_driver": self.driver, "r_sense": self.sense}
 
 
 class Adc(Section):

@@ -106,7 +106,7 @@ def _said(item: ErrorDetails, key: str) -> tuple[str, str]:
     """A sentence about one error, or else what was expected of the value."""
     kind, context, value = item["type"], item.get("ctx", {}), item["input"]
     match kind:
-        case "extra_forbidden":
+        case "extra_forbidden" | "unexpected_keyword_argument":
             return f"unknown key '{key}'", ""
         case "missing":
             missing = plain(str(item["loc"][-1]))
@@ -152,6 +152,7 @@ _EXPECTED = {
     "tuple_type": "a list",
     "dict_type": "'key: value' lines",
     "model_type": "'key: value' lines",
+    "dataclass_type": "'key: value' lines",
     "model_attributes_type": "'key: value' lines",
     "none_required": "null",
     "literal_error": "{expected}",

@@ -23,6 +23,7 @@ from analog_fhn.array.wires import (
     tile_slices,
 )
 from analog_fhn.errors import InputError
+from analog_fhn.technology.wires import Wires
 
 SWITCHES = list(itertools.product([False, True], repeat=4))
 
@@ -50,24 +51,23 @@ def agree(found: Ports, expected: Ports, rtol: float) -> None:
 def without_warning(g: np.ndarray, *resistances: float) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WireLossWarning)
-        word, bit, driver, sense = resistances
-        return effective_conductance(g, word, bit, r_driver=driver, r_sense=sense)
+        return effective_conductance(g, Wires(*resistances))
 
 
 def test_two_by_two_in_fractions() -> None:
     # Nodal analysis by hand: all devices and all wires 1 ohm, 1 V at the first word line
-    currents = np.array([1.0, 0.0]) @ solve(np.ones((2, 2)), 1.0, 1.0).effective
+    currents = np.array([1.0, 0.0]) @ solve(np.ones((2, 2)), Wires(1.0, 1.0)).effective
     np.testing.assert_allclose(currents, [7 / 44, 3 / 22], rtol=1e-14, atol=0)
 
 
 def test_devices_on_the_diagonal_see_their_own_wires_only() -> None:
     # 1000 ohm with 1 + 2 segments of 10 ohm, 2000 ohm with 2 + 1
-    currents = np.ones(2) @ solve(np.diag([1 / 1000, 1 / 2000]), 10.0, 10.0).effective
+    currents = np.ones(2) @ solve(np.diag([1 / 1000, 1 / 2000]), Wires(10.0, 10.0)).effective
     np.testing.assert_allclose(currents, [1 / 1030, 1 / 2030], rtol=1e-14, atol=0)
 
 
 def test_one_device_is_in_series_with_everything() -> None:
-    ports = solve([[1e-3]], 1.0, 2.0, r_driver=30.0, r_sense=400.0)
+    ports = solve([[1e-3]], Wires(1.0, 2.0, 30.0, 400.0))
     np.testing.assert_allclose(ports.effective, [[1 / 1433]], rtol=1e-15)
     np.testing.assert_allclose(ports.bit_admittance, [[1 / 1433]], rtol=1e-15)
 
@@ -126,7 +126,7 @@ def test_ngspice_finds_the_same_currents(
     inputs, offsets = rng.uniform(0, 1, shape[0]), rng.normal(0, 0.01, shape[1])
     op = operating_point(tmp_path, deck(g, inputs, offsets, resistances))
     simulated = np.array([op[f"i(vout{j})"] for j in range(shape[1])])
-    ports = solve(g, resistances[0], resistances[1], r_driver=resistances[2], r_sense=resistances[3])
+    ports = solve(g, Wires(*resistances))
     currents = inputs @ ports.effective - offsets @ ports.bit_admittance
     # The offsets move the currents by some percent, so that a tenth of a millionth of them would show.
     np.testing.assert_allclose(currents, simulated, rtol=1e-9, atol=1e-9 * np.abs(simulated).max())
@@ -138,35 +138,38 @@ def test_ngspice_finds_the_same_currents(
 def test_sparse_solver_finds_the_same(shape: tuple[int, int], switches: tuple[bool, ...]) -> None:
     rng = np.random.default_rng(3)
     for g in (devices(*shape), with_gaps(*shape)):
-        word, bit, driver, sense = np.where(switches, rng.uniform(10, 1000, 4), 0.0)
-        expected = solve_sparse(g, word, bit, r_driver=driver, r_sense=sense)
-        agree(solve(g, word, bit, r_driver=driver, r_sense=sense), expected, 1e-11)
-        np.testing.assert_allclose(without_warning(g, word, bit, driver, sense), expected.effective, rtol=1e-11)
+        resistances = np.where(switches, rng.uniform(10, 1000, 4), 0.0)
+        expected = solve_sparse(g, Wires(*resistances))
+        agree(solve(g, Wires(*resistances)), expected, 1e-11)
+        np.testing.assert_allclose(without_warning(g, *resistances), expected.effective, rtol=1e-11)
 
 
 @pytest.mark.parametrize("r_g_max", [1e-9, 1e-7, 1e-5, 1e-3, 1e-2])
 @pytest.mark.parametrize("shape", [(150, 30), (70, 68), (30, 150)])
 def test_sparse_solver_finds_the_same_for_good_and_bad_wires(shape: tuple[int, int], r_g_max: float) -> None:
     r, g = r_g_max / 100e-6, devices(*shape)
-    agree(solve(g, r, 2 * r, r_sense=5 * r), solve_sparse(g, r, 2 * r, r_sense=5 * r), 1e-10)
+    lines = Wires(r, 2 * r, sense=5 * r)
+    agree(solve(g, lines), solve_sparse(g, lines), 1e-10)
 
 
 def test_many_columns_without_wire_between_rows() -> None:
     g = with_gaps(4, 300)
-    agree(solve(g, 3.0, 0.0, r_sense=200.0), solve_sparse(g, 3.0, 0.0, r_sense=200.0), 1e-11)
+    lines = Wires(word=3.0, sense=200.0)
+    agree(solve(g, lines), solve_sparse(g, lines), 1e-11)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("r_g_max", [1e-9, 1e-4, 1e-2])
 def test_sparse_solver_finds_the_same_at_full_size(r_g_max: float) -> None:
     r, g = r_g_max / 100e-6, devices(784, 200)
-    agree(solve(g, r, r, r_driver=10 * r), solve_sparse(g, r, r, r_driver=10 * r), 1e-9)
+    lines = Wires(r, r, driver=10 * r)
+    agree(solve(g, lines), solve_sparse(g, lines), 1e-9)
 
 
 @pytest.mark.parametrize("shape", [(8, 5), (5, 8), (1, 1)])
 def test_without_wires_nothing_changes(shape: tuple[int, int]) -> None:
     g = with_gaps(*shape)
-    ports = solve(g, 0.0, 0.0)
+    ports = solve(g, Wires(0.0, 0.0))
     np.testing.assert_array_equal(ports.effective, g)
     np.testing.assert_allclose(ports.bit_admittance, np.diag(g.sum(axis=0)), rtol=1e-15)
 
@@ -176,9 +179,9 @@ def test_without_wires_nothing_changes(shape: tuple[int, int]) -> None:
 def test_the_best_wires_are_as_good_as_none(shape: tuple[int, int], switches: tuple[bool, ...]) -> None:
     g = with_gaps(*shape)
     for ohm in (1e-9, 1e-90, 1e-150, 5e-324):
-        word, bit, driver, sense = np.where(switches, ohm, 0.0)
+        lines = Wires(*np.where(switches, ohm, 0.0))
         with np.errstate(divide="raise", over="raise", invalid="raise"):
-            ports = solve(g, word, bit, r_driver=driver, r_sense=sense)
+            ports = solve(g, lines)
         # a missing device is passed by way of three others
         np.testing.assert_allclose(ports.effective, g, rtol=1e-11, atol=1e-20)
         np.testing.assert_allclose(ports.bit_admittance, np.diag(g.sum(axis=0)), rtol=1e-11, atol=1e-15)
@@ -187,10 +190,10 @@ def test_the_best_wires_are_as_good_as_none(shape: tuple[int, int], switches: tu
 @pytest.mark.parametrize("switches", SWITCHES)
 @pytest.mark.parametrize("shape", [(40, 6), (6, 40)])
 def test_no_devices_no_currents(shape: tuple[int, int], switches: tuple[bool, ...]) -> None:
-    word, bit, driver, sense = np.where(switches, 10.0, 0.0)
+    lines = Wires(*np.where(switches, 10.0, 0.0))
     with np.errstate(all="raise"):
-        ports = solve(np.zeros(shape), word, bit, r_driver=driver, r_sense=sense)
-        assert expected_loss(np.zeros(shape), word, bit, r_driver=driver, r_sense=sense) == 0.0
+        ports = solve(np.zeros(shape), lines)
+        assert expected_loss(np.zeros(shape), lines) == 0.0
     assert not ports.effective.any()
     assert not ports.bit_admittance.any()
 
@@ -208,7 +211,7 @@ def test_more_resistance_gives_less_current(which: int) -> None:
 def test_small_losses_are_proportional_to_the_resistance() -> None:
     # First order by hand, for one row of two: the near segment carries both currents, the far one the second
     a, b, r = 30e-6, 70e-6, 1e-3
-    lost = np.array([[a, b]]) - solve([[a, b]], r, 0.0).effective
+    lost = np.array([[a, b]]) - solve([[a, b]], Wires(r, 0.0)).effective
     np.testing.assert_allclose(lost, [[a * r * (a + b), b * r * (a + 2 * b)]], rtol=1e-6)
 
 
@@ -219,12 +222,12 @@ def test_current_flows_equally_well_both_ways(shape: tuple[int, int]) -> None:
     other = without_warning(g[::-1, ::-1].T, 7.0, 20.0, 90.0, 40.0)
     np.testing.assert_allclose(one, other.T[::-1, ::-1], rtol=1e-12)
     # `solve` never mirrors an array that has fewer columns than rows: both directions of the recursion
-    np.testing.assert_allclose(solve(g, 20.0, 7.0, r_driver=40.0, r_sense=90.0).effective, one, rtol=1e-12)
+    np.testing.assert_allclose(solve(g, Wires(20.0, 7.0, 40.0, 90.0)).effective, one, rtol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(90, 12), (12, 90)])
 def test_the_admittance_is_that_of_a_passive_network(shape: tuple[int, int]) -> None:
-    ports = solve(with_gaps(*shape), 20.0, 7.0, r_driver=40.0, r_sense=90.0)
+    ports = solve(with_gaps(*shape), Wires(20.0, 7.0, 40.0, 90.0))
     np.testing.assert_array_equal(ports.bit_admittance, ports.bit_admittance.T)
     assert np.linalg.eigvalsh(ports.bit_admittance).min() > -1e-18
     # one volt at every end drives no current
@@ -233,23 +236,23 @@ def test_the_admittance_is_that_of_a_passive_network(shape: tuple[int, int]) -> 
 
 def test_the_number_of_threads_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     g = devices(150, 80)
-    one = solve(g, 1.0, 1.0)
+    one = solve(g, Wires(1.0, 1.0))
     monkeypatch.setattr(elimination, "_ONE_THREAD", 0)
-    agree(solve(g, 1.0, 1.0), one, 1e-13)
+    agree(solve(g, Wires(1.0, 1.0)), one, 1e-13)
 
 
 def test_the_given_array_stays_as_it_is() -> None:
     g = devices(30, 6)
     before = g.copy()
     for array in (g, g.T):
-        solve(array, 1.0, 1.0)
+        solve(array, Wires(1.0, 1.0))
         without_warning(array, 1.0, 1.0, 1.0, 1.0)
     np.testing.assert_array_equal(g, before)
 
 
 @pytest.mark.parametrize("ports", [solve, solve_sparse, solve_tiled])
 def test_whole_numbers_will_do(ports) -> None:
-    np.testing.assert_allclose(ports([[1, 1], [1, 1]], 1, 1).effective[0], [7 / 44, 3 / 22], rtol=1e-14)
+    np.testing.assert_allclose(ports([[1, 1], [1, 1]], Wires(1, 1)).effective[0], [7 / 44, 3 / 22], rtol=1e-14)
 
 
 @pytest.mark.parametrize(
@@ -270,16 +273,7 @@ def test_whole_numbers_will_do(ports) -> None:
 )
 def test_bad_conductances_are_refused(function, conductance, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        function(conductance, 1.0, 1.0)
-
-
-@pytest.mark.parametrize("name", ["r_word", "r_bit", "r_driver", "r_sense"])
-@pytest.mark.parametrize("value", [-1.0, np.nan, np.inf, "1", None])
-def test_bad_resistances_are_refused(name: str, value: object) -> None:
-    resistances = {"r_word": 1.0, "r_bit": 1.0} | {name: value}
-    for function in (solve, solve_sparse, solve_tiled, effective_conductance, expected_loss, propose_tiles):
-        with pytest.raises(InputError, match=f"{name} = .*: expected ohms, finite and not negative"):
-            function([[1e-6]], **resistances)
+        function(conductance, Wires(1.0, 1.0))
 
 
 def test_tiles_cover_the_array_once() -> None:
@@ -296,14 +290,14 @@ def test_tiles_cover_the_array_once() -> None:
 
 @pytest.mark.parametrize(("rows", "columns"), [(4, 3), (4, None), (None, 3), (20, 20)])
 def test_tiles_are_arrays_of_their_own(rows: int | None, columns: int | None) -> None:
-    g, r = with_gaps(10, 7), {"r_word": 30.0, "r_bit": 20.0, "r_driver": 100.0, "r_sense": 50.0}
-    found = solve_tiled(g, **r, tile_rows=rows, tile_columns=columns)
+    g, lines = with_gaps(10, 7), Wires(30.0, 20.0, 100.0, 50.0)
+    found = solve_tiled(g, lines, tile_rows=rows, tile_columns=columns)
     inputs, offsets = np.random.default_rng(5).normal(size=(2, 10))
     # Each tile by the general solver, its currents into the amplifiers of its columns
     currents = np.zeros(7)
     for i in range(0, 10, rows or 10):
         for j in range(0, 7, columns or 7):
-            tile = solve_sparse(g[i : i + (rows or 10), j : j + (columns or 7)], **r)
+            tile = solve_sparse(g[i : i + (rows or 10), j : j + (columns or 7)], lines)
             width = tile.effective.shape[1]
             currents[j : j + width] += inputs[i : i + len(tile.effective)] @ tile.effective
             currents[j : j + width] -= offsets[j : j + width] @ tile.bit_admittance
@@ -311,14 +305,15 @@ def test_tiles_are_arrays_of_their_own(rows: int | None, columns: int | None) ->
 
 
 def test_an_undivided_array_is_one_tile() -> None:
-    agree(solve_tiled(devices(10, 7), 1.0, 1.0, r_sense=3.0), solve(devices(10, 7), 1.0, 1.0, r_sense=3.0), 1e-15)
+    lines = Wires(1.0, 1.0, sense=3.0)
+    agree(solve_tiled(devices(10, 7), lines), solve(devices(10, 7), lines), 1e-15)
 
 
 @pytest.mark.parametrize("name", ["tile_rows", "tile_columns"])
 @pytest.mark.parametrize("value", [0, -3, 2.5])
 def test_bad_tiles_are_refused(name: str, value: float) -> None:
     with pytest.raises(InputError, match=f"{name} = {value}: expected a whole number"):
-        solve_tiled(devices(3, 3), 1.0, 1.0, **{name: value})
+        solve_tiled(devices(3, 3), Wires(1.0, 1.0), **{name: value})
 
 
 def exact_loss(g: np.ndarray, *resistances: float) -> float:
@@ -332,9 +327,9 @@ def exact_loss(g: np.ndarray, *resistances: float) -> float:
 def test_expected_loss(shape: tuple[int, int], geometry: tuple[float, ...]) -> None:
     for g in (devices(*shape), devices(*shape) ** 3 / 1e-8):  # the second: a quarter of Gmax on average
         for r in (1e-3, 1.0, 100.0):
-            word, bit, driver, sense = (r * k for k in geometry)
-            exact = exact_loss(g, word, bit, driver, sense)
-            found = expected_loss(g, word, bit, r_driver=driver, r_sense=sense)
+            resistances = [r * k for k in geometry]
+            exact = exact_loss(g, *resistances)
+            found = expected_loss(g, Wires(*resistances))
             if exact < 0.1:
                 assert found == pytest.approx(exact, rel=0.01)
             elif exact < 0.5:
@@ -348,19 +343,19 @@ def test_expected_loss_at_full_size() -> None:
     # The numbers in the docstring
     g, table = devices(784, 200), []
     for r in (1e-4, 1e-3, 1e-2, 1e-1, 1.0):
-        table.append((expected_loss(g, r, r), exact_loss(g, r, r, 0.0, 0.0)))
+        table.append((expected_loss(g, Wires(r, r)), exact_loss(g, r, r, 0.0, 0.0)))
     expected = [(0.0011, 0.0011), (0.0109, 0.0109), (0.0978, 0.0978), (0.484, 0.486), (0.838, 0.860)]
     np.testing.assert_allclose(table, expected, atol=5e-4)
 
 
 def test_proposed_tiles_are_the_largest_that_will_do() -> None:
-    g, r = devices(100, 50), {"r_word": 0.5, "r_bit": 0.3, "r_driver": 1.0, "r_sense": 2.0}
+    g, lines = devices(100, 50), Wires(0.5, 0.3, 1.0, 2.0)
 
     def worst(rows: int, columns: int) -> float:
-        return max(expected_loss(g[tile], **r) for tile in tile_slices(g.shape, rows, columns))
+        return max(expected_loss(g[tile], lines) for tile in tile_slices(g.shape, rows, columns))
 
     sizes = list(itertools.product((8, 16, 32, 64, 100), (8, 16, 32, 50)))
-    found = propose_tiles(g, **r, limit=0.01)
+    found = propose_tiles(g, lines, limit=0.01)
     good = [size for size in sizes if worst(*size) < 0.01]
     assert found in good
     assert 0 < len(good) < len(sizes)
@@ -369,11 +364,11 @@ def test_proposed_tiles_are_the_largest_that_will_do() -> None:
 
 
 def test_good_wires_need_no_tiles_and_bad_ones_are_beyond_help() -> None:
-    assert propose_tiles(devices(100, 50), 1e-3, 1e-3) == (100, 50)
-    assert propose_tiles(devices(5, 3), 1e-3, 1e-3) == (5, 3)
-    assert propose_tiles(devices(100, 50), 1e3, 1e3) is None
+    assert propose_tiles(devices(100, 50), Wires(1e-3, 1e-3)) == (100, 50)
+    assert propose_tiles(devices(5, 3), Wires(1e-3, 1e-3)) == (5, 3)
+    assert propose_tiles(devices(100, 50), Wires(1e3, 1e3)) is None
     with pytest.raises(InputError, match="limit = 0"):
-        propose_tiles(devices(5, 3), 1.0, 1.0, limit=0)
+        propose_tiles(devices(5, 3), Wires(1.0, 1.0), limit=0)
 
 
 def test_a_lossy_array_is_announced_before_it_is_solved(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,23 +377,23 @@ def test_a_lossy_array_is_announced_before_it_is_solved(monkeypatch: pytest.Monk
     with warnings.catch_warnings():
         warnings.simplefilter("error", WireLossWarning)
         with pytest.raises(WireLossWarning) as caught:
-            effective_conductance(g, 2.0, 1.0)
+            effective_conductance(g, Wires(2.0, 1.0))
     message = str(caught.value)
-    rows, columns = propose_tiles(g, 2.0, 1.0)
-    assert f"to take {100 * expected_loss(g, 2.0, 1.0):.0f} % of the output current" in message
+    rows, columns = propose_tiles(g, Wires(2.0, 1.0))
+    assert f"to take {100 * expected_loss(g, Wires(2.0, 1.0)):.0f} % of the output current" in message
     assert "a row add up to at most 2.5 mS, those of a column to 5 mS" in message
     assert f"Tiles of {rows} rows and {columns} columns would lose less than 1 %" in message
 
 
 def test_hopeless_wires_are_told_so() -> None:
     with pytest.warns(WireLossWarning, match="Even tiles of 8 rows and 8 columns would lose more than 1 %"):
-        effective_conductance(devices(20, 20), 1e3, 1e3)
+        effective_conductance(devices(20, 20), Wires(1e3, 1e3))
 
 
 def test_little_loss_and_plain_solving_go_without_a_warning() -> None:
     # Warnings are errors here
     g = np.full((100, 50), 50e-6)
-    assert 0.04 < expected_loss(g, 0.2, 0.2) < 0.05
-    effective_conductance(g, 0.2, 0.2)
-    solve(g, 100.0, 100.0)
-    solve_tiled(g, 100.0, 100.0, tile_rows=64)
+    assert 0.04 < expected_loss(g, Wires(0.2, 0.2)) < 0.05
+    effective_conductance(g, Wires(0.2, 0.2))
+    solve(g, Wires(100.0, 100.0))
+    solve_tiled(g, Wires(100.0, 100.0), tile_rows=64)

@@ -15,7 +15,7 @@ import warnings
 from analog_fhn.array import wires
 warnings.simplefilter("ignore", wires.WireLossWarning)
 def currents(g, v):
-    return v @ wires.effective_conductance(g, {r}, {r})
+    return v @ wires.effective_conductance(g, wires.Wires({r}, {r}))
 currents(g[:70, :70], v[:, :70])  # compiles, or loads what was compiled
 """
 

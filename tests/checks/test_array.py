@@ -11,7 +11,8 @@ from analog_fhn.checks.cell import check
 from analog_fhn.checks.findings import Finding
 from analog_fhn.design import Design
 from analog_fhn.network import Network
-from analog_fhn.technology.technology import Technology, Wires
+from analog_fhn.technology.technology import Technology
+from analog_fhn.technology.wires import Wires
 
 DISCRETE = Technology.load("discrete")
 

@@ -114,7 +114,7 @@ def test_wire_loss_is_that_of_the_line_voltages(folder: Path, result: Any) -> No
     for found, layer in zip(result["arrays"], chip.arrays, strict=True):
         g = layer.crossbar.conductance
         array = design(folder).technology.array
-        word, bit = node_voltages(g, np.ones(len(g)), **array.wires.ohms, tile_rows=32, tile_columns=8)
+        word, bit = node_voltages(g, np.ones(len(g)), array.wires, tile_rows=32, tile_columns=8)
         exact = 1 - (g * (word - bit)).sum() / g.sum()
         assert found["wire_loss"] == pytest.approx(exact, rel=1e-9)
         assert 0.5 * exact < found["expected_wire_loss"] < 2.0 * exact

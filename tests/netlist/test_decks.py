@@ -18,7 +18,8 @@ from analog_fhn.netlist.whole_chip import whole_chip
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, FloatArray, Protocol, cycle_from_samples
 from analog_fhn.readout import Activation, recentring
-from analog_fhn.technology.technology import Technology, Wires
+from analog_fhn.technology.technology import Technology
+from analog_fhn.technology.wires import Wires
 
 needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="the program ngspice is not installed")
 

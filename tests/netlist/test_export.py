@@ -22,7 +22,8 @@ from analog_fhn.netlist.decks import LIBRARIES
 from analog_fhn.netlist.export import write_chip, write_network
 from analog_fhn.netlist.whole_chip import estimated_seconds
 from analog_fhn.network import Network
-from analog_fhn.technology.technology import Technology, Wires
+from analog_fhn.technology.technology import Technology
+from analog_fhn.technology.wires import Wires
 
 N_IN, N_HIDDEN, N_OUT = 5, 2, 3
 IMAGE = np.array([0.0, 0.9, 0.3, 1.0, 0.55])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from analog_fhn.array.wires import node_voltages, solve_tiled
+from analog_fhn.technology.wires import Wires
 
 RESISTANCES = list(product((0.0, 3.0), (0.0, 2.0), (0.0, 20.0), (0.0, 30.0)))
 
@@ -22,16 +23,16 @@ def example() -> tuple[np.ndarray, np.ndarray]:
 def test_currents_are_those_of_the_wires_solver(
     word: float, bit: float, driver: float, sense: float, tiles: dict[str, int]
 ) -> None:
-    g, volts = example()
-    at_word, at_bit = node_voltages(g, volts, word, bit, r_driver=driver, r_sense=sense, **tiles)
-    ports = solve_tiled(g, word, bit, r_driver=driver, r_sense=sense, **tiles)
+    g, volts, lines = *example(), Wires(word, bit, driver, sense)
+    at_word, at_bit = node_voltages(g, volts, lines, **tiles)
+    ports = solve_tiled(g, lines, **tiles)
     current = (g * (at_word - at_bit)).sum(axis=0)
     np.testing.assert_allclose(current, volts @ ports.effective, rtol=1e-9, atol=1e-15)
 
 
 def test_ohms_and_kirchhoffs_laws_along_the_lines() -> None:
     g, volts = example()
-    at_word, at_bit = node_voltages(g, volts, 3.0, 2.0, r_driver=20.0, r_sense=30.0)
+    at_word, at_bit = node_voltages(g, volts, Wires(3.0, 2.0, 20.0, 30.0))
     through = g * (at_word - at_bit)
     # what flows in a segment is all that the devices beyond it take; of a bit line, all that those above it give
     words = np.cumsum(through[:, ::-1], axis=1)[:, ::-1]
@@ -44,13 +45,13 @@ def test_ohms_and_kirchhoffs_laws_along_the_lines() -> None:
 
 def test_a_known_case() -> None:
     # badcrossbar's README: devices and wires of 1 ohm, 2 x 2, V = [1, 0] give I = [7/44, 3/22]
-    at_word, at_bit = node_voltages(np.ones((2, 2)), np.array([1.0, 0.0]), 1.0, 1.0)
+    at_word, at_bit = node_voltages(np.ones((2, 2)), np.array([1.0, 0.0]), Wires(1.0, 1.0))
     np.testing.assert_allclose(at_bit[-1], [7 / 44, 3 / 22], rtol=1e-12)
     assert at_word[0, 0] < 1.0
 
 
 def test_ideal_wires_lose_nothing() -> None:
     g, volts = example()
-    at_word, at_bit = node_voltages(g, volts, 0.0, 0.0)
+    at_word, at_bit = node_voltages(g, volts, Wires())
     np.testing.assert_array_equal(at_word, np.tile(volts[:, None], (1, 5)))
     np.testing.assert_array_equal(at_bit, np.zeros((7, 5)))

@@ -24,7 +24,8 @@ from analog_fhn.inference import classify
 from analog_fhn.netlist.export import Form, write_network
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, FloatArray
-from analog_fhn.technology.technology import Technology, Wires
+from analog_fhn.technology.technology import Technology
+from analog_fhn.technology.wires import Wires
 from analog_fhn.training.plain import train_plain
 
 needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="the program ngspice is not installed")
