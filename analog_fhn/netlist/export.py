@@ -17,8 +17,10 @@ from analog_fhn.chip import Chip, ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.netlist.bom import bill, bill_text
+from analog_fhn.netlist.chip_lines import SCORES
 from analog_fhn.netlist.decks import chip_libraries, data_file, libraries, neuron_decks
-from analog_fhn.netlist.whole_chip import SCORES, estimated_seconds, folded_chip, tiles, whole_chip
+from analog_fhn.netlist.folded_chip import folded_chip
+from analog_fhn.netlist.whole_chip import estimated_seconds, tiles, whole_chip
 from analog_fhn.neuron import FloatArray
 
 Form = Literal["full", "reduced"]
@@ -74,14 +76,14 @@ def write_network(
     manufactured = _manufactured(chip)
     recentre = chip.network.recentre if recentre is None else recentre
     if form is None:
-        form = "full" if estimated_seconds(chip, full=True) <= LONGEST_RUN else "reduced"
+        form = "full" if estimated_seconds(manufactured, full=True) <= LONGEST_RUN else "reduced"
     make = whole_chip if form == "full" else folded_chip
-    texts = make(chip, inputs, recentre=recentre)
+    texts = make(manufactured, inputs, recentre=recentre)
     facts = {
         "form": form,
         "run": "ngspice -b run.cir",
         "writes": SCORES,
-        "expected_seconds": estimated_seconds(chip, full=form == "full"),
+        "expected_seconds": estimated_seconds(manufactured, full=form == "full"),
         "scores": "time averages over the control window, before any converter, in the units of the trained weights",
         "inputs": [float(value) for value in inputs],
         "recentre": recentre,

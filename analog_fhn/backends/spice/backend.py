@@ -27,9 +27,9 @@ from analog_fhn.backends.base import Response, SimulationError, check_drives, re
 from analog_fhn.backends.spice.ngspice import SimulatorProcess, run_batch
 from analog_fhn.cell.base import Cell, Cells, CircuitCells
 from analog_fhn.errors import InputError, RunError
+from analog_fhn.netlist.chip_lines import SCORES
 from analog_fhn.netlist.decks import MAX_STEP, RELTOL, cell_deck, components, neuron_deck
 from analog_fhn.netlist.export import read_manifest
-from analog_fhn.netlist.whole_chip import SCORES
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise
 
