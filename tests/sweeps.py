@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 
 from analog_fhn.backends.base import Response, SimulationError
 from analog_fhn.backends.direct.backend import Direct
-from analog_fhn.chip import Chip
-from analog_fhn.data import Dataset, load
+from analog_fhn.cell.base import Cells
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.montecarlo.runner import Workers
@@ -41,9 +40,8 @@ TROUBLE = 'neuron 2, drive -1: timestep too small, "trouble", again'
 def tiny_network() -> Network:
     """Four neurons, not trained."""
     rng = np.random.default_rng(0)
-    return Network.of_weights(
-        (rng.normal(size=(5, 4)), rng.normal(size=(4, 3))), protocol=Protocol(settle=2.0, control=10.0)
-    )
+    weights = rng.normal(size=(5, 4)), rng.normal(size=(4, 3))
+    return Network.of_weights(weights, protocol=Protocol(settle=2.0, control=10.0))
 
 
 def tiny_images() -> NDArray[np.float32]:
@@ -58,13 +56,28 @@ def discrete() -> Technology:
 @cache
 def digits_network() -> Network:
     """Reads four of five digits: random features, least squares behind them."""
-    train = load("digits", "train")
+    return _random_features((16, 0.5))
+
+
+@cache
+def deep_digits_network() -> Network:
+    """The same with two hidden layers."""
+    return _random_features((24, 0.5), (16, 1.5))
+
+
+def _random_features(*layers: tuple[int, float]) -> Network:
+    """Network with hidden layers of random weights, each of a size and a standard deviation."""
+    train = data.load("digits", "train")
     rng = np.random.default_rng(0)
-    first = rng.normal(scale=0.5, size=(64, 16))
-    hidden = 1.0 / (1.0 + np.exp(-train.images.astype(float) @ first))
+    hidden, weights, biases = train.images.astype(float), [], []
+    for size, scale in layers:
+        weights.append(rng.normal(scale=scale, size=(hidden.shape[1], size)))
+        # Behind a hidden layer all inputs are positive: without the bias neurons would saturate.
+        biases.append(-hidden.mean(axis=0) @ weights[-1] if len(weights) > 1 else np.zeros(size))
+        hidden = 1.0 / (1.0 + np.exp(-(hidden @ weights[-1] + biases[-1])))
     columns = np.column_stack([hidden, np.ones(len(hidden))])
-    second = np.linalg.lstsq(columns, np.eye(10)[train.labels] - 0.1, rcond=None)[0]
-    return Network.of_weights((first, second[:-1]), (np.zeros(16), second[-1]))
+    last = np.linalg.lstsq(columns, np.eye(10)[train.labels] - 0.1, rcond=None)[0]
+    return Network.of_weights((*weights, last[:-1]), (*biases, last[-1]))
 
 
 @cache
@@ -98,19 +111,19 @@ def made(point: int, trial: int, accuracy: float | None = 0.9, **changes: Any) -
 
 @dataclass(frozen=True)
 class Misbehaves:
-    """Direct, but the simulation of one chip, by its seed, ends otherwise."""
+    """Direct, but the simulation of one chip of `design`, by its seed, ends otherwise."""
 
     seed: int
     how: Literal["fails", "breaks", "refuses", "kills its worker"]
     name: str = "direct"
 
-    def respond(self, chip: Chip, drives: FloatArray, protocol: Protocol, **options: Any) -> Response:
-        if chip.seed == self.seed:
+    def respond(self, cells: Cells, drives: FloatArray, protocol: Protocol, **options: Any) -> Response:
+        if np.array_equal(cells.dynamics.p, design().chip(self.seed).layers[0].cells.dynamics.p):
             if self.how == "kills its worker":
                 os.kill(os.getpid(), signal.SIGKILL)
             kind = {"fails": SimulationError, "breaks": ZeroDivisionError, "refuses": InputError}[self.how]
             raise kind(TROUBLE)
-        return Direct().respond(chip.last.cells, drives, protocol, **options)
+        return Direct().respond(cells, drives, protocol, **options)
 
 
 @dataclass(frozen=True)
@@ -120,9 +133,9 @@ class Slow:
     seconds: float
     name: str = "direct"
 
-    def respond(self, chip: Chip, drives: FloatArray, protocol: Protocol, **options: Any) -> Response:
+    def respond(self, cells: Cells, drives: FloatArray, protocol: Protocol, **options: Any) -> Response:
         time.sleep(self.seconds)
-        return Direct().respond(chip.last.cells, drives, protocol, **options)
+        return Direct().respond(cells, drives, protocol, **options)
 
 
 class Unreadable:

@@ -113,6 +113,10 @@ class Arrays:
         """Name and values of every field, in their order."""
         return [(f.name, getattr(self, f.name)) for f in self._fields()]
 
+    def with_values(self, **values: FloatArray) -> Self:
+        """Copy with other values of some fields."""
+        return type(self)(**(dict(self.items()) | values))
+
 
 class Parts(Arrays):
     """Component values of n cells or columns, in SI units; every field of a subclass is made by `part`."""

@@ -117,14 +117,14 @@ def sweep(
     workers
         Processes of this machine; None: a cluster, taken for one of a hundred.
     """
+    from analog_fhn.backends.table.backend import default_drives
     from analog_fhn.montecarlo.plan import NETWORK_SETTINGS
-    from analog_fhn.montecarlo.trial import default_table
 
     each = []
     for point in points:
         options = {key: value for key, value in point.settings.items() if key in NETWORK_SETTINGS}
         changed = network.with_options(**options)
-        table = default_table(plan.backend, changed.readout) if plan.table is None else plan.table
+        table = default_drives(plan.backend, changed.readout) if plan.table is None else plan.table
         each.append(classification(changed, n_images, backend=plan.backend, table=table or None))
     drawn = 1e-3 + product(_weights(network.layer_sizes), _DEVICE)
     longest = max(each, key=lambda work: work.seconds)

@@ -54,12 +54,12 @@ def sweep(
     with study.store:
         with study.workers(workers, scheduler) as where, common.progress_bar("chips") as bar:
             study.run(where, bar)
-        found = regression(study) if study.sweep.sensitivity else None
+        first = study.store.points()[0]
+        found = regression(study.job, first, study.store.trials(first.number)) if study.sweep.sensitivity else None
         if found is not None:
             study.store.set_meta("regression", found.as_json())
         study.store.export(output / "trials.csv")
         content = run_summary(study)
-        first = study.store.points()[0]
         values = accuracies(study.store.trials(first.number))
         if len(values):
             title = f"{len(values)} chips, technology {study.technology.name}"

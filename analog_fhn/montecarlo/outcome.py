@@ -8,12 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from analog_fhn.backends.table.backend import default_drives
 from analog_fhn.errors import InputError
 from analog_fhn.montecarlo import statistics
 from analog_fhn.montecarlo.plan import Point
 from analog_fhn.montecarlo.sensitivity import GroupEffect, group_effects
 from analog_fhn.montecarlo.store import Store
-from analog_fhn.montecarlo.trial import Trial, default_table
+from analog_fhn.montecarlo.trial import Trial
 from analog_fhn.neuron import FloatArray
 
 _NEEDED = ("configuration", "accuracy_plain", "specification", "n_images", "n_classes")
@@ -178,7 +179,7 @@ class Results:
         """Drives per neuron of the response tables; 0: none were used."""
         if self.plan["table"] is not None:
             return int(self.plan["table"])
-        return default_table(self.plan["backend"], (self.configuration.get("readout") or ["mean"])[0])
+        return default_drives(self.plan["backend"], (self.configuration.get("readout") or ["mean"])[0])
 
     @property
     def table_errors(self) -> dict[str, list[Trial]]:

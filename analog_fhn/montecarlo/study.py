@@ -15,16 +15,15 @@ from uuid import uuid4
 
 import numpy as np
 
-from analog_fhn._support.hashing import sha256
+from analog_fhn.backends.table.backend import default_drives
 from analog_fhn.data import Dataset
-from analog_fhn.data.class_shares import commonest
 from analog_fhn.errors import InputError
 from analog_fhn.inference import check_images, judge
 from analog_fhn.montecarlo.plan import NETWORK_SETTINGS, Point, Sweep
 from analog_fhn.montecarlo.runner import Workers, dask_workers, local_workers, run_trials
 from analog_fhn.montecarlo.statistics import known_well
 from analog_fhn.montecarlo.store import FILE, Store
-from analog_fhn.montecarlo.trial import Job, Trial, default_table
+from analog_fhn.montecarlo.trial import Job, Trial
 from analog_fhn.network import Network
 from analog_fhn.technology.technology import Technology
 
@@ -255,7 +254,7 @@ def _judge_nominal(study: Study) -> None:
         network, job = design.network, study.job
         engine = job.engine(network.readout, "nominal")
         readout = network.readout, network.recentre
-        result = judge(design.chip(None), job.mapped(), [readout], engine, network.protocol, window=False)[0]
+        result = judge(design.chip(None), job.mapped(), [readout], engine, window=False)[0]
         study.store.set_nominal(point.number, result.accuracy(job.labels))
 
 
@@ -311,7 +310,7 @@ def reproduce_command(point: Point, seed: int, meta: dict[str, Any]) -> str:
     table = plan["table"]
     if table is None:
         readout = point.settings.get("readout") or meta["configuration"]["readout"][0]
-        table = default_table(plan["backend"], readout)
+        table = default_drives(plan["backend"], readout)
     if table:
         options.append(f"--table {table}")
     if plan["backend"] != "direct":

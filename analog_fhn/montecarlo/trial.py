@@ -20,6 +20,7 @@ from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.inference import confusion, judge, make_backend
 from analog_fhn.montecarlo.plan import Point
 from analog_fhn.network import Network
+from analog_fhn.readout import Readout
 from analog_fhn.technology.technology import Technology
 
 _IMAGES = "images.npy"
@@ -111,6 +112,11 @@ class Job:
     keep: Path | None = None
     workers: int | None = None
 
+    @property
+    def backend_name(self) -> str:
+        """Name of what integrates the neurons."""
+        return self.backend if isinstance(self.backend, str) else self.backend.name
+
     def mapped(self) -> NDArray[np.float32]:
         """The images."""
         return _shared(str(self.images))[0] if isinstance(self.images, Path) else self.images
@@ -119,9 +125,9 @@ class Job:
         """The images once more, where most of their pixels are dark."""
         return _shared(str(self.images))[1] if isinstance(self.images, Path) else _pixels(self)
 
-    def engine(self, readout: str, trial: str) -> Backend:
+    def engine(self, readout: Readout, trial: str) -> Backend:
         """Backend with its response table; `trial` names the folder that a failure's deck is kept in."""
-        from analog_fhn.backends.table.backend import Table
+        from analog_fhn.backends.table.backend import Table, default_drives
 
         if isinstance(self.backend, str):
             keep = None if self.keep is None else self.keep / trial
@@ -129,13 +135,8 @@ class Job:
             inner = make_backend(self.backend, **options)
         else:
             inner = self.backend
-        n = default_table(inner.name, readout) if self.table is None else self.table
+        n = default_drives(inner.name, readout) if self.table is None else self.table
         return Table(inner, n) if n else inner
-
-
-def default_table(backend: str, readout: str) -> int:
-    """Drives per neuron of a response table if the plan says nothing: a mean by `direct` needs few."""
-    return 9 if (backend, readout) == ("direct", "mean") else 33
 
 
 def share_images(images: NDArray[np.float32], folder: Path) -> None:
@@ -194,7 +195,7 @@ def run_trial(job: Job | str, point: Point, trial: int) -> Trial:
         network = design.network
         engine = job.engine(network.readout, f"point_{point.number}_chip_{trial}")
         result = judge(
-            design.chip(seed), images, [(network.readout, network.recentre)], engine, network.protocol,
+            design.chip(seed), images, [(network.readout, network.recentre)], engine,
             pixels=pixels, window=trial < WINDOW_CHECKS,
         )[0]  # fmt: skip
     except (InputError, MissingProgramError):

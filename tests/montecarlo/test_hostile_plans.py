@@ -10,9 +10,9 @@ import hostile
 import hostile_yaml
 import numpy as np
 import yaml
+from analog_fhn.checks.cell import check
 from hypothesis import given, settings
 
-from analog_fhn.checks.cell import check
 from analog_fhn.montecarlo.plan import Sweep
 from analog_fhn.network import Network
 from analog_fhn.technology.technology import Technology
@@ -41,7 +41,7 @@ GRID = {"grid": {"eps": [0.01, 0.02], "array.g_max": [1e-4, 2e-5], "array.device
 @cache
 def network() -> Network:
     rng = np.random.default_rng(0)
-    return Network((rng.normal(size=(5, 3)), rng.normal(size=(3, 2))))
+    return Network.of_weights((rng.normal(size=(5, 3)), rng.normal(size=(3, 2))))
 
 
 def plan(path: Path) -> None:

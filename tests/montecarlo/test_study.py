@@ -260,8 +260,8 @@ def opened(
 
 
 def other_weights() -> Network:
-    weights = digits_network().weights
-    return replace(digits_network(), weights=(1.01 * weights[0], weights[1]))
+    first, second = digits_network().weights
+    return digits_network().with_weights((1.01 * first, second), digits_network().biases)
 
 
 def other_images(**changes: Any) -> Dataset:
@@ -396,7 +396,7 @@ def test_nominal_chip_is_judged_at_the_points_of_the_plan(tmp_path: Path) -> Non
     expected = {}
     for number, levels in enumerate((32, 4)):
         chip = Design(digits_network(), discrete().with_values({"array.levels": levels})).chip(None)
-        expected[number] = classify(digits_network(), digits().images, chip=chip, table=9).accuracy(digits().labels)
+        expected[number] = classify(chip, digits().images, table=9).accuracy(digits().labels)
     assert found == expected
 
 

@@ -22,6 +22,7 @@ from sweeps import (
 )
 
 from analog_fhn.backends.spice import backend as spice
+from analog_fhn.backends.table.backend import default_drives
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import Result, classify, confusion
@@ -31,7 +32,6 @@ from analog_fhn.montecarlo.trial import (
     WINDOW_CHECKS,
     Trial,
     chip_seed,
-    default_table,
     keep_job,
     run_trial,
     share_images,
@@ -100,8 +100,7 @@ def by_hand(settings: dict[str, Any], trial: int, **options: Any) -> Result:
     if "errors" in settings:
         technology = technology.with_errors(settings["errors"])
     network = digits_network().with_options(**of_network)
-    chip = Design(network, technology).chip(chip_seed(3, trial))
-    return classify(network, digits().images, chip=chip, **options)
+    return classify(Design(network, technology).chip(chip_seed(3, trial)), digits().images, **options)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -135,14 +134,14 @@ def test_without_a_table_every_image_is_simulated() -> None:
     chip = design().chip(chip_seed(5, 1))
     found = run_trial(job, POINT, 1)
     assert (found.accuracy, found.table_error) == (
-        classify(design().network, tiny_images(), chip=chip).accuracy(LABELS),
+        classify(chip, tiny_images()).accuracy(LABELS),
         None,
     )
 
 
 def test_vote_is_read_from_a_table_of_33() -> None:
     network = design().network.with_options(readout="vote")
-    result = classify(network, tiny_images(), chip=Design(network, discrete()).chip(chip_seed(5, 0)), table=33)
+    result = classify(Design(network, discrete()).chip(chip_seed(5, 0)), tiny_images(), table=33)
     found = run_trial(tiny_job(), Point(0, "sweep", "vote", {"readout": "vote"}), 0)
     assert found.accuracy == result.accuracy(LABELS)
 
@@ -168,8 +167,8 @@ def test_window_error_is_that_of_classify() -> None:
 @pytest.mark.parametrize(
     ("backend", "readout", "drives"), [("direct", "mean", 9), ("direct", "vote", 33), ("spice", "mean", 33)]
 )
-def test_default_table(backend: str, readout: str, drives: int) -> None:
-    assert default_table(backend, readout) == drives
+def test_default_drives(backend: str, readout: str, drives: int) -> None:
+    assert default_drives(backend, readout) == drives
 
 
 @pytest.mark.parametrize("dark", [0.0, 0.6])

@@ -1,0 +1,259 @@
+"""Slope of the accuracy in every component value of a design, at its nominal chip.
+
+To first order a component moves the score of the true class against its strongest rival in each image; images whose
+margin is about as small as these movements decide the accuracy. So the slope in a value v is the mean over images of
+k(margin/tau)/tau d(margin)/dv, with k the normal density and tau the rms of the margins' changes from chip to chip.
+A layer's cells and array are changed by themselves; through the layers behind it the change goes by the chain rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from analog_fhn.backends.table.backend import Table
+from analog_fhn.cell.base import Cells
+from analog_fhn.cell.parts import Parts
+from analog_fhn.chip import Chip, ManufacturedChip
+from analog_fhn.data.sparse_images import Pixels
+from analog_fhn.design import Design
+from analog_fhn.inference import handed_over, scores_of_means
+from analog_fhn.neuron import FloatArray
+from analog_fhn.technology.technology import ERRORS
+
+_STEP = 1e-3  # relative; of values near zero (V, scale errors), of z and of its variance absolute
+DEVICES = "array devices"
+
+
+@dataclass(frozen=True)
+class Component:
+    """One part of all cells of a hidden layer, or of all sense amplifiers of an array.
+
+    Parameters
+    ----------
+    layer
+        Number of the hidden layer, or of the array, from 0.
+    stage
+        Number of the cells' group of parts; None: the part is the sense amplifiers'.
+    part
+        Name of the part within its group.
+    """
+
+    layer: int
+    stage: int | None
+    part: str
+
+    def group(self, chip: ManufacturedChip) -> Parts:
+        """The parts of a chip that it belongs to."""
+        if self.stage is None:
+            return chip.arrays[self.layer].sense
+        return chip.hardware[self.layer].cells.parts[self.stage]
+
+    def values(self, chip: ManufacturedChip) -> FloatArray:
+        """Its values on a chip, one for each cell or amplifier."""
+        values: FloatArray = getattr(self.group(chip), self.part)
+        return values
+
+    def with_values(self, chip: ManufacturedChip, values: FloatArray) -> ManufacturedChip:
+        """Copy of a chip with other values of this component."""
+        if self.stage is None:
+            array = chip.arrays[self.layer]
+            array = array.with_sense(array.sense.with_values(**{self.part: values}), chip.technology)
+            if self.layer == len(chip.hardware):
+                return chip.with_parts(output_array=array)
+            hardware = replace(chip.hardware[self.layer], array=array)
+        else:
+            cells = chip.hardware[self.layer].cells
+            changed = cells.parts[self.stage].with_values(**{self.part: values})
+            groups = (*cells.parts[: self.stage], changed, *cells.parts[self.stage + 1 :])
+            hardware = replace(chip.hardware[self.layer], cells=cells.cell.cells(groups))
+        return chip.with_parts((*chip.hardware[: self.layer], hardware, *chip.hardware[self.layer + 1 :]))
+
+    def errors(self, chip: ManufacturedChip) -> str:
+        """Error group that spreads it, a key of `ERRORS`."""
+        kind = type(self.group(chip)).kind_of(self.part)
+        return next(name for name, spread in ERRORS.items() if kind.spread.field in spread.get(kind.section, {}))
+
+    def label(self, design: Design) -> str:
+        """Its name for people."""
+        if self.stage is None:
+            array = design.array_names[self.layer]
+            amplifier = "sense amplifier"
+            outer = array.removesuffix(" array")
+            return f"{amplifier} of {array} {self.part}" if outer == array else f"{outer} {amplifier} {self.part}"
+        return f"{tuple(design.cells[self.layer].STREAMS)[self.stage]} {self.part}{design.layer_names[self.layer]}"
+
+
+def components(design: Design) -> Iterator[Component]:
+    """All components of a design but the devices of its arrays; parts that are not placed are none."""
+    for layer, cell in enumerate(design.cells):
+        left_out = cell.left_out(design.network.recentre or cell.smoothed)
+        for stage, group in enumerate(cell.nominal):
+            yield from (Component(layer, stage, name) for name, _ in group.items() if name not in left_out)
+    for layer, array in enumerate(design.arrays):
+        yield from (Component(layer, None, name) for name, _ in array.sense.items())
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Images to judge chips by.
+
+    Parameters
+    ----------
+    images, labels
+        Shapes (n_images, n_in) and (n_images,).
+    pixels
+        The images once more, if most of their pixels are dark.
+    """
+
+    images: NDArray[np.floating]
+    labels: NDArray[np.integer]
+    pixels: Pixels | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """A hidden layer of the nominal chip under all images.
+
+    Parameters
+    ----------
+    inputs, ripple
+        What its array is given: activations (images in front of the first layer), and the variance of the ripple on
+        them; shape (n_images, n_in).
+    z, variance
+        Pre-activations and the variance of their ripple, shape (n_images, n).
+    rows
+        What it hands to the next array: activations, and the variance of their ripple; shape (2, n_images, n).
+    """
+
+    inputs: FloatArray
+    ripple: FloatArray
+    z: FloatArray
+    variance: FloatArray
+    rows: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class _Sensitivity:
+    """Slopes of the accuracy, in each image, in the fields of the same names of `_Layer`."""
+
+    rows: FloatArray
+    z: FloatArray
+    variance: FloatArray
+
+
+class Slopes:
+    """Slopes of the accuracy in all component values, at the nominal chip.
+
+    Parameters
+    ----------
+    design
+        What the chips are made from; its readout is the mean.
+    data
+        What they are judged by.
+    table
+        Makes the response tables.
+    seeds
+        Of some chips, which tell how far margins move.
+    """
+
+    def __init__(self, design: Design, data: Labelled, table: Table, seeds: Sequence[int]) -> None:
+        self.design, self.data, self._table = design, data, table
+        self.nominal = design.chip(None)
+        everyone = np.arange(len(data.labels))
+        scores = self.scores(self.nominal)
+        others = scores.copy()
+        others[everyone, data.labels] = -np.inf
+        self.rival = others.argmax(axis=1)
+        margin = self.margin(scores)
+        moved = [self.margin(self.scores(design.chip(seed))) - margin for seed in seeds]
+        self.tau = float(np.sqrt(np.mean(np.square(moved)))) or 1.0
+        self._weight = norm.pdf(margin / self.tau) / self.tau / len(margin)
+        self._layers = list(self._forward())
+        self._sensitivities = self._backward()
+        self.of = {component: self._slope(component) for component in components(design)}
+
+    def scores(self, chip: Chip) -> FloatArray:
+        """Scores of a chip, shape (n_images, n_classes)."""
+        network = self.design.network
+        means = [self._table.means(layer.cells, network.protocol, window=False) for layer in chip.layers]
+        return scores_of_means(chip, means, self.data.images, [network.recentre], self.data.pixels)[0]
+
+    def margin(self, scores: FloatArray) -> FloatArray:
+        """Score of the true class less that of its rival on the nominal chip, shape (n_images,)."""
+        everyone = np.arange(len(self.data.labels))
+        return np.asarray(scores[everyone, self.data.labels] - scores[everyone, self.rival])
+
+    def devices(self) -> list[tuple[FloatArray, FloatArray]]:
+        """Slopes in the weights (n_in, n_out) and in the biases (n_out,) of every array."""
+        slopes = []
+        for layer, per, nominal in zip(self._layers, self._sensitivities, self.nominal.layers, strict=True):
+            of_weights = layer.inputs.T @ per.z
+            if np.any(layer.ripple):
+                of_weights += 2.0 * nominal.weights * (layer.ripple.T @ per.variance)
+            slopes.append((of_weights, per.z.sum(axis=0)))
+        per_score = self._per_score()
+        return [*slopes, (self._layers[-1].rows[0].T @ per_score, per_score.sum(axis=0))]
+
+    def _per_score(self) -> FloatArray:
+        """Slope of the accuracy in each score of each image, shape (n_images, n_classes)."""
+        classes = np.eye(self.design.network.layer_sizes[-1])
+        return np.asarray(self._weight[:, None] * (classes[self.data.labels] - classes[self.rival]))
+
+    def _forward(self) -> Iterator[_Layer]:
+        """All hidden layers of the nominal chip, the first one first."""
+        inputs = np.asarray(self.data.images, dtype=np.float64)
+        ripple = np.zeros((1, inputs.shape[1]))
+        for number, layer in enumerate(self.nominal.layers):
+            z, variance = layer.pre_activations(inputs), ripple @ layer.weights**2
+            rows = self._rows(number, layer.cells, z, variance)
+            yield _Layer(inputs, ripple, z, variance, rows)
+            inputs, ripple = rows
+
+    def _rows(self, number: int, cells: Cells, z: FloatArray, variance: FloatArray) -> FloatArray:
+        """Activations on the rows behind a layer and the variance of their ripple, shape (2, n_images, n)."""
+        protocol, recentre = self.design.network.protocol, self.design.network.recentre
+        table = self._table.means(cells, protocol, window=False)
+        x = table.look_up(cells.drive_stage.drives(z, variance))
+        if number + 1 < len(self.nominal.layers):
+            return np.stack(handed_over(cells, x, protocol, number))
+        gain, offset = cells.row_stage.of(recentre)
+        return np.stack([x * gain + offset, np.zeros_like(x)])
+
+    def _backward(self) -> list[_Sensitivity]:
+        """Slopes of the accuracy in what the layers of the nominal chip are given and give."""
+        output = self._per_score() @ self.nominal.output.weights.T
+        rows = np.stack([output, np.zeros_like(output)])
+        sensitivities: list[_Sensitivity] = []
+        for number, layer in reversed(list(enumerate(self._layers))):
+            cells, weights = self.nominal.layers[number].cells, self.nominal.layers[number].weights
+            change = self._rows(number, cells, layer.z + _STEP, layer.variance) - layer.rows
+            z = (change / _STEP * rows).sum(axis=0)
+            change = self._rows(number, cells, layer.z, layer.variance + _STEP) - layer.rows
+            variance = (change / _STEP * rows).sum(axis=0)
+            sensitivities.insert(0, _Sensitivity(rows, z, variance))
+            rows = np.stack([z @ weights.T, variance @ (weights**2).T]) if number else rows
+        return sensitivities
+
+    def _slope(self, component: Component) -> FloatArray:
+        """Slope in each value of a component, by finite differences: all cells are changed at a time."""
+        values = component.values(self.nominal)
+        # Relative for resistors and capacitors, which have no value near zero; offsets and scale errors: 1 mV.
+        step = np.where(values == 0.0, _STEP, _STEP * np.abs(values))
+        chip = component.with_values(self.nominal, values + step)
+        number = component.layer
+        if number == len(self._layers):
+            change = self._layers[-1].rows[0] @ (chip.output.weights - self.nominal.output.weights)
+            recentre = self.design.network.recentre
+            change += chip.output.bias_of(recentre) - self.nominal.output.bias_of(recentre)
+            return np.asarray((change * self._per_score()).sum(axis=0) / step)
+        layer, changed = self._layers[number], chip.layers[number]
+        z, variance = layer.z, layer.variance
+        if component.stage is None:
+            z, variance = changed.pre_activations(layer.inputs), layer.ripple @ changed.weights**2
+        change = self._rows(number, changed.cells, z, variance) - layer.rows
+        return np.asarray((change * self._sensitivities[number].rows).sum(axis=(0, 1)) / step)
