@@ -14,7 +14,7 @@ from analog_fhn.array.wires import Ports, solve_tiled
 from analog_fhn.cell.base import Cell, Cells, CircuitCells, LinearDrive
 from analog_fhn.draws import DeviceDraws, check_seed, draw_cell_parts, draw_sense_parts
 from analog_fhn.errors import InputError
-from analog_fhn.network import Dense, Network
+from analog_fhn.network import Network
 from analog_fhn.neuron import Coefficients, FloatArray
 from analog_fhn.technology.technology import Adc, Technology
 from analog_fhn.technology.typed_yaml import listed
@@ -213,7 +213,8 @@ class Chip:
         """The mathematics: float weights, ideal FHN equations, and between hidden layers the exact time average."""
         last = network.output
         layers = tuple(
-            HiddenLayer(dense.weights, dense.shift, ideal_cells(network, dense)) for dense in network.hidden_layers
+            HiddenLayer(dense.weights, dense.shift, ideal_cells(network, number))
+            for number, dense in enumerate(network.hidden_layers)
         )
         return cls(network, layers, OutputLayer(last.weights, last.shift, last.shift), None)
 
@@ -247,18 +248,15 @@ class Chip:
     def with_ideal_cells(self) -> Chip:
         """Copy whose cells are ideal; only the arrays keep their errors."""
         layers = tuple(
-            HiddenLayer(layer.weights, layer.bias, ideal_cells(self.network, dense))
-            for layer, dense in zip(self.layers, self.network.hidden_layers, strict=True)
+            HiddenLayer(layer.weights, layer.bias, ideal_cells(self.network, number))
+            for number, layer in enumerate(self.layers)
         )
         return Chip(self.network, layers, self.output, self.converters)
 
 
-def ideal_cells(network: Network, dense: Dense) -> Cells:
-    """Ideal cells of a hidden layer of a network."""
-    unit = dense.unit
-    if unit is None:
-        raise ValueError("an output layer has no cells")
-    drive = None
+def ideal_cells(network: Network, number: int) -> Cells:
+    """Ideal cells of hidden layer number `number` of a network, from 0."""
+    dense, drive = network.hidden_layers[number], None
     if dense.drive == "linear":
         # Inputs within the network's range, through the units in front of the layer.
         low, high = np.tanh(network.input_range)
@@ -266,7 +264,7 @@ def ideal_cells(network: Network, dense: Dense) -> Cells:
         gain, zero = np.full(dense.n_out, network.fhn.gamma), np.zeros(dense.n_out)
         lowest, highest = (edge.sum(axis=0) + dense.shift for edge in (ends.min(axis=0), ends.max(axis=0)))
         drive = LinearDrive(gain, zero, lowest, highest)
-    return Cells.ideal(unit, network.fhn, dense.n_out, drive)
+    return Cells.ideal(network.units[number], network.neurons[number], dense.n_out, drive)
 
 
 @dataclass(frozen=True, eq=False)

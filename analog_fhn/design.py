@@ -68,8 +68,10 @@ class Design:
         """Layout of each hidden layer's cells."""
         kind, layers = cell_class(self.technology.cell), self.network.hidden_layers
         return tuple(
-            kind(self.network.fhn, unit, self.technology, dense.n_out, smoothed=number < len(layers) - 1)
-            for number, (dense, unit) in enumerate(zip(layers, self.network.units, strict=True))
+            kind(fhn, unit, self.technology, dense.n_out, smoothed=number < len(layers) - 1)
+            for number, (dense, unit, fhn) in enumerate(
+                zip(layers, self.network.units, self.network.neurons, strict=True)
+            )
         )
 
     @property

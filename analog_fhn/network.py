@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +110,7 @@ class Network:
         `Pointwise("tanh")` in front of the first, which is then driven linearly, and a `Pointwise("sigmoid")` in front
         of the last.
     fhn
-        Parameters of the FHN neurons that replace the hidden units.
+        Parameters of the FHN neurons that replace the hidden units; of layers with different units see `neurons`.
     protocol
         Settling time, control window, sampling and initial state.
     readout
@@ -266,6 +266,15 @@ class Network:
     def units(self) -> tuple[Activation, ...]:
         """Units of the hidden layers."""
         return tuple(layer.unit for layer in self.hidden_layers if layer.unit is not None)
+
+    @property
+    def neurons(self) -> tuple[FHN, ...]:
+        """FHN neurons of each hidden layer: `fhn`, whose slope is that of the first layer.
+
+        In a layer with another unit it is as much larger or smaller as `matched_slope` of its unit.
+        """
+        first = matched_slope(self.units[0])
+        return tuple(replace(self.fhn, slope=self.fhn.slope * matched_slope(unit) / first) for unit in self.units)
 
     @property
     def hidden(self) -> str:
@@ -521,16 +530,16 @@ def _range(values: Any) -> tuple[float, float]:
     return float(values[0]), float(values[1])
 
 
-def check_hidden(activation: object, source: str = "network") -> None:
-    """Refuse hidden activations that FHN neurons cannot stand in for.
+def check_hidden(activation: object, source: str = "network") -> Activation:
+    """A hidden activation that FHN neurons can stand in for.
 
     Raises
     ------
     InputError
         For ReLU-like and unknown activations, with the reason.
     """
-    if activation in get_args(Activation):
-        return
+    if activation == "sigmoid" or activation == "tanh":
+        return cast("Activation", activation)
     if isinstance(activation, str) and any(s in activation.lower() for s in ("relu", "elu", "softplus", "linear")):
         raise InputError(
             f"{source}: hidden activation {shown(activation)} is unbounded, but an FHN neuron's drive is "

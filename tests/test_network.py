@@ -22,7 +22,7 @@ def make(hidden: str = "sigmoid", bias: bool = True, seed: int = 0, **settings: 
     rng = np.random.default_rng(seed)
     weights = (rng.normal(size=(6, 4)), rng.normal(size=(4, 3)))
     biases = (rng.normal(size=4), rng.normal(size=3)) if bias else ()
-    return Network(weights, biases, hidden, **settings)  # type: ignore[arg-type]
+    return Network.of_weights(weights, biases, hidden, **settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("hidden", "function"), [("sigmoid", expit), ("tanh", np.tanh)])
@@ -42,7 +42,7 @@ def test_forward_without_biases() -> None:
 
 
 def test_forward_does_not_overflow() -> None:
-    net = Network((np.array([[1000.0, -1000.0]]), np.eye(2)))
+    net = Network.of_weights((np.array([[1000.0, -1000.0]]), np.eye(2)))
     np.testing.assert_array_equal(net.forward(np.ones((1, 1))), [[1.0, 0.0]])
 
 
@@ -69,15 +69,28 @@ def test_file_is_plain_arrays_and_json(tmp_path: Path) -> None:
     with np.load(tmp_path / "net.npz", allow_pickle=False) as file:
         assert sorted(file.files) == ["b0", "b1", "meta", "w0", "w1"]
         assert file["w0"].shape == (6, 4)
-        assert {"format", "stages", "fhn", "readout", "provenance", "sha256"} <= json.loads(str(file["meta"])).keys()
+        assert {"format", "layers", "fhn", "readout", "provenance", "sha256"} <= json.loads(str(file["meta"])).keys()
 
 
-def altered(path: Path, change: Callable[[dict[str, Any], dict[str, Any]], None], **options: Any) -> Path:
-    """Network file at `path` whose meta and arrays were changed after saving."""
+def as_format_1(meta: dict[str, Any]) -> None:
+    """Turn what a file of format 2 says into what one of format 1 says, which has stages in place of layers."""
+    layers = meta.pop("layers")
+    drives = {"linear": {"tanh": "input"}, "tanh": {}}
+    stages = [{"type": "fhn", "trained_as": one["unit"]} | drives[one["drive"]] for one in layers if one.get("unit")]
+    stages += [{"type": "sigmoid"} for one in layers if one.get("function") == "sigmoid"]
+    meta |= {"format": 1, "stages": stages}
+
+
+def altered(
+    path: Path, change: Callable[[dict[str, Any], dict[str, Any]], None], version: int = 2, **options: Any
+) -> Path:
+    """Network file of a format at `path` whose meta and arrays were changed after saving."""
     make(**options).save(path)
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     meta = json.loads(str(arrays.pop("meta")))
+    if version == 1:
+        as_format_1(meta)
     change(meta, arrays)
     np.savez(path, meta=np.array(json.dumps(meta)), **arrays)
     return path
@@ -151,9 +164,10 @@ def test_meta_that_is_no_json(tmp_path: Path) -> None:
     assert "'meta': cannot be read as JSON" in refusal(path)
 
 
-@pytest.mark.parametrize("key", ["format", "stages", "fhn", "protocol", "readout", "input_range", "sha256"])
+@pytest.mark.parametrize("key", ["format", "layers", "fhn", "protocol", "readout", "input_range", "sha256", "stages"])
 def test_missing_key(key: str, tmp_path: Path) -> None:
-    assert f"'{key}' is missing" in refusal(altered(tmp_path / "net.npz", lambda meta, _: meta.pop(key)))
+    version = 1 if key == "stages" else 2
+    assert f"'{key}' is missing" in refusal(altered(tmp_path / "net.npz", lambda meta, _: meta.pop(key), version))
 
 
 def test_missing_array(tmp_path: Path) -> None:
@@ -161,20 +175,21 @@ def test_missing_array(tmp_path: Path) -> None:
 
 
 def test_relu_is_refused_with_the_reason(tmp_path: Path) -> None:
-    path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(stages=[{"type": "relu"}]))
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(stages=[{"type": "relu"}]), version=1)
     message = refusal(path)
     assert "'relu' is unbounded" in message
     assert "train with sigmoid or tanh" in message
 
 
 def test_unknown_activation(tmp_path: Path) -> None:
-    path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(stages=[{"type": "fhn", "trained_as": "sine"}]))
+    stages = [{"type": "fhn", "trained_as": "sine"}]
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(stages=stages), version=1)
     assert "'sine': expected 'sigmoid' or 'tanh'" in refusal(path)
 
 
 def test_different_stages(tmp_path: Path) -> None:
     stages = [{"type": "fhn", "trained_as": "sigmoid"}, {"type": "fhn", "trained_as": "tanh"}]
-    path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(stages=stages))
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(stages=stages), version=1)
     assert "expected one activation for all hidden layers" in refusal(path)
 
 
@@ -246,10 +261,10 @@ def test_impossible_setting(tmp_path: Path) -> None:
     assert "FHN gamma = 0" in refusal(path)
 
 
-@pytest.mark.parametrize("value", [0, 2, "1"])
+@pytest.mark.parametrize("value", [0, 3, "1"])
 def test_other_format(value: object, tmp_path: Path) -> None:
     path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(format=value))
-    assert f"format {value!r}; this version reads format 1" in refusal(path)
+    assert refusal(path).endswith(f"format {value!r}; this version reads formats 1 and 2")
 
 
 def test_extra_arrays(tmp_path: Path) -> None:
@@ -270,12 +285,12 @@ def test_impossible_input_range(value: list[Any], tmp_path: Path) -> None:
 
 def test_single_layer_is_no_network() -> None:
     with pytest.raises(InputError, match="1 weight layers; expected at least 2"):
-        Network((np.zeros((3, 2)),))
+        Network.of_weights((np.zeros((3, 2)),))
 
 
 def test_number_of_biases_must_be_that_of_layers() -> None:
     with pytest.raises(InputError, match="2 weight layers but 1 biases"):
-        Network((np.zeros((3, 2)), np.zeros((2, 2))), (None,))
+        Network.of_weights((np.zeros((3, 2)), np.zeros((2, 2))), (None,))
 
 
 @pytest.mark.parametrize(
@@ -303,8 +318,8 @@ def test_paper_protocol() -> None:
 
 
 def test_hash_depends_on_the_shape() -> None:
-    one = Network((np.ones((2, 6)), np.ones((6, 4))))
-    other = Network((np.ones((4, 3)), np.ones((3, 8))))
+    one = Network.of_weights((np.ones((2, 6)), np.ones((6, 4))))
+    other = Network.of_weights((np.ones((4, 3)), np.ones((3, 8))))
     assert one.sha256 != other.sha256
 
 
@@ -321,32 +336,38 @@ def test_stages_survive_the_file(tanh: str, behind: str, tmp_path: Path) -> None
 
 def test_files_from_before_the_stages_load_with_the_defaults(tmp_path: Path) -> None:
     # A file of format 1 as it was first written.
-    path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(stages=[{"type": "fhn", "trained_as": "tanh"}]))
+    stages = [{"type": "fhn", "trained_as": "tanh"}]
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(stages=stages), version=1)
     loaded = Network.load(path)
     assert (loaded.hidden, loaded.tanh, loaded.behind) == ("tanh", "drive", "linear")
 
 
-def test_default_stages_leave_the_file_as_it_was(tmp_path: Path) -> None:
-    make().save(tmp_path / "net.npz")
+def test_the_file_says_the_layers(tmp_path: Path) -> None:
+    make(tanh="input", behind="sigmoid").save(tmp_path / "net.npz")
     with np.load(tmp_path / "net.npz") as file:
-        assert json.loads(str(file["meta"]))["stages"] == [{"type": "fhn", "trained_as": "sigmoid"}]
+        assert json.loads(str(file["meta"]))["layers"] == [
+            {"kind": "pointwise", "function": "tanh"},
+            {"kind": "dense", "unit": "sigmoid", "drive": "linear"},
+            {"kind": "pointwise", "function": "sigmoid"},
+            {"kind": "dense", "unit": None, "drive": "tanh"},
+        ]
 
 
 @pytest.mark.parametrize("stage", [{"type": "softmax"}, {"type": "tanh"}])
 def test_unknown_stage_behind_the_neurons(stage: dict[str, str], tmp_path: Path) -> None:
-    path = altered(tmp_path / "net.npz", lambda meta, _: meta["stages"].append(stage))
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta["stages"].append(stage), version=1)
     assert "differ" in refusal(path)
 
 
 def test_unknown_place_of_the_tanh(tmp_path: Path) -> None:
-    path = altered(tmp_path / "net.npz", lambda meta, _: meta["stages"][0].update(tanh="output"))
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta["stages"][0].update(tanh="output"), version=1)
     assert "tanh 'output': expected 'drive' or 'input'" in refusal(path)
 
 
 @pytest.mark.parametrize(("tanh", "behind"), STAGES[1:])
 def test_other_stages_are_for_one_hidden_layer(tanh: str, behind: str) -> None:
     with pytest.raises(InputError, match=r"2 hidden layers, tanh .*; expected one hidden layer"):
-        Network((np.ones((2, 3)),) + (np.ones((3, 3)),) * 2, tanh=tanh, behind=behind)  # type: ignore[arg-type]
+        Network.of_weights((np.ones((2, 3)),) + (np.ones((3, 3)),) * 2, tanh=tanh, behind=behind)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("recentre", [True, False])
@@ -360,10 +381,76 @@ def test_plain_network_with_sigmoids_behind_has_the_backward_pass_in_the_neurons
     np.testing.assert_allclose(net.forward(images), expit(rows) @ w1 + b1, rtol=1e-12, atol=1e-12)
 
 
+def deep(units: Any = ("tanh", "sigmoid"), **settings: Any) -> Network:
+    rng = np.random.default_rng(2)
+    weights = [rng.normal(size=shape) for shape in ((5, 4), (4, 3), (3, 2))]
+    return Network.of_weights(weights, (rng.normal(size=4), None, np.ones(2)), units, **settings)
+
+
+def test_units_of_each_layer_survive_the_file(tmp_path: Path) -> None:
+    net = deep(fhn=FHN(slope=1.0))
+    net.save(tmp_path / "net.npz")
+    loaded = Network.load(tmp_path / "net.npz")
+    assert (loaded.units, loaded.hidden, loaded.layer_sizes) == (("tanh", "sigmoid"), "tanh, sigmoid", (5, 4, 3, 2))
+    assert (loaded.sha256, loaded.fhn, loaded.neurons) == (net.sha256, net.fhn, net.neurons)
+    images = np.random.default_rng(1).random((5, 5))
+    np.testing.assert_array_equal(loaded.forward(images), net.forward(images))
+    (w0, w1, w2), (b0, _, b2) = net.weights, net.biases
+    expected = expit(np.tanh(images @ w0 + b0) @ w1) @ w2 + b2
+    np.testing.assert_allclose(net.forward(images), expected, rtol=1e-13, atol=1e-14)
+
+
+def test_slopes_follow_the_units() -> None:
+    assert [fhn.slope for fhn in deep(fhn=FHN(slope=1.0)).neurons] == [1.0, 0.5]
+    assert [fhn.slope for fhn in deep(("sigmoid", "tanh"), fhn=FHN(slope=0.6)).neurons] == [0.6, 1.2]
+    alike = deep("tanh", fhn=FHN(slope=0.7, gamma=-1.2))
+    assert alike.neurons == (alike.fhn,) * 2
+
+
+def test_a_file_of_format_1_is_read(tmp_path: Path) -> None:
+    """As it was written before there were layers in it."""
+    net = deep("tanh", readout="vote")
+    arrays = {"w0": net.weights[0], "w1": net.weights[1], "w2": net.weights[2], "b0": net.biases[0], "b2": np.ones(2)}
+    meta = {
+        "format": 1,
+        "stages": [{"type": "fhn", "trained_as": "tanh"}] * 2,
+        "fhn": {"eps": 0.01, "a": 1.0, "gamma": -1.0, "slope": 0.5},
+        "protocol": {"settle": 100.0, "control": 200.0, "interval": 0.2, "x0": -1.0, "y0": -0.6},
+        "readout": {"type": "vote", "recentre": True},
+        "input_range": [0.0, 1.0],
+        "provenance": {"made": "before"},
+        "sha256": net.sha256,
+    }
+    np.savez(tmp_path / "net.npz", meta=np.array(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
+    loaded = Network.load(tmp_path / "net.npz")
+    assert (loaded.units, loaded.readout, loaded.fhn) == (("tanh", "tanh"), "vote", FHN())
+    assert loaded.provenance == {"made": "before"}
+    images = np.random.default_rng(1).random((5, 5))
+    np.testing.assert_array_equal(loaded.forward(images), net.forward(images))
+
+
+@pytest.mark.parametrize(("tanh", "behind"), STAGES)
+def test_files_of_format_1_have_the_papers_stages(tanh: str, behind: str, tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda *_: None, version=1, tanh=tanh, behind=behind)
+    loaded = Network.load(path)
+    assert (loaded.tanh, loaded.behind, loaded.units) == (tanh, behind, ("sigmoid",))
+
+
+def test_layers_that_do_not_chain_are_both_named(tmp_path: Path) -> None:
+    weights = (np.ones((5, 4)), np.ones((3, 4)), np.ones((4, 2)))
+    with pytest.raises(InputError, match=r"w1 has shape \(3, 4\): expected 4 rows, as many as w0 has columns"):
+        Network.of_weights(weights)
+
+
+def test_as_many_units_as_hidden_layers() -> None:
+    with pytest.raises(InputError, match="3 weight layers but 3 units; expected 2, none behind the last"):
+        deep(("tanh", "sigmoid", "tanh"))
+
+
 def test_layers_of_a_deeper_network() -> None:
     rng = np.random.default_rng(0)
     weights = [rng.normal(size=shape) for shape in ((5, 4), (4, 3), (3, 2))]
-    net = Network(tuple(weights), (None, np.ones(3), None), "tanh", readout="vote")
+    net = Network.of_weights(tuple(weights), (None, np.ones(3), None), "tanh", readout="vote")
     second = net.layer(1)
     assert second.layer_sizes == (4, 3, 2)
     assert (second.hidden, second.readout) == ("tanh", "vote")
@@ -387,11 +474,19 @@ def test_layers_of_a_deeper_network() -> None:
         ({"stages": {"type": "fhn"}}, "stages is {'type': 'fhn'}: expected a list of stages"),
         ({"stages": []}, "stages [] differ; expected one activation"),
         ({"stages": [{"type": ["fhn"]}]}, "hidden activation ['fhn']: expected 'sigmoid' or 'tanh'"),
-        ({"format": [1]}, "format [1]; this version reads format 1"),
+        ({"layers": {"kind": "dense"}}, "layers is {'kind': 'dense'}: expected a list of layers"),
+        ({"layers": []}, "unexpected arrays b0, b1, w0, w1 beside 0 layers"),
+        ({"layers": [{"kind": "dense", "unit": ["x"], "drive": "tanh"}] * 2}, "['x']: expected 'sigmoid' or 'tanh'"),
+        ({"layers": [{"kind": "dense", "unit": "tanh", "drive": "tanh"}] * 2}, "network ends with a unit, 'tanh'"),
+        ({"layers": [{"kind": "dense", "unit": "tanh", "drive": "step"}] * 2}, "drive 'step': expected 'tanh' or"),
+        ({"layers": [{"kind": ["dense"]}]}, "layer of kind ['dense']: expected 'dense' or 'pointwise'"),
+        ({"layers": [{"kind": "pooling", "size": 2}]}, "layer of kind 'pooling': expected 'dense' or 'pointwise'"),
+        ({"format": [1]}, "format [1]; this version reads formats 1 and 2"),
     ],
 )
 def test_values_of_another_type(change: dict[str, Any], said: str, tmp_path: Path) -> None:
-    assert said in refusal(altered(tmp_path / "net.npz", lambda meta, _: meta.update(change)))
+    version = 1 if "stages" in change else 2
+    assert said in refusal(altered(tmp_path / "net.npz", lambda meta, _: meta.update(change), version))
 
 
 def test_a_number_of_400_digits(tmp_path: Path) -> None:
