@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from analog_fhn.neuron import FloatArray
-from analog_fhn.reconstruct.fit import Embedded, FitOptions, embed
 from analog_fhn.reconstruct.model.autoencoder import Autoencoder, train_autoencoder
 from analog_fhn.reconstruct.model.embedding import successive
 from analog_fhn.reconstruct.model.levenberg import sigmoid
@@ -25,6 +24,7 @@ from analog_fhn.reconstruct.model.maps import CONTROL, MapOptions, NeuralMap, Pa
 from analog_fhn.reconstruct.model.multistep import MultiStepOptions, refine_map
 from analog_fhn.reconstruct.model.reconstruction import Reconstruction
 from analog_fhn.reconstruct.model.states import Coordinates
+from analog_fhn.reconstruct.pipeline import Embedded, FitOptions, embed
 from analog_fhn.reconstruct.recordings.recording import Recording
 from analog_fhn.reconstruct.rhythm import Rhythm
 from analog_fhn.reconstruct.sources.record import record_sherman

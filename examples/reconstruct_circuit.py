@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from analog_fhn.reconstruct.fit import FitOptions, fit
 from analog_fhn.reconstruct.model.autoencoder import AutoencoderOptions
 from analog_fhn.reconstruct.model.maps import MapOptions
+from analog_fhn.reconstruct.pipeline import FitOptions, fit
 from analog_fhn.reconstruct.recordings.recording import Recording
-from analog_fhn.reconstruct.rhythm import Levels, Rhythm, waveform_rms
+from analog_fhn.reconstruct.rhythm import Levels, Rhythm, waveform_error
 from analog_fhn.reconstruct.sources.record import circuit_chip, record_circuit
 
 FIELDS = (
@@ -44,7 +44,7 @@ def rebuild(clean: Recording, noise: float, seed: int) -> dict[str, str]:
     recorded = Rhythm.of(clean.voltage, clean.step, levels)
     runs = found.reconstruction.run(40 * recorded.period)
     rhythms = [Rhythm.of(run, clean.step, levels) for run in runs]
-    shapes = [waveform_rms(clean.voltage, run, clean.step, levels) for run in runs]
+    shapes = [waveform_error(clean.voltage, run, clean.step, levels) for run in runs]
     errors = [abs(rhythm.period / recorded.period - 1.0) for rhythm in rhythms]
     worst = int(np.argmax(errors))
     return {

@@ -32,13 +32,13 @@ from analog_fhn.inference import Result, classify
 from analog_fhn.netlist.decks import components
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise
-from analog_fhn.reconstruct.fit import FitOptions, fit
 from analog_fhn.reconstruct.model.autoencoder import AutoencoderOptions
 from analog_fhn.reconstruct.model.maps import MapOptions
 from analog_fhn.reconstruct.model.reconstruction import Reconstruction
+from analog_fhn.reconstruct.pipeline import FitOptions, fit
 from analog_fhn.reconstruct.recordings.recording import Recording
 from analog_fhn.reconstruct.sources.record import record_circuit
-from analog_fhn.reconstruct.twin import TABLE, Twin, as_neuron
+from analog_fhn.reconstruct.twin import TABLE, Twins, as_neuron
 
 FIELDS = (
     "recordings", "seed", "images", "accuracy", "accuracy_circuit", "same_class", "rms_mean", "largest_mean",
@@ -174,7 +174,7 @@ def main() -> None:
                 print(", ".join(f"{name} {value}" for name, value in row.items() if value), flush=True)
             if seed == 0 and file.exists():
                 try:
-                    table = Table(Twin.load([file]), TABLE).make(one, network.protocol)
+                    table = Table(Twins.load([file]), TABLE).make(one, network.protocol)
                 except SimulationError:
                     continue
                 curves[number] = drives, table.respond(drives[:, None], network.protocol).mean[:, 0]
@@ -202,7 +202,7 @@ def judge(
     twin.save(file)
     row["seconds_to_fit"] = f"{time.perf_counter() - start:.0f}"
     start = time.perf_counter()
-    backend = Table(Twin((twin,)), TABLE)
+    backend = Table(Twins((twin,)), TABLE)
     try:
         found = classify(network, images, chip=chip, backend=backend)
     except SimulationError as error:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from analog_fhn.backends.base import Response, SimulationError
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.cell.base import Cells
+from analog_fhn.data import Dataset, load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.montecarlo.runner import Workers
@@ -67,7 +68,7 @@ def deep_digits_network() -> Network:
 
 def _random_features(*layers: tuple[int, float]) -> Network:
     """Network with hidden layers of random weights, each of a size and a standard deviation."""
-    train = data.load("digits", "train")
+    train = load("digits", "train")
     rng = np.random.default_rng(0)
     hidden, weights, biases = train.images.astype(float), [], []
     for size, scale in layers:

@@ -151,9 +151,9 @@ def twins(backend: str, files: list[Path] | None, table: int | None) -> tuple[st
         return backend, table
     if not files:
         raise InputError("--backend twin: --twin FILE.npz is missing, a file of `analog-fhn reconstruct`")
-    from analog_fhn.reconstruct.twin import TABLE, Twin
+    from analog_fhn.reconstruct.twin import TABLE, Twins
 
-    return Twin.load(files), TABLE if table is None else table
+    return Twins.load(files), TABLE if table is None else table
 
 
 def table_line(quality: TableQuality, control: float) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from analog_fhn.montecarlo.plan import Point, Sweep
     from analog_fhn.network import Network
     from analog_fhn.neuron import Protocol
-    from analog_fhn.reconstruct.fit import FitOptions
+    from analog_fhn.reconstruct.pipeline import FitOptions
 
 # Seconds of one core.
 _DIRECT_STEP = 5e-10  # a neuron's step

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from analog_fhn._support.files import has_failed
 from analog_fhn.cli import common
 from analog_fhn.errors import InputError
+
+if TYPE_CHECKING:
+    from analog_fhn.network import Network
+    from analog_fhn.weights.trained import Trained
 
 
 def import_(
@@ -46,22 +50,12 @@ def import_(
     common.check_outputs({}, {"-o": output, "--json": json})
     common.writable(output)
     trained = weights.read(file)
-    asked = None if input_range is None else _range(input_range)
-    if asked is None and trained.input_range is None and dataset is not None:
-        asked = load(dataset, "test", data).scale
-    network = weights.to_network(trained, hidden=hidden, input_range=asked)
-    content: dict[str, Any] = {
-        "file": str(file),
-        "format": trained.format,
-        "sha256": trained.sha256,
-        "layers": list(network.layer_sizes),
-        "hidden": network.hidden,
-        "biases": [b is not None for b in network.biases],
-        "input_range": list(network.input_range),
-        "notes": list(trained.notes),
-        "settings": common.settings(network, None) | {"dataset": dataset},
-    }
-    said = [
+    span = None if input_range is None else _range(input_range)
+    if span is None and trained.input_range is None and dataset is not None:
+        span = load(dataset, "test", data).scale
+    network = weights.to_network(trained, hidden=hidden, input_range=span)
+    content = _content(file, trained, network) | {"settings": common.settings(network, None) | {"dataset": dataset}}
+    lines = [
         f"{file} ({trained.format}): {'-'.join(map(str, network.layer_sizes))} ({network.hidden}), "
         f"{_biases(content['biases'])}, inputs from {network.input_range[0]:g} to {network.input_range[1]:g}",
         *trained.notes,
@@ -70,19 +64,37 @@ def import_(
         test = common.load_images(dataset, "test", data, None, network)
         accuracy = network.accuracy(test.images, test.labels)
         content |= {"accuracy": accuracy, "n_images": len(test.labels)}
-        said.append(f"plain network: {common.percent(accuracy)} of {len(test.labels)} test images")
-        n_classes = network.layer_sizes[-1]
-        # half way between guessing and knowing
-        if accuracy < 0.5 * (1.0 + 1.0 / n_classes):
-            said.append(
-                "that is low: are the hidden activation (--hidden), the scale of the images (--input-range) and the "
-                "order of the pixels those of the training?"
-            )
+        lines += _accuracy_lines(accuracy, len(test.labels), network.layer_sizes[-1])
     network.save(output)
     if not has_failed(output):
-        said.append(f"saved as {output}")
-    common.say("\n".join(said), json)
+        lines.append(f"saved as {output}")
+    common.say("\n".join(lines), json)
     common.write_json(json, "import", None, start, content)
+
+
+def _content(file: Path, trained: Trained, network: Network) -> dict[str, Any]:
+    """What the JSON object says about the file and the network of it."""
+    return {
+        "file": str(file),
+        "format": trained.format,
+        "sha256": trained.sha256,
+        "layers": list(network.layer_sizes),
+        "hidden": network.hidden,
+        "biases": [b is not None for b in network.biases],
+        "input_range": list(network.input_range),
+        "notes": list(trained.notes),
+    }
+
+
+def _accuracy_lines(accuracy: float, n_images: int, n_classes: int) -> list[str]:
+    lines = [f"plain network: {common.percent(accuracy)} of {n_images} test images"]
+    # half way between guessing and knowing
+    if accuracy < 0.5 * (1.0 + 1.0 / n_classes):
+        lines.append(
+            "that is low: are the hidden activation (--hidden), the scale of the images (--input-range) and the order "
+            "of the pixels those of the training?"
+        )
+    return lines
 
 
 def _range(text: str) -> tuple[float, float]:

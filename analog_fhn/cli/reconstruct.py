@@ -14,8 +14,8 @@ from analog_fhn.cli.options import takes_option_groups, values_set
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
-    from analog_fhn.reconstruct.fit import FitOptions
     from analog_fhn.reconstruct.model.reconstruction import Reconstruction
+    from analog_fhn.reconstruct.pipeline import FitOptions
     from analog_fhn.reconstruct.recordings.recording import Recording
 
 
@@ -74,10 +74,10 @@ class FitSettings:
         InputError
             If two of the options do not go together.
         """
-        from analog_fhn.reconstruct.fit import FitOptions
         from analog_fhn.reconstruct.model.autoencoder import AutoencoderOptions
         from analog_fhn.reconstruct.model.maps import MapOptions
         from analog_fhn.reconstruct.model.multistep import MultiStepOptions
+        from analog_fhn.reconstruct.pipeline import FitOptions
 
         if self.stride is not None and self.longest is not None:
             raise InputError("--stride takes samples at equal distances; --longest is of those that are spread")
@@ -241,7 +241,7 @@ def reconstruct(
     From one recording the map repeats what was recorded; what turning its knob p does is not determined by one value
     of p, and is only of use where --drive gives several.
     """
-    from analog_fhn.reconstruct.fit import RULE, fit
+    from analog_fhn.reconstruct.pipeline import RULE, fit
 
     start = time.perf_counter()
     control = drives.control(len(recordings))

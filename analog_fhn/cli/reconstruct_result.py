@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from analog_fhn.neuron import FloatArray
-    from analog_fhn.reconstruct.fit import Fit, FitOptions
+    from analog_fhn.reconstruct.pipeline import FitOptions, FitResult
     from analog_fhn.reconstruct.recordings.recording import Recording
     from analog_fhn.reconstruct.rhythm import Rhythm
 
@@ -24,7 +24,7 @@ _USUAL = {"spiking": 300, "bursting": 1000}  # ... namely so many
 
 
 def recordings_content(
-    paths: list[Path], recordings: list[Recording], control: list[float] | None, result: Fit
+    paths: list[Path], recordings: list[Recording], control: list[float] | None, result: FitResult
 ) -> list[dict[str, Any]]:
     """What the JSON object says about each recording."""
     return [
@@ -34,7 +34,7 @@ def recordings_content(
     ]  # fmt: skip
 
 
-def say_doubts(result: Fit, options: FitOptions, json: str | None) -> None:
+def say_doubts(result: FitResult, options: FitOptions, json: str | None) -> None:
     """Say what did not work out.
 
     Raises
@@ -71,13 +71,13 @@ def too_fine(recording: Recording) -> str:
     )
 
 
-def summary(result: Fit, options: FitOptions) -> dict[str, Any]:
+def summary(result: FitResult, options: FitOptions) -> dict[str, Any]:
     """Content of the JSON object: rhythms of the recordings and of the free runs, the maps and the settings."""
     from dataclasses import asdict
 
     import numpy as np
 
-    from analog_fhn.reconstruct.fit import STARTS
+    from analog_fhn.reconstruct.pipeline import STARTS
 
     first, chosen = result.recorded[0], result.rhythms[result.chosen][:STARTS]
     period = float(np.median([rhythm.period for rhythm in chosen]))
@@ -102,7 +102,7 @@ def summary(result: Fit, options: FitOptions) -> dict[str, Any]:
     }
 
 
-def lines(result: Fit) -> list[str]:
+def lines(result: FitResult) -> list[str]:
     """The latent scan, the recorded rhythms, and a line on the free runs of each map."""
     lines = []
     if result.latent_scan:
@@ -124,7 +124,7 @@ def lines(result: Fit) -> list[str]:
     return lines
 
 
-def _counted(result: Fit, number: int) -> str:
+def _counted(result: FitResult, number: int) -> str:
     """How many free runs of a map show the recorded regime, and the largest error of the period among these."""
     import numpy as np
 
@@ -135,7 +135,7 @@ def _counted(result: Fit, number: int) -> str:
     return f"{text}, period within {max(errors):.1%}" if errors else text
 
 
-def quality(recording: Recording, result: Fit, states: FloatArray, index: NDArray[np.intp]) -> dict[str, Any]:
+def quality(recording: Recording, result: FitResult, states: FloatArray, index: NDArray[np.intp]) -> dict[str, Any]:
     """Tears and turns of the first recording's curve, and what it explains of a state that is known."""
     from analog_fhn.reconstruct.judge.quality import explained, largest_step, turns_apart
 
@@ -170,7 +170,7 @@ def _rhythm(rhythm: Rhythm) -> str:
 
 
 def write_pictures(
-    folder: Path, recording: Recording, result: Fit, p: float, states: FloatArray, index: NDArray[np.intp]
+    folder: Path, recording: Recording, result: FitResult, p: float, states: FloatArray, index: NDArray[np.intp]
 ) -> list[Path]:
     """Advice on the embedding, latent scan, portrait, free runs at p and intervals, beside the recording made at p."""
     from analog_fhn import plots

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from analog_fhn._support.estimate import Work
     from analog_fhn.data import Dataset
     from analog_fhn.network import Network
-    from analog_fhn.papers.kuptsov2025 import Study
+    from analog_fhn.papers.kuptsov2025 import StudyOptions
 
     Sets = tuple[Dataset, Dataset]
 
@@ -103,16 +103,16 @@ class ReconstructionOptions:
         int | None, typer.Option("--steps", min=1, help="reconstruction: training steps of an autoencoder.")
     ] = None
 
-    def study(self, seed: int) -> Study:
+    def study(self, seed: int) -> StudyOptions:
         """The study that the options ask for."""
-        from analog_fhn.papers.kuptsov2025 import Study
-        from analog_fhn.reconstruct.fit import FitOptions
+        from analog_fhn.papers.kuptsov2025 import StudyOptions
         from analog_fhn.reconstruct.model.autoencoder import AutoencoderOptions
+        from analog_fhn.reconstruct.pipeline import FitOptions
 
         options = FitOptions(latent=3, seed=seed)
         if self.steps is not None:
             options = replace(options, autoencoder=AutoencoderOptions(steps=self.steps), scan_steps=self.steps)
-        study = Study(options=options, **values_set(self, "duration"))
+        study = StudyOptions(options=options, **values_set(self, "duration"))
         return study if self.seeds is None else replace(study, seeds=self.seeds, record_seeds=min(self.seeds, 3))
 
 

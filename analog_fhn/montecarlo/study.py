@@ -15,8 +15,10 @@ from uuid import uuid4
 
 import numpy as np
 
+from analog_fhn._support.hashing import sha256
 from analog_fhn.backends.table.backend import default_drives
 from analog_fhn.data import Dataset
+from analog_fhn.data.class_shares import commonest
 from analog_fhn.errors import InputError
 from analog_fhn.inference import check_images, judge
 from analog_fhn.montecarlo.plan import NETWORK_SETTINGS, Point, Sweep

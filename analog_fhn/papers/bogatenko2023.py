@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from analog_fhn import plots
 from analog_fhn._support.files import Table, new_table, new_text
 from analog_fhn._support.hashing import sha256
+from analog_fhn._support.progress import Progress
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.cell.base import Cells
 from analog_fhn.chip import Chip
@@ -29,8 +30,6 @@ from analog_fhn.inference import Result, classify, classify_all, hidden_response
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol, regime
 from analog_fhn.readout import Readout, leaders
-
-Progress = Callable[[int, int], None]
 
 GAMMAS = (2.0, 1.0, 0.5, 0.2, 0.1, -0.1, -0.2, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0, -10.0, -20.0)
 READOUTS: tuple[tuple[Readout, bool], ...] = (("vote", False), ("mean", False), ("vote", True), ("mean", True))
@@ -82,10 +81,10 @@ def figure3(folder: Path, network: Network, images: Dataset, digits: Sequence[in
     chip = Chip.ideal(network)
     chosen = []
     for digit in digits:
-        found = np.flatnonzero(images.labels == digit)
-        if not found.size:
+        places = np.flatnonzero(images.labels == digit)
+        if not places.size:
             raise InputError(f"{images.name}: no image of class {digit}")
-        chosen.append(int(found[0]))
+        chosen.append(int(places[0]))
     if len(chip.layers) > 1:
         raise InputError(f"network has {len(chip.layers)} hidden layers; the paper's figure 3 shows one")
     response, _ = hidden_response(chip, images.images[chosen], Direct(), samples=True)
@@ -340,26 +339,27 @@ def table1(
             digits = [100 * (v or 0.0) for v in per_class(result.predictions, images.labels, 10)]
             key = f"{name}_{split}"
             columns[key] = [*digits, 100 * result.accuracy(images.labels)]
-            theirs = np.array(published[key][:10])
-            agreement[key] = {
-                "gamma": gamma,
-                "accuracy": columns[key][10],
-                "published": published[key][10],
-                # Undefined where all our digits are equal (0 % everywhere, say).
-                "correlation": float(np.corrcoef(theirs, digits)[0, 1]) if np.ptp(digits) > 0 else None,
-                "rms_difference": float(np.sqrt(np.mean((theirs - digits) ** 2))),
-            }
+            agreement[key] = {"gamma": gamma, **_agreement(columns[key], published[key])}
             _write_table1(folder / "table1.csv", published, columns)
     panels = {}
     for name, gamma in chosen.items():
         correlation = correlation_text(agreement[f"{name}_test"]["correlation"])
         label = f"column {name[-1]}: gamma = {gamma:.3g}\n(r = {correlation})"
         panels[label] = (published[f"{name}_test"][:10], columns[f"{name}_test"][:10])
-    figure = plots.paired_digits(
-        panels,
-        "Table 1: accuracy per digit, test set",
-    )
+    figure = plots.paired_digits(panels, "Table 1: accuracy per digit, test set")
     return [folder / "table1.csv", plots.save(figure, folder / "table1.png")], agreement
+
+
+def _agreement(ours: list[float], published: list[float]) -> dict[str, float | None]:
+    """Both averages, and correlation and rms difference of the ten digits before them (all in percent)."""
+    digits, theirs = np.array(ours[:10]), np.array(published[:10])
+    return {
+        "accuracy": ours[10],
+        "published": published[10],
+        # Undefined where all our digits are equal (0 % everywhere, say).
+        "correlation": float(np.corrcoef(theirs, digits)[0, 1]) if np.ptp(digits) > 0 else None,
+        "rms_difference": float(np.sqrt(np.mean((theirs - digits) ** 2))),
+    }
 
 
 def correlation_text(correlation: float | None) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from analog_fhn import plots
 from analog_fhn._support.files import write_records
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
-from analog_fhn.reconstruct.fit import Embedded, FitOptions, embed, scan_latent, train_maps
 from analog_fhn.reconstruct.judge import pictures
 from analog_fhn.reconstruct.judge.advice import advice
 from analog_fhn.reconstruct.judge.dynamics import Bifurcation, largest_lyapunov, scan, scan_neuron
@@ -24,14 +23,14 @@ from analog_fhn.reconstruct.judge.quality import explained, largest_step, turns_
 from analog_fhn.reconstruct.model.autoencoder import train_autoencoder
 from analog_fhn.reconstruct.model.maps import NeuralMap, free_run
 from analog_fhn.reconstruct.model.reconstruction import Reconstruction
+from analog_fhn.reconstruct.pipeline import Embedded, FitOptions, embed, scan_latent, train_maps
 from analog_fhn.reconstruct.recordings.recording import Recording
 from analog_fhn.reconstruct.rhythm import REGIMES, Rhythm, forecast_horizon
-from analog_fhn.reconstruct.sources.record import record_sherman
+from analog_fhn.reconstruct.sources.record import NeuronKind, record_sherman
 from analog_fhn.reconstruct.sources.sherman_rinzel import ShermanRinzel
 
-Kind = Literal["modified", "original"]
-KINDS: tuple[Kind, ...] = ("modified", "original")
-Progress = Callable[[str], None]
+KINDS: tuple[NeuronKind, ...] = ("modified", "original")
+Tell = Callable[[str], None]
 Row = dict[str, Any]
 
 V_S = -36.0
@@ -51,8 +50,8 @@ _SCAN_VS = np.linspace(-45.0, -33.0, 25)
 
 
 @dataclass(frozen=True)
-class Study:
-    """What is made.
+class StudyOptions:
+    """How often and from which recordings a neuron is rebuilt.
 
     Parameters
     ----------
@@ -93,13 +92,15 @@ class Study:
             raise InputError(f"seeds = {self.seeds}, {self.record_seeds}: expected 1 or more")
 
 
-def reproduce(folder: Path, kind: Kind, study: Study, progress: Progress | None = None) -> tuple[list[Path], Row]:
+def reproduce(
+    folder: Path, kind: NeuronKind, study: StudyOptions, progress: Tell | None = None
+) -> tuple[list[Path], Row]:
     """Everything for one neuron: CSV files and pictures in `folder`, and a summary.
 
     Parameters
     ----------
     progress
-        Called with what was found, a line each.
+        It is called with each result, a line at a time.
     """
     tell = progress or (lambda _line: None)
     begin = time.perf_counter()
@@ -149,32 +150,32 @@ def succeeds(rhythm: Rhythm, recorded: Rhythm) -> bool:
 
 
 def elbows(
-    folder: Path, recording: Recording, study: Study, tell: Progress
+    folder: Path, recording: Recording, study: StudyOptions, tell: Tell
 ) -> tuple[dict[str, list[float]], list[Path]]:
     """Autoencoder loss by latent size for several embeddings."""
-    found: dict[str, list[float]] = {}
+    losses_of: dict[str, list[float]] = {}
     curves: dict[int | str, FloatArray] = {}
     for kind, dimension in _SCALES:
         options = replace(study.options, dimension=dimension, stride=1 if kind == "uniform" else None)
-        losses, own = scan_latent(embed([recording], options), options)
-        found[f"{kind}, D = {dimension}"] = list(losses)
+        losses, steps = scan_latent(embed([recording], options), options)
+        losses_of[f"{kind}, D = {dimension}"] = list(losses)
         if (kind, dimension) == ("spread", study.options.dimension):
-            curves = {size: _smoothed(values) for size, values in own.items()}
+            curves = {size: _smoothed(values) for size, values in steps.items()}
         tell(f"loss by latent size, {kind} D = {dimension}: " + " ".join(f"{loss:.4g}" for loss in losses))
     sizes = range(1, study.options.largest_latent + 1)
-    table = [{"embedding": name, **dict(zip(map(str, sizes), v, strict=True))} for name, v in found.items()]
+    table = [{"embedding": name, **dict(zip(map(str, sizes), v, strict=True))} for name, v in losses_of.items()]
     paths = [
         _write(folder / "elbow.csv", table),
-        plots.save(pictures.latent_scan(list(sizes), found, study.options.latent), folder / "elbow.png"),
+        plots.save(pictures.latent_scan(list(sizes), losses_of, study.options.latent), folder / "elbow.png"),
     ]
     if curves:
         figure = pictures.loss_curves(curves, xlabel="training step", ylabel="mean squared error")
         paths.append(plots.save(figure, folder / "losses.png"))
-    return found, paths
+    return losses_of, paths
 
 
 def many_seeds(
-    recording: Recording, embedded: Embedded, study: Study, tell: Progress
+    recording: Recording, embedded: Embedded, study: StudyOptions, tell: Tell
 ) -> tuple[list[Reconstruction], list[Row], list[Row], FloatArray]:
     """Reconstructions from many seeds, a row for each, rows of other maps on the same states, one seed's runs.
 
@@ -182,7 +183,7 @@ def many_seeds(
     polynomials.
     """
     recorded = embedded.recorded[0]
-    found: list[Reconstruction] = []
+    reconstructions: list[Reconstruction] = []
     rows: list[Row] = []
     others: list[Row] = []
     runs = np.empty((0, 0))
@@ -191,63 +192,66 @@ def many_seeds(
     for seed in range(study.seeds):
         begin = time.perf_counter()
         options = replace(study.options, seed=seed, restarts=1)
-        *before, made = _made(embedded, options)
+        *before, reconstruction = _reconstructions(embedded, options)
         seconds = time.perf_counter() - begin
-        states = made.states(embedded.vectors)
+        states = reconstruction.states(embedded.vectors)
         for one in before:
             row, _ = _judged(one, states, embedded, recorded, study.run)
             others.append({"map": ONE_STEP, "seed": seed, **row})
-        row, runs = _judged(made, states, embedded, recorded, study.run)
-        decoded = Rhythm.of(made.voltage(states), embedded.step, embedded.levels)
+        row, runs = _judged(reconstruction, states, embedded, recorded, study.run)
+        decoded = Rhythm.of(reconstruction.voltage(states), embedded.step, embedded.levels)
         row = {
             "map": "neural", "seed": seed, "decoded_period": decoded.period,
-            "decoded_spikes_per_burst": decoded.spikes_per_burst, "loss": made.autoencoder.loss(embedded.vectors),
+            "decoded_spikes_per_burst": decoded.spikes_per_burst,
+            "loss": reconstruction.autoencoder.loss(embedded.vectors),
             "explained": " ".join(f"{value:.3f}" for value in explained(states, truth)),
             "largest_step": largest_step(states, embedded.index),
             "turns_apart": turns_apart(states, embedded.index, embedded.step, recorded), **row, "seconds": seconds,
         }  # fmt: skip
         rows.append(row)
-        found.append(made)
+        reconstructions.append(reconstruction)
         tell(
             f"seed {seed}: period {row['period']:.2f} s (recorded {recorded.period:.2f}), {row['spikes_per_burst']:g} "
             f"spikes per burst ({recorded.spikes_per_burst:g}), "
-            f"{row['successful_starts']} of {len(made.starts)} starts, horizon {row['horizon']:.1f} s, "
+            f"{row['successful_starts']} of {len(reconstruction.starts)} starts, horizon {row['horizon']:.1f} s, "
             f"{seconds:.0f} s of training"
         )
         for order in study.orders:
-            other = train_maps(embedded, made.autoencoder, replace(options, polynomial=order)).reconstruction
+            other = train_maps(embedded, reconstruction.autoencoder, replace(options, polynomial=order)).reconstruction
             row, _ = _judged(other, states, embedded, recorded, study.run)
             others.append({"map": f"polynomial {order}", "seed": seed, **row})
-    return found, rows, others, runs
+    return reconstructions, rows, others, runs
 
 
-def _made(embedded: Embedded, options: FitOptions) -> list[Reconstruction]:
+def _reconstructions(embedded: Embedded, options: FitOptions) -> list[Reconstruction]:
     """Autoencoder and map of one seed: trained on single steps, and last, on several."""
     autoencoder, _ = train_autoencoder(
         embedded.vectors, embedded.index, options.latent or 3, seed=options.seed, options=options.autoencoder
     )
-    found = train_maps(embedded, autoencoder, options)
-    return [replace(found.reconstruction, state_map=state_map) for state_map in found.maps]
+    result = train_maps(embedded, autoencoder, options)
+    return [replace(result.reconstruction, state_map=state_map) for state_map in result.maps]
 
 
 def _judged(
-    made: Reconstruction, states: FloatArray, embedded: Embedded, recorded: Rhythm, duration: float
+    reconstruction: Reconstruction, states: FloatArray, embedded: Embedded, recorded: Rhythm, duration: float
 ) -> tuple[Row, FloatArray]:
     """Free runs from recorded states against the recording, and the forecast horizon from some of all `states`."""
-    runs = made.run(duration)
+    runs = reconstruction.run(duration)
     rhythms = [Rhythm.of(run, embedded.step, embedded.levels) for run in runs]
     good = [succeeds(rhythm, recorded) for rhythm in rhythms]
     places = np.linspace(0, len(states) - 1 - round(_HORIZON / embedded.step), _HORIZONS).astype(np.intp)
-    ahead = made.run(_HORIZON, start=states[places])
+    ahead = reconstruction.run(_HORIZON, start=states[places])
     truth = embedded.embedding.restore(embedded.vectors[:, 0])
     horizons = [
         forecast_horizon(truth[n + 1 : n + 1 + run.size], run, embedded.step, embedded.levels)
         for n, run in zip(places, ahead, strict=True)
     ]
-    orbit = free_run(made.state_map, made.starts[:1], 5000)[:, 0]
+    orbit = free_run(reconstruction.state_map, reconstruction.starts[:1], 5000)[:, 0]
     lively = np.isfinite(orbit).all()
     exponent = (
-        largest_lyapunov(made.state_map.jacobian(orbit, 1.0), embedded.step, len(orbit) // 5) if lively else np.nan
+        largest_lyapunov(reconstruction.state_map.jacobian(orbit, 1.0), embedded.step, len(orbit) // 5)
+        if lively
+        else np.nan
     )
     with np.errstate(invalid="ignore"):
         row = {
@@ -266,18 +270,18 @@ def _judged(
 
 
 def turned(
-    folder: Path, kind: Kind, embedded: Embedded, fits: Sequence[Reconstruction], study: Study, tell: Progress
+    folder: Path, kind: NeuronKind, embedded: Embedded, fits: Sequence[Reconstruction], study: StudyOptions, tell: Tell
 ) -> tuple[list[Row], list[Row], list[Path]]:
     """Regimes over p: of every seed's map, of one map with its control input drawn anew, and of the neuron over V_S."""
     values = np.array(study.control)
-    scans = [_scan(made, values) for made in fits]
-    turns = [_order(f"seed {seed}", found) for seed, found in enumerate(scans)]
+    scans = [_scan(one, values) for one in fits]
+    turns = [_order(f"seed {seed}", diagram) for seed, diagram in enumerate(scans)]
     rng = np.random.default_rng(study.options.seed)
     first = fits[0]
     redrawn: list[Bifurcation] = []
     if isinstance(first.state_map, NeuralMap):
         redrawn = [_scan(replace(first, state_map=first.state_map.redrawn(rng)), values) for _ in range(study.redraws)]
-    spread = [_order(f"draw {k}", found) for k, found in enumerate(redrawn)]
+    spread = [_order(f"draw {k}", diagram) for k, diagram in enumerate(redrawn)]
     for row in (*turns, *spread):
         tell(f"p turned, {row['map']}: {row['order']}")
     neuron = ShermanRinzel.modified if kind == "modified" else ShermanRinzel.original
@@ -289,31 +293,31 @@ def turned(
     if redrawn:
         names = [f"draw {k}" for k in range(len(redrawn))]
         strips.append(("redrawn.png", redrawn, names, "Regimes of one map, its control input drawn anew"))
-    for name, found, rows, title in strips:
-        regimes = np.array([[REGIMES.index(name) for name in one.dominant] for one in found])
+    for name, diagram, rows, title in strips:
+        regimes = np.array([[REGIMES.index(name) for name in one.dominant] for one in diagram])
         paths.append(plots.save(pictures.regimes(values, regimes, rows, title=title), folder / name))
     figure = pictures.bifurcation(true, scans[0], trained=(V_S, 1.0), titles=("neuron", "map of seed 0"))
     paths.append(plots.save(figure, folder / "bifurcation.png"))
     return turns, spread, paths
 
 
-def _scan(made: Reconstruction, values: FloatArray) -> Bifurcation:
+def _scan(reconstruction: Reconstruction, values: FloatArray) -> Bifurcation:
     """Rhythms of free runs over p, from every start."""
-    n = len(made.starts)
-    voltages = made.run(_TURN, np.repeat(values, n), np.tile(made.starts, (len(values), 1)))
+    n = len(reconstruction.starts)
+    voltages = reconstruction.run(_TURN, np.repeat(values, n), np.tile(reconstruction.starts, (len(values), 1)))
     place = {float(value): voltages[k * n : (k + 1) * n] for k, value in enumerate(values)}
-    return scan(lambda p: place[float(p)], values, made.step, made.levels, settle=_SETTLE)
+    return scan(lambda p: place[float(p)], values, reconstruction.step, reconstruction.levels, settle=_SETTLE)
 
 
-def _order(name: str, found: Bifurcation) -> Row:
+def _order(name: str, diagram: Bifurcation) -> Row:
     """Regimes in the order in which they appear, with the control values where each ends."""
-    dominant = found.dominant
+    dominant = diagram.dominant
     edges = [0, *(k for k in range(1, len(dominant)) if dominant[k] != dominant[k - 1]), len(dominant)]
-    text = ", ".join(f"{dominant[a]} {found.values[a]:g} to {found.values[b - 1]:g}" for a, b in pairwise(edges))
-    return {"map": name, "order": text, "multistable": int(np.count_nonzero(found.multistable))}
+    text = ", ".join(f"{dominant[a]} {diagram.values[a]:g} to {diagram.values[b - 1]:g}" for a, b in pairwise(edges))
+    return {"map": name, "order": text, "multistable": int(np.count_nonzero(diagram.multistable))}
 
 
-def worse_records(kind: Kind, study: Study, tell: Progress) -> list[Row]:
+def worse_records(kind: NeuronKind, study: StudyOptions, tell: Tell) -> list[Row]:
     """Shorter, noisy and incomplete recordings, a few seeds each."""
     full = record_sherman(kind, study.duration, 0.01, v_s=V_S)
     longest = embed([full], study.options).recorded[0]
@@ -324,17 +328,19 @@ def worse_records(kind: Kind, study: Study, tell: Progress) -> list[Row]:
     rows = []
     for name, recording in cases:
         embedded = embed([recording], replace(study.options, longest=0.5 * longest.period))
-        found = []
+        runs = []
         for seed in range(study.record_seeds):
-            made = _made(embedded, replace(study.options, seed=seed, restarts=1))[-1]
-            rhythms = [Rhythm.of(run, made.step, made.levels) for run in made.run(study.run)]
-            found.append((rhythms, all(succeeds(rhythm, longest) for rhythm in rhythms)))
-        every = [rhythm for rhythms, _ in found for rhythm in rhythms]
+            reconstruction = _reconstructions(embedded, replace(study.options, seed=seed, restarts=1))[-1]
+            rhythms = [
+                Rhythm.of(run, reconstruction.step, reconstruction.levels) for run in reconstruction.run(study.run)
+            ]
+            runs.append((rhythms, all(succeeds(rhythm, longest) for rhythm in rhythms)))
+        every = [rhythm for rhythms, _ in runs for rhythm in rhythms]
         rows.append(
             {
                 "recording": name,
                 "seeds": study.record_seeds,
-                "successes": sum(good for _, good in found),
+                "successes": sum(good for _, good in runs),
                 "period": _median([rhythm.period for rhythm in every]),
                 "spikes_per_burst": _median([rhythm.spikes_per_burst for rhythm in every]),
             }
@@ -354,16 +360,16 @@ def _portraits(
     time_, window = recording.time[:3500], recording.voltage[:3500]
     labels = {f"free run from start {k + 1}": run[:3500] for k, run in enumerate(runs)}
     recorded = embedded.recorded[0]
-    found = {
-        f"seed {seed}": Rhythm.of(made.run(200.0)[0], embedded.step, embedded.levels).intervals
-        for seed, made in enumerate(fits[:3])
+    intervals = {
+        f"seed {seed}": Rhythm.of(reconstruction.run(200.0)[0], embedded.step, embedded.levels).intervals
+        for seed, reconstruction in enumerate(fits[:3])
     }
     return [
         plots.save(
             pictures.portraits(recording.states[index], states, recording.states[index, 0]), folder / "portraits.png"
         ),
         plots.save(pictures.recording_and_free_run(time_, window, labels), folder / "free_runs.png"),
-        plots.save(pictures.intervals(recorded.intervals, found), folder / "intervals.png"),
+        plots.save(pictures.intervals(recorded.intervals, intervals), folder / "intervals.png"),
     ]
 
 

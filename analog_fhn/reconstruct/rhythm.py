@@ -247,7 +247,7 @@ class WaveformError(NamedTuple):
     of_range: float
 
 
-def waveform_rms(
+def waveform_error(
     recorded: ArrayLike, run: ArrayLike, step: float, levels: Levels, settle: float = 0.0
 ) -> WaveformError:
     """How far one period of a free run lies from one period of the recording.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import Akima1DInterpolator
 
 from analog_fhn._support.hashing import labelled, sha256
+from analog_fhn._support.progress import Progress
 from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
 from analog_fhn.cell.base import Cells
 from analog_fhn.errors import InputError
@@ -80,13 +81,13 @@ def units_of(reconstruction: Reconstruction) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Twin:
+class Twins:
     """A backend whose neurons are reconstructions, run freely at the drive that each neuron is given.
 
     Of the cells only their number counts; arrays and stages stay in the network around the twins. A run
     starts from a state recorded at the drive nearest to its own, not from the protocol's initial state. A run
     takes about as many map steps as samples were recorded in the same time, so that images need a response table:
-    ``Table(Twin(twins), 33)``, or `classify(..., backend=Twin(twins), table=33)`.
+    ``Table(Twins(twins), 33)``, or `classify(..., backend=Twins(twins), table=33)`.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ class Twin:
         object.__setattr__(self, "_digests", tuple(_digest(twin) for twin in self.twins))
 
     @classmethod
-    def load(cls, paths: Sequence[Path]) -> Twin:
+    def load(cls, paths: Sequence[Path]) -> Twins:
         """From files of `Reconstruction.save`.
 
         Raises
@@ -134,7 +135,7 @@ class Twin:
             twins.append(twin)
         return cls(tuple(twins))
 
-    def only(self, neurons: NDArray[np.intp]) -> Twin:
+    def only(self, neurons: NDArray[np.intp]) -> Twins:
         """The backend for a selection of the cells (n,)."""
         every = self._numbers(int(neurons.max()) + 1 if self.which is None else len(self.which))
         return replace(self, which=tuple(every[neurons].tolist()))
@@ -152,7 +153,7 @@ class Twin:
         *,
         samples: bool = False,
         noise: Noise | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> Response:
         """Run every neuron's twin under a constant drive; see `Backend.respond`. Equal runs are made once.
 
@@ -176,16 +177,16 @@ class Twin:
         traces = np.empty((protocol.n_samples if samples else 0, drives.size), dtype=np.float32)
         done = 0
         for number in np.unique(numbers):
-            own = np.flatnonzero(np.broadcast_to(numbers == number, drives.shape))
-            different, places = np.unique(inside.ravel()[own], return_inverse=True)
+            runs = np.flatnonzero(np.broadcast_to(numbers == number, drives.shape))
+            different, places = np.unique(inside.ravel()[runs], return_inverse=True)
             group = max(1, _STATES // self._steps(int(number), protocol))
             for first in range(0, len(different), group):
                 part = different[first : first + group]
                 means, x = self._run(int(number), part, protocol, samples)
                 here = (places >= first) & (places < first + len(part))
-                mean[own[here]] = means[places[here] - first]
+                mean[runs[here]] = means[places[here] - first]
                 if x is not None:
-                    traces[:, own[here]] = x[:, places[here] - first]
+                    traces[:, runs[here]] = x[:, places[here] - first]
                 done += int(np.count_nonzero(here))
                 if progress is not None:
                     progress(done, drives.size)

@@ -12,17 +12,17 @@ import pytest
 
 from analog_fhn.errors import InputError
 from analog_fhn.papers import kuptsov2025 as reconstruction
-from analog_fhn.papers.kuptsov2025 import ONE_STEP, Study, succeeds
-from analog_fhn.reconstruct.fit import FitOptions
+from analog_fhn.papers.kuptsov2025 import ONE_STEP, StudyOptions, succeeds
 from analog_fhn.reconstruct.model.autoencoder import AutoencoderOptions
 from analog_fhn.reconstruct.model.maps import MapOptions
 from analog_fhn.reconstruct.model.multistep import MultiStepOptions
+from analog_fhn.reconstruct.pipeline import FitOptions
 from analog_fhn.reconstruct.rhythm import Regime, Rhythm
 
 PICTURES = {
     "advice", "bifurcation", "elbow", "free_runs", "intervals", "losses", "portraits", "redrawn", "turned",
 }  # fmt: skip
-SMALL = Study(
+SMALL = StudyOptions(
     seeds=2,
     duration=150.0,
     run=40.0,
@@ -70,7 +70,7 @@ def test_success_is_regime_period_and_spikes() -> None:
 
 def test_no_seed_is_refused() -> None:
     with pytest.raises(InputError, match="seeds = 0"):
-        Study(seeds=0)
+        StudyOptions(seeds=0)
 
 
 def test_everything_for_one_neuron(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_everything_for_one_neuron(tmp_path: Path) -> None:
 def test_command_takes_one_neuron(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def made(folder: Path, kind: str, study: Study, tell: object) -> tuple[list[Path], dict[str, float]]:
+    def made(folder: Path, kind: str, study: StudyOptions, tell: object) -> tuple[list[Path], dict[str, float]]:
         del tell
         asked.append((folder.name, kind, study.seeds, study.record_seeds, study.duration, study.options.autoencoder))
         return [folder / "seeds.csv"], {"successes": 2.0, "period_error": float("nan")}

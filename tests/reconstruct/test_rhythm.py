@@ -13,7 +13,7 @@ from analog_fhn.reconstruct.rhythm import (
     forecast_horizon,
     interval_histogram,
     rhythms,
-    waveform_rms,
+    waveform_error,
 )
 from analog_fhn.reconstruct.sources.sherman_rinzel import ShermanRinzel
 
@@ -238,11 +238,11 @@ def test_interval_histogram_counts_all_intervals() -> None:
 
 def test_waveform_of_itself_and_of_a_shifted_start() -> None:
     voltage = modified()[0]
-    assert max(waveform_rms(voltage, voltage, STEP, levels())) < 1e-9
+    assert max(waveform_error(voltage, voltage, STEP, levels())) < 1e-9
     # another period of the same burst, other sampling instants
-    assert waveform_rms(voltage, voltage[337:], STEP, levels()).of_deviation < 0.01
+    assert waveform_error(voltage, voltage[337:], STEP, levels()).of_deviation < 0.01
     finer = 1e-3 * ShermanRinzel.modified().simulate(100.0, STEP / 2, settle=61.0)[1][1::2, 0]
-    assert waveform_rms(voltage[: len(finer)], finer, STEP, levels()).of_deviation < 0.01
+    assert waveform_error(voltage[: len(finer)], finer, STEP, levels()).of_deviation < 0.01
 
 
 def test_waveform_of_another_amplitude() -> None:
@@ -250,15 +250,15 @@ def test_waveform_of_another_amplitude() -> None:
     voltage = drawn(bursts([6] * 6), 25.0)
     beat = voltage[1000:1425]  # one period
     run = beat.mean() + 1.1 * (voltage - beat.mean())
-    found = waveform_rms(voltage, run, STEP, LEVELS)
+    found = waveform_error(voltage, run, STEP, LEVELS)
     assert found.of_deviation == pytest.approx(0.1, rel=0.02)
     assert found.of_range == pytest.approx(0.1 * beat.std() / np.ptp(beat), rel=0.02)
 
 
 def test_waveform_of_a_run_that_does_not_repeat() -> None:
     voltage = modified()[0]
-    assert np.isnan(waveform_rms(voltage, np.full(5000, -0.05), STEP, levels())).all()
-    assert np.isnan(waveform_rms(voltage, np.full(5000, np.nan), STEP, levels())).all()
+    assert np.isnan(waveform_error(voltage, np.full(5000, -0.05), STEP, levels())).all()
+    assert np.isnan(waveform_error(voltage, np.full(5000, np.nan), STEP, levels())).all()
 
 
 def test_forecast_horizon_of_a_lost_a_late_and_an_extra_spike() -> None:

@@ -17,11 +17,11 @@ from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Protocol
 from analog_fhn.noise import Noise
-from analog_fhn.reconstruct.fit import FitOptions, fit
 from analog_fhn.reconstruct.model.autoencoder import AutoencoderOptions
 from analog_fhn.reconstruct.model.maps import MapOptions
+from analog_fhn.reconstruct.pipeline import FitOptions, fit
 from analog_fhn.reconstruct.sources.record import FHN_TIME_UNIT, record_fhn
-from analog_fhn.reconstruct.twin import Twin, as_neuron, units_of
+from analog_fhn.reconstruct.twin import Twins, as_neuron, units_of
 
 PROTOCOL = Protocol(settle=10.0, control=20.0, interval=0.1)
 DRIVES = np.linspace(-1.0, 1.0, 9)[:, None]
@@ -33,14 +33,14 @@ def chip(neurons: int = 1) -> Chip:
 
 
 @pytest.fixture(scope="module")
-def twin() -> Twin:
-    return Twin((as_neuron(handmade(), 3.0, 1e-3),))
+def twin() -> Twins:
+    return Twins((as_neuron(handmade(), 3.0, 1e-3),))
 
 
 def test_units_are_kept_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "twin.npz"
     as_neuron(handmade(), 3.0, 1e-3).save(path)
-    (found,) = Twin.load([path]).twins
+    (found,) = Twins.load([path]).twins
     assert units_of(found) == (3.0, 1e-3)
 
 
@@ -59,17 +59,17 @@ def test_a_reconstruction_without_units_is_refused_by_name(tmp_path: Path) -> No
     path = tmp_path / "plain.npz"
     handmade().save(path)
     with pytest.raises(InputError, match=r"plain\.npz: is no twin of a neuron: .* how many volts"):
-        Twin.load([path])
+        Twins.load([path])
 
 
 def test_no_twin_is_refused() -> None:
     with pytest.raises(InputError, match="one reconstruction or more"):
-        Twin(())
+        Twins(())
 
 
-def test_free_runs_are_the_neuron(twin: Twin) -> None:
-    found = twin.respond(chip.last.cells(), DRIVES, PROTOCOL, samples=True)
-    true = Direct(refine=4).respond(chip.last.cells(), DRIVES, PROTOCOL, samples=True)
+def test_free_runs_are_the_neuron(twin: Twins) -> None:
+    found = twin.respond(chip().last.cells, DRIVES, PROTOCOL, samples=True)
+    true = Direct(refine=4).respond(chip().last.cells, DRIVES, PROTOCOL, samples=True)
     # A window holds no whole number of periods.
     assert found.mean == pytest.approx(true.mean, abs=0.1)
     assert found.samples is not None
@@ -80,15 +80,15 @@ def test_free_runs_are_the_neuron(twin: Twin) -> None:
         assert extreme(found.samples, axis=0) == pytest.approx(extreme(true.samples, axis=0), abs=0.2)
 
 
-def test_the_mean_is_an_integral_over_the_window(twin: Twin) -> None:
+def test_the_mean_is_an_integral_over_the_window(twin: Twins) -> None:
     fine = replace(PROTOCOL, interval=0.001)
     found = twin.respond(chip.last.cells(), DRIVES, fine, samples=True)
     assert found.samples is not None
     assert found.mean == pytest.approx(found.samples.mean(axis=0, dtype=np.float64), abs=1e-4)
 
 
-def test_a_table_of_twins_follows_the_identity(twin: Twin) -> None:
-    table = Table(twin, 5, settle=10.0, control=10.0, bisections=3, checks=2).make(chip.last.cells(), PROTOCOL)
+def test_a_table_of_twins_follows_the_identity(twin: Twins) -> None:
+    table = Table(twin, 5, settle=10.0, control=10.0, bisections=3, checks=2).make(chip().last.cells, PROTOCOL)
     drives = np.linspace(-1.0, 1.0, 41)[:, None]
     mean = table.respond(drives, PROTOCOL).mean
     assert mean == pytest.approx(-(1.0 + drives), abs=0.02)
@@ -96,7 +96,7 @@ def test_a_table_of_twins_follows_the_identity(twin: Twin) -> None:
 
 
 def test_neurons_take_turns_in_the_table_too() -> None:
-    twins = Twin(tuple(as_neuron(handmade(a=a), 3.0, 1e-3) for a in (1.0, 0.9)))
+    twins = Twins(tuple(as_neuron(handmade(a=a), 3.0, 1e-3) for a in (1.0, 0.9)))
     table = Table(twins, 5, settle=10.0, control=10.0, bisections=1, checks=1)
     drives = np.full((1, 5), 0.5)
     expected = np.array([[-1.5, -1.4, -1.5, -1.4, -1.5]])
@@ -107,31 +107,31 @@ def test_neurons_take_turns_in_the_table_too() -> None:
     assert some.only(np.array([2, 1])).which == (1, 0)
 
 
-def test_another_twin_is_another_table(twin: Twin) -> None:
-    other = Twin((as_neuron(handmade(a=0.9), 3.0, 1e-3),))
-    same = Twin((as_neuron(handmade(), 3.0, 1e-3),))
-    keys = [Table(backend, 9).key(chip.last.cells(), PROTOCOL) for backend in (twin, other, same)]
+def test_another_twin_is_another_table(twin: Twins) -> None:
+    other = Twins((as_neuron(handmade(a=0.9), 3.0, 1e-3),))
+    same = Twins((as_neuron(handmade(), 3.0, 1e-3),))
+    keys = [Table(backend, 9).key(chip().last.cells, PROTOCOL) for backend in (twin, other, same)]
     assert keys[0] == keys[2]
     assert keys[0] != keys[1]
 
 
-def test_units_decide_the_table(twin: Twin) -> None:
-    other = Twin((as_neuron(handmade(), 3.1, 1e-3),))
-    assert Table(twin, 9).key(chip.last.cells(), PROTOCOL) != Table(other, 9).key(chip.last.cells(), PROTOCOL)
+def test_units_decide_the_table(twin: Twins) -> None:
+    other = Twins((as_neuron(handmade(), 3.1, 1e-3),))
+    assert Table(twin, 9).key(chip().last.cells, PROTOCOL) != Table(other, 9).key(chip().last.cells, PROTOCOL)
 
 
 def test_nothing_is_extrapolated() -> None:
-    twin = Twin((as_neuron(handmade(control=(-0.8, 0.0, 0.8)), 3.0, 1e-3),))
+    twin = Twins((as_neuron(handmade(control=(-0.8, 0.0, 0.8)), 3.0, 1e-3),))
     with pytest.raises(InputError, match=r"drives from -0\.8 to 0\.8, and is asked for drives from -1 to 1"):
         twin.respond(chip.last.cells(), DRIVES, PROTOCOL)
 
 
-def test_the_margin_of_a_table_is_the_end_of_the_range(twin: Twin) -> None:
-    found = twin.respond(chip.last.cells(), np.array([[1.0], [1.015]]), PROTOCOL).mean
+def test_the_margin_of_a_table_is_the_end_of_the_range(twin: Twins) -> None:
+    found = twin.respond(chip().last.cells, np.array([[1.0], [1.015]]), PROTOCOL).mean
     assert found[0] == found[1]
 
 
-def test_noise_is_refused(twin: Twin) -> None:
+def test_noise_is_refused(twin: Twins) -> None:
     noise = Noise(np.array([0.1]), np.array([0.1]), 0)
     with pytest.raises(InputError, match="no reproducible noise"):
         twin.respond(chip.last.cells(), DRIVES, PROTOCOL, noise=noise)
@@ -141,7 +141,7 @@ def test_a_twin_that_diverges_says_so() -> None:
     wild = handmade()
     wild = replace(wild, state_map=replace(wild.state_map, coefficients=50.0 * wild.state_map.coefficients))  # type: ignore[type-var, attr-defined]
     with pytest.raises(SimulationError, match=r"twin 0 diverges at drive -1"):
-        Twin((as_neuron(wild, 3.0, 1e-3),)).respond(chip.last.cells(), DRIVES, PROTOCOL)
+        Twins((as_neuron(wild, 3.0, 1e-3),)).respond(chip().last.cells, DRIVES, PROTOCOL)
 
 
 def test_recordings_of_spikes_and_of_rest_make_a_twin() -> None:
@@ -156,6 +156,6 @@ def test_recordings_of_spikes_and_of_rest_make_a_twin() -> None:
     )  # fmt: skip
     found = as_neuron(fit(recordings, options, drives).reconstruction, 1.0, FHN_TIME_UNIT)
     between = np.linspace(-0.9, 0.9, 13)[:, None]
-    mean = Twin((found,)).respond(chip.last.cells(), between, PROTOCOL).mean
+    mean = Twins((found,)).respond(chip().last.cells, between, PROTOCOL).mean
     error = mean + 1.0 + between
     assert np.sqrt(np.mean(error**2)) < 0.15

@@ -250,8 +250,8 @@ def _short_lags(voltage: FloatArray) -> NDArray[np.intp]:
     return np.arange(min(100, len(voltage) // 10) + 1)
 
 
-def _first(found: NDArray[np.bool_]) -> int | None:
-    places = np.flatnonzero(found)
+def _first(condition: NDArray[np.bool_]) -> int | None:
+    places = np.flatnonzero(condition)
     return int(places[0]) if len(places) else None
 
 
@@ -310,8 +310,8 @@ def _false(voltage: FloatArray, stride: int, dimension: int, theiler: int, relat
     vectors = voltage[newest[:, None] - stride * np.arange(dimension)]
     further = voltage[newest - stride * dimension]
     many = min(_NEIGHBOURS, len(newest))
-    found = cKDTree(vectors).query(vectors[chosen], many)
-    distances, neighbours = (np.asarray(a).reshape(len(chosen), many) for a in found)
+    nearest = cKDTree(vectors).query(vectors[chosen], many)
+    distances, neighbours = (np.asarray(a).reshape(len(chosen), many) for a in nearest)
     allowed = (np.abs(newest[neighbours] - newest[chosen][:, None]) > theiler) & (distances > 0)
     judged = allowed.any(axis=1)
     if not judged.any():

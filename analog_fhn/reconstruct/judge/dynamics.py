@@ -74,8 +74,8 @@ def _mean_logarithms(jacobians: ArrayLike, step: float, settle: int, count: int 
     size = j.shape[1]
     # Not along the axes: a direction that an axis keeps to itself would not be found.
     frame = np.linalg.qr(np.eye(size) + 0.1 / (1.0 + np.add.outer(np.arange(size), np.arange(size))))[0].T
-    found = _exponents(j, np.ascontiguousarray(frame[:count]), settle)
-    return np.asarray(found / step, dtype=np.float64)
+    exponents = _exponents(j, np.ascontiguousarray(frame[:count]), settle)
+    return np.asarray(exponents / step, dtype=np.float64)
 
 
 @compiled(error_model="numpy")
@@ -144,8 +144,8 @@ class Bifurcation:
     @property
     def shares(self) -> FloatArray:
         """Share of the initial states that end in each regime, shape (k, len(REGIMES))."""
-        found = self.regimes[:, :, None] == np.arange(len(REGIMES))
-        return np.asarray(found.mean(axis=1), dtype=np.float64)
+        present = self.regimes[:, :, None] == np.arange(len(REGIMES))
+        return np.asarray(present.mean(axis=1), dtype=np.float64)
 
     @property
     def dominant(self) -> tuple[Regime, ...]:

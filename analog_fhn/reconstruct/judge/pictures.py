@@ -252,10 +252,10 @@ def intervals(recorded: ArrayLike, runs: Mapping[str, ArrayLike], title: str = "
 
 
 def bifurcation(
-    true: Bifurcation | None,
-    found: Bifurcation,
-    true_label: str = "V_S (mV)",
-    found_label: str = "control input p",
+    neuron: Bifurcation | None,
+    of_map: Bifurcation,
+    neuron_label: str = "V_S (mV)",
+    map_label: str = "control input p",
     trained: tuple[float | None, float | None] = (None, None),
     titles: tuple[str, str] = ("neuron", "map"),
 ) -> Figure:
@@ -263,18 +263,18 @@ def bifurcation(
 
     Parameters
     ----------
-    true, found
-        Neuron over V_S (None: not known) and map over p.
-    true_label, found_label
-        Of the control axes.
+    neuron, of_map
+        Bifurcations of the neuron over V_S, None where it is not known, and of the map over p.
+    neuron_label, map_label
+        Labels of the control axes.
     trained
-        Control values, of neuron and map, at which the recording was made: marked.
+        Control values of neuron and map that are marked: those at which the recording was made.
     titles
-        Of both panels.
+        Titles of the two panels.
     """
-    panels = [(titles[1], found, found_label, trained[1])]
-    if true is not None:
-        panels.insert(0, (titles[0], true, true_label, trained[0]))
+    panels = [(titles[1], of_map, map_label, trained[1])]
+    if neuron is not None:
+        panels.insert(0, (titles[0], neuron, neuron_label, trained[0]))
     figure = Figure(figsize=(4.4 * len(panels) + 0.4, 4.6), layout="constrained")
     grid = figure.subplots(2, len(panels), sharex="col", sharey="row", squeeze=False, height_ratios=[5, 1])
     every = np.concatenate([d for _, b, _, _ in panels for d in b.intervals])
@@ -307,7 +307,7 @@ def bifurcation(
 
 def regimes(
     values: ArrayLike,
-    found: NDArray[np.intp],
+    places: NDArray[np.intp],
     labels: Sequence[str] | None = None,
     xlabel: str = "control input p",
     title: str = "Regimes of maps trained from different seeds",
@@ -318,12 +318,12 @@ def regimes(
     ----------
     values
         Control values, shape (k,), increasing.
-    found
-        Places in `REGIMES`, shape (seeds, k).
+    places
+        Regime of each seed at each control value as its place in `REGIMES`, shape (seeds, k).
     labels
-        Of the rows; by default seed 1, 2, ...
+        Names of the rows; None: seed 1, 2, ...
     """
-    rows = np.asarray(found)
+    rows = np.asarray(places)
     names = [f"seed {k + 1}" for k in range(len(rows))] if labels is None else list(labels)
     figure = Figure(figsize=(7.0, 0.32 * len(rows) + 1.7), layout="constrained")
     axes = figure.add_subplot()
@@ -381,20 +381,20 @@ def _edges(values: FloatArray) -> FloatArray:
 def _by_regime(scan: Bifurcation) -> dict[str, tuple[FloatArray, FloatArray]]:
     """Control values and intervals to draw, by the regime of the run that they come from."""
     most = max(1, 20 * _POINTS // max(1, scan.regimes.size))
-    found: dict[str, tuple[list[FloatArray], list[FloatArray]]] = {}
+    drawn: dict[str, tuple[list[FloatArray], list[FloatArray]]] = {}
     for value, row in zip(scan.values, scan.rhythms, strict=True):
         for rhythm in row:
             if rhythm.regime in ("silent", "diverged"):
                 continue
             some = rhythm.intervals[:most]
-            values, lengths = found.setdefault(rhythm.regime, ([], []))
+            values, lengths = drawn.setdefault(rhythm.regime, ([], []))
             values.append(np.full(len(some), value))
             lengths.append(some)
-    return {regime: (np.concatenate(a), np.concatenate(b)) for regime, (a, b) in found.items()}
+    return {regime: (np.concatenate(a), np.concatenate(b)) for regime, (a, b) in drawn.items()}
 
 
-def _legend(found: NDArray[np.intp]) -> list[Patch]:
-    return [Patch(color=_REGIME_COLOURS[r], label=r) for k, r in enumerate(REGIMES) if (found == k).any()]
+def _legend(regimes: NDArray[np.intp]) -> list[Patch]:
+    return [Patch(color=_REGIME_COLOURS[r], label=r) for k, r in enumerate(REGIMES) if (regimes == k).any()]
 
 
 def _interval_ticks(axis: Any, low: float, high: float) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from analog_fhn._support.progress import Progress
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.training.fit import keras_on_jax
@@ -22,33 +23,31 @@ def minimise(
     what: str,
     chunk: int,
     clip: float | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[list[FloatArray], FloatArray]:
-    """Train Keras variables.
+    """Train Keras variables by Adam.
 
     Parameters
     ----------
     loss
-        For JAX: (values of the variables, random key of the step) -> (what is minimised, what is kept of it).
+        A function for JAX: (values of the variables, random key of the step) -> (what is minimised, what is reported).
     variables
-        `keras.Variable` each; they keep their values.
+        Each is a `keras.Variable`, and keeps its value.
+    steps, learning_rate
+        The rate falls to zero by half a cosine over so many steps.
     seed
-        Of the keys.
+        The keys of all steps follow from it.
     what
-        What is trained, for messages.
+        Messages call by this name what is trained.
     chunk
-        Steps between two calls of `progress`.
+        So many steps lie between two calls of `progress`.
     clip
-        Gradients longer than this are cut to it.
-    progress
-        Called with (steps done, steps).
+        Longer gradients are cut to this norm; None: none is.
 
     Returns
     -------
-    values
-        Trained, in the order of the variables.
-    losses
-        What was kept of each step, shape (steps,).
+    values, losses
+        Trained values in the order of the variables, and what each step reported, shape (steps,).
 
     Raises
     ------
@@ -61,14 +60,7 @@ def minimise(
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     optimizer = keras.optimizers.Adam(rate, global_clipnorm=clip)
     optimizer.build(variables)
-
-    def step(state, key):  # type: ignore[no-untyped-def]
-        values, moments = state
-        (_, kept), gradient = jax.value_and_grad(loss, has_aux=True)(values, key)
-        return optimizer.stateless_apply(moments, gradient, values), kept
-
-    keys = jax.random.split(jax.random.key(seed), steps)
-    run = jax.jit(lambda state, keys: jax.lax.scan(step, state, keys))
+    run, keys = _compiled_steps(loss, optimizer), jax.random.split(jax.random.key(seed), steps)
     state = [v.value for v in variables], [v.value for v in optimizer.variables]
     losses: list[FloatArray] = []
     for begin in range(0, steps, chunk):
@@ -79,3 +71,15 @@ def minimise(
         if progress is not None:
             progress(min(begin + chunk, steps), steps)
     return [np.asarray(value, dtype=np.float64) for value in state[0]], np.concatenate(losses)
+
+
+def _compiled_steps(loss: Callable[[Any, Any], tuple[Any, Any]], optimizer: Any) -> Callable[[Any, Any], Any]:
+    """Compiled loop: (values and moments, keys of the steps) -> (values and moments after them, what each reported)."""
+    import jax
+
+    def step(state, key):  # type: ignore[no-untyped-def]
+        values, moments = state
+        (_, reported), gradient = jax.value_and_grad(loss, has_aux=True)(values, key)
+        return optimizer.stateless_apply(moments, gradient, values), reported
+
+    return jax.jit(lambda state, keys: jax.lax.scan(step, state, keys))  # type: ignore[no-any-return]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analog_fhn._support.progress import Progress
 from analog_fhn._support.threads import single_blas
 from analog_fhn.errors import InputError, check_numbers
 from analog_fhn.neuron import FloatArray
@@ -23,7 +24,6 @@ _LOGARITHMS = (-10.0, 3.0)  # of the latent's standard deviation
 _ELBOW = 0.4
 
 Layers = tuple[tuple[FloatArray, FloatArray], ...]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -142,39 +142,46 @@ def train_autoencoder(
     if not 1 <= latent <= dimension:
         raise InputError(f"latent = {latent}: expected 1 to {dimension}, the size of the delay vectors")
     keras = keras_on_jax()
-    import jax
-    import jax.numpy as jnp
-
     encoder = _network(keras, (dimension, *HIDDEN, 2 * latent), seed)
     decoder = _network(keras, (latent, *HIDDEN[::-1], dimension), seed + 1)
-    parts = (encoder, decoder)
-    cut = len(encoder.trainable_variables)
     first = successive(index)
     if not len(first):
         raise InputError("the recording holds no two successive samples to train an autoencoder with")
-    data, first = jnp.asarray(vectors, jnp.float32), jnp.asarray(first)
+    variables = encoder.trainable_variables + decoder.trainable_variables
+    values, losses = minimise(
+        _loss(encoder, decoder, vectors, first, options), variables, steps=options.steps,
+        learning_rate=options.learning_rate, seed=seed, what="autoencoder", chunk=_CHUNK, progress=progress,
+    )  # fmt: skip
+    cut = len(encoder.trainable_variables)
+    return Autoencoder(_layers(values[:cut]), _layers(values[cut:])), losses
 
-    def forward(part: int, values: Any, x: Any) -> Any:
-        own = values[:cut] if part == 0 else values[cut:]
-        return parts[part].stateless_call(own, [], x)[0]
+
+def _loss(
+    encoder: Any, decoder: Any, vectors: FloatArray, first: NDArray[np.intp], options: AutoencoderOptions
+) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """What training minimises, and the mean squared error in it, over batches of `vectors` that begin at `first`."""
+    import jax
+    import jax.numpy as jnp
+
+    data, places, cut = jnp.asarray(vectors, jnp.float32), jnp.asarray(first), len(encoder.trainable_variables)
+
+    def encode(values: Any, x: Any) -> tuple[Any, Any]:
+        mean, log = jnp.split(encoder.stateless_call(values[:cut], [], x)[0], 2, axis=1)
+        return mean, jnp.clip(log, *_LOGARITHMS)
 
     def loss(values, key):  # type: ignore[no-untyped-def]
         batch, sampling = jax.random.split(key)
-        chosen = first[jax.random.randint(batch, (options.batch_size,), 0, len(first))]
+        chosen = places[jax.random.randint(batch, (options.batch_size,), 0, len(places))]
         now, then = data[chosen], data[chosen + 1]
-        out = forward(0, values, now)
-        mean, log = out[:, :latent], jnp.clip(out[:, latent:], *_LOGARITHMS)
+        mean, log = encode(values, now)
         drawn = mean + jnp.exp(log) * jax.random.normal(sampling, mean.shape)
-        error = jnp.mean((forward(1, values, drawn) - now) ** 2)
+        error = jnp.mean((decoder.stateless_call(values[cut:], [], drawn)[0] - now) ** 2)
+        # Kullback-Leibler divergence of the latent's distribution from the normal one
         divergence = 0.5 * jnp.mean(jnp.sum(mean**2 + jnp.exp(2 * log) - 1 - 2 * log, axis=1))
-        jump = jnp.mean((forward(0, values, then)[:, :latent] - mean) ** 2)
+        jump = jnp.mean((encode(values, then)[0] - mean) ** 2)
         return error + options.kl * divergence + options.tear * jump, error
 
-    values, losses = minimise(
-        loss, [variable for part in parts for variable in part.trainable_variables], steps=options.steps,
-        learning_rate=options.learning_rate, seed=seed, what="autoencoder", chunk=_CHUNK, progress=progress,
-    )  # fmt: skip
-    return Autoencoder(_layers(values[:cut]), _layers(values[cut:])), losses
+    return loss
 
 
 def _network(keras: Any, sizes: tuple[int, ...], seed: int) -> Any:

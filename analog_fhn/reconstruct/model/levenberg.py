@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from analog_fhn._support.progress import Progress
 from analog_fhn._support.threads import single_blas
 from analog_fhn.neuron import FloatArray
 
@@ -49,7 +49,7 @@ def fit_layer(
     targets: FloatArray,
     scale: FloatArray,
     iterations: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Layer, FloatArray]:
     """Minimise the mean of ``((f(z) - targets)/scale)²``, summed over outputs.
 
@@ -63,43 +63,18 @@ def fit_layer(
     scale
         Unit of each output's error, shape (n_outputs,).
     iterations
-        At most.
-    progress
-        Called with (iterations done, iterations).
+        So many are done at most.
 
     Returns
     -------
-    layer
-        Fitted.
-    losses
-        After each iteration.
+    layer, losses
+        The fitted layer, and the mean after each iteration.
     """
-    n, n_hidden, n_outputs = len(z), start.inner.shape[1], targets.shape[1]
-    inputs = np.column_stack([z, np.ones(n)]) / np.sqrt(n)
-    n_inner, n_column = inputs.shape[1] * n_hidden, n_hidden + 1
     layer, damping, losses = start, _FIRST_DAMPING, []
     errors = (layer(z) - targets) / scale
-    loss = float(np.sum(errors**2)) / n
+    loss = float(np.sum(errors**2)) / len(z)
     for iteration in range(iterations):
-        unit = sigmoid(z @ layer.inner[:-1] + layer.inner[-1])
-        slope = unit * (1.0 - unit)
-        features = np.concatenate(
-            [*(slope * column[:, None] for column in inputs.T), unit / np.sqrt(n), np.full((n, 1), 1.0 / np.sqrt(n))],
-            axis=1,
-        )
-        gram, back = features.T @ features, layer.outer[:-1] / scale
-        normal = np.zeros((n_inner + n_column * n_outputs,) * 2)
-        gradient = np.empty(len(normal))
-        repeats = inputs.shape[1]
-        normal[:n_inner, :n_inner] = gram[:n_inner, :n_inner] * np.tile(back @ back.T, (repeats, repeats))
-        carried = errors @ back.T / np.sqrt(n)
-        gradient[:n_inner] = np.einsum("nij,nj->ij", features[:, :n_inner].reshape(n, repeats, -1), carried).ravel()
-        for k in range(n_outputs):
-            own = slice(n_inner + k * n_column, n_inner + (k + 1) * n_column)
-            normal[:n_inner, own] = gram[:n_inner, n_inner:] * np.tile(back[:, k], repeats)[:, None] / scale[k]
-            normal[own, :n_inner] = normal[:n_inner, own].T
-            normal[own, own] = gram[n_inner:, n_inner:] / scale[k] ** 2
-            gradient[own] = features[:, n_inner:].T @ errors[:, k] / np.sqrt(n) / scale[k]
+        normal, gradient = _normal_equations(layer, z, errors, scale)
         diagonal = np.diag(normal).copy()
         diagonal = np.maximum(diagonal, 1e-12 * diagonal.max())
         for _ in range(_TRIES):
@@ -108,13 +83,9 @@ def fit_layer(
             except LinAlgError:
                 damping *= _UP
                 continue
-            step = cho_solve(factor, -gradient, check_finite=False)
-            tried = Layer(
-                layer.inner + step[:n_inner].reshape(repeats, n_hidden),
-                layer.outer + step[n_inner:].reshape(n_outputs, n_column).T,
-            )
+            tried = _moved(layer, cho_solve(factor, -gradient, check_finite=False))
             tried_errors = (tried(z) - targets) / scale
-            tried_loss = float(np.sum(tried_errors**2)) / n
+            tried_loss = float(np.sum(tried_errors**2)) / len(z)
             if tried_loss < loss:
                 break
             damping *= _UP
@@ -126,3 +97,41 @@ def fit_layer(
         if progress is not None:
             progress(iteration + 1, iterations)
     return layer, np.array(losses)
+
+
+def _normal_equations(
+    layer: Layer, z: FloatArray, errors: FloatArray, scale: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """``J^T J`` and ``J^T e`` of the mean squared error; the parameters are `inner`, row by row, then each output's.
+
+    With s = sigmoid(z K + b): d f_k / d K_ij = z_i s_j (1 - s_j) B_jk, and d f_k / d B_jk = s_j. Products of the
+    former for outputs k are those of features z_i s_j (1 - s_j), which all outputs share, times (B B^T)_jj'.
+    """
+    n, (repeats, n_hidden), n_outputs = len(z), layer.inner.shape, layer.outer.shape[1]
+    inputs = np.column_stack([z, np.ones(n)]) / np.sqrt(n)
+    n_inner, n_column = layer.inner.size, n_hidden + 1
+    unit = sigmoid(z @ layer.inner[:-1] + layer.inner[-1])
+    slope = unit * (1.0 - unit)
+    features = np.concatenate(
+        [*(slope * column[:, None] for column in inputs.T), unit / np.sqrt(n), np.full((n, 1), 1.0 / np.sqrt(n))],
+        axis=1,
+    )
+    gram, back = features.T @ features, layer.outer[:-1] / scale
+    normal = np.zeros((n_inner + n_column * n_outputs,) * 2)
+    gradient = np.empty(len(normal))
+    normal[:n_inner, :n_inner] = gram[:n_inner, :n_inner] * np.tile(back @ back.T, (repeats, repeats))
+    carried = errors @ back.T / np.sqrt(n)
+    gradient[:n_inner] = np.einsum("nij,nj->ij", features[:, :n_inner].reshape(n, repeats, -1), carried).ravel()
+    for k in range(n_outputs):
+        block = slice(n_inner + k * n_column, n_inner + (k + 1) * n_column)
+        normal[:n_inner, block] = gram[:n_inner, n_inner:] * np.tile(back[:, k], repeats)[:, None] / scale[k]
+        normal[block, :n_inner] = normal[:n_inner, block].T
+        normal[block, block] = gram[n_inner:, n_inner:] / scale[k] ** 2
+        gradient[block] = features[:, n_inner:].T @ errors[:, k] / np.sqrt(n) / scale[k]
+    return normal, gradient
+
+
+def _moved(layer: Layer, step: FloatArray) -> Layer:
+    """Layer whose parameters, in the order of `_normal_equations`, are changed by a step."""
+    inner, outer = np.split(step, [layer.inner.size])
+    return Layer(layer.inner + inner.reshape(layer.inner.shape), layer.outer + outer.reshape(layer.outer.shape[::-1]).T)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from typing import Protocol
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
+from analog_fhn._support.progress import Progress
 from analog_fhn._support.threads import single_blas
 from analog_fhn.errors import InputError, check_numbers
 from analog_fhn.neuron import FloatArray
@@ -161,7 +161,7 @@ class NeuralMap:
 
 
 def fit_map(
-    pairs: Pairs, options: MapOptions, seed: int, progress: Callable[[int, int], None] | None = None
+    pairs: Pairs, options: MapOptions, seed: int, progress: Progress | None = None
 ) -> tuple[NeuralMap, FloatArray]:
     """Train a map on one step.
 
@@ -193,8 +193,8 @@ def fit_map(
     gram = unit.T @ unit + 1e-4 * np.eye(unit.shape[1])
     outer = np.asarray(np.linalg.solve(gram, unit.T @ targets), dtype=np.float64)
     layer, losses = fit_layer(Layer(inner, outer), inputs, targets, pairs.speeds, options.iterations, progress)
-    found = NeuralMap(layer.inner[:size], layer.inner[size], layer.inner[-1], layer.outer[:-1], layer.outer[-1])
-    return found, losses / size
+    state_map = NeuralMap(layer.inner[:size], layer.inner[size], layer.inner[-1], layer.outer[:-1], layer.outer[-1])
+    return state_map, losses / size
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analog_fhn._support.progress import Progress
 from analog_fhn.errors import InputError, check_numbers
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.model.adam import minimise
@@ -73,7 +74,7 @@ def refine_map(
     options: MultiStepOptions | None = None,
     *,
     seed: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[NeuralMap, FloatArray]:
     """Train a map on K steps, by backpropagation through them.
 
@@ -83,24 +84,20 @@ def refine_map(
     Parameters
     ----------
     state_map
-        To begin with.
+        Training begins with this map.
     states
-        Recorded, shape (m, L), of samples numbered `index` (m,), which increases.
+        Recorded states, shape (m, L), of samples numbered `index` (m,), which increases.
     control
-        p of each, shape () or (m,).
+        p of each state, shape () or (m,).
     speeds
         Unit of each coordinate's error, shape (L,): `Coordinates.speeds`.
     seed
-        Of windows and noise.
-    progress
-        Called with (updates done, updates).
+        Windows and noise are drawn from it.
 
     Returns
     -------
-    state_map
-        Trained.
-    losses
-        Of each update's batch, shape (updates,).
+    state_map, losses
+        The trained map, and the loss of each update's batch, shape (updates,).
 
     Raises
     ------
@@ -110,11 +107,24 @@ def refine_map(
     options = options or MultiStepOptions()
     first = windows(index, options.ahead)
     keras = keras_on_jax()
+    values, losses = minimise(
+        _loss(states, first, control, speeds, options),
+        [keras.Variable(values, dtype="float32") for values in state_map.arrays.values()],
+        steps=options.updates, learning_rate=options.learning_rate, seed=seed, what="map", chunk=_CHUNK, clip=_CLIP,
+        progress=progress,
+    )  # fmt: skip
+    return NeuralMap(*values), losses
+
+
+def _loss(
+    states: FloatArray, first: NDArray[np.intp], control: ArrayLike, speeds: FloatArray, options: MultiStepOptions
+) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """What training minimises, twice, over batches of windows that begin at `first`."""
     import jax
     import jax.numpy as jnp
 
     data, places = jnp.asarray(states, jnp.float32), jnp.asarray(first)
-    p = jnp.asarray(np.broadcast_to(np.asarray(control, dtype=np.float64), (len(states),)), jnp.float32)
+    p = jnp.broadcast_to(jnp.asarray(control, jnp.float32), len(states))
     unit, within = jnp.asarray(speeds, jnp.float32), jnp.arange(options.ahead + 1)
     rollout = rollout_loss(unit, options.forcing)
 
@@ -126,12 +136,7 @@ def refine_map(
         error = rollout(values, start, window[1:], p[chosen])
         return error, error
 
-    values, losses = minimise(
-        loss, [keras.Variable(values, dtype="float32") for values in state_map.arrays.values()],
-        steps=options.updates, learning_rate=options.learning_rate, seed=seed, what="map", chunk=_CHUNK, clip=_CLIP,
-        progress=progress,
-    )  # fmt: skip
-    return NeuralMap(*values), losses
+    return loss
 
 
 def rollout_loss(speeds: ArrayLike, forcing: float) -> Callable[[Any, Any, Any, Any], Any]:

@@ -144,7 +144,7 @@ class Reconstruction:
                 raise InputError(f"{path}: format {shown(meta['format'])}; this version reads format {FORMAT}")
             _check_numbers(arrays)
             kind, names = _MAPS[meta["map"]]
-            found = cls(
+            reconstruction = cls(
                 Embedding(*(arrays[name] for name in ("lags", "widths", "means", "deviations"))),
                 Autoencoder(*(
                     _layers(arrays, part, n) for part, n in zip(("encoder", "decoder"), meta["layers"], strict=True)
@@ -154,14 +154,20 @@ class Reconstruction:
                 _number("step", meta["step"]), Levels(*(_number("levels", level) for level in meta["levels"])),
                 arrays["starts"], arrays["control"], typed(meta["notes"], dict, "notes", "names and values"),
             )  # fmt: skip
-            check_range("step", found.step, 1e-15, 1e6)
-            if found.starts.ndim != 2 or not len(found.starts):
-                raise InputError(f"starts of shape {found.starts.shape}; expected (k, {len(found.coordinates.centre)})")
-            if found.control.shape != found.starts.shape[:1]:
-                raise InputError(f"control of shape {found.control.shape}; expected ({len(found.starts)},)")
-            found.voltage(found.state_map.step(found.starts, 1.0))
-            found.states(np.zeros(found.embedding.dimension))
-        return found
+            _check_consistent(reconstruction)
+        return reconstruction
+
+
+def _check_consistent(reconstruction: Reconstruction) -> None:
+    """Raise InputError if the parts do not fit one another; a step from every start shows the rest of it."""
+    starts, control = reconstruction.starts, reconstruction.control
+    check_range("step", reconstruction.step, 1e-15, 1e6)
+    if starts.ndim != 2 or not len(starts):
+        raise InputError(f"starts of shape {starts.shape}; expected (k, {len(reconstruction.coordinates.centre)})")
+    if control.shape != starts.shape[:1]:
+        raise InputError(f"control of shape {control.shape}; expected ({len(starts)},)")
+    reconstruction.voltage(reconstruction.state_map.step(starts, 1.0))
+    reconstruction.states(np.zeros(reconstruction.embedding.dimension))
 
 
 def _check_numbers(arrays: dict[str, NDArray[Any]]) -> None:

@@ -12,7 +12,7 @@ from analog_fhn._support.files import new_table
 from analog_fhn._support.tables import excerpt
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
-from analog_fhn.reconstruct.recordings.oscilloscope import Table, listed, read_table
+from analog_fhn.reconstruct.recordings.oscilloscope import ColumnTable, listed, read_table
 from analog_fhn.reconstruct.recordings.recording import (
     MIN_SAMPLES,
     Recording,
@@ -43,54 +43,72 @@ def read_recording(
     bridge: int = 0,
     allow_clipped: bool = False,
 ) -> Recording:
-    """Recording of a file: `write_recording`'s, an oscilloscope's or a simulator's (see `read_table`).
+    """Recording in a file of `write_recording`, of an oscilloscope or of a simulator (see `read_table`).
+
+    Units that the file names are converted to s and V; without units s and V are assumed, and the report says which
+    units were not understood. Missing samples are rows left out, cells that are empty, out of range or no number, and
+    single values far beyond all others (`without_glitches`). Columns `state_1`, ... become `Recording.states`.
 
     Parameters
     ----------
     path
-        Of the file.
+        The file is read from here.
     column
-        Voltage: name of the column, or its number from 1 (a text of digits is first looked for among the names).
-        None: the first with a unit or a name of a voltage, else the first channel of an instrument, else the only one
-        that may be a voltage.
+        The voltage is in the column of this name or number, from 1 (a text of digits is first looked for among the
+        names). None: in the first with a unit or a name of a voltage, else the first channel of an instrument, else
+        the only one that may be a voltage.
     time_column
-        Times, likewise. None: the one named so or with a unit of time, or the first of columns without names.
+        The times are in this column, likewise. None: in the one named so or with a unit of time, or the first of
+        columns without names.
     step
         Sampling interval (s): needed where the file has no times, or to interpolate uneven ones with.
     start, stop
-        Times (s) between which samples are taken, ``start <= time < stop``; None: from the first, to the last.
+        Samples are taken with ``start <= time < stop`` (s); None: from the first, to the last.
     volts_per_unit, seconds_per_unit
-        What one unit of the voltage's and of the times' column stands for, whatever the file says.
-    bridge
-        Gaps of up to so many samples are bridged (`Recording.bridged`).
-    allow_clipped
-        See `check_recording`.
-
-    Units that the file names are converted to s and V; without units these are assumed, and what is not understood is
-    told in the report. Rows left out and cells that are empty, out of range or no number are missing samples, and so
-    are single ones far beyond all others (`without_glitches`). Columns `state_1`, ... become `Recording.states`.
+        One unit of the voltage's and of the times' column is so many V and s, whatever the file says.
+    bridge, allow_clipped
+        As for `Recording.bridged` and `check_recording`.
 
     Raises
     ------
     InputError
-        If something is wrong with the file, naming line and column, or with what it holds (see `check_recording`), it
-        is not certain which columns are times and voltage, the step or what a unit stands for is not above 0, or there
-        is nothing between `start` and `stop`.
+        If the file or what it holds is wrong (see `check_recording`), it is not certain which columns are times and
+        voltage, a step or unit is not above 0, or nothing is between `start` and `stop`.
     """
-    for name, value, what in (
-        ("step", step, "seconds"), ("volts_per_unit", volts_per_unit, "volts"),
-        ("seconds_per_unit", seconds_per_unit, "seconds"),
-    ):  # fmt: skip
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise InputError(f"{name} = {value}: expected a number of {what} above 0")
+    _check_above_0("step", step, "seconds")
+    _check_above_0("volts_per_unit", volts_per_unit, "volts")
+    _check_above_0("seconds_per_unit", seconds_per_unit, "seconds")
     path = Path(path)
     table = read_table(path)
-    if len(table.rows) < MIN_SAMPLES:
-        raise InputError(
-            f"{path}: {counted(len(table.rows), 'sample')}; expected at least {MIN_SAMPLES}, each in a line"
-        )
+    n_rows = len(table.rows)
+    if n_rows < MIN_SAMPLES:
+        raise InputError(f"{path}: {counted(n_rows, 'sample')}; expected at least {MIN_SAMPLES}, each in a line")
     times = _time_column(table, time_column, step)
     voltage = _voltage_column(table, column, times)
+    recording = _recording(table, times, voltage, step, volts_per_unit, seconds_per_unit)
+    if start is not None or stop is not None:
+        recording = recording.cut(start, stop)
+    if recording.missing.all():
+        raise InputError(f"{path}, column {voltage}: none of {len(recording)} samples is a finite number")
+    recording = without_glitches(recording)
+    recording = replace(recording, report=(*recording.report, *_gaps_report(recording)))
+    return check_recording(recording.bridged(bridge), allow_clipped=allow_clipped)
+
+
+def _check_above_0(name: str, value: float | None, unit: str) -> None:
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise InputError(f"{name} = {value}: expected a number of {unit} above 0")
+
+
+def _recording(
+    table: ColumnTable,
+    times: Column | None,
+    voltage: Column,
+    step: float | None,
+    volts_per_unit: float | None,
+    seconds_per_unit: float | None,
+) -> Recording:
+    """All of a file in s and V, with what is to be said of its columns."""
     states = [c for c in table.columns if c.name.startswith("state_") and c not in (times, voltage)]
     numbers, beyond = table.numbers_in_range(voltage)
     report = _units_report(table, times, voltage, seconds_per_unit, volts_per_unit)
@@ -103,14 +121,7 @@ def read_recording(
     values = np.stack([volts * numbers, *map(table.numbers, states)], axis=1)
     sampled = _sampled(table, times, values, step, seconds_per_unit)
     voltages, known = sampled.values[:, 0].copy(), sampled.values[:, 1:].copy() if states else None
-    made = Recording(voltages, sampled.step, sampled.start, path.name, known)
-    if start is not None or stop is not None:
-        made = made.cut(start, stop)
-    if made.missing.all():
-        raise InputError(f"{path}, column {voltage}: none of {len(made)} samples is a finite number")
-    made = without_glitches(made)
-    made = replace(made, report=(*report, *sampled.report, *made.report, *_gaps_report(made)))
-    return check_recording(made.bridged(bridge), allow_clipped=allow_clipped)
+    return Recording(voltages, sampled.step, sampled.start, table.path.name, known, (*report, *sampled.report))
 
 
 def write_recording(path: Path | str, recording: Recording) -> None:
@@ -126,8 +137,8 @@ def write_recording(path: Path | str, recording: Recording) -> None:
         table.writerows(rows.tolist())
 
 
-def _time_column(table: Table, wanted: str | int | None, step: float | None) -> Column | None:
-    times = table.time_column() if wanted is None else table.column(wanted, "times")
+def _time_column(table: ColumnTable, key: str | int | None, step: float | None) -> Column | None:
+    times = table.time_column() if key is None else table.column(key, "times")
     if times is not None:
         return table.header.with_unit(times, "time")
     if step is None and table.header.interval is None:
@@ -144,9 +155,9 @@ def _time_column(table: Table, wanted: str | int | None, step: float | None) -> 
     return None
 
 
-def _voltage_column(table: Table, wanted: str | int | None, times: Column | None) -> Column:
-    if wanted is not None:
-        chosen = table.column(wanted, "voltage")
+def _voltage_column(table: ColumnTable, key: str | int | None, times: Column | None) -> Column:
+    if key is not None:
+        chosen = table.column(key, "voltage")
         if times is not None and chosen.number == times.number:
             raise InputError(f"{table.path}: column {chosen} holds the times; expected another one for the voltage")
         return table.header.with_unit(chosen, "voltage")
@@ -171,7 +182,7 @@ def _voltage_column(table: Table, wanted: str | int | None, times: Column | None
 
 
 def _sampled(
-    table: Table, times: Column | None, values: FloatArray, step: float | None, seconds_per_unit: float | None
+    table: ColumnTable, times: Column | None, values: FloatArray, step: float | None, seconds_per_unit: float | None
 ) -> Sampled:
     """Values on a uniform grid, by the times of the file, the step that was given or the interval that is stated."""
     path, header = table.path, table.header
@@ -198,7 +209,7 @@ def _sampled(
     return Sampled(header.start or 0.0, header.interval, values)
 
 
-def _times(table: Table, column: Column, seconds_per_unit: float | None) -> tuple[FloatArray, tuple[str, ...]]:
+def _times(table: ColumnTable, column: Column, seconds_per_unit: float | None) -> tuple[FloatArray, tuple[str, ...]]:
     """Times (s) of a column, and how they were read; numbers of samples are made times by the stated interval."""
     values, header = table.numbers(column), table.header
     empty = np.flatnonzero(np.isnan(values))
@@ -224,7 +235,7 @@ def _times(table: Table, column: Column, seconds_per_unit: float | None) -> tupl
     return times, ()
 
 
-def _interval_report(table: Table, times: Column, step: float, seconds_per_unit: float | None) -> tuple[str, ...]:
+def _interval_report(table: ColumnTable, times: Column, step: float, seconds_per_unit: float | None) -> tuple[str, ...]:
     """Say, or refuse if it is a matter of the unit, that times do not have the interval that the file states."""
     stated = table.header.interval
     if stated is None or abs(step / stated - 1.0) < _AGREES:
@@ -240,7 +251,11 @@ def _interval_report(table: Table, times: Column, step: float, seconds_per_unit:
 
 
 def _units_report(
-    table: Table, times: Column | None, voltage: Column, seconds_per_unit: float | None, volts_per_unit: float | None
+    table: ColumnTable,
+    times: Column | None,
+    voltage: Column,
+    seconds_per_unit: float | None,
+    volts_per_unit: float | None,
 ) -> tuple[str, ...]:
     lines = []
     chosen = [c.number for c in (times, voltage) if c is not None]

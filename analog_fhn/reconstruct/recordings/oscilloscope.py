@@ -38,7 +38,7 @@ def listed(columns: Sequence[Column]) -> str:
 
 
 @dataclass(frozen=True)
-class Table:
+class ColumnTable:
     """What a file holds, the cells still text.
 
     Parameters
@@ -74,7 +74,7 @@ class Table:
         """Where a cell stands, for messages."""
         return f"{self.path}, line {self.lines[row]}, column {column}"
 
-    def column(self, wanted: str | int, what: str) -> Column:
+    def column(self, key: str | int, what: str) -> Column:
         """Column by name or by number, from 1; of a text of digits, a name goes before a number.
 
         Raises
@@ -82,8 +82,8 @@ class Table:
         InputError
             If there is none, or a part of a name fits several; `what` says what it is for.
         """
-        text = str(wanted).strip()
-        if isinstance(wanted, str) and text:
+        text = str(key).strip()
+        if isinstance(key, str) and text:
             exact = [c for c in self.columns if c.name == text]
             alike = [c for c in self.columns if text.lower() in (c.name.lower(), c.bare)]
             if exact or len(alike) == 1:
@@ -96,7 +96,7 @@ class Table:
         if text.isdecimal() and 1 <= int(text) <= len(self.columns):
             return self.columns[int(text) - 1]
         raise InputError(
-            f"{self.path}: there is no column {wanted!r:.60} for the {what}; expected a name or a number (from 1) "
+            f"{self.path}: there is no column {key!r:.60} for the {what}; expected a name or a number (from 1) "
             f"of: {listed(self.columns)}"
         )
 
@@ -171,7 +171,7 @@ def is_stamp(cell: str) -> bool:
     return _STAMP.fullmatch(cell.strip()) is not None
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> ColumnTable:
     """Read a file of columns.
 
     Raises
@@ -205,7 +205,7 @@ def read_table(path: Path) -> Table:
             "expected as many names (is the comma both separator and decimal mark?)"
         )
     _check_widths(path, rows, content, data, len(header.columns), numeric)
-    return Table(
+    return ColumnTable(
         path, header, tuple(header.columns[k] for k in numeric), [rows[k] for k in data],
         [content[k].number for k in data], layout, _blank(content[first : last + 1]),
     )  # fmt: skip

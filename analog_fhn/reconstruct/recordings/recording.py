@@ -43,7 +43,7 @@ class Recording:
         True states where they are known, shape (n, k), in the source's units: to judge a reconstruction by, never to
         train one with.
     report
-        What was found and done while it was read or changed, a sentence each.
+        What was noticed and done while it was read or changed, a sentence each.
 
     Raises
     ------

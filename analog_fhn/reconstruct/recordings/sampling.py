@@ -34,7 +34,7 @@ class Sampled:
     values
         Shape (n, k), NaN where there is none.
     report
-        What was found and done.
+        What was noticed and done, a sentence each.
     """
 
     start: float
@@ -77,17 +77,8 @@ def on_grid(times: FloatArray, values: FloatArray, step: float | None = None) ->
         If `step` is not the interval of times that are uniform, nearly all rows are left out, or times are out of all
         range.
     """
-    if not (np.abs(times).max() < _LONGEST and (np.ptp(times) > 1 / _LONGEST or np.ptp(times) == 0)):
-        raise InputError(
-            f"times from {times[0]:g} to {times[-1]:g} s; expected such that lie between {1 / _LONGEST:g} and "
-            f"{_LONGEST:g} s apart"
-        )
+    _check_times(times)
     gaps = np.diff(times)
-    if np.any(gaps < 0):
-        row = int(np.argmax(gaps < 0)) + 1
-        raise UnevenError(
-            row, f"time {times[row]:.9g} s comes after {times[row - 1]:.9g} s; expected times that increase"
-        )
     digit = np.maximum(last_digits(times), 4e-16 * np.max(np.abs(times)))
     number, usual, odd = np.arange(len(times), dtype=np.intp), float(np.mean(gaps)), int(np.count_nonzero(gaps == 0))
     increase = odd == 0
@@ -100,9 +91,9 @@ def on_grid(times: FloatArray, values: FloatArray, step: float | None = None) ->
     rounded = (odd == 0 or odd >= _TELLING) and _slope(times, every, 0.6 * digit) is not None
     number = every if rounded else number
     allowed = np.maximum(digit, _NOTEWORTHY * usual)
-    found = _slope(times, number, allowed) if rounded or increase else None
-    if found is not None and np.all(np.diff(number) > 0):
-        chosen = _shortest(times, number, found, allowed)
+    slope = _slope(times, number, allowed) if rounded or increase else None
+    if slope is not None and np.all(np.diff(number) > 0):
+        chosen = _shortest(times, number, slope, allowed)
         if step is not None and abs(step / chosen - 1.0) > 1e-3:
             raise InputError(
                 f"step = {step:g} s, but the times are {chosen:g} s apart; leave --step (step) out, or thin the "
@@ -114,6 +105,21 @@ def on_grid(times: FloatArray, values: FloatArray, step: float | None = None) ->
     if increase and np.all(_uneven(gaps, usual) <= JITTER):
         return _resampled(times, values, usual)
     raise _uneven_error(times, gaps, usual)
+
+
+def _check_times(times: FloatArray) -> None:
+    """Raise InputError for times out of all range, UnevenError for those that decrease."""
+    if not (np.abs(times).max() < _LONGEST and (np.ptp(times) > 1 / _LONGEST or np.ptp(times) == 0)):
+        raise InputError(
+            f"times from {times[0]:g} to {times[-1]:g} s; expected such that lie between {1 / _LONGEST:g} and "
+            f"{_LONGEST:g} s apart"
+        )
+    back = np.diff(times) < 0
+    if np.any(back):
+        row = int(np.argmax(back)) + 1
+        raise UnevenError(
+            row, f"time {times[row]:.9g} s comes after {times[row - 1]:.9g} s; expected times that increase"
+        )
 
 
 def last_digits(times: FloatArray) -> FloatArray:
@@ -227,7 +233,7 @@ def _grid(times: FloatArray, step: float) -> FloatArray:
 
 def _curve(times: FloatArray, values: FloatArray, grid: FloatArray, longest: float) -> FloatArray:
     """Values at the times of the grid, by a smooth curve; NaN in gaps: longer than `longest`, or without value."""
-    found = np.full((len(grid), values.shape[1]), np.nan)
+    curves = np.full((len(grid), values.shape[1]), np.nan)
     for k, column in enumerate(values.T):
         row = np.flatnonzero(~np.isnan(column))
         if len(row) < 2:
@@ -236,8 +242,8 @@ def _curve(times: FloatArray, values: FloatArray, grid: FloatArray, longest: flo
         after = np.clip(np.searchsorted(known, grid), 1, len(known) - 1)
         curve = Akima1DInterpolator(known, column[row], method="makima", extrapolate=False)(grid)
         near = (known[after] - known[after - 1] <= longest) & (row[after] - row[after - 1] == 1)
-        found[:, k] = np.where(near, curve, np.nan)
-    return found
+        curves[:, k] = np.where(near, curve, np.nan)
+    return curves
 
 
 def _uneven_error(times: FloatArray, gaps: FloatArray, usual: float) -> UnevenError:

@@ -23,7 +23,7 @@ from analog_fhn.reconstruct.recordings.recording import Recording
 from analog_fhn.reconstruct.sources.sherman_rinzel import START, ShermanRinzel, integrate, sample_times
 from analog_fhn.technology.technology import Technology
 
-Kind = Literal["original", "modified"]
+NeuronKind = Literal["original", "modified"]
 
 FHN_TIME_UNIT = 1e-3
 """One time unit T of the FitzHugh-Nagumo equations (s), as recordings have it."""
@@ -34,7 +34,7 @@ _AT_REST = 3.0  # T, in place of the period of a neuron that has none: about tha
 
 
 def record_sherman(
-    kind: Kind = "modified",
+    kind: NeuronKind = "modified",
     duration: float = 500.0,
     step: float = 0.01,
     *,
@@ -114,9 +114,9 @@ def circuit_chip(
     technology: Technology | str = "discrete", seed: int | None = None, *, fhn: FHN | None = None, neurons: int = 1
 ) -> ManufacturedChip:
     """Chip of a few neurons that no network asks for; None for the seed: the nominal chip."""
-    made = technology if isinstance(technology, Technology) else Technology.load(technology)
+    parts = technology if isinstance(technology, Technology) else Technology.load(technology)
     network = Network.of_weights((np.ones((1, neurons)), np.ones((neurons, 1))), fhn=FHN() if fhn is None else fhn)
-    return Design(network, made).chip(seed)
+    return Design(network, parts).chip(seed)
 
 
 def record_circuit(
@@ -141,10 +141,8 @@ def record_circuit(
         Length and sampling interval (s); None: see `usual_times` at the first drive, the same for all drives.
     neuron
         Index of the neuron.
-    settle
-        Time before the first sample (s).
-    start
-        x and y at the beginning; None: those of `Protocol`.
+    settle, start
+        As for `record_fhn`.
 
     Returns
     -------
@@ -174,20 +172,24 @@ def record_circuit(
     protocol = Protocol(settle=0.0, control=whole, interval=whole, x0=x0, y0=y0)
     deck = neuron_deck(cells, neuron, values[0], protocol, reltol=_RELTOL, max_step=min(MAX_STEP, step / unit))
     which = f"{technology.name}, {'nominal' if chip.seed is None else f'chip {chip.seed}'}, neuron {neuron}"
-    recordings = []
     with SimulatorProcess() as simulator:
         simulator.load(deck)
+        recordings = []
         for drive in values:
             simulator.alter("idrive", cell.drive_current(drive))
-            try:
-                waves = simulator.run()
-            except SimulationError as error:
-                what = f"{which}, drive {drive:g}: {error}"
-                raise failed_run(None, "recording", deck, f"{simulator.log}{error}\n", what) from error
-            at = np.clip(times, waves["time"][0], waves["time"][-1])
-            states = np.stack([_curve(waves["time"], waves[node], at) for node in ("x", "y")], axis=1)
+            states = _simulated(simulator, deck, times, f"{which}, drive {drive:g}")
             recordings.append(Recording(states[:, 0].copy(), step, source=f"{which}, I = {drive:g}", states=states))
     return recordings
+
+
+def _simulated(simulator: SimulatorProcess, deck: str, times: FloatArray, what: str) -> FloatArray:
+    """V(x) and V(y) of a run of the loaded deck, at `times` (s), shape (n, 2); `what` names the run in messages."""
+    try:
+        waves = simulator.run()
+    except SimulationError as error:
+        raise failed_run(None, "recording", deck, f"{simulator.log}{error}\n", f"{what}: {error}") from error
+    at = np.clip(times, waves["time"][0], waves["time"][-1])
+    return np.stack([_curve(waves["time"], waves[node], at) for node in ("x", "y")], axis=1)
 
 
 def usual_times(
@@ -210,8 +212,8 @@ def usual_times(
         return duration, step
     times = np.asarray(np.arange(0.0, 24.0, 0.004), dtype=np.float64)
     x = integrate(neuron.flow(drive)[0], np.array(_start(None)), times)[:, 0]
-    found = cycle_from_samples(times[times >= 6.0], x[times >= 6.0], n_phase=2)
-    period = unit * (_AT_REST if found is None else found.period)
+    cycle = cycle_from_samples(times[times >= 6.0], x[times >= 6.0], n_phase=2)
+    period = unit * (_AT_REST if cycle is None else cycle.period)
     step = float(f"{period / _PER_PERIOD:.2g}") if step is None else step
     if duration is None:
         samples = _PERIODS * period / step

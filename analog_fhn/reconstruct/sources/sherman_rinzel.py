@@ -169,13 +169,13 @@ class ShermanRinzel:
         grid = np.linspace(self.v_k, self.v_ca, _SCAN_POINTS)
         current = self._steady(grid)[0]
         places = np.flatnonzero(np.signbit(current[:-1]) != np.signbit(current[1:]))
-        found = []
+        points = []
         for k in places:
             v = float(brentq(lambda v: float(self._steady(v)[0]), grid[k], grid[k + 1], xtol=1e-12))
             state = np.array([v, *self._steady(v)[1:]], dtype=np.float64)
             eigenvalues = np.linalg.eigvals(self.jacobian(state)).astype(np.complex128)
-            found.append(RestPoint(state, eigenvalues[np.argsort(eigenvalues.real)]))
-        return tuple(found)
+            points.append(RestPoint(state, eigenvalues[np.argsort(eigenvalues.real)]))
+        return tuple(points)
 
     def simulate(
         self,
@@ -296,11 +296,11 @@ def integrate(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ODEintWarning)  # it is raised below
         try:
-            found, info = odeint(
+            solution, info = odeint(
                 slopes, start, grid, tfirst=True, rtol=rtol, atol=atol, mxstep=1_000_000, full_output=True
             )
         except OverflowError:
             raise SimulationError("the solver gave up: numbers became too large") from None
-    if info["message"] != "Integration successful." or not np.isfinite(found).all():
+    if info["message"] != "Integration successful." or not np.isfinite(solution).all():
         raise SimulationError(f"the solver gave up: {info['message']}")
-    return np.asarray(found if begins else found[1:], dtype=np.float64)
+    return np.asarray(solution if begins else solution[1:], dtype=np.float64)

@@ -11,11 +11,11 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from analog_fhn.errors import InputError
-from analog_fhn.reconstruct.fit import STARTS, Fit, FitOptions, choose, deviation, embed, fit, train_maps
 from analog_fhn.reconstruct.model.autoencoder import Autoencoder, AutoencoderOptions, Progress, elbow
 from analog_fhn.reconstruct.model.maps import MapOptions, NeuralMap, PolynomialMap, StateMap, free_run
 from analog_fhn.reconstruct.model.multistep import MultiStepOptions, windows
 from analog_fhn.reconstruct.model.reconstruction import Reconstruction
+from analog_fhn.reconstruct.pipeline import STARTS, FitOptions, FitResult, choose, deviation, embed, fit, train_maps
 from analog_fhn.reconstruct.recordings.recording import Recording
 from analog_fhn.reconstruct.rhythm import Regime, Rhythm
 from analog_fhn.reconstruct.sources.record import record_fhn, record_sherman
@@ -36,7 +36,7 @@ def recording() -> Recording:
 
 
 @cache
-def fitted() -> Fit:
+def fitted() -> FitResult:
     return fit([recording()], QUICK)
 
 
@@ -155,7 +155,7 @@ def test_threads_of_the_linear_algebra_do_not_matter() -> None:
 
 
 def test_latent_size_is_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analog_fhn.reconstruct.fit.train_autoencoder", principal)
+    monkeypatch.setattr("analog_fhn.reconstruct.pipeline.train_autoencoder", principal)
     calls: list[tuple[str, int]] = []
     options = replace(
         QUICK, latent=None, largest_latent=4, scan_steps=70, restarts=1, map=MapOptions(8, samples=300, iterations=3)

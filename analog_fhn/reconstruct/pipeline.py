@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.progress import Progress
 from analog_fhn._support.threads import single_blas
 from analog_fhn.errors import InputError, check_numbers
 from analog_fhn.neuron import FloatArray
@@ -22,7 +23,7 @@ from analog_fhn.reconstruct.model.multistep import MultiStepOptions, refine_map
 from analog_fhn.reconstruct.model.reconstruction import Reconstruction
 from analog_fhn.reconstruct.model.states import Coordinates
 from analog_fhn.reconstruct.recordings.recording import Recording
-from analog_fhn.reconstruct.rhythm import Levels, Rhythm, waveform_rms
+from analog_fhn.reconstruct.rhythm import Levels, Rhythm, waveform_error
 
 RULE = (
     "free runs from three states of each recording at its p, over its length, at most 40 periods; of the maps "
@@ -40,7 +41,8 @@ _WINDOW = 0.5  # periods: default of the largest lag
 _WINDOW_DRIVEN = 0.15  # ... where the control was turned: longer windows hold the control itself, beside p
 _WINDOW_REST = 0.01  # of the recording, where nothing has a period
 
-Progress = Callable[[str, int, int], None]
+StageProgress = Callable[[str, int, int], None]
+"""Called with the name of the stage, the number of its steps that are done and that of all of them."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ class Embedded:
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class FitResult:
     """A reconstruction, and what led to it.
 
     Parameters
@@ -235,17 +237,17 @@ def embed(recordings: Sequence[Recording], options: FitOptions, control: Sequenc
 
 
 def scan_latent(
-    embedded: Embedded, options: FitOptions, progress: Progress | None = None
+    embedded: Embedded, options: FitOptions, progress: StageProgress | None = None
 ) -> tuple[tuple[float, ...], dict[int, FloatArray]]:
     """Loss of short trainings with 1, 2, ... latent coordinates, and their loss curves."""
     losses, curves = [], {}
     quick = replace(options.autoencoder, steps=options.scan_steps)
     for latent in range(1, min(options.largest_latent, embedded.embedding.dimension) + 1):
-        found, curves[latent] = train_autoencoder(
+        autoencoder, curves[latent] = train_autoencoder(
             embedded.vectors, embedded.index, latent, seed=options.seed, options=quick,
             progress=_named(progress, f"latent size {latent}"),
         )  # fmt: skip
-        losses.append(found.loss(embedded.vectors))
+        losses.append(autoencoder.loss(embedded.vectors))
     return tuple(losses), curves
 
 
@@ -253,8 +255,8 @@ def fit(
     recordings: Sequence[Recording],
     options: FitOptions | None = None,
     control: Sequence[float] | None = None,
-    progress: Progress | None = None,
-) -> Fit:
+    progress: StageProgress | None = None,
+) -> FitResult:
     """Rebuild a neuron's dynamics from recordings of its voltage.
 
     Parameters
@@ -279,25 +281,25 @@ def fit(
         embedded.vectors, embedded.index, latent, seed=options.seed, options=options.autoencoder,
         progress=_named(progress, "autoencoder"),
     )  # fmt: skip
-    found = train_maps(embedded, autoencoder, options, progress)
+    result = train_maps(embedded, autoencoder, options, progress)
     notes = {
         "sources": [recording.source for recording in recordings],
         "options": asdict(options),
         "latent": latent,
         "latent_scan": list(scan),
         "rule": RULE,
-        "chosen": found.chosen,
-        "map": found.names[found.chosen],
+        "chosen": result.chosen,
+        "map": result.names[result.chosen],
         "seconds": time.perf_counter() - begin,
     }
-    found.reconstruction.notes.update(notes)
-    return replace(found, latent_scan=scan, losses=curves)
+    result.reconstruction.notes.update(notes)
+    return replace(result, latent_scan=scan, losses=curves)
 
 
 @single_blas()
 def train_maps(
-    embedded: Embedded, autoencoder: Autoencoder, options: FitOptions, progress: Progress | None = None
-) -> Fit:
+    embedded: Embedded, autoencoder: Autoencoder, options: FitOptions, progress: StageProgress | None = None
+) -> FitResult:
     """Maps from several seeds in the states of one autoencoder, and the one that `RULE` chooses."""
     latents = autoencoder.encode(embedded.vectors)
     coordinates = Coordinates.fit(latents, embedded.index)
@@ -328,16 +330,16 @@ def train_maps(
                 maps[several] = other.in_unit(centre, unit)
     tried = [
         Reconstruction(
-            embedded.embedding, autoencoder, coordinates, found, embedded.step, embedded.levels, starts, control
+            embedded.embedding, autoencoder, coordinates, state_map, embedded.step, embedded.levels, starts, control
         )
-        for found in maps.values()
+        for state_map in maps.values()
     ]
-    runs = [[run for one in judged for run in one.judge(made)] for made in tried]
-    rhythms = tuple(tuple(rhythm for rhythm, _ in own) for own in runs)
-    shapes = tuple(tuple(shape for _, shape in own) for own in runs)
-    one_step = np.array([pairs.error(found) for found in maps.values()])
+    runs = [[run for one in judged for run in one.judge(reconstruction)] for reconstruction in tried]
+    rhythms = tuple(tuple(rhythm for rhythm, _ in judgements) for judgements in runs)
+    shapes = tuple(tuple(shape for _, shape in judgements) for judgements in runs)
+    one_step = np.array([pairs.error(state_map) for state_map in maps.values()])
     chosen = choose(_per_run(embedded.recorded), rhythms, one_step, shapes)
-    return Fit(
+    return FitResult(
         tried[chosen], tuple(maps.values()), tuple(maps), rhythms, shapes, one_step, chosen, embedded.recorded, (), {}
     )
 
@@ -369,19 +371,24 @@ class _Judged:
 
     @classmethod
     def of(cls, embedded: Embedded, states: FloatArray, number: int) -> _Judged:
-        own = embedded.recording == number
+        of_recording = embedded.recording == number
         # From the first state on.
         voltage = embedded.voltages[number][embedded.embedding.span :]
         recorded = embedded.recorded[number]
-        starts = states[own][np.linspace(0, np.count_nonzero(own) - 1, STARTS + 2).astype(np.intp)[1:-1]]
+        starts = states[of_recording][
+            np.linspace(0, np.count_nonzero(of_recording) - 1, STARTS + 2).astype(np.intp)[1:-1]
+        ]
         duration = float(np.fmin(_PERIODS * recorded.period, len(voltage) * embedded.step))
-        return cls(float(embedded.control[own][0]), starts, voltage, duration)
+        return cls(float(embedded.control[of_recording][0]), starts, voltage, duration)
 
-    def judge(self, made: Reconstruction) -> list[tuple[Rhythm, float]]:
+    def judge(self, reconstruction: Reconstruction) -> list[tuple[Rhythm, float]]:
         """Of each free run the rhythm, and the difference of one period, relative to the recorded range."""
         return [
-            (Rhythm.of(run, made.step, made.levels), waveform_rms(self.voltage, run, made.step, made.levels).of_range)
-            for run in made.run(self.duration, np.full(STARTS, self.p), self.starts)
+            (
+                Rhythm.of(run, reconstruction.step, reconstruction.levels),
+                waveform_error(self.voltage, run, reconstruction.step, reconstruction.levels).of_range,
+            )
+            for run in reconstruction.run(self.duration, np.full(STARTS, self.p), self.starts)
         ]
 
 
@@ -420,11 +427,11 @@ def deviation(recorded: Rhythm, rhythm: Rhythm) -> float:
     """|log(period/recorded)| + |spikes per burst - recorded|/recorded; where there are no bursts, the first term."""
     if not (np.isfinite(recorded.period) and np.isfinite(rhythm.period)):
         return 0.0 if recorded.regime == rhythm.regime else float("inf")
-    found = abs(float(np.log(rhythm.period / recorded.period)))
+    error = abs(float(np.log(rhythm.period / recorded.period)))
     if np.isfinite(recorded.spikes_per_burst) and np.isfinite(rhythm.spikes_per_burst):
-        found += abs(rhythm.spikes_per_burst - recorded.spikes_per_burst) / recorded.spikes_per_burst
-    return found
+        error += abs(rhythm.spikes_per_burst - recorded.spikes_per_burst) / recorded.spikes_per_burst
+    return error
 
 
-def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+def _named(progress: StageProgress | None, name: str) -> Progress | None:
     return None if progress is None else lambda done, total: progress(name, done, total)
