@@ -98,6 +98,26 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
         remaining -= free
 
 
+@pytest.mark.parametrize(
+    ("library", "home"),
+    [
+        ("hashlib", "_support.hashing"),
+        ("fcntl", "_support.temporary"),
+        ("pooch", "data.mnist"),
+        ("sklearn", "data.digits"),
+    ],
+)
+def test_a_library_is_used_in_one_place(library: str, home: str) -> None:
+    users = {
+        name
+        for name, path in modules().items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Import) and library in {alias.name.split(".")[0] for alias in node.names})
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == library)
+    }
+    assert users == {home}
+
+
 def test_only_the_chip_and_training_draw_random_numbers() -> None:
     # shared design: nothing but the chip draws component values. Training draws weights, and devices to tabulate their
     # errors; the sweep its chips' seeds, the data set its split, and doctor the weights of a sample network. Brian2

@@ -247,7 +247,7 @@ def cached(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in (tmp_path / "cache").rglob("*") if path.is_file())
 
 
-def test_download_fills_the_cache_once(tmp_path: Path, mirror: Mirror) -> None:
+def test_download_fills_the_cache_once(tmp_path: Path, mirror: Mirror, capfd: pytest.CaptureFixture[str]) -> None:
     first = load("mnist", "test")
     np.testing.assert_array_equal(first.labels, LABELS)
     assert "SHA-256 matches MNIST" in first.source
@@ -257,6 +257,7 @@ def test_download_fills_the_cache_once(tmp_path: Path, mirror: Mirror) -> None:
     second = load("mnist", "test")
     np.testing.assert_array_equal(second.images, first.images)
     assert len(mirror.asked) == 2
+    assert capfd.readouterr() == ("", "")
 
 
 def test_cache_is_below_the_home_folder_unless_said_otherwise(
