@@ -19,9 +19,9 @@ from analog_fhn.chip import Chip
 from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.inference import classify, make_backend
+from analog_fhn.montecarlo.open_run import open_run
 from analog_fhn.montecarlo.plan import Sweep
 from analog_fhn.montecarlo.statistics import summary
-from analog_fhn.montecarlo.study import open_study
 from analog_fhn.netlist.export import write_network
 from analog_fhn.neuron import FHN, Protocol
 from analog_fhn.papers.bogatenko2023 import figure2
@@ -104,7 +104,7 @@ def main(folder: Path) -> None:
     run = folder / "sweep"
     shutil.rmtree(run, ignore_errors=True)
     run.mkdir()
-    study = open_study(run, plan, network, design.technology, test)
+    study = open_run(run, plan, network, design.technology, test)
     with study.store, study.workers(None, None) as workers:
         study.run(workers)
         trials = study.store.trials(0)

@@ -17,7 +17,7 @@ from analog_fhn._support.estimate import Work, product
 from analog_fhn._support.threads import usable_cores
 
 if TYPE_CHECKING:
-    from analog_fhn.montecarlo.plan import Point, Sweep
+    from analog_fhn.montecarlo.plan import Sweep, SweepPoint
     from analog_fhn.network import Network
     from analog_fhn.neuron import Protocol
     from analog_fhn.reconstruct.pipeline import FitOptions
@@ -108,7 +108,7 @@ def sweep_plan(plan: Sweep, network: Network, workers: int) -> Work:
 
 
 def sweep(
-    plan: Sweep, points: Sequence[Point], network: Network, n_images: int, workers: int | None, folder: Path
+    plan: Sweep, points: Sequence[SweepPoint], network: Network, n_images: int, workers: int | None, folder: Path
 ) -> Work:
     """Trials of all points of a plan; with sequential stopping it is the most.
 

@@ -15,8 +15,8 @@ from analog_fhn.cli import common, costs
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
+    from analog_fhn.montecarlo.open_run import OpenRun
     from analog_fhn.montecarlo.regression import Regression
-    from analog_fhn.montecarlo.study import Study
 
 PlanArgument = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="What to sweep.")]
 RunOption = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Run folder.")]
@@ -125,7 +125,7 @@ def begin(
     workers: int | None = None,
     scheduler: str | None = None,
     yes: bool = False,
-) -> Study:
+) -> OpenRun:
     """Everything that a sweep file names, loaded and checked, and its run opened; says what the design is warned of.
 
     Parameters
@@ -133,8 +133,8 @@ def begin(
     workers, scheduler, yes
         As the options of these names, for the estimate of what the run takes.
     """
+    from analog_fhn.montecarlo.open_run import open_run
     from analog_fhn.montecarlo.plan import Sweep
-    from analog_fhn.montecarlo.study import open_study
     from analog_fhn.technology.technology import Technology
 
     wanted = Sweep.load(plan)
@@ -159,10 +159,10 @@ def begin(
     notes = {"plan": plan.read_text(encoding="utf-8"), "versions": common.versions(), "dataset": dataset}
     folder = common.output_folder(output)
     with at_once():  # a run whose folder is not whole is not begun
-        return open_study(folder, wanted, network, technology, chosen, resume=resume, notes=notes)
+        return open_run(folder, wanted, network, technology, chosen, resume=resume, notes=notes)
 
 
-def run_summary(study: Study) -> dict[str, Any]:
+def run_summary(study: OpenRun) -> dict[str, Any]:
     """Numbers of a run: over the points of the plan, and for each of them."""
     from analog_fhn.montecarlo.statistics import accuracies, quantiles, summary
 
@@ -218,7 +218,7 @@ def yield_text(row: dict[str, Any]) -> str:
     )
 
 
-def settings(study: Study) -> dict[str, Any]:
+def settings(study: OpenRun) -> dict[str, Any]:
     """What decided the numbers; what the plan leaves open (readout: null) stands there as it was used."""
     first = study.store.points()[0].design(study.network, study.technology)
     return study.sweep.model_dump() | common.settings(first.network, None, technology=first.technology)

@@ -16,12 +16,13 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import norm
 
+from analog_fhn._support.progress import Progress
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
-from analog_fhn.montecarlo.plan import Allocation, Point
+from analog_fhn.montecarlo.open_run import OpenRun
+from analog_fhn.montecarlo.plan import Allocation, SweepPoint
 from analog_fhn.montecarlo.runner import Workers
 from analog_fhn.montecarlo.statistics import accuracies, passed, wilson
-from analog_fhn.montecarlo.study import Progress, Study
 from analog_fhn.montecarlo.trial import Trial
 from analog_fhn.netlist.bom import bill, cost
 from analog_fhn.technology.technology import Technology
@@ -34,7 +35,7 @@ Verdict = Literal["meets", "fails"]
 
 
 @dataclass(frozen=True)
-class Step:
+class Combination:
     """One combination that was simulated; prices in the technology's own unit."""
 
     point: int
@@ -136,7 +137,7 @@ def _estimated_yield(
     return float(norm.cdf((mean - specification) / np.sqrt(max(variance, 1e-8))))
 
 
-def allocate(study: Study, workers: Workers, progress: Progress | None = None) -> dict[str, Any]:
+def allocate(study: OpenRun, workers: Workers, progress: Progress | None = None) -> dict[str, Any]:
     """Search the cheapest classes for the plan's first point; the outcome is stored with the run.
 
     Returns
@@ -232,9 +233,9 @@ class _Simulations:
 
     def __init__(
         self,
-        study: Study,
+        study: OpenRun,
         workers: Workers,
-        base: Point,
+        base: SweepPoint,
         wanted: Allocation,
         prices: Mapping[str, Mapping[str, float]],
         progress: Progress | None,
@@ -242,7 +243,7 @@ class _Simulations:
         self._study, self._workers, self._base, self._wanted = study, workers, base, wanted
         self._prices, self._progress = prices, progress
         self._done = 0
-        self.steps: list[Step] = []
+        self.steps: list[Combination] = []
         self.confirmations: list[dict[str, Any]] = []
 
     def cost(self, classes: Classes) -> float:
@@ -274,7 +275,9 @@ class _Simulations:
                 break
         verdict: Verdict = "meets" if good / number >= target else "fails"
         point = self._point(classes)
-        self.steps.append(Step(point, dict(classes), self.cost(classes), number, good / number, low, high, verdict))
+        self.steps.append(
+            Combination(point, dict(classes), self.cost(classes), number, good / number, low, high, verdict)
+        )
         return verdict
 
     def confirm(self, classes: Classes) -> bool:
@@ -296,5 +299,5 @@ class _Simulations:
             if point.role == "allocation" and dict(point.settings) == settings:
                 return point.number
         name = ", ".join(f"{key} {name}" for key, name in classes.items())
-        self._study.add_point(Point(len(points), "allocation", name, settings))
+        self._study.add_point(SweepPoint(len(points), "allocation", name, settings))
         return len(points)

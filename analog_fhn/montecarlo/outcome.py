@@ -11,7 +11,7 @@ from typing import Any
 from analog_fhn.backends.table.backend import default_drives
 from analog_fhn.errors import InputError
 from analog_fhn.montecarlo import statistics
-from analog_fhn.montecarlo.plan import Point
+from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.sensitivity import GroupEffect, group_effects
 from analog_fhn.montecarlo.store import Store
 from analog_fhn.montecarlo.trial import Trial
@@ -38,7 +38,7 @@ class Outcome:
         Whether these chips were drawn to confirm what an allocation chose.
     """
 
-    point: Point
+    point: SweepPoint
     trials: list[Trial]
     nominal: float | None
     name: str
@@ -231,7 +231,7 @@ def collect(store: Store) -> Results:
 
 
 def _outcomes(
-    points: Sequence[Point], trials: Mapping[int, list[Trial]], nominal: Mapping[int, float], specification: float
+    points: Sequence[SweepPoint], trials: Mapping[int, list[Trial]], nominal: Mapping[int, float], specification: float
 ) -> dict[int, Outcome]:
     """Outcomes of the points that have chips."""
     several = sum(point.role == "sweep" and bool(trials[point.number]) for point in points) > 1
@@ -257,7 +257,7 @@ def _shown(outcomes: Mapping[int, Outcome], allocation: Mapping[str, Any] | None
     return shown or list(outcomes.values())
 
 
-def _missing(points: Sequence[Point], trials: Mapping[int, list[Trial]], meta: Mapping[str, Any]) -> int:
+def _missing(points: Sequence[SweepPoint], trials: Mapping[int, list[Trial]], meta: Mapping[str, Any]) -> int:
     """Number of trials that the plan still asks for."""
     plan = meta["configuration"]["plan"]
     searched = any(point.role == "allocation" for point in points)

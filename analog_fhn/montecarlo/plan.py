@@ -70,7 +70,7 @@ class Allocation(Section):
 
 
 @dataclass(frozen=True)
-class Point:
+class SweepPoint:
     """One set of conditions that all chips are judged under.
 
     Parameters
@@ -244,7 +244,7 @@ class Sweep(Section):
         given: dict[str, Any] = {"readout": self.readout, "gamma": self.gamma, "errors": self.errors}
         return {key: value for key, value in given.items() if value is not None} | self.settings
 
-    def all_points(self, network: Network, technology: Technology) -> list[Point]:
+    def all_points(self, network: Network, technology: Technology) -> list[SweepPoint]:
         """Points of the plan, each tried out: a design is made of it.
 
         Raises
@@ -257,7 +257,7 @@ class Sweep(Section):
         else:
             varied = self.points or [{}]
         found = [
-            Point(number, "sweep", described(own) or "as planned", self.common | own)
+            SweepPoint(number, "sweep", described(own) or "as planned", self.common | own)
             for number, own in enumerate(varied)
         ]
         designs = [point.design(network, technology) for point in found]
@@ -265,7 +265,7 @@ class Sweep(Section):
             for role, groups in _group_points(designs[0].technology):
                 name = f"{'only' if role == 'only' else 'all but'} {groups[0]}"
                 errors = groups[:1] if role == "only" else groups[1:]
-                found.append(Point(len(found), role, name, dict(found[0].settings) | {"errors": errors}))
+                found.append(SweepPoint(len(found), role, name, dict(found[0].settings) | {"errors": errors}))
         return found
 
 

@@ -16,7 +16,7 @@ from scipy.stats import t as student
 
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import Table, default_drives
-from analog_fhn.montecarlo.plan import Point
+from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.slopes import DEVICES, Labelled, Slopes
 from analog_fhn.montecarlo.trial import Job, Trial
 from analog_fhn.neuron import FloatArray
@@ -75,7 +75,7 @@ class Regression:
         return asdict(self)
 
 
-def regression(job: Job, point: Point, trials: Sequence[Trial]) -> Regression | None:
+def regression(job: Job, point: SweepPoint, trials: Sequence[Trial]) -> Regression | None:
     """Regression over chips of one point, drawn again from their seeds.
 
     Parameters

@@ -35,7 +35,7 @@ from analog_fhn.backends.base import Backend
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError, RunError
 from analog_fhn.inference import check_images
-from analog_fhn.montecarlo.plan import Point
+from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.trial import Job, Trial, chip_seed, keep_job, run_trial, share_images
 
 _BEGAN = "began"  # file beside the shared images
@@ -246,7 +246,7 @@ def _silent(*packages: str) -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _run_alone(job: Any, point: Point, trial: int) -> Trial:
+def _run_alone(job: Any, point: SweepPoint, trial: int) -> Trial:
     """A trial in a worker, which shares the cores with others."""
     from analog_fhn._support.threads import stay_single
 
@@ -255,7 +255,7 @@ def _run_alone(job: Any, point: Point, trial: int) -> Trial:
 
 
 def run_trials(
-    workers: Workers, points: Sequence[Point], wanted: Iterable[tuple[int, int]], record: Callable[[Trial], None]
+    workers: Workers, points: Sequence[SweepPoint], wanted: Iterable[tuple[int, int]], record: Callable[[Trial], None]
 ) -> None:
     """Run trials and record each as it finishes, in whatever order.
 
@@ -372,7 +372,7 @@ def run_chips(
     job = Job(uuid4().hex, network, design.technology, single, labels, plain, seed, backend, table)
     trials = []
     for k in range(n_chips):
-        trials.append(run_trial(job, Point(0, "sweep", "as designed"), k))
+        trials.append(run_trial(job, SweepPoint(0, "sweep", "as designed"), k))
         if progress is not None:
             progress(k + 1, n_chips)
     return trials

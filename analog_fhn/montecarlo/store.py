@@ -15,7 +15,7 @@ from analog_fhn._support.extras import extra
 from analog_fhn._support.files import new_file, new_table
 from analog_fhn.errors import InputError, RunError
 from analog_fhn.montecarlo import stored
-from analog_fhn.montecarlo.plan import Point
+from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.trial import COLUMNS, Trial
 
 FORMAT = 1
@@ -84,7 +84,7 @@ class Store:
             raise
 
     @classmethod
-    def create(cls, folder: Path, meta: dict[str, Any], points: Iterable[Point]) -> Store:
+    def create(cls, folder: Path, meta: dict[str, Any], points: Iterable[SweepPoint]) -> Store:
         """A new run in a folder that holds none yet; `meta` are JSON values by name.
 
         Raises
@@ -173,7 +173,7 @@ class Store:
         with self._writing():
             self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
 
-    def add_point(self, point: Point) -> None:
+    def add_point(self, point: SweepPoint) -> None:
         """Store a point; one that is there already stays."""
         with self._writing():
             self._db.execute(
@@ -190,11 +190,11 @@ class Store:
         """Accuracy of each point's nominal chip, where it is known."""
         return self._points()[1]
 
-    def points(self) -> list[Point]:
+    def points(self) -> list[SweepPoint]:
         """All points, in their order."""
         return self._points()[0]
 
-    def _points(self) -> tuple[list[Point], dict[int, float]]:
+    def _points(self) -> tuple[list[SweepPoint], dict[int, float]]:
         query = "SELECT point, role, name, settings, nominal_accuracy FROM points ORDER BY point"
         return stored.points(self._path, self._rows(query))
 

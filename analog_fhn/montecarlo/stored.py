@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from analog_fhn._support.json_text import read_json
 from analog_fhn.errors import InputError, shown
-from analog_fhn.montecarlo.plan import Point, Role, Sweep
+from analog_fhn.montecarlo.plan import Role, Sweep, SweepPoint
 from analog_fhn.montecarlo.trial import Trial
 from analog_fhn.technology.quantities import Share
 from analog_fhn.technology.typed_yaml import Section, explain
@@ -231,7 +231,7 @@ def meta(path: Path, rows: list[tuple[Any, ...]]) -> dict[str, Any]:
     return found
 
 
-def points(path: Path, rows: list[tuple[Any, ...]]) -> tuple[list[Point], dict[int, float]]:
+def points(path: Path, rows: list[tuple[Any, ...]]) -> tuple[list[SweepPoint], dict[int, float]]:
     """Points by their number, and accuracies of their nominal chips; `rows` are those of the table, in its order.
 
     Raises
@@ -250,7 +250,7 @@ def points(path: Path, rows: list[tuple[Any, ...]]) -> tuple[list[Point], dict[i
         )
         if row.point != expected:
             raise InputError(f"{where}: expected point {expected}; points are numbered from 0")
-        found.append(Point(number, role, name, content))
+        found.append(SweepPoint(number, role, name, content))
         if accuracy is not None:
             nominal[row.point] = float(accuracy)
     return found, nominal

@@ -18,7 +18,7 @@ from analog_fhn.data.sparse_images import Pixels
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.inference import confusion, judge, make_backend
-from analog_fhn.montecarlo.plan import Point
+from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.network import Network
 from analog_fhn.readout import Readout
 from analog_fhn.technology.technology import Technology
@@ -167,7 +167,7 @@ def keep_job(job: Job) -> None:
     _here[job.key] = job
 
 
-def run_trial(job: Job | str, point: Point, trial: int) -> Trial:
+def run_trial(job: Job | str, point: SweepPoint, trial: int) -> Trial:
     """Draw chip number `trial`, classify all images with it.
 
     Parameters
@@ -219,7 +219,7 @@ _designs: dict[tuple[str, int, str], Design] = {}
 _designs_lock = threading.Lock()
 
 
-def _design(job: Job, point: Point) -> Design:
+def _design(job: Job, point: SweepPoint) -> Design:
     """Design of a point; those of the last few points are kept."""
     key = job.key, point.number, json.dumps(dict(point.settings), sort_keys=True)
     with _designs_lock:

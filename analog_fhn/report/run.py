@@ -10,10 +10,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analog_fhn._support.files import new_file
+from analog_fhn.montecarlo.open_run import reproduce_command
 from analog_fhn.montecarlo.outcome import Outcome, Results, read
 from analog_fhn.montecarlo.sensitivity import costliest
 from analog_fhn.montecarlo.statistics import FEWEST_FOR_MEDIAN
-from analog_fhn.montecarlo.study import reproduce_command
 from analog_fhn.montecarlo.trial import WINDOW_CHECKS, Trial
 from analog_fhn.report.filters import FILTERS
 from analog_fhn.report.pictures import CURVES, ROWS, pictures

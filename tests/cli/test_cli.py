@@ -31,7 +31,7 @@ from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, RunError
 from analog_fhn.inference import classify
-from analog_fhn.montecarlo.study import Study
+from analog_fhn.montecarlo.open_run import OpenRun
 from analog_fhn.montecarlo.trial import Trial
 from analog_fhn.netlist.bom import bill
 from analog_fhn.network import Network
@@ -762,16 +762,16 @@ def test_sweep_that_cannot_go_on_has_status_1(net: Path, tmp_path: Path, monkeyp
     def full(*_: object) -> None:
         raise RunError("results.sqlite: cannot be written (database or disk is full)")
 
-    monkeypatch.setattr("analog_fhn.montecarlo.study.Study.run", full)
+    monkeypatch.setattr("analog_fhn.montecarlo.open_run.OpenRun.run", full)
     assert "disk is full" in refused("sweep", sweep_file(net, "sweep.yaml"), "-o", tmp_path, status=1)
 
 
-def failed(study: Study, *_: object) -> None:
+def failed(study: OpenRun, *_: object) -> None:
     study.store.add(Trial(0, 0, 17, "failed", message="neuron 3: timestep too small"))
 
 
 def test_sweep_whose_chips_all_failed_has_status_1(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analog_fhn.montecarlo.study.Study.run", failed)
+    monkeypatch.setattr("analog_fhn.montecarlo.open_run.OpenRun.run", failed)
     done = run("sweep", sweep_file(net, "sweep.yaml"), "-o", tmp_path)
     assert (done.status, done.err) == (
         1, f"analog-fhn: every chip of the sweep failed; see {tmp_path / 'trials.csv'}\n"
@@ -779,7 +779,7 @@ def test_sweep_whose_chips_all_failed_has_status_1(net: Path, tmp_path: Path, mo
 
 
 def test_sweep_says_which_chips_failed(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analog_fhn.montecarlo.study.Study.run", failed)
+    monkeypatch.setattr("analog_fhn.montecarlo.open_run.OpenRun.run", failed)
     done = run("sweep", sweep_file(net, "sweep.yaml"), "-o", tmp_path)
     assert "point 0, chip 17 failed: neuron 3: timestep too small" in done.out.splitlines()
 
@@ -806,7 +806,7 @@ def test_status_has_the_yield_of_the_sweep(swept: Any, folder: Path) -> None:
 
 
 def test_status_of_a_run_that_has_no_row_yet(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analog_fhn.montecarlo.study.Study.run", lambda *_: None)
+    monkeypatch.setattr("analog_fhn.montecarlo.open_run.OpenRun.run", lambda *_: None)
     run("sweep", sweep_file(net, "sweep.yaml"), "-o", tmp_path)
     assert good("status", tmp_path).out.splitlines()[0] == "point 0 (as planned): 0 of 3 chips, no chip yet"
 
@@ -814,11 +814,11 @@ def test_status_of_a_run_that_has_no_row_yet(net: Path, tmp_path: Path, monkeypa
 def test_status_leaves_other_points_out_of_the_yield(
     net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run_all(study: Study, *_: object) -> None:
+    def run_all(study: OpenRun, *_: object) -> None:
         for point in study.store.points():
             study.store.add(Trial(point.number, 0, 17, "done", 1.0 if point.role == "sweep" else 0.0))
 
-    monkeypatch.setattr("analog_fhn.montecarlo.study.Study.run", run_all)
+    monkeypatch.setattr("analog_fhn.montecarlo.open_run.OpenRun.run", run_all)
     plan = sweep_file(net, "groups.yaml", sensitivity=True, errors=["opamp", "capacitor"])
     run("sweep", plan, "-o", tmp_path)
     found = good("status", tmp_path, "--json", "-").json

@@ -17,9 +17,9 @@ from sweeps import digits, digits_network, discrete, threads
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.montecarlo.allocation import Classes, Effect, Verdict, allocate, search
+from analog_fhn.montecarlo.open_run import OpenRun, open_run, technology_file
 from analog_fhn.montecarlo.plan import Sweep
 from analog_fhn.montecarlo.runner import Workers
-from analog_fhn.montecarlo.study import Study, open_study, technology_file
 from analog_fhn.netlist.bom import bill, cost
 from analog_fhn.technology.technology import PartClass, Technology
 
@@ -203,8 +203,8 @@ def plan(allocation: dict[str, Any] | None, **changes: Any) -> Sweep:
 WANTED = {"yield": 0.9, "chips": CHIPS, "confirm": CONFIRM}
 
 
-def study(folder: Path, wanted: Sweep, parts: Technology = ALL) -> Study:
-    return open_study(folder, wanted, digits_network(), parts, digits(), resume=True)
+def study(folder: Path, wanted: Sweep, parts: Technology = ALL) -> OpenRun:
+    return open_run(folder, wanted, digits_network(), parts, digits(), resume=True)
 
 
 def allocated(folder: Path, wanted: Sweep, parts: Technology = ALL) -> dict[str, Any]:
@@ -225,7 +225,7 @@ def found(folder: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def stored(found: dict[str, Any], folder: Path) -> Iterator[Study]:
+def stored(found: dict[str, Any], folder: Path) -> Iterator[OpenRun]:
     """The run that the allocation left."""
     opened = study(folder, plan(WANTED))
     with opened.store:
@@ -269,32 +269,32 @@ def test_cheaper_combinations_that_were_judged_fail(found: dict[str, Any]) -> No
     assert {step["verdict"] for step in cheaper} == {"fails"}
 
 
-def test_steps_are_what_their_chips_say(found: dict[str, Any], stored: Study) -> None:
+def test_steps_are_what_their_chips_say(found: dict[str, Any], stored: OpenRun) -> None:
     for step in found["steps"]:
         rows = stored.store.trials(step["point"])[: step["n_trials"]]
         good = [row.accuracy is not None and row.accuracy >= 0.785 for row in rows]
         assert step["yield"] == np.mean(good)
 
 
-def test_confirmation_is_what_fresh_chips_say(found: dict[str, Any], stored: Study) -> None:
+def test_confirmation_is_what_fresh_chips_say(found: dict[str, Any], stored: OpenRun) -> None:
     rows = [row for row in stored.store.trials(found["confirmation"]["point"]) if row.trial >= CHIPS]
     good = [row.accuracy is not None and row.accuracy >= 0.785 for row in rows]
     assert (len(rows), np.mean(good)) == (CONFIRM, found["confirmation"]["yield"])
 
 
-def test_fresh_chips_are_none_of_the_search(found: dict[str, Any], stored: Study) -> None:
+def test_fresh_chips_are_none_of_the_search(found: dict[str, Any], stored: OpenRun) -> None:
     confirmed = found["confirmation"]["point"]
     others = {row.trial for row in stored.store.trials() if row.point != confirmed}
     assert max(others) < CHIPS <= max(row.trial for row in stored.store.trials(confirmed))
 
 
-def test_combinations_are_points_with_their_technology(found: dict[str, Any], stored: Study, folder: Path) -> None:
+def test_combinations_are_points_with_their_technology(found: dict[str, Any], stored: OpenRun, folder: Path) -> None:
     point = found["confirmation"]["point"]
     made = Technology.load(technology_file(folder, point))
     assert (made.resistor.tolerance, made.capacitor.tolerance, made.array.programming_error) == (0.01, 0.1, 0.005)
 
 
-def test_outcome_is_stored_with_the_run(found: dict[str, Any], stored: Study) -> None:
+def test_outcome_is_stored_with_the_run(found: dict[str, Any], stored: OpenRun) -> None:
     assert stored.store.meta["allocation"] == found
 
 
@@ -302,7 +302,7 @@ def nobody() -> Executor:
     raise AssertionError("a trial was run")
 
 
-def test_second_time_nothing_is_simulated(found: dict[str, Any], stored: Study) -> None:
+def test_second_time_nothing_is_simulated(found: dict[str, Any], stored: OpenRun) -> None:
     assert allocate(stored, Workers(nobody, "nothing", 1, 3)) == found
 
 

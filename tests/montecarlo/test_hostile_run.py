@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analog_fhn.montecarlo.plan import Point
+from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.store import FILE, Store
 from analog_fhn.montecarlo.trial import COLUMNS, Trial, chip_seed
 
@@ -49,10 +49,10 @@ META = {
     },
 }  # fmt: skip
 POINTS = [
-    Point(0, "sweep", "as planned", {"gamma": -1.0, "errors": ["opamp"], "array.levels": 16}),
-    Point(1, "only", "only resistor", {"gamma": -1.0, "errors": ["resistor"]}),
-    Point(2, "without", "all but resistor", {"gamma": -1.0, "errors": ["opamp"]}),
-    Point(3, "allocation", "resistor 1 %", {"classes": {"resistor": "1 %"}}),
+    SweepPoint(0, "sweep", "as planned", {"gamma": -1.0, "errors": ["opamp"], "array.levels": 16}),
+    SweepPoint(1, "only", "only resistor", {"gamma": -1.0, "errors": ["resistor"]}),
+    SweepPoint(2, "without", "all but resistor", {"gamma": -1.0, "errors": ["opamp"]}),
+    SweepPoint(3, "allocation", "resistor 1 %", {"classes": {"resistor": "1 %"}}),
 ]
 
 

@@ -12,7 +12,7 @@ from sweeps import made
 
 from analog_fhn.errors import InputError
 from analog_fhn.montecarlo.outcome import Results, collect, read
-from analog_fhn.montecarlo.plan import Point
+from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.store import Store
 
 PLAN = {
@@ -34,7 +34,7 @@ def run(
         "configuration": {"plan": PLAN | (plan or {}), "readout": ["mean", True]}, "accuracy_plain": 0.95,
         "specification": 0.9, "n_images": 2, "n_classes": 2,
     }  # fmt: skip
-    points = [Point(k, role, name) for k, (role, name) in enumerate(rows)]  # type: ignore[arg-type]
+    points = [SweepPoint(k, role, name) for k, (role, name) in enumerate(rows)]  # type: ignore[arg-type]
     with Store.create(folder, content | meta, points) as store:
         for k, accuracies in enumerate(rows.values()):
             for chip, accuracy in enumerate(accuracies):

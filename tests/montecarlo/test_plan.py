@@ -10,7 +10,7 @@ import yaml
 from sweeps import discrete, tiny_network
 
 from analog_fhn.errors import InputError
-from analog_fhn.montecarlo.plan import Point, Sweep
+from analog_fhn.montecarlo.plan import Sweep, SweepPoint
 from analog_fhn.technology.technology import Technology
 
 MINIMUM = {"network": "net.npz", "technology": "discrete", "chips": 3, "dataset": "digits", "seed": 0}
@@ -37,7 +37,7 @@ def plan(**changes: Any) -> Sweep:
     return Sweep.model_validate(MINIMUM | changes)
 
 
-def points(**changes: Any) -> list[Point]:
+def points(**changes: Any) -> list[SweepPoint]:
     return plan(**changes).all_points(tiny_network(), discrete())
 
 
@@ -237,7 +237,7 @@ def test_design_of_a_point_has_its_settings() -> None:
 
 def test_classes_of_a_point_stand_over_the_values_of_the_plan() -> None:
     # an allocation tries classes in a plan that sets the same value
-    point = Point(0, "allocation", "", {"resistor.tolerance": 0.03, "classes": {"resistor": "5 % 200 ppm/K"}})
+    point = SweepPoint(0, "allocation", "", {"resistor.tolerance": 0.03, "classes": {"resistor": "5 % 200 ppm/K"}})
     assert point.design(tiny_network(), discrete()).technology.resistor.tolerance == 0.05
 
 

@@ -13,10 +13,10 @@ from analog_fhn import data
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import Table
 from analog_fhn.design import Design
+from analog_fhn.montecarlo.open_run import OpenRun, open_run
 from analog_fhn.montecarlo.plan import Sweep
 from analog_fhn.montecarlo.regression import Regression, regression
 from analog_fhn.montecarlo.slopes import Component, Labelled, Slopes, components
-from analog_fhn.montecarlo.study import Study, open_study
 from analog_fhn.montecarlo.trial import chip_seed
 from analog_fhn.network import Network
 from analog_fhn.technology.technology import Technology
@@ -26,17 +26,17 @@ CHIPS = 150
 ERRORS = {"sense_amplifier.offset_sigma": 3e-3}
 
 
-def open_run(folder: Path, network: Network, **changes: object) -> Study:
+def begun(folder: Path, network: Network, **changes: object) -> OpenRun:
     folder.mkdir()
     plan = Sweep.model_validate(
         {"network": "n", "technology": "discrete", "dataset": "digits", "chips": CHIPS, "seed": 2, "settings": ERRORS}
         | changes
     )
-    return open_study(folder, plan, network, Technology.load("discrete"), data.load("digits", "train"))
+    return open_run(folder, plan, network, Technology.load("discrete"), data.load("digits", "train"))
 
 
 def regressed(folder: Path, network: Network, **changes: object) -> Regression | None:
-    study = open_run(folder, network, **changes)
+    study = begun(folder, network, **changes)
     with study.store, study.workers(None, None) as workers:
         study.run(workers)
         return regression(study.job, study.store.points()[0], study.store.trials(0))

@@ -16,12 +16,15 @@ import pytest
 from sweeps import TROUBLE, Misbehaves, Slow, Unreadable, made, threads, tiny_job
 
 from analog_fhn.errors import InputError, MissingProgramError, RunError
-from analog_fhn.montecarlo.plan import Point
+from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.runner import Workers, local_workers, run_trials
 from analog_fhn.montecarlo.store import Store
 from analog_fhn.montecarlo.trial import Trial, chip_seed, run_trial
 
-POINTS = [Point(0, "sweep", "as planned"), Point(1, "sweep", "coarse", {"array.levels": 4, "errors": ["array"]})]
+POINTS = [
+    SweepPoint(0, "sweep", "as planned"),
+    SweepPoint(1, "sweep", "coarse", {"array.levels": 4, "errors": ["array"]}),
+]
 CHIPS = [(point, chip) for chip in range(10) for point in (0, 1)]
 
 

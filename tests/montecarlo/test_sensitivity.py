@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from sweeps import made
 
-from analog_fhn.montecarlo.plan import Point
+from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.sensitivity import Costliest, Difference, GroupEffect, costliest, group_effects
 from analog_fhn.montecarlo.store import Store
 
 POINTS = [
-    Point(0, "sweep", "as planned"),
-    Point(1, "only", "only opamp", {"errors": ["opamp"]}),
-    Point(2, "only", "only array_temperature", {"errors": ["array_temperature"]}),
-    Point(3, "without", "all but opamp", {"errors": ["array_temperature"]}),
-    Point(4, "sweep", "another"),
+    SweepPoint(0, "sweep", "as planned"),
+    SweepPoint(1, "only", "only opamp", {"errors": ["opamp"]}),
+    SweepPoint(2, "only", "only array_temperature", {"errors": ["array_temperature"]}),
+    SweepPoint(3, "without", "all but opamp", {"errors": ["array_temperature"]}),
+    SweepPoint(4, "sweep", "another"),
 ]
 # Accuracies of chips 0, 1, ...; None: failed.
 ROWS: dict[int, list[float | None]] = {

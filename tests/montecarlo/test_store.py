@@ -18,13 +18,13 @@ from pyarrow import parquet
 from sweeps import made, wait_for
 
 from analog_fhn.errors import InputError, MissingProgramError, RunError
-from analog_fhn.montecarlo.plan import Point
+from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.store import FILE, FORMAT, Store
 from analog_fhn.montecarlo.trial import COLUMNS, Trial
 
 POINTS = [
-    Point(0, "sweep", "as planned", {"gamma": -1.0, "array.levels": 16, "errors": ["opamp", "adc"]}),
-    Point(1, "only", "only opamp", {"gamma": -1, "array.levels": "device", "array.tile_rows": None}),
+    SweepPoint(0, "sweep", "as planned", {"gamma": -1.0, "array.levels": 16, "errors": ["opamp", "adc"]}),
+    SweepPoint(1, "only", "only opamp", {"gamma": -1, "array.levels": "device", "array.tile_rows": None}),
 ]
 TRIALS = [
     Trial(0, 0, 3757552657, "done", 0.97, 0.99, "[1,0,0,1]", 1.25e-4, 0.1 + 0.2, "", 0.5),

@@ -26,7 +26,7 @@ from analog_fhn.backends.table.backend import default_drives
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import Result, classify, confusion
-from analog_fhn.montecarlo.plan import Point
+from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.runner import run_chips
 from analog_fhn.montecarlo.trial import (
     WINDOW_CHECKS,
@@ -38,7 +38,7 @@ from analog_fhn.montecarlo.trial import (
 )
 from analog_fhn.netlist.decks import neuron_deck
 
-POINT = Point(0, "sweep", "as planned")
+POINT = SweepPoint(0, "sweep", "as planned")
 
 
 def outcome(trial: Trial) -> tuple[Any, ...]:
@@ -75,9 +75,9 @@ def test_chip_does_not_depend_on_the_number_of_chips() -> None:
 def test_chip_does_not_depend_on_the_other_points() -> None:
     settings = {"array.levels": 256}
     job = digits_job()
-    alone = run_trial(job, Point(0, "sweep", "alone", settings), 4)
+    alone = run_trial(job, SweepPoint(0, "sweep", "alone", settings), 4)
     run_trial(job, POINT, 4)
-    among_others = run_trial(job, Point(7, "sweep", "among others", settings), 4)
+    among_others = run_trial(job, SweepPoint(7, "sweep", "among others", settings), 4)
     assert outcome(alone) == outcome(among_others)
 
 
@@ -106,7 +106,7 @@ def by_hand(settings: dict[str, Any], trial: int, **options: Any) -> Result:
 @pytest.mark.parametrize("name", SETTINGS)
 def test_accuracy_is_exactly_that_of_the_chip_with_this_seed(name: str) -> None:
     settings = SETTINGS[name]
-    found = run_trial(digits_job(), Point(2, "sweep", name, settings), 1)
+    found = run_trial(digits_job(), SweepPoint(2, "sweep", name, settings), 1)
     assert found.accuracy == by_hand(settings, 1, table=9).accuracy(digits().labels)
 
 
@@ -142,7 +142,7 @@ def test_without_a_table_every_image_is_simulated() -> None:
 def test_vote_is_read_from_a_table_of_33() -> None:
     network = design().network.with_options(readout="vote")
     result = classify(Design(network, discrete()).chip(chip_seed(5, 0)), tiny_images(), table=33)
-    found = run_trial(tiny_job(), Point(0, "sweep", "vote", {"readout": "vote"}), 0)
+    found = run_trial(tiny_job(), SweepPoint(0, "sweep", "vote", {"readout": "vote"}), 0)
     assert found.accuracy == result.accuracy(LABELS)
 
 
@@ -230,7 +230,7 @@ def test_wrong_images_are_refused() -> None:
 
 def test_point_that_cannot_be_built_is_refused() -> None:
     with pytest.raises(InputError, match=r"point 3 \(steep\): .*gamma"):
-        run_trial(tiny_job(), Point(3, "sweep", "steep", {"gamma": float("nan")}), 0)
+        run_trial(tiny_job(), SweepPoint(3, "sweep", "steep", {"gamma": float("nan")}), 0)
 
 
 def test_converters_and_vote_are_refused() -> None:
@@ -254,7 +254,7 @@ def broken_decks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_deck_of_a_failing_trial_is_kept_in_a_folder_of_its_own(tmp_path: Path) -> None:
     job = tiny_job(backend="spice", table=0, keep=tmp_path / "failed", workers=1)
     for k in range(2):
-        assert run_trial(job, Point(1, "sweep", "in ngspice"), k).status == "failed"
+        assert run_trial(job, SweepPoint(1, "sweep", "in ngspice"), k).status == "failed"
     folders = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.cir"))
     assert [str(path.parent) for path in folders] == ["failed/point_1_chip_0", "failed/point_1_chip_1"]
 

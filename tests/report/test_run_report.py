@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Error, sync_playwright
 from analog_fhn.cli import main
 from analog_fhn.errors import RunError
 from analog_fhn.montecarlo.outcome import read
-from analog_fhn.montecarlo.plan import Point
+from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.store import Store
 from analog_fhn.montecarlo.trial import Trial, chip_seed
 from analog_fhn.report.run import html, report
@@ -71,7 +71,7 @@ def make(
         "accuracy_plain": 0.985, "specification": 0.97, "n_images": N_IMAGES, "n_classes": 2, "images": "my.npz",
         "plan": TEXT, "versions": {"analog-fhn": "0.1.0"}, "dataset": "my.npz",
     }  # fmt: skip
-    made = [Point(k, role, name, {"gamma": -0.5} if k else {}) for k, (role, name, _) in enumerate(rows)]  # type: ignore[arg-type]
+    made = [SweepPoint(k, role, name, {"gamma": -0.5} if k else {}) for k, (role, name, _) in enumerate(rows)]  # type: ignore[arg-type]
     with Store.create(folder, content | meta, made) as store:
         for k, (_, _, chips) in enumerate(rows):
             for number, right in enumerate(chips):

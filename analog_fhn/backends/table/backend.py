@@ -24,7 +24,7 @@ from analog_fhn.backends.base import Backend, Response, check_drives, refuse_noi
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.spice import ngspice
 from analog_fhn.backends.spice.backend import Spice
-from analog_fhn.backends.table.build import Maker, Plan, grid_range
+from analog_fhn.backends.table.build import Maker, TablePlan, grid_range
 from analog_fhn.backends.table.means import MeanTable, make_mean_table
 from analog_fhn.backends.table.waveforms import FORMAT, ResponseTable, TableQuality
 from analog_fhn.cell.base import Cells, CircuitCells
@@ -109,8 +109,8 @@ class Table:
         return isinstance(self.inner, Direct) and self.folder is None
 
     @property
-    def _plan(self) -> Plan:
-        return Plan(self.n, self.settle, self.control, self.bisections, self.checks)
+    def _plan(self) -> TablePlan:
+        return TablePlan(self.n, self.settle, self.control, self.bisections, self.checks)
 
     def respond(
         self,

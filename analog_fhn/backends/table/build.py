@@ -40,7 +40,7 @@ _REST, _SPIKING, _UNSETTLED, _UNDECIDED, _SWINGING, _DRIFTING = 0, 1, 2, 3, 4, 5
 
 
 @dataclass(frozen=True)
-class Plan:
+class TablePlan:
     """Which runs a table is made of; the fields are those of `Table`."""
 
     n: int
@@ -121,7 +121,7 @@ class Maker:
         self,
         name: str,
         inner: Backend,
-        plan: Plan,
+        plan: TablePlan,
         cells: Cells,
         protocol: Protocol,
         progress: Callable[[int, int], None] | None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,12 +16,13 @@ from uuid import uuid4
 import numpy as np
 
 from analog_fhn._support.hashing import sha256
+from analog_fhn._support.progress import Progress
 from analog_fhn.backends.table.backend import default_drives
 from analog_fhn.data import Dataset
 from analog_fhn.data.class_shares import commonest
 from analog_fhn.errors import InputError
 from analog_fhn.inference import check_images, judge
-from analog_fhn.montecarlo.plan import NETWORK_SETTINGS, Point, Sweep
+from analog_fhn.montecarlo.plan import NETWORK_SETTINGS, Sweep, SweepPoint
 from analog_fhn.montecarlo.runner import Workers, dask_workers, local_workers, run_trials
 from analog_fhn.montecarlo.statistics import known_well
 from analog_fhn.montecarlo.store import FILE, Store
@@ -31,11 +32,9 @@ from analog_fhn.technology.technology import Technology
 
 _BLOCK = 25  # chips of one point in a row: workers keep the designs of the last few points
 
-Progress = Callable[[int, int], None]
-
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class OpenRun:
     """A run that is open for writing.
 
     Parameters
@@ -122,7 +121,7 @@ class Study:
         if wanted:
             run_trials(workers, self.store.points(), wanted, record)
 
-    def add_point(self, point: Point) -> None:
+    def add_point(self, point: SweepPoint) -> None:
         """Add a point to the run, with its technology as a file."""
         self.store.add_point(point)
         point.design(self.network, self.technology).technology.save(technology_file(self.folder, point.number))
@@ -140,7 +139,7 @@ def technology_file(folder: Path, point: int) -> Path:
     return folder / "technologies" / f"point_{point:03d}.yaml"
 
 
-def open_study(
+def open_run(
     folder: Path,
     sweep: Sweep,
     network: Network,
@@ -149,7 +148,7 @@ def open_study(
     *,
     resume: bool = False,
     notes: dict[str, Any] | None = None,
-) -> Study:
+) -> OpenRun:
     """Begin a run in a folder, or go on with the one that is there.
 
     Parameters
@@ -202,7 +201,7 @@ def open_study(
         uuid4().hex, network, technology, images.images, images.labels, plain, sweep.seed, sweep.backend, sweep.table,
         keep=folder.resolve() / "failed",
     )  # fmt: skip
-    study = Study(folder, store, sweep, network, technology, job, specification)
+    study = OpenRun(folder, store, sweep, network, technology, job, specification)
     try:
         network.save(folder / "network.npz")
         (folder / "technologies").mkdir(exist_ok=True)
@@ -233,7 +232,7 @@ def _check_promise(images: Dataset, accuracy: float, specification: float) -> No
         raise InputError(f"specification = {specification:g}: {dead} of the images; expected more")
 
 
-def _check_rows(store: Store, points: Sequence[Point]) -> None:
+def _check_rows(store: Store, points: Sequence[SweepPoint]) -> None:
     """Refuse a run whose rows are not readable, or whose points are others than the plan's."""
     store.trials()
     for stored, point in zip(store.points(), points, strict=False):
@@ -244,7 +243,7 @@ def _check_rows(store: Store, points: Sequence[Point]) -> None:
             )
 
 
-def _judge_nominal(study: Study) -> None:
+def _judge_nominal(study: OpenRun) -> None:
     """What the chip without spread reaches at each point of the plan, where that takes no time."""
     if study.sweep.backend != "direct":
         return
@@ -261,7 +260,7 @@ def _judge_nominal(study: Study) -> None:
 
 
 def _configuration(
-    sweep: Sweep, network: Network, technology: Technology, images: Dataset, points: Sequence[Point]
+    sweep: Sweep, network: Network, technology: Technology, images: Dataset, points: Sequence[SweepPoint]
 ) -> dict[str, Any]:
     """Everything that decides the trials; paths are replaced by what they lead to."""
     # Runs that began before there were drawn images lack that key, and are gone on with.
@@ -305,7 +304,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def reproduce_command(point: Point, seed: int, meta: dict[str, Any]) -> str:
+def reproduce_command(point: SweepPoint, seed: int, meta: dict[str, Any]) -> str:
     """Command, inside the run's folder, that classifies the same images with one of its chips."""
     plan = meta["configuration"]["plan"]
     options = [f"--{key} {point.settings[key]}" for key in NETWORK_SETTINGS if point.settings.get(key) is not None]

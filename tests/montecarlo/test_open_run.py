@@ -23,11 +23,11 @@ from analog_fhn.data import Dataset
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify
+from analog_fhn.montecarlo.open_run import OpenRun, open_run, reproduce_command, technology_file
 from analog_fhn.montecarlo.plan import Sweep
 from analog_fhn.montecarlo.runner import Workers
 from analog_fhn.montecarlo.statistics import known_well
 from analog_fhn.montecarlo.store import FILE, Store
-from analog_fhn.montecarlo.study import Study, open_study, reproduce_command, technology_file
 from analog_fhn.network import Network
 from analog_fhn.technology.technology import Technology
 
@@ -248,8 +248,8 @@ def opened(
     technology: Technology | None = None,
     images: Dataset | None = None,
     resume: bool = True,
-) -> Study:
-    return open_study(
+) -> OpenRun:
+    return open_run(
         folder,
         wanted or plan(),
         network or digits_network(),
@@ -465,7 +465,7 @@ def test_points_advance_together(tmp_path: Path) -> None:
     def note(_workers: object, _points: object, wanted: list[tuple[int, int]], _record: object) -> None:
         order.extend(wanted)
 
-    with study.store, mock.patch("analog_fhn.montecarlo.study.run_trials", note):
+    with study.store, mock.patch("analog_fhn.montecarlo.open_run.run_trials", note):
         study.run(Workers(nobody, "nothing", 1, 3))
     assert order[:50] == [*((0, k) for k in range(25)), *((1, k) for k in range(25))]
 
