@@ -15,6 +15,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analog_fhn._support.resources import resource
 from analog_fhn.cell.parts import Arrays, Parts
 from analog_fhn.errors import InputError, shown
 from analog_fhn.findings import Finding
@@ -288,6 +289,11 @@ class Cell(ABC):
     @abstractmethod
     def libraries(self) -> tuple[str, ...]:
         """Libraries of a whole cell, each after those that it needs."""
+
+    @classmethod
+    def library(cls, name: str) -> str:
+        """Text of one of the libraries; those that come with the package stand in `netlists/`."""
+        return resource("netlists", name).read_text(encoding="ascii")
 
     @property
     @abstractmethod

@@ -20,7 +20,7 @@ from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.technology.amplifier_model import amplifier_parameters
 from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, Technology
 
-SENSE_LIBRARY = "transimpedance.lib"
+SENSE_LIBRARIES = ("opamp.lib", "transimpedance.lib")
 
 # Measured on the nominal neuron against reltol 1e-7 with a step of 0.005 T: with these two the period is off by
 # less than 0.02 % at drives -0.1, -0.5 and -1. At reltol 1e-4 it is off by 0.2 %; at the simulator's own 1e-3, with
@@ -199,8 +199,7 @@ def write_neuron_netlists(cells: Cells, drives: FloatArray, protocol: Protocol, 
     decks = neuron_decks(cells, drives, protocol)
     write_set(
         folder,
-        libraries(components(cells).cell.NEURON_LIBRARIES)
-        | {name: deck.encode("ascii") for name, deck in decks.items()},
+        libraries(components(cells).cell) | {name: deck.encode("ascii") for name, deck in decks.items()},
     )
     return [folder / name for name in decks]
 
@@ -252,15 +251,15 @@ def components(cells: Cells) -> CircuitCells:
     return cells
 
 
-def libraries(names: tuple[str, ...]) -> dict[str, bytes]:
-    """Content of files of subcircuits, by their names."""
-    return {name: resource("netlists", name).read_bytes() for name in names}
+def libraries(*cells: Cell) -> dict[str, bytes]:
+    """Content of every file of subcircuits that cells and arrays need, by its name, each after those that it needs."""
+    texts = {name: cell.library(name).encode("ascii") for cell in cells for name in cell.libraries}
+    return texts | {name: resource("netlists", name).read_bytes() for name in SENSE_LIBRARIES}
 
 
-def chip_libraries(chip: ManufacturedChip) -> tuple[str, ...]:
-    """Libraries of all of a chip, each after those that it needs."""
-    names = [name for one in chip.hardware for name in one.cells.cell.libraries]
-    return tuple(dict.fromkeys([*names, SENSE_LIBRARY]))
+def chip_libraries(chip: ManufacturedChip) -> dict[str, bytes]:
+    """`libraries` of all of a chip."""
+    return libraries(*(one.cells.cell for one in chip.hardware))
 
 
 def supply_lines(cell: Cell, recentre: bool | None = None) -> list[str]:
@@ -377,7 +376,7 @@ def _deck(
     saved = [f"v({node})" for node in nodes] + [f"i({name})" for name in (*cell.supplies(), *currents)]
     lines = [
         title if inline else f"* {title}",  # spicelib takes a title for an element where it is no comment
-        *_libraries(libraries, inline),
+        *_libraries(cell, libraries, inline),
         *circuit,
         *accuracy_lines(cell, reltol),
         transient_line(cell, protocol, max_step),
@@ -388,13 +387,12 @@ def _deck(
     return "\n".join(lines) + "\n"
 
 
-def _libraries(names: tuple[str, ...], inline: bool) -> list[str]:
+def _libraries(cell: Cell, names: tuple[str, ...], inline: bool) -> list[str]:
     if not inline:
         return [f".include {name}" for name in names]
     lines = []
     for name in names:
-        text = resource("netlists", name).read_text(encoding="ascii")
-        lines += [line for line in text.splitlines() if line.strip() and not line.startswith("*")]
+        lines += [line for line in cell.library(name).splitlines() if line.strip() and not line.startswith("*")]
     return lines
 
 

@@ -18,7 +18,7 @@ from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.netlist.bom import bill, bill_text
 from analog_fhn.netlist.chip_lines import SCORES
-from analog_fhn.netlist.decks import chip_libraries, data_file, libraries, neuron_decks
+from analog_fhn.netlist.decks import chip_libraries, data_file, neuron_decks
 from analog_fhn.netlist.folded_chip import folded_chip
 from analog_fhn.netlist.whole_chip import estimated_seconds, tiles, whole_chip
 from analog_fhn.neuron import FloatArray
@@ -144,7 +144,7 @@ def _write(
     for number in range(len(chip.arrays)):
         texts |= _conductances(chip, number)
     texts["bom.csv"] = bill_text(bill(Design(chip.network, chip.technology), recentre=recentre))
-    contents = libraries(chip_libraries(chip)) | {name: text.encode("utf-8") for name, text in texts.items()}
+    contents = chip_libraries(chip) | {name: text.encode("utf-8") for name, text in texts.items()}
     manifest = {
         "format": 2,
         "chip_seed": chip.seed,

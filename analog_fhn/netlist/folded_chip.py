@@ -19,7 +19,7 @@ from analog_fhn.netlist.chip_lines import (
     score_lines,
 )
 from analog_fhn.netlist.decks import (
-    SENSE_LIBRARY,
+    SENSE_LIBRARIES,
     accuracy_lines,
     check_lines,
     chip_libraries,
@@ -163,7 +163,7 @@ def _output(chip: ManufacturedChip, recentre: bool) -> str:
     columns = column_nodes(chip, last)
     lines = [
         "* Output stage: array folded into effective conductances, transimpedance amplifiers",
-        *includes(("opamp.lib", SENSE_LIBRARY)),
+        *includes(SENSE_LIBRARIES),
         *chip_supplies(chip, recentre),
         "* Mean row voltages of the hidden cells are put in by run.cir; the last rows carry the biases.",
         *_row_lines(chip, last, recentre),
