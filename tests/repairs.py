@@ -16,7 +16,7 @@ from analog_fhn.design import Design
 from analog_fhn.network import Network
 from analog_fhn.technology.technology import Technology
 from analog_fhn.trim.bench import SimulatedBench
-from analog_fhn.trim.finetune import Images
+from analog_fhn.trim.finetune import LabelledImages
 
 N_HIDDEN = 24
 
@@ -51,7 +51,7 @@ def bench(seed: int | None = 1, network: Network | None = None, **values: Any) -
 
 
 @cache
-def images(split: Any, number: int | None = None) -> Images:
+def images(split: Any, number: int | None = None) -> LabelledImages:
     loaded = load("digits", split)
     loaded = loaded if number is None else loaded.head(number)
-    return Images(loaded.images, loaded.labels)
+    return LabelledImages(loaded.images, loaded.labels)

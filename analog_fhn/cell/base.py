@@ -334,6 +334,23 @@ class Cell(ABC):
     def cells(self, parts: tuple[Parts, ...]) -> CircuitCells:
         """Reduced equations of cells of these parts."""
 
+    def trimmed(self, parts: tuple[Parts, ...], gain: FloatArray, shift: FloatArray) -> tuple[Parts, ...]:
+        """Parts with the trim potentiometers of their rows set; a cell that has them overrides this.
+
+        Parameters
+        ----------
+        parts
+            As they are made.
+        gain, shift
+            Factors, each of shape (n,), of the resistances that set a row's gain and its shift.
+
+        Raises
+        ------
+        InputError
+            If such cells have no potentiometers.
+        """
+        raise InputError(f"cell {self.NAME!r}: its rows have no trim potentiometers")
+
     @abstractmethod
     def neuron_instances(self, cells: CircuitCells, index: int, protocol: Protocol, suffix: str) -> Sequence[Instance]:
         """Netlist of one neuron alone: node `x` is its output, the drive current is drawn out of `sum2`.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,13 +16,15 @@ from analog_fhn.cli import common, costs
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
-    from analog_fhn.chip import Chip
+    from analog_fhn.chip import ManufacturedChip
     from analog_fhn.data import Dataset
     from analog_fhn.design import Design
     from analog_fhn.network import Network
-    from analog_fhn.trim.codes import Codes, Lines
-    from analog_fhn.trim.finetune import Images
-    from analog_fhn.trim.repair import Step, StepName
+    from analog_fhn.trim.bench import SimulatedBench
+    from analog_fhn.trim.codes import ResponseLines, TrimCodes
+    from analog_fhn.trim.finetune import LabelledImages
+    from analog_fhn.trim.recorded import Recorded, RecordedReadout
+    from analog_fhn.trim.repair import RepairOptions, RepairStep, StepName
 
 
 FILES = ("steps.csv", "summary.json", "codes.csv", "trim.npz", "accuracy.png")
@@ -102,7 +104,9 @@ def trim(
     ] = None,
     table: Annotated[
         int | None,
-        typer.Option("--table", metavar="N", help="Drives of the response table (default: 9 for direct, else 33)."),
+        typer.Option(
+            "--table", metavar="N", help="Drives of the response table (default: 9 for direct and the mean, else 33)."
+        ),
     ] = None,
     tables: common.TablesOption = None,
     errors: common.ErrorsOption = None,
@@ -122,66 +126,48 @@ def trim(
 
     start = time.perf_counter()
     net = common.load_network(network, readout=readout, raw=raw)
-    made = common.load_technology(technology, errors=errors, temperature=temperature, supply=supply)
+    parts = common.load_technology(technology, errors=errors, temperature=temperature, supply=supply)
     if verify is not None and not 0 < verify < 1:
         raise InputError(f"--verify {verify:g}: expected a share of g_max between 0 and 1")
-    design = Design(net, made)
+    design = Design(net, parts)
     draw = common.seed_of_draw(stratified, images_seed)
     if measurements is not None:
-        for_simulation = {
+        _refuse_simulation({
             "--chip": chip, "--dataset": dataset, "--steps": steps, "--labelled": labelled, "--held-out": held_out,
             "--stratified": stratified or None,
             "--drives": drives, "--rounds": rounds, "--verify": verify, "--reprogram": reprogram, "--epochs": epochs,
             "--reading-noise": reading_noise, "--backend": backend, "--table": table, "--tables": tables,
             "--errors": errors, "--data": data,
-        }  # fmt: skip
-        for option, given in for_simulation.items():
-            if given is not None:
-                text = option if given is True else f"{option} {given}"
-                raise InputError(f"{text} with --measurements: it is for a chip that is drawn and shown images")
-        chosen_unit = unit or "x"
-        content = from_file(measurements, design, chosen_unit, output, json)
-        settings = common.settings(net, None, technology=made) | {"unit": chosen_unit}
+        })  # fmt: skip
+        content = from_file(measurements, design, unit or "x", output, json)
+        settings = common.settings(net, None, technology=parts) | {"unit": unit or "x"}
         common.write_json(json, "trim", None, start, common.without_nan(content) | {"settings": settings})
         return
     if unit is not None:
         raise InputError(f"--unit {unit} without --measurements: it is the unit of the responses in that file")
     if dataset is None:
         raise InputError("--dataset is missing: expected mnist, digits or a path, or --measurements FILE")
-    wanted = steps_of(steps)
-    for option, value, users in (
-        ("--drives", drives, ("trim",)), ("--rounds", rounds, ("readout", "finetune")),
-        ("--verify", verify, ("readout", "finetune")), ("--reprogram", reprogram, ("finetune",)),
-        ("--epochs", epochs, ("finetune",)),
-    ):  # fmt: skip
-        if value is not None and not set(users) & set(wanted):
-            raise InputError(
-                f"{option} {value} with --steps {steps}: it is an option of the step{'s' if len(users) > 1 else ''} "
-                f"{' and '.join(users)}"
-            )
-    if epochs and reprogram == "output":
-        raise InputError(
-            f"--epochs {epochs} with --reprogram output: they train the input weights, which are not written then"
-        )
     if reading_noise is not None and not 0.0 <= reading_noise < 1.0:
         raise InputError(f"--reading-noise {reading_noise:g}: expected a number from 0 to below 1, in units of x")
-    options = {
-        name: value
-        for name, value in (
-            ("drives", drives), ("rounds", rounds), ("verify", verify), ("reprogram", reprogram), ("epochs", epochs),
-        )
-        if value is not None
-    }  # fmt: skip
-    backend = backend or "direct"
-    content, final = repaired(
-        design, chip, dataset, output, json, network=network, steps=wanted, options=options,
-        labelled=1000 if labelled is None else labelled, held_out=held_out, draw=draw,
-        backend=backend, table=table, tables=tables,
-        reading_noise=reading_noise or 0.0, errors=errors, data=data, yes=yes,
+    chosen = {"drives": drives, "rounds": rounds, "verify": verify, "reprogram": reprogram, "epochs": epochs}
+    job = RepairJob(
+        design, network, steps_of(steps), repair_options(steps, chosen),
+        ImageOptions(dataset, 1000 if labelled is None else labelled, held_out, draw, data),
+        BenchOptions(chip, backend or "direct", table, tables, reading_noise or 0.0, verify), errors,
     )  # fmt: skip
-    settings = common.settings(net, final, errors=errors, technology=made) | {"dataset": dataset, "backend": backend}
-    settings |= {"reading_noise": reading_noise or 0.0, "stratified": stratified, "images_seed": draw}
+    content, final = repaired(job, output, json, yes=yes)
+    settings = common.settings(net, final, errors=errors, technology=parts)
+    settings |= {"dataset": dataset, "backend": job.bench.backend, "reading_noise": job.bench.reading_noise}
+    settings |= {"stratified": stratified, "images_seed": draw}
     common.write_json(json, "trim", chip, start, common.without_nan(content) | {"settings": settings})
+
+
+def _refuse_simulation(options: dict[str, object]) -> None:
+    """Refuse options that are for a drawn chip."""
+    for option, value in options.items():
+        if value is not None:
+            text = option if value is True else f"{option} {value}"
+            raise InputError(f"{text} with --measurements: it is for a chip that is drawn and shown images")
 
 
 def steps_of(text: str | None) -> list[StepName]:
@@ -190,130 +176,228 @@ def steps_of(text: str | None) -> list[StepName]:
 
     if text is None:
         return list(STEPS)
-    wanted = [step.strip() for step in text.split(",")]
-    unknown = [step for step in wanted if step not in STEPS]
+    named = [step.strip() for step in text.split(",")]
+    unknown = [step for step in named if step not in STEPS]
     if unknown:
         raise InputError(f"--steps {text!r}: {unknown[0]!r} is not one of {', '.join(STEPS)}")
-    return [step for step in STEPS if step in wanted]
+    return [step for step in STEPS if step in named]
 
 
-def repaired(
-    design: Design,
-    seed: int | None,
-    dataset: str,
-    output: Path,
-    json: str | None,
-    *,
-    network: Path,
-    steps: list[StepName],
-    options: dict[str, Any],
-    labelled: int,
-    held_out: int | None,
-    draw: int | None,
-    backend: str,
-    table: int | None,
-    tables: Path | None,
-    reading_noise: float,
-    errors: str | None,
-    data: Path | None,
-    yes: bool,
-) -> tuple[dict[str, Any], Chip]:
-    """Repair a drawn chip, write everything, and return what goes into the JSON, and the chip.
+def repair_options(steps: str | None, chosen: dict[str, Any]) -> RepairOptions:
+    """How the chip is repaired, from the options that were given; those that no step uses are refused."""
+    from analog_fhn.trim.repair import RepairOptions
+
+    users = {"drives": ("trim",), "rounds": ("readout", "finetune"), "verify": ("readout", "finetune"),
+             "reprogram": ("finetune",), "epochs": ("finetune",)}  # fmt: skip
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    for name, value in chosen.items():
+        if not set(users[name]) & set(steps_of(steps)):
+            raise InputError(
+                f"--{name} {value} with --steps {steps}: it is an option of the step{'s' * (len(users[name]) > 1)} "
+                f"{' and '.join(users[name])}"
+            )
+    if chosen.get("epochs") and chosen.get("reprogram") == "output":
+        raise InputError(
+            f"--epochs {chosen['epochs']} with --reprogram output: they train the input weights, which are not "
+            "written then"
+        )
+    return RepairOptions(**chosen)
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """Images that the options ask for.
+
+    Parameters
+    ----------
+    labelled, held_out
+        How many of the training split are shown, and of the test split judged (None: all).
+    draw
+        Seed that both are drawn with; None: the first ones.
+    data
+        Folder of the data sets.
+    """
+
+    dataset: str
+    labelled: int
+    held_out: int | None
+    draw: int | None
+    data: Path | None
+
+    def load(self, network: Network, steps: list[StepName]) -> RepairImages:
+        """The images, with labels that the steps can be done and judged with."""
+        from analog_fhn.trim.repair import check_labels
+
+        training = common.load_images(self.dataset, "train", self.data, None, network, holdout=True)
+        shown = common.choose_images(training, "train", self.labelled, option="--labelled", draw=self.draw)
+        judged = common.load_images(
+            self.dataset, "test", self.data, self.held_out, network, option="--held-out", draw=self.draw, holdout=True
+        )
+        check_judged(network, judged)
+        images = RepairImages(images_of(shown), images_of(judged), images_of(training))
+        first = "the first " if self.draw is None else ""
+        words = f"--labelled {self.labelled}: {first}{self.labelled} training images of {shown.source}"
+        for user, of_user, what in (
+            ("readout", images.labelled, words),
+            ("finetune", images.training, f"the training images of {training.source}"),
+        ):
+            if user in steps:
+                check_labels(network, of_user, what)
+        return images
+
+
+@dataclass(frozen=True)
+class RepairImages:
+    """Images that are shown to a chip, that it is judged on, and that its fine-tuning trains on."""
+
+    labelled: LabelledImages
+    judged: LabelledImages
+    training: LabelledImages
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """Bench that the options ask for; see `analog_fhn.trim.bench.SimulatedBench`."""
+
+    chip: int | None
+    backend: str
+    table: int | None
+    tables: Path | None
+    reading_noise: float
+    verify: float | None
+
+    def drives(self, network: Network) -> int:
+        """Drives of the response tables."""
+        from analog_fhn.backends.table.backend import default_drives
+
+        return default_drives(self.backend, network.readout) if self.table is None else self.table
+
+    def make(self, design: Design) -> SimulatedBench:
+        """The bench, with the chip as it is made."""
+        from analog_fhn.trim.bench import SimulatedBench
+
+        drives = self.drives(design.network)
+        tables = common.tables_folder(drives or None, self.tables, self.backend)
+        return SimulatedBench(
+            design, self.chip, backend=self.backend, table=drives, verify=self.verify, tables=tables,
+            reading_noise=self.reading_noise,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RepairJob:
+    """Everything that a repair of a drawn chip is asked for with.
 
     Parameters
     ----------
     network
         File of the design's network.
-    options
-        Of the repair, where they are not the default ones.
-    draw
-        Seed that labelled and held-out images are drawn with; None: the first ones.
+    errors
+        Error groups of the technology that are left.
     """
+
+    design: Design
+    network: Path
+    steps: list[StepName]
+    options: RepairOptions
+    images: ImageOptions
+    bench: BenchOptions
+    errors: str | None
+
+    def check_work(self, images: RepairImages, *, yes: bool) -> None:
+        """Announce long work, or refuse it."""
+        net, how = self.design.network, self.options
+        work = costs.repair(
+            net, labelled=self.images.labelled, held_out=len(images.judged.labels),
+            trained=len(images.training.labels), drives=how.drives, rounds=how.rounds, epochs=how.epochs,
+            backend=self.bench.backend, table=self.bench.drives(net),
+        )  # fmt: skip
+        common.check_work(work, yes=yes)
+
+    def judging_command(self, folder: Path) -> str:
+        """Command that judges the repaired chip."""
+        drives = self.bench.drives(self.design.network) or 9
+        words = ["analog-fhn", "classify", str(self.network), "--dataset", self.images.dataset]
+        words += ["--trim", str(folder / "trim.npz"), "--table", str(drives)]
+        words += [] if self.bench.backend == "direct" else ["--backend", self.bench.backend]
+        words += [] if self.images.data is None else ["--data", str(self.images.data)]
+        return shlex.join(words)
+
+
+def repaired(
+    job: RepairJob, output: Path, json: str | None, *, yes: bool
+) -> tuple[dict[str, Any], ManufacturedChip]:  # fmt: skip
+    """Repair a drawn chip, write everything, and return what goes into the JSON, and the chip."""
+    from analog_fhn.trim.repair import repair
+
+    net = job.design.network
+    images = job.images.load(net, job.steps)
+    job.check_work(images, yes=yes)
+    folder = common.output_folder(output)
+    for name in FILES:
+        common.writable(folder / name)
+    common.warn_of(job.design)
+    bench = job.bench.make(job.design)
+    done = repair(
+        bench, job.steps, images.labelled, images.judged, images.training, job.options,
+        lambda step: common.note(f"{step} ..."),
+    )  # fmt: skip
+    plain = net.accuracy(images.judged.images, images.judged.labels)
+    for step in done:
+        common.say(step_line(step), json)
+        if step.facts.get("kept"):
+            warn_of_unchanged(step.facts["validated"], step.facts["validated_before"])
+    common.say(f"{'plain network':12} {common.percent(plain):>9}", json)
+    files = write_repair(job, bench, done, plain, folder)
+    content = {
+        "accuracy": done[-1].accuracy,
+        "accuracy_as_made": done[0].accuracy,
+        "accuracy_plain": plain,
+        "n_images": len(images.judged.labels),
+        "labelled": len(images.labelled.labels),
+        "steps": [asdict(step) for step in done],
+        "costs": asdict(bench.costs),
+        "saturated": bench.codes.saturated,
+        "files": _written(folder, files),
+    }
+    write_summary(folder, content)
+    complete = _written(folder, files)
+    if len(complete) == len(files):
+        named = f"{', '.join(FILES)}, conductance tables and netlist"
+        common.say(f"written to {folder}: {named}. Try: {job.judging_command(folder)}", json)
+    else:
+        common.say_written([folder / name for name in complete], json)
+    return content, bench.chip
+
+
+def write_repair(
+    job: RepairJob, bench: SimulatedBench, done: list[RepairStep], plain: float, folder: Path
+) -> list[str]:  # fmt: skip
+    """Write everything but the summary; returns the names of all files, with that of the summary."""
     import numpy as np
 
     from analog_fhn import plots
     from analog_fhn.netlist.export import write_network
-    from analog_fhn.trim.bench import SimulatedBench
-    from analog_fhn.trim.repair import Options, check_labels, repair
 
-    net = design.network
-    training = common.load_images(dataset, "train", data, None, net, holdout=True)
-    shown = common.choose_images(training, "train", labelled, option="--labelled", draw=draw)
-    judged = common.load_images(dataset, "test", data, held_out, net, option="--held-out", draw=draw, holdout=True)
-    check_judged(net, judged)
-    first = "the first " if draw is None else ""
-    to_show, to_train = images_of(shown), images_of(training)
-    for user, given, what in (
-        ("readout", to_show, f"--labelled {labelled}: {first}{labelled} training images of {shown.source}"),
-        ("finetune", to_train, f"the training images of {training.source}"),
-    ):
-        if user in steps:
-            check_labels(net, given, what)
-    n_table = {"direct": 9}.get(backend, 33) if table is None else table
-    how = Options(**options)
-    work = costs.repair(
-        net, labelled=labelled, held_out=len(judged.labels), trained=len(training.labels), drives=how.drives,
-        rounds=how.rounds, epochs=how.epochs, backend=backend, table=n_table,
-    )  # fmt: skip
-    common.check_work(work, yes=yes)
-    folder = common.output_folder(output)
-    for name in FILES:
-        common.writable(folder / name)
-    common.warn_of(design)
-    kept = common.tables_folder(n_table or None, tables, backend)
-    bench = SimulatedBench(
-        design, seed, backend=backend, table=n_table, verify=options.get("verify"), tables=kept,
-        reading_noise=reading_noise,
-    )  # fmt: skip
-    done = repair(
-        bench, steps, to_show, images_of(judged), to_train, how,
-        lambda step: common.note(f"{step} ..."),
-    )  # fmt: skip
-    plain = net.accuracy(judged.images, judged.labels)
-    for step in done:
-        common.say(step_line(step), json)
-        if step.facts.get("kept"):
-            warn_of_kept(step.facts["validated"], step.facts["validated_before"])
-    common.say(f"{'plain network':12} {common.percent(plain):>9}", json)
-    title = f"{'Nominal chip' if seed is None else f'Chip {seed}'}, technology {design.technology.name}"
+    of_chip = "Nominal chip" if job.bench.chip is None else f"Chip {job.bench.chip}"
     picture = plots.repair(
         [step.name for step in done],
         [step.accuracy for step in done],
         [cost_label(step) for step in done],
         plain,
-        title,
+        f"{of_chip}, technology {job.design.technology.name}",
     )
     write_steps(done, folder / "steps.csv")
     write_codes(bench.codes, None, folder / "codes.csv")
-    told = {"steps": common.without_nan([asdict(step) for step in done]), "errors": common.error_groups(errors)}
-    bench.state.save(folder / "trim.npz", design, told)
-    plots.save(picture, folder / "accuracy.png")
-    notes = {"versions": common.versions(), "trim": "trim.npz"}
-    network_files = write_network(bench.chip, np.zeros(net.layer_sizes[0]), folder, notes, form="reduced")
-    content = {
-        "accuracy": done[-1].accuracy,
-        "accuracy_as_made": done[0].accuracy,
-        "accuracy_plain": plain,
-        "n_images": len(judged.labels),
-        "labelled": len(shown.labels),
-        "steps": [asdict(step) for step in done],
-        "costs": asdict(bench.costs),
-        "saturated": bench.codes.saturated,
-        "files": _written(folder, [*FILES, *network_files]),
+    notes = {
+        "steps": common.without_nan([asdict(step) for step in done]),
+        "errors": common.error_groups(job.errors),
     }
-    write_summary(folder, content)
-    files = _written(folder, [*FILES, *network_files])
-    if len(files) == len(FILES) + len(network_files):
-        judge = ["analog-fhn", "classify", str(network), "--dataset", dataset, "--trim", str(folder / "trim.npz")]
-        judge += ["--table", str(n_table or 9)]
-        judge += [] if backend == "direct" else ["--backend", backend]
-        judge += [] if data is None else ["--data", str(data)]
-        common.say(
-            f"written to {folder}: {', '.join(FILES)}, conductance tables and netlist. Try: {shlex.join(judge)}", json
-        )
-    else:
-        common.say_written([folder / name for name in files], json)
-    return content, bench.chip
+    bench.state.save(folder / "trim.npz", job.design, notes)
+    plots.save(picture, folder / "accuracy.png")
+    manifest = {"versions": common.versions(), "trim": "trim.npz"}
+    image = np.zeros(job.design.network.layer_sizes[0])
+    return [*FILES, *write_network(bench.chip, image, folder, manifest, form="reduced")]
 
 
 def check_judged(network: Network, judged: Dataset) -> None:
@@ -335,54 +419,22 @@ def from_file(
     from analog_fhn.trim.measurements import load_measurements
     from analog_fhn.trim.recorded import from_measurements
 
-    found = load_measurements(path, design, unit)
-    trimmed = from_measurements(found, design, TrimHardware())
-    codes, readout = trimmed.state.codes, trimmed.readout
+    recorded = from_measurements(load_measurements(path, design, unit), design, TrimHardware())
+    codes, trained = recorded.state.codes, recorded.trained
     folder = common.output_folder(output)
     files = list(_FROM_FILE)
     for name in files:
         common.writable(folder / name)
-    slopes = -trimmed.lines.slope
-    content: dict[str, Any] = {
-        "measurements": str(path),
-        "saturated": codes.saturated,
-        "slope_mean": float(slopes.mean()),
-        "slope_spread": float(slopes.std()),
-        "neurons_beyond_codes": list(trimmed.beyond),
-        "nonlinearity": float(trimmed.lines.worst.max()),
-        "validated": None if readout is None else readout.validated,
-        "validated_before": None if readout is None else readout.before,
-        "kept": None if readout is None else readout.kept,
-        "files": files,
-    }
-    write_codes(codes, trimmed.lines, folder / "codes.csv")
-    trimmed.state.save(folder / "trim.npz", design, {"measurements": str(path)})
-    if readout is not None:
-        files += write_conductances(trimmed.state.chip(design), 1, folder)
+    write_codes(codes, recorded.lines, folder / "codes.csv")
+    recorded.state.save(folder / "trim.npz", design, {"measurements": str(path)})
+    if trained is not None:
+        files += write_conductances(recorded.state.chip(design), design.arrays[-1].number, folder)
+    content = recorded_content(path, recorded, files)
     write_summary(folder, content)
     content["files"] = _written(folder, files)
-    common.say(
-        f"{found.responses.shape[1]} neurons: x falls by {slopes.mean():.3g} per unit of drive, spread "
-        f"{slopes.std():.2g}; {codes.saturated} codes at the end of their range",
-        json,
-    )
-    if trimmed.beyond:
-        factor = 1.0 + TrimHardware().gain_range
-        common.note(
-            f"warning: no gain code ({2.0 - factor:g} to {factor:g} times) mends the slope of "
-            f"{len(trimmed.beyond)} of the neurons; their codes stand at the end. Neuron (x falls by): "
-            + ", ".join(f"{j} ({slopes[j]:.3g})" for j in trimmed.beyond)
-        )
-    if readout is not None:
-        number = len(found.labels if found.labels is not None else ())
-        copies = "" if trimmed.different == number else f" ({trimmed.different} different ones)"
-        common.say(
-            f"readout from {number} images{copies}: "
-            f"{common.percent(readout.validated)} in cross-validation (as trained: {common.percent(readout.before)})",
-            json,
-        )
-        if readout.kept:
-            warn_of_kept(readout.validated, readout.before)
+    say_lines(recorded, design, json)
+    if trained is not None:
+        say_readout(trained, json)
     if content["files"]:
         common.say(
             f"written to {folder}: {', '.join(content['files'])}; they are for the chip that was measured, of which "
@@ -392,11 +444,67 @@ def from_file(
     return content
 
 
+def recorded_content(path: Path, recorded: Recorded, files: list[str]) -> dict[str, Any]:
+    """Content of the JSON and of the summary; of several hidden layers, slopes are those of all their neurons."""
+    import numpy as np
+
+    readout = None if recorded.trained is None else recorded.trained.readout
+    slopes = -np.concatenate([lines.slope for lines in recorded.lines])
+    content = {
+        "measurements": str(path),
+        "saturated": recorded.state.codes.saturated,
+        "slope_mean": float(slopes.mean()),
+        "slope_spread": float(slopes.std()),
+        "neurons_beyond_codes": list(recorded.beyond[0]),
+        "nonlinearity": max(float(lines.worst.max()) for lines in recorded.lines),
+        "validated": None if readout is None else readout.validated,
+        "validated_before": None if readout is None else readout.before,
+        "kept": None if readout is None else readout.unchanged,
+        "files": files,
+    }
+    deeper = enumerate(recorded.beyond[1:], start=2)
+    return content | {f"neurons_beyond_codes_{layer}": list(neurons) for layer, neurons in deeper}
+
+
+def say_lines(recorded: Recorded, design: Design, json: str | None) -> None:
+    """What people read about measured responses."""
+    from analog_fhn.trim.codes import TrimHardware
+
+    factor = 1.0 + TrimHardware().gain_range
+    layers = zip(recorded.lines, recorded.state.codes.rows, recorded.beyond, design.layer_names, strict=True)
+    for lines, codes, beyond, place in layers:
+        slopes = -lines.slope
+        common.say(
+            f"{len(slopes)} neurons{place}: x falls by {slopes.mean():.3g} per unit of drive, spread "
+            f"{slopes.std():.2g}; {codes.saturated} codes at the end of their range",
+            json,
+        )
+        if beyond:
+            common.note(
+                f"warning: no gain code ({2.0 - factor:g} to {factor:g} times) mends the slope of "
+                f"{len(beyond)} of the neurons{place}; their codes stand at the end. Neuron (x falls by): "
+                + ", ".join(f"{j} ({slopes[j]:.3g})" for j in beyond)
+            )
+
+
+def say_readout(trained: RecordedReadout, json: str | None) -> None:
+    """What people read about a readout that was trained on measurements."""
+    readout, number, different = trained.readout, trained.n_images, trained.n_different
+    copies = "" if different == number else f" ({different} different ones)"
+    common.say(
+        f"readout from {number} images{copies}: "
+        f"{common.percent(readout.validated)} in cross-validation (as trained: {common.percent(readout.before)})",
+        json,
+    )
+    if readout.unchanged:
+        warn_of_unchanged(readout.validated, readout.before)
+
+
 def _written(folder: Path, names: Iterable[str]) -> list[str]:
     return [path.name for path in common.written(folder / name for name in names)]
 
 
-def warn_of_kept(validated: float, before: float) -> None:
+def warn_of_unchanged(validated: float, before: float) -> None:
     """Say that a readout stays as it was trained, because new ones do worse."""
     common.note(
         f"warning: a new readout finds {common.percent(validated)} of the labelled images in "
@@ -404,14 +512,14 @@ def warn_of_kept(validated: float, before: float) -> None:
     )
 
 
-def images_of(loaded: Dataset) -> Images:
+def images_of(loaded: Dataset) -> LabelledImages:
     """Images and labels of a data set."""
-    from analog_fhn.trim.finetune import Images
+    from analog_fhn.trim.finetune import LabelledImages
 
-    return Images(loaded.images, loaded.labels)
+    return LabelledImages(loaded.images, loaded.labels)
 
 
-def step_line(step: Step) -> str:
+def step_line(step: RepairStep) -> str:
     """What people read about a step."""
     text = f"{step.name:12} {common.percent(step.accuracy):>9}"
     if step.runs:
@@ -421,12 +529,12 @@ def step_line(step: Step) -> str:
     return text + (f"; {step.saturated} codes at the end of their range" if step.saturated else "")
 
 
-def cost_label(step: Step) -> str:
+def cost_label(step: RepairStep) -> str:
     """Cost of a step in the picture."""
     return f"({step.runs} runs, {step.pulses} pulses)" if step.runs else ""
 
 
-def write_steps(done: list[Step], path: Path) -> None:
+def write_steps(done: list[RepairStep], path: Path) -> None:
     """One line per step."""
     with new_table(path) as table:
         table.writerow(["step", "accuracy", "runs", "readings", "pulses", "seconds", "saturated"])
@@ -436,7 +544,7 @@ def write_steps(done: list[Step], path: Path) -> None:
             )
 
 
-def write_codes(codes: Codes, lines: Lines | None, path: Path) -> None:
+def write_codes(codes: TrimCodes, lines: Sequence[ResponseLines] | None, path: Path) -> None:
     """One line per code."""
     from analog_fhn.trim.recorded import code_rows
 

@@ -11,19 +11,17 @@ from numpy.typing import NDArray
 
 from analog_fhn.array.crossbar import Crossbar, Writes
 from analog_fhn.backends.base import Backend
-from analog_fhn.backends.table.backend import Table
-from analog_fhn.chip import Chip, make_array, write_pulses
+from analog_fhn.backends.table.backend import Table, default_drives
+from analog_fhn.chip import ArrayLayer, ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
-from analog_fhn.inference import judge, make_backend
+from analog_fhn.inference import judge, layer_inputs, make_backend
 from analog_fhn.neuron import FloatArray
 from analog_fhn.readout import recentring
-from analog_fhn.trim.codes import Codes, TrimHardware
+from analog_fhn.trim.codes import TrimCodes, TrimHardware, rows_carry_activations
 from analog_fhn.trim.state import TrimState, with_codes
 
 BoolArray = NDArray[np.bool_]
-
-_GROUP = 2000  # images whose hidden layer is computed at a time
 
 
 @dataclass
@@ -52,7 +50,8 @@ class Costs:
 class Bench(Interface):
     """A chip that can be driven, read and written; nothing else of it is known but its design.
 
-    Every method adds to `costs`.
+    Hidden layers and arrays are numbered from 0; behind array k stands hidden layer k, and the last array is the output
+    array. Every method adds to `costs`.
 
     Parameters
     ----------
@@ -65,32 +64,36 @@ class Bench(Interface):
     costs: Costs
     noisy: bool
 
-    def neurons(self, drives: FloatArray) -> FloatArray:
-        """Time averages of x under test drives, each of shape (m, n_neurons)."""
+    def neurons(self, layer: int, drives: FloatArray) -> FloatArray:
+        """Time averages of x of a hidden layer under test drives, each of shape (m, n_neurons)."""
 
     def hidden(self, images: NDArray[np.floating]) -> FloatArray:
-        """Activations as the output array's rows carry them, (n_images, n_neurons), for images (n_images, n_in)."""
+        """What the output array's rows carry, (n_images, n_neurons of the last layer), for images (n_images, n_in)."""
 
     def scores(self, images: NDArray[np.floating]) -> FloatArray:
         """Time averages of the outputs, (n_images, n_classes), in the units of the trained weights."""
 
-    def both(self, images: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
-        """`hidden` and `scores`, read in the same runs."""
+    def both(self, images: NDArray[np.floating], array: int) -> tuple[FloatArray, FloatArray]:
+        """What the rows of an array carry, and what the rows behind its neurons do, read in the same runs.
+
+        Shapes (n_images, n_in of the array) and (n_images, n_out); of the input array the former are the images
+        themselves, of the output array the latter are the scores.
+        """
 
     def classify(self, images: NDArray[np.floating]) -> NDArray[np.intp]:
         """Classes of images, as the chip gives them with the network's readout."""
 
-    def targets(self, layer: int) -> Crossbar:
-        """What the devices of an array (0: input, 1: output) were last written to."""
+    def targets(self, array: int) -> Crossbar:
+        """Conductances that the devices of an array were last written to."""
 
     @property
-    def codes(self) -> Codes:
+    def codes(self) -> TrimCodes:
         """The codes that are set."""
 
-    def set_codes(self, codes: Codes) -> None:
+    def set_codes(self, codes: TrimCodes) -> None:
         """Set the chip's trim codes."""
 
-    def write(self, layer: int, target: Crossbar, plus: BoolArray, minus: BoolArray) -> int:
+    def write(self, array: int, target: Crossbar, plus: BoolArray, minus: BoolArray) -> int:
         """Write the devices marked in `plus` and `minus` to their targets; returns the number of pulses."""
 
 
@@ -104,8 +107,8 @@ class SimulatedBench:
     backend
         What integrates its neurons, name or instance.
     table
-        Drives of the response table that images are read from; 0: every image is simulated. None: 9 with `direct`, else
-        33.
+        Drives of the response tables that images are read from; 0: every image is simulated. None: as many as
+        `analog_fhn.backends.table.backend.default_drives` says.
     hardware
         What the codes set.
     verify
@@ -115,9 +118,9 @@ class SimulatedBench:
     tables
         Folder where response tables are kept.
     reading_noise
-        Standard deviation of every reading, in units of x: of `neurons` as it is, of `hidden` times the nominal gain of
-        the rows, of `scores` times the rms of the trained output weights besides. `classify`, where the chip decides
-        and no number is read, has none.
+        Standard deviation of every reading, in units of x: of `neurons` as it is, of rows times their nominal gain, of
+        `scores` times the rms of the trained output weights besides. `classify`, where the chip decides and no number
+        is read, has none.
 
     Raises
     ------
@@ -142,78 +145,82 @@ class SimulatedBench:
             raise InputError(f"reading noise {reading_noise:g}: expected a finite number from 0")
         self.design, self.costs = design, Costs()
         self.noisy = reading_noise > 0.0
-        network = design.network
-        gain = recentring(network.hidden, network.fhn.a, network.fhn.gamma)[0] if network.recentre else 1.0
-        of_rows = reading_noise * abs(gain)
-        self._noise = reading_noise, of_rows, of_rows * float(np.sqrt(np.mean(network.weights[1] ** 2)))
-        self._read = 0  # how often something was read with noise
+        self._reading_noise = reading_noise
+        self._n_noisy_readings = 0
         self.hardware = TrimHardware() if hardware is None else hardware
         self._inner = make_backend(backend) if isinstance(backend, str) else backend
-        n = (9 if self._inner.name == "direct" else 33) if table is None else table
+        n = default_drives(self._inner.name, design.network.readout) if table is None else table
         self._engine: Backend = Table(self._inner, n, tables) if n else self._inner
         array = design.technology.array
         self._verify = array.write_tolerance if verify is None else verify
         self._pulses = array.write_pulses if pulses is None else pulses
-        self._made = design.chip(seed)
-        assert self._made.arrays is not None
-        self._arrays = self._made.arrays
+        self._as_made = design.chip(seed)
+        self._arrays = self._as_made.arrays
         self.state = TrimState.untouched(design, seed, self.hardware)
-        self._chip = self._made
+        self._chip = self._as_made
 
     @property
-    def chip(self) -> Chip:
+    def chip(self) -> ManufacturedChip:
         """The chip as it is now, for the export; the trimming does not look at it."""
         return self._chip
 
     @property
-    def codes(self) -> Codes:
+    def codes(self) -> TrimCodes:
         """The codes that are set."""
         return self.state.codes
 
-    def targets(self, layer: int) -> Crossbar:
-        """What the devices of an array were last written to."""
-        return self.state.targets[layer].crossbar
+    def targets(self, array: int) -> Crossbar:
+        """Conductances that the devices of an array were last written to."""
+        return self.state.targets[array].crossbar
 
-    def neurons(self, drives: FloatArray) -> FloatArray:
+    def neurons(self, layer: int, drives: FloatArray) -> FloatArray:
         """See `Bench.neurons`; simulated one by one, without a table."""
         self._spend(len(drives), drives.size)
-        return self._noisy(self._inner.respond(self._chip, drives, self.design.network.protocol).mean, self._noise[0])
+        cells = self._chip.layers[layer].cells
+        return self._noisy(self._inner.respond(cells, drives, self.design.network.protocol).mean, self._reading_noise)
 
     def hidden(self, images: NDArray[np.floating]) -> FloatArray:
         """See `Bench.hidden`."""
-        self._spend(len(images), len(images) * self._chip.n_neurons)
-        return self._noisy(self._hidden(images), self._noise[1])
+        rows = self._rows(images)[-1]
+        self._spend(len(images), rows.size)
+        return self._noisy(rows, self._noise_of_rows(len(self._chip.layers) - 1))
 
     def scores(self, images: NDArray[np.floating]) -> FloatArray:
         """See `Bench.scores`."""
-        found = self._hidden(images) @ self._chip.weights[1] + self._bias()
-        self._spend(len(images), found.size)
-        return self._noisy(np.asarray(found), self._noise[2])
+        scores = self._scores(self._rows(images)[-1])
+        self._spend(len(images), scores.size)
+        return self._noisy(scores, self._noise_of_scores())
 
-    def both(self, images: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
+    def both(self, images: NDArray[np.floating], array: int) -> tuple[FloatArray, FloatArray]:
         """See `Bench.both`."""
-        hidden = self._hidden(images)
-        scores = np.asarray(hidden @ self._chip.weights[1] + self._bias())
-        self._spend(len(images), hidden.size + scores.size)
-        return self._noisy(hidden, self._noise[1]), self._noisy(scores, self._noise[2])
+        rows = self._rows(images)
+        inputs, read = rows[array], 0
+        if array > 0:
+            read, inputs = inputs.size, self._noisy(inputs, self._noise_of_rows(array - 1))
+        if array < len(self._chip.layers):
+            outputs, noise = rows[array + 1], self._noise_of_rows(array)
+        else:
+            outputs, noise = self._scores(rows[array]), self._noise_of_scores()
+        self._spend(len(images), read + outputs.size)
+        return inputs, self._noisy(outputs, noise)
 
     def classify(self, images: NDArray[np.floating]) -> NDArray[np.intp]:
         """See `Bench.classify`; the same as `analog_fhn.inference.classify`."""
         network = self.design.network
         self._spend(len(images), len(images))
-        wanted = [(network.readout, network.recentre)]
-        return judge(self._chip, images, wanted, self._engine, network.protocol, window=False)[0].predictions
+        readouts = [(network.readout, network.recentre)]
+        return judge(self._chip, images, readouts, self._engine, window=False)[0].predictions
 
-    def set_codes(self, codes: Codes) -> None:
+    def set_codes(self, codes: TrimCodes) -> None:
         """See `Bench.set_codes`."""
         self.state = replace(self.state, codes=codes)
         self._renew()
 
-    def write(self, layer: int, target: Crossbar, plus: BoolArray, minus: BoolArray) -> int:
+    def write(self, array: int, target: Crossbar, plus: BoolArray, minus: BoolArray) -> int:
         """See `Bench.write`."""
         if not (plus.any() or minus.any()):
             return 0
-        old = self.state.targets[layer]
+        old = self.state.targets[array]
         writes = Writes.none(old.crossbar) if old.writes is None else old.writes
         new = replace(
             old,
@@ -226,41 +233,43 @@ class SimulatedBench:
         )
         technology, seed = self.design.technology, self.state.seed
         targets, arrays = list(self.state.targets), list(self._arrays)
-        targets[layer], arrays[layer] = new, make_array(new, layer, technology, seed)
+        targets[array], arrays[array] = new, ArrayLayer.made(new, technology, seed)
         self.state, self._arrays = replace(self.state, targets=tuple(targets)), tuple(arrays)
         self._renew()
-        spent = write_pulses(new, layer, technology, seed)
+        spent = new.write_pulses(technology, seed)
         self.costs.pulses += spent
         return spent
 
     def _renew(self) -> None:
-        self._chip = with_codes(self.design, self._made, self._arrays, self.state.codes, self.hardware)
+        self._chip = with_codes(self._as_made, self._arrays, self.state.codes, self.hardware)
 
     def _noisy(self, values: FloatArray, sigma: float) -> FloatArray:
         if sigma == 0.0:
             return values
         seed = self.state.seed
-        self._read += 1
-        generator = np.random.default_rng((0 if seed is None else 1 + seed, self._read))
+        self._n_noisy_readings += 1
+        generator = np.random.default_rng((0 if seed is None else 1 + seed, self._n_noisy_readings))
         return values + sigma * generator.standard_normal(values.shape)
+
+    def _noise_of_rows(self, layer: int) -> float:
+        network = self.design.network
+        carry = rows_carry_activations(network, layer)
+        gain = recentring(network.units[layer], network.fhn.a, network.fhn.gamma)[0] if carry else 1.0
+        return self._reading_noise * abs(gain)
+
+    def _noise_of_scores(self) -> float:
+        network = self.design.network
+        weights = float(np.sqrt(np.mean(network.output.weights**2)))
+        return self._noise_of_rows(len(network.hidden_layers) - 1) * weights
 
     def _spend(self, runs: int, readings: int) -> None:
         self.costs.runs += runs
         self.costs.readings += readings
 
-    def _hidden(self, images: NDArray[np.floating]) -> FloatArray:
-        chip, network = self._chip, self.design.network
-        rows = chip.row_stage
-        gain, offset = rows.of(network.recentre)
-        found = np.empty((len(images), chip.n_neurons))
-        for first in range(0, len(images), _GROUP):
-            part = slice(first, first + _GROUP)
-            mean = self._engine.respond(chip, chip.drives(images[part]), network.protocol).mean
-            found[part] = gain * mean + offset
-        return found
+    def _rows(self, images: NDArray[np.floating]) -> list[FloatArray]:
+        """What the rows of each array carry, each of shape (n_images, n_in of the array)."""
+        return layer_inputs(self._chip, images, self._engine)
 
-    def _bias(self) -> FloatArray:
-        chip = self._chip
-        bias = chip.biases[1] if self.design.network.recentre else chip.raw_bias
-        assert bias is not None
-        return bias
+    def _scores(self, hidden: FloatArray) -> FloatArray:
+        output = self._chip.output
+        return np.asarray(hidden @ output.weights + output.bias_of(self.design.network.recentre))

@@ -8,6 +8,7 @@ import numpy as np
 
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import MIN_DRIVES, Table
+from analog_fhn.cell.base import DriveStage
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
@@ -69,10 +70,12 @@ def activation_spread(technology: Technology, fhn: FHN | None = None) -> tuple[f
 
 def _activations(technology: Technology, fhn: FHN) -> tuple[FloatArray, FloatArray, FloatArray]:
     weights = np.ones((1, _NEURONS)), np.ones((_NEURONS, 1))
-    network = Network(weights, fhn=fhn)
-    chip = Design(network, technology).chip(_SEED)
-    table = Table(Direct(), MIN_DRIVES).means(chip, network.protocol, window=False)
-    stage, rows = chip.drive_stage, chip.row_stage
+    network = Network.of_weights(weights, fhn=fhn)
+    cells = Design(network, technology).chip(_SEED).hardware[0].cells
+    table = Table(Direct(), MIN_DRIVES).means(cells, network.protocol, window=False)
+    stage, rows = cells.drive_stage, cells.row_stage
+    if not isinstance(stage, DriveStage):
+        raise InputError(f"technology {technology.name!r}: its cells have no tanh whose slope could spread")
     ends = [
         rows.gain * table.look_up((stage.offset + sign * stage.gain)[None])[0] + rows.offset for sign in (1.0, -1.0)
     ]

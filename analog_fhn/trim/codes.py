@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn.array.sense import SenseParts
-from analog_fhn.cell.stages import DriverParts
+from analog_fhn.cell.base import CircuitCells
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
@@ -74,75 +74,115 @@ class TrimHardware:
         return float(2.0 * self.output_range / 2**self.output_bits)
 
 
+def rows_carry_activations(network: Network, layer: int) -> bool:
+    """Whether the rows behind a hidden layer carry the activation, as they always do between layers, or x itself."""
+    return network.recentre or layer < len(network.hidden_layers) - 1
+
+
 @dataclass(frozen=True, eq=False)
-class Codes:
-    """Settings of one chip; whole numbers around 0, which changes nothing.
+class RowCodes:
+    """Settings of the row drivers of one hidden layer; whole numbers around 0, which changes nothing.
 
     Parameters
     ----------
     gain, offset
-        Of each hidden neuron's row driver, shape (n_neurons,).
-    output
-        Of each output, shape (n_classes,).
-    saturated_rows, saturated_outputs
-        How many of the codes that were asked for, of the row drivers and of the outputs, lay beyond the range and stand
-        at its end.
+        Of each neuron's row driver, shape (n_neurons,).
+    saturated
+        How many of the codes that were asked for lay beyond the range and stand at its end.
     """
 
     gain: IntArray
     offset: IntArray
-    output: IntArray
-    saturated_rows: int = 0
-    saturated_outputs: int = 0
-
-    @property
-    def saturated(self) -> int:
-        """How many of all codes stand at the end of their range and should be beyond it."""
-        return self.saturated_rows + self.saturated_outputs
+    saturated: int = 0
 
     @classmethod
-    def none(cls, network: Network) -> Codes:
+    def none(cls, n_neurons: int) -> RowCodes:
         """Codes of 0."""
-        _, n_neurons, n_classes = network.layer_sizes
-        none = np.zeros(n_neurons, dtype=np.int64)
-        return cls(none, none, np.zeros(n_classes, dtype=np.int64))
+        zero = np.zeros(n_neurons, dtype=np.int64)
+        return cls(zero, zero)
 
-    def applied(self, driver: DriverParts, sense: SenseParts, hardware: TrimHardware) -> tuple[DriverParts, SenseParts]:
-        """Row drivers and output sense amplifiers with these codes set."""
-        return (
-            replace(
-                driver,
-                rf=driver.rf * (1.0 + hardware.gain_step * self.gain),
-                rshift=driver.rshift * (1.0 + hardware.offset_step * self.offset),
-            ),
-            replace(sense, vos2=sense.vos2 + hardware.output_step * self.output),
-        )
+    def applied(self, cells: CircuitCells, hardware: TrimHardware) -> CircuitCells:
+        """Cells with these codes set.
+
+        Raises
+        ------
+        InputError
+            If such cells have no codes.
+        """
+        gain = np.asarray(1.0 + hardware.gain_step * self.gain)
+        shift = np.asarray(1.0 + hardware.offset_step * self.offset)
+        return cells.cell.cells(cells.cell.trimmed(cells.parts, gain, shift))
 
     def factors(self, hardware: TrimHardware) -> tuple[FloatArray, FloatArray]:
         """What the codes multiply the gain of a row by, and the current of its shift resistor; each (n_neurons,)."""
         gain = 1.0 + hardware.gain_step * self.gain
         return np.asarray(gain), np.asarray(1.0 / (1.0 + hardware.offset_step * self.offset))
 
-    def with_rows(self, gain: FloatArray, shift: FloatArray, hardware: TrimHardware, *, shifted: bool = True) -> Codes:
-        """Codes nearest to wanted factors (see `factors`).
+    def with_factors(
+        self, gain: FloatArray, shift: FloatArray, hardware: TrimHardware, *, shifted: bool = True
+    ) -> RowCodes:
+        """Codes nearest to these factors (see `factors`).
 
         Parameters
         ----------
         shift
             That goes with the gain within the codes' reach.
         shifted
-            Whether the rows are shifted at all; without recentring they are not, and the offset codes are kept.
+            Whether the rows are shifted at all; if not, the offset codes stay as they are.
         """
         gains, beyond = nearest_code((gain - 1.0) / hardware.gain_step, hardware.gain_bits)
         if not shifted:
-            return replace(self, gain=gains, saturated_rows=beyond)
+            return RowCodes(gains, self.offset, beyond)
         with np.errstate(divide="ignore"):
             resistor = np.where(shift > 0.0, 1.0 / shift, np.inf)
         offsets, more = nearest_code((resistor - 1.0) / hardware.offset_step, hardware.offset_bits)
-        return replace(self, gain=gains, offset=offsets, saturated_rows=beyond + more)
+        return RowCodes(gains, offsets, beyond + more)
 
 
-def nearest_code(wanted: FloatArray, bits: int) -> tuple[IntArray, int]:
+@dataclass(frozen=True, eq=False)
+class TrimCodes:
+    """Settings of one chip.
+
+    Parameters
+    ----------
+    rows
+        Of the row drivers of each hidden layer.
+    output
+        Of the offset null of each output, shape (n_classes,); whole numbers around 0, which changes nothing.
+    saturated_outputs
+        How many of these that were asked for lay beyond the range and stand at its end.
+    """
+
+    rows: tuple[RowCodes, ...]
+    output: IntArray
+    saturated_outputs: int = 0
+
+    @classmethod
+    def none(cls, network: Network) -> TrimCodes:
+        """Codes of 0."""
+        rows = tuple(RowCodes.none(dense.n_out) for dense in network.hidden_layers)
+        return cls(rows, np.zeros(network.output.n_out, dtype=np.int64))
+
+    @property
+    def saturated_rows(self) -> int:
+        """How many codes of row drivers stand at the end of their range and should be beyond it."""
+        return sum(rows.saturated for rows in self.rows)
+
+    @property
+    def saturated(self) -> int:
+        """How many of all codes stand at the end of their range and should be beyond it."""
+        return self.saturated_rows + self.saturated_outputs
+
+    def with_rows(self, layer: int, rows: RowCodes) -> TrimCodes:
+        """The same with other codes of one hidden layer."""
+        return replace(self, rows=(*self.rows[:layer], rows, *self.rows[layer + 1 :]))
+
+    def null(self, sense: SenseParts, hardware: TrimHardware) -> SenseParts:
+        """Output amplifiers with the offset nulls set."""
+        return replace(sense, vos2=sense.vos2 + hardware.output_step * self.output)
+
+
+def nearest_code(exact: FloatArray, bits: int) -> tuple[IntArray, int]:
     """Nearest whole number that `bits` can hold around 0, and how many values lay more than half a step beyond.
 
     Infinite values stand for any beyond the range.
@@ -152,12 +192,12 @@ def nearest_code(wanted: FloatArray, bits: int) -> tuple[IntArray, int]:
     InputError
         If a value is NaN.
     """
-    unknown = np.flatnonzero(np.isnan(wanted))
+    unknown = np.flatnonzero(np.isnan(exact))
     if unknown.size:
-        raise InputError(f"code {unknown[0]} of {len(wanted)}: its wanted value is not a number; expected one")
+        raise InputError(f"code {unknown[0]} of {len(exact)}: its wanted value is not a number; expected one")
     lowest, highest = code_range(bits)
-    clipped = np.clip(wanted, lowest, highest)
-    return np.rint(clipped).astype(np.int64), int(np.count_nonzero(np.abs(wanted - clipped) > 0.5))
+    clipped = np.clip(exact, lowest, highest)
+    return np.rint(clipped).astype(np.int64), int(np.count_nonzero(np.abs(exact - clipped) > 0.5))
 
 
 def code_range(bits: int) -> tuple[int, int]:
@@ -166,7 +206,7 @@ def code_range(bits: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, eq=False)
-class Lines:
+class ResponseLines:
     """Responses as straight lines ``response = level + slope drive``, each of shape (n_neurons,).
 
     Parameters
@@ -180,7 +220,7 @@ class Lines:
     worst: FloatArray
 
 
-def fit_lines(drives: FloatArray, responses: FloatArray) -> Lines:
+def fit_lines(drives: FloatArray, responses: FloatArray) -> ResponseLines:
     """Least squares, neuron by neuron.
 
     Parameters
@@ -196,10 +236,48 @@ def fit_lines(drives: FloatArray, responses: FloatArray) -> Lines:
     slope = (dx * dy).sum(axis=0) / (dx**2).sum(axis=0)
     level = y_mean - slope * x_mean
     worst = np.abs(np.where(known, y - level - slope * x, 0.0)).max(axis=0)
-    return Lines(level, slope, worst)
+    return ResponseLines(level, slope, worst)
 
 
-def codes_of_responses(lines: Lines, ideal: Lines, network: Network, hardware: TrimHardware) -> Codes:
+@dataclass(frozen=True)
+class RowTarget:
+    """What the rows behind a hidden layer should carry: ``h = scale x + shift`` of ideal neurons.
+
+    Parameters
+    ----------
+    scale, shift
+        Of the recentring.
+    recentred
+        Whether they carry h; if not, they carry x, and no shift resistor is in place.
+    place
+        What messages add to a neuron's number; "" where there is one hidden layer alone.
+    """
+
+    scale: float
+    shift: float
+    recentred: bool
+    place: str = ""
+
+    @classmethod
+    def of(cls, network: Network, layer: int) -> RowTarget:
+        """Of a network's hidden layer."""
+        fhn, place = network.fhn, f" of hidden layer {layer + 1}" if len(network.hidden_layers) > 1 else ""
+        return cls(*recentring(network.units[layer], fhn.a, fhn.gamma), rows_carry_activations(network, layer), place)
+
+    @property
+    def shifted(self) -> bool:
+        """Whether there is a shift that an offset code sets."""
+        return self.recentred and self.shift != 0.0
+
+    def of_response(self, level: float, slope: float, gamma: float) -> tuple[float, float]:
+        """Amplitude and centre of a row, ``centre + amplitude tanh(u)``, where ``x = level + slope gamma tanh(u)``."""
+        scale, shift = (self.scale, self.shift) if self.recentred else (1.0, 0.0)
+        return scale * slope * gamma, scale * level + shift
+
+
+def codes_of_responses(
+    lines: ResponseLines, ideal: ResponseLines, rows: RowTarget, hardware: TrimHardware
+) -> RowCodes:  # fmt: skip
     """Codes that turn measured responses of x into the activations of ideal neurons, with nominal row drivers.
 
     ``h = f_g (G x + O f_o)``, G and O of the recentring: f_g takes the slope back, f_o the level.
@@ -219,51 +297,49 @@ def codes_of_responses(lines: Lines, ideal: Lines, network: Network, hardware: T
     wrong = np.flatnonzero(lines.slope * ideal.slope <= 0.0)
     if wrong.size:
         raise InputError(
-            f"neuron {wrong[0]}: its response has the slope {lines.slope[wrong[0]]:.3g} over the drive; expected about "
-            f"{float(ideal.slope[0]):.3g}"
+            f"neuron {wrong[0]}{rows.place}: its response has the slope {lines.slope[wrong[0]]:.3g} over the drive; "
+            f"expected about {float(ideal.slope[0]):.3g}"
         )
-    scale, shift = recentring(network.hidden, network.fhn.a, network.fhn.gamma)
-    gain = ideal.slope / lines.slope
-    wanted = scale * ideal.level + shift
-    none = Codes.none(network)
-    if not network.recentre or shift == 0.0:
-        return none.with_rows(gain, np.ones_like(gain), hardware, shifted=False)
-    return none.with_rows(gain, (wanted / hardware.within_reach(gain) - scale * lines.level) / shift, hardware)
+    gain, none = ideal.slope / lines.slope, RowCodes.none(len(lines.slope))
+    if not rows.shifted:
+        return none.with_factors(gain, np.ones_like(gain), hardware, shifted=False)
+    centre = rows.scale * ideal.level + rows.shift
+    shift = (centre / hardware.within_reach(gain) - rows.scale * lines.level) / rows.shift
+    return none.with_factors(gain, shift, hardware)
 
 
-def beyond_gain_codes(lines: Lines, ideal: Lines, hardware: TrimHardware) -> list[int]:
+def beyond_gain_codes(lines: ResponseLines, ideal: ResponseLines, hardware: TrimHardware) -> list[int]:
     """Neurons whose slope no gain code mends, by more than half a step; `lines` and `ideal` as above."""
-    wanted = (ideal.slope / lines.slope - 1.0) / hardware.gain_step
+    exact = (ideal.slope / lines.slope - 1.0) / hardware.gain_step
     lowest, highest = code_range(hardware.gain_bits)
-    return [int(j) for j in np.flatnonzero((wanted < lowest - 0.5) | (wanted > highest + 0.5))]
+    return [int(j) for j in np.flatnonzero((exact < lowest - 0.5) | (exact > highest + 0.5))]
 
 
 def codes_of_ends(
-    present: Codes,
+    present: RowCodes,
     amplitude: FloatArray,
     centre: FloatArray,
-    wanted: tuple[float, float],
-    network: Network,
+    ideal: tuple[float, float],
+    rows: RowTarget,
     hardware: TrimHardware,
     known: NDArray[np.bool_] | None = None,
-) -> Codes:
+) -> RowCodes:
     """Better codes, from what the rows do under the present ones: ``activation = centre + amplitude tanh(u)``.
 
     Parameters
     ----------
     amplitude, centre
         Measured, shape (n_neurons,).
-    wanted
+    ideal
         Amplitude and centre of an ideal neuron.
     known
         Neurons whose ends were measured, shape (n_neurons,); the others keep their codes. None: all.
     """
     if known is not None:
-        amplitude, centre = np.where(known, amplitude, wanted[0]), np.where(known, centre, wanted[1])
-    shift = recentring(network.hidden, network.fhn.a, network.fhn.gamma)[1]
+        amplitude, centre = np.where(known, amplitude, ideal[0]), np.where(known, centre, ideal[1])
     gain, current = present.factors(hardware)
-    better = gain * wanted[0] / amplitude
-    if not network.recentre or shift == 0.0:
-        return present.with_rows(better, current, hardware, shifted=False)
-    shifted = current + (wanted[1] / hardware.within_reach(better) - centre / gain) / shift
-    return present.with_rows(better, shifted, hardware)
+    better = gain * ideal[0] / amplitude
+    if not rows.shifted:
+        return present.with_factors(better, current, hardware, shifted=False)
+    shifted = current + (ideal[1] / hardware.within_reach(better) - centre / gain) / rows.shift
+    return present.with_factors(better, shifted, hardware)

@@ -1,8 +1,8 @@
-"""Writing both arrays of one chip anew, with the chip as measured in the forward pass of the training."""
+"""Writing all arrays of one chip anew, with the chip as measured in the forward pass of the training."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from analog_fhn.array.crossbar import Crossbar
 from analog_fhn.backends.table.backend import MIN_DRIVES
 from analog_fhn.design import Design
-from analog_fhn.neuron import FHN, FloatArray
-from analog_fhn.training.plain import keras_on_jax
+from analog_fhn.neuron import FHN, Coefficients, FloatArray
+from analog_fhn.training.fit import keras_on_jax
 from analog_fhn.training.response import Responses
 from analog_fhn.trim.bench import Bench
 from analog_fhn.trim.codes import TrimHardware
-from analog_fhn.trim.identify import Ends, Twin, measure_inputs, output_weights
-from analog_fhn.trim.readout import Readout, lay_out, numbered, output_codes
-from analog_fhn.trim.writing import Devices, Written, with_bias, write_weights
+from analog_fhn.trim.identify import ArrayWeights, ChipTwin, Ends, measure_deeper, measure_inputs, output_weights
+from analog_fhn.trim.readout import LinearReadout, lay_out, numbered, output_codes
+from analog_fhn.trim.writing import DeviceEstimates, Written, with_bias, write_weights
 
 _BATCH = 64
 _GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
@@ -30,7 +30,7 @@ _OF_NULL = 0.6  # share of an offset null's range that a readout may count on
 
 
 @dataclass(frozen=True, eq=False)
-class Images:
+class LabelledImages:
     """Images (n, n_in) and their labels (n,)."""
 
     images: NDArray[np.floating]
@@ -49,41 +49,71 @@ class Images:
     @property
     def importance(self) -> FloatArray:
         """Rms of every input, shape (n_in,)."""
-        return np.asarray(np.sqrt(np.mean(np.square(self.images, dtype=np.float64), axis=0)))
+        return rms(self.images)
 
 
-def write_inputs(
+def rms(inputs: NDArray[np.floating]) -> FloatArray:
+    """Root mean squares of the columns of inputs (n_images, n_in), shape (n_in,)."""
+    return np.asarray(np.sqrt(np.mean(np.square(inputs, dtype=np.float64), axis=0)))
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenArray:
+    """An array in front of a hidden layer, and how its weights are measured.
+
+    Parameters
+    ----------
+    layer
+        Number of the hidden layer, and of the array.
+    ends
+        Of the rows behind the layer.
+    importance
+        Rms of what drives each row of the array, shape (n_in,); rows with 0 are left alone.
+    images
+        That are shown to measure an array behind another layer; the input array is driven row by row.
+    """
+
+    layer: int
+    ends: Ends
+    importance: FloatArray
+    images: NDArray[np.floating]
+
+    def measure(self, bench: Bench) -> ArrayWeights:
+        """Its weights as they are; the input array takes n_in + 1 runs, another one a run for each image."""
+        if self.layer == 0:
+            return measure_inputs(bench, self.ends, np.flatnonzero(self.importance > 0.0))
+        return measure_deeper(bench, self.layer, self.ends, self.images)
+
+
+def write_hidden(
     bench: Bench,
-    ends: Ends,
-    wanted: FloatArray,
-    importance: FloatArray,
+    array: HiddenArray,
+    weights: FloatArray,
     bias: FloatArray | None = None,
     *,
-    devices: Devices | None = None,
+    devices: DeviceEstimates | None = None,
     rounds: int = 8,
     tolerance: float = 0.005,
     verify: float | None = None,
 ) -> Written:
-    """Write the input array until its weights are `wanted` (n_in, n_neurons); see `write_weights`.
+    """Write an array in front of a hidden layer until it has these weights (n_in, n_neurons); see `write_weights`.
 
-    The pairs' slopes are made up for, and rows that the images never drive are left alone. n_in + 1 runs a round.
+    The pairs' slopes are made up for.
 
     Parameters
     ----------
-    importance
-        Rms of every input, shape (n_in,).
     bias
         Shape (n_neurons,), for the bias rows; None: they stay.
     """
-    rows, present = np.flatnonzero(importance > 0.0), bench.targets(0)
-    bias = np.full(wanted.shape[1], np.nan) if bias is None else bias
+    present = bench.targets(array.layer)
+    bias = np.full(weights.shape[1], np.nan) if bias is None else bias
 
     def measure() -> FloatArray:
-        found = measure_inputs(bench, ends, rows)
-        return with_bias(found.weights, found.bias, present)
+        measured = array.measure(bench)
+        return with_bias(measured.weights, measured.bias, present)
 
     return write_weights(
-        bench, 0, with_bias(wanted, bias, present), measure, _of_rows(importance, present),
+        bench, array.layer, with_bias(weights, bias, present), measure, _of_rows(array.importance, present),
         devices=devices, rounds=rounds, tolerance=tolerance, verify=verify,
     )  # fmt: skip
 
@@ -114,9 +144,9 @@ class WrittenReadout:
 
 def write_readout(
     bench: Bench,
-    readout: Readout,
+    readout: LinearReadout,
     images: NDArray[np.floating],
-    again: Callable[[tuple[FloatArray, FloatArray], float], Readout] | None = None,
+    again: Callable[[tuple[FloatArray, FloatArray], float], LinearReadout] | None = None,
     *,
     rounds: int = 8,
     tolerance: float = 0.003,
@@ -136,22 +166,23 @@ def write_readout(
     rounds
         Rounds of writing; 1: all devices once, without a measurement.
     """
-    present = bench.targets(1)
+    number = bench.design.arrays[-1].number
+    present = bench.targets(number)
     target, scale = lay_out(readout, bench.design, present)
-    bench.write(1, target, target.g_plus != present.g_plus, target.g_minus != present.g_minus)
+    bench.write(number, target, target.g_plus != present.g_plus, target.g_minus != present.g_minus)
     if rounds == 1:
         return WrittenReadout(None, scale, null_outputs(bench, readout.bias * scale, images))
     hidden = bench.hidden(images)
-    importance = _of_rows(np.sqrt(np.mean(hidden**2, axis=0)), target)
+    importance = _of_rows(rms(hidden), target)
     array, k, n = bench.design.technology.array, present.siemens_per_weight, present.n_in
 
     def measure() -> FloatArray:
-        found = output_weights(hidden, bench.scores(images), target.weights)
-        return with_bias(found.weights, found.bias, target)
+        measured = output_weights(hidden, bench.scores(images), target.weights)
+        return with_bias(measured.weights, measured.bias, target)
 
     def write(known: Written | None) -> Written:
         return write_weights(
-            bench, 1, with_bias(readout.weights * scale, readout.bias * scale, target), measure, importance,
+            bench, number, with_bias(readout.weights * scale, readout.bias * scale, target), measure, importance,
             devices=None if known is None else known.devices, present=None if known is None else known.weights,
             rounds=rounds - 1, tolerance=tolerance, verify=verify,
         )  # fmt: skip
@@ -165,14 +196,15 @@ def write_readout(
     return WrittenReadout(written, scale, null_outputs(bench, readout.bias * scale, images))
 
 
-def null_outputs(bench: Bench, wanted: FloatArray, images: NDArray[np.floating]) -> int:
-    """Set the offset nulls so that the scores' constant parts are `wanted` (n_classes,); returns how many saturate."""
-    present = bench.targets(1)
+def null_outputs(bench: Bench, biases: FloatArray, images: NDArray[np.floating]) -> int:
+    """Set the offset nulls so that the scores' constant parts are these (n_classes,); returns how many saturate."""
+    number = bench.design.arrays[-1].number
+    present = bench.targets(number)
     per_code = score_per_code(bench.design, present, bench.hardware)
     beyond = 0
     for _ in range(_NULLS):
-        hidden, scores = bench.both(images)
-        before, error = bench.codes.output, output_weights(hidden, scores, present.weights).bias - wanted
+        hidden, scores = bench.both(images, number)
+        before, error = bench.codes.output, output_weights(hidden, scores, present.weights).bias - biases
         codes, beyond = output_codes(bench.codes, error, per_code, bench.hardware)
         bench.set_codes(codes)
         if np.array_equal(codes.output, before):
@@ -182,15 +214,16 @@ def null_outputs(bench: Bench, wanted: FloatArray, images: NDArray[np.floating])
 
 def score_per_code(design: Design, target: Crossbar, hardware: TrimHardware) -> FloatArray:
     """Change of each score per code of its offset null (n_classes,), with an output array of these conductances."""
-    sense = design.arrays[1].sense
+    output = design.arrays[-1]
+    sense = output.sense
     noise_gain = 1.0 + sense.rb / sense.ra + sense.rb * target.g_minus.sum(axis=0)
-    volts = design.arrays[1].volts[0 if design.network.recentre else 1]
+    volts = output.volts[0 if design.network.recentre else 1]
     return np.asarray(hardware.output_step * noise_gain / volts)
 
 
 def with_bias_that_can_be_made(
-    fit: Callable[[float | None], Readout], design: Design, target: Crossbar, hardware: TrimHardware
-) -> Readout:
+    fit: Callable[[float | None], LinearReadout], design: Design, target: Crossbar, hardware: TrimHardware
+) -> LinearReadout:
     """Readout whose biases the output array can make, at the scale that it will have there.
 
     Parameters
@@ -208,7 +241,7 @@ def with_bias_that_can_be_made(
     return readout
 
 
-def as_written(readout: Readout, design: Design, target: Crossbar, hardware: TrimHardware) -> Readout:
+def as_written(readout: LinearReadout, design: Design, target: Crossbar, hardware: TrimHardware) -> LinearReadout:
     """What levels, clipping and the offset nulls' range leave of a readout, in its own units."""
     bar, scale = lay_out(readout, design, target)
     most = largest_bias(design, target, hardware)
@@ -229,36 +262,37 @@ def largest_bias(design: Design, target: Crossbar, hardware: TrimHardware) -> fl
 def responses_of(ends: Ends, slope: float) -> Responses:
     """Measured activations as the training's layer takes them: a line between the ends, over ``tanh(u)``."""
     n = len(ends.amplitude)
-    one, zero = np.ones(n), np.zeros(n)
+    ideal, one, zero = Coefficients.ideal(FHN(), n), np.ones(n), np.zeros(n)
     mean = np.tile(np.linspace(-1.0, 1.0, MIN_DRIVES), (n, 1))
-    return replace(
-        Responses.nominal(FHN(), drives=MIN_DRIVES)[np.zeros(n, dtype=np.intp)],
+    return Responses(
         gain=one, slope=slope * one, shift=zero, offset=zero, row_gain=ends.amplitude, row_offset=ends.centre,
-        low=-one, high=one, mean=mean, deviation=np.zeros_like(mean),
+        low=-one, high=one, mean=mean, deviation=np.zeros_like(mean), p=ideal.p, q=ideal.q, eps=ideal.eps * one,
+        waves=np.zeros((n, MIN_DRIVES, 0), dtype=np.float32),
     )  # fmt: skip
 
 
 def tune(
-    twin: Twin,
-    readout: Readout,
-    reach: tuple[FloatArray, FloatArray],
-    data: Images,
+    twin: ChipTwin,
+    readout: LinearReadout,
+    reach: Sequence[tuple[FloatArray, FloatArray]],
+    data: LabelledImages,
     *,
     epochs: int = 3,
     learning_rate: float = 3e-4,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[FloatArray, Readout]:
-    """Train both layers with the twin's neurons between them, from its measured weights.
+) -> tuple[list[FloatArray], LinearReadout]:
+    """Train all layers with the twin's neurons between them, from its measured weights.
 
     Parameters
     ----------
     reach
-        Lowest and highest weight that each pair of the input array can still take, shape (n_in, n_neurons).
+        For each hidden layer the lowest and highest weight that each pair in front of it can still take, shape (n_in,
+        n_neurons).
 
     Returns
     -------
     tuple
-        Input weights (n_in, n_neurons), and the readout that goes with them.
+        Weights in front of each hidden layer (n_in, n_neurons), and the readout that goes with them.
 
     Raises
     ------
@@ -266,37 +300,52 @@ def tune(
         If Keras or JAX is not installed.
     """
     keras = keras_on_jax()
-    from analog_fhn.training.fhn import FHN as Layer
-
-    low, high = (np.asarray(limit, dtype=np.float32) for limit in reach)
-
-    class Reach(keras.constraints.Constraint):  # type: ignore[misc, name-defined]
-        def __call__(self, weights: Any) -> Any:
-            return keras.ops.clip(weights, low, high)
-
-    n_in, n = twin.inputs.weights.shape
-    first = keras.layers.Dense(n, kernel_constraint=Reach())
-    last = keras.layers.Dense(readout.weights.shape[1])
-    model = keras.Sequential([keras.Input((n_in,)), first, Layer(responses_of(twin.ends, twin.slope)), last])
-    first.set_weights([twin.inputs.weights, twin.inputs.bias])
-    last.set_weights([readout.weights, readout.bias])
+    model, hidden, last = _trainable(twin, readout, reach)
     steps = epochs * -(-len(data.labels) // _BATCH)
-    # The constant part of u is the chip's offsets; no device sets it.
-    first.bias.trainable = False
     model.compile(
         optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=True,
     )
-    told = keras.callbacks.LambdaCallback(
+    report = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: None if progress is None else progress(epoch + 1, epochs)
     )
     # An order of the images that needs no random numbers.
     order = np.argsort(np.arange(len(data.labels)) * _GOLDEN % 1.0)
     model.fit(
         data.images[order], data.labels[order], batch_size=_BATCH, epochs=epochs, verbose=0, shuffle=False,
-        callbacks=[told],
+        callbacks=[report],
     )  # fmt: skip
-    weights = np.asarray(first.kernel.value, dtype=np.float64)
+    weights = [np.asarray(layer.kernel.value, dtype=np.float64) for layer in hidden]
     kernel, bias = (np.asarray(v.value, dtype=np.float64) for v in (last.kernel, last.bias))
-    return weights, Readout(kernel, bias)
+    return weights, LinearReadout(kernel, bias)
+
+
+def _trainable(
+    twin: ChipTwin, readout: LinearReadout, reach: Sequence[tuple[FloatArray, FloatArray]]
+) -> tuple[Any, list[Any], Any]:
+    """Keras model of a twin and its readout, and its linear layers: those in front of neurons, and the last one."""
+    keras = keras_on_jax()
+    from analog_fhn.training.fhn import FHN as Neurons
+
+    class Reach(keras.constraints.Constraint):  # type: ignore[misc, name-defined]
+        def __init__(self, low: FloatArray, high: FloatArray) -> None:
+            self.low, self.high = np.asarray(low, dtype=np.float32), np.asarray(high, dtype=np.float32)
+
+        def __call__(self, weights: Any) -> Any:
+            return keras.ops.clip(weights, self.low, self.high)
+
+    model = keras.Sequential([keras.Input((len(twin.layers[0].array.weights),))])
+    hidden = []
+    for layer, limits in zip(twin.layers, reach, strict=True):
+        dense = keras.layers.Dense(layer.array.weights.shape[1], kernel_constraint=Reach(*limits))
+        model.add(dense)
+        model.add(Neurons(responses_of(layer.ends, layer.slope)))
+        dense.set_weights([layer.array.weights, layer.array.bias])
+        # The constant part of u is the chip's offsets; no device sets it.
+        dense.bias.trainable = False
+        hidden.append(dense)
+    last = keras.layers.Dense(readout.weights.shape[1])
+    model.add(last)
+    last.set_weights([readout.weights, readout.bias])
+    return model, hidden, last

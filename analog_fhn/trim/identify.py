@@ -1,21 +1,23 @@
 """A chip as seen from outside: what its rows and outputs do under chosen inputs, and a digital twin made of that.
 
-Row by row: with the activation ``h = centre + amplitude tanh(u)``, u is linear in the inputs, ``u = slope (X W + b)``;
-where h is far from its ends, it tells u.
+Row by row: with the activation ``h = centre + amplitude tanh(u)``, u is linear in what the array is given,
+``u = slope (X W + b)``; where h is far from its ends, it tells u.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn.array.crossbar import Crossbar
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
-from analog_fhn.readout import recentring
 from analog_fhn.trim.bench import Bench, BoolArray
+from analog_fhn.trim.codes import RowTarget
 
 # Beyond this share of its amplitude an activation is too near its end to tell u.
 READABLE = 0.995
@@ -26,12 +28,13 @@ _LEAST_SWING = 0.02
 # and in units of their noise. Of three images per neuron a weight has a standard error of a tenth then.
 _LEAST_SPREAD = 1e-6
 _NOISES = 10.0
-_WANTED_ARGUMENT = 1.2  # u that the largest weight is to bring about when one row is driven alone
+_LARGEST_ARGUMENT = 1.2  # u that the largest weight is to bring about when one row is driven alone
+_STEPS = 30  # towards the images that drive a neuron behind other layers furthest
 
 
 @dataclass(frozen=True, eq=False)
 class Ends:
-    """Activations of a chip's rows: ``centre + amplitude tanh(u)``, each of shape (n_neurons,).
+    """Activations of a layer's rows: ``centre + amplitude tanh(u)``, each of shape (n_neurons,).
 
     Parameters
     ----------
@@ -44,59 +47,110 @@ class Ends:
     centre: FloatArray
     known: BoolArray
 
-    def arguments(self, hidden: FloatArray) -> FloatArray:
-        """u of activations (m, n_neurons); NaN where the activation is too near an end."""
+    def places(self, hidden: FloatArray) -> FloatArray:
+        """tanh(u) of activations (m, n_neurons); NaN where the activation is too near an end."""
         place = (hidden - self.centre) / self.amplitude
-        return np.asarray(np.arctanh(np.where(np.abs(place) < READABLE, place, np.nan)))
+        return np.where(np.abs(place) < READABLE, place, np.nan)
 
     def activations(self, arguments: FloatArray) -> FloatArray:
         """Activations for u of shape (m, n_neurons)."""
         return np.asarray(self.centre + self.amplitude * np.tanh(arguments))
 
 
-def measure_ends(bench: Bench) -> Ends:
-    """Measure the ends of every activation, each neuron under its largest and under its smallest sum of inputs.
+def extreme_images(network: Network, arrays: Sequence[Crossbar]) -> FloatArray:
+    """Images that drive each neuron behind the last of some arrays as high as they can, and then as low.
+
+    Conditional gradient: each step goes part of the way to the image of lowest and highest values that the slopes of
+    ideal neurons before point to. Behind the input array the first step arrives.
+
+    Parameters
+    ----------
+    arrays
+        From the input array on.
+
+    Returns
+    -------
+    ndarray
+        Shape (2 n_neurons, n_in).
+    """
+    low, high = network.input_range
+    n = arrays[-1].weights.shape[1]
+    sign = np.repeat([1.0, -1.0], n)[:, None]
+    images = np.full((2 * n, arrays[0].n_in), 0.5 * (low + high))
+    for step in range(1 if len(arrays) == 1 else _STEPS):
+        # Backwards from each neuron to the image, through the slopes 1 - tanh(u)^2.
+        slopes = sign * np.tile(np.eye(n), (2, 1)) @ arrays[-1].weights.T
+        arguments = _ideal_arguments(network, arrays[:-1], images)
+        for array, u in zip(reversed(arrays[:-1]), reversed(arguments), strict=True):
+            slopes = (slopes * (1.0 - np.tanh(u) ** 2)) @ array.weights.T
+        corner = np.where((slopes > 0.0) | ((slopes == 0.0) & (sign < 0.0)), high, low)
+        images += (corner - images) * (2.0 / (step + 2.0))
+    return images
+
+
+def _ideal_arguments(network: Network, arrays: Sequence[Crossbar], images: FloatArray) -> list[FloatArray]:
+    """u of ideal neurons behind each of these arrays, each of shape (n_images, n_neurons)."""
+    arguments, inputs = [], images
+    for layer, array in enumerate(arrays):
+        arguments.append(network.fhn.slope * _pre_activations(array, inputs))
+        amplitude, centre = RowTarget.of(network, layer).of_response(-network.fhn.a, -1.0, network.fhn.gamma)
+        inputs = centre + amplitude * np.tanh(arguments[-1])
+    return arguments
+
+
+def _pre_activations(array: Crossbar, inputs: FloatArray) -> FloatArray:
+    bias = array.bias
+    return np.asarray(inputs @ array.weights + (0.0 if bias is None else bias))
+
+
+def measure_ends(bench: Bench, layer: int) -> Ends:
+    """Measure the ends of every activation of a hidden layer, each neuron under its largest and its smallest input.
 
     2 n_neurons runs.
+
+    Raises
+    ------
+    InputError
+        If a row does not move.
     """
     network = bench.design.network
-    low, high = network.input_range
-    weights = bench.targets(0).weights
-    lit = np.vstack([np.where(weights.T > 0.0, high, low), np.where(weights.T > 0.0, low, high)])
-    bias = bench.targets(0).bias
-    arguments = network.fhn.slope * (lit @ weights + (0.0 if bias is None else bias))
-    n = weights.shape[1]
-    own = np.arange(n)
-    rows = bench.hidden(lit)
-    most, least = rows[own, own], rows[n + own, own]
+    arrays = [bench.targets(number) for number in range(layer + 1)]
+    inputs, rows = bench.both(extreme_images(network, arrays), layer)
+    arguments = network.fhn.slope * _pre_activations(arrays[-1], inputs)
+    n = rows.shape[1]
+    each = np.arange(n)
+    most, least = rows[each, each], rows[n + each, each]
     # Where even the largest input does not saturate a neuron, what its weights should give is good enough.
-    up, down = np.tanh(arguments[own, own]), np.tanh(arguments[n + own, own])
+    up, down = np.tanh(arguments[each, each]), np.tanh(arguments[n + each, each])
     known = np.abs(up - down) > _LEAST_SWING
-    fhn = network.fhn
-    ideal = -fhn.gamma * (recentring(network.hidden, fhn.a, fhn.gamma)[0] if network.recentre else 1.0)
+    ideal, _ = RowTarget.of(network, layer).of_response(-network.fhn.a, -1.0, network.fhn.gamma)
     amplitude = np.where(known, (most - least) / np.where(known, up - down, 1.0), ideal)
     flat = np.flatnonzero(np.abs(amplitude) < 1e-6)
     if flat.size:
-        raise InputError(f"neuron {flat[0]}: its row does not move between its largest and its smallest input")
+        raise InputError(
+            f"neuron {flat[0]}{bench.design.layer_names[layer]}: its row does not move between its largest and its "
+            "smallest input"
+        )
     return Ends(amplitude, most - amplitude * up, known)
 
 
 @dataclass(frozen=True, eq=False)
-class InputWeights:
-    """What the input array and the tanh pairs make of the inputs: ``u = slope (X weights + bias)``.
+class ArrayWeights:
+    """What an array makes of its inputs, ``inputs weights + bias``: the scores, or u over the nominal slope.
 
     Parameters
     ----------
     weights, bias
-        Shapes (n_in, n_neurons) and (n_neurons,), in units of the trained weights; the pairs' own slopes and shifts are
-        in them. NaN where the chip could not tell.
+        Shapes (n_in, n_out) and (n_out,), in units of the trained weights; in front of neurons the pairs' own slopes
+        and shifts are in them. NaN where the chip could not tell: the weights of inputs that do not move by more than
+        the noise of their readings cannot be told from the bias.
     """
 
     weights: FloatArray
     bias: FloatArray
 
 
-def measure_inputs(bench: Bench, ends: Ends, rows: NDArray[np.intp] | None = None) -> InputWeights:
+def measure_inputs(bench: Bench, ends: Ends, rows: NDArray[np.intp] | None = None) -> ArrayWeights:
     """Drive one row of the input array after the other, and none: n_in + 1 runs.
 
     Parameters
@@ -109,28 +163,40 @@ def measure_inputs(bench: Bench, ends: Ends, rows: NDArray[np.intp] | None = Non
     rows = np.arange(n_in) if rows is None else rows
     largest = float(np.abs(bench.targets(0).weights).max()) or 1.0
     height = max(abs(limit) for limit in network.input_range)
-    height = min(height, _WANTED_ARGUMENT / (network.fhn.slope * largest))
+    height = min(height, _LARGEST_ARGUMENT / (network.fhn.slope * largest))
     single = np.zeros((len(rows) + 1, n_in))
     single[1 + np.arange(len(rows)), rows] = height
-    arguments = ends.arguments(bench.hidden(single))
+    arguments = np.arctanh(ends.places(bench.both(single, 0)[1]))
     weights = np.full((n_in, arguments.shape[1]), np.nan)
     weights[rows] = (arguments[1:] - arguments[0]) / (network.fhn.slope * height)
-    return InputWeights(weights, arguments[0] / network.fhn.slope)
+    return ArrayWeights(weights, arguments[0] / network.fhn.slope)
 
 
-@dataclass(frozen=True, eq=False)
-class OutputWeights:
-    """``scores = hidden weights + bias``, shapes (n_neurons, n_classes) and (n_classes,).
+def measure_deeper(bench: Bench, layer: int, ends: Ends, images: NDArray[np.floating]) -> ArrayWeights:
+    """Weights in front of a hidden layer behind another one, from what the rows before and behind do under images.
 
-    NaN: the weights of a neuron that no image moves by more than the noise of its readings; the scores cannot tell them
-    from the bias.
+    Least squares of u, neuron by neuron. An error of the row behind counts the more for u the nearer it is to an end:
+    each image has the weight ``1 - tanh(u)^2``. A neuron that too few images leave readable is NaN.
     """
+    slope = bench.design.network.fhn.slope
+    inputs, outputs = bench.both(images, layer)
+    places = ends.places(outputs)
+    moved = inputs.std(axis=0) > _LEAST_SPREAD
+    weights, bias = np.full((inputs.shape[1], places.shape[1]), np.nan), np.full(places.shape[1], np.nan)
+    columns = np.column_stack([inputs[:, moved], np.ones(len(inputs))])
+    for j, place in enumerate(places.T):
+        readable = np.isfinite(place)
+        if np.count_nonzero(readable) <= columns.shape[1]:
+            continue
+        certainty = 1.0 - place[readable] ** 2
+        solution = np.linalg.lstsq(
+            columns[readable] * certainty[:, None], np.arctanh(place[readable]) / slope * certainty, rcond=1e-9
+        )[0]
+        weights[moved, j], bias[j] = solution[:-1], solution[-1]
+    return ArrayWeights(weights, bias)
 
-    weights: FloatArray
-    bias: FloatArray
 
-
-def output_weights(hidden: FloatArray, scores: FloatArray, assumed: FloatArray | None = None) -> OutputWeights:
+def output_weights(hidden: FloatArray, scores: FloatArray, assumed: FloatArray | None = None) -> ArrayWeights:
     """Least squares of scores (k, n_classes) on activations (k, n_neurons).
 
     The noise of the readings is that which leaves the scores as far from the fit as they are. A weight fitted to such
@@ -139,7 +205,7 @@ def output_weights(hidden: FloatArray, scores: FloatArray, assumed: FloatArray |
     Parameters
     ----------
     assumed
-        Weights that a neuron which no image moves is taken to have when the bias is found, shape (n_neurons,
+        Weights that a neuron which no image moves is taken to have when the bias is determined, shape (n_neurons,
         n_classes); None: 0, so that its constant is part of the bias.
 
     Raises
@@ -155,18 +221,19 @@ def output_weights(hidden: FloatArray, scores: FloatArray, assumed: FloatArray |
     level, spread = hidden.mean(axis=0), hidden.std(axis=0)
 
     def fit(moved: BoolArray) -> FloatArray:
-        found = np.zeros((hidden.shape[1], scores.shape[1])) if assumed is None else assumed.copy()
-        found[moved] = np.linalg.lstsq(hidden[:, moved] - level[moved], scores - scores.mean(axis=0), rcond=1e-9)[0]
-        return found
+        weights = np.zeros((hidden.shape[1], scores.shape[1])) if assumed is None else assumed.copy()
+        weights[moved] = np.linalg.lstsq(hidden[:, moved] - level[moved], scores - scores.mean(axis=0), rcond=1e-9)[0]
+        return weights
 
     moved = spread > _LEAST_SPREAD
-    found = fit(moved)
-    told = moved & (spread > _NOISES * _noise_of(hidden[:, moved] - level[moved], scores, found[moved]))
-    if not np.array_equal(told, moved):
-        moved = told
-        found = fit(moved)
-    bias = scores.mean(axis=0) - level @ found
-    return OutputWeights(np.where(moved[:, None], found, np.nan), bias)
+    weights = fit(moved)
+    noise = _noise_of(hidden[:, moved] - level[moved], scores, weights[moved])
+    clearly_moved = moved & (spread > _NOISES * noise)
+    if not np.array_equal(clearly_moved, moved):
+        moved = clearly_moved
+        weights = fit(moved)
+    bias = scores.mean(axis=0) - level @ weights
+    return ArrayWeights(np.where(moved[:, None], weights, np.nan), bias)
 
 
 def _noise_of(hidden: FloatArray, scores: FloatArray, weights: FloatArray) -> float:
@@ -179,29 +246,46 @@ def _noise_of(hidden: FloatArray, scores: FloatArray, weights: FloatArray) -> fl
 
 
 @dataclass(frozen=True, eq=False)
-class Twin:
-    """A chip's hidden layer in numbers that were measured from outside.
+class LayerTwin:
+    """One of a chip's hidden layers in numbers that were measured from outside.
 
     Parameters
     ----------
+    array
+        In front of its neurons.
+    ends
+        Of its rows.
     slope
         Nominal slope of the tanh.
     """
 
-    inputs: InputWeights
+    array: ArrayWeights
     ends: Ends
     slope: float
 
     @classmethod
-    def of(cls, network: Network, inputs: InputWeights, ends: Ends) -> Twin:
+    def of(cls, network: Network, layer: int, array: ArrayWeights, ends: Ends) -> LayerTwin:
         """Twin; what the chip could not tell is taken as trained."""
-        bias = network.biases[0]
-        known = InputWeights(
-            np.where(np.isnan(inputs.weights), network.weights[0], inputs.weights),
-            np.where(np.isnan(inputs.bias), 0.0 if bias is None else bias, inputs.bias),
+        dense = network.hidden_layers[layer]
+        known = ArrayWeights(
+            np.where(np.isnan(array.weights), dense.weights, array.weights),
+            np.where(np.isnan(array.bias), dense.shift, array.bias),
         )
         return cls(known, ends, network.fhn.slope)
 
+    def activations(self, inputs: NDArray[np.floating]) -> FloatArray:
+        """Activations (n_images, n_neurons) for what the array is given (n_images, n_in)."""
+        return self.ends.activations(self.slope * (inputs @ self.array.weights + self.array.bias))
+
+
+@dataclass(frozen=True, eq=False)
+class ChipTwin:
+    """A chip's hidden layers in numbers that were measured from outside, the first layer first."""
+
+    layers: tuple[LayerTwin, ...]
+
     def hidden(self, images: NDArray[np.floating]) -> FloatArray:
-        """Activations (n_images, n_neurons) for images (n_images, n_in)."""
-        return self.ends.activations(self.slope * (images @ self.inputs.weights + self.inputs.bias))
+        """Activations of the last layer (n_images, n_neurons) for images (n_images, n_in)."""
+        for layer in self.layers:
+            images = layer.activations(images)
+        return np.asarray(images)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from analog_fhn.data.class_shares import missing_classes
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
-from analog_fhn.neuron import FloatArray, extremes
+from analog_fhn.neuron import FHN, FloatArray, extremes
 from analog_fhn.readout import recentring
 from analog_fhn.trim.codes import fit_lines
 from analog_fhn.trim.readout import near_chance, numbered
@@ -48,40 +48,69 @@ ALIKE = 0.03  # rms difference of two images' activations, in units of their spr
 
 
 @dataclass(frozen=True, eq=False)
-class Measurements:
-    """What was measured on one chip.
+class NeuronResponses:
+    """Responses of the neurons of one hidden layer.
 
     Parameters
     ----------
     drives, responses
         Shape (m, n_neurons): drives I and time averages of x, both dimensionless; NaN where a neuron has fewer points
         than another.
-    hidden
-        Activations on the rows of the output array under labelled images, shape (k, n_neurons), or None.
-    labels
-        Their classes, shape (k,), or None.
-    scores
-        Outputs under the same images, shape (k, n_classes), in the units of the trained weights, with the output array
-        as it was laid out and all output codes at 0, the middle of their range; or None.
-    source
-        Name of the file.
     """
 
     drives: FloatArray
     responses: FloatArray
-    hidden: FloatArray | None = None
-    labels: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledRows:
+    """What k labelled images do to the rows and outputs of a chip.
+
+    Parameters
+    ----------
+    hidden
+        Activations on the rows of the output array, shape (k, n_neurons).
+    labels
+        Classes of the images, shape (k,).
+    scores
+        Outputs, shape (k, n_classes), in the units of the trained weights, with the output array as it was laid out
+        and all output codes at 0, the middle of their range; None: not measured.
+    """
+
+    hidden: FloatArray
+    labels: NDArray[np.int64]
     scores: FloatArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Measurements:
+    """What was measured on one chip.
+
+    Parameters
+    ----------
+    layers
+        Responses of each hidden layer's neurons.
+    rows
+        What labelled images do; None: not measured.
+    source
+        Name of the file.
+    """
+
+    layers: tuple[NeuronResponses, ...]
+    rows: LabelledRows | None = None
     source: str = "measurements"
 
 
 def load_measurements(path: Path, design: Design, unit: Unit = "x") -> Measurements:
     """Read `.csv` (neuron, drive, response) or `.npz` (drives, responses; if measured hidden, labels, scores).
 
+    Of several hidden layers a `.csv` file has the column `layer` besides, numbered from 0, and a `.npz` file
+    `drives_1`, `responses_1` of the second one, and so on.
+
     Parameters
     ----------
     design
-        Of the chip: number of neurons and classes, and volts per unit of x.
+        Of the chip: numbers of neurons and classes, and volts per unit of x.
     unit
         Of the responses: x itself, or volts at the output of x, which the design's scale turns into x.
 
@@ -94,66 +123,99 @@ def load_measurements(path: Path, design: Design, unit: Unit = "x") -> Measureme
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".npz"):
         raise InputError(f"{path}: expected a .csv or .npz file of measurements")
-    found = _from_csv(path, design) if suffix == ".csv" else _from_npz(path, design)
+    measurements = _from_csv(path, design) if suffix == ".csv" else _from_npz(path, design)
     if unit == "volts":
-        found = Measurements(
-            found.drives, found.responses / design.scales.sx, found.hidden, found.labels, found.scores, found.source
+        layers = tuple(
+            replace(layer, responses=layer.responses / cell.volts_per_x)
+            for layer, cell in zip(measurements.layers, design.cells, strict=True)
         )
-    _check_points(found, abs(design.network.fhn.gamma))
-    _check_units(found, design, unit)
-    _check_lines(found, abs(design.network.fhn.gamma))
-    _check_images(found, design)
-    return found
+        measurements = replace(measurements, layers=layers)
+    for layer, place, cell in zip(measurements.layers, design.layer_names, design.cells, strict=True):
+        fhn, source = design.network.fhn, measurements.source
+        _check_points(source, place, layer, abs(fhn.gamma))
+        _check_units(source, place, layer, fhn, cell.volts_per_x, unit)
+        _check_lines(source, place, layer, abs(fhn.gamma))
+    if measurements.rows is not None:
+        _check_images(measurements.source, measurements.rows, design)
+    return measurements
+
+
+def columns_of(network: Network) -> tuple[str, ...]:
+    """Columns of a `.csv` file of measurements on a network's chip."""
+    return COLUMNS if len(network.hidden_layers) == 1 else ("layer", *COLUMNS)
+
+
+def keys_of(network: Network) -> tuple[str, ...]:
+    """Keys of a `.npz` file of measurements on a network's chip."""
+    deeper = range(1, len(network.hidden_layers))
+    return (*KEYS[:2], *(f"{key}_{layer}" for layer in deeper for key in KEYS[:2]), *KEYS[2:])
 
 
 def _from_csv(path: Path, design: Design) -> Measurements:
-    table = read_text_table(path, f"the columns {','.join(COLUMNS)}")
-    lines = _without_header(table)
-    n = design.network.layer_sizes[1]
-    of_neuron: list[list[tuple[float, float]]] = [[] for _ in range(n)]
-    for line, (neuron, drive, response) in lines:
-        number = table.layout.number(neuron)
-        if number is None or not number.is_integer():
-            raise InputError(f"{path}, line {line}, column 'neuron': {excerpt(neuron)}; expected a whole number")
-        if not 0 <= number < n:
-            raise InputError(f"{path}, line {line}, column 'neuron': {number:g}; the network has neurons 0 to {n - 1}")
-        values = []
-        for name, cell in (("drive", drive), ("response", response)):
-            value = table.layout.number(cell)
-            if value is None or not np.isfinite(value):
-                raise InputError(f"{path}, line {line}, column {name!r}: {excerpt(cell)}; expected a finite number")
-            values.append(value)
-        of_neuron[int(number)].append((values[0], values[1]))
-    absent = [j for j, own in enumerate(of_neuron) if not own]
-    if absent:
+    columns = columns_of(design.network)
+    table = read_text_table(path, f"the columns {','.join(columns)}")
+    points: list[list[list[tuple[float, float]]]] = [
+        [[] for _ in range(dense.n_out)] for dense in design.network.hidden_layers
+    ]
+    for line, cells in _without_header(table, columns):
+        values = dict(zip(columns, cells, strict=True))
+        layer = 0
+        if "layer" in values:
+            layer = _index(table, line, "layer", values["layer"], len(points), "hidden layers")
+        neuron = _index(table, line, "neuron", values["neuron"], len(points[layer]), "neurons")
+        drive, response = (_finite(table, line, name, values[name]) for name in ("drive", "response"))
+        points[layer][neuron].append((drive, response))
+    layers = []
+    for neurons, place in zip(points, design.layer_names, strict=True):
+        absent = [j for j, of_neuron in enumerate(neurons) if not of_neuron]
+        if absent:
+            raise InputError(
+                f"{path}: no measurement of neuron {_listed(absent)}{place}; expected at least {LEAST_POINTS} of each "
+                f"of the network's {len(neurons)} neurons"
+            )
+        values_of = np.full((2, max(map(len, neurons)), len(neurons)), np.nan)
+        for j, of_neuron in enumerate(neurons):
+            values_of[:, : len(of_neuron), j] = np.array(of_neuron).T
+        layers.append(NeuronResponses(*values_of))
+    return Measurements(tuple(layers), source=str(path))
+
+
+def _index(table: TextTable, line: int, column: str, text: str, n: int, things: str) -> int:
+    """Number of a neuron or layer in a cell, from 0 to n - 1."""
+    number = table.layout.number(text)
+    if number is None or not number.is_integer():
+        raise InputError(f"{table.path}, line {line}, column {column!r}: {excerpt(text)}; expected a whole number")
+    if not 0 <= number < n:
         raise InputError(
-            f"{path}: no measurement of neuron {_listed(absent)}; expected at least {LEAST_POINTS} of each of the "
-            f"network's {n} neurons"
+            f"{table.path}, line {line}, column {column!r}: {number:g}; the network has {things} 0 to {n - 1}"
         )
-    most = max(len(own) for own in of_neuron)
-    points = np.full((2, most, n), np.nan)
-    for j, own in enumerate(of_neuron):
-        points[:, : len(own), j] = np.array(own).T
-    return Measurements(points[0], points[1], source=str(path))
+    return int(number)
 
 
-def _without_header(table: TextTable) -> list[tuple[int, list[str]]]:
-    """Lines of data: the number of each and its cells, in the order of `COLUMNS`."""
+def _finite(table: TextTable, line: int, column: str, text: str) -> float:
+    value = table.layout.number(text)
+    if value is None or not np.isfinite(value):
+        raise InputError(f"{table.path}, line {line}, column {column!r}: {excerpt(text)}; expected a finite number")
+    return value
+
+
+def _without_header(table: TextTable, columns: tuple[str, ...]) -> list[tuple[int, list[str]]]:
+    """Lines of data: the number of each and its cells, in the order of `columns`."""
     path, lines = table.path, table.without_comments()
-    named = [line for line in table.lines if sorted(_names(table, line)) == sorted(COLUMNS)][:1]
+    named = [line for line in table.lines if sorted(_names(table, line)) == sorted(columns)][:1]
     first = named[0] if named else (lines or table.lines)[0]
     header = _names(table, first)
     if not named:
-        unknown, missing = [n for n in header if n not in COLUMNS], [n for n in COLUMNS if n not in header]
+        unknown, missing = [n for n in header if n not in columns], [n for n in columns if n not in header]
         wrong = "; ".join(
             f"{what} {', '.join(map(excerpt, names[:5]))}{' and more' if len(names) > 5 else ''}"
             for what, names in (("unknown column", unknown), ("missing column", missing))
             if names
         )
         raise InputError(
-            f"{path}, line {first.number}: {wrong or 'a column twice'}; expected the columns {','.join(COLUMNS)}"
+            f"{path}, line {first.number}: {wrong or 'a column twice'}; expected the columns {','.join(columns)}"
         )
-    order = [header.index(name) for name in COLUMNS]
+    order = [header.index(name) for name in columns]
     data = []
     for line in lines:
         if line.number <= first.number:
@@ -170,13 +232,13 @@ def _names(table: TextTable, line: Line) -> list[str]:
 
 
 def _from_npz(path: Path, design: Design) -> Measurements:
-    arrays = read_npz(path, "measurements")
-    _, n, n_classes = design.network.layer_sizes
-    unknown, missing = sorted(arrays.keys() - set(KEYS)), [key for key in KEYS[:2] if key not in arrays]
+    arrays, keys = read_npz(path, "measurements"), keys_of(design.network)
+    required = [key for key in keys if key not in KEYS[2:]]
+    unknown, missing = sorted(arrays.keys() - set(keys)), [key for key in required if key not in arrays]
     if unknown:
-        raise InputError(f"{path}: unknown key {unknown[0]!r}; expected some of {', '.join(KEYS)}")
+        raise InputError(f"{path}: unknown key {unknown[0]!r}; expected some of {', '.join(keys)}")
     if missing:
-        raise InputError(f"{path}: key {missing[0]!r} is missing; expected drives and responses")
+        raise InputError(f"{path}: key {missing[0]!r} is missing; expected {' and '.join(required)}")
     for key, values in arrays.items():
         if values.dtype.kind not in "fiu":
             raise InputError(f"{path}, key {key!r}: type {values.dtype}; expected real numbers")
@@ -184,35 +246,51 @@ def _from_npz(path: Path, design: Design) -> Measurements:
         if len(bad):
             place = tuple(int(i) for i in bad[0])
             raise InputError(f"{path}, key {key!r}, index {place}: {values[place]}; expected a finite number")
-    responses, drives = arrays["responses"], arrays["drives"]
+    layers = tuple(
+        _responses(path, arrays, drives, responses, dense.n_out)
+        for drives, responses, dense in zip(
+            required[0::2], required[1::2], design.network.hidden_layers, strict=True
+        )
+    )  # fmt: skip
+    return Measurements(layers, _rows(path, arrays, design.network), str(path))
+
+
+def _responses(path: Path, arrays: dict[str, NDArray[Any]], first: str, second: str, n: int) -> NeuronResponses:
+    """Drives and responses of one hidden layer's n neurons, under these keys."""
+    drives, responses = arrays[first], arrays[second]
     if responses.ndim != 2 or responses.shape[1] != n:
-        raise InputError(f"{path}, key 'responses': shape {responses.shape}; expected (m, {n}), a column per neuron")
+        raise InputError(f"{path}, key {second!r}: shape {responses.shape}; expected (m, {n}), a column per neuron")
     m = len(responses)
     if drives.shape == (m,):
         drives = np.repeat(drives[:, None], n, axis=1)
     if drives.shape != (m, n):
-        raise InputError(f"{path}, key 'drives': shape {drives.shape}; expected ({m},) or ({m}, {n}), as the responses")
+        raise InputError(
+            f"{path}, key {first!r}: shape {drives.shape}; expected ({m},) or ({m}, {n}), as the responses"
+        )
+    return NeuronResponses(np.asarray(drives, dtype=np.float64), np.asarray(responses, dtype=np.float64))
+
+
+def _rows(path: Path, arrays: dict[str, NDArray[Any]], network: Network) -> LabelledRows | None:
+    """What labelled images do, if it was measured."""
+    n, n_classes = network.output.n_in, network.output.n_out
     hidden, labels, scores = (arrays.get(key) for key in KEYS[2:])
     if (hidden is None) != (labels is None):
         there, absent = ("labels", "hidden") if hidden is None else ("hidden", "labels")
         raise InputError(f"{path}: key {there!r} without {absent!r}; a readout is trained on both")
     if scores is not None and hidden is None:
-        raise InputError(f"{path}: key 'scores' without 'hidden'; output weights are found from both")
-    if hidden is not None and labels is not None:
-        if hidden.ndim != 2 or hidden.shape[1] != n:
-            raise InputError(f"{path}, key 'hidden': shape {hidden.shape}; expected (k, {n}), a column per neuron")
-        k = len(hidden)
-        for key, given, shape in (("labels", labels, (k,)), ("scores", scores, (k, n_classes))):
-            if given is not None and given.shape != shape:
-                raise InputError(f"{path}, key {key!r}: shape {given.shape}; expected {shape} for {k} rows of 'hidden'")
-        labels = _labels(path, labels, n_classes)
-    return Measurements(
-        np.asarray(drives, dtype=np.float64),
-        np.asarray(responses, dtype=np.float64),
-        None if hidden is None else np.asarray(hidden, dtype=np.float64),
-        labels,
+        raise InputError(f"{path}: key 'scores' without 'hidden'; output weights are computed from both")
+    if hidden is None or labels is None:
+        return None
+    if hidden.ndim != 2 or hidden.shape[1] != n:
+        raise InputError(f"{path}, key 'hidden': shape {hidden.shape}; expected (k, {n}), a column per neuron")
+    k = len(hidden)
+    for key, values, shape in (("labels", labels, (k,)), ("scores", scores, (k, n_classes))):
+        if values is not None and values.shape != shape:
+            raise InputError(f"{path}, key {key!r}: shape {values.shape}; expected {shape} for {k} rows of 'hidden'")
+    return LabelledRows(
+        np.asarray(hidden, dtype=np.float64),
+        _labels(path, labels, n_classes),
         None if scores is None else np.asarray(scores, dtype=np.float64),
-        str(path),
     )
 
 
@@ -226,72 +304,73 @@ def _labels(path: Path, labels: NDArray[Any], n_classes: int) -> NDArray[np.int6
     return labels.astype(np.int64)
 
 
-def _check_points(found: Measurements, gamma: float) -> None:
-    known = np.isfinite(found.responses)
+def _check_points(source: str, place: str, measured: NeuronResponses, gamma: float) -> None:
+    """Refuse neurons with too few different drives; `place` says in messages which layer they are of."""
+    known = np.isfinite(measured.responses)
     few = np.flatnonzero(known.sum(axis=0) < LEAST_POINTS)
     if few.size:
         raise InputError(
-            f"{found.source}: {known[:, few[0]].sum()} points of neuron {_listed(list(few))}; expected at least "
+            f"{source}: {known[:, few[0]].sum()} points of neuron {_listed(list(few))}{place}; expected at least "
             f"{LEAST_POINTS}"
         )
-    ordered = np.sort(np.where(known, found.drives, np.nan), axis=0)  # NaN last
+    ordered = np.sort(np.where(known, measured.drives, np.nan), axis=0)  # NaN last
     different = 1 + np.count_nonzero(np.diff(ordered, axis=0) > _ALIKE, axis=0)
     alike = np.flatnonzero(different < LEAST_POINTS)
     if alike.size:
         raise InputError(
-            f"{found.source}: {different[alike[0]]} different drives of neuron {_listed(list(alike))}; expected at "
+            f"{source}: {different[alike[0]]} different drives of neuron {_listed(list(alike))}{place}; expected at "
             f"least {LEAST_POINTS}, spread over the range of the drive"
         )
     span, least = np.nanmax(ordered, axis=0) - ordered[0], _LEAST_SPAN * gamma
     narrow = np.flatnonzero(span < least)
     if narrow.size:
         raise InputError(
-            f"{found.source}: the drives of neuron {_listed(list(narrow))} span {span[narrow[0]]:.3g}; expected at "
+            f"{source}: the drives of neuron {_listed(list(narrow))}{place} span {span[narrow[0]]:.3g}; expected at "
             f"least {least:.3g}, best spread from {-gamma:g} to {gamma:g}"
         )
 
 
-def _check_lines(found: Measurements, gamma: float) -> None:
+def _check_lines(source: str, place: str, measured: NeuronResponses, gamma: float) -> None:
     """Responses near a line: repeats that contradict each other would leave one between them."""
-    lines = fit_lines(found.drives, found.responses)
-    far = np.abs(np.nan_to_num(found.responses - lines.level - lines.slope * found.drives))
+    drives, responses = measured.drives, measured.responses
+    lines = fit_lines(drives, responses)
+    far = np.abs(np.nan_to_num(responses - lines.level - lines.slope * drives))
     point, neuron = np.unravel_index(int(np.argmax(far)), far.shape)
     if far[point, neuron] > _OFF_LINE * gamma:
         raise InputError(
-            f"{found.source}: responses of neuron {neuron} lie up to {far[point, neuron]:.2g} off a line, "
-            f"{found.responses[point, neuron]:.3g} at the drive {found.drives[point, neuron]:.3g}; expected at most "
+            f"{source}: responses of neuron {neuron}{place} lie up to {far[point, neuron]:.2g} off a line, "
+            f"{responses[point, neuron]:.3g} at the drive {drives[point, neuron]:.3g}; expected at most "
             f"{_OFF_LINE * gamma:.2g} (do repeated readings contradict each other?)"
         )
 
 
-def _check_images(found: Measurements, design: Design) -> None:
+def _check_images(source: str, rows: LabelledRows, design: Design) -> None:
     """Activations and scores in the units that the weights were trained for, of enough images of every class."""
-    if found.hidden is None or found.labels is None:
-        return
-    network, (k, n) = design.network, found.hidden.shape
+    network, (k, n) = design.network, rows.hidden.shape
+    neurons = "hidden neurons" if len(network.hidden_layers) == 1 else "neurons in its last hidden layer"
     if k <= n:
         raise InputError(
-            f"{found.source}, key 'hidden': {k} rows; expected labelled images in at least {n + 1}, one more than the "
-            f"network has hidden neurons"
+            f"{source}, key 'hidden': {k} rows; expected labelled images in at least {n + 1}, one more than the "
+            f"network has {neurons}"
         )
-    if len(np.unique(found.labels)) < 2:
-        raise InputError(f"{found.source}, key 'labels': all are {found.labels[0]}; expected at least two classes")
-    _check_ends(found.source, found.hidden, design)
-    different = int(numbered(found.hidden, ALIKE).max()) + 1
+    if len(np.unique(rows.labels)) < 2:
+        raise InputError(f"{source}, key 'labels': all are {rows.labels[0]}; expected at least two classes")
+    _check_ends(source, rows.hidden, design)
+    different = int(numbered(rows.hidden, ALIKE).max()) + 1
     if different <= n:
         raise InputError(
-            f"{found.source}, key 'hidden': {k} rows of {different} different images; expected at least {n + 1} "
-            "different ones, one more than the network has hidden neurons"
+            f"{source}, key 'hidden': {k} rows of {different} different images; expected at least {n + 1} "
+            f"different ones, one more than the network has {neurons}"
         )
-    _check_labels(found.source, found.hidden, found.labels, network, different)
-    if found.scores is not None:
-        _check_scores(found.source, found.hidden, found.scores, design)
+    _check_labels(source, rows.hidden, rows.labels, network, different)
+    if rows.scores is not None:
+        _check_scores(source, rows.hidden, rows.scores, design)
 
 
 def _check_ends(source: str, hidden: FloatArray, design: Design) -> None:
     """Compare the ends of the activations with those of a nominal neuron, which the larger input values bring about."""
     network, fhn = design.network, design.network.fhn
-    scale, shift = recentring(network.hidden, fhn.a, fhn.gamma) if network.recentre else (1.0, 0.0)
+    scale, shift = recentring(network.units[-1], fhn.a, fhn.gamma) if network.recentre else (1.0, 0.0)
     low, high = sorted(scale * (-fhn.a + sign * fhn.gamma) + shift for sign in (1.0, -1.0))
     place = (hidden - low) / (high - low)
     top = float(np.quantile(place.max(axis=0), _QUARTER))
@@ -299,7 +378,7 @@ def _check_ends(source: str, hidden: FloatArray, design: Design) -> None:
     within = place.min() >= -_BEYOND_ENDS and place.max() <= 1.0 + _BEYOND_ENDS
     if within and _TOPS[0] <= top <= _TOPS[1] and _BOTTOMS[0] <= bottom <= _BOTTOMS[1]:
         return
-    volts = design.arrays[1].row_volts[0 if network.recentre else 1]
+    volts = design.arrays[-1].row_volts[0 if network.recentre else 1]
     raise InputError(
         f"{source}, key 'hidden': values from {hidden.min():.3g} to {hidden.max():.3g}; expected activations about "
         f"from {low:g} to {high:g}, in the unit that the weights were trained for (is it volts, {volts:.3g} V per "
@@ -311,38 +390,37 @@ def _check_labels(
     source: str, hidden: FloatArray, labels: NDArray[np.int64], network: Network, different: int
 ) -> None:  # fmt: skip
     """Refuse labels that lack a class, or that the readout as trained finds no better than chance."""
-    missing = missing_classes(labels, network.layer_sizes[2])
+    missing = missing_classes(labels, network.output.n_out)
     if missing:
         raise InputError(
             f"{source}, key 'labels': none is {', '.join(map(str, missing))}; expected images of each of the network's "
-            f"{network.layer_sizes[2]} classes, to train the readout on"
+            f"{network.output.n_out} classes, to train the readout on"
         )
-    scale, shift = (1.0, 0.0) if network.recentre else recentring(network.hidden, network.fhn.a, network.fhn.gamma)
-    scores = (scale * hidden + shift) @ network.weights[1]
-    found = (scores if network.biases[1] is None else scores + network.biases[1]).argmax(axis=1)
-    if near_chance(found, labels, different):
+    scale, shift = (1.0, 0.0) if network.recentre else recentring(network.units[-1], network.fhn.a, network.fhn.gamma)
+    classes = network.output.pre_activations(scale * hidden + shift).argmax(axis=1)
+    if near_chance(classes, labels, different):
         raise InputError(
-            f"{source}, key 'labels': the readout as trained finds {100.0 * np.mean(found == labels):.1f} % of them in "
-            "'hidden', no more than chance may give; expected the classes of the same images in the same order, "
+            f"{source}, key 'labels': the readout as trained finds {100.0 * np.mean(classes == labels):.1f} % of them "
+            "in 'hidden', no more than chance may give; expected the classes of the same images in the same order, "
             "counted from 0 as in training"
         )
 
 
 def _check_scores(source: str, hidden: FloatArray, scores: FloatArray, design: Design) -> None:
     """Compare the scores with what the activations and the weights of the output array give."""
-    wanted = hidden @ design.arrays[1].crossbar.weights
-    wanted, seen = wanted - wanted.mean(axis=0), scores - scores.mean(axis=0)
-    expected, spread = (float(np.sqrt(np.mean(values**2))) for values in (wanted, seen))
+    predicted = hidden @ design.arrays[-1].crossbar.weights
+    predicted, seen = predicted - predicted.mean(axis=0), scores - scores.mean(axis=0)
+    expected, spread = (float(np.sqrt(np.mean(values**2))) for values in (predicted, seen))
     if not _SPREADS_OF_SCORES[0] * expected <= spread <= _SPREADS_OF_SCORES[1] * expected:
         raise InputError(
             f"{source}, key 'scores': they vary by {spread:.3g} rms over the images; expected about {expected:.3g}, "
             "what 'hidden' and the weights of the output array give (are they volts or millivolts?)"
         )
-    of_wanted, of_seen = (np.sqrt((values**2).sum(axis=0)) for values in (wanted, seen))
-    product = float((wanted * seen).sum())
-    slope = product / max(float((wanted**2).sum()), 1e-300)
-    follow = product / max(float(np.sqrt((wanted**2).sum() * (seen**2).sum())), 1e-300)
-    each = (wanted.T @ seen) / np.maximum(np.outer(of_wanted, of_seen), 1e-300)
+    of_predicted, of_seen = (np.sqrt((values**2).sum(axis=0)) for values in (predicted, seen))
+    product = float((predicted * seen).sum())
+    slope = product / max(float((predicted**2).sum()), 1e-300)
+    follow = product / max(float(np.sqrt((predicted**2).sum() * (seen**2).sum())), 1e-300)
+    each = (predicted.T @ seen) / np.maximum(np.outer(of_predicted, of_seen), 1e-300)
     if follow < -_LEAST_CORRELATION:
         raise InputError(
             f"{source}, key 'scores': they fall where what 'hidden' and the weights of the output array give rises "
@@ -362,7 +440,7 @@ def _check_scores(source: str, hidden: FloatArray, scores: FloatArray, design: D
             f"{follow:.2f}; expected at least {_LEAST_CORRELATION:g} (are they of the same images in the same order?)"
         )
     if not _SLOPES_OF_SCORES[0] <= slope <= _SLOPES_OF_SCORES[1]:
-        volts = design.arrays[1].volts[0 if design.network.recentre else 1]
+        volts = design.arrays[-1].volts[0 if design.network.recentre else 1]
         raise InputError(
             f"{source}, key 'scores': {slope:.3g} times what 'hidden' and the weights of the output array give; "
             f"expected about 1, in the units of the trained weights (are they volts, {volts:.3g} V per unit, or "
@@ -370,34 +448,35 @@ def _check_scores(source: str, hidden: FloatArray, scores: FloatArray, design: D
         )
 
 
-def _check_units(found: Measurements, design: Design, unit: Unit) -> None:
+def _check_units(
+    source: str, place: str, measured: NeuronResponses, fhn: FHN, volts_per_x: float, unit: Unit
+) -> None:  # fmt: skip
     """Compare with the nominal neuron: x falls by about 1 per unit of drive, and stays within its cycle."""
-    fhn = design.network.fhn
     highest = 2.0 * abs(fhn.gamma)
-    far = np.nanmax(np.abs(found.drives))
+    far = np.nanmax(np.abs(measured.drives))
     if far > highest:
         raise InputError(
-            f"{found.source}: drives up to {far:.3g}; expected dimensionless drives within the range of the tanh "
+            f"{source}: drives up to {far:.3g}; expected dimensionless drives within the range of the tanh "
             f"pairs, -{abs(fhn.gamma):g} to {abs(fhn.gamma):g}"
         )
-    ratio = float(np.median(-fit_lines(found.drives, found.responses).slope))
+    ratio = float(np.median(-fit_lines(measured.drives, measured.responses).slope))
     limit = 1.5 * extremes(fhn)[0]
-    outside = np.argwhere(np.abs(np.nan_to_num(found.responses)) > limit)
+    outside = np.argwhere(np.abs(np.nan_to_num(measured.responses)) > limit)
     if _SLOPES[0] <= ratio <= _SLOPES[1] and not len(outside):
         return
-    sx = design.scales.sx
-    given = ratio * sx if unit == "volts" else ratio
+    in_file = ratio * volts_per_x if unit == "volts" else ratio
     hint = "expected x itself, or volts with --unit volts"
-    for name, per_x in (("x itself (leave out --unit volts)", 1.0), ("volts (--unit volts)", sx),
-                        ("millivolts; expected volts or x", 1e3 * sx)):  # fmt: skip
-        if 0.7 * per_x <= given <= 1.4 * per_x:
+    for name, per_x in (("x itself (leave out --unit volts)", 1.0), ("volts (--unit volts)", volts_per_x),
+                        ("millivolts; expected volts or x", 1e3 * volts_per_x)):  # fmt: skip
+        if 0.7 * per_x <= in_file <= 1.4 * per_x:
             hint = f"they look like {name}"
     where = ""
     if len(outside):
         point, neuron = outside[0]
-        where = f", and neuron {neuron} gives {found.responses[point, neuron]:.3g}, which no FHN neuron's x reaches"
+        value = measured.responses[point, neuron]
+        where = f", and neuron {neuron}{place} gives {value:.3g}, which no FHN neuron's x reaches"
     raise InputError(
-        f"{found.source}: responses fall by {ratio:.3g} per unit of drive where a nominal neuron's x falls by about "
+        f"{source}: responses fall by {ratio:.3g} per unit of drive where a nominal neuron's x falls by about "
         f"1{where}; {hint}"
     )
 

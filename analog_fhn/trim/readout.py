@@ -19,7 +19,7 @@ from analog_fhn.array.crossbar import Crossbar, pairs
 from analog_fhn.design import Design
 from analog_fhn.errors import RunError
 from analog_fhn.neuron import FloatArray
-from analog_fhn.trim.codes import Codes, TrimHardware, nearest_code
+from analog_fhn.trim.codes import TrimCodes, TrimHardware, nearest_code
 
 PENALTIES = (1e-3, 1e-2, 1e-1)
 FOLDS = 5
@@ -32,7 +32,7 @@ _STATIONARY = 1e-4  # slope of the loss that counts as none
 
 
 @dataclass(frozen=True, eq=False)
-class Readout:
+class LinearReadout:
     """``scores = hidden weights + bias``, shapes (n_neurons, n_classes) and (n_classes,).
 
     Parameters
@@ -43,7 +43,7 @@ class Readout:
         Accuracy in cross-validation of what was trained; NaN if nothing was.
     before
         Accuracy on the same images of the readout that the training started from; NaN if it was not trained.
-    kept
+    unchanged
         Whether it still is that readout, because the trained ones did worse in cross-validation.
     """
 
@@ -52,7 +52,7 @@ class Readout:
     penalty: float = 0.0
     validated: float = float("nan")
     before: float = float("nan")
-    kept: bool = False
+    unchanged: bool = False
 
     def classes(self, hidden: FloatArray) -> NDArray[np.intp]:
         """Class of each row of activations (n_images, n_neurons)."""
@@ -67,13 +67,13 @@ class Readout:
 def fit_readout(
     hidden: FloatArray,
     labels: NDArray[np.integer],
-    start: Readout,
+    start: LinearReadout,
     penalty: float,
     *,
     reach: tuple[FloatArray, FloatArray] | None = None,
     largest_bias: float | None = None,
     iterations: int = _ITERATIONS,
-) -> Readout:
+) -> LinearReadout:
     """Multinomial logistic regression, drawn towards `start`.
 
     Minimises the mean cross-entropy plus ``penalty |change of the weights|^2/2``; each weight counts in units of its
@@ -126,15 +126,15 @@ def fit_readout(
         ]
         first = np.clip(np.vstack([begin, bias]), *ends)
         with single_blas():
-            found = minimize(
+            optimum = minimize(
                 loss, first.ravel(), jac=True, method="L-BFGS-B",
                 bounds=Bounds(*(end.ravel() for end in ends)), options={"maxiter": iterations},
             )  # fmt: skip
-        values = found.x.reshape(-1, classes)
-        if found.status == _ABNORMAL:
-            free = np.clip(values - found.jac.reshape(values.shape), *ends) - values
+        values = optimum.x.reshape(-1, classes)
+        if optimum.status == _ABNORMAL:
+            free = np.clip(values - optimum.jac.reshape(values.shape), *ends) - values
             if np.abs(free).max() > _STATIONARY:
-                raise RunError(f"training of the readout failed: {found.message} (slope {np.abs(free).max():.2g})")
+                raise RunError(f"training of the readout failed: {optimum.message} (slope {np.abs(free).max():.2g})")
         return values[:-1], values[-1]
 
     # Counted from their means, activations and biases do not compete, and few iterations do.
@@ -142,7 +142,7 @@ def fit_readout(
     bias = _centred(bias - (level / spread) @ weights)
     if largest_bias is not None and np.abs(bias).max() > largest_bias:
         weights, bias = solve(np.zeros_like(level), weights, bias, largest_bias)
-    return Readout(weights / spread[:, None], bias, penalty)
+    return LinearReadout(weights / spread[:, None], bias, penalty)
 
 
 def _centred(bias: FloatArray) -> FloatArray:
@@ -153,13 +153,13 @@ def _centred(bias: FloatArray) -> FloatArray:
 def train_readout(
     hidden: FloatArray,
     labels: NDArray[np.integer],
-    starts: Sequence[Readout],
+    starts: Sequence[LinearReadout],
     penalties: Sequence[float] = PENALTIES,
     *,
     largest_bias: float | None = None,
-    written: Callable[[Readout], Readout] | None = None,
+    written: Callable[[LinearReadout], LinearReadout] | None = None,
     originals: NDArray[np.integer] | None = None,
-) -> Readout:
+) -> LinearReadout:
     """Readout whose start and penalty do best in 5-fold cross-validation on the same images.
 
     Where that does clearly worse than its start does as it is, the start stays.
@@ -176,30 +176,32 @@ def train_readout(
         Number of the image that each row shows, shape (k,), see `numbered`; None: all are different.
     """
     fold = folds(np.arange(len(labels)) if originals is None else originals)
-    best: tuple[NDArray[np.bool_], float, Readout] | None = None
-    for start in starts:
-        for penalty in sorted(penalties, reverse=True):
-            right = np.zeros(len(labels), dtype=bool)
-            for part in range(int(fold.max()) + 1):
-                seen = fold != part
-                made = fit_readout(hidden[seen], labels[seen], start, penalty, largest_bias=largest_bias)
-                made = made if written is None else written(made)
-                right[~seen] = made.classes(hidden[~seen]) == labels[~seen]
-            if best is None or right.sum() > best[0].sum():
-                best = right, penalty, start
-    assert best is not None
-    right, penalty, start = best
+    on_chip = written if written is not None else lambda readout: readout
+
+    def validated(start: LinearReadout, penalty: float) -> NDArray[np.bool_]:
+        """Images that a readout which was not trained on them is right on."""
+        right = np.zeros(len(labels), dtype=bool)
+        for part in range(int(fold.max()) + 1):
+            seen = fold != part
+            trained = fit_readout(hidden[seen], labels[seen], start, penalty, largest_bias=largest_bias)
+            right[~seen] = on_chip(trained).classes(hidden[~seen]) == labels[~seen]
+        return right
+
+    # Of equally good ones the first, with the largest penalty, which stays nearest to its start.
+    candidates = (
+        (validated(start, penalty), penalty, start) for start in starts for penalty in sorted(penalties, reverse=True)
+    )
+    right, penalty, start = max(candidates, key=lambda candidate: int(candidate[0].sum()))
     bias = _centred(start.bias)
     same = replace(start, bias=bias if largest_bias is None else np.clip(bias, -largest_bias, largest_bias))
-    had = (same if written is None else written(same)).classes(hidden) == labels
-    kept = clearly_better(had, right)
-    made = same if kept else fit_readout(hidden, labels, start, penalty, largest_bias=largest_bias)
+    before = on_chip(same).classes(hidden) == labels
+    unchanged = clearly_better(before, right)
     return replace(
-        made,
+        same if unchanged else fit_readout(hidden, labels, start, penalty, largest_bias=largest_bias),
         penalty=penalty,
         validated=float(right.mean()),
-        before=float(had.mean()),
-        kept=kept,
+        before=float(before.mean()),
+        unchanged=unchanged,
     )
 
 
@@ -218,16 +220,16 @@ def numbered(rows: NDArray[np.floating], nearness: float = 0.0) -> NDArray[np.in
         Rms difference of two rows, in units of the columns' spreads, below which they are of one image; 0: only rows
         that are the same.
     """
-    found = _in_order(sha256(row) for row in np.ascontiguousarray(rows))
+    numbers = _in_order(sha256(row) for row in np.ascontiguousarray(rows))
     spread = rows.std(axis=0) if nearness > 0.0 else np.zeros(rows.shape[1])
     if not spread.any():
-        return found
-    first = np.unique(found, return_index=True)[1]
+        return numbers
+    first = np.unique(numbers, return_index=True)[1]
     # A column that hardly moves is mostly noise.
     scaled = rows[first] / np.maximum(spread, _LEAST_SPREAD * spread.max())
     near = cKDTree(scaled).query_pairs(nearness * np.sqrt(scaled.shape[1]), output_type="ndarray")
     linked = coo_array((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(len(first), len(first)))
-    return _in_order(connected_components(linked, directed=False)[1][found].tolist())
+    return _in_order(connected_components(linked, directed=False)[1][numbers].tolist())
 
 
 def _in_order(keys: Iterable[Hashable]) -> NDArray[np.intp]:
@@ -241,7 +243,7 @@ def folds(originals: NDArray[np.integer]) -> NDArray[np.integer]:
     return np.asarray(originals % FOLDS)
 
 
-def near_chance(found: NDArray[np.integer], labels: NDArray[np.integer], number: int | None = None) -> bool:
+def near_chance(classes: NDArray[np.integer], labels: NDArray[np.integer], number: int | None = None) -> bool:
     """Whether classes agree with labels no more than those of shuffled images would, to within three standard errors.
 
     Parameters
@@ -249,14 +251,14 @@ def near_chance(found: NDArray[np.integer], labels: NDArray[np.integer], number:
     number
         Of different images among them; None: all are different.
     """
-    n_classes = int(max(found.max(), labels.max())) + 1
-    shares = (np.bincount(values, minlength=n_classes) / len(labels) for values in (found, labels))
+    n_classes = int(max(classes.max(), labels.max())) + 1
+    shares = (np.bincount(values, minlength=n_classes) / len(labels) for values in (classes, labels))
     chance = float(np.prod(list(shares), axis=0).sum())
     error = np.sqrt(chance * (1.0 - chance) / (len(labels) if number is None else number))
-    return bool(np.mean(found == labels) <= chance + _ABOVE_CHANCE * error)
+    return bool(np.mean(classes == labels) <= chance + _ABOVE_CHANCE * error)
 
 
-def lay_out(readout: Readout, design: Design, present: Crossbar) -> tuple[Crossbar, float]:
+def lay_out(readout: LinearReadout, design: Design, present: Crossbar) -> tuple[Crossbar, float]:
     """Conductances of a readout on the output array that the chip has, and what all of its scores are multiplied by.
 
     Amplifiers and bias rows stay as they are. All scores may be scaled: the weights' clip quantile becomes the largest
@@ -268,9 +270,9 @@ def lay_out(readout: Readout, design: Design, present: Crossbar) -> tuple[Crossb
         The array, for its scale and its bias rows.
     """
     technology = design.technology
-    array, sense = technology.array, design.arrays[1].sense
+    array, sense = technology.array, design.arrays[-1].sense
     largest = (array.g_max - array.g_min) / present.siemens_per_weight
-    scale = largest / max(float(np.quantile(np.abs(readout.weights), array.clip(1))), 1e-12)
+    scale = largest / max(float(np.quantile(np.abs(readout.weights), array.clip(design.arrays[-1].number))), 1e-12)
     limit = technology.supplies.linear_range / array.read_voltage
     for _ in range(20):
         bar = on_array(readout.weights * scale, present, design, readout.bias * scale)
@@ -303,7 +305,9 @@ def on_array(weights: FloatArray, present: Crossbar, design: Design, bias: Float
     return replace(present, g_plus=plus, g_minus=minus)
 
 
-def output_codes(present: Codes, error: FloatArray, per_code: FloatArray, hardware: TrimHardware) -> tuple[Codes, int]:
+def output_codes(
+    present: TrimCodes, error: FloatArray, per_code: FloatArray, hardware: TrimHardware
+) -> tuple[TrimCodes, int]:
     """Codes that take offsets of the scores back, and how many of them would lie beyond the range.
 
     Parameters
@@ -311,16 +315,16 @@ def output_codes(present: Codes, error: FloatArray, per_code: FloatArray, hardwa
     present
         The codes that were set when `error` was measured.
     error
-        Measured minus wanted offset of each score, shape (n_classes,).
+        Measured minus intended offset of each score, shape (n_classes,).
     per_code
         Change of each score per code.
     """
-    wanted = present.output - error / per_code
-    codes, beyond = nearest_code(wanted, hardware.output_bits)
+    exact = present.output - error / per_code
+    codes, beyond = nearest_code(exact, hardware.output_bits)
     if beyond:
         # What all scores have in common changes no class: the codes are moved together into their range.
         common = 0.5 * (
             error.max() + error.min() - (present.output * per_code).max() - (present.output * per_code).min()
         )
-        codes, beyond = nearest_code(wanted + common / per_code, hardware.output_bits)
+        codes, beyond = nearest_code(exact + common / per_code, hardware.output_bits)
     return replace(present, output=codes, saturated_outputs=beyond), beyond

@@ -18,21 +18,30 @@ from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
 from analog_fhn.trim.bench import Bench, Costs
-from analog_fhn.trim.codes import Lines, beyond_gain_codes, codes_of_ends, codes_of_responses, fit_lines
+from analog_fhn.trim.codes import (
+    ResponseLines,
+    RowTarget,
+    beyond_gain_codes,
+    codes_of_ends,
+    codes_of_responses,
+    fit_lines,
+)
 from analog_fhn.trim.finetune import (
-    Images,
+    HiddenArray,
+    LabelledImages,
     as_written,
     null_outputs,
+    rms,
     tune,
     with_bias_that_can_be_made,
-    write_inputs,
+    write_hidden,
     write_readout,
 )
-from analog_fhn.trim.identify import Twin, measure_ends, measure_inputs
+from analog_fhn.trim.identify import ChipTwin, LayerTwin, measure_ends
 from analog_fhn.trim.readout import (
     FOLDS,
     PENALTIES,
-    Readout,
+    LinearReadout,
     fit_readout,
     folds,
     near_chance,
@@ -51,11 +60,14 @@ _TWIN_ITERATIONS = 60
 _TUNED_ROUNDS = 4
 _CHECKED = 200  # images that the twin is compared with the chip on
 _PER_NEURON = 3  # images per neuron that output weights are measured with
+_PER_ROW = (
+    6  # images per row that an array between hidden layers is measured with: not every neuron can be read in each
+)
 _VALIDATED = 5000  # images on which a penalty is chosen, where there are as many
 
 
 @dataclass(frozen=True)
-class Step:
+class RepairStep:
     """Outcome of one step.
 
     Parameters
@@ -85,7 +97,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Options:
+class RepairOptions:
     """How a chip is repaired.
 
     Parameters
@@ -128,12 +140,12 @@ class Options:
 def repair(
     bench: Bench,
     steps: Sequence[StepName],
-    labelled: Images,
-    held_out: Images,
-    training: Images | None = None,
-    options: Options | None = None,
+    labelled: LabelledImages,
+    held_out: LabelledImages,
+    training: LabelledImages | None = None,
+    options: RepairOptions | None = None,
     progress: Callable[[str], None] | None = None,
-) -> list[Step]:
+) -> list[RepairStep]:
     """Trim a chip, retrain its readout, fine-tune what can be written; the first entry is the chip as it was made.
 
     Parameters
@@ -157,13 +169,13 @@ def repair(
         For unknown steps, too few labelled images, or labels that no readout can be trained on: a class is missing, or
         the network itself tells them no better than chance.
     """
-    options = Options() if options is None else options
+    options = RepairOptions() if options is None else options
     training = labelled if training is None else training
     _check(bench, steps, labelled)
-    for name, given in (("readout", labelled), ("finetune", training)):
+    for name, images in (("readout", labelled), ("finetune", training)):
         if name in steps:
-            check_labels(bench.design.network, given)
-    makers = {
+            check_labels(bench.design.network, images)
+    work = {
         "trim": lambda: _trim(bench, labelled, options),
         "readout": lambda: _readout(bench, labelled, options),
         "finetune": lambda: _finetune(bench, labelled, training, options),
@@ -173,25 +185,27 @@ def repair(
         if progress is not None:
             progress(name)
         before = bench.costs.copy()
-        saturated, facts = makers[name]() if name in makers else (0, {})
+        saturated, facts = work[name]() if name in work else (0, {})
         done.append(_judged(bench, name, held_out, before, saturated, facts))
     return done
 
 
-def _check(bench: Bench, steps: Sequence[str], labelled: Images) -> None:
+def _check(bench: Bench, steps: Sequence[str], labelled: LabelledImages) -> None:
     unknown = [step for step in steps if step not in STEPS]
     if unknown:
         raise InputError(f"step {unknown[0]!r}: expected some of {', '.join(STEPS)}")
-    n, different = bench.design.network.layer_sizes[1], labelled.different
+    sizes, different = bench.design.network.layer_sizes[1:-1], labelled.different
+    n = max(sizes)
     if different <= n:
         copies = "" if different == len(labelled.labels) else f", of which {different} differ"
+        neurons = f"the network's {n} hidden neurons" if len(sizes) == 1 else f"the {n} neurons of a hidden layer"
         raise InputError(
-            f"{len(labelled.labels)} labelled images{copies}: expected more than the network's {n} hidden neurons, to "
-            "find the output weights from"
+            f"{len(labelled.labels)} labelled images{copies}: expected more than {neurons}, to find the output weights "
+            "from"
         )
 
 
-def check_labels(network: Network, given: Images, what: str = "") -> None:
+def check_labels(network: Network, images: LabelledImages, what: str = "") -> None:
     """Refuse labels that no readout can be trained on.
 
     Parameters
@@ -204,164 +218,220 @@ def check_labels(network: Network, given: Images, what: str = "") -> None:
     InputError
         If no image is of one of the network's classes, or the network itself tells the images no better than chance.
     """
-    n_classes, what = network.layer_sizes[2], what or f"{len(given.labels)} labelled images"
-    missing = missing_classes(given.labels, n_classes)
+    n_classes, what = network.output.n_out, what or f"{len(images.labels)} labelled images"
+    missing = missing_classes(images.labels, n_classes)
     if missing:
         raise InputError(
             f"{what}: none is of class {', '.join(map(str, missing))}; expected images of each of the network's "
             f"{n_classes} classes, to train the readout on (mix images that are sorted by class, or take more)"
         )
-    found = network.forward(given.images).argmax(axis=1)
-    if near_chance(found, given.labels, given.different):
-        right = float(np.mean(found == given.labels))
+    classes = network.forward(images.images).argmax(axis=1)
+    if near_chance(classes, images.labels, images.different):
+        right = float(np.mean(classes == images.labels))
         raise InputError(
             f"{what}: the network itself finds the label of {100.0 * right:.1f} % of them, no more than chance may "
             "give; expected the images and the classes that it was trained for"
         )
 
 
-def _judged(bench: Bench, name: str, held_out: Images, before: Costs, saturated: int, facts: dict[str, float]) -> Step:
+def _judged(
+    bench: Bench, name: str, held_out: LabelledImages, before: Costs, saturated: int, facts: dict[str, float]
+) -> RepairStep:
     after = bench.costs.copy()
     accuracy = float(np.mean(bench.classify(held_out.images) == held_out.labels))
     bench.costs.runs, bench.costs.readings = after.runs, after.readings
     runs, readings, pulses = after.runs - before.runs, after.readings - before.readings, after.pulses - before.pulses
-    return Step(name, accuracy, runs, readings, pulses, chip_seconds(bench.design, runs), saturated, facts)
+    return RepairStep(name, accuracy, runs, readings, pulses, chip_seconds(bench.design, runs), saturated, facts)
 
 
-def _shown(bench: Bench, labelled: Images) -> NDArray[np.floating]:
-    """Images that output weights are measured with: the first, or of images sorted by class some of all."""
-    number = min(_PER_NEURON * bench.design.network.layer_sizes[1], len(labelled.labels))
+def _shown(labelled: LabelledImages, number: int) -> NDArray[np.floating]:
+    """Images that an array is measured with: the first, or of images sorted by class some of all."""
+    number = min(number, len(labelled.labels))
     if 2 * len(np.unique(labelled.labels[:number])) < len(np.unique(labelled.labels)):
         return labelled.images[np.linspace(0, len(labelled.labels) - 1, number).round().astype(np.intp)]
     return labelled.images[:number]
 
 
-def ideal_lines(network: Network) -> Lines:
+def _shown_to_output(bench: Bench, labelled: LabelledImages) -> NDArray[np.floating]:
+    """Images that the output array is measured with."""
+    return _shown(labelled, _PER_NEURON * bench.design.network.output.n_in)
+
+
+def ideal_lines(network: Network) -> ResponseLines:
     """Response of one ideal neuron over its range of drives, simulated, as a line."""
-    one = Chip.ideal(network).only(np.zeros(1, dtype=np.intp))
+    one = Chip.ideal(network).layers[0].cells[np.zeros(1, dtype=np.intp)]
     table = Table(Direct(), MIN_DRIVES).means(one, network.protocol, window=False)
     drives = np.linspace(table.low, table.high, MIN_DRIVES)
     return fit_lines(drives, table.look_up(drives))
 
 
-def spread_drives(network: Network, n: int) -> FloatArray:
-    """Drives at which every neuron is measured, shape (n, n_neurons), spread evenly over 95 % of the range."""
+def spread_drives(network: Network, n: int, layer: int = 0) -> FloatArray:
+    """Drives at which the neurons of a hidden layer are measured, (n, n_neurons), spread over 95 % of the range."""
     span = _INWARD * abs(network.fhn.gamma)
-    return np.repeat(np.linspace(-span, span, n)[:, None], network.layer_sizes[1], axis=1)
+    return np.repeat(np.linspace(-span, span, n)[:, None], network.hidden_layers[layer].n_out, axis=1)
 
 
-def _trim(bench: Bench, labelled: Images, options: Options) -> tuple[int, dict[str, float]]:
-    """Codes from the neurons' responses; then, since tanh pairs and row drivers err too, from what the rows do."""
+def _trim(bench: Bench, labelled: LabelledImages, options: RepairOptions) -> tuple[int, dict[str, float]]:
+    """Codes of one layer's rows after the other, each measured through those before; then the output codes."""
     network = bench.design.network
-    drives, ideal = spread_drives(network, options.drives), ideal_lines(network)
-    lines = fit_lines(drives, bench.neurons(drives))
-    output = bench.codes.output
-    codes = replace(codes_of_responses(lines, ideal, network, bench.hardware), output=output)
-    bench.set_codes(codes)
-    scale, shift = (values[0] for values in Chip.ideal(network).row_stage.of(network.recentre))
-    wanted = scale * float(ideal.slope[0]) * network.fhn.gamma, scale * float(ideal.level[0]) + shift
+    facts: dict[str, float] = {}
+    for layer in range(len(network.hidden_layers)):
+        facts |= {f"{name}{_numbered(layer)}": value for name, value in _trim_rows(bench, layer, options).items()}
+    beyond = null_outputs(bench, network.output.shift, _shown_to_output(bench, labelled))
+    return bench.codes.saturated_rows + beyond, facts
+
+
+def _numbered(layer: int) -> str:
+    """What ends the names of facts about a hidden layer: nothing for the first one, _2 for the second."""
+    return f"_{layer + 1}" if layer else ""
+
+
+def _trim_rows(bench: Bench, layer: int, options: RepairOptions) -> dict[str, float]:
+    """Codes from the neurons' responses; then, since tanh pairs and row drivers err too, from what the rows do."""
+    network, hardware = bench.design.network, bench.hardware
+    rows, ideal = RowTarget.of(network, layer), ideal_lines(network)
+    drives = spread_drives(network, options.drives, layer)
+    lines = fit_lines(drives, bench.neurons(layer, drives))
+    codes = codes_of_responses(lines, ideal, rows, hardware)
+    bench.set_codes(bench.codes.with_rows(layer, codes))
+    ideal_ends = rows.of_response(float(ideal.level[0]), float(ideal.slope[0]), network.fhn.gamma)
     for _ in range(_END_ROUNDS):
-        ends = measure_ends(bench)
-        codes = codes_of_ends(codes, ends.amplitude, ends.centre, wanted, network, bench.hardware, ends.known)
-        bench.set_codes(codes)
-    bias = network.biases[1]
-    beyond = null_outputs(bench, np.zeros(network.layer_sizes[2]) if bias is None else bias, _shown(bench, labelled))
-    facts = {
+        ends = measure_ends(bench, layer)
+        codes = codes_of_ends(codes, ends.amplitude, ends.centre, ideal_ends, rows, hardware, ends.known)
+        bench.set_codes(bench.codes.with_rows(layer, codes))
+    return {
         "gain_spread": float(np.std(lines.slope / ideal.slope)),
         "level_spread": float(np.std(lines.level)),
         "nonlinearity": float(lines.worst.max()),
-        "neurons_beyond_codes": float(len(beyond_gain_codes(lines, ideal, bench.hardware))),
+        "neurons_beyond_codes": float(len(beyond_gain_codes(lines, ideal, hardware))),
         "largest_gain_code": float(np.abs(codes.gain).max()),
         "largest_offset_code": float(np.abs(codes.offset).max()),
     }
-    return codes.saturated + beyond, facts
 
 
-def as_trained(network: Network) -> Readout:
+def as_trained(network: Network) -> LinearReadout:
     """The readout that the network was trained with."""
-    bias = network.biases[1]
-    return Readout(network.weights[1], np.zeros(network.layer_sizes[2]) if bias is None else bias)
+    return LinearReadout(network.output.weights, network.output.shift)
 
 
-def _readout(bench: Bench, labelled: Images, options: Options) -> tuple[int, dict[str, float]]:
+def _readout(bench: Bench, labelled: LabelledImages, options: RepairOptions) -> tuple[int, dict[str, float]]:
     """Train the readout on measured activations, write it."""
-    hidden = bench.hidden(labelled.images)
+    design, hardware, hidden = bench.design, bench.hardware, bench.hidden(labelled.images)
+    present = bench.targets(design.arrays[-1].number)
 
-    def written(readout: Readout) -> Readout:
-        return as_written(readout, bench.design, bench.targets(1), bench.hardware)
+    def written(readout: LinearReadout) -> LinearReadout:
+        return as_written(readout, design, present, hardware)
 
-    def fit(limit: float | None) -> Readout:
-        start = as_trained(bench.design.network)
+    def fit(limit: float | None) -> LinearReadout:
+        start = as_trained(design.network)
         return train_readout(
             hidden, labelled.labels, [start], largest_bias=limit, written=written, originals=labelled.originals
         )  # fmt: skip
 
-    readout = with_bias_that_can_be_made(fit, bench.design, bench.targets(1), bench.hardware)
+    readout = with_bias_that_can_be_made(fit, design, present, hardware)
 
-    def again(reach: tuple[FloatArray, FloatArray], limit: float) -> Readout:
+    def again(reach: tuple[FloatArray, FloatArray], limit: float) -> LinearReadout:
         return fit_readout(
             hidden, labelled.labels, readout, readout.penalty, reach=reach, largest_bias=limit
         )  # fmt: skip
 
-    made = write_readout(bench, readout, _shown(bench, labelled), again, rounds=options.rounds, verify=options.verify)
+    outcome = write_readout(
+        bench, readout, _shown_to_output(bench, labelled), again, rounds=options.rounds, verify=options.verify
+    )  # fmt: skip
     facts = {
         "penalty": readout.penalty,
         "validated": readout.validated,
         "validated_before": readout.before,
-        "kept": float(readout.kept),
-        "scale": made.scale,
+        "kept": float(readout.unchanged),
+        "scale": outcome.scale,
     }
-    return made.saturated, facts | _written_facts("output", made.written)
+    return outcome.saturated, facts | _written_facts("output", outcome.written)
 
 
-def _finetune(bench: Bench, labelled: Images, training: Images, options: Options) -> tuple[int, dict[str, float]]:
-    """Find out what the chip is, write the input array, train on the twin, write what came out."""
+def _finetune(
+    bench: Bench, labelled: LabelledImages, training: LabelledImages, options: RepairOptions
+) -> tuple[int, dict[str, float]]:  # fmt: skip
+    """Write the arrays in front of the hidden layers, train on what they then are, write what came out."""
     network = bench.design.network
-    importance, ends = training.importance, measure_ends(bench)
-    facts: dict[str, float] = {}
-    written = None
-    if options.reprogram == "both":
-        written = write_inputs(
-            bench, ends, network.weights[0], importance, network.biases[0], rounds=options.rounds,
-            verify=options.verify,
-        )  # fmt: skip
-        facts |= _written_facts("input", written)
-    rows = np.flatnonzero(importance > 0.0)
-    twin = Twin.of(network, measure_inputs(bench, ends, rows), ends)
+    arrays, written, twin = _write_as_trained(bench, labelled, training, options)
 
-    def readout_of(twin: Twin, start: Readout) -> Readout:
+    def readout_of(twin: ChipTwin, start: LinearReadout) -> LinearReadout:
         return best_on_all(bench, twin.hidden(training.images), training, start)
 
     readout = readout_of(twin, as_trained(network))
-    if written is not None and options.epochs:
-        k = bench.targets(0).siemens_per_weight
-        low, high = written.devices.reachable(bench.design.technology.array, k)
-        reach = low[: written.devices.n_in], high[: written.devices.n_in]
-        wanted, readout = tune(twin, readout, reach, training, epochs=options.epochs)
-        written = write_inputs(
-            bench, ends, wanted, importance, devices=written.devices, rounds=_TUNED_ROUNDS, verify=options.verify
-        )  # fmt: skip
-        twin = Twin.of(network, measure_inputs(bench, ends, rows), ends)
+    if options.epochs:
+        reach = [_reach(bench, array, outcome) for array, outcome in zip(arrays, written, strict=True)]
+        weights, readout = tune(twin, readout, reach, training, epochs=options.epochs)
+        for k, array in enumerate(arrays):
+            written[k] = write_hidden(
+                bench, array, weights[k], devices=written[k].devices, rounds=_TUNED_ROUNDS, verify=options.verify
+            )  # fmt: skip
+        twin = ChipTwin(tuple(_twin_of(bench, array) for array in arrays))
         readout = readout_of(twin, readout)
-    shown = labelled.images[:_CHECKED]
-    facts["twin_error"] = float(np.sqrt(np.mean((twin.hidden(shown) - bench.hidden(shown)) ** 2)))
+    checked = labelled.images[:_CHECKED]
+    twin_error = float(np.sqrt(np.mean((twin.hidden(checked) - bench.hidden(checked)) ** 2)))
 
-    def again(reach: tuple[FloatArray, FloatArray], limit: float) -> Readout:
+    def again(reach: tuple[FloatArray, FloatArray], limit: float) -> LinearReadout:
         return _on_all(twin.hidden(training.images), training.labels, readout, limit, reach)
 
-    made = write_readout(bench, readout, _shown(bench, labelled), again, rounds=options.rounds, verify=options.verify)
-    return made.saturated, facts | {"scale": made.scale} | _written_facts("output", made.written)
+    outcome = write_readout(
+        bench, readout, _shown_to_output(bench, labelled), again, rounds=options.rounds, verify=options.verify
+    )  # fmt: skip
+    facts = {"twin_error": twin_error, "scale": outcome.scale} | _written_facts("output", outcome.written)
+    for name, one in zip(bench.design.array_names, written, strict=False):
+        facts |= _written_facts(name.removesuffix(" array").replace(" ", "_"), one)
+    return outcome.saturated, facts
 
 
-def best_on_all(bench: Bench, hidden: FloatArray, training: Images, start: Readout) -> Readout:
+def _write_as_trained(
+    bench: Bench, labelled: LabelledImages, training: LabelledImages, options: RepairOptions
+) -> tuple[list[HiddenArray], list[Written], ChipTwin]:  # fmt: skip
+    """Measure one hidden layer after the other, each through those before; if asked, write its array as trained.
+
+    Returns
+    -------
+    tuple
+        The arrays, what became of them (empty if they were not to be written), and the twin of all layers.
+    """
+    network = bench.design.network
+    arrays: list[HiddenArray] = []
+    written: list[Written] = []
+    layers: list[LayerTwin] = []
+    inputs: NDArray[np.floating] = training.images
+    for layer, dense in enumerate(network.hidden_layers):
+        array = HiddenArray(layer, measure_ends(bench, layer), rms(inputs), _shown(labelled, _PER_ROW * dense.n_in))
+        if options.reprogram == "both":
+            outcome = write_hidden(
+                bench, array, dense.weights, dense.bias, rounds=options.rounds, verify=options.verify
+            )  # fmt: skip
+            written.append(outcome)
+        arrays.append(array)
+        layers.append(_twin_of(bench, array))
+        inputs = layers[-1].activations(inputs)
+    return arrays, written, ChipTwin(tuple(layers))
+
+
+def _twin_of(bench: Bench, array: HiddenArray) -> LayerTwin:
+    return LayerTwin.of(bench.design.network, array.layer, array.measure(bench), array.ends)
+
+
+def _reach(bench: Bench, array: HiddenArray, written: Written) -> tuple[FloatArray, FloatArray]:
+    """Lowest and highest weight (n_in, n_neurons) that each pair of an array can still take."""
+    k, n = bench.targets(array.layer).siemens_per_weight, written.devices.n_in
+    low, high = written.devices.reachable(bench.design.technology.array, k)
+    return low[:n], high[:n]
+
+
+def best_on_all(bench: Bench, hidden: FloatArray, training: LabelledImages, start: LinearReadout) -> LinearReadout:
     """Readout for the whole training set, of the penalty with the least loss, once written, on images left out."""
-    design, target, hardware = bench.design, bench.targets(1), bench.hardware
+    design, hardware = bench.design, bench.hardware
+    target = bench.targets(design.arrays[-1].number)
     fold = folds(training.originals)
     # One fold is enough of many images.
     parts = next(n for n in range(1, FOLDS + 1) if n == FOLDS or np.count_nonzero(fold < n) >= _VALIDATED)
 
-    def made(penalty: float, seen: NDArray[np.bool_]) -> Readout:
-        def fit(limit: float | None) -> Readout:
+    def trained(penalty: float, seen: NDArray[np.bool_]) -> LinearReadout:
+        def fit(limit: float | None) -> LinearReadout:
             return _on_all(hidden[seen], training.labels[seen], replace(start, penalty=penalty), limit)
 
         return with_bias_that_can_be_made(fit, design, target, hardware)
@@ -370,22 +440,22 @@ def best_on_all(bench: Bench, hidden: FloatArray, training: Images, start: Reado
         total = 0.0
         for part in range(parts):
             left = fold == part
-            written = as_written(made(penalty, ~left), design, target, hardware)
+            written = as_written(trained(penalty, ~left), design, target, hardware)
             total += written.loss(hidden[left], training.labels[left])
         return total
 
     # The loss, not the number of right ones, which hardly differs where the network remembers its training images.
     penalty = min(PENALTIES, key=loss)
-    return made(penalty, np.ones(len(fold), dtype=bool))
+    return trained(penalty, np.ones(len(fold), dtype=bool))
 
 
 def _on_all(
     hidden: FloatArray,
     labels: NDArray[np.integer],
-    start: Readout,
+    start: LinearReadout,
     limit: float | None,
     reach: tuple[FloatArray, FloatArray] | None = None,
-) -> Readout:
+) -> LinearReadout:
     """Readout for the whole training set, with the start's penalty."""
     return fit_readout(
         hidden, labels, start, start.penalty, reach=reach, largest_bias=limit, iterations=_TWIN_ITERATIONS
@@ -407,4 +477,4 @@ def _written_facts(array: str, written: Written | None) -> dict[str, float]:
 def chip_seconds(design: Design, runs: int) -> float:
     """Time that runs take on the chip (s)."""
     protocol = design.network.protocol
-    return runs * (protocol.settle + protocol.control) * design.scales.time_unit
+    return runs * (protocol.settle + protocol.control) * design.time_unit

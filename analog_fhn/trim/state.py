@@ -13,19 +13,16 @@ from analog_fhn._support.files import new_file
 from analog_fhn._support.json_text import typed
 from analog_fhn._support.npz import read_npz, reading, take_meta
 from analog_fhn.array.crossbar import Writes
-from analog_fhn.array.sense import columns
-from analog_fhn.chip import ArrayLayer, ArrayTarget, Chip, assemble, make_array
+from analog_fhn.chip import ArrayLayer, ArrayTarget, Hardware, ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, shown
 from analog_fhn.network import Network
 from analog_fhn.neuron import Protocol
 from analog_fhn.technology.technology import Technology
-from analog_fhn.trim.codes import Codes, TrimHardware, code_range
+from analog_fhn.trim.codes import IntArray, RowCodes, TrimCodes, TrimHardware, code_range
 
 FORMAT = 2
 _WHAT = "a file of 'analog-fhn trim'"
-
-_CODES = ("gain", "offset", "output")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,36 +36,27 @@ class TrimState:
     codes, hardware
         Trim codes and what they set.
     targets
-        Input and output array: each device's last target, and in which round it was written.
+        All arrays, the output array last: each device's last target, and in which round it was written.
     """
 
     seed: int | None
-    codes: Codes
+    codes: TrimCodes
     hardware: TrimHardware
     targets: tuple[ArrayTarget, ...]
 
     @classmethod
     def untouched(cls, design: Design, seed: int | None, hardware: TrimHardware) -> TrimState:
         """Of a chip as it was made."""
-        return cls(seed, Codes.none(design.network), hardware, design.arrays)
+        return cls(seed, TrimCodes.none(design.network), hardware, design.arrays)
 
-    def chip(self, design: Design, made: Chip | None = None) -> Chip:
-        """The chip in this state.
-
-        Parameters
-        ----------
-        design
-            It is a sample of.
-        made
-            The chip as it was made, if it is at hand.
-        """
-        made = design.chip(self.seed) if made is None else made
-        assert made.arrays is not None
+    def chip(self, design: Design) -> ManufacturedChip:
+        """The chip in this state, a sample of the design."""
+        as_made = design.chip(self.seed)
         arrays = tuple(
-            layer if target.writes is None else make_array(target, number, design.technology, self.seed)
-            for number, (layer, target) in enumerate(zip(made.arrays, self.targets, strict=True))
+            array if target.writes is None else ArrayLayer.made(target, design.technology, self.seed)
+            for array, target in zip(as_made.arrays, self.targets, strict=True)
         )
-        return with_codes(design, made, arrays, self.codes, self.hardware)
+        return with_codes(as_made, arrays, self.codes, self.hardware)
 
     def save(self, path: Path, design: Design, notes: dict[str, Any] | None = None) -> None:
         """Write a `.npz` file; nothing is pickled.
@@ -78,13 +66,18 @@ class TrimState:
         notes
             Anything JSON can hold. `analog-fhn trim` says the error groups of the technology in "errors".
         """
-        arrays = {f"{name}_code": getattr(self.codes, name) for name in _CODES}
+        arrays: dict[str, Any] = {"output_code": self.codes.output}
+        saturated = {"outputs": self.codes.saturated_outputs}
+        for layer, rows in enumerate(self.codes.rows):
+            suffix = _suffix(layer)
+            arrays |= {f"gain_code{suffix}": rows.gain, f"offset_code{suffix}": rows.offset}
+            saturated[f"rows{suffix}"] = rows.saturated
         verify: list[list[list[float | None]] | None] = []
-        for layer, target in enumerate(self.targets):
-            arrays |= {f"g_plus_{layer}": target.crossbar.g_plus, f"g_minus_{layer}": target.crossbar.g_minus}
+        for number, target in enumerate(self.targets):
+            arrays |= {f"g_plus_{number}": target.crossbar.g_plus, f"g_minus_{number}": target.crossbar.g_minus}
             verify.append(None if target.writes is None else [list(entry) for entry in target.writes.verify])
             if target.writes is not None:
-                arrays |= {f"round_plus_{layer}": target.writes.plus, f"round_minus_{layer}": target.writes.minus}
+                arrays |= {f"round_plus_{number}": target.writes.plus, f"round_minus_{number}": target.writes.minus}
         meta = {
             "format": FORMAT,
             "chip": self.seed,
@@ -96,7 +89,7 @@ class TrimState:
             "protocol": asdict(design.network.protocol),
             "technology": design.technology.model_dump(),
             "hardware": asdict(self.hardware),
-            "saturated": {"rows": self.codes.saturated_rows, "outputs": self.codes.saturated_outputs},
+            "saturated": saturated,
             "verify": verify,
             "notes": notes or {},
         }
@@ -105,26 +98,28 @@ class TrimState:
 
 
 def with_codes(
-    design: Design, made: Chip, arrays: tuple[ArrayLayer, ...], codes: Codes, hardware: TrimHardware
-) -> Chip:
-    """Chip of the same components with these arrays, and with codes set.
+    as_made: ManufacturedChip, arrays: tuple[ArrayLayer, ...], codes: TrimCodes, hardware: TrimHardware
+) -> ManufacturedChip:
+    """Chip of the same cells with these arrays, and with codes set.
 
     Parameters
     ----------
-    made
-        As it was made: without codes.
+    as_made
+        The chip without codes.
     arrays
-        As they are written now, without codes.
+        As they are written now, without codes; the output array last.
     """
-    assert made.parts is not None
-    assert made.pair is not None
-    assert made.driver is not None
-    driver, sense = codes.applied(made.driver, arrays[1].sense, hardware)
-    output = replace(arrays[1], sense=sense, columns=columns(sense, arrays[1].ports, design.technology))
-    parts = made.parts, made.pair, driver
-    return assemble(
-        design.network, design.technology, design.scales, design.drivers, parts, (arrays[0], output), made.seed
+    parts = tuple(
+        Hardware(array, rows.applied(one.cells, hardware))
+        for one, array, rows in zip(as_made.hardware, arrays, codes.rows, strict=False)
     )
+    output = arrays[-1].with_sense(codes.null(arrays[-1].sense, hardware), as_made.technology)
+    return as_made.with_parts(parts, output)
+
+
+def _suffix(layer: int) -> str:
+    """What ends the names in a file of a hidden layer's codes; the first layer's have no number."""
+    return f"_{layer}" if layer else ""
 
 
 def as_trimmed(path: Path, network: Network) -> Network:
@@ -188,12 +183,17 @@ def load_state(path: Path, network: Network) -> tuple[TrimState, Technology]:
         technology = Technology.from_values(meta["technology"], f"{path}: technology")
         design = Design(network, technology)
         hardware = TrimHardware(**meta["hardware"])
-        gain, offset, output = (_codes(path, arrays, name, network, hardware) for name in _CODES)
-        beyond = (_whole(path, f"saturated {name}", meta["saturated"][name]) for name in ("rows", "outputs"))
-        codes = Codes(gain, offset, output, *beyond)
+        rows = []
+        for layer, dense in enumerate(network.hidden_layers):
+            suffix = _suffix(layer)
+            gain = _codes(path, arrays, f"gain_code{suffix}", dense.n_out, hardware.gain_bits)
+            offset = _codes(path, arrays, f"offset_code{suffix}", dense.n_out, hardware.offset_bits)
+            rows.append(RowCodes(gain, offset, _saturated(path, meta, f"rows{suffix}")))
+        output = _codes(path, arrays, "output_code", network.output.n_out, hardware.output_bits)
+        codes = TrimCodes(tuple(rows), output, _saturated(path, meta, "outputs"))
         targets = tuple(
-            _target(path, arrays, layer, nominal, verify)
-            for layer, (nominal, verify) in enumerate(zip(design.arrays, meta["verify"], strict=True))
+            _target(path, arrays, number, nominal, verify)
+            for number, (nominal, verify) in enumerate(zip(design.arrays, meta["verify"], strict=True))
         )
         seed = None if meta["chip"] is None else _whole(path, "chip", meta["chip"])
         return TrimState(seed, codes, hardware, targets), technology
@@ -231,28 +231,30 @@ def _whole(path: Path, key: str, value: Any) -> int:
     return whole
 
 
-def _codes(path: Path, arrays: dict[str, Any], name: str, network: Network, hardware: TrimHardware) -> Any:
-    values, n = arrays[f"{name}_code"], network.layer_sizes[2 if name == "output" else 1]
+def _saturated(path: Path, meta: dict[str, Any], name: str) -> int:
+    return _whole(path, f"saturated {name}", meta["saturated"][name])
+
+
+def _codes(path: Path, arrays: dict[str, Any], name: str, n: int, bits: int) -> IntArray:
+    values = arrays[name]
     if values.shape != (n,) or values.dtype.kind not in "iu":
-        raise InputError(
-            f"{path}: {name}_code has shape {values.shape} and type {values.dtype}: expected {n} whole numbers"
-        )
-    lowest, highest = code_range(getattr(hardware, f"{name}_bits"))
+        raise InputError(f"{path}: {name} has shape {values.shape} and type {values.dtype}: expected {n} whole numbers")
+    lowest, highest = code_range(bits)
     beyond = np.flatnonzero((values < lowest) | (values > highest))
     if beyond.size:
         raise InputError(
-            f"{path}: {name}_code[{beyond[0]}] is {values[beyond[0]]}: expected {lowest} to {highest}, the codes of "
-            f"{getattr(hardware, f'{name}_bits')} bits"
+            f"{path}: {name}[{beyond[0]}] is {values[beyond[0]]}: expected {lowest} to {highest}, the codes of {bits} "
+            "bits"
         )
-    return values.astype(np.int64)
+    return np.asarray(values.astype(np.int64))
 
 
 def _target(
-    path: Path, arrays: dict[str, Any], layer: int, nominal: ArrayTarget, verify: list[list[Any]] | None
+    path: Path, arrays: dict[str, Any], number: int, nominal: ArrayTarget, verify: list[list[Any]] | None
 ) -> ArrayTarget:
     shape = nominal.crossbar.g_plus.shape
-    names = [f"g_plus_{layer}", f"g_minus_{layer}"]
-    names += [] if verify is None else [f"round_plus_{layer}", f"round_minus_{layer}"]
+    names = [f"g_plus_{number}", f"g_minus_{number}"]
+    names += [] if verify is None else [f"round_plus_{number}", f"round_minus_{number}"]
     for name in names:
         if arrays[name].shape != shape:
             raise InputError(f"{path}: {name} has shape {arrays[name].shape}: expected {shape}")

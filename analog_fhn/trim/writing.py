@@ -29,7 +29,7 @@ _BOTH = 1.3  # how much worse writing one device must promise to be before both 
 
 
 @dataclass(frozen=True, eq=False)
-class Devices:
+class DeviceEstimates:
     """What is known of an array's devices from outside; every array has shape (n_known, n_out).
 
     The rows are those of the inputs and, where there are bias rows, the first of these: only the sum of all bias rows
@@ -56,7 +56,7 @@ class Devices:
     n_in: int
 
     @classmethod
-    def of(cls, target: Crossbar, array: Array) -> Devices:
+    def of(cls, target: Crossbar, array: Array) -> DeviceEstimates:
         """As far as the targets say it."""
         n = known_rows(target)
         plus, minus = target.g_plus[:n], target.g_minus[:n]
@@ -73,7 +73,7 @@ class Devices:
         """Devices that writing does not move."""
         return self.still_minus >= _SUSPECT
 
-    def measured(self, difference: FloatArray, array: Array, noise: float = 0.0) -> Devices:
+    def measured(self, difference: FloatArray, array: Array, noise: float = 0.0) -> DeviceEstimates:
         """After the differences were measured: both estimates move, the less certain one by more.
 
         The less certain the measurement is (`noise`, standard deviation in S), the less they move. A difference that no
@@ -113,6 +113,19 @@ class Devices:
             sigma_minus=np.where(odd, 0.0, np.where(known, left_minus, self.sigma_minus)),
             still_plus=np.where(odd_plus, np.maximum(self.still_plus, 1), self.still_plus),
             still_minus=np.where(odd_minus, np.maximum(self.still_minus, 1), self.still_minus),
+        )
+
+    def written(
+        self, target: Crossbar, plus: BoolArray, minus: BoolArray, array: Array, verify: float | None
+    ) -> DeviceEstimates:
+        """After the devices marked in `plus` and `minus`, of this shape, were written, as far as the targets say it."""
+        n = len(self.plus)
+        return replace(
+            self,
+            plus=np.where(plus, target.g_plus[:n], self.plus),
+            minus=np.where(minus, target.g_minus[:n], self.minus),
+            sigma_plus=np.where(plus, spread(target.g_plus[:n], array, verify), self.sigma_plus),
+            sigma_minus=np.where(minus, spread(target.g_minus[:n], array, verify), self.sigma_minus),
         )
 
     def reachable(self, array: Array, k: float) -> tuple[FloatArray, FloatArray]:
@@ -161,7 +174,7 @@ def spread(conductance: FloatArray, array: Array, verify: float | None = None) -
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class WritePlan:
     """What to write next.
 
     Parameters
@@ -178,21 +191,21 @@ class Plan:
 
 
 def plan_writes(
-    devices: Devices,
-    wanted: FloatArray,
+    devices: DeviceEstimates,
+    differences: FloatArray,
     present: Crossbar,
     array: Array,
     importance: FloatArray,
     tolerance: float,
     verify: float | None = None,
     more: int = 0,
-) -> Plan:
+) -> WritePlan:
     """Choose the devices whose writing makes the array better, and their targets.
 
     Parameters
     ----------
-    wanted
-        Differences of the conductances (S), shape (n_known, n_out); NaN: leave the pair as it is.
+    differences
+        Of the conductances of each pair, as they should be (S), shape (n_known, n_out); NaN: leave the pair as it is.
     present
         The last targets.
     importance
@@ -203,22 +216,22 @@ def plan_writes(
         Rounds that may follow: with more of them it pays to be hard to please.
     """
     patience = float(np.sqrt(expected_square(more)))
-    wanted = np.where(np.isnan(wanted), devices.plus - devices.minus, wanted)
-    error = np.abs(devices.plus - devices.minus - wanted)
+    goal = np.where(np.isnan(differences), devices.plus - devices.minus, differences)
+    error = np.abs(devices.plus - devices.minus - goal)
 
     def single(movable: BoolArray, ask: FloatArray) -> tuple[FloatArray, FloatArray]:
-        goal = quantised(np.clip(ask, array.g_min, array.g_max), array)
-        cost = np.hypot(goal - ask, patience * spread(goal, array, verify))
-        return goal, np.where(movable, cost, np.inf)
+        settable = quantised(np.clip(ask, array.g_min, array.g_max), array)
+        cost = np.hypot(settable - ask, patience * spread(settable, array, verify))
+        return settable, np.where(movable, cost, np.inf)
 
-    both_plus = quantised(np.clip(array.g_min + np.maximum(wanted, 0.0), array.g_min, array.g_max), array)
-    both_minus = quantised(np.clip(array.g_min + np.maximum(-wanted, 0.0), array.g_min, array.g_max), array)
+    both_plus = quantised(np.clip(array.g_min + np.maximum(goal, 0.0), array.g_min, array.g_max), array)
+    both_minus = quantised(np.clip(array.g_min + np.maximum(-goal, 0.0), array.g_min, array.g_max), array)
     spreads = np.hypot(spread(both_plus, array, verify), spread(both_minus, array, verify))
-    anew = _BOTH * np.hypot(both_plus - both_minus - wanted, patience * spreads)
+    anew = _BOTH * np.hypot(both_plus - both_minus - goal, patience * spreads)
     # A device under suspicion is written alone, so that one can see whether it moves.
     anew = np.where(np.maximum(devices.still_plus, devices.still_minus) > 0, np.inf, anew)
-    goal_plus, by_plus = single(~devices.stuck_plus, devices.minus + wanted)
-    goal_minus, by_minus = single(~devices.stuck_minus, devices.plus - wanted)
+    goal_plus, by_plus = single(~devices.stuck_plus, devices.minus + goal)
+    goal_minus, by_minus = single(~devices.stuck_minus, devices.plus - goal)
     choice = np.argmin([error, by_plus, by_minus, anew], axis=0)
     choice[error * importance[:, None] <= tolerance] = 0
     plus, minus = (choice == 1) | (choice == 3), (choice == 2) | (choice == 3)
@@ -227,7 +240,9 @@ def plan_writes(
     g_plus[:n] = np.where(choice == 3, both_plus, np.where(choice == 1, goal_plus, g_plus[:n]))
     g_minus[:n] = np.where(choice == 3, both_minus, np.where(choice == 2, goal_minus, g_minus[:n]))
     none = np.zeros((len(g_plus) - n, g_plus.shape[1]), dtype=bool)
-    return Plan(replace(present, g_plus=g_plus, g_minus=g_minus), np.vstack([plus, none]), np.vstack([minus, none]))
+    return WritePlan(
+        replace(present, g_plus=g_plus, g_minus=g_minus), np.vstack([plus, none]), np.vstack([minus, none])
+    )
 
 
 def expected_square(more: int) -> float:
@@ -255,32 +270,33 @@ class Written:
         told.
     """
 
-    devices: Devices
+    devices: DeviceEstimates
     weights: FloatArray
     errors: list[float]
 
 
 def write_weights(
     bench: Bench,
-    layer: int,
-    wanted: FloatArray,
+    number: int,
+    goal: FloatArray,
     measure: Callable[[], FloatArray],
     importance: FloatArray,
     *,
-    devices: Devices | None = None,
+    devices: DeviceEstimates | None = None,
     present: FloatArray | None = None,
     rounds: int = 8,
     tolerance: float = 0.01,
     verify: float | None = None,
 ) -> Written:
-    """Write an array until its weights are those wanted, as far as the rounds go.
+    """Write an array until its weights are those that they should be, as far as the rounds go.
 
     Parameters
     ----------
-    layer
-        0: input array, 1: output array.
-    wanted
-        Shape (n_known, n_out), see `with_bias`, in the units of `measure`; NaN: of no interest.
+    number
+        Of the array, from 0, the input array.
+    goal
+        Weights as they should be, shape (n_known, n_out), see `with_bias`, in the units of `measure`; NaN: of no
+        interest.
     measure
         Reads the weights (n_known, n_out) from the chip; NaN where it cannot.
     importance
@@ -297,54 +313,43 @@ def write_weights(
         Tolerance that the bench verifies its writing with.
     """
     array = bench.design.technology.array
-    target = bench.targets(layer)
-    devices = Devices.of(target, array) if devices is None else devices
+    target = bench.targets(number)
+    devices = DeviceEstimates.of(target, array) if devices is None else devices
     k = target.siemens_per_weight
     weights = measure() if present is None else present
     noise = 0.0
     if bench.noisy:
         # Measured twice, for the noise: the median stands for a row in the middle of its tanh.
         again = measure()
-        told = np.abs(again - weights)
-        noise = _NORMAL * k * float(np.nanmedian(told)) / np.sqrt(2.0) if np.isfinite(told).any() else 0.0
+        change = np.abs(again - weights)
+        noise = _NORMAL * k * float(np.nanmedian(change)) / np.sqrt(2.0) if np.isfinite(change).any() else 0.0
     still = max(_STILL * array.g_max, _NOISES * noise)
     scale = _column_scale(weights, devices, k)
     devices = devices.measured(weights * k / scale, array, noise)
-    errors = [_error(weights, wanted, importance)]
-    for number in range(rounds):
-        difference = devices.plus - devices.minus
-        made = plan_writes(
-            devices, wanted * k / scale, target, array, importance, tolerance * array.g_max, verify,
-            more=rounds - 1 - number,
+    errors = [_error(weights, goal, importance)]
+    for more in reversed(range(rounds)):
+        difference, n = devices.plus - devices.minus, len(devices.plus)
+        plan = plan_writes(
+            devices, goal * k / scale, target, array, importance, tolerance * array.g_max, verify, more=more
         )  # fmt: skip
-        if not (made.plus.any() or made.minus.any()):
+        if not (plan.plus.any() or plan.minus.any()):
             break
-        bench.write(layer, made.target, made.plus, made.minus)
-        target, n = made.target, len(difference)
-        plus, minus = made.plus[:n], made.minus[:n]
-        told = (
-            np.where(plus, target.g_plus[:n], devices.plus) - np.where(minus, target.g_minus[:n], devices.minus)
-        )  # fmt: skip
+        bench.write(number, plan.target, plan.plus, plan.minus)
+        target, plus, minus = plan.target, plan.plus[:n], plan.minus[:n]
+        intended = devices.written(target, plus, minus, array, verify)
         weights = measure()
         now = weights * k / scale
-        # Of a pair, one device alone was told to go somewhere else, and the difference is what it was.
-        idle = (np.abs(now - difference) < still) & (np.abs(told - difference) > 5.0 * still)
+        # Of a pair, one device alone was sent somewhere else, and the difference is what it was.
+        idle = (np.abs(now - difference) < still) & (np.abs(intended.plus - intended.minus - difference) > 5.0 * still)
         moved = np.abs(now - difference) >= still
-        written = replace(
-            devices,
-            plus=np.where(plus, target.g_plus[:n], devices.plus),
-            minus=np.where(minus, target.g_minus[:n], devices.minus),
-            sigma_plus=np.where(plus, spread(target.g_plus[:n], array, verify), devices.sigma_plus),
-            sigma_minus=np.where(minus, spread(target.g_minus[:n], array, verify), devices.sigma_minus),
-        )
-        devices = _settled(devices, written, now, array, noise, plus & ~minus, minus & ~plus, idle, moved)
-        errors.append(_error(weights, wanted, importance))
+        devices = _settled(devices, intended, now, array, noise, plus & ~minus, minus & ~plus, idle, moved)
+        errors.append(_error(weights, goal, importance))
     return Written(devices, weights, errors)
 
 
 def _settled(
-    before: Devices,
-    written: Devices,
+    before: DeviceEstimates,
+    written: DeviceEstimates,
     now: FloatArray,
     array: Array,
     noise: float,
@@ -352,46 +357,45 @@ def _settled(
     minus: BoolArray,
     idle: BoolArray,
     moved: BoolArray,
-) -> Devices:
+) -> DeviceEstimates:
     """What is known after a round: devices that did not move are where they were, and under suspicion."""
     written = replace(
         written,
         still_plus=np.where(plus & idle, before.still_plus + 1, np.where(plus & moved, 0, before.still_plus)),
         still_minus=np.where(minus & idle, before.still_minus + 1, np.where(minus & moved, 0, before.still_minus)),
     )
-    found = written.measured(now, array, noise)
-
-    def kept(name: str) -> FloatArray:
-        # An idle device is where it was, and so is its partner.
-        return np.where(idle & (plus | minus), getattr(before, name), getattr(found, name))
-
+    measured = written.measured(now, array, noise)
+    # An idle device is where it was, and so is its partner.
     single = idle & (plus | minus)
-    return Devices(
-        kept("plus"), kept("minus"), kept("sigma_plus"), kept("sigma_minus"),
-        np.where(single, written.still_plus, found.still_plus),
-        np.where(single, written.still_minus, found.still_minus),
-        before.n_in,
-    )  # fmt: skip
+    estimates = {
+        name: np.where(single, getattr(before, name), getattr(measured, name))
+        for name in ("plus", "minus", "sigma_plus", "sigma_minus")
+    }
+    return DeviceEstimates(
+        **estimates,
+        still_plus=np.where(single, written.still_plus, measured.still_plus),
+        still_minus=np.where(single, written.still_minus, measured.still_minus),
+        n_in=before.n_in,
+    )
 
 
-def _column_scale(weights: FloatArray, devices: Devices, k: float) -> FloatArray:
+def _column_scale(weights: FloatArray, devices: DeviceEstimates, k: float) -> FloatArray:
     """Measured weights over those of the devices, column by column: gains of amplifiers and tanh pairs."""
     known = np.where(np.isfinite(weights), weights, 0.0)
-    own = np.where(np.isfinite(weights), (devices.plus - devices.minus) / k, 0.0)
+    estimated = np.where(np.isfinite(weights), (devices.plus - devices.minus) / k, 0.0)
     # Robust against devices that are stuck: those far off are left out the second time.
-    scale = _ratio(known, own)
-    off = np.abs(known - scale * own)
-    keep = off <= 3.0 * np.median(off, axis=0) + 1e-12
-    return _ratio(known * keep, own * keep)
+    off = np.abs(known - _ratio(known, estimated) * estimated)
+    near = off <= 3.0 * np.median(off, axis=0) + 1e-12
+    return _ratio(known * near, estimated * near)
 
 
-def _ratio(measured: FloatArray, own: FloatArray) -> FloatArray:
-    """Least squares of `measured` on `own`, column by column; 1 for a column of zeros."""
-    square, product = (own**2).sum(axis=0), (measured * own).sum(axis=0)
-    told = (square > 0.0) & (product > 0.0)
-    return np.where(told, product / np.where(told, square, 1.0), 1.0)
+def _ratio(measured: FloatArray, estimated: FloatArray) -> FloatArray:
+    """Least squares of `measured` on `estimated`, column by column; 1 for a column of zeros."""
+    square, product = (estimated**2).sum(axis=0), (measured * estimated).sum(axis=0)
+    positive = (square > 0.0) & (product > 0.0)
+    return np.where(positive, product / np.where(positive, square, 1.0), 1.0)
 
 
-def _error(weights: FloatArray, wanted: FloatArray, importance: FloatArray) -> float:
-    square = ((weights - wanted) * importance[:, None]) ** 2
+def _error(weights: FloatArray, goal: FloatArray, importance: FloatArray) -> float:
+    square = ((weights - goal) * importance[:, None]) ** 2
     return float(np.sqrt(np.nanmean(square))) if np.isfinite(square).any() else float("nan")

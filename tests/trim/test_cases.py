@@ -18,12 +18,14 @@ def test_spread_is_that_of_drawn_chips() -> None:
     made = case_technology(Technology.load("discrete"), 0.2, 0.1, 0.02)
     assert (made.array.programming_error, made.array.stuck_on, made.array.stuck_off) == (0.2, 0.01, 0.01)
     assert made.array.levels == 32
-    network = Network((np.ones((1, 1000)), np.ones((1000, 1))))
+    network = Network.of_weights((np.ones((1, 1000)), np.ones((1000, 1))))
     chip = Design(network, made).chip(77)
-    table = Table(Direct(), 9).means(chip, network.protocol, window=False)
+    table = Table(Direct(), 9).means(chip.layers[0].cells, network.protocol, window=False)
     tanh = np.linspace(-0.9, 0.9, 7)[:, None]
-    x = table.look_up(chip.drive_stage.gain * tanh + chip.drive_stage.offset)
-    slopes = np.polyfit(tanh[:, 0], chip.row_stage.gain * x + chip.row_stage.offset, 1)[0]
+    x = table.look_up(chip.layers[0].cells.drive_stage.gain * tanh + chip.layers[0].cells.drive_stage.offset)
+    slopes = np.polyfit(tanh[:, 0], chip.layers[0].cells.row_stage.gain * x + chip.layers[0].cells.row_stage.offset, 1)[
+        0
+    ]
     # Two samples of 1000: each knows a standard deviation to 2.2 %
     assert np.std(slopes) / np.mean(slopes) == pytest.approx(0.1, rel=0.1)
 

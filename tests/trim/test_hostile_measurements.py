@@ -28,7 +28,7 @@ HIDDEN = np.where((LABELS == 1)[:, None], 0.9, 0.1) + 0.05 * np.sin(np.arange(48
 @cache
 def design() -> Design:
     weights = np.tile([[1.0, -1.0]], (N_HIDDEN, 1))
-    return Design(Network((np.ones((3, N_HIDDEN)), weights)), Technology.load("discrete"))
+    return Design(Network.of_weights((np.ones((3, N_HIDDEN)), weights)), Technology.load("discrete"))
 
 
 def load(path: Path) -> None:

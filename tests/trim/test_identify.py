@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from repairs import BAD, N_HIDDEN, bench, digits_network, images, technology
@@ -11,47 +9,47 @@ from repairs import BAD, N_HIDDEN, bench, digits_network, images, technology
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.trim.bench import SimulatedBench
-from analog_fhn.trim.identify import Twin, measure_ends, measure_inputs, output_weights
-from analog_fhn.trim.repair import Options, repair, spread_drives
+from analog_fhn.trim.identify import ChipTwin, LayerTwin, measure_ends, measure_inputs, output_weights
+from analog_fhn.trim.repair import RepairOptions, repair, spread_drives
 
 
 @pytest.mark.parametrize("bias", [False, True])
 def test_measured_input_weights_are_the_chips(bias: bool) -> None:
     tested = bench(3, digits_network(bias), **BAD)
-    found = measure_inputs(tested, measure_ends(tested))
+    found = measure_inputs(tested, measure_ends(tested, 0))
     chip, network = tested.chip, tested.design.network
     # What can be seen from outside is the product with the pair's slope.
-    ratio = chip.drive_stage.slope / network.fhn.slope
+    ratio = chip.layers[0].cells.drive_stage.slope / network.fhn.slope
     known = np.isfinite(found.weights)
     assert known.mean() > 0.99
     # Neurons bend the line by up to 1e-3 of the activation.
-    assert np.abs(found.weights - chip.weights[0] * ratio)[known].max() < 0.01
-    wanted = chip.biases[0] * ratio + chip.drive_stage.shift / network.fhn.slope
+    assert np.abs(found.weights - chip.layers[0].weights * ratio)[known].max() < 0.01
+    wanted = chip.layers[0].bias * ratio + chip.layers[0].cells.drive_stage.shift / network.fhn.slope
     np.testing.assert_allclose(found.bias, wanted, atol=0.01)
-    assert tested.costs.runs == 2 * chip.n_neurons + 65
+    assert tested.costs.runs == 2 * N_HIDDEN + 65
 
 
 def test_ends_are_those_of_pair_neuron_and_driver() -> None:
     tested = bench(3, **BAD)
-    chip, found = tested.chip, measure_ends(tested)
-    p = chip.coefficients.q
-    amplitude = -chip.row_stage.gain * p[:, 3] / p[:, 1] * chip.drive_stage.gain
+    chip, found = tested.chip, measure_ends(tested, 0)
+    p = chip.layers[0].cells.dynamics.q
+    amplitude = -chip.layers[0].cells.row_stage.gain * p[:, 3] / p[:, 1] * chip.layers[0].cells.drive_stage.gain
     np.testing.assert_allclose(found.amplitude, amplitude, rtol=2e-3)
 
 
 def test_measured_output_weights_are_the_chips() -> None:
     tested = bench(3, digits_network(True), **BAD)
-    hidden, scores = tested.both(images("train", 80).images)
+    hidden, scores = tested.both(images("train", 80).images, 1)
     found = output_weights(hidden, scores)
-    np.testing.assert_allclose(found.weights, tested.chip.weights[1], atol=1e-6)
-    np.testing.assert_allclose(found.bias, tested.chip.biases[1], atol=1e-6)
+    np.testing.assert_allclose(found.weights, tested.chip.output.weights, atol=1e-6)
+    np.testing.assert_allclose(found.bias, tested.chip.output.bias, atol=1e-6)
     np.testing.assert_allclose(scores, tested.scores(images("train", 80).images), rtol=1e-12)
 
 
 def test_the_twin_does_what_the_chip_does() -> None:
     tested = bench(3, **BAD)
-    ends = measure_ends(tested)
-    twin = Twin.of(tested.design.network, measure_inputs(tested, ends), ends)
+    ends = measure_ends(tested, 0)
+    twin = ChipTwin((LayerTwin.of(tested.design.network, 0, measure_inputs(tested, ends), ends),))
     shown = images("test").images
     assert np.abs(twin.hidden(shown) - tested.hidden(shown)).max() < 0.01
 
@@ -60,19 +58,19 @@ def test_a_neuron_without_inputs_keeps_its_code_and_the_ideal_gain() -> None:
     given = digits_network(True)
     first, bias = given.weights[0].copy(), given.biases[0].copy()
     first[:, 3] = bias[3] = 0.0
-    network = replace(given, weights=(first, given.weights[1]), biases=(bias, given.biases[1]))
+    network = given.with_weights((first, given.weights[1]), (bias, given.biases[1]))
     tested = bench(3, network, **BAD)
-    ends = measure_ends(tested)
+    ends = measure_ends(tested, 0)
     assert np.flatnonzero(~ends.known).tolist() == [3]
     assert ends.amplitude[3] == 0.5
     level = tested.hidden(np.zeros((1, 64)))[0, 3]
     assert ends.centre[3] == pytest.approx(level, abs=0.05)
     done = repair(tested, ["trim", "readout", "finetune"], images("train", 100), images("test", 100),
-                  options=Options(rounds=2))  # fmt: skip
+                  options=RepairOptions(rounds=2))  # fmt: skip
     assert all(np.isfinite(step.accuracy) for step in done)
     assert done[1].accuracy > done[0].accuracy
     assert done[-1].accuracy > 0.9
-    assert np.abs(tested.codes.gain).max() <= 128
+    assert np.abs(tested.codes.rows[0].gain).max() <= 128
 
 
 def test_the_bias_is_found_beside_a_constant_activation() -> None:
@@ -90,13 +88,13 @@ def test_the_bias_is_found_beside_a_constant_activation() -> None:
 def test_readings_are_as_noisy_as_asked_and_the_same_again() -> None:
     made = [SimulatedBench(Design(digits_network(), technology()), 1, reading_noise=1e-2) for _ in range(2)]
     exact, shown, drives = bench(1), images("train", 300).images, spread_drives(digits_network(), 5)
-    read = [(b.neurons(drives), b.hidden(shown), b.scores(shown)) for b in made]
+    read = [(b.neurons(0, drives), b.hidden(shown), b.scores(shown)) for b in made]
     for one, other in zip(*read, strict=True):
         np.testing.assert_array_equal(one, other)
     # Rows give half of x, scores a row's times the rms weight.
     scale = 1.0, 0.5, 0.5 * np.sqrt(np.mean(digits_network().weights[1] ** 2))
-    for noisy, right, factor in zip(read[0], (exact.neurons(drives), exact.hidden(shown), exact.scores(shown)), scale,
-                                    strict=True):  # fmt: skip
+    noiseless = exact.neurons(0, drives), exact.hidden(shown), exact.scores(shown)
+    for noisy, right, factor in zip(read[0], noiseless, scale, strict=True):
         assert np.std(noisy - right) == pytest.approx(1e-2 * factor, rel=4.0 / np.sqrt(2.0 * noisy.size))
     assert not np.array_equal(made[0].hidden(shown), read[0][1])
     np.testing.assert_array_equal(made[0].classify(shown), exact.classify(shown))
@@ -142,12 +140,12 @@ def test_noise_of_the_readings_gives_a_still_neuron_no_weights() -> None:
 def test_noisy_readings_of_still_neurons_do_not_make_a_chip_worse() -> None:
     given = digits_network()
     still = np.arange(N_HIDDEN) < 3
-    network = replace(given, weights=(np.where(still, 0.0, given.weights[0]), given.weights[1]))
+    network = given.with_weights((np.where(still, 0.0, given.weights[0]), given.weights[1]), given.biases)
     left = []
     for noise in (0.0, 1e-3):
         tested = SimulatedBench(Design(network, technology(array__programming_error=0.2)), 5, reading_noise=noise)
         repair(tested, ["trim"], images("train", 100), images("test", 50))
-        left.append(np.sqrt(np.mean(tested.chip.biases[1] ** 2)))
+        left.append(np.sqrt(np.mean(tested.chip.output.bias**2)))
     # The three neurons' weights, known to a fifth, stand for offsets of half of that.
     uncertain = 0.2 * 0.5 * np.sqrt(3.0 * np.mean(given.weights[1] ** 2))
     assert left[1] < left[0] + 1.5 * uncertain

@@ -15,7 +15,7 @@ from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.trim.bench import SimulatedBench
 from analog_fhn.trim.codes import TrimHardware
-from analog_fhn.trim.measurements import Measurements, load_measurements
+from analog_fhn.trim.measurements import LabelledRows, Measurements, NeuronResponses, load_measurements
 from analog_fhn.trim.recorded import from_measurements
 from analog_fhn.trim.repair import spread_drives
 
@@ -29,7 +29,7 @@ def design() -> Design:
 def measured(seed: int = 1, points: int = 5) -> tuple[np.ndarray, np.ndarray]:
     tested = bench(seed, resistor__tolerance=0.14)
     drives = spread_drives(digits_network(), points)
-    return drives, tested.neurons(drives)
+    return drives, tested.neurons(0, drives)
 
 
 def lines(drives: np.ndarray, responses: np.ndarray) -> list[str]:
@@ -56,10 +56,10 @@ def test_csv_and_npz_give_the_same(tmp_path: Path) -> None:
     drives, responses = measured()
     one = load_measurements(csv_file(tmp_path, lines(drives, responses)), design())
     other = load_measurements(npz_file(tmp_path, drives=drives[:, 0], responses=responses), design())
-    np.testing.assert_allclose(one.responses, responses, rtol=1e-12)
-    np.testing.assert_allclose(one.drives, drives, rtol=1e-12)
-    np.testing.assert_array_equal(other.responses, responses)
-    np.testing.assert_array_equal(other.drives, drives)
+    np.testing.assert_allclose(one.layers[0].responses, responses, rtol=1e-12)
+    np.testing.assert_allclose(one.layers[0].drives, drives, rtol=1e-12)
+    np.testing.assert_array_equal(other.layers[0].responses, responses)
+    np.testing.assert_array_equal(other.layers[0].drives, drives)
 
 
 @pytest.mark.parametrize(
@@ -74,21 +74,21 @@ def test_every_dialect_gives_the_same(tmp_path: Path, separator: str, decimal: s
     text = head + "\n".join(lines(drives, responses)).replace(",", separator).replace(".", decimal)
     path = tmp_path / "bench.csv"
     path.write_bytes(text.replace("neuron", "Neuron").encode(encoding))
-    np.testing.assert_allclose(load_measurements(path, design()).responses, responses, rtol=1e-12)
+    np.testing.assert_allclose(load_measurements(path, design()).layers[0].responses, responses, rtol=1e-12)
 
 
 def test_columns_in_any_order_and_neurons_with_more_points_than_others(tmp_path: Path) -> None:
     drives, responses = measured()
     rows = [",".join(reversed(row.split(","))) for row in lines(drives, responses)]
     found = load_measurements(csv_file(tmp_path, rows[:-2]), design())
-    assert np.isnan(found.responses[3:, -1]).all()
-    np.testing.assert_allclose(found.responses[:3, -1], responses[:3, -1], rtol=1e-12)
+    assert np.isnan(found.layers[0].responses[3:, -1]).all()
+    np.testing.assert_allclose(found.layers[0].responses[:3, -1], responses[:3, -1], rtol=1e-12)
 
 
 def test_volts_are_turned_into_x(tmp_path: Path) -> None:
     drives, responses = measured()
-    path = csv_file(tmp_path, lines(drives, responses * design().scales.sx))
-    np.testing.assert_allclose(load_measurements(path, design(), "volts").responses, responses, rtol=1e-12)
+    path = csv_file(tmp_path, lines(drives, responses * design().cells[0].volts_per_x))
+    np.testing.assert_allclose(load_measurements(path, design(), "volts").layers[0].responses, responses, rtol=1e-12)
 
 
 def test_codes_from_a_file_are_those_from_the_chip(tmp_path: Path) -> None:
@@ -98,25 +98,27 @@ def test_codes_from_a_file_are_those_from_the_chip(tmp_path: Path) -> None:
     )
     chip = bench(1, resistor__tolerance=0.14).chip
     # x = -(q0 + q3 I)/q1: the slope that the gain code has to take back
-    gain, _ = found.state.codes.factors(TrimHardware())
+    gain, _ = found.state.codes.rows[0].factors(TrimHardware())
     np.testing.assert_allclose(
-        gain * chip.coefficients.q[:, 3] / chip.coefficients.q[:, 1], 1.0, atol=TrimHardware().gain_step + 5e-3
+        gain * chip.layers[0].cells.dynamics.q[:, 3] / chip.layers[0].cells.dynamics.q[:, 1],
+        1.0,
+        atol=TrimHardware().gain_step + 5e-3,
     )
-    assert found.readout is None
+    assert found.trained is None
 
 
 def test_a_readout_comes_with_activations_and_labels(tmp_path: Path) -> None:
     tested = bench(1, resistor__tolerance=0.14)
     drives, responses = measured()
     shown = images("train", 300)
-    hidden, scores = tested.both(shown.images)
+    hidden, scores = tested.both(shown.images, 1)
     path = npz_file(
         tmp_path, drives=drives, responses=responses, hidden=hidden, labels=shown.labels, scores=scores
     )  # fmt: skip
     found = from_measurements(load_measurements(path, design()), design(), TrimHardware())
-    assert found.readout is not None
+    assert found.trained is not None
     before = np.mean(scores.argmax(axis=1) == shown.labels)
-    assert np.mean(found.readout.classes(hidden) == shown.labels) > before
+    assert np.mean(found.trained.readout.classes(hidden) == shown.labels) > before
     assert found.state.targets[1].writes is not None
     assert found.state.codes.output.any()
 
@@ -239,9 +241,9 @@ def test_activations_and_scores_in_another_unit_are_refused(
 ) -> None:
     drives, responses = measured()
     shown = images("train", 30)
-    rows, outputs = bench(1, resistor__tolerance=0.14, array__programming_error=0.5).both(shown.images)
+    rows, outputs = bench(1, resistor__tolerance=0.14, array__programming_error=0.5).both(shown.images, 1)
     arrays = {"drives": drives, "responses": responses, "hidden": rows, "labels": shown.labels, "scores": outputs}
-    assert load_measurements(npz_file(tmp_path, **arrays), design()).scores is not None
+    assert load_measurements(npz_file(tmp_path, **arrays), design()).rows is not None
     arrays |= {"hidden": hidden * rows, "scores": scores * outputs}
     with pytest.raises(InputError, match=message):
         load_measurements(npz_file(tmp_path, **arrays), design())
@@ -250,9 +252,9 @@ def test_activations_and_scores_in_another_unit_are_refused(
 def test_neurons_that_no_code_mends_are_named() -> None:
     drives, responses = (each.copy() for each in measured())
     responses[:, 5], responses[:, 9] = -1.0 - 1e-3 * drives[:, 5], -1.0 - 2.0 * drives[:, 9]
-    found = from_measurements(Measurements(drives, responses), design(), TrimHardware())
-    assert found.beyond == (5, 9)
-    assert found.state.codes.gain[[5, 9]].tolist() == [127, -128]
+    found = from_measurements(Measurements((NeuronResponses(drives, responses),)), design(), TrimHardware())
+    assert found.beyond == ((5, 9),)
+    assert found.state.codes.rows[0].gain[[5, 9]].tolist() == [127, -128]
     # Gain codes of both, and the offset code that the flat one would need
     assert found.state.codes.saturated >= 2
 
@@ -268,8 +270,8 @@ def labelled_files(number: int = 60, **bad: float) -> tuple[Design, dict[str, An
     """What a bench writes of a bad chip, with volts per unit of its activations and scores known from the design."""
     tested, shown = bench(3, digits_network(True), **bad), images("train", number)
     drives = spread_drives(digits_network(True), 5)
-    hidden, scores = tested.both(shown.images)
-    arrays = {"drives": drives, "responses": tested.neurons(drives), "hidden": hidden, "labels": shown.labels}
+    hidden, scores = tested.both(shown.images, 1)
+    arrays = {"drives": drives, "responses": tested.neurons(0, drives), "hidden": hidden, "labels": shown.labels}
     return tested.design, arrays | {"scores": scores}
 
 
@@ -282,10 +284,10 @@ def test_files_of_very_bad_chips_are_taken(tmp_path: Path, seed: int, bias: bool
         resistor__tolerance=0.14,
     )  # fmt: skip
     shown, drives = images("train", number), spread_drives(digits_network(bias), 3)
-    hidden, scores = tested.both(shown.images)
-    arrays = {"drives": drives, "responses": tested.neurons(drives) + 0.01 * np.sin(np.arange(24))}
+    hidden, scores = tested.both(shown.images, 1)
+    arrays = {"drives": drives, "responses": tested.neurons(0, drives) + 0.01 * np.sin(np.arange(24))}
     path = npz_file(tmp_path, **arrays, hidden=hidden, labels=shown.labels, scores=scores)
-    assert load_measurements(path, tested.design).scores is not None
+    assert load_measurements(path, tested.design).rows is not None
 
 
 @pytest.mark.parametrize(
@@ -334,7 +336,7 @@ def test_images_that_do_not_fit_are_refused(tmp_path: Path, change: str, message
 def test_repeats_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     rows = lines(*measured())
     agree = [f"3,0.0,{value}" for value in (-1.02, -0.97, -1.0)]
-    assert load_measurements(csv_file(tmp_path, rows + agree), design()).responses.shape == (8, N_HIDDEN)
+    assert load_measurements(csv_file(tmp_path, rows + agree), design()).layers[0].responses.shape == (8, N_HIDDEN)
     contrary = [f"3,0.0,{value}" for value in (1.0, 1.0, 1.0)]
     with pytest.raises(
         InputError, match=r"responses of neuron 3 lie up to 1\.\d off a line, .*; expected at most 0\.3"
@@ -346,16 +348,18 @@ def test_repeats_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
 def test_still_neurons_leave_the_outputs_where_they_belong(digits: int | None) -> None:
     given = digits_network()
     first = np.where(np.arange(N_HIDDEN) < 3, 0.0, given.weights[0])
-    made = Design(replace(given, weights=(first, given.weights[1])), technology())
+    made = Design(given.with_weights((first, given.weights[1]), given.biases), technology())
     tested, shown = SimulatedBench(made, 5), images("train", 200)
     drives = spread_drives(made.network, 5)
-    hidden, scores = (values if digits is None else np.round(values, digits) for values in tested.both(shown.images))
+    hidden, scores = (values if digits is None else np.round(values, digits) for values in tested.both(shown.images, 1))
     if digits is not None:  # the last digit toggles
         hidden[::5, :3] += 10.0**-digits
     found = from_measurements(
-        Measurements(drives, tested.neurons(drives), hidden, shown.labels, scores), made, TrimHardware()
+        Measurements((NeuronResponses(drives, tested.neurons(0, drives)),), LabelledRows(hidden, shown.labels, scores)),
+        made,
+        TrimHardware(),
     )
-    assert found.readout is not None
+    assert found.trained is not None
     chip = replace(found.state, seed=5).chip(made)
     # Codes are one score's step apart; errors of the rewritten weights come on top.
-    assert np.sqrt(np.mean((chip.biases[1] - found.readout.bias * found.scale) ** 2)) < 0.05
+    assert np.sqrt(np.mean((chip.output.bias - found.trained.readout.bias * found.trained.scale) ** 2)) < 0.05

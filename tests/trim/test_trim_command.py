@@ -17,10 +17,10 @@ from sklearn.linear_model import LogisticRegression
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
-from analog_fhn.trim.finetune import Images, tune
-from analog_fhn.trim.identify import Ends, InputWeights, Twin
-from analog_fhn.trim.readout import PENALTIES, Readout, fit_readout
-from analog_fhn.trim.repair import STEPS, Options, as_trained, best_on_all, repair, spread_drives
+from analog_fhn.trim.finetune import LabelledImages, tune
+from analog_fhn.trim.identify import ArrayWeights, ChipTwin, Ends, LayerTwin
+from analog_fhn.trim.readout import PENALTIES, LinearReadout, fit_readout
+from analog_fhn.trim.repair import STEPS, RepairOptions, as_trained, best_on_all, repair, spread_drives
 from analog_fhn.trim.state import load_state, measured_from
 
 
@@ -96,7 +96,6 @@ def test_export_writes_the_targets_and_devices_of_the_trimmed_chip(folder: Path)
     status, _, err = run("export", folder / "net.npz", "--trim", folder / "out" / "trim.npz", "-o", folder / "exported")
     assert status == 0, err
     chip = state.chip(Design(network, made))
-    assert chip.arrays is not None
     for layer in range(2):
         table = np.genfromtxt(folder / "exported" / f"conductances_{layer}.csv", delimiter=",", names=True)
         np.testing.assert_array_equal(table["target_siemens"], state.targets[layer].crossbar.conductance.ravel())
@@ -106,14 +105,14 @@ def test_export_writes_the_targets_and_devices_of_the_trimmed_chip(folder: Path)
 
 def test_a_trim_file_comes_back_as_it_was(tmp_path: Path) -> None:
     tested = bench(5, digits_network(True), **BAD)
-    repair(tested, ["trim", "readout"], images("train", 150), images("test", 50), options=Options(rounds=3))
+    repair(tested, ["trim", "readout"], images("train", 150), images("test", 50), options=RepairOptions(rounds=3))
     tested.state.save(tmp_path / "trim.npz", tested.design)
     state, made = load_state(tmp_path / "trim.npz", digits_network(True))
     chip = state.chip(Design(digits_network(True), made))
-    for one, other in zip(chip.weights, tested.chip.weights, strict=True):
-        np.testing.assert_array_equal(one, other)
-    np.testing.assert_array_equal(chip.biases[1], tested.chip.biases[1])
-    np.testing.assert_array_equal(chip.row_stage.gain, tested.chip.row_stage.gain)
+    for one, other in zip(chip.arrays, tested.chip.arrays, strict=True):
+        np.testing.assert_array_equal(one.weights, other.weights)
+    np.testing.assert_array_equal(chip.output.bias, tested.chip.output.bias)
+    np.testing.assert_array_equal(chip.layers[0].cells.row_stage.gain, tested.chip.layers[0].cells.row_stage.gain)
     with np.load(tmp_path / "trim.npz", allow_pickle=False) as file:
         assert all(file[name].dtype != object for name in file.files)
 
@@ -125,10 +124,10 @@ def test_fine_tuning_with_the_chip_in_the_forward_pass() -> None:
         tested = bench(6, digits_network(True), **BAD)
         done = repair(
             tested, ["finetune"], images("train", 150), images("test"), images("train"),
-            Options(rounds=5, epochs=epochs),
+            RepairOptions(rounds=5, epochs=epochs),
         )  # fmt: skip
         assert done[1].facts["twin_error"] < 0.01
-        weights.append(tested.chip.weights[0])
+        weights.append(tested.chip.layers[0].weights)
         accuracy.append(done[1].accuracy)
         assert done[1].accuracy > done[0].accuracy + 0.02
     assert accuracy[1] > accuracy[0] - 0.02  # 500 images: two standard errors are 0.014
@@ -137,7 +136,7 @@ def test_fine_tuning_with_the_chip_in_the_forward_pass() -> None:
 
 def test_networks_without_biases_are_repaired_too() -> None:
     tested = bench(6, digits_network(False), **BAD)
-    done = repair(tested, STEPS, images("train", 300), images("test"), images("train"), Options(rounds=5))
+    done = repair(tested, STEPS, images("train", 300), images("test"), images("train"), RepairOptions(rounds=5))
     accuracy = [step.accuracy for step in done]
     # The readout is as good as 300 images let it be; all of the training set makes it better. 500 images: two standard
     # errors of a difference are 3.4 points.
@@ -152,29 +151,30 @@ def test_tuning_makes_up_in_the_weights_for_what_is_wrong_with_the_neurons() -> 
     rng = np.random.default_rng(0)
     weights = network.weights[0] * (1.0 + 0.3 * rng.normal(size=network.weights[0].shape))
     neurons = Ends(rng.uniform(0.3, 0.7, 24), rng.uniform(0.4, 0.6, 24), np.ones(24, dtype=bool))
-    twin = Twin(InputWeights(weights, network.biases[0]), neurons, network.fhn.slope)
+    layer = LayerTwin(ArrayWeights(weights, network.biases[0]), neurons, network.fhn.slope)
+    twin = ChipTwin((layer,))
 
-    def loss(twin: Twin, readout: Readout) -> float:
+    def loss(twin: ChipTwin, readout: LinearReadout) -> float:
         scores = twin.hidden(shown.images) @ readout.weights + readout.bias
         right = scores[np.arange(len(shown.labels)), shown.labels]
         return float(np.mean(np.log(np.exp(scores).sum(axis=1)) - right))
 
-    start = Readout(network.weights[1], network.biases[1])
+    start = LinearReadout(network.weights[1], network.biases[1])
     reach = weights - 0.02, weights + 0.02
-    tuned, readout = tune(twin, start, reach, shown, epochs=5)
+    (tuned,), readout = tune(twin, start, [reach], shown, epochs=5)
     assert np.all((tuned >= reach[0] - 1e-6) & (tuned <= reach[1] + 1e-6))
-    after = replace(twin, inputs=InputWeights(tuned, network.biases[0]))
+    after = ChipTwin((replace(layer, array=ArrayWeights(tuned, network.biases[0])),))
     assert loss(after, readout) < 0.8 * loss(twin, start)
     assert loss(after, start) < loss(twin, start)  # the input weights by themselves
 
 
 def test_only_the_output_array_is_written_on_request() -> None:
     tested = bench(6, **BAD)
-    before = tested.chip.weights[0]
+    before = tested.chip.layers[0].weights
     done = repair(
-        tested, ["finetune"], images("train", 150), images("test"), images("train"), Options(reprogram="output")
+        tested, ["finetune"], images("train", 150), images("test"), images("train"), RepairOptions(reprogram="output")
     )
-    np.testing.assert_array_equal(tested.chip.weights[0], before)
+    np.testing.assert_array_equal(tested.chip.layers[0].weights, before)
     assert done[1].accuracy > done[0].accuracy
 
 
@@ -219,9 +219,9 @@ def test_wrong_use_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="made recentred, but the network is raw"):
         load_state(trim, digits_network(True).with_options(recentre=False))
     with pytest.raises(InputError, match="made for 'sigmoid' hidden units, but the network has 'tanh'"):
-        load_state(trim, replace(digits_network(True), hidden="tanh"))
+        load_state(trim, Network.of_weights(digits_network(True).weights, digits_network(True).biases, "tanh"))
     with pytest.raises(InputError, match="epochs = 2 with reprogram = 'output'"):
-        Options(epochs=2, reprogram="output")
+        RepairOptions(epochs=2, reprogram="output")
     assert "is the trim of chip 5" in refused(*judged, trim, "--chip", 4)
     assert "--technology discrete" in refused(*judged, trim, "--technology", "discrete")
     assert "is no .npz file" in refused(*judged, folder / "bad.yaml")
@@ -322,9 +322,9 @@ def test_a_bad_file_leaves_nothing_behind(folder: Path, tmp_path: Path) -> None:
 def test_measurements_of_a_real_chip(folder: Path, tmp_path: Path) -> None:
     tested = bench(5, digits_network(True), **BAD)
     drives, shown = spread_drives(digits_network(True), 4), images("train", 200)
-    hidden, scores = tested.both(shown.images)
+    hidden, scores = tested.both(shown.images, 1)
     np.savez(
-        tmp_path / "bench.npz", drives=drives, responses=tested.neurons(drives), hidden=hidden, labels=shown.labels,
+        tmp_path / "bench.npz", drives=drives, responses=tested.neurons(0, drives), hidden=hidden, labels=shown.labels,
         scores=scores,
     )  # fmt: skip
     status, out, err = run(
@@ -397,7 +397,7 @@ def test_labels_that_no_readout_can_be_trained_on_are_refused(folder: Path, tmp_
     run_of = run(*known, mixed, "--labelled", 60, "--steps", "trim")
     assert run_of[0] == 0, run_of[2]
     accuracy = []
-    for given in (shown, Images(shown.images[order], shown.labels[order])):
+    for given in (shown, LabelledImages(shown.images[order], shown.labels[order])):
         done = repair(bench(5, digits_network(True), **BAD), ["trim", "readout"], given, images("test"))
         accuracy.append(done[-1].accuracy)
     assert accuracy[1] > accuracy[0] - 0.034  # 500 images: two standard errors of a difference
@@ -405,7 +405,7 @@ def test_labels_that_no_readout_can_be_trained_on_are_refused(folder: Path, tmp_
 
 def test_copies_of_too_few_images_are_refused() -> None:
     shown = images("train", 20)
-    copies = Images(np.tile(shown.images, (5, 1)), np.tile(shown.labels, 5))
+    copies = LabelledImages(np.tile(shown.images, (5, 1)), np.tile(shown.labels, 5))
     with pytest.raises(
         InputError, match="100 labelled images, of which 20 differ: expected more than the network's 24"
     ):
@@ -419,7 +419,7 @@ def test_fine_tuning_chooses_its_penalty_on_images_left_out() -> None:
         labels[::4]
     )  # a quarter of them wrong: not to be learnt by heart
     hidden, new = tested.hidden(shown.images), tested.hidden(fresh.images)
-    start, noisy = as_trained(tested.design.network), Images(shown.images, labels)
+    start, noisy = as_trained(tested.design.network), LabelledImages(shown.images, labels)
     made = best_on_all(tested, hidden, noisy, start)
     losses = {p: fit_readout(hidden, labels, start, p).loss(new, fresh.labels) for p in PENALTIES}
     assert made.penalty != PENALTIES[0]
@@ -435,7 +435,7 @@ def test_a_chip_whose_neurons_all_saturate_without_input_is_repaired(tmp_path: P
     first = 3.0 * given.weights[0][:, chosen]
     hidden = 1.0 / (1.0 + np.exp(-shown.images.astype(float) @ first))
     second = LogisticRegression(C=0.3, max_iter=2000).fit(hidden, shown.labels)
-    network = Network((-first, second.coef_.T), (total[chosen], second.intercept_))
+    network = Network.of_weights((-first, second.coef_.T), (total[chosen], second.intercept_))
     network.save(tmp_path / "net.npz")
     inverted = tmp_path / "inverted.npz"
     np.savez(
@@ -467,7 +467,7 @@ def test_a_readout_that_stays_is_told(folder: Path, tmp_path: Path) -> None:
     labels[::2] = np.random.default_rng(1).permutation(labels[::2])
     drives = spread_drives(digits_network(True), 4)
     np.savez(
-        tmp_path / "bench.npz", drives=drives, responses=tested.neurons(drives), labels=np.tile(labels, 2),
+        tmp_path / "bench.npz", drives=drives, responses=tested.neurons(0, drives), labels=np.tile(labels, 2),
         hidden=np.tile(tested.hidden(shown.images), (2, 1)),
     )  # fmt: skip
     status, out, err = run(

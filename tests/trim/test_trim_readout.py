@@ -9,9 +9,9 @@ from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 
 from analog_fhn.design import Design
-from analog_fhn.trim.codes import Codes, TrimHardware
+from analog_fhn.trim.codes import TrimCodes, TrimHardware
 from analog_fhn.trim.readout import (
-    Readout,
+    LinearReadout,
     fit_readout,
     folds,
     lay_out,
@@ -23,8 +23,8 @@ from analog_fhn.trim.readout import (
 )
 
 
-def zeros() -> Readout:
-    return Readout(np.zeros((24, 10)), np.zeros(10))
+def zeros() -> LinearReadout:
+    return LinearReadout(np.zeros((24, 10)), np.zeros(10))
 
 
 def activations(number: int = 300) -> tuple[np.ndarray, np.ndarray]:
@@ -36,7 +36,7 @@ def test_regression_is_scikit_learns() -> None:
     hidden, labels = activations()
     # Neurons that hardly move count as if they moved a little more; see the next test.
     hidden = hidden[:, hidden.std(axis=0) > 0.2 * np.median(hidden.std(axis=0))]
-    penalty, start = 0.01, Readout(np.zeros((hidden.shape[1], 10)), np.zeros(10))
+    penalty, start = 0.01, LinearReadout(np.zeros((hidden.shape[1], 10)), np.zeros(10))
     made = fit_readout(hidden, labels, start, penalty, iterations=2000)
     inputs = (hidden - hidden.mean(axis=0)) / hidden.std(axis=0)
     peer = LogisticRegression(C=1.0 / (penalty * len(labels)), tol=1e-8, max_iter=5000).fit(inputs, labels)
@@ -53,7 +53,7 @@ def test_a_neuron_that_hardly_moves_gets_no_large_weight() -> None:
 
 def test_a_large_penalty_keeps_the_start() -> None:
     hidden, labels = activations()
-    start = Readout(digits_network().weights[1], np.zeros(10))
+    start = LinearReadout(digits_network().weights[1], np.zeros(10))
     made = fit_readout(hidden, labels, start, 1e6)
     np.testing.assert_allclose(made.weights, start.weights, atol=1e-3)
 
@@ -74,9 +74,9 @@ def test_reach_and_largest_bias_are_kept() -> None:
 def test_a_tight_limit_of_the_biases_leaves_the_best_readout_within_it(limit: float) -> None:
     hidden, labels = activations()
     penalty, spread = 0.01, hidden.std(axis=0)[:, None]
-    start = Readout(digits_network().weights[1], np.zeros(10))
+    start = LinearReadout(digits_network().weights[1], np.zeros(10))
 
-    def loss(made: Readout) -> float:
+    def loss(made: LinearReadout) -> float:
         logs = log_softmax(hidden @ made.weights + made.bias, axis=1)
         change = (made.weights - start.weights) * spread
         return float(-logs[np.arange(len(labels)), labels].mean() + 0.5 * penalty * (change**2).sum())
@@ -91,10 +91,10 @@ def test_a_tight_limit_of_the_biases_leaves_the_best_readout_within_it(limit: fl
         slope = (hidden / spread.T).T @ wrong / len(labels) + penalty * (weights - start.weights * spread)
         weights = weights - 0.02 * slope
         bias = np.clip(bias - 0.02 * wrong.mean(axis=0), -limit, limit)
-    assert loss(Readout(weights / spread, bias)) > loss(made) - 1e-3
+    assert loss(LinearReadout(weights / spread, bias)) > loss(made) - 1e-3
     free = fit_readout(hidden, labels, start, penalty, iterations=3000)
     assert loss(free) <= loss(made) + 1e-6
-    assert loss(made) < loss(Readout(start.weights, np.clip(start.bias, -limit, limit))) - 0.05
+    assert loss(made) < loss(LinearReadout(start.weights, np.clip(start.bias, -limit, limit))) - 0.05
 
 
 def test_cross_validation_tells_what_new_images_will_say() -> None:
@@ -109,7 +109,7 @@ def test_a_readout_on_the_array_is_the_readout_times_one_number(bias: bool) -> N
     design = Design(digits_network(bias), technology(array__clip_quantile=1.0))
     present = design.arrays[1].crossbar
     rng = np.random.default_rng(0)
-    readout = Readout(rng.normal(size=(24, 10)), 0.5 * rng.normal(size=10))
+    readout = LinearReadout(rng.normal(size=(24, 10)), 0.5 * rng.normal(size=10))
     bar, scale = lay_out(readout, design, present)
     array = design.technology.array
     half_a_level = 0.5 * (array.g_max - array.g_min) / 31 / present.siemens_per_weight
@@ -138,7 +138,7 @@ def test_present_weights_are_laid_out_as_the_design_does() -> None:
 
 def test_output_codes_move_together_into_their_range() -> None:
     hardware = TrimHardware(output_bits=4)
-    none = Codes.none(digits_network())
+    none = TrimCodes.none(digits_network())
     error = np.linspace(6.0, 16.0, 10)
     codes, beyond = output_codes(none, error, np.ones(10), hardware)
     assert beyond == 0
@@ -173,10 +173,10 @@ def test_a_readout_that_new_ones_do_not_reach_stays() -> None:
     hidden, labels = activations(600)
     start = fit_readout(hidden[60:], labels[60:], zeros(), 1e-3)
     hidden, labels = hidden[:60], labels[:60].copy()
-    assert not train_readout(hidden, labels, [start]).kept
+    assert not train_readout(hidden, labels, [start]).unchanged
     labels[::3] = np.random.default_rng(0).permutation(labels[::3])  # a third of them wrong, which 24 neurons can fit
     made = train_readout(hidden, labels, [start], penalties=[1e-7])
-    assert made.kept
+    assert made.unchanged
     assert made.before == pytest.approx(np.mean(start.classes(hidden) == labels))
     assert made.validated < made.before
     np.testing.assert_array_equal(made.weights, start.weights)

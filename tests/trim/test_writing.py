@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 from repairs import bench, images
 
-from analog_fhn.trim.finetune import write_inputs
+from analog_fhn.trim.bench import SimulatedBench
+from analog_fhn.trim.finetune import HiddenArray, write_hidden
 from analog_fhn.trim.identify import measure_ends
 from analog_fhn.trim.writing import expected_square, spread, write_weights
+
+
+def input_array(tested: SimulatedBench) -> HiddenArray:
+    shown = images("train")
+    return HiddenArray(0, measure_ends(tested, 0), shown.importance, shown.images)
 
 
 def test_optimal_stopping_against_drawn_numbers() -> None:
@@ -40,9 +46,12 @@ def test_weights_come_nearer_round_by_round(error: float) -> None:
     tested = bench(1, array__programming_error=error)
     network = tested.design.network
     importance = images("train").importance
-    done = write_inputs(tested, measure_ends(tested), network.weights[0], importance)
+    done = write_hidden(tested, input_array(tested), network.weights[0])
     assert done.errors[-1] < 0.35 * done.errors[0]
-    true = tested.chip.weights[0] * tested.chip.drive_stage.slope / network.fhn.slope - network.weights[0]
+    true = (
+        tested.chip.layers[0].weights * tested.chip.layers[0].cells.drive_stage.slope / network.fhn.slope
+        - network.weights[0]
+    )
     assert np.sqrt(np.mean((true * importance[:, None]) ** 2)) == pytest.approx(done.errors[-1], rel=0.1)
 
 
@@ -50,9 +59,8 @@ def test_stuck_devices_are_found_and_made_up_for() -> None:
     tested = bench(1, array__programming_error=0.05, array__stuck_on=0.03, array__stuck_off=0.03)
     network, array = tested.design.network, tested.design.technology.array
     importance = images("train").importance
-    done = write_inputs(tested, measure_ends(tested), network.weights[0], importance)
+    done = write_hidden(tested, input_array(tested), network.weights[0])
     chip = tested.chip
-    assert chip.arrays is not None
     made = chip.arrays[0].crossbar
     lit = (importance > 0.1)[:, None]
     for name, g in (("plus", made.g_plus), ("minus", made.g_minus)):
@@ -61,7 +69,9 @@ def test_stuck_devices_are_found_and_made_up_for() -> None:
         # Not those that stand where they are wanted.
         assert np.mean(found[on]) > 0.75
         assert np.mean((on | off)[found]) > 0.95
-    error = np.abs(chip.weights[0] * chip.drive_stage.slope / network.fhn.slope - network.weights[0])
+    error = np.abs(
+        chip.layers[0].weights * chip.layers[0].cells.drive_stage.slope / network.fhn.slope - network.weights[0]
+    )
     # A pair with the wanted device stuck on is mended with the other one, and so is one whose idle device is stuck off.
     wanted_up = network.weights[0] > 0
     one_on = np.where(wanted_up, made.g_plus == array.g_max, made.g_minus == array.g_max)
@@ -77,8 +87,8 @@ def test_stuck_devices_are_found_and_made_up_for() -> None:
 def test_what_is_right_is_not_written() -> None:
     tested = bench(1, array__programming_error=0.0, array__levels=None)
     network = tested.design.network
-    done = write_inputs(tested, measure_ends(tested), tested.chip.weights[0] * tested.chip.drive_stage.slope * 2.0,
-                        images("train").importance)  # fmt: skip
+    layer = tested.chip.layers[0]
+    done = write_hidden(tested, input_array(tested), layer.weights * layer.cells.drive_stage.slope * 2.0)
     assert network.fhn.slope == 0.5
     assert len(done.errors) == 1
     assert tested.costs.pulses == 0

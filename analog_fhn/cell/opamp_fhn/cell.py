@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -50,6 +50,11 @@ class OpAmpFHN(OpAmpLayout):
             self,
             parts,
         )
+
+    def trimmed(self, parts: tuple[Parts, ...], gain: FloatArray, shift: FloatArray) -> tuple[Parts, ...]:
+        """Parts with potentiometers in the feedback and in the shift resistor of the row drivers."""
+        neurons, pairs, drivers = typed_groups(parts)
+        return neurons, pairs, replace(drivers, rf=drivers.rf * gain, rshift=drivers.rshift * shift)
 
     def neuron_instances(self, cells: CircuitCells, index: int, protocol: Protocol, suffix: str) -> Sequence[Instance]:
         """Instance `Xneuron` between the nodes `x`, `nx`, `y` and `sum2`.
