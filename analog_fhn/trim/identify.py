@@ -92,7 +92,7 @@ def _ideal_arguments(network: Network, arrays: Sequence[Crossbar], images: Float
     """u of ideal neurons behind each of these arrays, each of shape (n_images, n_neurons)."""
     arguments, inputs = [], images
     for layer, array in enumerate(arrays):
-        arguments.append(network.fhn.slope * _pre_activations(array, inputs))
+        arguments.append(network.neurons[layer].slope * _pre_activations(array, inputs))
         amplitude, centre = RowTarget.of(network, layer).of_response(-network.fhn.a, -1.0, network.fhn.gamma)
         inputs = centre + amplitude * np.tanh(arguments[-1])
     return arguments
@@ -116,7 +116,7 @@ def measure_ends(bench: Bench, layer: int) -> Ends:
     network = bench.design.network
     arrays = [bench.targets(number) for number in range(layer + 1)]
     inputs, rows = bench.both(extreme_images(network, arrays), layer)
-    arguments = network.fhn.slope * _pre_activations(arrays[-1], inputs)
+    arguments = network.neurons[layer].slope * _pre_activations(arrays[-1], inputs)
     n = rows.shape[1]
     each = np.arange(n)
     most, least = rows[each, each], rows[n + each, each]
@@ -178,7 +178,7 @@ def measure_deeper(bench: Bench, layer: int, ends: Ends, images: NDArray[np.floa
     Least squares of u, neuron by neuron. An error of the row behind counts the more for u the nearer it is to an end:
     each image has the weight ``1 - tanh(u)^2``. A neuron that too few images leave readable is NaN.
     """
-    slope = bench.design.network.fhn.slope
+    slope = bench.design.network.neurons[layer].slope
     inputs, outputs = bench.both(images, layer)
     places = ends.places(outputs)
     moved = inputs.std(axis=0) > _LEAST_SPREAD
@@ -271,7 +271,7 @@ class LayerTwin:
             np.where(np.isnan(array.weights), dense.weights, array.weights),
             np.where(np.isnan(array.bias), dense.shift, array.bias),
         )
-        return cls(known, ends, network.fhn.slope)
+        return cls(known, ends, network.neurons[layer].slope)
 
     def activations(self, inputs: NDArray[np.floating]) -> FloatArray:
         """Activations (n_images, n_neurons) for what the array is given (n_images, n_in)."""
