@@ -54,10 +54,9 @@ def figure2(folder: Path, fhn: FHN, drives: Sequence[float] = (-2.3, -1.0, -0.3,
         table.writerow(["drive", "rest_x", "rest_y", "regime", "t", "x", "y"])
         for k, drive in enumerate(drives):
             x = np.concatenate([[protocol.x0], response.samples[:, 0, k].astype(np.float64)])
-            # dy/dt = x + a + I is linear: its integral along the computed x is exact up to the sampling.
-            y = protocol.y0 + np.concatenate(
-                [[0.0], np.cumsum(0.5 * (x[1:] + x[:-1]) + fhn.a + drive) * protocol.interval]
-            )
+            # dy/dt does not depend on y: its integral along the computed x is exact up to the sampling.
+            rate = one.derivatives(x[:, None], 0.0, drive)[1][:, 0]
+            y = protocol.y0 + np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1])) * protocol.interval])
             trajectories[drive] = (x, y)
             rest_x, rest_y = (float(v[0]) for v in one.rest_point(np.array([drive])))
             for i in range(0, len(x), 4):
@@ -391,7 +390,7 @@ def truncated(train: Dataset, test: Dataset, images: int, seed: int) -> tuple[Da
     images
         Images in the truncated training set.
     seed
-        Of the draw.
+        The images are drawn from it.
 
     Raises
     ------
@@ -440,7 +439,7 @@ def table2(
     Parameters
     ----------
     network
-        Trained on the truncated set.
+        Network that was trained on the truncated set.
     sets
         Images under the names of the published columns (train_10000, test_1000, train_60000, test_10000), or of some.
 

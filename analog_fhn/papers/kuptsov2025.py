@@ -56,13 +56,13 @@ class StudyOptions:
     Parameters
     ----------
     seeds
-        Of autoencoder and map.
+        Autoencoder and map are trained from so many seeds.
     duration
         Length of the recording (s), at 0.01 s.
     run
         Length of the free runs (s).
     orders
-        Of the polynomial maps.
+        Polynomial maps have these orders.
     control
         Values of p.
     redraws
@@ -72,7 +72,7 @@ class StudyOptions:
     record_seeds
         Seeds of each of those.
     options
-        Of the fits; seed and restarts are set here.
+        Options of each fit; seed and restarts are set here.
     """
 
     seeds: int = 10

@@ -52,29 +52,29 @@ class FitOptions:
     Parameters
     ----------
     dimension
-        Samples in a delay vector; of a spread one at most as many as `longest` holds.
+        A delay vector has so many samples; a spread one has at most as many as `longest` holds.
     stride
-        Samples between them; None: spread, up to `longest`.
+        So many samples lie from one of them to the next; None: they are spread, up to `longest`.
     longest
         Largest lag of a spread embedding (s); None: half a period, or 15 % of the median period of recordings at
         several p; 1 % of the first recording where nothing has a period.
     smoothing
-        As for `Embedding.spread`.
+        Smoothing of a spread embedding; see `Embedding.spread`.
     latent
         Latent coordinates; None: scanned from 1 to `largest_latent`, by the rule of `autoencoder.elbow`.
     scan_steps
         Training steps of each size in the scan.
     restarts
-        Maps, from as many seeds.
+        So many maps are trained, each from its own seed.
     refine
         How each neural map is then trained on several steps at once, where the recordings hold so many samples in
         succession; it is tried beside the one trained on single steps. None: it is not.
     polynomial
         Order of a polynomial map in place of the neural one; None: the neural one.
     bridge
-        Gaps of up to so many samples are bridged before the delay vectors are made.
+        Gaps of up to so many samples are bridged before there are delay vectors.
     seed
-        Of everything random.
+        Everything random is drawn from it.
     """
 
     dimension: int = 64
@@ -107,9 +107,9 @@ class Embedded:
     Parameters
     ----------
     embedding
-        Fitted to all of them.
+        The embedding that is fitted to all recordings.
     vectors
-        Shape (m, D).
+        Delay vectors of all recordings, shape (m, D).
     index
         Numbers of the newest samples, shape (m,); no number of a recording follows one of another.
     recording
@@ -117,11 +117,11 @@ class Embedded:
     control
         p of each vector, shape (m,).
     levels
-        Of all recordings.
+        Levels of all recordings together.
     step
-        s.
+        Sampling interval (s).
     voltages
-        Of each recording (V), short gaps bridged, NaN in longer ones.
+        Voltages of each recording (V), short gaps bridged, NaN in longer ones.
     recorded
         Rhythm of each recording.
     """
@@ -144,23 +144,23 @@ class FitResult:
     Parameters
     ----------
     reconstruction
-        The one kept.
+        The reconstruction with the map that was chosen.
     maps
         Every map that was tried: of each seed the one trained on single steps, then the one trained on several.
     names
-        What each of them is.
+        Name of each map, for people.
     rhythms
-        Of each map the rhythms of its free runs: `STARTS` of each recording.
+        Rhythms of the free runs of each map: `STARTS` of each recording.
     shapes
-        Of each map and run the rms difference of one period from the recorded one, relative to the recorded range.
+        Rms difference of one period of each free run from the recorded one, relative to the recorded range.
     one_step
         One-step error of each map.
     chosen
-        Number of the map that was kept.
+        Number of the map that was chosen.
     recorded
         Rhythm of each recording.
     latent_scan
-        Loss by latent size from 1; empty if the size was given.
+        Loss by latent size from 1; empty if the size was an option.
     losses
         Loss curves of the scan by latent size, and of the final autoencoder under 0.
     """
@@ -193,7 +193,7 @@ def embed(recordings: Sequence[Recording], options: FitOptions, control: Sequenc
     Parameters
     ----------
     control
-        p of each recording; default 1.
+        Value of p in each recording; default 1.
 
     Raises
     ------
@@ -262,11 +262,12 @@ def fit(
     Parameters
     ----------
     recordings
-        Of one neuron; several where its control was turned.
+        Recordings of one neuron, several if its control was turned.
     control
-        p of each recording: what was turned, in any unit. Default 1, which the data then say nothing about.
+        Value p of the control that was turned in each recording, in any unit. By default 1, of which the data say
+        nothing.
     progress
-        Called with (what is being done, done, total).
+        It is called with the name of the stage, the steps of it that are done and all its steps.
 
     Raises
     ------
@@ -362,7 +363,7 @@ def _per_run(recorded: Sequence[Rhythm]) -> list[Rhythm]:
 
 @dataclass(frozen=True, eq=False)
 class _Judged:
-    """One recording, as a map's free runs are held against it."""
+    """One recording, and how long and from where the free runs go that are compared with it."""
 
     p: float
     starts: FloatArray  # (STARTS, L)
@@ -403,13 +404,13 @@ def choose(
     Parameters
     ----------
     recorded
-        What each run should be.
+        Rhythm that each free run should have.
     rhythms
-        Of each map's free runs.
+        Rhythms of the free runs of each map.
     one_step
         One-step error of each map.
     shapes
-        Difference of each run's period from the recorded one, relative to its range; NaN or None: not known.
+        Difference of one period of each run from the recorded one, relative to its range; NaN or None: not known.
     """
 
     def key(k: int) -> tuple[Any, ...]:

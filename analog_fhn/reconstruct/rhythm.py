@@ -106,7 +106,7 @@ class Rhythm:
     Parameters
     ----------
     regime
-        One of `REGIMES`.
+        The regime, one of `REGIMES`.
     times
         Spikes, shape (k,), s from the first sample of the series (samples left out by `settle` included).
     intervals
@@ -145,13 +145,14 @@ class Rhythm:
         Parameters
         ----------
         voltage
-            Shape (n,).
+            Series of voltages, shape (n,).
         step
-            Between samples, s.
+            Sampling interval, s.
         levels
-            Of the recording; without them the series' own range (a series that may be silent needs them).
+            Levels of the recording; None: those of the series itself (a series that may be silent needs the
+            recording's).
         settle
-            Beginning that is left out, s.
+            So much of the beginning is left out, s.
         missing
             True for a recording: NaN samples are missing. A gap no longer than the median spike stays above `high`
             is bridged by a straight line; a longer one may hide a spike, and no interval or burst crosses it.
@@ -260,13 +261,13 @@ def waveform_error(
     Parameters
     ----------
     recorded
-        Shape (n,); NaN samples are missing.
+        Voltages of the recording, shape (n,); NaN samples are missing.
     run
-        Shape (m,), in the same unit.
+        Voltages of the free run, shape (m,), in the same unit.
     step
-        Of both, s.
+        Sampling interval of both, s.
     settle
-        Beginning of the run that is left out, s.
+        So much of the beginning of the run is left out, s.
 
     Returns
     -------
@@ -301,7 +302,7 @@ def forecast_horizon(recorded: ArrayLike, run: ArrayLike, step: float, levels: L
         Shape (n,) and (m,), from the same instant on. NaN samples of the recording are missing; the comparison ends at
         a gap that may hide a spike. A run that is not finite ends there.
     step
-        Of both, s.
+        Sampling interval of both, s.
 
     Returns
     -------

@@ -92,7 +92,7 @@ class Twins:
     Parameters
     ----------
     twins
-        Made by `as_neuron`; hidden neuron k is twin k modulo their number.
+        Results of `as_neuron`; hidden neuron k is twin k modulo their number.
     which
         Twin of each neuron, in place of that rule.
 

@@ -33,7 +33,7 @@ class Advice:
     Parameters
     ----------
     step
-        Between samples, s.
+        Sampling interval, s.
     lags
         In samples, shape (k,), from 0.
     correlation
@@ -110,7 +110,7 @@ def mutual_information(voltage: ArrayLike, lags: Sequence[int] | NDArray[np.intp
     lags
         In samples.
     bins
-        Per axis.
+        So many bins are on each axis.
 
     Raises
     ------
@@ -197,15 +197,15 @@ def advice(
     voltage
         Shape (n,), V; NaN samples are missing.
     step
-        Between samples, s.
+        Sampling interval, s.
     stride
-        For the false neighbours, samples; by default what the lags suggest.
+        Stride of the vectors in which false neighbours are counted, samples; by default what the lags suggest.
     longest
         Largest lag, s; by default 100 samples, or a tenth of a shorter recording.
     dimensions
         Largest dimension in which false neighbours are counted.
     bins
-        Of the mutual information, per axis.
+        Bins of the mutual information, per axis.
 
     Raises
     ------

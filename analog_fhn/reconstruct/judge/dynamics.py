@@ -174,11 +174,11 @@ def scan(
     run
         Control value -> voltages, shape (m, n): m initial states (or seeds), in the unit of the levels.
     values
-        Shape (k,).
+        Control values, shape (k,).
     step
-        Between samples, s.
+        Sampling interval, s.
     levels
-        Of the recording.
+        Levels of the recording.
     settle
         Beginning of each run that is left out, s.
     """
@@ -205,11 +205,11 @@ def scan_neuron(
     neuron
         Control value (mV) -> neuron, for instance ``ShermanRinzel.modified``.
     values
-        V_S, mV, shape (k,).
+        Values of V_S (mV), shape (k,).
     levels
-        In V, as a recording's.
+        Levels in V, as those of a recording.
     duration, step, settle
-        Of each simulation, s; `settle` comes before the duration.
+        Each simulation lasts `settle` and then `duration`, which is sampled at every `step` (s).
     starts
         Initial states, V in mV first; None is the neuron's own.
     executor

@@ -33,7 +33,7 @@ class AutoencoderOptions:
     Parameters
     ----------
     steps, batch_size, learning_rate
-        Of Adam, with a cosine schedule.
+        Adam takes so many steps with batches of this size; its rate falls from this one to zero by half a cosine.
     kl
         Weight of the Kullback-Leibler term beside the mean squared error.
     tear
@@ -122,14 +122,14 @@ def train_autoencoder(
     latent
         Number of latent coordinates.
     seed
-        Of the first weights, the batches and the sampling.
+        The first weights, the batches and the sampling are drawn from it.
     progress
-        Called with (steps done, steps).
+        It is called with the steps that are done and all steps.
 
     Returns
     -------
     autoencoder
-        Trained.
+        The trained autoencoder.
     losses
         Mean squared error of each step's batch, shape (steps,).
 

@@ -47,9 +47,9 @@ class MapOptions:
         Standard deviation of noise on the states that the map starts from, as a share of each coordinate's step: it
         teaches the map to return to the recorded orbit.
     samples
-        Pairs drawn from the recording.
+        So many pairs are drawn from the recording.
     iterations
-        Of Levenberg and Marquardt.
+        So many are done at most, by the method of Levenberg and Marquardt.
     steepness
         Standard deviation of the first weights of the units, per standard deviation of a coordinate.
     """
@@ -171,12 +171,12 @@ def fit_map(
     Parameters
     ----------
     progress
-        Called with (iterations done, iterations).
+        It is called with the iterations that are done and all of them.
 
     Returns
     -------
     state_map
-        Trained.
+        The trained map.
     losses
         After each iteration, in the units of `Pairs.error`, noise included.
     """

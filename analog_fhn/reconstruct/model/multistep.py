@@ -29,7 +29,8 @@ class MultiStepOptions:
     ahead
         Steps K that the map runs by itself before its error is taken at each of them.
     updates, batch, learning_rate
-        Of Adam, with a cosine schedule; a batch is so many windows of K + 1 samples.
+        Adam takes so many steps, each on so many windows of K + 1 samples; its rate falls from this one to zero by half
+        a cosine.
     forcing
         Partial teacher forcing: the share of the difference to the recorded state that is taken away after each step,
         ``u <- u + forcing (recorded - u)``, from 0 (free) to 1 (each step starts from a recorded state).

@@ -36,7 +36,7 @@ class Reconstruction:
     Parameters
     ----------
     embedding, autoencoder, coordinates
-        From a voltage series to states of the map, and back.
+        These lead from a voltage series to states of the map, and back.
     state_map
         Advances a state by one sample.
     step
@@ -48,7 +48,7 @@ class Reconstruction:
     control
         p of the recording that each of them is from, shape (k,); of a single recording 1.
     notes
-        How it was made; anything JSON can hold.
+        They say how it came about, in anything that JSON can hold.
     """
 
     embedding: Embedding

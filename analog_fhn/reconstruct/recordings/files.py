@@ -78,18 +78,14 @@ def read_recording(
     _check_above_0("step", step, "seconds")
     _check_above_0("volts_per_unit", volts_per_unit, "volts")
     _check_above_0("seconds_per_unit", seconds_per_unit, "seconds")
-    path = Path(path)
-    table = read_table(path)
-    n_rows = len(table.rows)
-    if n_rows < MIN_SAMPLES:
-        raise InputError(f"{path}: {counted(n_rows, 'sample')}; expected at least {MIN_SAMPLES}, each in a line")
+    table = _long_table(Path(path))
     times = _time_column(table, time_column, step)
     voltage = _voltage_column(table, column, times)
     recording = _recording(table, times, voltage, step, volts_per_unit, seconds_per_unit)
     if start is not None or stop is not None:
         recording = recording.cut(start, stop)
     if recording.missing.all():
-        raise InputError(f"{path}, column {voltage}: none of {len(recording)} samples is a finite number")
+        raise InputError(f"{table.path}, column {voltage}: none of {len(recording)} samples is a finite number")
     recording = without_glitches(recording)
     recording = replace(recording, report=(*recording.report, *_gaps_report(recording)))
     return check_recording(recording.bridged(bridge), allow_clipped=allow_clipped)
@@ -98,6 +94,16 @@ def read_recording(
 def _check_above_0(name: str, value: float | None, unit: str) -> None:
     if value is not None and not (math.isfinite(value) and value > 0):
         raise InputError(f"{name} = {value}: expected a number of {unit} above 0")
+
+
+def _long_table(path: Path) -> ColumnTable:
+    """Columns of a file, which has enough samples."""
+    table = read_table(path)
+    if len(table.rows) < MIN_SAMPLES:
+        raise InputError(
+            f"{path}: {counted(len(table.rows), 'sample')}; expected at least {MIN_SAMPLES}, each in a line"
+        )
+    return table
 
 
 def _recording(

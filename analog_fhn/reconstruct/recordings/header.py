@@ -35,11 +35,11 @@ class Header:
     Parameters
     ----------
     columns
-        Of all names, and as many more as rows of data are wide.
+        A column for each name, and as many more as rows of data are wide.
     misfit
         How many names stand above more numbers in a row, although they tell what is in their columns; 0: none.
     has_settings
-        Whether lines of key and value stand above.
+        True if lines of key and value stand above the data.
     start, interval
         Time of the first row and from row to row (s), where they are stated.
     units

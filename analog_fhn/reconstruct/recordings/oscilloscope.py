@@ -44,15 +44,15 @@ class ColumnTable:
     Parameters
     ----------
     path
-        Of the file.
+        File that was read.
     header
-        What stands above the data, with all columns.
+        The lines above the data, with all columns.
     numeric
         Columns that mostly hold numbers.
     rows, lines
         Cells, and the line that each row stands in.
     layout
-        How numbers are written.
+        The way in which numbers are written.
     blank
         Number of a line between the rows that is blank, though not after each row; None: there is none.
     """

@@ -38,12 +38,12 @@ class Recording:
     start
         Time of the first sample (s).
     source
-        What it is, for titles and files.
+        Titles and files call the recording so.
     states
         True states where they are known, shape (n, k), in the source's units: to judge a reconstruction by, never to
         train one with.
     report
-        What was noticed and done while it was read or changed, a sentence each.
+        It says what was noticed and done while the recording was read or changed, a sentence each.
 
     Raises
     ------
@@ -170,7 +170,7 @@ class Recording:
         Parameters
         ----------
         share
-            Of the samples that go, on average.
+            This share of the samples goes missing, on average.
         mean_length
             Of the bursts in which they go; their lengths are geometric, and bursts may overlap. 1: each sample goes
             independently of the others.

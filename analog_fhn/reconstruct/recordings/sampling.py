@@ -30,11 +30,11 @@ class Sampled:
     Parameters
     ----------
     start, step
-        Of the grid (s).
+        The grid begins at this time, and its points lie this far apart (s).
     values
         Shape (n, k), NaN where there is none.
     report
-        What was noticed and done, a sentence each.
+        It says what was noticed and done, a sentence each.
     """
 
     start: float
@@ -63,7 +63,7 @@ def on_grid(times: FloatArray, values: FloatArray, step: float | None = None) ->
     Parameters
     ----------
     times
-        In s, shape (n,), finite, n at least 2.
+        Finite times (s), shape (n,), n at least 2.
     values
         Shape (n, k), NaN where there is none.
     step

@@ -68,15 +68,16 @@ class Column:
     Parameters
     ----------
     number
-        From 1.
+        Number of the column, from 1.
     name
-        As in the file; empty if it has none.
+        Name as in the file; empty if it has none.
     kind, factor
-        What the unit that the file names measures, and what turns its numbers into s or V; without a unit "other", 1.
+        Quantity that the unit in the file measures, and the factor that turns its numbers into s or V; without a unit
+        "other" and 1.
     unit
-        That unit; empty if none.
+        The unit in the file; empty if there is none.
     bare
-        Name in lower case, without the unit.
+        The name in lower case, without the unit.
     unit_unknown
         Whether the name ends with a text in the place of a unit that is none, nor a number or a simulator's node.
     """

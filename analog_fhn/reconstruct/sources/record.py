@@ -47,7 +47,7 @@ def record_sherman(
     Parameters
     ----------
     kind
-        With or without the second potassium current.
+        The modified neuron has the second potassium current, the original one has not.
     duration, step, settle
         Length, sampling interval and time before the first sample (s). Without settling the transient from `start` to
         the cycle is in the recording.
@@ -80,7 +80,7 @@ def record_fhn(
     Parameters
     ----------
     fhn
-        Of which eps and a count; None: the default.
+        Neuron, of which eps and a count; None: the default.
     drive
         Dimensionless drive I.
     duration, step
@@ -134,7 +134,7 @@ def record_circuit(
     Parameters
     ----------
     chip
-        With components, for instance of `circuit_chip`.
+        Chip with components, for instance one of `circuit_chip`.
     drives
         Dimensionless drives I, shape (n,) or one number.
     duration, step

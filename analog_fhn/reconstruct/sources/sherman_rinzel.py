@@ -51,7 +51,7 @@ class RestPoint:
     state
         V (mV), n, S; shape (3,).
     eigenvalues
-        Of the Jacobian there (1/s), complex, shape (3,), by increasing real part.
+        Complex eigenvalues of the Jacobian there (1/s), shape (3,), by increasing real part.
     """
 
     state: FloatArray
@@ -198,7 +198,8 @@ class ShermanRinzel:
         settle
             Time (s) before the first sample.
         rtol, atol
-            Of the solver, per step. With the defaults V is within 2 uV of a run with 1e-12 after 100 s of bursts.
+            Errors that the solver may make in a step. With the defaults V is within 2 uV of a run with 1e-12 after 100
+            s of bursts.
 
         Returns
         -------
