@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from analog_fhn.cell.neuron import CAPACITORS, RESISTORS
+from analog_fhn.cell.opamp_fhn.neuron import NeuronParts
+from analog_fhn.cell.parts import CAPACITOR, RESISTOR
 
 DOCS = Path(__file__).parents[1] / "docs"
 pytest.importorskip("schemdraw")
@@ -42,7 +43,7 @@ def test_every_part_of_the_netlist_is_named() -> None:
     shown = texts(DOCS / "images" / "neuron.svg")
     netlist = (DOCS.parent / "netlists" / "fhn_neuron.lib").read_text(encoding="ascii")
     parts = re.findall(r"^(?:X)?((?:R|C|U|M)\w+) ", netlist, re.MULTILINE)
-    assert len(parts) == len(RESISTORS) + len(CAPACITORS) + 5
+    assert len(parts) == len(NeuronParts.names(RESISTOR)) + len(NeuronParts.names(CAPACITOR)) + 5
     for name in parts:
         assert shown.count(name) == 1, name
 

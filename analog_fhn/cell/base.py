@@ -330,6 +330,10 @@ class Cell(ABC):
     def largest_activation(self) -> float:
         """Largest instantaneous |activation| on a row."""
 
+    def carries_activation(self, recentre: bool) -> bool:
+        """Whether rows carry the activation: those with recentring, and all in front of another hidden layer."""
+        return recentre or self.smoothed
+
     @abstractmethod
     def cells(self, parts: tuple[Parts, ...]) -> CircuitCells:
         """Reduced equations of cells of these parts."""

@@ -147,7 +147,7 @@ def _passives_of_cells(design: Design, recentre: bool) -> Iterator[tuple[str, It
     """Resistors, then capacitors of the hidden cells."""
     for kind in _WORDS:
         for cell, layer in zip(design.cells, design.layer_names, strict=True):
-            left_out = cell.left_out(recentre or cell.smoothed)
+            left_out = cell.left_out(recentre)
             for where, group in zip(cell.STREAMS, cell.nominal, strict=True):
                 for name in group.names(kind):
                     if name not in left_out:

@@ -25,19 +25,22 @@ from analog_fhn.backends.brian import Brian
 from analog_fhn.backends.direct import backend as direct_module
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.spice import ngspice
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells
+from analog_fhn.cell.opamp_fhn.cell import OpAmpFHN
+from analog_fhn.cell.opamp_fhn.layout import groups
+from analog_fhn.cell.opamp_fhn.noise import intensities
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.inference import classify, make_backend
 from analog_fhn.netlist.decks import neuron_deck, number
 from analog_fhn.network import Network
-from analog_fhn.neuron import Coefficients, FloatArray, Protocol
+from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol
 from analog_fhn.noise import LARGEST, Noise
 from analog_fhn.technology.technology import Technology
 
 
-def ideal_chip(n: int) -> Chip:
-    return Chip.ideal(Network((np.ones((1, n)), np.ones((n, 1)))))
+def ideal_cells(n: int) -> Cells:
+    return Cells.ideal("sigmoid", FHN(), n)
 
 
 def within_errors(runs: NDArray[np.floating], exact: float, largest_error: float, bias: float = 0.0) -> None:
@@ -52,21 +55,21 @@ def within_errors(runs: NDArray[np.floating], exact: float, largest_error: float
 SIGMA = 0.1
 
 
-def linear_chip(rates: FloatArray) -> Chip:
+def linear_cells(rates: FloatArray) -> Cells:
     """Neurons whose x is an Ornstein-Uhlenbeck process of its own; y follows with rate 2, and does not act on x."""
     p = np.zeros((len(rates), 5))
     p[:, 1], p[:, 4] = -0.01 * rates, 1e-14
     q = np.tile([0.0, 1e-9, -2.0, 1.0], (len(rates), 1))
-    return replace(ideal_chip(len(rates)), coefficients=Coefficients(p, q, 0.01))
+    return replace(ideal_cells(len(rates)), dynamics=Coefficients(p, q, 0.01))
 
 
 def linear_runs(
     backend: Backend, rate: float, n_runs: int, protocol: Protocol, seed: int = 5
 ) -> tuple[FloatArray, FloatArray]:
     """Samples (n_samples, n_runs) of the process, and its means over the window."""
-    chip = linear_chip(np.full(64, rate))
+    cells = linear_cells(np.full(64, rate))
     noise = Noise(np.full(64, SIGMA), np.zeros(64), seed)
-    response = backend.respond(chip, np.zeros((n_runs // 64, 64)), protocol, samples=True, noise=noise)
+    response = backend.respond(cells, np.zeros((n_runs // 64, 64)), protocol, samples=True, noise=noise)
     assert response.samples is not None
     return response.samples.reshape(-1, n_runs).astype(np.float64), response.mean.ravel()
 
@@ -122,12 +125,12 @@ def test_variance_in_brian_is_below_by_what_it_states() -> None:
 
 def test_strong_noise_in_direct_does_not_depend_on_the_step() -> None:
     # x is carried to 4, where the fast rate is five times that within spikes: the step must be shortened for it.
-    chip, drives = ideal_chip(64), np.linspace(-2, 0, 64)[None].repeat(8, axis=0)
+    cells, drives = ideal_cells(64), np.linspace(-2, 0, 64)[None].repeat(8, axis=0)
     noise = Noise(np.full(64, 10.0), np.full(64, 1.5), 3)
     protocol = Protocol(settle=4.0, control=40.0)
     squares = []
     for refine in (1, 4):
-        samples = Direct(refine=refine).respond(chip, drives, protocol, samples=True, noise=noise).samples
+        samples = Direct(refine=refine).respond(cells, drives, protocol, samples=True, noise=noise).samples
         assert samples is not None
         assert np.abs(samples).max() > 3.5
         squares.append(np.mean(samples.reshape(protocol.n_samples, -1).astype(np.float64) ** 2, axis=0))
@@ -162,14 +165,14 @@ def small_noise(n: int, node: str) -> Noise:
 @pytest.mark.parametrize("name", ["direct", "brian"])
 def test_resting_neuron_fluctuates_as_its_linearisation_does(name: str, node: str) -> None:
     n_images, control, interval = (40, 60.0, 0.2) if name == "direct" else (30, 6.0, 0.1)
-    chip, noise = ideal_chip(64), small_noise(64, node)
+    cells, noise = ideal_cells(64), small_noise(64, node)
     protocol = Protocol(
         settle=12.0 if name == "direct" else 8.0, control=control, interval=interval, x0=-1.3, y0=-0.568
     )
-    response = make_backend(name).respond(chip, np.full((n_images, 64), DRIVE), protocol, samples=True, noise=noise)
+    response = make_backend(name).respond(cells, np.full((n_images, 64), DRIVE), protocol, samples=True, noise=noise)
     assert response.samples is not None
     x = response.samples.reshape(protocol.n_samples, -1).astype(np.float64) + 1.0 + DRIVE
-    matrix, covariance = lyapunov(chip.coefficients[:1], DRIVE, float(noise.x[0]), float(noise.y[0]))
+    matrix, covariance = lyapunov(cells.dynamics[:1], DRIVE, float(noise.x[0]), float(noise.y[0]))
     # Slow eigenvalue -1.49/T: runs of 60 T hold about 45 independent values where y carries the noise.
     # Held noise takes 0.04 % off in Brian2 (rate * step = 0.07); linearisation adds 0.1 %.
     within_errors(np.mean(x**2, axis=0), covariance[0, 0], largest_error=0.02, bias=0.002)
@@ -184,13 +187,13 @@ def test_noise_below_the_rounding_of_y_is_not_lost() -> None:
     n, protocol = 64, Protocol(settle=12.0, control=20.0, x0=-1.3, y0=-0.5676667)
     noise = Noise(np.zeros(n), np.full(n, 1e-6), seed=2)
     noisy, quiet = (
-        Direct(refine=8).respond(ideal_chip(n), np.full((16, n), DRIVE), protocol, samples=True, noise=sigma).samples
+        Direct(refine=8).respond(ideal_cells(n), np.full((16, n), DRIVE), protocol, samples=True, noise=sigma).samples
         for sigma in (noise, replace(noise, y=noise.x))
     )
     assert noisy is not None
     assert quiet is not None
     deviation = (noisy.astype(np.float64) - quiet).reshape(protocol.n_samples, -1)
-    _, covariance = lyapunov(ideal_chip(1).coefficients, DRIVE, 0.0, 1e-6)
+    _, covariance = lyapunov(ideal_cells(1).dynamics, DRIVE, 0.0, 1e-6)
     # x is rounded to 1.2e-7, a seventh of its fluctuation: 1/12 of that squared, twice, is 0.4 % of the variance.
     within_errors(np.mean(deviation**2, axis=0), covariance[0, 0], largest_error=0.02, bias=0.01)
 
@@ -207,23 +210,25 @@ def _has_ngspice() -> bool:
 def test_resting_neuron_in_ngspice_fluctuates_as_the_coefficients_say() -> None:
     # trnoise cannot be seeded: four standard errors from 72 batches of one long run, failing by chance once in 6 000
     # (Student's t with 71 degrees of freedom). Each batch of 40 T holds about 30 correlation times.
-    chip = Design(Network((np.ones((1, 1)), np.ones((1, 2)))), Technology.load("discrete")).chip(3)
-    assert chip.scales is not None
+    network = Network.of_weights((np.ones((1, 1)), np.ones((1, 2))))
+    cells = Design(network, Technology.load("discrete")).chip(3).hardware[0].cells
+    cell = cells.cell
+    assert isinstance(cell, OpAmpFHN)
     density, batches, length = 6e-9, 72, 40.0
-    noise = Noise.from_density(chip, 0.0, density, 0)
-    _, covariance = lyapunov(chip.coefficients, DRIVE, 0.0, float(noise.y[0]))
-    rest = chip.coefficients.rest_point(np.array([DRIVE]))
+    _, sigma = intensities(groups(cells)[0], 0.0, density, cell.scales, cell.technology)
+    _, covariance = lyapunov(cells.dynamics, DRIVE, 0.0, float(sigma[0]))
+    rest = cells.dynamics.rest_point(np.array([DRIVE]))
     protocol = Protocol(settle=20.0, control=batches * length, x0=float(rest[0][0]), y0=float(rest[1][0]))
     # White to 1/(2 NT) with the one-sided density 2 NA^2 NT; the correlation time 0.7 T is 14 NT.
-    spacing = 0.05 * chip.scales.time_unit
+    spacing = 0.05 * cell.time_unit
     amplitude = density / np.sqrt(2 * spacing)
     source = f"In2 sum2 0 dc 0 trnoise({number(amplitude)} {number(spacing)} 0 0)"
-    deck, n = re.subn(r"^(Idrive .*)$", rf"\1\n{source}", neuron_deck(chip, 0, DRIVE, protocol), flags=re.MULTILINE)
+    deck, n = re.subn(r"^(Idrive .*)$", rf"\1\n{source}", neuron_deck(cells, 0, DRIVE, protocol), flags=re.MULTILINE)
     assert n == 1
     with ngspice.SimulatorProcess() as simulator:
         simulator.load(deck)
         waves = simulator.run()
-    x = np.interp(protocol.sample_times, waves["time"] / chip.scales.time_unit, waves["x"] / chip.scales.sx)
+    x = np.interp(protocol.sample_times, waves["time"] / cell.time_unit, waves["x"] / cell.volts_per_x)
     runs = (x.reshape(batches, -1) - x.mean()) ** 2
     # One mean over 2 880 T for all batches: 0.1 % of the variance; interpolated noise: 0.5 %.
     within_errors(runs.mean(axis=1), covariance[0, 0], largest_error=0.05, bias=0.01)
@@ -313,12 +318,12 @@ SHORT = Protocol(settle=2.0, control=4.0)
 
 
 def test_noise_does_not_depend_on_the_number_of_threads() -> None:
-    chip, noise = ideal_chip(13), some_noise(13)
+    cells, noise = ideal_cells(13), some_noise(13)
     before = numba.get_num_threads()
-    many = Direct().respond(chip, some_drives(), SHORT, samples=True, noise=noise)
+    many = Direct().respond(cells, some_drives(), SHORT, samples=True, noise=noise)
     try:
         numba.set_num_threads(1)
-        one = Direct().respond(chip, some_drives(), SHORT, samples=True, noise=noise)
+        one = Direct().respond(cells, some_drives(), SHORT, samples=True, noise=noise)
     finally:
         numba.set_num_threads(before)
     np.testing.assert_array_equal(one.mean, many.mean)
@@ -328,33 +333,33 @@ def test_noise_does_not_depend_on_the_number_of_threads() -> None:
 
 
 def test_noise_belongs_to_the_image() -> None:
-    chip, noise, drives = ideal_chip(13), some_noise(13), some_drives()
-    whole = Direct().respond(chip, drives, SHORT, noise=noise).mean
+    cells, noise, drives = ideal_cells(13), some_noise(13), some_drives()
+    whole = Direct().respond(cells, drives, SHORT, noise=noise).mean
     for image in (0, 17, 79):
-        alone = Direct().respond(chip, drives[image : image + 1], SHORT, noise=noise.from_image(image)).mean
+        alone = Direct().respond(cells, drives[image : image + 1], SHORT, noise=noise.from_image(image)).mean
         np.testing.assert_array_equal(alone[0], whole[image])
 
 
 @pytest.mark.parametrize("mode", ["auto", "numpy", pytest.param("standalone", marks=pytest.mark.slow)])
 def test_brian_repeats_itself_by_its_seed(mode: Any) -> None:
-    chip, protocol = ideal_chip(3), Protocol(settle=0.4, control=1.0)
+    cells, protocol = ideal_cells(3), Protocol(settle=0.4, control=1.0)
     drives, noise = np.full((2, 3), DRIVE), some_noise(3)
     state = np.random.get_state()[1].copy()  # noqa: NPY002 - Brian2 draws from it
-    one, again = (Brian(mode=mode).respond(chip, drives, protocol, noise=noise).mean for _ in range(2))
+    one, again = (Brian(mode=mode).respond(cells, drives, protocol, noise=noise).mean for _ in range(2))
     np.testing.assert_array_equal(one, again)
     if mode != "standalone":
         np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
         for other in (replace(noise, seed=5), noise.from_image(2)):
-            assert np.all(Brian(mode=mode).respond(chip, drives, protocol, noise=other).mean != one)
+            assert np.all(Brian(mode=mode).respond(cells, drives, protocol, noise=other).mean != one)
 
 
 def test_other_seeds_and_images_give_other_noise() -> None:
     # Uncorrelated, not merely different: 1 040 pairs, four standard errors.
-    chip, noise, drives = ideal_chip(13), some_noise(13), np.full((80, 13), DRIVE)
+    cells, noise, drives = ideal_cells(13), some_noise(13), np.full((80, 13), DRIVE)
     noise = Noise(np.zeros(13), np.full(13, 0.003), 4)
     deviations = []
     for other in (noise, replace(noise, seed=5), noise.from_image(80)):
-        mean = Direct().respond(chip, drives, SHORT, noise=other).mean.ravel()
+        mean = Direct().respond(cells, drives, SHORT, noise=other).mean.ravel()
         deviations.append((mean - mean.mean()) / mean.std())
     for k in (1, 2):
         assert abs(np.mean(deviations[0] * deviations[k])) < 4 / np.sqrt(1040)
@@ -362,12 +367,12 @@ def test_other_seeds_and_images_give_other_noise() -> None:
 
 def test_classify_gives_noise_to_images_not_to_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    network = Network((rng.normal(size=(9, 5)), rng.normal(size=(5, 3))), protocol=SHORT)
+    network = Network.of_weights((rng.normal(size=(9, 5)), rng.normal(size=(5, 3))), protocol=SHORT)
     images = rng.random((11, 9))
     noise = some_noise(5)
-    whole = classify(network, images, noise=noise)
+    whole = classify(network, images, noise=[noise])
     monkeypatch.setattr(inference, "_GROUP", 1)
-    grouped = classify(network, images, noise=noise)
+    grouped = classify(network, images, noise=[noise])
     np.testing.assert_allclose(grouped.scores, whole.scores, rtol=0, atol=1e-12)
     quiet = classify(network, images)
     assert np.abs(quiet.scores - whole.scores).max() > 1e-3
@@ -383,14 +388,14 @@ def test_without_noise_nothing_changed() -> None:
         1.5444854950904847, 0.8013112795352936, 0.6106454011797905, 0.06796270836144686, -0.43966544926166534,
         -1.2998738050460816, 4.335356898307801, -3.1915956592559813,
     ]  # fmt: skip
-    mean = Direct().respond(ideal_chip(8), drives, Protocol(settle=2.0, control=10.0)).mean
+    mean = Direct().respond(ideal_cells(8), drives, Protocol(settle=2.0, control=10.0)).mean
     np.testing.assert_allclose(mean[0], expected, rtol=0, atol=2e-6)
 
 
 def test_vanishing_noise_is_the_finer_step() -> None:
-    chip, drives, protocol = ideal_chip(6), np.array([[-2.5, -1.9, -1.0, -0.5, 0.3, -8.0]]), Protocol(2.0, 10.0)
-    noisy = Direct().respond(chip, drives, protocol, noise=Noise(np.zeros(6), np.zeros(6), 0)).mean
-    quiet = Direct(step_per_eps=0.2).respond(chip, drives, protocol).mean
+    cells, drives, protocol = ideal_cells(6), np.array([[-2.5, -1.9, -1.0, -0.5, 0.3, -8.0]]), Protocol(2.0, 10.0)
+    noisy = Direct().respond(cells, drives, protocol, noise=Noise(np.zeros(6), np.zeros(6), 0)).mean
+    quiet = Direct(step_per_eps=0.2).respond(cells, drives, protocol).mean
     # The same steps; means by quadrature and by the trapezoid differ in the jumps, 0.002 T long a step.
     np.testing.assert_allclose(noisy, quiet, rtol=0, atol=2e-3)
 
@@ -398,7 +403,7 @@ def test_vanishing_noise_is_the_finer_step() -> None:
 def test_strong_noise_is_integrated_up_to_the_largest_that_is_taken() -> None:
     for x, y in ((20.0, 5.0), (LARGEST, LARGEST)):
         mean = (
-            Direct().respond(ideal_chip(13), some_drives(), SHORT, noise=Noise(np.full(13, x), np.full(13, y), 1)).mean
+            Direct().respond(ideal_cells(13), some_drives(), SHORT, noise=Noise(np.full(13, x), np.full(13, y), 1)).mean
         )
         assert np.isfinite(mean).all()
     with pytest.raises(InputError, match="per square root of T; more than 1000 would carry every amplifier"):
@@ -408,23 +413,23 @@ def test_strong_noise_is_integrated_up_to_the_largest_that_is_taken() -> None:
 @pytest.mark.parametrize("name", ["reference", "spice"])
 def test_backends_without_noise_say_so(name: str) -> None:
     with pytest.raises(InputError, match="has no reproducible noise; use direct or brian"):
-        make_backend(name).respond(ideal_chip(2), np.zeros((1, 2)), SHORT, noise=some_noise(2))
+        make_backend(name).respond(ideal_cells(2), np.zeros((1, 2)), SHORT, noise=some_noise(2))
 
 
 @pytest.mark.parametrize("name", ["direct", "brian"])
 def test_noise_of_another_chip_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"noise has shape \(3,\); expected \(2,\)"):
-        make_backend(name).respond(ideal_chip(2), np.zeros((1, 2)), SHORT, noise=some_noise(3))
+        make_backend(name).respond(ideal_cells(2), np.zeros((1, 2)), SHORT, noise=some_noise(3))
 
 
 # --- what Brian2 runs as --------------------------------------------------------------------------------------
 
 
 def test_brian_falls_back_to_numpy_where_nothing_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = Brian(mode="numpy").respond(ideal_chip(2), np.array([[-1.0, 0.3]]), SHORT).mean
+    expected = Brian(mode="numpy").respond(ideal_cells(2), np.array([[-1.0, 0.3]]), SHORT).mean
     monkeypatch.setattr(brian_module, "cython_works", lambda: False)
     assert Brian().mode_used == "numpy"
-    np.testing.assert_array_equal(Brian().respond(ideal_chip(2), np.array([[-1.0, 0.3]]), SHORT).mean, expected)
+    np.testing.assert_array_equal(Brian().respond(ideal_cells(2), np.array([[-1.0, 0.3]]), SHORT).mean, expected)
 
 
 def test_a_compiler_that_is_not_there_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -436,10 +441,10 @@ def test_a_compiler_that_is_not_there_does_not_work(monkeypatch: pytest.MonkeyPa
 def test_brian_modes_agree(mode: Any) -> None:
     if not brian_module.cython_works():
         pytest.skip("Brian2 cannot compile here")
-    chip, drives = ideal_chip(3), np.array([[-1.0, 0.3, -2.2]])
+    cells, drives = ideal_cells(3), np.array([[-1.0, 0.3, -2.2]])
     assert Brian(mode=mode).mode_used == mode
-    found = Brian(mode=mode).respond(chip, drives, SHORT).mean
-    np.testing.assert_allclose(found, Brian(mode="numpy").respond(chip, drives, SHORT).mean, rtol=0, atol=1e-8)
+    found = Brian(mode=mode).respond(cells, drives, SHORT).mean
+    np.testing.assert_allclose(found, Brian(mode="numpy").respond(cells, drives, SHORT).mean, rtol=0, atol=1e-8)
 
 
 def test_auto_takes_cython_where_it_compiles() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analog_fhn.checks.cell import check
-from analog_fhn.checks.findings import Finding
+from analog_fhn.checks.design import check
 from analog_fhn.design import Design
+from analog_fhn.findings import Finding
 from analog_fhn.network import Network
 from analog_fhn.technology.technology import Technology
 from analog_fhn.technology.wires import Wires
@@ -19,7 +19,7 @@ DISCRETE = Technology.load("discrete")
 
 def design(n_in: int = 200, n_hidden: int = 40, **changes: dict[str, Any]) -> Design:
     rng = np.random.default_rng(0)
-    network = Network((rng.normal(size=(n_in, n_hidden)), rng.normal(size=(n_hidden, 5))))
+    network = Network.of_weights((rng.normal(size=(n_in, n_hidden)), rng.normal(size=(n_hidden, 5))))
     return Design(
         network,
         DISCRETE.model_copy(
@@ -43,7 +43,6 @@ def test_loss_in_the_wires_is_announced(ohm: float, severity: str | None) -> Non
     assert [f.severity for f in found if f.part == "input array"] == ([severity] if severity else [])
     if severity == "warning":
         arrays = made.chip(None).arrays
-        assert arrays is not None
         exact = 1.0 - arrays[0].ports.effective.sum() / arrays[0].crossbar.conductance.sum()
         assert found[0].value == pytest.approx(exact, rel=0.2)
         assert "tiles of" in found[0].message
@@ -53,7 +52,7 @@ def test_arrays_without_conductance_lose_nothing() -> None:
     technology = DISCRETE.model_copy(
         update={"array": DISCRETE.array.model_copy(update={"g_min": 0.0, "wires": Wires(word=1.0, sense=1.0)})}
     )
-    made = Design(Network((np.zeros((9, 4)), np.zeros((4, 3)))), technology)
+    made = Design(Network.of_weights((np.zeros((9, 4)), np.zeros((4, 3)))), technology)
     assert findings(made, "lost in its wires") == []
 
 
@@ -80,7 +79,7 @@ def test_offsets_are_announced_as_large_as_chips_have_them() -> None:
     (finding,) = findings(made, "offsets (sigma)")
     assert finding.severity == "warning"
     chips = [made.chip(seed) for seed in range(60)]
-    z = np.concatenate([chip.biases[0] for chip in chips])  # type: ignore[misc]
+    z = np.concatenate([chip.layers[0].bias for chip in chips])
     sigma = np.sqrt(np.mean(z**2)) * made.network.fhn.slope
     # 2400 values: four standard errors are 6 %
     assert finding.value == pytest.approx(float(sigma), rel=0.06)
@@ -91,13 +90,11 @@ def test_finite_gain_is_announced_as_large_as_it_is() -> None:
     found = [f for f in findings(made, "finite gain") if f.part == "U2 of the input array"]
     assert found[0].severity == "warning"
     weak, strong = made.chip(None), design(sense_amplifier={"gain": 1e12, "series": None}).chip(None)
-    assert weak.arrays is not None
-    assert strong.arrays is not None
     # Negative weights go through U2, but for what g_min takes through U1.
     minus = weak.arrays[0].ports.effective[:, 1::2]
     column = int(np.argmax(minus.sum(axis=0)))
     negative = made.crossbars[0].g_minus[:, column] > made.crossbars[0].g_plus[:, column]
-    ratio = (weak.weights[0] / strong.weights[0])[negative, column]
+    ratio = (weak.layers[0].weights / strong.layers[0].weights)[negative, column]
     assert np.median(1.0 - ratio) == pytest.approx(found[0].value, rel=5e-3)
 
 

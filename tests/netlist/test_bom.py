@@ -23,7 +23,7 @@ N_IN, N_HIDDEN, N_OUT = 7, 5, 3
 def design(technology: str = "discrete", **sections: dict[str, Any]) -> Design:
     rng = np.random.default_rng(1)
     weights = rng.normal(size=(N_IN, N_HIDDEN)), rng.normal(size=(N_HIDDEN, N_OUT))
-    network = Network(weights, (0.3 * rng.normal(size=N_HIDDEN), 0.3 * rng.normal(size=N_OUT)))
+    network = Network.of_weights(weights, (0.3 * rng.normal(size=N_HIDDEN), 0.3 * rng.normal(size=N_OUT)))
     made = Technology.load(technology)
     changes = {name: getattr(made, name).model_copy(update=values) for name, values in sections.items()}
     return Design(network, made.model_copy(update=changes))

@@ -9,11 +9,14 @@ import pytest
 
 from analog_fhn._support.resources import resource
 from analog_fhn.backends.spice.backend import Spice
-from analog_fhn.cell.neuron import NeuronParts, drive_current
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells, CircuitCells
+from analog_fhn.cell.opamp_fhn.cell import OpAmpFHN
+from analog_fhn.cell.opamp_fhn.layout import groups
+from analog_fhn.cell.opamp_fhn.neuron import NeuronParts
+from analog_fhn.chip import ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
-from analog_fhn.netlist.decks import LIBRARIES, cell_deck, neuron_deck, number, write_neuron_netlists
+from analog_fhn.netlist.decks import cell_deck, chip_libraries, neuron_deck, number, write_neuron_netlists
 from analog_fhn.netlist.whole_chip import whole_chip
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, FloatArray, Protocol, cycle_from_samples
@@ -21,14 +24,20 @@ from analog_fhn.readout import Activation, recentring
 from analog_fhn.technology.technology import Technology
 from analog_fhn.technology.wires import Wires
 
+LIBRARIES = sorted(path.name for path in resource("netlists").glob("*.lib"))
 needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="the program ngspice is not installed")
 
 
 @pytest.fixture(scope="module")
-def chip() -> Chip:
+def chip() -> ManufacturedChip:
     rng = np.random.default_rng(0)
-    network = Network((rng.normal(size=(20, 5)), rng.normal(size=(5, 3))))
+    network = Network.of_weights((rng.normal(size=(20, 5)), rng.normal(size=(5, 3))))
     return Design(network, Technology.load("discrete")).chip(1)
+
+
+@pytest.fixture(scope="module")
+def cells(chip: ManufacturedChip) -> CircuitCells:
+    return chip.hardware[0].cells
 
 
 def batch(deck: Path) -> subprocess.CompletedProcess[str]:
@@ -82,10 +91,9 @@ def test_libraries_keep_to_what_three_simulators_share(name: str) -> None:
 
 
 @pytest.mark.parametrize("ohms", [0.0, 2.0])
-def test_whole_chips_keep_to_it_too(ohms: float, chip: Chip) -> None:
-    assert chip.technology is not None
+def test_whole_chips_keep_to_it_too(ohms: float, chip: ManufacturedChip) -> None:
     array = chip.technology.array.model_copy(update={"wires": Wires(word=ohms, bit=ohms, driver=ohms), "tile_rows": 9})
-    network = replace(chip.network, biases=(np.ones(5), np.ones(3)), fhn=FHN(a=1.2, gamma=0.8))
+    network = chip.network.with_weights(chip.network.weights, (np.ones(5), np.ones(3))).with_options(a=1.2, gamma=0.8)
     made = Design(network, chip.technology.model_copy(update={"array": array})).chip(2)
     text = whole_chip(made, np.linspace(-1.0, 1.0, 20), recentre=True)["chip.cir"]
     code = check_portable(text)
@@ -104,6 +112,7 @@ BENCHES = {
     "test_fhn_neuron": {"twenty_periods": 38.22e-3, "rest_x": -5.0, "rest_y": -2.396},
     "test_tanh_pair": {"full": 39.98e-6, "half": 20.04e-6},
     "test_row_driver": {"row_low": 0.2381, "row_high": 0.9524, "offset": 3.321e-3, "rise_time": 129.1e-9},
+    "test_smoothing_driver": {"at_rest": 0.2381, "one_tau": 0.1505, "offset": 3.321e-3, "tone": 1.871e-3},
     "test_transimpedance": {"difference": 0.2, "gains": 0.15, "offsets": 3e-3},
 }  # fmt: skip
 
@@ -130,7 +139,13 @@ def test_benches_run_alone_and_give_what_they_say(name: str, tmp_path: Path) -> 
 
 def test_every_library_has_a_bench() -> None:
     assert {f"test_{name.removesuffix('.lib')}" for name in LIBRARIES} == set(BENCHES)
-    assert {path.name for path in resource("netlists").glob("*.lib")} == set(LIBRARIES)
+
+
+def test_every_library_is_needed_by_a_chip(chip: ManufacturedChip) -> None:
+    deeper = Network.of_weights((np.ones((3, 2)), np.ones((2, 2)), np.ones((2, 2))))
+    both = [chip_libraries(one) for one in (chip, Design(deeper, chip.technology).chip(None))]
+    assert set().union(*both) == set(LIBRARIES)
+    assert "smoothing_driver.lib" not in both[0]
 
 
 SUPPLIES = ("Vcc vcc 0 15", "Vee vee 0 -15")
@@ -418,25 +433,20 @@ def test_transimpedance_follows_its_formula(seed: int, tmp_path: Path) -> None:
     assert found["out"] == pytest.approx(out, abs=3e-4 * max(1.0, rb / ra))
 
 
-def test_deck_carries_every_component_exactly(chip: Chip) -> None:
-    assert chip.parts is not None
-    deck = neuron_deck(chip, 3, -0.7, Protocol())
+def test_deck_carries_every_component_exactly(cells: CircuitCells) -> None:
+    deck = neuron_deck(cells, 3, -0.7, Protocol())
     written = {name: float(value) for name, value in re.findall(r"(\w+)=([-+.\de]+)", deck.split("Xneuron")[1])}
-    for name, values in chip.parts.items():
+    for name, values in groups(cells)[0].items():
         assert written[name] == values[3], name
     (drive,) = re.findall(r"^Idrive sum2 0 (\S+)$", deck, re.MULTILINE)
-    assert chip.scales is not None
-    assert float(drive) == pytest.approx(-0.7 * chip.scales.sx / 100e3, rel=1e-15)
+    assert float(drive) == pytest.approx(-0.7 * cells.cell.volts_per_x / 100e3, rel=1e-15)
     assert re.search(r"^\.tran 5e-05 0.3\d* 0 5e-05 uic$", deck, re.MULTILINE)
     assert "error" not in deck.splitlines()[0].lower()
 
 
-def test_deck_follows_the_conditions(chip: Chip) -> None:
-    assert chip.technology is not None
-    conditions = chip.technology.conditions.model_copy(update={"temperature": 320.0, "supply": 0.9})
-    deck = neuron_deck(
-        replace(chip, technology=chip.technology.model_copy(update={"conditions": conditions})), 0, -1.0, Protocol()
-    )
+def test_deck_follows_the_conditions(cells: CircuitCells) -> None:
+    cell = replace(cells.cell, technology=cells.cell.technology.under(temperature=320.0, supply=0.9))
+    deck = neuron_deck(replace(cells, cell=cell), 0, -1.0, Protocol())
     sources = dict(re.findall(r"^V(cc|ee|ref) \S+ 0 (\S+)$", deck, re.MULTILINE))
     # 15 V, -15 V and a reference of its own
     assert {k: float(v) for k, v in sources.items()} == {"cc": 13.5, "ee": -13.5, "ref": -10.0}
@@ -456,119 +466,110 @@ def test_cell_goes_from_its_pre_activation_to_its_row(
 ) -> None:
     """A cell at rest against the algebra of its stages; the signs of both gains and of both shifts."""
     rng = np.random.default_rng(3)
-    network = Network((rng.normal(size=(4, 3)), rng.normal(size=(3, 2))), fhn=FHN(a=a, gamma=gamma), hidden=hidden)
-    chip = Design(network, Technology.load("discrete")).chip(5)
-    assert chip.scales is not None
-    assert chip.driver is not None
+    weights = rng.normal(size=(4, 3)), rng.normal(size=(3, 2))
+    network = Network.of_weights(weights, fhn=FHN(a=a, gamma=gamma), hidden=hidden)
+    cells = Design(network, Technology.load("discrete")).chip(5).hardware[0].cells
+    layout = cells.cell
+    assert isinstance(layout, OpAmpFHN)
     for name in LIBRARIES:
         shutil.copyfile(resource("netlists", name), tmp_path / name)
     deck = tmp_path / "cell.cir"
     protocol = Protocol(settle=60.0, control=2.0)
-    deck.write_text(cell_deck(chip, 1, z, protocol, recentre=recentre, inline=False, data_file="cell.txt"))
+    deck.write_text(cell_deck(cells, 1, z, protocol, recentre=recentre, inline=False, data_file="cell.txt"))
     run = batch(deck)
     assert run.returncode == 0, run.stderr
     found = measured(run.stdout)
-    x = found["mean_vx"] / chip.scales.sx
-    drive = chip.drive_stage.drives(np.full(3, z))
+    x = found["mean_vx"] / layout.scales.sx
+    drive = cells.drive_stage.drives(np.full(3, z))
     assert abs(a + drive[1]) > 1.05, "rests"
     # The pair's formula holds within 0.1 % of full scale, and a rest point moves as the drive.
-    assert x == pytest.approx(chip.coefficients.rest_point(drive)[0][1], abs=1e-3)
-    stage, volts = chip.row_stage, found["mean_vrow"]
+    assert x == pytest.approx(cells.dynamics.rest_point(drive)[0][1], abs=1e-3)
+    stage, volts, nominal = cells.row_stage, found["mean_vrow"], layout.drivers
     if recentre:
-        nominal = Design(network, Technology.load("discrete")).drivers
-        h = volts * abs(recentring(hidden, a, gamma)[0]) / float((nominal.rf / nominal.rin)[0] * chip.scales.sx)
+        h = volts * abs(recentring(hidden, a, gamma)[0]) / float((nominal.rf / nominal.rin)[0] * layout.scales.sx)
         assert h == pytest.approx(stage.gain[1] * x + stage.offset[1], abs=1e-4)
     else:
-        nominal = Design(network, Technology.load("discrete")).drivers
-        per_unit = (nominal.rf / nominal.rin)[0] * chip.scales.sx
+        per_unit = (nominal.rf / nominal.rin)[0] * layout.scales.sx
         assert volts / per_unit == pytest.approx(stage.raw_gain[1] * x + stage.raw_offset[1], abs=1e-4)
 
 
 @needs_ngspice
-def test_cell_oscillates_as_its_neuron_does_under_the_pairs_current(chip: Chip, tmp_path: Path) -> None:
+def test_cell_oscillates_as_its_neuron_does_under_the_pairs_current(cells: CircuitCells, tmp_path: Path) -> None:
     """The same neuron with the pair's current measured alone, instead of the pair."""
     protocol = Protocol(settle=8.0, control=20.0, interval=0.005)
-    assert chip.pair is not None
-    assert chip.scales is not None
-    assert chip.technology is not None
-    pair = " ".join(f"{name}={number(values[2])}" for name, values in chip.pair.items())
+    pair = " ".join(f"{name}={number(values[2])}" for name, values in groups(cells)[1].items())
     (current,) = pair_currents(tmp_path, [(1.2, f"{pair} isat=5e-16 vaf=100")])
-    drive = -current / drive_current(1.0, chip.scales, chip.technology)
+    drive = -current / cells.cell.drive_current(1.0)
     waves = []
     for name, text in (
-        ("cell", cell_deck(chip, 2, 1.2, protocol, inline=False, data_file="cell.txt")),
-        ("neuron", neuron_deck(chip, 2, drive, protocol, inline=False, data_file="neuron.txt")),
+        ("cell", cell_deck(cells, 2, 1.2, protocol, inline=False, data_file="cell.txt")),
+        ("neuron", neuron_deck(cells, 2, drive, protocol, inline=False, data_file="neuron.txt")),
     ):
         (tmp_path / f"{name}.cir").write_text(text)
         run = batch(tmp_path / f"{name}.cir")
         assert run.returncode == 0, run.stderr
         time, vx, *_ = np.loadtxt(tmp_path / f"{name}.txt", skiprows=1, unpack=True)
-        cycle = cycle_from_samples(time[time > 8e-3] / 1e-3, vx[time > 8e-3] / chip.scales.sx)
+        cycle = cycle_from_samples(time[time > 8e-3] / 1e-3, vx[time > 8e-3] / cells.cell.volts_per_x)
         assert cycle is not None
         waves.append(cycle)
     # Each deck's own settings leave 1e-4.
     assert waves[0].period == pytest.approx(waves[1].period, rel=3e-4)
 
 
-def test_cell_deck_needs_components(chip: Chip) -> None:
-    with pytest.raises(InputError, match="technology"):
-        cell_deck(Chip.ideal(chip.network), 0, 1.0, Protocol())
-    with pytest.raises(InputError, match="ideal tanh pairs"):
-        cell_deck(chip.with_ideal_stages(), 0, 1.0, Protocol())
-    with pytest.raises(InputError, match="ideal row drivers"):
-        cell_deck(replace(chip, driver=None), 0, 1.0, Protocol())
+def test_cell_deck_needs_components(cells: CircuitCells) -> None:
+    for ideal in (Cells.ideal("sigmoid", FHN(), 1), cells.with_ideal_stages()):
+        with pytest.raises(InputError, match="technology"):
+            cell_deck(ideal, 0, 1.0, Protocol())
 
 
-def test_deck_refuses_what_cannot_be_simulated(chip: Chip) -> None:
-    ideal = Chip.ideal(chip.network)
+def test_deck_refuses_what_cannot_be_simulated(cells: CircuitCells) -> None:
+    ideal = Cells.ideal("sigmoid", FHN(), 1)
     with pytest.raises(InputError, match="technology"):
         neuron_deck(ideal, 0, -1.0, Protocol())
     with pytest.raises(InputError, match="linear range"):
-        neuron_deck(chip, 0, -1.0, Protocol(x0=-3.0))
+        neuron_deck(cells, 0, -1.0, Protocol(x0=-3.0))
     with pytest.raises(ValueError, match="finite"):
-        neuron_deck(chip, 0, float("nan"), Protocol())
+        neuron_deck(cells, 0, float("nan"), Protocol())
     with pytest.raises(ValueError, match="finite"):
         number(float("inf"))
     with pytest.raises(ValueError, match="shape"):
-        write_neuron_netlists(chip, np.zeros(4), Protocol(), Path("unused"))
+        write_neuron_netlists(cells, np.zeros(4), Protocol(), Path("unused"))
 
 
 @needs_ngspice
-def test_exported_decks_run_alone(chip: Chip, tmp_path: Path) -> None:
+def test_exported_decks_run_alone(cells: CircuitCells, tmp_path: Path) -> None:
     protocol = Protocol(settle=5.0, control=10.0, interval=0.1)
     drives = np.array([-1.0, -0.5, 0.2, -1.4, -0.1])
-    decks = write_neuron_netlists(chip, drives, protocol, tmp_path / "new" / "folder")
+    decks = write_neuron_netlists(cells, drives, protocol, tmp_path / "new" / "folder")
     assert [deck.name for deck in decks] == [f"neuron_{k:03d}.cir" for k in range(5)]
-    response = Spice().respond(chip, drives[np.newaxis], protocol, samples=True)
+    response = Spice().respond(cells, drives[np.newaxis], protocol, samples=True)
     assert response.samples is not None
-    assert chip.scales is not None
     for k, deck in enumerate(decks):
         run = batch(deck)
         assert run.returncode == 0, run.stderr
-        mean = measured(run.stdout)["mean_vx"] / chip.scales.sx
+        mean = measured(run.stdout)["mean_vx"] / cells.cell.volts_per_x
         assert mean == pytest.approx(response.mean[0, k], abs=2e-4)
         time, vx, _vy = np.loadtxt(deck.with_suffix(".txt"), skiprows=1, unpack=True)
         assert time[1] - time[0] == pytest.approx(1e-4)
-        samples = np.interp(protocol.sample_times * 1e-3, time, vx) / chip.scales.sx
+        samples = np.interp(protocol.sample_times * 1e-3, time, vx) / cells.cell.volts_per_x
         np.testing.assert_allclose(samples, response.samples[:, 0, k], atol=1e-3)
 
 
 @needs_ngspice
-def test_exported_deck_that_stops_early_ends_with_a_status(chip: Chip, tmp_path: Path) -> None:
-    (deck, *_) = write_neuron_netlists(chip, np.full(5, -1.0), Protocol(settle=1.0, control=2.0), tmp_path)
+def test_exported_deck_that_stops_early_ends_with_a_status(cells: CircuitCells, tmp_path: Path) -> None:
+    (deck, *_) = write_neuron_netlists(cells, np.full(5, -1.0), Protocol(settle=1.0, control=2.0), tmp_path)
     deck.write_text(deck.read_text().replace(".tran 5e-05 0.003", ".tran 5e-05 0.002"))
     assert batch(deck).returncode == 1
 
 
 @needs_ngspice
-def test_settle_zero_is_exported_too(chip: Chip, tmp_path: Path) -> None:
+def test_settle_zero_is_exported_too(cells: CircuitCells, tmp_path: Path) -> None:
     protocol = Protocol(settle=0.0, control=3.0)
-    (deck, *_) = write_neuron_netlists(chip, np.full(5, -1.0), protocol, tmp_path)
+    (deck, *_) = write_neuron_netlists(cells, np.full(5, -1.0), protocol, tmp_path)
     run = batch(deck)
     assert run.returncode == 0
-    mean = Spice(workers=1).respond(chip.only(slice(0, 1)), np.array([[-1.0]]), protocol).mean[0, 0]
-    assert chip.scales is not None
-    assert measured(run.stdout)["mean_vx"] / chip.scales.sx == pytest.approx(mean, abs=1e-5)
+    mean = Spice(workers=1).respond(cells[:1], np.array([[-1.0]]), protocol).mean[0, 0]
+    assert measured(run.stdout)["mean_vx"] / cells.cell.volts_per_x == pytest.approx(mean, abs=1e-5)
 
 
 @needs_ngspice
@@ -576,13 +577,13 @@ def test_every_component_of_the_neuron_acts() -> None:
     """The macro-model uses each parameter: changing any one moves the waveform."""
     technology = Technology.load("discrete")
     names = [field.name for field in fields(NeuronParts)]
-    network = Network((np.ones((1, len(names) + 1)), np.ones((len(names) + 1, 2))))
-    nominal = Design(network, technology).chip(None)
-    assert nominal.parts is not None
-    values = {name: value.copy() for name, value in nominal.parts.items()}
+    network = Network.of_weights((np.ones((1, len(names) + 1)), np.ones((len(names) + 1, 2))))
+    nominal = Design(network, technology).chip(None).hardware[0].cells
+    neurons, *others = nominal.parts
+    values = {name: value.copy() for name, value in neurons.items()}
     for k, name in enumerate(names):
         values[name][k] = values[name][k] * 1.05 or 0.1
-    chip = replace(nominal, parts=NeuronParts(**values))
+    cells = replace(nominal, parts=(NeuronParts(**values), *others))
     drives = np.full((1, len(names) + 1), -1.0)
-    mean = Spice().respond(chip, drives, Protocol(settle=0.0, control=2.0)).mean[0]
+    mean = Spice().respond(cells, drives, Protocol(settle=0.0, control=2.0)).mean[0]
     assert min(np.abs(mean[:-1] - mean[-1])) > 1e-4

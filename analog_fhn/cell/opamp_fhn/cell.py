@@ -96,6 +96,7 @@ class OpAmpFHN(OpAmpLayout):
         pair = _of(pairs, index) | {"isat": transistor.saturation_current, "vaf": transistor.early_voltage}
         inputs = (f"z{suffix}", "0") if self.fhn.gamma < 0 else ("0", f"z{suffix}")
         driver = _of(drivers, index)
+        recentre = self.carries_activation(recentre)
         if not recentre:
             driver["rshift"] = NO_SHIFT
         gain, _ = recentring(self.unit, self.fhn.a, self.fhn.gamma)
@@ -120,7 +121,7 @@ class OpAmpFHN(OpAmpLayout):
 
     def row_supplies(self, recentre: bool) -> Mapping[str, float]:
         """The positive reference `vplus` (V), where the row drivers shift their rows down."""
-        down = recentre and recentring(self.unit, self.fhn.a, self.fhn.gamma)[1] < 0
+        down = self.carries_activation(recentre) and recentring(self.unit, self.fhn.a, self.fhn.gamma)[1] < 0
         return {"vplus": self.technology.supplies.reference} if down else {}
 
     def drive_current(self, drive: float) -> float:
@@ -150,7 +151,7 @@ class OpAmpFHN(OpAmpLayout):
 
     def left_out(self, recentre: bool) -> frozenset[str]:
         """The shift resistor of rows that are not shifted, and the capacitor where there is no low-pass."""
-        shifted = recentre and float(self.drivers.rshift[0]) < NO_SHIFT
+        shifted = self.carries_activation(recentre) and float(self.drivers.rshift[0]) < NO_SHIFT
         return frozenset(({"rshift"} if not shifted else set()) | ({"cf"} if not self.smoothed else set()))
 
     def devices(self) -> Sequence[tuple[str, str, int, str]]:

@@ -16,7 +16,8 @@ from analog_fhn.backends.spice import backend as spice
 from analog_fhn.backends.spice import ngspice
 from analog_fhn.backends.spice.backend import FailedRunError, Spice, cell_power, window_mean
 from analog_fhn.backends.spice.ngspice import SimulatorProcess
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells, CircuitCells
+from analog_fhn.cell.opamp_fhn.layout import groups
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.netlist.decks import RELTOL, cell_deck, neuron_deck
@@ -40,8 +41,12 @@ SHORT = Protocol(settle=2.0, control=4.0, interval=0.1)
 
 def make_design(fhn: FHN | None = None) -> Design:
     rng = np.random.default_rng(0)
-    network = Network((rng.normal(size=(20, 5)), rng.normal(size=(5, 3))), fhn=fhn or FHN())
+    network = Network.of_weights((rng.normal(size=(20, 5)), rng.normal(size=(5, 3))), fhn=fhn or FHN())
     return Design(network, Technology.load("discrete"))
+
+
+def cells_of(design: Design, seed: int | None) -> CircuitCells:
+    return design.chip(seed).hardware[0].cells
 
 
 @pytest.fixture(scope="module")
@@ -50,48 +55,47 @@ def design() -> Design:
 
 
 @pytest.fixture(scope="module")
-def chip(design: Design) -> Chip:
-    return design.chip(1)
+def cells(design: Design) -> CircuitCells:
+    return cells_of(design, 1)
 
 
 @pytest.mark.parametrize(("seed", "neuron"), [(None, 0), (1, 0), (2, 4)])
 def test_agrees_with_the_coefficient_equations(design: Design, seed: int | None, neuron: int) -> None:
-    chip = design.chip(seed).only(slice(neuron, neuron + 1))
+    cells = cells_of(design, seed)[neuron : neuron + 1]
     # Spikes rise within 0.02: coarser samples would be compared with their own interpolation.
     protocol = Protocol(settle=6.0, control=24.0, interval=0.005)
-    response = Spice().respond(chip, np.array([[-1.0], [-0.5], [0.25]]), protocol, samples=True)
+    response = Spice().respond(cells, np.array([[-1.0], [-0.5], [0.25]]), protocol, samples=True)
     assert response.samples is not None
     assert response.samples.dtype == np.float32
     for image, drive in enumerate((-1.0, -0.5)):
         found = cycle_from_samples(protocol.sample_times, response.samples[:, image, 0])
         assert found is not None
-        expected = cycle(chip.coefficients, drive, settle=5.0)
+        expected = cycle(cells.dynamics, drive, settle=5.0)
         assert found.period == pytest.approx(expected.period, rel=3e-3)
         assert waveform_rms(found, expected) < 0.01
-    rest = chip.coefficients.rest_point(np.array([0.25]))[0][0]
+    rest = cells.dynamics.rest_point(np.array([0.25]))[0][0]
     assert response.mean[2, 0] == pytest.approx(rest, abs=0.01)
 
 
 def test_another_design_with_larger_gain(design: Design) -> None:
     """Other scales (Sx, Sy) and another a, eps: the signs and scale factors are not those of one design only."""
-    chip = make_design(FHN(eps=0.05, a=0.9, gamma=-1.5)).chip(3).only(slice(0, 1))
-    assert chip.scales is not None
-    assert chip.scales.sx != 4.0
+    cells = cells_of(make_design(FHN(eps=0.05, a=0.9, gamma=-1.5)), 3)[:1]
+    assert cells.cell.volts_per_x != 4.0
     protocol = Protocol(settle=10.0, control=30.0, interval=0.005)
-    response = Spice().respond(chip, np.array([[-1.1], [0.6]]), protocol, samples=True)
+    response = Spice().respond(cells, np.array([[-1.1], [0.6]]), protocol, samples=True)
     assert response.samples is not None
     found, expected = (
         cycle_from_samples(protocol.sample_times, response.samples[:, 0, 0]),
-        cycle(chip.coefficients, -1.1, settle=5.0),
+        cycle(cells.dynamics, -1.1, settle=5.0),
     )
     assert found is not None
     assert found.period == pytest.approx(expected.period, rel=3e-3)
     assert waveform_rms(found, expected) < 0.01
-    assert response.mean[1, 0] == pytest.approx(chip.coefficients.rest_point(np.array([0.6]))[0][0], abs=0.01)
+    assert response.mean[1, 0] == pytest.approx(cells.dynamics.rest_point(np.array([0.6]))[0][0], abs=0.01)
 
 
-def test_mean_over_whole_periods_keeps_the_identity(chip: Chip) -> None:
-    one, drive = chip.only(slice(0, 1)), np.array([[-0.5]])
+def test_mean_over_whole_periods_keeps_the_identity(cells: CircuitCells) -> None:
+    one, drive = cells[:1], np.array([[-0.5]])
     protocol = Protocol(settle=6.0, control=24.0, interval=0.02)
     response = Spice(workers=1).respond(one, drive, protocol, samples=True)
     assert response.samples is not None
@@ -99,11 +103,11 @@ def test_mean_over_whole_periods_keeps_the_identity(chip: Chip) -> None:
     assert found is not None
     whole = replace(protocol, control=round(10 * found.period, 3), interval=0.001)
     mean = Spice(workers=1).respond(one, drive, whole).mean[0, 0]
-    assert mean == pytest.approx(one.coefficients.identity_mean(-0.5)[0], abs=0.01)
+    assert mean == pytest.approx(one.dynamics.identity_mean(-0.5)[0], abs=0.01)
 
 
 def test_the_settings_have_converged(design: Design) -> None:
-    nominal = design.chip(None)
+    nominal = cells_of(design, None)
     assert Spice().check_settings(nominal, drive=-1.0, control=40.0) < 5e-4
     assert Spice(reltol=1e-3, max_step=1.0).check_settings(nominal, drive=-1.0, control=40.0) > 2e-3
     with pytest.raises(ValueError, match="does not oscillate"):
@@ -111,51 +115,50 @@ def test_the_settings_have_converged(design: Design) -> None:
 
 
 def test_respond_refuses_settings_that_have_not_converged(design: Design) -> None:
-    chip = design.chip(None)
+    cells = cells_of(design, None)
     drives = np.array([[0.4, -1.0, 0.3, 0.2, 0.1], [0.5, 0.3, 0.3, 0.2, 0.1]])
     protocol = Protocol(settle=0.0, control=1.0)
-    assert np.isfinite(Spice().respond(chip, drives, protocol).mean).all()
+    assert np.isfinite(Spice().respond(cells, drives, protocol).mean).all()
     with pytest.raises(SimulationError, match=r"too coarse: a period of neuron 0 differs by"):
-        Spice(reltol=1e-3, max_step=1.0).respond(chip, drives, protocol)
-    coarse = Spice(reltol=1e-3, max_step=1.0, check=False).respond(chip, drives, protocol)
+        Spice(reltol=1e-3, max_step=1.0).respond(cells, drives, protocol)
+    coarse = Spice(reltol=1e-3, max_step=1.0, check=False).respond(cells, drives, protocol)
     assert np.isfinite(coarse.mean).all()
 
 
 @pytest.mark.parametrize("seed", [2, 3, 4])
 def test_coarse_settings_do_not_pass_by_chance(design: Design, seed: int) -> None:
     with pytest.raises(SimulationError, match="too coarse"):
-        Spice(reltol=1e-3).respond(design.chip(seed), np.full((1, 5), -0.9), SHORT)
+        Spice(reltol=1e-3).respond(cells_of(design, seed), np.full((1, 5), -0.9), SHORT)
 
 
 def test_settings_are_checked_once_for_a_chip(design: Design, monkeypatch: pytest.MonkeyPatch) -> None:
     tight: list[float] = []
 
-    def counted(chip: Chip, neuron: int, drive: float, *arguments: object, **options: object) -> str:
+    def counted(cells: Cells, neuron: int, drive: float, *arguments: object, **options: object) -> str:
         if options["reltol"] == pytest.approx(RELTOL / 10):
             tight.append(drive)
-        return neuron_deck(chip, neuron, drive, *arguments, **options)  # type: ignore[arg-type]
+        return neuron_deck(cells, neuron, drive, *arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(spice, "neuron_deck", counted)
-    chip, protocol = design.chip(11), Protocol(settle=0.0, control=1.0)
+    cells, protocol = cells_of(design, 11), Protocol(settle=0.0, control=1.0)
     oscillating, resting, onset = (np.full((1, 5), drive) for drive in (-1.2, 0.2, -0.005))
     for drives in (resting, oscillating, onset):
-        Spice(workers=1).respond(chip, drives, protocol)
+        Spice(workers=1).respond(cells, drives, protocol)
     # At a drive under which the neuron spikes, whatever it is asked for.
     assert tight == [pytest.approx(-0.5, abs=0.05)]
-    Spice(workers=1).respond(design.chip(12), oscillating, protocol)
-    Spice(workers=1, max_step=0.04).respond(chip, oscillating, protocol)
+    Spice(workers=1).respond(cells_of(design, 12), oscillating, protocol)
+    Spice(workers=1, max_step=0.04).respond(cells, oscillating, protocol)
     assert len(tight) == 3
 
 
-def supply_power(chip: Chip, deck_waves: dict[str, FloatArray], drive: float, rail: float) -> FloatArray:
+def supply_power(cells: CircuitCells, deck_waves: dict[str, FloatArray], drive: float, rail: float) -> FloatArray:
     """Power of the nominal neuron (W) at each time point, from its two voltages by nodal analysis."""
     vx, vy = deck_waves["x"], deck_waves["y"]
     w, vnx = vx**3 / 100, -vx
-    assert chip.parts is not None
-    assert chip.scales is not None
-    r2, r5 = float(chip.parts.r2[0]), float(chip.parts.r5[0])
+    neurons, _, _ = groups(cells)
+    r2, r5 = float(neurons.r2[0]), float(neurons.r5[0])
     into1 = vnx / 10e3 + w / r2 + vy / 10e3
-    into2 = vnx / 100e3 - 10 / r5 - drive * chip.scales.sx / 100e3
+    into2 = vnx / 100e3 - 10 / r5 - drive * cells.cell.volts_per_x / 100e3
     outputs = (
         vx / 10e3 - into1,  # Ra, and Cx, which takes what flows into its summing node
         vy / 10e3 - into2,
@@ -166,55 +169,53 @@ def supply_power(chip: Chip, deck_waves: dict[str, FloatArray], drive: float, ra
     return np.asarray(2 * rail * (3 * 1.4e-3 + 2 * 4e-3) + rail * np.abs(outputs).sum(axis=0) + 10 * 10 / r5)
 
 
+def at_supply(cells: CircuitCells, supply: float) -> CircuitCells:
+    technology = cells.cell.technology
+    conditions = technology.conditions.model_copy(update={"supply": supply})
+    return replace(cells, cell=replace(cells.cell, technology=technology.model_copy(update={"conditions": conditions})))
+
+
 @pytest.mark.parametrize("supply", [1.0, 0.9])
 def test_power_is_what_nodal_analysis_gives(design: Design, supply: float) -> None:
-    nominal = design.chip(None).only(slice(0, 1))
-    assert nominal.technology is not None
-    technology = nominal.technology.model_copy(
-        update={"conditions": nominal.technology.conditions.model_copy(update={"supply": supply})}
-    )
-    chip = replace(nominal, technology=technology)
+    cells = at_supply(cells_of(design, None)[:1], supply)
     protocol = Protocol(settle=8.0, control=20.0)
-    power = Spice(workers=1).respond(chip, np.array([[-1.0], [0.25]]), protocol).power
+    power = Spice(workers=1).respond(cells, np.array([[-1.0], [0.25]]), protocol).power
     assert power is not None
     assert power.shape == (2, 1)
     with SimulatorProcess() as simulator:
         for image, drive in enumerate((-1.0, 0.25)):
-            simulator.load(neuron_deck(chip, 0, drive, protocol))
+            simulator.load(neuron_deck(cells, 0, drive, protocol))
             waves = simulator.run()
-            expected = window_mean(waves["time"] / 1e-3, supply_power(chip, waves, drive, 15 * supply), 8.0, 28.0)
+            expected = window_mean(waves["time"] / 1e-3, supply_power(cells, waves, drive, 15 * supply), 8.0, 28.0)
             # The multipliers' lag shifts 0.2 % of the load's tenth.
             assert power[image, 0] == pytest.approx(expected, rel=5e-4)
 
 
 def test_supplies_do_not_change_what_a_neuron_does_within_its_range(design: Design) -> None:
-    nominal = design.chip(None).only(slice(0, 1))
-    assert nominal.technology is not None
-    means = []
-    for supply in (0.8, 1.2):
-        conditions = nominal.technology.conditions.model_copy(update={"supply": supply})
-        chip = replace(nominal, technology=nominal.technology.model_copy(update={"conditions": conditions}))
-        means.append(Spice(workers=1).respond(chip, np.array([[-0.7]]), SHORT).mean[0, 0])
+    nominal = cells_of(design, None)[:1]
+    means = [
+        Spice(workers=1).respond(at_supply(nominal, supply), np.array([[-0.7]]), SHORT).mean[0, 0]
+        for supply in (0.8, 1.2)
+    ]
     assert means[0] == pytest.approx(means[1], abs=1e-4)
 
 
 def test_the_simulators_own_settings_give_a_wrong_period(design: Design) -> None:
     """With reltol 1e-3 and no largest step, ngspice's defaults, periods are wrong and nothing says so."""
-    chip = design.chip(None).only(slice(0, 1))
-    assert chip.scales is not None
-    ours = neuron_deck(chip, 0, -1.0, Protocol(settle=10.0, control=50.0))
+    cells = cells_of(design, None)[:1]
+    ours = neuron_deck(cells, 0, -1.0, Protocol(settle=10.0, control=50.0))
     lines = [line for line in ours.splitlines() if not line.startswith(".options")]
     lines = [".tran 0.001 0.06 uic" if line.startswith(".tran") else line for line in lines]
-    centre = float(chip.coefficients.identity_mean(0.0)[0])  # -a of the parts at hand
+    centre = float(cells.dynamics.identity_mean(0.0)[0])  # -a of the parts at hand
     periods = []
     with SimulatorProcess() as simulator:
         for deck in (ours, "\n".join(lines)):
             simulator.load(deck)
             for drive in (centre + 0.9, centre + 0.5, centre, centre - 0.9):
-                simulator.alter("idrive", drive * chip.scales.sx / 100e3)
+                simulator.alter("idrive", cells.cell.drive_current(drive))
                 waves = simulator.run()
                 keep = waves["time"] > 10e-3
-                found = cycle_from_samples(waves["time"][keep] / 1e-3, waves["x"][keep] / chip.scales.sx)
+                found = cycle_from_samples(waves["time"][keep] / 1e-3, waves["x"][keep] / cells.cell.volts_per_x)
                 periods.append(np.inf if found is None else found.period)
     right, wrong = np.reshape(periods, (2, 4))
     # The other half of the statement, that ours are right, is test_agrees_with_the_coefficient_equations.
@@ -222,8 +223,8 @@ def test_the_simulators_own_settings_give_a_wrong_period(design: Design) -> None
     assert max(abs(wrong / right - 1)) > 0.02
 
 
-def test_altered_runs_equal_fresh_loads(chip: Chip) -> None:
-    one = chip.only(slice(2, 3))
+def test_altered_runs_equal_fresh_loads(cells: CircuitCells) -> None:
+    one = cells[2:3]
     drives = np.array([[-1.0], [0.2], [-0.3], [-1.0]])
     together = Spice(workers=1).respond(one, drives, SHORT, samples=True)
     assert together.samples is not None
@@ -233,16 +234,15 @@ def test_altered_runs_equal_fresh_loads(chip: Chip) -> None:
         with SimulatorProcess() as simulator:
             simulator.load(neuron_deck(one, 0, drive, SHORT))
             waves = simulator.run()
-        assert one.scales is not None
-        mean = window_mean(waves["time"] / 1e-3, waves["x"] / one.scales.sx, 2.0, 6.0)
+        mean = window_mean(waves["time"] / 1e-3, waves["x"] / one.cell.volts_per_x, 2.0, 6.0)
         assert mean == pytest.approx(together.mean[image, 0], rel=1e-12)
 
 
-def test_results_do_not_depend_on_the_number_of_workers(chip: Chip) -> None:
+def test_results_do_not_depend_on_the_number_of_workers(cells: CircuitCells) -> None:
     drives = np.random.default_rng(1).uniform(-1.8, 0.3, (3, 5))
     calls: list[tuple[int, int]] = []
-    one = Spice(workers=1).respond(chip, drives, SHORT, samples=True, progress=lambda *call: calls.append(call))
-    three = Spice(workers=3).respond(chip, drives, SHORT, samples=True)
+    one = Spice(workers=1).respond(cells, drives, SHORT, samples=True, progress=lambda *call: calls.append(call))
+    three = Spice(workers=3).respond(cells, drives, SHORT, samples=True)
     np.testing.assert_array_equal(one.mean, three.mean)
     assert one.samples is not None
     assert three.samples is not None
@@ -251,16 +251,18 @@ def test_results_do_not_depend_on_the_number_of_workers(chip: Chip) -> None:
     assert one.samples.shape == (SHORT.n_samples, 3, 5)
 
 
-def test_a_failed_run_keeps_its_deck_and_log(chip: Chip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(chip: Chip, neuron: int, *arguments: object, **options: object) -> str:
-        deck = neuron_deck(chip, neuron, *arguments, **options)  # type: ignore[arg-type]
+def test_a_failed_run_keeps_its_deck_and_log(
+    cells: CircuitCells, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(cells: Cells, neuron: int, *arguments: object, **options: object) -> str:
+        deck = neuron_deck(cells, neuron, *arguments, **options)  # type: ignore[arg-type]
         return deck.replace("fhn_neuron\n+", "nosuch\n+") if neuron == 3 else deck
 
     monkeypatch.setattr(spice, "neuron_deck", broken)
     keep = tmp_path / "failed"
     drives = np.full((2, 5), -0.75)
     with pytest.raises(FailedRunError, match=r"neuron 3, drive -0\.75: .*unknown subckt") as caught:
-        Spice(workers=1, keep=keep).respond(chip, drives, SHORT)
+        Spice(workers=1, keep=keep).respond(cells, drives, SHORT)
     assert isinstance(caught.value, SimulationError)
     assert caught.value.deck.parent == keep
     assert "nosuch" in caught.value.deck.read_text()
@@ -271,26 +273,24 @@ def test_a_failed_run_keeps_its_deck_and_log(chip: Chip, tmp_path: Path, monkeyp
     assert np.isnan(caught.value.partial.mean[:, 3:]).all()
 
 
-def test_refuses_wrong_input(chip: Chip) -> None:
+def test_refuses_wrong_input(cells: CircuitCells) -> None:
     with pytest.raises(InputError, match="technology"):
-        Spice().respond(Chip.ideal(chip.network), np.zeros((1, 5)), SHORT)
+        Spice().respond(Cells.ideal("sigmoid", FHN(), 5), np.zeros((1, 5)), SHORT)
     with pytest.raises(InputError, match="workers"):
         Spice(workers=0)
     with pytest.raises(InputError, match="reltol"):
         Spice(reltol=0.0)
     with pytest.raises(ValueError, match="shape"):
-        Spice().respond(chip, np.zeros((1, 4)), SHORT)
-    assert Spice().respond(chip, np.zeros((0, 5)), SHORT).mean.shape == (0, 5)
+        Spice().respond(cells, np.zeros((1, 4)), SHORT)
+    assert Spice().respond(cells, np.zeros((0, 5)), SHORT).mean.shape == (0, 5)
 
 
-def test_beyond_the_rails_it_saturates(chip: Chip) -> None:
+def test_beyond_the_rails_it_saturates(cells: CircuitCells) -> None:
     """A drive far outside the design's range meets the output limits: a finite answer, not hundreds of volts."""
-    one = chip.only(slice(0, 1))
-    assert one.technology is not None
-    assert one.scales is not None
+    one = cells[:1]
     response = Spice(workers=1).respond(one, np.array([[-6.0], [5.0]]), SHORT, samples=True)
     assert response.samples is not None
-    assert np.abs(response.samples).max() < (one.technology.opamp.output_limit + 0.1) / one.scales.sx
+    assert np.abs(response.samples).max() < (one.cell.technology.opamp.output_limit + 0.1) / one.cell.volts_per_x
 
 
 def test_window_mean_uses_the_exact_edges() -> None:
@@ -309,11 +309,11 @@ from analog_fhn.neuron import Protocol
 
 print("begins", flush=True)
 rng = np.random.default_rng(0)
-network = Network((rng.normal(size=(20, 5)), rng.normal(size=(5, 3))))
-chip = Design(network, Technology.load("discrete")).chip(1)
+network = Network.of_weights((rng.normal(size=(20, 5)), rng.normal(size=(5, 3))))
+cells = Design(network, Technology.load("discrete")).chip(1).layers[0].cells
 drives = np.full(({images}, 5), -1.0)
 response = Spice(workers=2).respond(
-    chip, drives, Protocol(settle=1.0, control={control}), progress=lambda done, total: print(done, flush=True)
+    cells, drives, Protocol(settle=1.0, control={control}), progress=lambda done, total: print(done, flush=True)
 )
 print("mean", response.mean.shape)
 """
@@ -355,33 +355,35 @@ def test_interrupt_ends_the_workers(tmp_path: Path) -> None:
         run.kill()
 
 
-def test_the_chip_may_be_one_of_many_neurons(chip: Chip) -> None:
-    """Neuron k of the response is neuron k of the chip, drive by drive."""
+def test_the_chip_may_be_one_of_many_neurons(cells: CircuitCells) -> None:
+    """Neuron k of the response is neuron k of the cells, drive by drive."""
     drives = np.array([[-1.0, 0.3, -0.5, 0.5, -1.4]])
-    mean = Spice().respond(chip, drives, SHORT).mean
+    mean = Spice().respond(cells, drives, SHORT).mean
     for k in (1, 3):
-        alone = Spice(workers=1).respond(chip.only(slice(k, k + 1)), drives[:, k : k + 1], SHORT)
+        alone = Spice(workers=1).respond(cells[k : k + 1], drives[:, k : k + 1], SHORT)
         assert alone.mean[0, 0] == mean[0, k]
 
 
 @pytest.mark.parametrize("eps", [0.005, 1.0, 4.0])
 def test_slow_neurons_are_not_taken_for_coarse_settings(eps: float) -> None:
     # eps = 4 spikes every 13 T: longer than the check's first window
-    chip = make_design(FHN(eps=eps)).chip(1).only(slice(0, 1))
-    assert np.isfinite(Spice(workers=1).respond(chip, np.array([[-1.0]]), SHORT).mean).all()
-    assert Spice().check_settings(chip) < 2e-3
+    cells = cells_of(make_design(FHN(eps=eps)), 1)[:1]
+    assert np.isfinite(Spice(workers=1).respond(cells, np.array([[-1.0]]), SHORT).mean).all()
+    assert Spice().check_settings(cells) < 2e-3
 
 
-def test_power_of_a_failed_cell_keeps_its_deck(chip: Chip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(chip: Chip, neuron: int, *arguments: object, **options: object) -> str:
-        deck = cell_deck(chip, neuron, *arguments, **options)  # type: ignore[arg-type]
+def test_power_of_a_failed_cell_keeps_its_deck(
+    cells: CircuitCells, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(cells: Cells, neuron: int, *arguments: object, **options: object) -> str:
+        deck = cell_deck(cells, neuron, *arguments, **options)  # type: ignore[arg-type]
         return deck.replace("row_driver\n+", "nosuch\n+") if neuron == 2 else deck
 
     monkeypatch.setattr(spice, "cell_deck", broken)
     monkeypatch.setattr(spice.tempfile, "tempdir", str(tmp_path))
     with pytest.raises(FailedRunError, match=r"hidden cell 2, z = .*unknown subckt") as caught:
-        cell_power(chip, np.zeros((2, 20)))
+        cell_power(cells, np.zeros((2, 5)), SHORT)
     assert "nosuch" in caught.value.deck.read_text()
     assert "unknown subckt" in caught.value.log.read_text()
     with pytest.raises(InputError, match="at least one image"):
-        cell_power(chip, np.zeros((0, 20)))
+        cell_power(cells, np.zeros((0, 5)), SHORT)

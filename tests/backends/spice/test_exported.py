@@ -16,7 +16,7 @@ from sklearn.neural_network import MLPClassifier
 
 from analog_fhn.backends.base import SimulationError
 from analog_fhn.backends.spice.backend import run_exported
-from analog_fhn.chip import Chip
+from analog_fhn.chip import ManufacturedChip
 from analog_fhn.data import Dataset, load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError
@@ -33,11 +33,11 @@ needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="the 
 SIZES = (5, 2, 3)
 
 
-def made(network: dict[str, Any] | None = None, **array: Any) -> Chip:
+def made(network: dict[str, Any] | None = None, **array: Any) -> ManufacturedChip:
     rng = np.random.default_rng(0)
     weights = rng.normal(size=SIZES[:2]), rng.normal(size=SIZES[1:])
     biases = rng.normal(size=SIZES[1]), rng.normal(size=SIZES[2])
-    net = Network(weights, biases, **(network or {})).with_options(settle=2.0, control=10.0)
+    net = Network.of_weights(weights, biases, **(network or {})).with_options(settle=2.0, control=10.0)
     technology = Technology.load("discrete")
     changed = technology.array.model_copy(update=array)
     return Design(net, technology.model_copy(update={"array": changed})).chip(1)
@@ -46,7 +46,7 @@ def made(network: dict[str, Any] | None = None, **array: Any) -> Chip:
 IMAGES = np.random.default_rng(1).random((2, SIZES[0]))
 
 
-def exported(chip: Chip, image: FloatArray, form: Form, folder: Path) -> FloatArray:
+def exported(chip: ManufacturedChip, image: FloatArray, form: Form, folder: Path) -> FloatArray:
     write_network(chip, image, folder, {}, form=form)
     return run_exported(folder)
 
@@ -76,7 +76,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def test_scores_are_those_of_classify(case: str, tmp_path: Path) -> None:
     """Full scale: the spread of an image's scores over the classes."""
     chip = made(*CASES[case][:1], **CASES[case][1])
-    expected = classify(chip.network, IMAGES, chip=chip)
+    expected = classify(chip, IMAGES)
     for k, image in enumerate(IMAGES):
         full, reduced = (exported(chip, image, form, tmp_path / f"{form}_{k}") for form in ("full", "reduced"))
         full_scale = np.ptp(expected.scores[k])
@@ -89,10 +89,12 @@ def test_scores_are_those_of_classify(case: str, tmp_path: Path) -> None:
 @needs_ngspice
 @pytest.mark.parametrize("form", ["full", "reduced"])
 def test_one_hidden_neuron(form: Form, tmp_path: Path) -> None:
-    network = Network((np.array([[1.0], [-2.0]]), np.array([[1.0, -1.0]]))).with_options(settle=2.0, control=10.0)
+    network = Network.of_weights((np.array([[1.0], [-2.0]]), np.array([[1.0, -1.0]]))).with_options(
+        settle=2.0, control=10.0
+    )
     chip = Design(network, Technology.load("discrete")).chip(1)
     image = np.array([0.9, 0.4])
-    expected = classify(network, image[np.newaxis], chip=chip).scores[0]
+    expected = classify(chip, image[np.newaxis]).scores[0]
     assert np.abs(exported(chip, image, form, tmp_path) - expected).max() < 0.01 * np.ptp(expected)
 
 
@@ -101,7 +103,7 @@ def test_every_imperfection_is_in_the_netlists(tmp_path: Path) -> None:
     """A chip whose scores are far from the nominal ones: the netlists follow the chip, not the design."""
     chip = made(wires=Wires(word=400.0, bit=400.0), programming_error=0.2)
     nominal = made()
-    scores = [classify(chip.network, IMAGES[:1], chip=one).scores[0] for one in (chip, nominal)]
+    scores = [classify(one, IMAGES[:1]).scores[0] for one in (chip, nominal)]
     full_scale = np.ptp(scores[0])
     assert np.abs(scores[0] - scores[1]).max() > 0.1 * full_scale
     assert np.abs(exported(chip, IMAGES[0], "full", tmp_path) - scores[0]).max() < 0.01 * full_scale
@@ -162,7 +164,7 @@ def digits() -> tuple[Network, Dataset]:
     train, test = load("digits", "train"), load("digits", "test")
     fitted = MLPClassifier((16,), activation="logistic", alpha=1e-3, max_iter=1000, random_state=0)
     fitted.fit(train.images, train.labels)
-    network = Network(tuple(fitted.coefs_), tuple(fitted.intercepts_))
+    network = Network.of_weights(tuple(fitted.coefs_), tuple(fitted.intercepts_))
     assert network.accuracy(test.images, test.labels) > 0.9
     return network.with_options(settle=10.0, control=30.0), test
 
@@ -174,7 +176,7 @@ def test_digits_run_whole(tmp_path: Path) -> None:
     network, test = digits()
     chip = Design(network, Technology.load("discrete")).chip(1)
     images = test.images[:20].astype(np.float64)
-    expected = classify(network, images, chip=chip)
+    expected = classify(chip, images)
     start = time.perf_counter()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         runs = [pool.submit(exported, chip, image, "full", tmp_path / f"{k}") for k, image in enumerate(images)]
@@ -203,7 +205,7 @@ def test_mnist_size_runs_cell_by_cell(tmp_path: Path) -> None:
     assert network.layer_sizes == (784, 100, 10)
     chip = Design(network, Technology.load("discrete")).chip(1)
     image = test.images[:1].astype(np.float64)
-    expected = classify(network, image, chip=chip)
+    expected = classify(chip, image)
     names = write_network(chip, image[0], tmp_path, {})
     assert "chip.cir" not in names, "reduced without being told"
     start = time.perf_counter()

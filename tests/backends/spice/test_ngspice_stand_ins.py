@@ -50,7 +50,7 @@ def runs(process: int) -> bool:
 @pytest.fixture
 def exported(tmp_path: Path) -> Path:
     """A network's folder."""
-    network = Network((np.ones((2, 1)), np.ones((1, 2))))
+    network = Network.of_weights((np.ones((2, 1)), np.ones((1, 2))))
     chip = Design(network, Technology.load("discrete")).chip(1)
     write_network(chip, np.zeros(2), tmp_path / "chip", {}, form="reduced")
     return tmp_path / "chip"

@@ -10,11 +10,17 @@ import pytest
 from numpy.typing import NDArray
 
 from analog_fhn.backends.direct.backend import Direct
-from analog_fhn.cell import neuron as circuit
-from analog_fhn.cell.neuron import NeuronParts, Scales, choose_scales, coefficients, drive_current, nominal_parts
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells
+from analog_fhn.cell.opamp_fhn.neuron import (
+    NeuronParts,
+    Scales,
+    choose_scales,
+    coefficients,
+    drive_current,
+    nominal_parts,
+)
+from analog_fhn.cell.parts import CAPACITOR, RESISTOR
 from analog_fhn.errors import InputError
-from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Protocol
 from analog_fhn.technology.technology import Technology
 
@@ -34,7 +40,7 @@ def random_parts(fhn: FHN, technology: Technology, scales: Scales, seed: int) ->
     rng = np.random.default_rng(seed)
     values = {}
     for name, value in nominal_parts(fhn, technology, scales, N).items():
-        if name in circuit.RESISTORS + circuit.CAPACITORS:
+        if NeuronParts.kind_of(name) in (RESISTOR, CAPACITOR):
             values[name] = value * (1 + 0.05 * rng.normal(size=N))
         else:
             values[name] = value + 0.02 * rng.normal(size=N)
@@ -169,9 +175,8 @@ def test_no_node_leaves_the_linear_range(gamma: float) -> None:
     fhn = FHN(gamma=gamma)
     scales = choose_scales(fhn, DISCRETE)
     drives = np.linspace(-abs(gamma), abs(gamma), 41)
-    chip = Chip.ideal(Network((np.ones((1, 41)), np.ones((41, 1))), fhn=fhn))
     protocol = Protocol(settle=0.0, control=12.0, interval=0.005)
-    x = Direct().respond(chip, drives[None], protocol, samples=True).samples
+    x = Direct().respond(Cells.ideal("sigmoid", fhn, 41), drives[None], protocol, samples=True).samples
     assert x is not None
     x = x[:, 0].astype(np.float64)
     increments = np.cumsum(x + fhn.a + drives, axis=0) * protocol.interval

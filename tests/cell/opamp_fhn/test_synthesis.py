@@ -7,8 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from analog_fhn.cell.neuron import CAPACITORS, RESISTORS, choose_scales, coefficients, drive_current, nominal_parts
-from analog_fhn.cell.synthesis import AIMS, SX_LOSS, Synthesis, synthesise
+from analog_fhn.cell.opamp_fhn.cell import OpAmpFHN
+from analog_fhn.cell.opamp_fhn.neuron import NeuronParts, choose_scales, coefficients, drive_current, nominal_parts
+from analog_fhn.cell.opamp_fhn.synthesis import AIMS, SX_LOSS, Synthesis, synthesise
+from analog_fhn.cell.parts import CAPACITOR, RESISTOR
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
@@ -17,6 +19,7 @@ from analog_fhn.technology.e_series import in_series, nearest
 from analog_fhn.technology.technology import Technology
 
 DISCRETE = Technology.load("discrete")
+RESISTORS, CAPACITORS = NeuronParts.names(RESISTOR), NeuronParts.names(CAPACITOR)
 
 # IEC 60063, the values of one decade, copied from the standard's table
 E24 = [10, 11, 12, 13, 15, 16, 18, 20, 22, 24, 27, 30, 33, 36, 39, 43, 47, 51, 56, 62, 68, 75, 82, 91]
@@ -182,11 +185,13 @@ def test_not_in_series() -> None:
 
 
 def test_design_carries_scales_parts_and_errors() -> None:
-    design = Design(Network((np.ones((4, 3)), np.ones((3, 2)))), DISCRETE)
+    design = Design(Network.of_weights((np.ones((4, 3)), np.ones((3, 2)))), DISCRETE)
     found = synthesise(FHN(), DISCRETE, 3)
-    assert design.scales == found.scales
+    (cell,) = design.cells
+    assert isinstance(cell, OpAmpFHN)
+    assert cell.scales == found.scales
     assert design.errors.items() >= found.errors.items()
-    np.testing.assert_array_equal(design.parts.r5, [261e3] * 3)
+    np.testing.assert_array_equal(cell.neurons.r5, [261e3] * 3)
 
 
 def test_refusals_are_those_of_the_scales_and_the_parts() -> None:

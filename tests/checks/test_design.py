@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from analog_fhn.backends.spice.backend import Spice
-from analog_fhn.checks.cell import Finding, check
+from analog_fhn.cell.opamp_fhn.cell import OpAmpFHN
+from analog_fhn.checks.design import check
 from analog_fhn.design import Design
+from analog_fhn.findings import Finding
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Protocol, cycle, cycle_from_samples, waveform_rms
 from analog_fhn.technology.technology import Technology
@@ -26,7 +28,15 @@ def design(fhn: FHN | None = None, **changes: Any) -> Design:
         name: getattr(DISCRETE, name).model_copy(update=value) if isinstance(value, dict) else value
         for name, value in changes.items()
     }
-    return Design(Network((np.ones((1, 1)), np.ones((1, 2))), fhn=fhn or FHN()), DISCRETE.model_copy(update=update))
+    return Design(
+        Network.of_weights((np.ones((1, 1)), np.ones((1, 2))), fhn=fhn or FHN()), DISCRETE.model_copy(update=update)
+    )
+
+
+def layout(one: Design) -> OpAmpFHN:
+    (cell,) = one.cells
+    assert isinstance(cell, OpAmpFHN)
+    return cell
 
 
 def troubles(one: Design) -> list[Finding]:
@@ -106,14 +116,14 @@ def test_multipliers_without_a_known_slew_rate_are_not_judged() -> None:
     # W = Vx^3/Vm^2 on the jump: the largest 3 x^2 (x - x^3/3 + 2/3), from its derivative 3 x (3 x - 5 x^3/3 + 4/3) = 0
     roots = np.roots([-5 / 3, 0, 3, 4 / 3])
     x = float(roots.real.max())
-    slope = 3 * x**2 * (x - x**3 / 3 + 2 / 3) * one.scales.sx**3 / 100 / (0.01 * 1e-6)
+    slope = 3 * x**2 * (x - x**3 / 3 + 2 / 3) * layout(one).scales.sx ** 3 / 100 / (0.01 * 1e-6)
     assert about(check(design(time_unit=1e-6)), "M2", "slope").value == pytest.approx(slope, rel=1e-4)
 
 
 def test_level_beyond_the_linear_range() -> None:
     one = design()
-    larger = replace(one.synthesis, scales=replace(one.scales, sx=4.2))
-    one.__dict__["synthesis"] = larger
+    cell = layout(one)
+    cell.__dict__["synthesis"] = replace(cell.synthesis, scales=replace(cell.scales, sx=4.2))
     found = about(check(one), "U1", "level")
     assert (found.severity, found.value, found.limit) == ("warning", pytest.approx(8.61), 8.2)
 
@@ -124,7 +134,12 @@ def test_offsets_move_a_as_many_chips_say() -> None:
         opamp={"offset_sigma": 20e-3}, resistor={"tolerance": 0.0}, capacitor={"tolerance": 0.0},
         multiplier={"scale_sigma": 0.0},
     )  # fmt: skip
-    many = Design(Network((np.ones((1, 4000)), np.ones((4000, 2)))), one.technology).chip(1).coefficients
+    many = (
+        Design(Network.of_weights((np.ones((1, 4000)), np.ones((4000, 2)))), one.technology)
+        .chip(1)
+        .layers[0]
+        .cells.dynamics
+    )
     p0 = about(check(one), "U1, U2, U3", "shift of p0")
     # 4000 draws know a standard deviation to 1.1 %; three of these
     assert p0.value == pytest.approx(3 * many.p[:, 0].std(), rel=0.034)
@@ -150,15 +165,15 @@ def test_drift_counts_at_another_temperature() -> None:
 
 def deviation(one: Design) -> tuple[float, float]:
     """(period error, waveform rms) of the nominal neuron in ngspice against its coefficients, at I = -1."""
-    chip = one.chip(None)
+    cells = one.chip(None).layers[0].cells
     protocol = Protocol(settle=6.0, control=16.0, interval=0.005)
     # With slow multipliers the neuron jitters between cycles of 0.07 and 0.2 T, and the check of settings refuses that.
     spice = Spice(workers=1, check=False)
-    samples = spice.respond(chip, np.array([[-1.0]]), protocol, samples=True).samples
+    samples = spice.respond(cells, np.array([[-1.0]]), protocol, samples=True).samples
     assert samples is not None
     found = cycle_from_samples(protocol.sample_times, samples[:, 0, 0])
     assert found is not None
-    exact = cycle(chip.coefficients, -1.0, settle=5.0)
+    exact = cycle(cells.dynamics, -1.0, settle=5.0)
     return found.period / exact.period - 1.0, waveform_rms(found, exact)
 
 
