@@ -1,4 +1,4 @@
-"""Trained weights in and out: files of Keras, PyTorch (safetensors) and NumPy, one reader per format.
+"""TrainedWeights weights in and out: files of Keras, PyTorch (safetensors) and NumPy, one reader per format.
 
 Nothing in a file is unpickled, instantiated or run.
 """
@@ -16,11 +16,10 @@ from analog_fhn._support.limits import LIMIT, open_archive
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
-from analog_fhn.readout import Activation
 from analog_fhn.weights import keras, npz, safetensors
-from analog_fhn.weights.trained import Trained, to_network
+from analog_fhn.weights.trained import TrainedWeights, to_network
 
-__all__ = ["SUFFIXES", "Trained", "read", "to_network", "write"]
+__all__ = ["SUFFIXES", "TrainedWeights", "read", "to_network", "write"]
 
 _WRITERS: dict[str, Callable[[Path, Network], None]] = {
     ".keras": keras.write_archive,
@@ -35,7 +34,7 @@ SUFFIXES = tuple(_WRITERS)
 _PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib")
 
 
-def read(path: str | Path) -> Trained:
+def read(path: str | Path) -> TrainedWeights:
     """Layers of a weight file, their values exactly, as float64; the file's content tells its format.
 
     Raises
@@ -72,7 +71,7 @@ def write(
     path: str | Path,
     weights: Sequence[FloatArray],
     biases: Sequence[FloatArray | None] = (),
-    hidden: Activation = "sigmoid",
+    hidden: str | Sequence[str] = "sigmoid",
 ) -> None:
     """Write layers in the format that the file's ending names, for use in Keras, PyTorch or NumPy.
 
@@ -84,9 +83,9 @@ def write(
     weights
         One array (n_in, n_out) per layer.
     biases
-        One array (n_out,) or None per layer; empty: no layer has biases.
+        One array (n_out,) or None per layer; empty: no biases.
     hidden
-        Activation between the layers.
+        Unit of all hidden layers, or one for each.
 
     Raises
     ------
@@ -97,11 +96,11 @@ def write(
     suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), None)
     if suffix is None:
         raise InputError(f"{path}: expected a name that ends in {', '.join(SUFFIXES)}")
-    network = Network(tuple(weights), tuple(biases), hidden)
+    network = Network.of_weights(weights, biases, hidden)
     _WRITERS[suffix](path, network)
 
 
-def _reader(path: Path, head: bytes) -> Callable[[Path], Trained]:
+def _reader(path: Path, head: bytes) -> Callable[[Path], TrainedWeights]:
     """Reader of the format that the first bytes of a file tell; its ending matters only in messages."""
     if head[:1] == b"\x80" and head[1:2] in b"\2\3\4\5":
         raise _pickle(path)

@@ -26,17 +26,17 @@ from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
 from analog_fhn.weights.hdf5 import Hdf5
-from analog_fhn.weights.keras_config import Dense, Plan, plan
-from analog_fhn.weights.trained import Trained, file_type, natural
+from analog_fhn.weights.keras_config import DenseEntry, ModelPlan, plan
+from analog_fhn.weights.trained import TrainedWeights, file_type, natural
 
 _CONFIG = "config.json"
 _WEIGHTS = "model.weights.h5"
 _CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 
-Layer = tuple[FloatArray, FloatArray | None]
+KernelAndBias = tuple[FloatArray, FloatArray | None]
 
 
-def read_archive(path: Path) -> Trained:
+def read_archive(path: Path) -> TrainedWeights:
     """Layers of a `.keras` file.
 
     Raises
@@ -57,7 +57,7 @@ def read_archive(path: Path) -> Trained:
     return _trained([_keras3(file, groups, dense) for dense in model.dense], model, path, "Keras archive")
 
 
-def read_hdf5(path: Path) -> Trained:
+def read_hdf5(path: Path) -> TrainedWeights:
     """Layers of a `.weights.h5` file of Keras 3, or of an `.h5` file in the older layout, with or without the model.
 
     Raises
@@ -96,15 +96,15 @@ def write_archive(path: Path, network: Network) -> None:
     dtype = str(file_type((*network.weights, *network.biases)))
     shape = [None, network.layer_sizes[0]]
     layers = [_entry("InputLayer", {"name": "input_layer", "batch_shape": shape, "dtype": dtype})]
-    for i, (w, b) in enumerate(zip(network.weights, network.biases, strict=True)):
+    for i, layer in enumerate(network.dense):
         settings = {
             "name": _group(i),
             "dtype": dtype,
-            "units": w.shape[1],
-            "activation": network.hidden if i < len(network.weights) - 1 else "linear",
-            "use_bias": b is not None,
+            "units": layer.n_out,
+            "activation": layer.unit or "linear",
+            "use_bias": layer.bias is not None,
         }
-        layers.append(_entry("Dense", settings) | {"build_config": {"input_shape": [None, w.shape[0]]}})
+        layers.append(_entry("Dense", settings) | {"build_config": {"input_shape": [None, layer.n_in]}})
     settings = {"name": "sequential", "dtype": dtype, "layers": layers, "build_input_shape": shape}
     model = _entry("Sequential", settings) | {"module": "keras", "build_config": {"input_shape": shape}}
     with new_file(path) as file, zipfile.ZipFile(file, "w") as archive:
@@ -135,11 +135,11 @@ def _hdf5(network: Network) -> bytes:
     return content.getvalue()
 
 
-def _trained(layers: list[Layer], model: Plan | None, path: Path, kind: str) -> Trained:
+def _trained(layers: list[KernelAndBias], model: ModelPlan | None, path: Path, kind: str) -> TrainedWeights:
     """Layers of a file, with its model's rescaling of the inputs and its single output taken into the weights."""
     weights, biases = [w for w, _ in layers], [b for _, b in layers]
     if model is None:
-        return Trained(tuple(weights), tuple(biases), None, path, kind)
+        return TrainedWeights(tuple(weights), tuple(biases), None, path, kind)
     if model.offset:
         # W (u + o(1 - u)) for inputs u from 0 to 1, as the data sets have them
         ones = model.offset * weights[0].sum(axis=0)
@@ -154,7 +154,7 @@ def _trained(layers: list[Layer], model: Plan | None, path: Path, kind: str) -> 
             f"one output with {model.output}: read as two classes, the second where it is above its middle (a first "
             "output of zeros added)",
         )
-    return Trained(
+    return TrainedWeights(
         tuple(weights), tuple(biases), model.hidden, path, kind, notes,
         None if model.offset is None else (0.0, 1.0),
     )  # fmt: skip
@@ -172,9 +172,10 @@ def _groups(file: Hdf5) -> dict[str, Group]:
         for name, member in file.root.members.items():
             if name.startswith(f"{container}\\"):
                 groups[name.removeprefix(f"{container}\\")] = member
-        names = [name for name in sorted(groups, key=natural) if _has_weights(groups[name])]
-        if names:
-            return {name: group for name in names if isinstance(group := groups[name], Group)}
+        ordered = ((name, groups[name]) for name in sorted(groups, key=natural))
+        layers = {name: group for name, group in ordered if isinstance(group, Group) and _has_weights(group)}
+        if layers:
+            return layers
     return {}
 
 
@@ -203,7 +204,7 @@ def _refuse_other_layers(file: Hdf5, groups: dict[str, Group]) -> None:
         raise InputError(f"{file.path}: {', '.join(other)}: weights of other layers than Dense; expected Dense only")
 
 
-def _keras3(file: Hdf5, groups: dict[str, Group], dense: Dense) -> Layer:
+def _keras3(file: Hdf5, groups: dict[str, Group], dense: DenseEntry) -> KernelAndBias:
     """Kernel and bias of a Dense layer in the layout of Keras 3."""
     # Keras 2.12 and 2.13 count a layer twice: the numbers of the groups have gaps, their order is that of the layers.
     ranked = [group for name, group in groups.items() if name.rstrip("0123456789") in ("dense", "dense_")]
@@ -212,14 +213,14 @@ def _keras3(file: Hdf5, groups: dict[str, Group], dense: Dense) -> Layer:
     return _checked(file, _kernel_and_bias(file, ranked[dense.number], bias=dense.bias), dense)
 
 
-def _kernel_and_bias(file: Hdf5, group: Group, *, bias: bool | None = None) -> Layer:
+def _kernel_and_bias(file: Hdf5, group: Group, *, bias: bool | None = None) -> KernelAndBias:
     """Kernel and bias of a layer in the layout of Keras 3; `bias` None: the bias, where the file has one."""
     values = file.group(group, "vars")
     kernel = file.numbers(values, "0")
     return kernel, file.numbers(values, "1") if bias or (bias is None and "1" in values.members) else None
 
 
-def _keras2(file: Hdf5, parent: Group, name: str, dense: Dense | None = None) -> Layer:
+def _keras2(file: Hdf5, parent: Group, name: str, dense: DenseEntry | None = None) -> KernelAndBias:
     """Kernel and bias of a Dense layer in the layout of Keras 1 and 2."""
     group = file.group(parent, name)
     places: dict[str, list[str]] = {}  # by role
@@ -238,7 +239,7 @@ def _keras2(file: Hdf5, parent: Group, name: str, dense: Dense | None = None) ->
     return layer if dense is None else _checked(file, layer, dense)
 
 
-def _checked(file: Hdf5, layer: Layer, dense: Dense) -> Layer:
+def _checked(file: Hdf5, layer: KernelAndBias, dense: DenseEntry) -> KernelAndBias:
     """The layer, if it has as many outputs as the model's description says."""
     kernel, _ = layer
     if dense.units is not None and kernel.shape[1:] != (dense.units,):

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from analog_fhn.errors import InputError
 from analog_fhn.network import check_hidden
-from analog_fhn.readout import Activation
+from analog_fhn.weights.trained import Hidden, hidden_of
 
 # Act in training only.
 _INACTIVE = {"Dropout", "GaussianDropout", "GaussianNoise", "AlphaDropout", "ActivityRegularization", "Identity"}
@@ -23,7 +23,7 @@ _EXPECTED = "expected Dense layers, beside Input, Flatten, Dropout, Activation, 
 
 
 @dataclass(frozen=True)
-class Dense:
+class DenseEntry:
     """A Dense layer of a model.
 
     Parameters
@@ -45,7 +45,7 @@ class Dense:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ModelPlan:
     """The chain of Dense layers that a model is, and what is done to its inputs.
 
     Parameters
@@ -53,7 +53,7 @@ class Plan:
     dense
         The Dense layers in their order.
     hidden
-        Activation between them.
+        Unit of all hidden layers, or one for each where they differ.
     output
         Activation of the last.
     offset
@@ -62,15 +62,15 @@ class Plan:
         A sentence for each layer that was left out or taken into another.
     """
 
-    dense: tuple[Dense, ...]
-    hidden: Activation
+    dense: tuple[DenseEntry, ...]
+    hidden: Hidden
     output: str
     offset: float | None
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class _Layer:
+class _Entry:
     """One layer of the description; `sources` are the names of the layers that its inputs come from."""
 
     name: str
@@ -88,15 +88,15 @@ class _Chain:
     dense, activations
         The Dense layers, and the activation behind each.
     offset, notes
-        As in `Plan`.
+        As in `ModelPlan`.
     """
 
-    dense: list[_Layer] = field(default_factory=list)
+    dense: list[_Entry] = field(default_factory=list)
     activations: list[str] = field(default_factory=list)
     offset: float | None = None
     notes: list[str] = field(default_factory=list)
 
-    def append(self, layer: _Layer, path: Path) -> None:
+    def append(self, layer: _Entry, path: Path) -> None:
         """Read the next layer.
 
         Raises
@@ -126,7 +126,7 @@ class _Chain:
             raise InputError(f"{where} has no place in this circuit; {_EXPECTED}")
 
 
-def plan(model: dict[str, Any], path: Path) -> Plan:
+def plan(model: dict[str, Any], path: Path) -> ModelPlan:
     """Chain of Dense layers in a model's description.
 
     Parameters
@@ -156,7 +156,8 @@ def plan(model: dict[str, Any], path: Path) -> Plan:
     if len(dense) < 2:
         raise InputError(f"{path}: holds {len(dense)} Dense layers; expected at least 2 (hidden and output)")
     *between, output = chain.activations
-    hidden = _hidden(dense[:-1], between, path)
+    pairs = zip(dense[:-1], between, strict=True)
+    units = [check_hidden(activation, f"{path}: layer {layer.name!r}") for layer, activation in pairs]
     if output not in _KEEP_ORDER:
         raise InputError(
             f"{path}: layer {dense[-1].name!r}: output activation {output!r}; expected one that keeps the "
@@ -164,29 +165,23 @@ def plan(model: dict[str, Any], path: Path) -> Plan:
         )
     if output != "linear":
         notes.append(f"{output} of the outputs left out: the largest stays the largest")
-    return Plan(
-        tuple(_as_dense(layer, numbers[layer.name]) for layer in dense), hidden, output, chain.offset, tuple(notes)
+    return ModelPlan(
+        tuple(_as_dense(layer, numbers[layer.name]) for layer in dense),
+        hidden_of(units),
+        output,
+        chain.offset,
+        tuple(notes),
     )
 
 
-def _as_dense(layer: _Layer, number: int) -> Dense:
+def _as_dense(layer: _Entry, number: int) -> DenseEntry:
     # output_dim and bias are Keras 1's
     settings = layer.settings
     units = settings.get("units", settings.get("output_dim"))
-    return Dense(layer.name, number, bool(settings.get("use_bias", settings.get("bias", True))), units)
+    return DenseEntry(layer.name, number, bool(settings.get("use_bias", settings.get("bias", True))), units)
 
 
-def _hidden(dense: list[_Layer], activations: list[str], path: Path) -> Activation:
-    """Activation of the hidden layers, which must have one and the same."""
-    for layer, activation in zip(dense, activations, strict=True):
-        check_hidden(activation, f"{path}: layer {layer.name!r}")
-    if len(set(activations)) > 1:
-        listed = ", ".join(f"{layer.name} {a}" for layer, a in zip(dense, activations, strict=True))
-        raise InputError(f"{path}: hidden activations differ ({listed}); expected one for all hidden layers")
-    return cast("Activation", activations[0])
-
-
-def _keeps_pixels(layer: _Layer) -> bool:
+def _keeps_pixels(layer: _Entry) -> bool:
     """Whether a layer hands on its inputs in their order, as images are flattened here."""
     if layer.kind == "Reshape":
         return len(layer.settings["target_shape"]) == 1
@@ -195,23 +190,23 @@ def _keeps_pixels(layer: _Layer) -> bool:
     )
 
 
-def _layer(entry: dict[str, Any], path: Path) -> _Layer:
+def _layer(entry: dict[str, Any], path: Path) -> _Entry:
     """Layer of an entry in the description; one that is not Keras's own is refused."""
     name, kind = entry["config"]["name"], entry["class_name"]
     if ">" in str(entry.get("registered_name")) or not str(entry.get("module", "keras")).startswith("keras"):
         raise InputError(f"{path}: layer {name!r} is a {kind} of the user's own, which is not run; {_EXPECTED}")
     sources = tuple(source for source, *_ in _places(entry.get("inbound_nodes", [])))
-    return _Layer(name, kind, entry["config"], sources)
+    return _Entry(name, kind, entry["config"], sources)
 
 
-def _dense(layers: list[_Layer]) -> list[_Layer]:
+def _dense(layers: list[_Entry]) -> list[_Entry]:
     # Keras numbers a kind of layer in the order of the list, whatever the names.
     return [layer for layer in layers if layer.kind == "Dense"]
 
 
-def _chain(layers: list[_Layer], outputs: list[str], path: Path) -> list[_Layer]:
+def _chain(layers: list[_Entry], outputs: list[str], path: Path) -> list[_Entry]:
     """Layers from the input to the output of a functional model."""
-    followers: dict[str, list[_Layer]] = {}
+    followers: dict[str, list[_Entry]] = {}
     for layer in layers:
         for source in layer.sources:
             followers.setdefault(source, []).append(layer)

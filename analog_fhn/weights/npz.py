@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -11,11 +10,11 @@ from analog_fhn._support.files import new_file
 from analog_fhn._support.npz import read_npz, read_text
 from analog_fhn.network import Network, check_hidden, named_arrays
 from analog_fhn.weights.named import layers
-from analog_fhn.weights.trained import Trained, file_type
+from analog_fhn.weights.trained import Hidden, TrainedWeights, file_type, hidden_of
 
 
-def read(path: Path) -> Trained:
-    """Layers of an `.npz` file; beside them it may hold a string `hidden`.
+def read(path: Path) -> TrainedWeights:
+    """Layers of an `.npz` file; beside them it may hold a string `hidden`, the units of the hidden layers by commas.
 
     Raises
     ------
@@ -25,22 +24,22 @@ def read(path: Path) -> Trained:
     arrays = read_npz(path, "weights")
     if "meta" in arrays:
         network = Network.load(path)
-        return Trained(
+        return TrainedWeights(
             network.weights,
             network.biases,
-            network.hidden,
+            hidden_of(network.units),
             path,
             "network file",
             input_range=network.input_range,
             network=network,
         )
-    hidden: Any = None
+    hidden: Hidden | None = None
     if "hidden" in arrays:
-        hidden = read_text(path, arrays, "hidden", "'sigmoid' or 'tanh'")
+        units = read_text(path, arrays, "hidden", "'sigmoid' or 'tanh'").split(", ")
+        hidden = hidden_of([check_hidden(unit, str(path)) for unit in units])
         del arrays["hidden"]
-        check_hidden(hidden, str(path))
     chain = layers(arrays, path, stored=True)
-    return Trained(chain.weights, chain.biases, hidden, path, "NumPy file", chain.notes)
+    return TrainedWeights(chain.weights, chain.biases, hidden, path, "NumPy file", chain.notes)
 
 
 def write(path: Path, network: Network) -> None:

@@ -15,14 +15,14 @@ from analog_fhn._support.json_text import read_object
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network, check_hidden
 from analog_fhn.weights.named import COUNTER, layers
-from analog_fhn.weights.trained import Trained, file_type
+from analog_fhn.weights.trained import TrainedWeights, file_type, hidden_of
 
 _NEED = "safetensors files need safetensors"
 _TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
 
 
-def read(path: Path) -> Trained:
-    """Layers of a safetensors file, whose metadata may say `hidden`.
+def read(path: Path) -> TrainedWeights:
+    """Layers of a safetensors file, whose metadata may say `hidden`, the units of the hidden layers by commas.
 
     Raises
     ------
@@ -46,11 +46,12 @@ def read(path: Path) -> Trained:
             )
         array = np.frombuffer(tensor["data"], dtype=_TYPES[tensor["dtype"]]).reshape(tensor["shape"])
         arrays[name] = from_bfloat16(array) if tensor["dtype"] == "BF16" else array
-    hidden = header.get("__metadata__", {}).get("hidden")
-    if hidden is not None:
-        check_hidden(hidden, str(path))
+    hidden, text = None, header.get("__metadata__", {}).get("hidden")
+    if text is not None:
+        units = text.split(", ") if isinstance(text, str) else [text]
+        hidden = hidden_of([check_hidden(unit, str(path)) for unit in units])
     chain = layers(arrays, path, stored=False)
-    return Trained(chain.weights, chain.biases, hidden, path, "safetensors file", chain.notes)
+    return TrainedWeights(chain.weights, chain.biases, hidden, path, "safetensors file", chain.notes)
 
 
 def write(path: Path, network: Network) -> None:

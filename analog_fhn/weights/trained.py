@@ -1,4 +1,4 @@
-"""Trained layers as a weight file holds them, and the network they make."""
+"""TrainedWeights layers as a weight file holds them, and the network they make."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from analog_fhn.network import Network, matched_slope
 from analog_fhn.neuron import FHN, FloatArray
 from analog_fhn.readout import Activation
 
+Hidden = Activation | tuple[Activation, ...]
+
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedWeights:
     """Layers of a weight file.
 
     Parameters
@@ -28,7 +30,7 @@ class Trained:
     biases
         One array (n_out,) or None per layer.
     hidden
-        Activation between the layers; None: the file does not say.
+        Unit of all hidden layers, or one for each where they differ; None: the file does not say.
     path
         Path of the file.
     format
@@ -50,7 +52,7 @@ class Trained:
 
     weights: tuple[FloatArray, ...]
     biases: tuple[FloatArray | None, ...]
-    hidden: Activation | None
+    hidden: Hidden | None
     path: Path
     format: str
     notes: tuple[str, ...] = ()
@@ -67,9 +69,9 @@ class Trained:
 
 
 def to_network(
-    trained: Trained, *, hidden: Activation | None = None, input_range: tuple[float, float] | None = None
+    trained: TrainedWeights, *, hidden: Hidden | None = None, input_range: tuple[float, float] | None = None
 ) -> Network:
-    """Network with FHN neurons in the hidden units' place, whose slope matches the activation (`matched_slope`).
+    """Network with FHN neurons in the hidden units' place, whose slopes match the activations (`matched_slope`).
 
     The provenance names the file, its format and its SHA-256.
 
@@ -111,16 +113,21 @@ def to_network(
             "last weights (and a 0 before the bias) if the second class is where the output is above 0"
         )
     try:
-        return Network(
+        return Network.of_weights(
             trained.weights,
             trained.biases,
             activation,
-            fhn=FHN(slope=matched_slope(activation)),
+            fhn=FHN(slope=matched_slope(activation if isinstance(activation, str) else activation[0])),
             input_range=trained.input_range or input_range or (0.0, 1.0),
             provenance={"imported": imported},
         )
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
+
+
+def hidden_of(units: Sequence[Activation]) -> Hidden:
+    """Units of hidden layers as `TrainedWeights` holds them: one name where all are alike."""
+    return units[0] if len(set(units)) == 1 else tuple(units)
 
 
 def as_float64(array: NDArray[Any], name: str, path: Path) -> FloatArray:

@@ -114,7 +114,9 @@ def outputs(folder: Path) -> dict[str, Any]:
         models[name].save_weights(folder / f"{name}.weights.h5")
         if name != "subclassed":
             models[name].save(folder / f"{name}.h5")
-    for name in ("sequential", "functional", "deep", "no bias", "signed", "half", "reshaped", "one output"):
+    for name in (
+        "sequential", "functional", "deep", "no bias", "signed", "half", "reshaped", "one output", "differing",
+    ):  # fmt: skip
         # what a Rescaling takes
         inputs = IMAGES * 255.0 if name in ("functional", "signed") else IMAGES
         results[name] = np.asarray(models[name](inputs.reshape(-1, *models[name].input_shape[1:])))
@@ -149,6 +151,14 @@ def test_sequential_model(name: str, outputs: dict[str, Any], folder: Path) -> N
     classes = outputs["sequential"].argmax(axis=1)
     np.testing.assert_array_equal(net.forward(IMAGES).argmax(axis=1), classes)
     assert len(set(classes)) > 1
+
+
+def test_layers_with_different_units(outputs: dict[str, Any], folder: Path) -> None:
+    net = network(folder / "differing.keras")
+    assert net.units == ("tanh", "sigmoid")
+    np.testing.assert_allclose(net.forward(IMAGES), outputs["differing"], rtol=1e-5, atol=1e-5)
+    # Each layer's drive follows the unit that its weights were trained with.
+    assert [fhn.slope for fhn in net.neurons] == [1.0, 0.5]
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
@@ -288,7 +298,6 @@ def test_older_functional_model(outputs: dict[str, Any], folder: Path, tmp_path:
         ("leaky", "layer 'h': hidden activation 'leakyrelu' is unbounded"),
         ("linear", "layer 'h': hidden activation 'linear' is unbounded"),
         ("two activations", "layer 'again' (Activation) follows no linear Dense layer"),
-        ("differing", "hidden activations differ (h tanh, i sigmoid); expected one"),
         ("relu output", "layer 'o': output activation 'relu'; expected one that keeps the largest output the largest"),
         ("one linear output", "one output, a threshold between two classes that the file does not tell"),
         ("one layer", "holds 1 Dense layers; expected at least 2 (hidden and output)"),

@@ -180,6 +180,11 @@ def test_activation_in_the_metadata(tmp_path: Path) -> None:
     assert "'hidden' has type float64 and shape (); expected one text: 'sigmoid'" in refusal(tmp_path / "net.npz")
 
 
+def test_units_that_do_not_fit_the_layers(tmp_path: Path) -> None:
+    path = saved(tmp_path / "net.npz", PYTORCH | {"hidden": np.array("tanh, sigmoid")})
+    assert f"{path}: network has 2 weight layers but 2 units; expected 1" in refusal(path)
+
+
 @pytest.mark.parametrize(("name", "kind"), [("net.safetensors", "safetensors file"), ("net.npz", "NumPy file")])
 def test_activation_that_nobody_says(name: str, kind: str, tmp_path: Path) -> None:
     message = refusal(saved(tmp_path / name, PYTORCH))
@@ -207,8 +212,8 @@ def test_provenance_names_the_file(tmp_path: Path) -> None:
 
 
 def test_network_file_keeps_its_settings(tmp_path: Path) -> None:
-    net = Network(
-        (W0, W1), (B0, None), "tanh", FHN(gamma=-1.5, slope=0.7), readout="vote", recentre=False,
+    net = Network.of_weights(
+        (W0, W1), (B0, None), "tanh", fhn=FHN(gamma=-1.5, slope=0.7), readout="vote", recentre=False,
         input_range=(0.0, 16.0), provenance={"made": "by hand"},
     )  # fmt: skip
     net.save(tmp_path / "net.npz")

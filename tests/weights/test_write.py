@@ -30,11 +30,11 @@ def make(
         biases = [None] * len(biases)
     elif bias == "last":
         biases[:-1] = [None] * (len(biases) - 1)
-    return Network(tuple(arrays), tuple(biases), hidden)
+    return Network.of_weights(tuple(arrays), tuple(biases), hidden)
 
 
 def written(path: Path, network: Network) -> Path:
-    weights.write(path, network.weights, network.biases, network.hidden)
+    weights.write(path, network.weights, network.biases, network.units)
     return path
 
 
@@ -63,6 +63,15 @@ def test_activation_travels(suffix: str, tmp_path: Path) -> None:
     assert weights.read(written(tmp_path / f"net{suffix}", make())).hidden == "tanh"
 
 
+@pytest.mark.parametrize("suffix", [".keras", ".safetensors", ".npz"])
+def test_units_of_each_layer_travel(suffix: str, tmp_path: Path) -> None:
+    units = ("sigmoid", "tanh", "sigmoid")
+    path = written(tmp_path / f"net{suffix}", make((5, 5, 5, 5, 5), hidden=units))
+    network = weights.to_network(weights.read(path))
+    assert (weights.read(path).hidden, network.units) == (units, units)
+    assert [fhn.slope for fhn in network.neurons] == [0.5, 1.0, 0.5]
+
+
 @pytest.mark.parametrize("suffix", weights.SUFFIXES)
 def test_single_precision_is_kept_where_it_holds_the_values(suffix: str, tmp_path: Path) -> None:
     single, double = (
@@ -74,7 +83,7 @@ def test_single_precision_is_kept_where_it_holds_the_values(suffix: str, tmp_pat
 
 
 def test_value_beyond_single_precision(tmp_path: Path) -> None:
-    network = Network((np.array([[1e140, 0.5]]), np.eye(2)), (), "tanh")
+    network = Network.of_weights((np.array([[1e140, 0.5]]), np.eye(2)), (), "tanh")
     assert weights.read(written(tmp_path / "net.npz", network)).weights[0][0, 0] == 1e140
 
 
