@@ -1,4 +1,4 @@
-"""TrainedWeights weights in and out: files of Keras, PyTorch (safetensors) and NumPy, one reader per format.
+"""Trained weights in and out: files of Keras, PyTorch (safetensors) and NumPy, one reader per format.
 
 Nothing in a file is unpickled, instantiated or run.
 """
@@ -17,9 +17,9 @@ from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
 from analog_fhn.weights import keras, npz, safetensors
-from analog_fhn.weights.trained import TrainedWeights, to_network
+from analog_fhn.weights.trained import Hidden, TrainedWeights, to_network
 
-__all__ = ["SUFFIXES", "TrainedWeights", "read", "to_network", "write"]
+__all__ = ["SUFFIXES", "TrainedWeights", "load_network", "read", "to_network", "write"]
 
 _WRITERS: dict[str, Callable[[Path, Network], None]] = {
     ".keras": keras.write_archive,
@@ -32,6 +32,24 @@ SUFFIXES = tuple(_WRITERS)
 """Endings of the files that are read and written; `.h5` of older Keras is read, too."""
 
 _PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib")
+
+
+def load_network(
+    path: str | Path, *, hidden: Hidden | None = None, input_range: tuple[float, float] | None = None
+) -> Network:
+    """Network of a network file, or of trained weights in any format that is read, with FHN neurons as hidden units.
+
+    Parameters
+    ----------
+    hidden, input_range
+        What a file of weights does not say; see `to_network`.
+
+    Raises
+    ------
+    InputError
+        As for `read` and `to_network`.
+    """
+    return to_network(read(path), hidden=hidden, input_range=input_range)
 
 
 def read(path: str | Path) -> TrainedWeights:
