@@ -409,6 +409,30 @@ def test_row_driver_follows_its_formula(seed: int, tmp_path: Path) -> None:
 
 @needs_ngspice
 @pytest.mark.parametrize("seed", range(3))
+def test_smoothing_driver_comes_to_the_row_drivers_level_with_its_time_constant(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    v_in, v_shift = rng.uniform(2, 8), rng.choice([-10.0, 10.0])
+    rin, rf, rshift = rng.uniform(50e3, 200e3), rng.uniform(3e3, 20e3), rng.uniform(80e3, 300e3)
+    vos, tau = rng.normal(0, 5e-3), 1e-3
+    values = {"rin": rin, "rf": rf, "rshift": rshift, "cf": tau / rf, "vos": vos, "ib": 1e-8}
+    times = (0.2, 1.0, 3.0, 20.0)
+    found = measure(
+        tmp_path,
+        *SUPPLIES,
+        f"Vi a 0 {number(v_in)}", f"Vs s 0 {number(v_shift)}",
+        "X1 a row s vcc vee smoothing_driver PARAMS: " + " ".join(f"{k}={number(v)}" for k, v in values.items()),
+        ".tran 1e-6 2.01e-2 0 1e-5 uic",
+        *(f".meas tran row{k} FIND v(row) AT={number(t * tau)}" for k, t in enumerate(times)),
+    )  # fmt: skip
+    row = -rf / rin * v_in - rf / rshift * v_shift + vos * (1 + rf / rin + rf / rshift) + 1e-8 * rf
+    # At the first instant the summing node goes from 0 V to the offset, and the row with it. The amplifier's bandwidth
+    # of 3 MHz delays all by 0.1 us.
+    for k, t in enumerate(times):
+        assert found[f"row{k}"] == pytest.approx(row + (vos - row) * np.exp(-t), abs=5e-5 + 2e-4 * abs(row)), t
+
+
+@needs_ngspice
+@pytest.mark.parametrize("seed", range(3))
 def test_transimpedance_follows_its_formula(seed: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(seed)
     rf, ra, rb = rng.uniform(500.0, 3e3, 3)
