@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +57,26 @@ def test_without_recentring_there_is_no_shift_resistor() -> None:
     one = design()
     assert count(bill(one), "resistor") - count(bill(one, recentre=False), "resistor") == N_HIDDEN
     assert not any("Rshift" in item.where for item in bill(one, recentre=False))
+
+
+def test_two_hidden_layers_have_their_low_passes_and_arrays() -> None:
+    rng = np.random.default_rng(1)
+    sizes = (7, 5, 4, 3)
+    network = Network.of_weights([rng.normal(size=shape) for shape in itertools.pairwise(sizes)])
+    one = Design(network, Technology.load("discrete"))
+    for recentre in (True, False):
+        items = bill(one, recentre=recentre)
+        (low_pass,) = (item for item in items if "Cf" in item.where)
+        # 10 T of 1 ms over the row drivers' Rf, the nearest of E24
+        assert (low_pass.quantity, low_pass.where) == (5, "Cf of the row drivers of hidden layer 1")
+        assert low_pass.value == one.cells[0].nominal[2].cf[0]
+        assert low_pass.in_series
+        # Without recentring only the last layer's rows are not shifted.
+        assert count(items, "resistor") == 15 * 5 + (15 if recentre else 14) * 4 + 3 * (5 + 4 + 3)
+        assert count(items, "capacitor") == 2 * (5 + 4) + 5
+        assert count(items, "operational amplifier (opamp)") == 4 * (5 + 4)
+        assert count(items, "array resistor", "array 1") >= 6 * 2 * 4
+        assert cost(items)[1] == []
 
 
 def test_equal_parts_stand_in_one_line() -> None:

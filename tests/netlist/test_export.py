@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import itertools
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -14,13 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from analog_fhn.cell.opamp_fhn.layout import groups
 from analog_fhn.chip import Chip, ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.netlist import export
 from analog_fhn.netlist.decks import chip_libraries
 from analog_fhn.netlist.export import write_chip, write_network
-from analog_fhn.netlist.whole_chip import estimated_seconds
+from analog_fhn.netlist.folded_chip import folded_chip
+from analog_fhn.netlist.whole_chip import estimated_seconds, whole_chip
 from analog_fhn.network import Network
 from analog_fhn.technology.technology import Technology
 from analog_fhn.technology.wires import Wires
@@ -178,6 +182,68 @@ def test_every_tile_has_a_table_of_its_own(tmp_path: Path) -> None:
     assert sorted(devices) == [(i, j) for i in range(n_rows) for j in range(2 * N_HIDDEN)]
     corner = read(tmp_path / "conductances_0_row_0_bit_line_3.csv")
     assert {(int(r["row"]), int(r["bit_line"])) for r in corner} == {(i, 3) for i in range(4)}
+
+
+def deep(seed: int | None = 1, hidden: str = "sigmoid", **array: Any) -> ManufacturedChip:
+    """Layers of 2 and 3 hidden neurons."""
+    rng = np.random.default_rng(0)
+    sizes = (N_IN, 2, 3, N_OUT)
+    weights = [rng.normal(size=shape) for shape in itertools.pairwise(sizes)]
+    network = Network.of_weights(weights, [rng.normal(size=n) for n in sizes[1:]], hidden)
+    technology = Technology.load("discrete")
+    changed = technology.array.model_copy(update=array)
+    network = network.with_options(settle=2, control=20)
+    return Design(network, technology.model_copy(update={"array": changed})).chip(seed)
+
+
+@pytest.mark.parametrize("form", ["full", "reduced"])
+def test_folder_of_two_hidden_layers(form: export.Form, tmp_path: Path) -> None:
+    chip = deep()
+    names = write_network(chip, IMAGE, tmp_path, {}, form=form)
+    assert {"smoothing_driver.lib", "row_driver.lib"} <= set(names)
+    assert [name for name in names if name.startswith("cond")] == [f"conductances_{k}.csv" for k in range(3)]
+    devices = read(tmp_path / "conductances_1.csv")
+    assert len(devices) == chip.arrays[1].crossbar.conductance.size
+    assert {row["output"] for row in devices} == {"0", "1", "2"}
+    assert any(item["where"].startswith("Cf of the row drivers") for item in read(tmp_path / "bom.csv"))
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert len(manifest["siemens_per_weight"]) == 3
+    if form == "reduced":
+        cells = ["cell_000.cir", "cell_001.cir", "cell_1_000.cir", "cell_1_001.cir", "cell_1_002.cir"]
+        assert sorted(name for name in names if name.startswith("cell")) == cells
+
+
+def test_low_passes_are_parts_of_the_whole_chip(tmp_path: Path) -> None:
+    chip = deep()
+    write_network(chip, IMAGE, tmp_path, {}, form="full")
+    lines = (tmp_path / "chip.cir").read_text().splitlines()
+    drivers = [line.split() for line in lines if line.startswith("Xdriver")]
+    assert [(line[0], line[2], line[-1]) for line in drivers] == [
+        ("Xdriver_000", "row_000", "smoothing_driver"), ("Xdriver_001", "row_001", "smoothing_driver"),
+        ("Xdriver_1_000", "row_1_000", "row_driver"), ("Xdriver_1_001", "row_1_001", "row_driver"),
+        ("Xdriver_1_002", "row_1_002", "row_driver"),
+    ]  # fmt: skip
+    written = [float(value) for value in re.findall(r"\bcf=(\S+)", "\n".join(lines))]
+    assert written == groups(chip.hardware[0].cells)[2].cf.tolist()
+    # Every word line of the array between begins at a row driver or at a bias' source.
+    rows = {line.split()[1] for line in lines if line.startswith("R1_")}
+    n_rows = len(chip.arrays[1].crossbar.g_plus)
+    assert rows == {f"row_{i:03d}" for i in range(n_rows)}
+
+
+@pytest.mark.parametrize("hidden", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("recentre", [True, False])
+def test_names_and_supplies_are_there_once(recentre: bool, hidden: str) -> None:
+    """LTspice takes no two elements of one name; layers share their supplies."""
+    array = {"wires": Wires(word=2.0, bit=2.0, driver=2.0), "tile_rows": 3}
+    chip = deep(hidden=hidden, **array)
+    for text in (
+        whole_chip(chip, IMAGE, recentre=recentre)["chip.cir"],
+        folded_chip(chip, IMAGE, recentre=recentre)["cell_1_002.cir"],
+    ):
+        names = [line.split()[0].lower() for line in text.splitlines() if line[0] not in "*+."]
+        assert len(names) == len(set(names))
+        assert {"vcc", "vee", "vref"} <= set(names)
 
 
 HOSTILE = "x\n.control\nshell touch owned\n.endc\n* "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import time
@@ -24,7 +25,7 @@ from analog_fhn.inference import classify
 from analog_fhn.netlist.export import Form, write_network
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, FloatArray
-from analog_fhn.technology.technology import Technology
+from analog_fhn.technology.technology import LowPass, Technology
 from analog_fhn.technology.wires import Wires
 from analog_fhn.training.plain import train_plain
 
@@ -84,6 +85,35 @@ def test_scores_are_those_of_classify(case: str, tmp_path: Path) -> None:
         assert np.abs(full - expected.scores[k]).max() < 0.01 * full_scale
         assert np.abs(reduced - full).max() < 1e-3 * full_scale
         assert np.argmax(full) == np.argmax(reduced) == expected.predictions[k]
+
+
+DEEP: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "sigmoid, wires and tiles": ({}, {"wires": Wires(**WIRES), "tile_rows": 4}),
+    "tanh behind sigmoid, gamma above 0, rows shifted both ways, raw": (
+        {"hidden": ["sigmoid", "tanh"], "fhn": FHN(a=1.0, gamma=0.8), "recentre": False},
+        {},
+    ),
+}
+
+
+@needs_ngspice
+@pytest.mark.parametrize("case", DEEP)
+def test_two_hidden_layers(case: str, tmp_path: Path) -> None:
+    """Low-passes as parts in the full form, their means in the reduced one, their equations in `classify`."""
+    options, array = DEEP[case]
+    rng = np.random.default_rng(2)
+    sizes = (5, 3, 2, 3)
+    weights = [2.0 * rng.normal(size=shape) for shape in itertools.pairwise(sizes)]
+    network = Network.of_weights(weights, [rng.normal(size=n) for n in sizes[1:]], **options)
+    technology = Technology.load("discrete")
+    changes = {"array": technology.array.model_copy(update=array), "low_pass": LowPass(time_constant=3.0)}
+    chip = Design(network.with_options(settle=15.0, control=40.0), technology.model_copy(update=changes)).chip(1)
+    expected = classify(chip, IMAGES[:1])
+    full, reduced = (exported(chip, IMAGES[0], form, tmp_path / form) for form in ("full", "reduced"))
+    full_scale = np.ptp(expected.scores[0])
+    assert np.abs(full - expected.scores[0]).max() < 0.02 * full_scale
+    assert np.abs(reduced - expected.scores[0]).max() < 0.02 * full_scale
+    assert np.argmax(full) == np.argmax(reduced) == expected.predictions[0]
 
 
 @needs_ngspice
@@ -159,22 +189,24 @@ def test_a_run_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
 
 
 @cache
-def digits() -> tuple[Network, Dataset]:
-    """64-16-10, trained on the digits of scikit-learn by scikit-learn."""
+def digits(*hidden: int) -> tuple[Network, Dataset]:
+    """Hidden layers of these sizes, trained on the digits of scikit-learn by scikit-learn."""
     train, test = load("digits", "train"), load("digits", "test")
-    fitted = MLPClassifier((16,), activation="logistic", alpha=1e-3, max_iter=1000, random_state=0)
+    fitted = MLPClassifier(hidden, activation="logistic", alpha=1e-3, max_iter=1000, random_state=0)
     fitted.fit(train.images, train.labels)
     network = Network.of_weights(tuple(fitted.coefs_), tuple(fitted.intercepts_))
     assert network.accuracy(test.images, test.labels) > 0.9
-    return network.with_options(settle=10.0, control=30.0), test
+    return network, test
 
 
 @pytest.mark.slow
 @needs_ngspice
-def test_digits_run_whole(tmp_path: Path) -> None:
-    """Twenty images through every component of a mismatched chip in one circuit."""
-    network, test = digits()
-    chip = Design(network, Technology.load("discrete")).chip(1)
+@pytest.mark.parametrize(("hidden", "settle", "control"), [((16,), 10.0, 30.0), ((16, 12), 20.0, 40.0)])
+def test_digits_run_whole(hidden: tuple[int, ...], settle: float, control: float, tmp_path: Path) -> None:
+    """Twenty images through every component of a mismatched chip in one circuit, low-passes of 3 T as parts."""
+    network, test = digits(*hidden)
+    technology = Technology.load("discrete").with_values({"low_pass.time_constant": 3.0})
+    chip = Design(network.with_options(settle=settle, control=control), technology).chip(1)
     images = test.images[:20].astype(np.float64)
     expected = classify(chip, images)
     start = time.perf_counter()
@@ -188,8 +220,8 @@ def test_digits_run_whole(tmp_path: Path) -> None:
     same = np.count_nonzero(found.argmax(axis=1) == expected.predictions)
     right = np.count_nonzero(found.argmax(axis=1) == test.labels[:20])
     print(
-        f"64-16-10, full form, {network.protocol.settle + network.protocol.control:g} T: {same} of 20 images in the "
-        f"same class as direct ({right} right), scores off by {deviation.max():.2%} of full scale at most, "
+        f"{network.layer_sizes}, full form, {settle + control:g} T: {same} of 20 images in the same class "
+        f"as direct ({right} right), scores off by {deviation.max():.2%} of full scale at most, "
         f"{deviation.mean():.2%} on average; {seconds:.0f} s in all"
     )
     assert same == 20
