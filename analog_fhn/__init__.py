@@ -1,6 +1,6 @@
 """Trained networks as analog circuits of FitzHugh-Nagumo neurons.
 
-The public names are `Network`, `Technology`, `Design`, `Chip`, `classify`, and the two errors.
+The public names are `Network`, `Technology`, `Design`, `Chip`, `classify`, `sweep`, and the two errors.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from analog_fhn.inference import Result, classify
     from analog_fhn.network import Network
     from analog_fhn.neuron import FHN, Protocol
+    from analog_fhn.sweeps import Study, sweep
     from analog_fhn.technology.technology import Technology
 
 __all__ = [
@@ -26,8 +27,10 @@ __all__ = [
     "Network",
     "Protocol",
     "Result",
+    "Study",
     "Technology",
     "classify",
+    "sweep",
 ]
 
 _HOME = {
@@ -39,6 +42,8 @@ _HOME = {
     "Chip": "chip",
     "classify": "inference",
     "Result": "inference",
+    "Study": "sweeps",
+    "sweep": "sweeps",
     "InputError": "errors",
     "MissingProgramError": "errors",
 }

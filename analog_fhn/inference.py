@@ -25,6 +25,7 @@ from analog_fhn.technology.technology import Adc
 if TYPE_CHECKING:
     from analog_fhn.backends.table.means import MeanTable
     from analog_fhn.backends.table.waveforms import TableQuality
+    from analog_fhn.data import Dataset
     from analog_fhn.data.sparse_images import Pixels
 
 BACKENDS = ("reference", "direct", "brian", "spice")
@@ -636,6 +637,31 @@ def check_images(network: Network, images: NDArray[np.floating]) -> None:
     largest = float(max(abs(images.min()), abs(images.max())))
     if largest > _LARGEST_PIXEL:
         raise InputError(f"images hold values up to {largest:.3g}; expected at most {_LARGEST_PIXEL:g} in magnitude")
+
+
+def check_dataset(network: Network, dataset: Dataset) -> None:
+    """Check that labelled images fit a network: number of pixels, classes, range of values.
+
+    Raises
+    ------
+    InputError
+        Naming the images' source, if they do not.
+    """
+    n_in, n_classes = network.layer_sizes[0], network.layer_sizes[-1]
+    if dataset.images.shape[1] != n_in:
+        raise InputError(
+            f"{dataset.source}: images have {dataset.images.shape[1]} values; the network was trained on {n_in}"
+        )
+    if dataset.labels.max() >= n_classes:
+        raise InputError(f"{dataset.source}: label {dataset.labels.max()}; the network has {n_classes} classes")
+    low, high = network.input_range
+    span = high - low
+    first, last = dataset.scale
+    if first < low - 0.5 * span or last > high + 0.5 * span or last - first < 0.1 * span:
+        raise InputError(
+            f"{dataset.source}: values from {first:g} to {last:g}, but the network was trained on values from {low:g} "
+            f"to {high:g}; scale the images as in training"
+        )
 
 
 def check_converters(chip: Chip, readouts: Sequence[Readout]) -> None:

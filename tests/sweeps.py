@@ -165,10 +165,11 @@ def threads(job: Job, number: int = 1) -> Iterator[Workers]:
 
 @dataclass
 class Command:
-    """`analog-fhn` in a process group of its own; what it says is in a file."""
+    """`analog-fhn`, or another program of Python, in a process group of its own; what it says is in a file."""
 
     arguments: tuple[Any, ...]
     log: Path
+    program: tuple[str, ...] = ("-m", "analog_fhn")
     process: subprocess.Popen[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -177,7 +178,7 @@ class Command:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         with self.log.open("wb") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "analog_fhn", *map(str, self.arguments)],
+                [sys.executable, *self.program, *map(str, self.arguments)],
                 stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 

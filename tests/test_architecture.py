@@ -29,6 +29,7 @@ FLOORS = (
     {"inference", "training"},
     {"montecarlo", "reconstruct", "trim"},
     {"papers", "report", "studies"},
+    {"sweeps"},
     {"cli"},
     {"__main__"},
 )

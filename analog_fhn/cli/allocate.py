@@ -57,7 +57,7 @@ def allocate(
         common.say_written([output / "bom.csv", output / "technology.yaml"], json)
     if found["unpriced"]:
         common.say(f"without a price: {', '.join(found['unpriced'])}", json)
-    common.write_json(json, "allocate", study.sweep.seed, start, found | {"settings": decided})
+    common.write_json(json, "allocate", study.plan.seed, start, found | {"settings": decided})
     if chosen is None:
         raise SimulationError(
             f"no combination of the technology's classes reaches a yield of {100 * found['target']:g} % at "

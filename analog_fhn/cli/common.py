@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from analog_fhn._support.files import has_failed, is_stream, write_text
+from analog_fhn._support.versions import versions as versions
 from analog_fhn.errors import InputError, brief, printable
 
 if TYPE_CHECKING:
@@ -296,27 +296,11 @@ def load_images(
         For a command that trains too: see `load_holdout`.
     """
     from analog_fhn.data import load
+    from analog_fhn.inference import check_dataset
 
     loaded = load_holdout(dataset, split, data) if holdout else load(dataset, split, data)
-    n_in, n_classes = network.layer_sizes[0], network.layer_sizes[-1]
-    if loaded.images.shape[1] != n_in:
-        raise InputError(
-            f"{loaded.source}: images have {loaded.images.shape[1]} values; the network was trained on {n_in}"
-        )
-    if loaded.labels.max() >= n_classes:
-        raise InputError(f"{loaded.source}: label {loaded.labels.max()}; the network has {n_classes} classes")
-    low, high = network.input_range
-    span = high - low
-    if (
-        loaded.scale[0] < low - 0.5 * span
-        or loaded.scale[1] > high + 0.5 * span
-        or loaded.scale[1] - loaded.scale[0] < 0.1 * span
-    ):
-        raise InputError(
-            f"{loaded.source}: values from {loaded.scale[0]:g} to {loaded.scale[1]:g}, but the network was trained on "
-            f"values from {low:g} to {high:g}; scale the images as in training"
-        )
-    tell_missing(loaded, n_classes, split)
+    check_dataset(network, loaded)
+    tell_missing(loaded, network.layer_sizes[-1], split)
     return choose_images(loaded, split, images, option=option, draw=draw, refuse=refuse)
 
 
@@ -565,17 +549,6 @@ def _errors_left(errors: str | None, trim: Path | None) -> list[str]:
         [g for group in groups for g in SHORT.get(group, (group,))] for groups in (before, error_groups(errors))
     )
     return [group for group in one if group in other]
-
-
-def versions() -> dict[str, str]:
-    """Versions of the package and of what computes in it."""
-    found = {}
-    for name in ("analog-fhn", "numpy", "scipy", "numba", "brian2", "PySpice", "keras", "jax"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def write_json(target: str | None, command: str, seed: int | None, start: float, content: dict[str, Any]) -> None:

@@ -46,37 +46,32 @@ def sweep(
     """
     from analog_fhn import plots
     from analog_fhn.backends.base import SimulationError
-    from analog_fhn.montecarlo.regression import regression
-    from analog_fhn.montecarlo.statistics import accuracies
+    from analog_fhn.sweeps import finish
 
     start = time.perf_counter()
-    study = begin(plan, output, data, resume=resume, workers=workers, scheduler=scheduler, yes=yes)
-    with study.store:
-        with study.workers(workers, scheduler) as where, common.progress_bar("chips") as bar:
-            study.run(where, bar)
-        first = study.store.points()[0]
-        found = regression(study.job, first, study.store.trials(first.number)) if study.sweep.sensitivity else None
-        if found is not None:
-            study.store.set_meta("regression", found.as_json())
-        study.store.export(output / "trials.csv")
-        content = run_summary(study)
-        values = accuracies(study.store.trials(first.number))
-        if len(values):
-            title = f"{len(values)} chips, technology {study.technology.name}"
-            picture = plots.histogram(values, study.specification, content["accuracy_plain"], title)
-            plots.save(picture, output / "histogram.png")
-        for line in told(content) + ([] if found is None else told_of_regression(found)):
-            common.say(line, json)
-        content["regression"] = None if found is None else found.as_json()
-        content["settings"] = settings(study)
-        for trial in study.store.trials():
-            if trial.status != "done":
-                common.say(f"point {trial.point}, chip {trial.chip_seed} failed: {trial.message}", json)
+    run = begin(plan, output, data, resume=resume, workers=workers, scheduler=scheduler, yes=yes)
+    with run.store, common.progress_bar("chips") as bar:
+        study = finish(run, workers=workers, scheduler=scheduler, progress=bar)
+        decided = settings(run)
+    results = study.results
+    values = study.accuracies() if results.outcomes else ()
+    if len(values):
+        title = f"{len(values)} chips, technology {run.technology.name}"
+        picture = plots.histogram(values, results.specification, results.plain, title)
+        plots.save(picture, output / "histogram.png")
+    regressed = study.regression() if run.plan.sensitivity else None
+    for line in told(results.summary) + ([] if regressed is None else told_of_regression(regressed)):
+        common.say(line, json)
+    for trial in results.failed:
+        common.say(f"point {trial.point}, chip {trial.chip_seed} failed: {trial.message}", json)
     files = ["results.sqlite", "trials.csv", *(["histogram.png"] if len(values) else [])]
     written = ", ".join(path.name for path in common.written(output / name for name in files))
     report = shlex.join(["analog-fhn", "report", str(output), "-o", "report.html"])
     common.say(f"written to {output}: {written}. Next: {report}", json)
-    common.write_json(json, "sweep", study.sweep.seed, start, content)
+    content = results.summary | {
+        "regression": None if regressed is None else regressed.as_json(), "settings": decided,
+    }  # fmt: skip
+    common.write_json(json, "sweep", run.plan.seed, start, content)
     if content["n_failed"] == content["n_trials"]:
         raise SimulationError(f"every chip of the sweep failed; see {output / 'trials.csv'}")
 
@@ -162,30 +157,6 @@ def begin(
         return open_run(folder, wanted, network, technology, chosen, resume=resume, notes=notes)
 
 
-def run_summary(study: OpenRun) -> dict[str, Any]:
-    """Numbers of a run: over the points of the plan, and for each of them."""
-    from analog_fhn.montecarlo.statistics import accuracies, quantiles, summary
-
-    points, rows, every = study.store.points(), [], []
-    nominal = study.store.nominal()
-    for point in points:
-        trials = study.store.trials(point.number)
-        every += trials if point.role == "sweep" else []
-        values = accuracies(trials)
-        rows.append(
-            {"point": point.number, "role": point.role, "name": point.name, "settings": dict(point.settings)}
-            | summary(trials, study.specification)
-            | {
-                "nominal_accuracy": nominal.get(point.number),
-                "distribution": quantiles(values) if len(values) else None,
-            }
-        )
-    meta = study.store.meta
-    return summary(every, study.specification) | {
-        "accuracy_plain": meta["accuracy_plain"], "n_images": meta["n_images"], "points": rows,
-    }  # fmt: skip
-
-
 def told(content: dict[str, Any]) -> list[str]:
     """What people read of a run's numbers."""
     lines = [f"plain network {common.percent(content['accuracy_plain'])} of {content['n_images']} images"]
@@ -218,7 +189,7 @@ def yield_text(row: dict[str, Any]) -> str:
     )
 
 
-def settings(study: OpenRun) -> dict[str, Any]:
+def settings(run: OpenRun) -> dict[str, Any]:
     """What decided the numbers; what the plan leaves open (readout: null) stands there as it was used."""
-    first = study.store.points()[0].design(study.network, study.technology)
-    return study.sweep.model_dump() | common.settings(first.network, None, technology=first.technology)
+    first = run.store.points()[0].design(run.network, run.technology)
+    return run.plan.model_dump() | common.settings(first.network, None, technology=first.technology)

@@ -12,10 +12,10 @@ from typing import get_args
 from analog_fhn.data.dataset import Dataset, Split
 from analog_fhn.data.digits import load_digits_split
 from analog_fhn.data.mnist import load_mnist
-from analog_fhn.data.user_files import read_csv_images, read_npz_images
+from analog_fhn.data.user_files import from_arrays, read_csv_images, read_npz_images
 from analog_fhn.errors import InputError
 
-__all__ = ["Dataset", "Split", "load"]
+__all__ = ["Dataset", "Split", "from_arrays", "load"]
 
 
 def load(dataset: str, split: Split, data: Path | None = None, *, holdout: bool = False) -> Dataset:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from analog_fhn._support.npz import open_npz
 from analog_fhn._support.tables import excerpt, read_text_table
@@ -165,6 +165,27 @@ def _csv_numbers(path: Path) -> NDArray[np.float64]:
             f"{path}, line {lines[0].number}: {found.shape[1]} columns; expected {len(cells)} as in the first line"
         )
     return found
+
+
+def from_arrays(images: ArrayLike, labels: ArrayLike, name: str = "arrays") -> Dataset:
+    """Labelled images in hand.
+
+    Parameters
+    ----------
+    images, labels
+        Arrays of the shapes that a `.npz` file may hold, see `analog_fhn.data.load`.
+    name
+        Name of the data set, with which messages begin.
+
+    Raises
+    ------
+    InputError
+        For arrays of other shapes or types, values that are not finite, or another number of labels than of images.
+    """
+    pixels, classes = np.asarray(images), np.asarray(labels)
+    values, numbers = _as_images(pixels, f"{name}: images"), _as_labels(classes, f"{name}: labels")
+    scale = float(values.min()), float(values.max())
+    return Dataset(name, values, numbers, _number_of_classes(classes, numbers), scale, name)
 
 
 def _as_images(array: NDArray[Any], what: str) -> NDArray[np.float32]:

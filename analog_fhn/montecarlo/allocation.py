@@ -151,7 +151,7 @@ def allocate(study: OpenRun, workers: Workers, progress: Progress | None = None)
     InputError
         If the plan has no allocation, or the technology no classes to choose from.
     """
-    wanted = study.sweep.allocation
+    wanted = study.plan.allocation
     if wanted is None:
         raise InputError("the plan has no key 'allocation' (expected for instance allocation: {yield: 0.99})")
     base = study.store.points()[0]

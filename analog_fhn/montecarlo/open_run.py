@@ -1,4 +1,4 @@
-"""A run: its folder, what it was made of, and the trials that are still missing."""
+"""A run: its folder if it has one, what it was made of, and the trials that are still missing."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from analog_fhn.backends.table.backend import default_drives
 from analog_fhn.data import Dataset
 from analog_fhn.data.class_shares import commonest
 from analog_fhn.errors import InputError
-from analog_fhn.inference import check_images, judge
-from analog_fhn.montecarlo.plan import NETWORK_SETTINGS, Sweep, SweepPoint
+from analog_fhn.inference import check_dataset, check_images, judge
+from analog_fhn.montecarlo.plan import NETWORK_SETTINGS, Sweep, SweepPlan, SweepPoint
 from analog_fhn.montecarlo.runner import Workers, dask_workers, local_workers, run_trials
 from analog_fhn.montecarlo.statistics import known_well
-from analog_fhn.montecarlo.store import FILE, Store
+from analog_fhn.montecarlo.store import FILE, MemoryStore, Store
 from analog_fhn.montecarlo.trial import Job, Trial
 from analog_fhn.network import Network
 from analog_fhn.technology.technology import Technology
+from analog_fhn.technology.typed_yaml import Section, defaults
 
 _BLOCK = 25  # chips of one point in a row: workers keep the designs of the last few points
 
@@ -40,18 +41,18 @@ class OpenRun:
     Parameters
     ----------
     folder, store
-        Where it lies.
-    sweep, network, technology
-        The plan, and what it starts from.
+        Where it lies; without a folder it is in memory alone.
+    plan, network, technology
+        What is swept, and what it starts from.
     job
         What all trials have in common.
     specification
         Accuracy that a chip must reach.
     """
 
-    folder: Path
+    folder: Path | None
     store: Store
-    sweep: Sweep
+    plan: SweepPlan
     network: Network
     technology: Technology
     job: Job
@@ -69,8 +70,8 @@ class OpenRun:
         With sequential stopping in rounds: which chips are drawn does not depend on the workers.
         """
         points = [point for point in self.store.points() if point.role in ("sweep", "only", "without")]
-        until = self.sweep.until
-        chips = self.sweep.chips
+        until = self.plan.until
+        chips = self.plan.chips
         step = chips if until is None else until.every
         open_points = points
         for first in range(0, chips, step):
@@ -122,9 +123,10 @@ class OpenRun:
             run_trials(workers, self.store.points(), wanted, record)
 
     def add_point(self, point: SweepPoint) -> None:
-        """Add a point to the run, with its technology as a file."""
+        """Add a point to the run, and to its folder the point's technology as a file."""
         self.store.add_point(point)
-        point.design(self.network, self.technology).technology.save(technology_file(self.folder, point.number))
+        if self.folder is not None:
+            point.design(self.network, self.technology).technology.save(technology_file(self.folder, point.number))
 
 
 def _in_blocks(points: Sequence[int], first: int, chips: int) -> Iterable[tuple[int, int]]:
@@ -140,8 +142,8 @@ def technology_file(folder: Path, point: int) -> Path:
 
 
 def open_run(
-    folder: Path,
-    sweep: Sweep,
+    folder: Path | None,
+    plan: SweepPlan,
     network: Network,
     technology: Technology,
     images: Dataset,
@@ -154,9 +156,9 @@ def open_run(
     Parameters
     ----------
     folder
-        Exists.
+        Where the run lies, a folder that exists; None: in memory.
     network, technology, images
-        What the plan names, loaded.
+        What the plan starts from, and what the chips are judged by.
     resume
         Go on with a run of the same configuration; without one in the folder a new one begins.
     notes
@@ -166,24 +168,19 @@ def open_run(
     ------
     InputError
         If the folder holds a run and `resume` is not given, or it was made from another configuration; for a point of
-        the plan that cannot be built; for images that do not hold the classes in their shares, or of which the network,
-        or a chip that just meets the specification, is right on no more than always answering one class is.
+        the plan that cannot be built; for images that do not fit the network or do not hold the classes in their
+        shares, or of which the network, or a chip that just meets the specification, is right on no more than always
+        answering one class is.
     """
     check_images(network, images.images)
-    points = sweep.all_points(network, technology)
-    scores = network.forward(images.images)
-    plain = scores.argmax(axis=1)
+    check_dataset(network, images)
+    points = plan.all_points(network, technology)
+    plain = network.forward(images.images).argmax(axis=1)
     accuracy = float(np.mean(plain == images.labels))
-    specification = accuracy - 0.005 if sweep.specification is None else sweep.specification
-    configuration = _configuration(sweep, network, technology, images, points)
-    if resume and (folder / FILE).exists():
-        store = Store(folder, write=True)
-        try:
-            _compare(store.known("configuration")["configuration"], configuration, folder)
-            _check_rows(store, points)
-        except BaseException:
-            store.close()
-            raise
+    specification = accuracy - 0.005 if plan.specification is None else plan.specification
+    configuration = _configuration(plan, network, technology, images, points)
+    if folder is not None and resume and (folder / FILE).exists():
+        store = _resumed(folder, configuration, points)
     else:
         _check_promise(images, accuracy, specification)
         meta = {
@@ -194,27 +191,40 @@ def open_run(
             "n_classes": network.layer_sizes[-1],
             "images": images.source,
         } | (notes or {})
-        store = Store.create(folder, meta, points)
-    for leftover in folder.glob(".images-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+        store = MemoryStore(meta, points) if folder is None else Store.create(folder, meta, points)
     job = Job(
-        uuid4().hex, network, technology, images.images, images.labels, plain, sweep.seed, sweep.backend, sweep.table,
-        keep=folder.resolve() / "failed",
+        uuid4().hex, network, technology, images.images, images.labels, plain, plan.seed, plan.backend, plan.table,
+        keep=None if folder is None else folder.resolve() / "failed",
     )  # fmt: skip
-    study = OpenRun(folder, store, sweep, network, technology, job, specification)
+    run = OpenRun(folder, store, plan, network, technology, job, specification)
     try:
-        network.save(folder / "network.npz")
-        (folder / "technologies").mkdir(exist_ok=True)
+        if folder is not None:
+            for leftover in folder.glob(".images-*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            network.save(folder / "network.npz")
+            (folder / "technologies").mkdir(exist_ok=True)
         for point in points:
-            study.add_point(point)
-        _judge_nominal(study)
+            run.add_point(point)
+        _judge_nominal(run)
     except OSError as error:
         store.close()
         raise InputError(f"{error.filename or folder}: cannot be written ({error.strerror})") from None
     except BaseException:
         store.close()
         raise
-    return study
+    return run
+
+
+def _resumed(folder: Path, configuration: dict[str, Any], points: Sequence[SweepPoint]) -> Store:
+    """Store of a run that lies in a folder, of the same configuration and points."""
+    store = Store(folder, write=True)
+    try:
+        _compare(store.known("configuration")["configuration"], configuration, folder)
+        _check_rows(folder / FILE, store, points)
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 def _check_promise(images: Dataset, accuracy: float, specification: float) -> None:
@@ -232,42 +242,42 @@ def _check_promise(images: Dataset, accuracy: float, specification: float) -> No
         raise InputError(f"specification = {specification:g}: {dead} of the images; expected more")
 
 
-def _check_rows(store: Store, points: Sequence[SweepPoint]) -> None:
+def _check_rows(path: Path, store: Store, points: Sequence[SweepPoint]) -> None:
     """Refuse a run whose rows are not readable, or whose points are others than the plan's."""
     store.trials()
     for stored, point in zip(store.points(), points, strict=False):
         if (stored.role, dict(stored.settings)) != (point.role, json.loads(json.dumps(dict(point.settings)))):
             raise InputError(
-                f"{store.folder / FILE}, table points, point {point.number}: {_short(dict(stored.settings))}; the plan "
+                f"{path}, table points, point {point.number}: {_short(dict(stored.settings))}; the plan "
                 f"says {_short(dict(point.settings))}"
             )
 
 
-def _judge_nominal(study: OpenRun) -> None:
+def _judge_nominal(run: OpenRun) -> None:
     """What the chip without spread reaches at each point of the plan, where that takes no time."""
-    if study.sweep.backend != "direct":
+    if run.plan.backend != "direct":
         return
-    known = study.store.nominal()
-    for point in study.store.points():
+    known = run.store.nominal()
+    for point in run.store.points():
         if point.role != "sweep" or point.number in known:
             continue
-        design = point.design(study.network, study.technology)
-        network, job = design.network, study.job
+        design = point.design(run.network, run.technology)
+        network, job = design.network, run.job
         engine = job.engine(network.readout, "nominal")
         readout = network.readout, network.recentre
         result = judge(design.chip(None), job.mapped(), [readout], engine, window=False)[0]
-        study.store.set_nominal(point.number, result.accuracy(job.labels))
+        run.store.set_nominal(point.number, result.accuracy(job.labels))
 
 
 def _configuration(
-    sweep: Sweep, network: Network, technology: Technology, images: Dataset, points: Sequence[SweepPoint]
+    plan: SweepPlan, network: Network, technology: Technology, images: Dataset, points: Sequence[SweepPoint]
 ) -> dict[str, Any]:
     """Everything that decides the trials; paths are replaced by what they lead to."""
-    # Runs that began before there were drawn images lack that key, and are gone on with.
-    left_out = {"network", "technology", "dataset", "allocation"} | (set() if sweep.stratified else {"stratified"})
-    plan = sweep.model_dump(exclude=left_out)
+    values = plan.model_dump(exclude={"network", "technology", "dataset", "allocation"})
+    if not values.get("stratified"):
+        values.pop("stratified", None)  # as runs have it that began before images could be drawn
     content = {
-        "plan": plan,
+        "plan": values,
         "points": [[point.role, dict(point.settings)] for point in points],
         "network": network.sha256,
         "readout": [network.readout, network.recentre],
@@ -285,6 +295,8 @@ def _configuration(
 
 
 def _compare(stored: dict[str, Any], given: dict[str, Any], folder: Path) -> None:
+    """Refuse another configuration; a key that is younger than the run had its default then."""
+
     def differences(a: Any, b: Any, key: str) -> Iterable[str]:
         if isinstance(a, dict) and isinstance(b, dict):
             for name in dict.fromkeys([*a, *b]):
@@ -292,11 +304,17 @@ def _compare(stored: dict[str, Any], given: dict[str, Any], folder: Path) -> Non
         elif a != b:
             yield f"{key} was {_short(a)} and is {_short(b)}"
 
-    if found := list(differences(stored, given, "")):
+    if changes := list(differences(_with_defaults(stored), _with_defaults(given), "")):
         raise InputError(
-            f"{folder}: holds a run of another configuration ({'; '.join(found[:5])}); expected the same plan, "
+            f"{folder}: holds a run of another configuration ({'; '.join(changes[:5])}); expected the same plan, "
             "network, technology and images, or another folder"
         )
+
+
+def _with_defaults(configuration: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with the defaults of the keys of plan and technology that it lacks."""
+    models: dict[str, type[Section]] = {"plan": Sweep, "technology": Technology}
+    return configuration | {key: defaults(model) | configuration.get(key, {}) for key, model in models.items()}
 
 
 def _short(value: Any) -> str:
@@ -305,13 +323,19 @@ def _short(value: Any) -> str:
 
 
 def reproduce_command(point: SweepPoint, seed: int, meta: dict[str, Any]) -> str:
-    """Command, inside the run's folder, that classifies the same images with one of its chips."""
+    """What classifies the same images with one chip of a run.
+
+    A command, to be given inside the run's folder, where the images are those of a file or data set; else an expression
+    with the result `study` of the sweep and the images.
+    """
     plan = meta["configuration"]["plan"]
+    readout = point.settings.get("readout") or meta["configuration"]["readout"][0]
+    table = default_drives(plan["backend"], readout) if plan["table"] is None else plan["table"]
+    if "dataset" not in meta:
+        options = [f"backend={plan['backend']!r}"] if plan["backend"] != "direct" else []
+        options += [f"table={table}"] if table else []
+        return f"af.classify({', '.join([f'study.design({point.number}).chip({seed})', 'images', *options])})"
     options = [f"--{key} {point.settings[key]}" for key in NETWORK_SETTINGS if point.settings.get(key) is not None]
-    table = plan["table"]
-    if table is None:
-        readout = point.settings.get("readout") or meta["configuration"]["readout"][0]
-        table = default_drives(plan["backend"], readout)
     if table:
         options.append(f"--table {table}")
     if plan["backend"] != "direct":

@@ -174,6 +174,20 @@ class Results:
         chips = [(outcome, trial) for outcome in self.judged for trial in statistics.worst(outcome.trials, each)]
         return sorted(chips, key=lambda chip: (chip[1].accuracy or 0.0, chip[1].point, chip[1].trial))
 
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """Numbers of the run: over the points of the plan, and for each of them; see `statistics.summary`."""
+        rows = []
+        for outcome in self.outcomes.values():
+            point = outcome.point
+            known = {"point": point.number, "role": point.role, "name": point.name, "settings": dict(point.settings)}
+            distribution = outcome.quantiles if len(outcome.values) else None
+            rows.append(known | outcome.summary | {"nominal_accuracy": outcome.nominal, "distribution": distribution})
+        planned = [trial for o in self.outcomes.values() if o.point.role == "sweep" for trial in o.trials]
+        return statistics.summary(planned, self.specification) | {
+            "accuracy_plain": self.plain, "n_images": self.meta["n_images"], "points": rows,
+        }  # fmt: skip
+
     @property
     def table_size(self) -> int:
         """Drives per neuron of the response tables; 0: none were used."""
@@ -220,7 +234,7 @@ def collect(store: Store) -> Results:
         trials[trial.point].append(trial)
     outcomes = _outcomes(points, trials, store.nominal(), float(meta["specification"]))
     return Results(
-        name=store.folder.resolve().name,
+        name=store.name,
         meta=meta,
         outcomes=outcomes,
         shown=_shown(outcomes, meta.get("allocation")),

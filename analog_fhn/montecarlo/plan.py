@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
@@ -129,25 +129,13 @@ class SweepPoint:
             raise InputError(f"classes = {shown(classes)}: no setting of a plan; `analog-fhn allocate` chooses classes")
 
 
-class Sweep(Section):
-    """What to sweep.
+class SweepPlan(Section):
+    """What to sweep, whatever the network, the technology and the images.
 
     Parameters
     ----------
-    network
-        Network file, relative to the sweep file.
-    technology
-        Name, or path of a YAML file relative to the sweep file.
     chips
         Number of chips per point.
-    images
-        Number of images, from the first on; null: all.
-    stratified
-        Draw the images, by `seed`, so that each class has its share, instead of taking the first ones.
-    dataset
-        mnist, digits, or a path relative to the sweep file.
-    split
-        Which images.
     seed
         Root seed; chip k depends on (seed, k) alone, so that all points have their random numbers in common.
     readout, gamma
@@ -177,13 +165,7 @@ class Sweep(Section):
         What `analog-fhn allocate` has to reach.
     """
 
-    network: Place
-    technology: Place
     chips: Many
-    images: Many | None = None
-    stratified: bool = False
-    dataset: Place
-    split: Literal["train", "test"] = "test"
     seed: Annotated[int, Quantity("1", (0, 2**63 - 1))]
     readout: Literal["vote", "mean"] | None = None
     gamma: Number | None = None
@@ -199,7 +181,7 @@ class Sweep(Section):
     allocation: Allocation | None = None
 
     @model_validator(mode="after")
-    def _consistent(self) -> Sweep:
+    def _consistent(self) -> Self:
         if self.points is not None and self.grid is not None:
             raise ValueError("points and grid: expected one of them")
         if self.grid is not None and (points := math.prod(map(len, self.grid.values()))) > MOST_POINTS:
@@ -210,33 +192,6 @@ class Sweep(Section):
             if getattr(self, key) is not None and key in self.settings:
                 raise ValueError(f"{key} stands in the file and in its settings: expected one of them")
         return self
-
-    @classmethod
-    def load(cls, path: Path) -> Sweep:
-        """Read a sweep file; paths in it become relative to its folder.
-
-        Raises
-        ------
-        InputError
-            Unreadable file, unknown or missing key, wrong type or value; names the file and the key.
-        """
-        data = read_yaml(path, "sweep")
-        try:
-            sweep = cls.model_validate(data)
-        except ValidationError as error:
-            raise InputError(explain(path, error, data)) from None
-        folder = path.parent
-        changed = {"network": str(folder / sweep.network)}
-        if sweep.technology.endswith((".yaml", ".yml")):
-            changed["technology"] = str(folder / sweep.technology)
-        if sweep.dataset not in ("mnist", "digits"):
-            changed["dataset"] = str(folder / sweep.dataset)
-        settings = {
-            "settings": _placed(sweep.settings, folder),
-            "points": None if sweep.points is None else [_placed(point, folder) for point in sweep.points],
-            "grid": None if sweep.grid is None else _placed(sweep.grid, folder),
-        }
-        return sweep.model_copy(update=changed | settings)
 
     @property
     def common(self) -> dict[str, Any]:
@@ -267,6 +222,60 @@ class Sweep(Section):
                 errors = groups[:1] if role == "only" else groups[1:]
                 found.append(SweepPoint(len(found), role, name, dict(found[0].settings) | {"errors": errors}))
         return found
+
+
+class Sweep(SweepPlan):
+    """A sweep file: a plan, and what it starts from.
+
+    Parameters
+    ----------
+    network
+        Network file, relative to the sweep file.
+    technology
+        Name, or path of a YAML file relative to the sweep file.
+    images
+        Number of images, from the first on; null: all.
+    stratified
+        Draw the images, by `seed`, so that each class has its share, instead of taking the first ones.
+    dataset
+        mnist, digits, or a path relative to the sweep file.
+    split
+        Which images.
+    """
+
+    network: Place
+    technology: Place
+    images: Many | None = None
+    stratified: bool = False
+    dataset: Place
+    split: Literal["train", "test"] = "test"
+
+    @classmethod
+    def load(cls, path: Path) -> Sweep:
+        """Read a sweep file; paths in it become relative to its folder.
+
+        Raises
+        ------
+        InputError
+            Unreadable file, unknown or missing key, wrong type or value; names the file and the key.
+        """
+        data = read_yaml(path, "sweep")
+        try:
+            sweep = cls.model_validate(data)
+        except ValidationError as error:
+            raise InputError(explain(path, error, data)) from None
+        folder = path.parent
+        changed = {"network": str(folder / sweep.network)}
+        if sweep.technology.endswith((".yaml", ".yml")):
+            changed["technology"] = str(folder / sweep.technology)
+        if sweep.dataset not in ("mnist", "digits"):
+            changed["dataset"] = str(folder / sweep.dataset)
+        settings = {
+            "settings": _placed(sweep.settings, folder),
+            "points": None if sweep.points is None else [_placed(point, folder) for point in sweep.points],
+            "grid": None if sweep.grid is None else _placed(sweep.grid, folder),
+        }
+        return sweep.model_copy(update=changed | settings)
 
 
 def _placed(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -74,6 +74,13 @@ class Regression:
         """Plain values."""
         return asdict(self)
 
+    @classmethod
+    def of_json(cls, values: dict[str, Any]) -> Regression:
+        """What `as_json` gave, also after it was written and read as JSON."""
+        terms = tuple(Term(**term) for term in values["terms"])
+        components = tuple((str(name), str(group), float(share)) for name, group, share in values["components"])
+        return cls(**(values | {"terms": terms, "components": components}))
+
 
 def regression(job: Job, point: SweepPoint, trials: Sequence[Trial]) -> Regression | None:
     """Regression over chips of one point, drawn again from their seeds.

@@ -1,10 +1,13 @@
-"""The trials of a run in SQLite: one row per trial, on the disk as soon as it is there; one writer, any readers."""
+"""The trials of a run in SQLite, in a folder or in memory.
+
+In a folder a row is on the disk as soon as it is there; there is one writer, and any number of readers.
+"""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
@@ -57,7 +60,8 @@ class Store:
     """
 
     def __init__(self, folder: Path, *, write: bool = False) -> None:
-        self.folder, self._path = folder, folder / FILE
+        self.folder: Path | None = folder
+        self._path = folder / FILE
         self._lock: sqlite3.Connection | None = None
         if not self._path.is_file():
             raise InputError(f"{folder}: holds no run ({FILE} is missing); expected the folder of `analog-fhn sweep`")
@@ -101,10 +105,7 @@ class Store:
             draft = folder / f".{FILE}.new"
             draft.unlink(missing_ok=True)
             db = sqlite3.connect(draft)
-            db.executescript(_SCHEMA)
-            rows = [(key, json.dumps(value)) for key, value in ({"format": FORMAT} | meta).items()]
-            db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
-            db.commit()
+            _begin(db, meta)
             db.close()
             draft.replace(path)
         except (sqlite3.Error, OSError) as error:
@@ -143,6 +144,11 @@ class Store:
         ((said,),) = self._rows("PRAGMA quick_check(1)")
         if said != "ok":
             raise InputError(f"{self._path}: cannot be read as a run (damaged: {' '.join(str(said).split())})")
+
+    @property
+    def name(self) -> str:
+        """Name of the run's folder, or that it has none."""
+        return "in memory" if self.folder is None else self.folder.resolve().name
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -245,17 +251,8 @@ class Store:
         MissingProgramError
             If pyarrow is needed and not there.
         """
-        points = {point.number: point for point in self.points()}
-        keys = list(dict.fromkeys(key for point in points.values() for key in point.settings))
-        names = [name for name in COLUMNS if name not in ("point", *_NOT_EXPORTED)]
-        columns: dict[str, list[Any]] = {name: [] for name in ("point", "point_name", *keys, *names)}
-        for trial in self.trials():
-            point = points[trial.point]
-            row = {"point": trial.point, "point_name": point.name}
-            row |= {key: _plain(point.settings.get(key)) for key in keys}
-            row |= {name: getattr(trial, name) for name in names}
-            for name, value in row.items():
-                columns[name].append(value)
+        rows = table_rows(self.points(), self.trials())
+        columns = {name: [_plain(row[name]) for row in rows] for name in table_columns(self.points())}
         if path.suffix == ".csv":
             with new_table(path) as table:
                 table.writerow(columns)
@@ -264,6 +261,49 @@ class Store:
             _write_parquet(columns, path)
         else:
             raise InputError(f"{path}: expected a name that ends in .csv or .parquet")
+
+
+class MemoryStore(Store):
+    """A run that is gone when the object is.
+
+    Parameters
+    ----------
+    meta, points
+        As for `Store.create`.
+    """
+
+    def __init__(self, meta: dict[str, Any], points: Iterable[SweepPoint]) -> None:
+        self.folder, self._path, self._lock = None, Path("run in memory"), None
+        self._db = sqlite3.connect(":memory:", isolation_level=None)
+        _begin(self._db, meta)
+        for point in points:
+            self.add_point(point)
+
+
+def _begin(db: sqlite3.Connection, meta: dict[str, Any]) -> None:
+    """Give a database the tables of a run without trials."""
+    db.executescript(_SCHEMA)
+    rows = [(key, json.dumps(value)) for key, value in ({"format": FORMAT} | meta).items()]
+    db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+    db.commit()
+
+
+def table_columns(points: Sequence[SweepPoint]) -> list[str]:
+    """Names of the columns of a run's table: point, its name and settings, and what a trial says."""
+    settings = dict.fromkeys(key for point in points for key in point.settings)
+    return ["point", "point_name", *settings, *(name for name in COLUMNS if name not in ("point", *_NOT_EXPORTED))]
+
+
+def table_rows(points: Sequence[SweepPoint], trials: Iterable[Trial]) -> list[dict[str, Any]]:
+    """One row for each trial, by the names of `table_columns`; a setting that its point does not have is None."""
+    numbered = {point.number: point for point in points}
+    columns = table_columns(points)
+    rows = []
+    for trial in trials:
+        point = numbered[trial.point]
+        known = dict(point.settings) | vars(trial) | {"point_name": point.name}
+        rows.append({name: known.get(name) for name in columns})
+    return rows
 
 
 def _plain(value: Any) -> Any:

@@ -26,6 +26,16 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def defaults(model: type[Section]) -> dict[str, Any]:
+    """Default of each key that a section may lack, as plain values."""
+    values = {
+        name: field.get_default(call_default_factory=True)
+        for name, field in model.model_fields.items()
+        if not field.is_required()
+    }
+    return {name: value.model_dump() if isinstance(value, BaseModel) else value for name, value in values.items()}
+
+
 def find_yaml(name: str | Path, what: str, folder: Path) -> Path:
     """Path of a YAML file that the user names: by its path, or by its name in a folder.
 

@@ -314,6 +314,24 @@ def test_runs_from_before_images_were_drawn_are_gone_on_with(tmp_path: Path) -> 
         assert "stratified" not in store.meta["configuration"]["plan"]  # as such runs have it
 
 
+def test_runs_from_before_cells_and_low_passes_are_gone_on_with(tmp_path: Path) -> None:
+    with opened(tmp_path).store as store:
+        configuration = store.meta["configuration"]
+        del configuration["technology"]["cell"], configuration["technology"]["low_pass"]
+        store.set_meta("configuration", configuration)
+    opened(tmp_path).store.close()
+
+
+def test_low_pass_other_than_that_of_the_time_before_it_is_refused(tmp_path: Path) -> None:
+    with opened(tmp_path).store as store:
+        configuration = store.meta["configuration"]
+        del configuration["technology"]["low_pass"]
+        store.set_meta("configuration", configuration)
+    slow = discrete().with_values({"low_pass.time_constant": 7.0})
+    with pytest.raises(InputError, match=r"low_pass.time_constant was [\d.]+ and is 7.0"):
+        opened(tmp_path, technology=slow)
+
+
 def test_where_the_files_lie_does_not_matter(tmp_path: Path) -> None:
     opened(tmp_path).store.close()
     opened(tmp_path, plan(network="elsewhere/net.npz", technology="copy.yaml", dataset="copy.npz")).store.close()
