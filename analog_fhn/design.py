@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -16,14 +17,16 @@ from analog_fhn.network import Network
 from analog_fhn.technology.technology import Technology
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Design:
     """Nominal layout: cells and target conductances of every layer.
 
     Parameters
     ----------
-    network, technology
-        What to build and what to build it with.
+    network
+        What to build.
+    technology
+        What to build it with: a technology, the name of one in `calibration/`, or the path of a YAML file.
 
     Raises
     ------
@@ -37,7 +40,14 @@ class Design:
     network: Network
     technology: Technology
 
-    def __post_init__(self) -> None:
+    def __init__(self, network: Network, technology: Technology | str | Path) -> None:
+        if not isinstance(technology, Technology):
+            technology = Technology.load(technology)
+        object.__setattr__(self, "network", network)
+        object.__setattr__(self, "technology", technology)
+        self._check()
+
+    def _check(self) -> None:
         network, technology = self.network, self.technology
         if not network.plain_stages:
             raise InputError(

@@ -18,7 +18,7 @@ import numpy as np
 
 from analog_fhn.reconstruct.model.autoencoder import AutoencoderOptions
 from analog_fhn.reconstruct.model.maps import MapOptions
-from analog_fhn.reconstruct.pipeline import FitOptions, fit
+from analog_fhn.reconstruct.pipeline import FitOptions, reconstruct_neuron
 from analog_fhn.reconstruct.recordings.recording import Recording
 from analog_fhn.reconstruct.rhythm import Levels, Rhythm, waveform_error
 from analog_fhn.reconstruct.sources.record import circuit_chip, record_circuit
@@ -38,7 +38,7 @@ def rebuild(clean: Recording, noise: float, seed: int) -> dict[str, str]:
         latent=2, dimension=32, restarts=3, seed=seed, map=MapOptions(hidden=60, samples=12_000),
         autoencoder=AutoencoderOptions(steps=20_000, batch_size=128, kl=1e-5),
     )  # fmt: skip
-    found = fit([noisy], options)
+    found = reconstruct_neuron([noisy], options)
     seconds = time.perf_counter() - begin
     levels = Levels.of(clean.voltage)
     recorded = Rhythm.of(clean.voltage, clean.step, levels)

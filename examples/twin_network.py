@@ -35,7 +35,7 @@ from analog_fhn.noise import Noise
 from analog_fhn.reconstruct.model.autoencoder import AutoencoderOptions
 from analog_fhn.reconstruct.model.maps import MapOptions
 from analog_fhn.reconstruct.model.reconstruction import Reconstruction
-from analog_fhn.reconstruct.pipeline import FitOptions, fit
+from analog_fhn.reconstruct.pipeline import FitOptions, reconstruct_neuron
 from analog_fhn.reconstruct.recordings.recording import Recording
 from analog_fhn.reconstruct.sources.record import record_circuit
 from analog_fhn.reconstruct.twin import TABLE, Twins, as_neuron
@@ -95,7 +95,7 @@ def rebuild(chip: Chip, number: int, seed: int) -> Reconstruction:
         dimension=16, latent=2, seed=seed,
         autoencoder=AutoencoderOptions(steps=4000, batch_size=128), map=MapOptions(samples=6000, iterations=40),
     )  # fmt: skip
-    found = fit(recordings, options, drives)
+    found = reconstruct_neuron(recordings, options, drives)
     return as_neuron(found.reconstruction, scales.sx, scales.time_unit)
 
 

@@ -241,7 +241,7 @@ def reconstruct(
     From one recording the map repeats what was recorded; what turning its knob p does is not determined by one value
     of p, and is only of use where --drive gives several.
     """
-    from analog_fhn.reconstruct.pipeline import RULE, fit
+    from analog_fhn.reconstruct.pipeline import RULE, reconstruct_neuron
 
     start = time.perf_counter()
     control = drives.control(len(recordings))
@@ -255,7 +255,7 @@ def reconstruct(
     if too_fine := reconstruct_result.too_fine(read[0]):
         common.say(too_fine, json)
     with common.progress_bar("reconstruct") as bar:
-        result = fit(read, options, control, lambda _what, done, total: bar(done, total))
+        result = reconstruct_neuron(read, options, control, lambda _what, done, total: bar(done, total))
     drives.with_units(result.reconstruction).save(output)
     first = read[0].bridged(reading.bridge)
     vectors, index = result.reconstruction.embedding.vectors(first.voltage)

@@ -251,7 +251,7 @@ def scan_latent(
     return tuple(losses), curves
 
 
-def fit(
+def reconstruct_neuron(
     recordings: Sequence[Recording],
     options: FitOptions | None = None,
     control: Sequence[float] | None = None,

@@ -15,7 +15,7 @@ from analog_fhn.reconstruct.model.autoencoder import Autoencoder, AutoencoderOpt
 from analog_fhn.reconstruct.model.maps import MapOptions, NeuralMap, PolynomialMap, StateMap, free_run
 from analog_fhn.reconstruct.model.multistep import MultiStepOptions, windows
 from analog_fhn.reconstruct.model.reconstruction import Reconstruction
-from analog_fhn.reconstruct.pipeline import STARTS, FitOptions, FitResult, choose, deviation, embed, fit, train_maps
+from analog_fhn.reconstruct.pipeline import STARTS, FitOptions, FitResult, choose, deviation, embed, reconstruct_neuron, train_maps
 from analog_fhn.reconstruct.recordings.recording import Recording
 from analog_fhn.reconstruct.rhythm import Regime, Rhythm
 from analog_fhn.reconstruct.sources.record import record_fhn, record_sherman
@@ -37,7 +37,7 @@ def recording() -> Recording:
 
 @cache
 def fitted() -> FitResult:
-    return fit([recording()], QUICK)
+    return reconstruct_neuron([recording()], QUICK)
 
 
 def rhythm(regime: Regime, period: float = np.nan, spikes: int = 0) -> Rhythm:
@@ -124,7 +124,7 @@ def test_it_can_be_saved(tmp_path: Path) -> None:
 
 
 def test_same_seed_same_arrays() -> None:
-    again = fit([recording()], QUICK)
+    again = reconstruct_neuron([recording()], QUICK)
     for one, other in zip(again.maps, fitted().maps, strict=True):
         assert all(np.array_equal(one.arrays[name], other.arrays[name]) for name in one.arrays)
     assert np.array_equal(again.losses[0], fitted().losses[0])
@@ -160,7 +160,7 @@ def test_latent_size_is_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
     options = replace(
         QUICK, latent=None, largest_latent=4, scan_steps=70, restarts=1, map=MapOptions(8, samples=300, iterations=3)
     )
-    found = fit([recording()], options, progress=lambda name, _, total: calls.append((name, total)))
+    found = reconstruct_neuron([recording()], options, progress=lambda name, _, total: calls.append((name, total)))
     vectors = embed([recording()], options).vectors
     left = 1 - np.cumsum(np.linalg.eigvalsh(vectors.T @ vectors)[::-1]) / np.sum(vectors**2)
     assert np.array(found.latent_scan) == pytest.approx(left[:4], rel=1e-4)
@@ -217,7 +217,7 @@ def test_maps_are_tried_after_one_step_and_after_several() -> None:
 def test_every_recording_is_judged_at_its_own_drive() -> None:
     drives = [-0.5, -0.2, 0.3]
     recordings = [record_fhn(drive=drive, duration=0.04, step=2e-5) for drive in drives]
-    found = fit(recordings, QUICK, drives)
+    found = reconstruct_neuron(recordings, QUICK, drives)
     assert [rhythm.regime for rhythm in found.recorded] == ["spiking", "spiking", "silent"]
     assert found.recorded[1].period > 1.1 * found.recorded[0].period
     truth = [rhythm for rhythm in found.recorded for _ in range(STARTS)]
@@ -313,13 +313,13 @@ def test_controls_that_do_not_fit_are_refused(control: list[float]) -> None:
 
 def test_no_recording_is_refused() -> None:
     with pytest.raises(InputError, match="no recording"):
-        fit([], QUICK)
+        reconstruct_neuron([], QUICK)
 
 
 def test_a_recording_shorter_than_its_vectors_is_refused() -> None:
     brief = Recording(recording().voltage[:200], recording().step)
     with pytest.raises(InputError, match="successive samples are needed"):
-        fit([brief], replace(QUICK, longest=300 * brief.step))
+        reconstruct_neuron([brief], replace(QUICK, longest=300 * brief.step))
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_options_out_of_range_are_refused(option: dict[str, float]) -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_bursting_neuron_bursts_again(seed: int) -> None:
     neuron = record_sherman("modified")
-    found = fit([neuron], FitOptions(latent=3, seed=seed))
+    found = reconstruct_neuron([neuron], FitOptions(latent=3, seed=seed))
     assert found.recorded[0].period == pytest.approx(8.558, abs=0.005)
     for run in found.reconstruction.run(100.0):
         made = Rhythm.of(run, neuron.step, found.reconstruction.levels)

@@ -19,7 +19,7 @@ from analog_fhn.neuron import FHN, Protocol
 from analog_fhn.noise import Noise
 from analog_fhn.reconstruct.model.autoencoder import AutoencoderOptions
 from analog_fhn.reconstruct.model.maps import MapOptions
-from analog_fhn.reconstruct.pipeline import FitOptions, fit
+from analog_fhn.reconstruct.pipeline import FitOptions, reconstruct_neuron
 from analog_fhn.reconstruct.sources.record import FHN_TIME_UNIT, record_fhn
 from analog_fhn.reconstruct.twin import Twins, as_neuron, units_of
 
@@ -154,7 +154,7 @@ def test_recordings_of_spikes_and_of_rest_make_a_twin() -> None:
         dimension=10, longest=0.8 * FHN_TIME_UNIT, latent=2, restarts=1, refine=None,
         autoencoder=AutoencoderOptions(steps=2000, batch_size=128), map=MapOptions(hidden=40, iterations=40),
     )  # fmt: skip
-    found = as_neuron(fit(recordings, options, drives).reconstruction, 1.0, FHN_TIME_UNIT)
+    found = as_neuron(reconstruct_neuron(recordings, options, drives).reconstruction, 1.0, FHN_TIME_UNIT)
     between = np.linspace(-0.9, 0.9, 13)[:, None]
     mean = Twins((found,)).respond(chip().last.cells, between, PROTOCOL).mean
     error = mean + 1.0 + between
