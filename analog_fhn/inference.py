@@ -209,10 +209,12 @@ def judge(
         if engine.means_serve and not _needs_samples(chip, readouts):
             means = [engine.means(layer.cells, protocol, window=window) for layer in chip.layers]
             quality = _worst(table.quality for table in means)
-            scores = scores_of_means(chip, means, images, [recentre for _, recentre in readouts], pixels)
-            unsettled = 0.0, quality.identity_deviation
+            share = 0.0
             if quality.identity_deviation > _UNSETTLED:
-                unsettled = _unsettled_share(chip, means, images), quality.identity_deviation
+                scores, share = _looked_up(chip, means, images, readouts)
+            else:
+                scores = scores_of_means(chip, means, images, [recentre for _, recentre in readouts], pixels)
+            unsettled = share, quality.identity_deviation
             return _results(chip, scores, readouts, engine.name, unsettled, quality, time.perf_counter() - start)
         quality = _worst(engine.make(layer.cells, protocol, progress).quality for layer in chip.layers)
     with single_blas():
@@ -409,14 +411,23 @@ def _simulate(
     return scores, (unsettled / (n_images * n_neurons), largest)
 
 
-def _unsettled_share(chip: Chip, means: Sequence[MeanTable], images: NDArray[np.floating]) -> float:
-    """Share of neurons and images whose time average deviates from the identity, from tables of means."""
+def _looked_up(
+    chip: Chip, means: Sequence[MeanTable], images: NDArray[np.floating], readouts: Sequence[tuple[Readout, bool]]
+) -> tuple[list[FloatArray], float]:
+    """Scores of the mean readout in double precision, and the share of neurons and images off the identity."""
+    stages = [chip.scores_of_rows(recentre) for _, recentre in readouts]
+    scores = [np.empty((len(images), len(shift))) for _, shift in stages]
     unsettled, total = 0, 0
-    for first in range(0, len(images), _GROUP):
-        for one in passes(chip, images[first : first + _GROUP], lambda number, drives: means[number].look_up(drives)):
-            unsettled += int(np.count_nonzero(one.deviations > _UNSETTLED))
-            total += one.means.size
-    return unsettled / total
+    with single_blas():
+        for first in range(0, len(images), _GROUP):
+            part = slice(first, first + _GROUP)
+            every = list(passes(chip, images[part], lambda number, drives: means[number].look_up(drives)))
+            for one in every:
+                unsettled += int(np.count_nonzero(one.deviations > _UNSETTLED))
+                total += one.means.size
+            for target, (rows, shift) in zip(scores, stages, strict=True):
+                target[part] = every[-1].means @ rows + shift
+    return scores, unsettled / total
 
 
 def _results(

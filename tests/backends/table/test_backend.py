@@ -25,13 +25,14 @@ from analog_fhn.backends.table import waveforms as response_table
 from analog_fhn.backends.table.backend import Table
 from analog_fhn.backends.table.build import grid_range
 from analog_fhn.backends.table.waveforms import ResponseTable
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells, CircuitCells, DriveStage
+from analog_fhn.cell.opamp_fhn.cell import OpAmpFHN
+from analog_fhn.chip import ManufacturedChip
 from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify, classify_all
 from analog_fhn.netlist import decks as netlist
-from analog_fhn.cell.opamp_fhn.cell import OpAmpFHN
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol, cycle, cycle_from_samples, waveform_rms
 from analog_fhn.noise import Noise
@@ -42,21 +43,26 @@ PROTOCOL = Protocol()
 FINE = Protocol(settle=20.0, control=20.0, interval=0.005)
 
 
-def network(n: int, **settings: Any) -> Network:
-    return Network.of_weights((np.ones((1, n)), np.ones((n, 2))), fhn=FHN(**settings))
+def ideal(n: int, **settings: Any) -> Cells:
+    return Cells.ideal("sigmoid", FHN(**settings), n)
 
 
 @cache
-def mismatched(n: int = 4, seed: int = 5) -> Chip:
-    return Design(network(n), Technology.load("discrete")).chip(seed)
+def mismatched(n: int = 4, seed: int = 5) -> CircuitCells:
+    return chip_of(n, seed).hardware[0].cells
 
 
-def leaky(n: int = 2) -> Chip:
+def chip_of(n: int, seed: int) -> ManufacturedChip:
+    network = Network.of_weights((np.ones((1, n)), np.ones((n, 2))))
+    return Design(network, Technology.load("discrete")).chip(seed)
+
+
+def leaky(n: int = 2) -> Cells:
     """Neurons whose mean is no straight line over the drive, so that interpolation has something to miss."""
-    chip = Chip.ideal(network(n))
-    q = chip.last.cells.dynamics.q.copy()
+    cells = ideal(n)
+    q = cells.dynamics.q.copy()
     q[:, 2] = -0.25 * (1 + np.arange(n))
-    return replace(chip, coefficients=Coefficients(chip.last.cells.dynamics.p, q, chip.last.cells.dynamics.eps))
+    return replace(cells, dynamics=Coefficients(cells.dynamics.p, q, cells.dynamics.eps))
 
 
 @cache
@@ -73,7 +79,7 @@ class Counting:
 
     def respond(
         self,
-        chip: Chip,
+        cells: Cells,
         drives: FloatArray,
         protocol: Protocol,
         *,
@@ -82,13 +88,13 @@ class Counting:
         progress: Callable[[int, int], None] | None = None,
     ) -> Response:
         self.asked.append(drives.size)
-        answer = Direct().respond(chip.last.cells, drives, protocol, samples=samples, noise=noise, progress=progress)
+        answer = Direct().respond(cells, drives, protocol, samples=samples, noise=noise, progress=progress)
         return replace(answer, power=1e-3 * (2.0 + drives**2))
 
 
-def exact_mean(chip: Chip, neuron: int, drive: float) -> float:
+def exact_mean(cells: Cells, neuron: int, drive: float) -> float:
     """Time average over one period, or the rest point, by Radau."""
-    one = chip.last.cells.dynamics[np.array([neuron])]
+    one = cells.dynamics[np.array([neuron])]
     if one.stable_at_rest(np.array([drive]))[0]:
         return float(one.rest_point(np.array([drive]))[0][0])
     return float(np.mean(cycle(one, drive, n_phase=8192).x))
@@ -114,13 +120,13 @@ def test_mean_is_that_of_very_long_windows() -> None:
 
 @pytest.mark.parametrize("n", [5, 33])
 def test_stated_errors_are_those_of_an_independent_look(n: int) -> None:
-    chip = leaky()
-    table = Table(Direct(), n).make(chip.last.cells, PROTOCOL)
-    low, high = grid_range(chip.last.cells)
+    cells = leaky()
+    table = Table(Direct(), n).make(cells, PROTOCOL)
+    low, high = grid_range(cells)
     drives = np.linspace(low, high, 60)[1:-1]
     # Beside the jump of the mean at the onset of spikes, into whose cell no check falls
     clear = np.abs(drives - [-0.169, -0.335]) > 0.01
-    long = Direct().respond(chip.last.cells, drives, Protocol(settle=50.0, control=4000.0)).mean
+    long = Direct().respond(cells, drives, Protocol(settle=50.0, control=4000.0)).mean
     errors = (table.respond(drives, PROTOCOL).mean - long)[clear]
     # 16 checks against 114 others: sampling may differ by half; the long window itself misses by 1.6/4000.
     assert np.sqrt(np.mean(errors**2)) < 1.5 * table.quality.rms + 4e-4
@@ -151,24 +157,22 @@ def test_quality_compares_with_the_identity_and_the_control_window() -> None:
 
 
 def test_onset_of_spikes_is_where_the_rest_point_loses_its_stability() -> None:
-    table, chip = made(), mismatched()
+    table, cells = made(), mismatched()
     for neuron in range(4):
         rests = table.regime[neuron, : table.counts[neuron]] == 0
         (edge,) = np.flatnonzero(rests[:-1] != rests[1:])
-        found = table.drives[neuron, edge : edge + 2]
+        bracket = table.drives[neuron, edge : edge + 2]
         # A cell is 2/32 wide and was halved six times.
-        assert found[1] - found[0] < 2.1 / 32 / 2**6
-        stable = [
-            chip.last.cells.dynamics[[neuron]].stable_at_rest(np.array([d]))[0] for d in np.linspace(-0.5, 0.5, 4001)
-        ]
+        assert bracket[1] - bracket[0] < 2.1 / 32 / 2**6
+        stable = [cells.dynamics[[neuron]].stable_at_rest(np.array([d]))[0] for d in np.linspace(-0.5, 0.5, 4001)]
         onset = np.linspace(-0.5, 0.5, 4001)[np.flatnonzero(np.diff(stable))[0]]
         # Half a cell of 1e-3; within 2e-4 = eps/50 oscillations change by less than an e-fold in 50 T.
-        assert found.mean() == pytest.approx(onset, abs=7e-4)
+        assert bracket.mean() == pytest.approx(onset, abs=7e-4)
 
 
 @cache
 def made_with(eps: float) -> ResponseTable:
-    return Table(Direct(), 33).make(Chip.ideal(network(1, eps=eps)), PROTOCOL)
+    return Table(Direct(), 33).make(ideal(1, eps=eps), PROTOCOL)
 
 
 @pytest.mark.parametrize("eps", [0.3, 0.1, 0.05, 0.01])
@@ -177,7 +181,7 @@ def test_mean_beside_the_onset_is_as_exact_as_stated(eps: float) -> None:
     drives = np.concatenate([np.linspace(-0.2 * eps, 0.02 * eps, 23), [-0.030, -0.0080]])[:, None]
     table = made_with(eps)
     mean = table.respond(drives, PROTOCOL).mean
-    long = Direct().respond(Chip.ideal(network(1, eps=eps)), drives, Protocol(100.0, 8000.0, 0.5)).mean
+    long = Direct().respond(ideal(1, eps=eps), drives, Protocol(100.0, 8000.0, 0.5)).mean
     # The long window misses by the swing of y over its length, 2/8000 at most; 12 checks are at other drives.
     assert np.abs(mean - long).max() < 1.5 * table.quality.largest + 2.5e-4
     assert table.quality.largest < 5e-4
@@ -187,7 +191,7 @@ def test_mean_beside_the_onset_is_as_exact_as_stated(eps: float) -> None:
 
 @pytest.mark.parametrize("eps", [0.3, 0.1])
 def test_oscillations_that_never_cross_zero_are_sampled(eps: float) -> None:
-    table, chip = made_with(eps), Chip.ideal(network(1, eps=eps))
+    table, cells = made_with(eps), ideal(1, eps=eps)
     swinging = np.flatnonzero(table.regime[0, : table.counts[0]] == 4)
     # The range of drives is known to half a cell of 1e-3 at both ends; it begins at drive 0 and is eps/8 wide for
     # small eps.
@@ -199,7 +203,7 @@ def test_oscillations_that_never_cross_zero_are_sampled(eps: float) -> None:
     drives = np.append(table.drives[0, swinging[:-1]], -0.1 * eps)[:, None]
     drives = drives[drives[:, 0] < -0.05 * eps]
     ours = table.respond(drives, late, samples=True).samples
-    direct = Direct().respond(chip.last.cells, drives, late, samples=True).samples
+    direct = Direct().respond(cells, drives, late, samples=True).samples
     assert ours is not None
     assert direct is not None
     assert direct.max() < 0
@@ -216,7 +220,7 @@ def test_oscillations_that_never_cross_zero_are_sampled(eps: float) -> None:
 @pytest.mark.parametrize("eps", [0.3, 0.01])
 def test_cells_with_an_onset_are_checked_twice_more(eps: float) -> None:
     table = made_with(eps)
-    grid = np.linspace(*(v[0] for v in grid_range(Chip.ideal(network(1, eps=eps)))), 33)
+    grid = np.linspace(*(v[0] for v in grid_range(ideal(1, eps=eps))), 33)
     drives = table.drives[0, : table.counts[0]]
     regimes = table.regime[0, [np.argmin(np.abs(drives - d)) for d in grid]]
     edges = np.count_nonzero(np.diff(regimes))
@@ -226,12 +230,12 @@ def test_cells_with_an_onset_are_checked_twice_more(eps: float) -> None:
 
 def test_errors_beside_an_onset_are_stated() -> None:
     # With a leak the mean bends and jumps at the onset; of three checks per neuron only the two there see it.
-    chip = leaky()
-    table = Table(Direct(), 33, checks=1).make(chip.last.cells, PROTOCOL)
+    cells = leaky()
+    table = Table(Direct(), 33, checks=1).make(cells, PROTOCOL)
     assert table.quality.n_checks == 2 * (1 + 2)
     near = [np.flatnonzero(np.diff(table.regime[k, : table.counts[k]]))[0] for k in range(2)]
     drives = np.array([table.drives[k, i] for k, i in enumerate(near)]) + np.linspace(-0.05, 0.05, 41)[:, None]
-    long = Direct().respond(chip.last.cells, drives, Protocol(settle=200.0, control=8000.0)).mean
+    long = Direct().respond(cells, drives, Protocol(settle=200.0, control=8000.0)).mean
     errors = np.abs(table.respond(drives, PROTOCOL).mean - long)
     # The tenth beyond leaves room for the jump itself. Errors elsewhere are six times smaller.
     assert np.quantile(errors, 0.9) < table.quality.largest + 2.5e-4
@@ -239,8 +243,8 @@ def test_errors_beside_an_onset_are_stated() -> None:
 
 def test_spikes_within_one_cell_are_found() -> None:
     # Five drives from -20 to 20: the neuron rests at all of them but spikes for 2 units in between.
-    chip = Chip.ideal(network(2, gamma=-20.0))
-    table = Table(Direct(), 6).make(chip.last.cells, Protocol(settle=200.0, control=100.0))
+    cells = ideal(2, gamma=-20.0)
+    table = Table(Direct(), 6).make(cells, Protocol(settle=200.0, control=100.0))
     assert (table.regime == 1).any(axis=1).all()
     samples = table.respond(np.array([[-1.0, -0.8]]), FINE, samples=True).samples
     assert samples is not None
@@ -249,15 +253,15 @@ def test_spikes_within_one_cell_are_found() -> None:
 
 def test_slow_neurons_get_the_users_own_window() -> None:
     # gamma = -6: y relaxes with up to 7^2 - 1 = 48 T, far beyond the table's 40 T.
-    chip, protocol = Chip.ideal(network(1, gamma=-6.0)), Protocol(settle=50.0, control=20.0)
-    table = Table(Direct(), 9).make(chip.last.cells, protocol)
+    cells, protocol = ideal(1, gamma=-6.0), Protocol(settle=50.0, control=20.0)
+    table = Table(Direct(), 9).make(cells, protocol)
     ends = table.drives[:, [0, -1]].T
-    direct = Direct().respond(chip.last.cells, ends, protocol).mean
-    assert np.abs(direct - chip.last.cells.dynamics.rest_point(ends)[0]).max() > 0.05  # not settled indeed
+    direct = Direct().respond(cells, ends, protocol).mean
+    assert np.abs(direct - cells.dynamics.rest_point(ends)[0]).max() > 0.05  # not settled indeed
     np.testing.assert_array_equal(table.respond(ends, protocol).mean, direct)
-    settled = Table(Direct(), 9).make(chip.last.cells, Protocol(settle=2000.0, control=100.0))
+    settled = Table(Direct(), 9).make(cells, Protocol(settle=2000.0, control=100.0))
     np.testing.assert_allclose(
-        settled.respond(ends, protocol).mean, chip.last.cells.dynamics.rest_point(ends)[0], rtol=0, atol=1e-3
+        settled.respond(ends, protocol).mean, cells.dynamics.rest_point(ends)[0], rtol=0, atol=1e-3
     )
 
 
@@ -358,7 +362,7 @@ def test_decisions_are_those_of_direct() -> None:
     assert np.mean(direct[0].predictions == table[0].predictions) > 0.985
     # The vote of a finite number of spikes is a matter of chance where two classes are close: by as much as two
     # windows of the same direct simulation differ (and a standard deviation of that count, 1 % of 500 images).
-    later = classify_all(net.with_options(settle=120.0), test.images, readouts, chip=chip)
+    later = classify_all(replace(chip, network=net.with_options(settle=120.0)), test.images, readouts)
     by_chance = float(np.mean(direct[1].predictions == later[1].predictions))
     assert np.mean(direct[1].predictions == table[1].predictions) > by_chance - 0.01
     assert abs(direct[1].accuracy(labels) - table[1].accuracy(labels)) < 0.02
@@ -416,34 +420,38 @@ def test_a_table_is_made_once_per_process() -> None:
 
 
 def test_the_key_is_everything_that_decides_and_nothing_else() -> None:
-    base, chip = Table(Spice(), 9), mismatched()
-    technology, stage = chip.technology, chip.last.cells.drive_stage
-    assert technology is not None
+    base, cells = Table(Spice(), 9), mismatched()
+    technology, stage = cells.cell.technology, cells.drive_stage
+    assert isinstance(stage, DriveStage)
+
+    def built(technology: Technology) -> CircuitCells:
+        return replace(cells, cell=replace(cells.cell, technology=technology))
+
     narrower = technology.supplies.model_copy(update={"linear_range": 7.9})
     faster = technology.opamp.model_copy(update={"slew_rate": 2 * technology.opamp.slew_rate})
     different = [
-        base.key(chip.last.cells, PROTOCOL),
+        base.key(cells, PROTOCOL),
         base.key(mismatched(seed=6), PROTOCOL),
-        base.key(replace(chip, technology=technology.model_copy(update={"supplies": narrower})), PROTOCOL),
-        base.key(replace(chip, technology=technology.model_copy(update={"opamp": faster})), PROTOCOL),
-        base.key(replace(chip, technology=technology.under(temperature=310.0)), PROTOCOL),
-        base.key(replace(chip, technology=technology.under(supply=0.97)), PROTOCOL),
-        base.key(replace(chip, drive_stage=replace(stage, gain=1.01 * stage.gain)), PROTOCOL),
-        base.key(replace(chip, drive_stage=replace(stage, offset=stage.offset + 0.01)), PROTOCOL),
-        base.key(chip.last.cells, Protocol(y0=-0.5)),
-        base.key(chip.last.cells, Protocol(control=100.0)),
-        Table(Spice(), 10).key(chip.last.cells, PROTOCOL),
-        Table(Spice(), 9, settle=10.0).key(chip.last.cells, PROTOCOL),
-        Table(Spice(reltol=1e-6), 9).key(chip.last.cells, PROTOCOL),
-        Table(Spice(max_step=0.02), 9).key(chip.last.cells, PROTOCOL),
-        Table(Direct(), 9).key(chip.last.cells, PROTOCOL),
+        base.key(built(technology.model_copy(update={"supplies": narrower})), PROTOCOL),
+        base.key(built(technology.model_copy(update={"opamp": faster})), PROTOCOL),
+        base.key(built(technology.under(temperature=310.0)), PROTOCOL),
+        base.key(built(technology.under(supply=0.97)), PROTOCOL),
+        base.key(replace(cells, drive_stage=replace(stage, gain=1.01 * stage.gain)), PROTOCOL),
+        base.key(replace(cells, drive_stage=replace(stage, offset=stage.offset + 0.01)), PROTOCOL),
+        base.key(cells, Protocol(y0=-0.5)),
+        base.key(cells, Protocol(control=100.0)),
+        Table(Spice(), 10).key(cells, PROTOCOL),
+        Table(Spice(), 9, settle=10.0).key(cells, PROTOCOL),
+        Table(Spice(reltol=1e-6), 9).key(cells, PROTOCOL),
+        Table(Spice(max_step=0.02), 9).key(cells, PROTOCOL),
+        Table(Direct(), 9).key(cells, PROTOCOL),
     ]
     assert len(set(different)) == len(different)
 
     renamed = technology.model_copy(update={"name": "other", "source": "another", **other_stages(technology)})
     same = Table(Spice(workers=1, keep=Path("somewhere"), check=False), 9, Path("elsewhere"))
-    assert same.key(chip.last.cells, PROTOCOL) == different[0]
-    assert base.key(replace(chip, technology=renamed), PROTOCOL) == different[0]
+    assert same.key(cells, PROTOCOL) == different[0]
+    assert base.key(built(renamed), PROTOCOL) == different[0]
 
 
 def other_stages(technology: Technology) -> dict[str, Any]:
@@ -452,6 +460,7 @@ def other_stages(technology: Technology) -> dict[str, Any]:
         "array": technology.array.model_copy(update={"programming_error": 0.123}),
         "tanh_pair": technology.tanh_pair.model_copy(update={"offset_sigma": 0.0123}),
         "row_driver": technology.row_driver.model_copy(update={"input_resistor": 12345.0}),
+        "low_pass": technology.low_pass.model_copy(update={"time_constant": 12.345}),
         "sense_amplifier": technology.sense_amplifier.model_copy(update={"offset_sigma": 0.0123}),
         "adc": Adc(bits=8),
     }
@@ -459,30 +468,30 @@ def other_stages(technology: Technology) -> dict[str, Any]:
 
 @pytest.mark.parametrize("library", OpAmpFHN.NEURON_LIBRARIES)
 def test_another_circuit_has_another_key(library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chip = mismatched()
-    keys = [[Table(inner, 9).key(chip.last.cells, PROTOCOL) for inner in (Spice(), Direct())]]
+    cells = mismatched()
+    keys = [[Table(inner, 9).key(cells, PROTOCOL) for inner in (Spice(), Direct())]]
     for name in OpAmpFHN.NEURON_LIBRARIES:
         shutil.copyfile(resource("netlists", name), tmp_path / name)
     monkeypatch.setattr(netlist, "resource", lambda _folder, name: tmp_path / name)
     for text in ("* a remark\n", "Rmore x 0 1e12\n"):
         with (tmp_path / library).open("a") as file:
             file.write(text)
-        keys.append([Table(inner, 9).key(chip.last.cells, PROTOCOL) for inner in (Spice(), Direct())])
+        keys.append([Table(inner, 9).key(cells, PROTOCOL) for inner in (Spice(), Direct())])
     assert keys[0] == keys[1]
     assert keys[0][0] != keys[2][0]
     assert keys[0][1] == keys[2][1]
 
 
 def test_another_version_has_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    chip = mismatched()
-    before = [Table(inner, 9).key(chip.last.cells, PROTOCOL) for inner in (Spice(), Direct())]
+    cells = mismatched()
+    before = [Table(inner, 9).key(cells, PROTOCOL) for inner in (Spice(), Direct())]
     with monkeypatch.context() as patch:
         patch.setattr(table_module, "_ngspice_version", lambda: "1")
-        after = [Table(inner, 9).key(chip.last.cells, PROTOCOL) for inner in (Spice(), Direct())]
+        after = [Table(inner, 9).key(cells, PROTOCOL) for inner in (Spice(), Direct())]
     assert before[0] != after[0]
     assert before[1] == after[1]
     monkeypatch.setattr(table_module, "version", lambda _name: "0.0.0")
-    assert not {*before, *after} & {Table(inner, 9).key(chip.last.cells, PROTOCOL) for inner in (Spice(), Direct())}
+    assert not {*before, *after} & {Table(inner, 9).key(cells, PROTOCOL) for inner in (Spice(), Direct())}
 
 
 def corrupt_middle(path: Path) -> None:
@@ -617,7 +626,7 @@ def test_noise_is_refused() -> None:
         Table(Direct()).respond(mismatched(), np.zeros((1, 4)), PROTOCOL, noise=noise)
     backend = Counting()
     with pytest.raises(InputError, match="no reproducible noise"):
-        classify(mismatched().network, np.ones((1, 1)), chip=mismatched(), backend=backend, table=5, noise=noise)
+        classify(chip_of(4, 5), np.ones((1, 1)), backend=backend, table=5, noise=[noise])
     assert backend.asked == []  # not after minutes of making a table
 
 
@@ -637,47 +646,45 @@ def test_impossible_settings_are_refused(options: dict[str, Any], message: str) 
 
 @dataclass(frozen=True)
 class Failing:
-    """Direct, but for a chip of three neurons."""
+    """Direct, but for three neurons."""
 
     name: str = "failing"
 
-    def respond(self, chip: Chip, drives: FloatArray, protocol: Protocol, **options: Any) -> Response:
-        if len(chip.last.cells) == 3:
+    def respond(self, cells: Cells, drives: FloatArray, protocol: Protocol, **options: Any) -> Response:
+        if len(cells) == 3:
             raise SimulationError("neuron 0: did not converge")
-        return Direct().respond(chip.last.cells, drives, protocol, **options)
+        return Direct().respond(cells, drives, protocol, **options)
 
 
 def test_a_failure_names_the_chips_neurons() -> None:
     # The first neuron never rests, so that the onset is looked for in the others only.
-    chip = mismatched()
-    stage = replace(
-        chip.last.cells.drive_stage,
-        gain=chip.last.cells.drive_stage.gain * [0.1, 1, 1, 1],
-        offset=np.array([-0.5, 0, 0, 0]),
-    )
+    cells = mismatched()
+    stage = cells.drive_stage
+    assert isinstance(stage, DriveStage)
+    stage = replace(stage, gain=stage.gain * [0.1, 1, 1, 1], offset=np.array([-0.5, 0, 0, 0]))
     backend: Backend = Failing()
     with pytest.raises(SimulationError, match=r"did not converge \(here 0, 1, \.\.\. stand for neurons 1, 2, 3 of"):
-        Table(backend, 5).make(replace(chip, drive_stage=stage), PROTOCOL)
+        Table(backend, 5).make(replace(cells, drive_stage=stage), PROTOCOL)
 
 
 # --- op-amps --------------------------------------------------------------------------------------------------
 
 
 def test_spice_table_is_spice() -> None:
-    chip = mismatched(2)
+    cells = mismatched(2)
     protocol = Protocol(settle=20.0, control=40.0)
     calls: list[tuple[int, int]] = []
     table = Table(Spice(), 5, checks=2, bisections=2)
-    quality = table.make(chip.last.cells, protocol, lambda done, total: calls.append((done, total))).quality
+    quality = table.make(cells, protocol, lambda done, total: calls.append((done, total))).quality
     drives = np.array([[-0.77, -0.41], [-0.2, 0.3]])
-    one, other = table.respond(chip.last.cells, drives, protocol), Spice().respond(chip.last.cells, drives, protocol)
+    one, other = table.respond(cells, drives, protocol), Spice().respond(cells, drives, protocol)
     ours, spice = one.mean, other.mean
     # the finite window: 1.6/40, as measured
     assert 0 < quality.window_largest < 1.6 / 40
     assert np.abs(ours - spice).max() < 1.6 / 40
     # Averages over whole periods are better than that: within 0.01 of the chip's own equations (shared design),
     # which know nothing of the op-amps' and multipliers' finite speed.
-    long = Direct().respond(chip.last.cells, drives, Protocol(settle=50.0, control=4000.0)).mean
+    long = Direct().respond(cells, drives, Protocol(settle=50.0, control=4000.0)).mean
     np.testing.assert_allclose(ours, long, rtol=0, atol=0.01)
     assert quality.largest < 2e-3
     # Five drives a neuron, and windows that cut a period; the supply currents hardly depend on the drive.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 import numba
 import numpy as np
@@ -18,7 +17,8 @@ from analog_fhn.backends.spice.backend import Spice
 from analog_fhn.backends.table.backend import Table
 from analog_fhn.backends.table.build import grid_range
 from analog_fhn.backends.table.means import MeanTable, interpolate
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells, CircuitCells, DriveStage
+from analog_fhn.chip import Chip, HiddenLayer, ManufacturedChip
 from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
@@ -32,22 +32,23 @@ LONG = Protocol(settle=50.0, control=4000.0)
 IMAGES = load("digits", "test").images
 
 
-def uniform(n: int, **settings: Any) -> Network:
-    return Network.of_weights((np.ones((1, n)), np.ones((n, 2))), fhn=FHN(**settings))
+@cache
+def drawn(n: int = 20) -> CircuitCells:
+    network = Network.of_weights((np.ones((1, n)), np.ones((n, 2))))
+    return Design(network, Technology.load("discrete")).chip(5).hardware[0].cells
 
 
 @cache
-def drawn(n: int = 20) -> Chip:
-    return Design(uniform(n), Technology.load("discrete")).chip(5)
-
-
-@cache
-def leaky(n: int = 60) -> Chip:
+def leaky(n: int = 60) -> Cells:
     """Neurons whose mean is no straight line over the drive, so that interpolation has something to miss."""
-    chip = Chip.ideal(uniform(n))
-    q = chip.last.cells.dynamics.q.copy()
-    q[:, 2] = -np.linspace(0.1, 0.5, n)
-    return replace(chip, coefficients=Coefficients(chip.last.cells.dynamics.p, q, chip.last.cells.dynamics.eps))
+    return leaking(Cells.ideal("sigmoid", FHN(), n), np.linspace(0.1, 0.5, n))
+
+
+def leaking(cells: Cells, leak: FloatArray | float) -> Cells:
+    """The same cells, whose y decays at the rate of `leak`."""
+    q = cells.dynamics.q.copy()
+    q[:, 2] = -leak
+    return replace(cells, dynamics=Coefficients(cells.dynamics.p, q, cells.dynamics.eps))
 
 
 @cache
@@ -57,18 +58,18 @@ def digits(hidden: str = "sigmoid", bias: bool = True, gamma: float = -1.0) -> N
     w0, w1 = rng.normal(size=(64, 16)), rng.normal(size=(16, 10))
     centre = IMAGES.mean(axis=0).astype(np.float64) @ w0
     biases = (-centre, -0.5 * w1.sum(axis=0) * (hidden == "sigmoid")) if bias else ()
-    network = Network.of_weights((w0, w1), biases, hidden)  # type: ignore[arg-type]
+    network = Network.of_weights((w0, w1), biases, hidden)
     return network.with_options(slope=0.5 if hidden == "sigmoid" else 1.0, gamma=gamma)
 
 
 @cache
-def chip_of_digits() -> Chip:
+def chip_of_digits() -> ManufacturedChip:
     return Design(digits(), Technology.load("discrete")).chip(1)
 
 
 @cache
 def judged(table: int | None) -> Result:
-    return classify(digits(), IMAGES, chip=chip_of_digits(), table=table)
+    return classify(chip_of_digits(), IMAGES, table=table)
 
 
 def margins(scores: FloatArray) -> FloatArray:
@@ -113,7 +114,7 @@ def test_nine_drives_serve_neurons_almost_without_a_leak() -> None:
 def test_deviation_from_the_identity_is_stated() -> None:
     table = Table(Direct(), 9).means(leaky(), PROTOCOL, window=False)
     drives = np.linspace(table.low, table.high, 9)
-    deviation = np.abs(table.look_up(drives) - leaky().coefficients.identity_mean(drives)).max()
+    deviation = np.abs(table.look_up(drives) - leaky().dynamics.identity_mean(drives)).max()
     # Of the drives between, which are no part of the table, none is beyond its ends.
     assert table.quality.identity_deviation == pytest.approx(deviation, rel=1e-9)
     assert deviation > 0.05
@@ -135,13 +136,13 @@ def test_the_control_window_is_compared_with_only_if_asked() -> None:
 
 def test_neurons_that_do_not_settle_are_seen_by_the_users_protocol() -> None:
     # gamma = -6: y relaxes with up to 7^2 - 1 = 48 T, and 100 T are the longest that a neuron is followed.
-    chip, protocol = Chip.ideal(uniform(3, gamma=-6.0)), Protocol(settle=50.0, control=20.0)
-    table = Table(Direct(), 9).means(chip.last.cells, protocol, window=False)
-    rest = chip.last.cells.dynamics.rest_point(table.high[None])[0]
-    direct = Direct().respond(chip.last.cells, table.high[None], protocol).mean
+    cells, protocol = Cells.ideal("sigmoid", FHN(gamma=-6.0), 3), Protocol(settle=50.0, control=20.0)
+    table = Table(Direct(), 9).means(cells, protocol, window=False)
+    rest = cells.dynamics.rest_point(table.high[None])[0]
+    direct = Direct().respond(cells, table.high[None], protocol).mean
     assert np.abs(direct - rest).max() > 0.05  # not settled indeed
     np.testing.assert_array_equal(table.mean[:, -1], direct[0])
-    settled = Table(Direct(), 9).means(chip.last.cells, Protocol(settle=2000.0, control=100.0), window=False)
+    settled = Table(Direct(), 9).means(cells, Protocol(settle=2000.0, control=100.0), window=False)
     np.testing.assert_allclose(settled.mean[:, -1], rest[0], rtol=0, atol=1e-5)
 
 
@@ -191,9 +192,8 @@ def test_chosen_neurons_keep_their_means() -> None:
 @pytest.mark.parametrize("sign", [-1.0, 1.0])
 def test_compiled_interpolation_is_that_of_look_up(sign: float) -> None:
     table = bent()
-    stage = replace(
-        drawn(7).drive_stage, gain=0.5 * sign * (table.high - table.low), offset=0.5 * (table.high + table.low)
-    )
+    ideal = DriveStage.ideal(FHN(), 7)
+    stage = replace(ideal, gain=0.5 * sign * (table.high - table.low), offset=0.5 * (table.high + table.low))
     tanh = np.linspace(-1.0, 1.0, 201, dtype=np.float32)[:, None] * np.ones(7, dtype=np.float32)
     drives = np.clip(stage.gain * tanh.astype(np.float64) + stage.offset, table.low, table.high)
     gain, offset, nodes = table.behind(stage)
@@ -208,14 +208,14 @@ def test_compiled_interpolation_is_that_of_look_up(sign: float) -> None:
 
 def in_double(chip: Chip, table: MeanTable, images: NDArray[np.floating], recentre: bool) -> FloatArray:
     """Scores of the mean readout from a chip's parts, one after the other, in double precision."""
-    z = images.astype(np.float64) @ chip.layers[0].weights + (
-        0.0 if chip.layers[0].bias is None else chip.layers[0].bias
-    )
-    stage, rows = chip.last.cells.drive_stage, chip.last.cells.row_stage
+    (layer,) = chip.layers
+    z = images.astype(np.float64) @ layer.weights + layer.bias
+    stage, rows = layer.cells.drive_stage, layer.cells.row_stage
+    assert isinstance(stage, DriveStage)
     x = interpolated(table, stage.gain * np.tanh(stage.slope * z + stage.shift) + stage.offset)
     carried = rows.gain * x + rows.offset if recentre else rows.raw_gain * x + rows.raw_offset
-    bias = chip.output.bias if recentre or chip.output.raw_bias is None else chip.output.raw_bias
-    return np.asarray(carried @ chip.output.weights + (0.0 if bias is None else bias))
+    bias = chip.output.bias if recentre else chip.output.raw_bias
+    return np.asarray(carried @ chip.output.weights + bias)
 
 
 CASES = [("sigmoid", True, -1.0), ("sigmoid", False, -1.0), ("tanh", True, -1.0), ("tanh", True, 1.0),
@@ -228,20 +228,20 @@ def test_scores_are_those_of_double_precision(hidden: str, bias: bool, gamma: fl
     network = digits(hidden, bias, gamma)
     ideal = technology is None
     chip = Chip.ideal(network) if ideal else Design(network, Technology.load(str(technology))).chip(2)
-    made = Table(Direct(), 9).means(chip.last.cells, PROTOCOL, window=False)
+    straight = Table(Direct(), 9).means(chip.last.cells, PROTOCOL, window=False)
     # Means beside the straight line, so that the interpolation matters
-    table = replace(made, mean=made.mean + np.random.default_rng(5).normal(0.0, 0.2, made.mean.shape))
-    for found, recentre in zip(scores_of_means(chip, table, IMAGES, [True, False]), (True, False), strict=True):
+    table = replace(straight, mean=straight.mean + np.random.default_rng(5).normal(0.0, 0.2, straight.mean.shape))
+    for scores, recentre in zip(scores_of_means(chip, [table], IMAGES, [True, False]), (True, False), strict=True):
         exact = in_double(chip, table, IMAGES, recentre)
-        np.testing.assert_allclose(found, exact, rtol=0, atol=1e-5 * np.ptp(exact))
+        np.testing.assert_allclose(scores, exact, rtol=0, atol=1e-5 * np.ptp(exact))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_images_may_be_of_either_precision(dtype: type) -> None:
-    table = Table(Direct(), 9).means(chip_of_digits(), PROTOCOL, window=False)
-    (found,) = scores_of_means(chip_of_digits(), table, IMAGES.astype(dtype), [True])
-    (single,) = scores_of_means(chip_of_digits(), table, IMAGES, [True])
-    np.testing.assert_array_equal(found, single)
+    table = Table(Direct(), 9).means(chip_of_digits().last.cells, PROTOCOL, window=False)
+    (scores,) = scores_of_means(chip_of_digits(), [table], IMAGES.astype(dtype), [True])
+    (single,) = scores_of_means(chip_of_digits(), [table], IMAGES, [True])
+    np.testing.assert_array_equal(scores, single)
 
 
 def test_nine_drives_decide_like_direct_simulation() -> None:
@@ -255,9 +255,9 @@ def test_nine_drives_decide_like_direct_simulation() -> None:
 
 def test_nine_drives_are_as_good_as_the_full_table() -> None:
     # Asked for the vote as well, the table is one of waveforms, with onsets bisected.
-    wanted = [("mean", True), ("vote", True)]
-    images, chip = IMAGES, chip_of_digits()
-    full = classify_all(digits().with_options(control=2.0), images, wanted, chip=chip, table=33)[0]  # type: ignore[arg-type]
+    chip = chip_of_digits()
+    short = replace(chip, network=chip.network.with_options(control=2.0))
+    full = classify_all(short, IMAGES, [("mean", True), ("vote", True)], table=33)[0]
     assert full.table is not None
     assert judged(9).table is not None
     assert full.table.period_rms is not None
@@ -280,10 +280,9 @@ def test_result_says_what_the_table_is_worth() -> None:
 
 def test_neurons_far_from_the_identity_are_counted() -> None:
     # Strong leaks: each image's deviations are looked at, and the scores are the same table's.
-    network, ideal = digits(), Chip.ideal(digits())
-    q = ideal.last.cells.dynamics.q.copy()
-    q[:, 2] = -0.5
-    chip = replace(ideal, coefficients=Coefficients(ideal.last.cells.dynamics.p, q, ideal.last.cells.dynamics.eps))
+    ideal = Chip.ideal(digits())
+    layer = HiddenLayer(ideal.last.weights, ideal.last.bias, leaking(ideal.last.cells, 0.5))
+    chip = replace(ideal, layers=(layer,))
     result = classify(chip, IMAGES, table=33)
     assert result.table is not None
     assert 0.3 < result.unsettled < 1.0
@@ -292,13 +291,13 @@ def test_neurons_far_from_the_identity_are_counted() -> None:
 
 
 def test_images_in_two_calls_are_judged_alike() -> None:
-    parts = [classify(digits(), part, chip=chip_of_digits(), table=9) for part in (IMAGES[:33], IMAGES[33:])]
+    parts = [classify(chip_of_digits(), part, table=9) for part in (IMAGES[:33], IMAGES[33:])]
     np.testing.assert_array_equal(np.concatenate([p.predictions for p in parts]), judged(9).predictions)
 
 
 def test_groups_of_images_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("analog_fhn.inference._HIDDEN_GROUP", 50)
-    grouped = classify(digits(), IMAGES, chip=chip_of_digits(), table=9)
+    grouped = classify(chip_of_digits(), IMAGES, table=9)
     # Products of other shapes may be rounded otherwise.
     np.testing.assert_allclose(grouped.scores, judged(9).scores, rtol=0, atol=1e-5 * np.ptp(judged(9).scores))
 
@@ -317,13 +316,13 @@ def test_threads_change_no_bit() -> None:
     network = Network.of_weights((rng.normal(0.0, 0.1, (784, 100)), rng.normal(size=(100, 10))))
     images = rng.uniform(size=(700, 784)).astype(np.float32)
     chip = Chip.ideal(network)
-    found = []
+    by_threads = []
     for number in (1, 2):
         numba.set_num_threads(min(number, numba.config.NUMBA_NUM_THREADS))
         with threadpool_limits(number):
             table = Table(Direct(), 9).means(chip.last.cells, PROTOCOL, window=False)
-            found.append((table.mean, *scores_of_means(chip, table, images, [True])))
-    for one, other in zip(*found, strict=True):
+            by_threads.append((table.mean, *scores_of_means(chip, [table], images, [True])))
+    for one, other in zip(*by_threads, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -331,7 +330,7 @@ def test_converters_digitise_the_scores() -> None:
     plain = Technology.load("discrete")
     adc = Adc(bits=5, calibration_images=40)
     chips = [Design(digits(), t).chip(1) for t in (plain, plain.model_copy(update={"adc": adc}))]
-    analog, digital = (classify(digits(), IMAGES, chip=chip, table=9).scores for chip in chips)
+    analog, digital = (classify(chip, IMAGES, table=9).scores for chip in chips)
     step = 2 * adc.margin * np.abs(analog[:40]).max() / 2**5
     # In the middle between two thresholds, but for scores beyond the range
     assert len(np.unique(digital)) <= 2**5
@@ -352,9 +351,6 @@ def test_samples_come_from_the_full_table() -> None:
 
 def test_the_step_of_direct_is_the_step_of_the_table() -> None:
     # Step halving is how a user checks convergence: it must reach the table too.
-    chip = drawn()
-    coarse, fine = (
-        Table(Direct(refine=refine), 9).means(chip.last.cells, Protocol(), window=False) for refine in (1, 4)
-    )
+    coarse, fine = (Table(Direct(refine=refine), 9).means(drawn(), Protocol(), window=False) for refine in (1, 4))
     difference = np.abs(fine.mean - coarse.mean).max()
     assert 0.0 < difference < 3e-4
