@@ -23,8 +23,8 @@ from analog_fhn.training.circuit import Hardware, train_fhn
 from analog_fhn.training.plain import train_plain
 from analog_fhn.trim.bench import SimulatedBench
 from analog_fhn.trim.cases import case_technology
-from analog_fhn.trim.finetune import Images
-from analog_fhn.trim.repair import STEPS, Options, repair
+from analog_fhn.trim.finetune import LabelledImages
+from analog_fhn.trim.repair import STEPS, RepairOptions, repair
 
 # Programming error, spread of the neurons, share of stuck devices; largest weight in training (standard deviations).
 CASES = {
@@ -96,9 +96,9 @@ def judge(
 ) -> dict[str, float | int]:  # fmt: skip
     """Accuracies of one chip, and what all repairs of the plain network cost."""
     start = time.perf_counter()
-    labelled = Images(training.images[: options.labelled], training.labels[: options.labelled])
-    judged, every = Images(test.images, test.labels), Images(training.images, training.labels)
-    how = Options(epochs=options.tune_epochs)
+    labelled = LabelledImages(training.images[: options.labelled], training.labels[: options.labelled])
+    judged, every = (LabelledImages(data.images, data.labels) for data in (test, training))
+    how = RepairOptions(epochs=options.tune_epochs)
     benches = [SimulatedBench(Design(net, technology), chip) for net in (network, trained)]
     plain, aware = (repair(bench, STEPS, labelled, judged, every, how) for bench in benches)
     found, bench = (*plain, aware[0], aware[-1]), benches[0]

@@ -38,6 +38,18 @@ def digits_network(bias: bool = False) -> Network:
     return Network.of_weights((first, second.coef_.T))
 
 
+@cache
+def deep_network() -> Network:
+    """Reads digits with two hidden layers: 64-16-12-10."""
+    train = load("digits", "train")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        trained = MLPClassifier(
+            (16, 12), activation="logistic", alpha=0.01, max_iter=150, learning_rate_init=0.01, random_state=0
+        ).fit(train.images, train.labels)
+    return Network.of_weights(trained.coefs_, trained.intercepts_)
+
+
 def technology(**values: Any) -> Technology:
     """Keys with two underscores for the point."""
     return Technology.load("discrete").with_values({name.replace("__", "."): v for name, v in values.items()})

@@ -198,7 +198,7 @@ def repair(
 ) -> Work:  # fmt: skip
     """Steps of `trim` on a simulated chip."""
     shown = classification(network, labelled + held_out, backend=backend, table=table or None)
-    neurons = network.layer_sizes[1]
+    neurons = sum(network.layer_sizes[1:-1])
     # Each round writes and measures the arrays; each of the steps shows images before and after.
     seconds = product(rounds + 8, shown.seconds + product(_weights(network.layer_sizes), 10 * _DEVICE))
     seconds += product(epochs, trained, _weights(network.layer_sizes), _TRAINED)

@@ -41,8 +41,8 @@ def trim(
         typer.Option(
             "--measurements",
             metavar="FILE",
-            help="Instead of --chip: responses of a real chip, .csv (neuron,drive,response) or .npz (drives, "
-            "responses, and if measured hidden, labels, scores).",
+            help="Instead of --chip: responses of a real chip, .csv (neuron,drive,response; of several hidden "
+            "layers layer too) or .npz (drives, responses, and if measured hidden, labels, scores).",
         ),
     ] = None,
     unit: Annotated[
@@ -82,7 +82,9 @@ def trim(
     ] = None,
     reprogram: Annotated[
         Literal["output", "both"] | None,
-        typer.Option("--reprogram", help="Arrays that the fine-tuning may write (default: both)."),
+        typer.Option(
+            "--reprogram", help="Arrays that the fine-tuning may write: output, or all, called both (default)."
+        ),
     ] = None,
     epochs: Annotated[
         int | None,
@@ -118,7 +120,7 @@ def trim(
     yes: common.YesOption = False,
     json: common.JsonOption = None,
 ) -> None:
-    """Repair one chip that can only be driven, read and written: trim codes, a new readout, both arrays fine-tuned.
+    """Repair one chip that can only be driven, read and written: trim codes, a new readout, all arrays fine-tuned.
 
     Each step's accuracy on held-out images and its cost; trim.npz for `classify --trim` and `export --trim`.
     """

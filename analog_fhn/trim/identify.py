@@ -175,25 +175,52 @@ def measure_inputs(bench: Bench, ends: Ends, rows: NDArray[np.intp] | None = Non
 def measure_deeper(bench: Bench, layer: int, ends: Ends, images: NDArray[np.floating]) -> ArrayWeights:
     """Weights in front of a hidden layer behind another one, from what the rows before and behind do under images.
 
-    Least squares of u, neuron by neuron. An error of the row behind counts the more for u the nearer it is to an end:
-    each image has the weight ``1 - tanh(u)^2``. A neuron that too few images leave readable is NaN.
+    A row that no image moves by more than the noise of its readings is taken to have its trained weights when the bias
+    is determined. A neuron that too few images leave readable is NaN.
     """
-    slope = bench.design.network.neurons[layer].slope
+    network = bench.design.network
     inputs, outputs = bench.both(images, layer)
-    places = ends.places(outputs)
-    moved = inputs.std(axis=0) > _LEAST_SPREAD
-    weights, bias = np.full((inputs.shape[1], places.shape[1]), np.nan), np.full(places.shape[1], np.nan)
-    columns = np.column_stack([inputs[:, moved], np.ones(len(inputs))])
+    places, slope = ends.places(outputs), network.neurons[layer].slope
+    spread = inputs.std(axis=0)
+    moved = spread > _LEAST_SPREAD
+    weights, constant, noise = _fit_arguments(inputs[:, moved], places)
+    clearly_moved = moved & (spread > _NOISES * noise)
+    if not np.array_equal(clearly_moved, moved):
+        moved = clearly_moved
+        weights, constant, _ = _fit_arguments(inputs[:, moved], places)
+    every = np.full((inputs.shape[1], places.shape[1]), np.nan)
+    every[moved] = weights / slope
+    still = inputs[:, ~moved].mean(axis=0) @ network.hidden_layers[layer].weights[~moved]
+    return ArrayWeights(every, constant / slope - still)
+
+
+def _fit_arguments(inputs: FloatArray, places: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+    """Least squares of u on inputs (m, n_in), neuron by neuron, from places tanh(u) (m, n_neurons).
+
+    An error of an activation counts the more for u the nearer it is to an end: image by image, both sides are
+    multiplied by ``1 - tanh(u)^2``.
+
+    Returns
+    -------
+    weights, constant, noise
+        Shapes (n_in, n_neurons) and (n_neurons,), NaN for a neuron that too few images leave readable; and the noise of
+        the inputs (standard deviation, median over the neurons) that would explain what the fits leave over.
+    """
+    columns = np.column_stack([inputs, np.ones(len(inputs))])
+    solutions, noises = np.full((columns.shape[1], places.shape[1]), np.nan), []
     for j, place in enumerate(places.T):
         readable = np.isfinite(place)
-        if np.count_nonzero(readable) <= columns.shape[1]:
+        freedom = np.count_nonzero(readable) - columns.shape[1]
+        if freedom <= 0:
             continue
         certainty = 1.0 - place[readable] ** 2
-        solution = np.linalg.lstsq(
-            columns[readable] * certainty[:, None], np.arctanh(place[readable]) / slope * certainty, rcond=1e-9
-        )[0]
-        weights[moved, j], bias[j] = solution[:-1], solution[-1]
-    return ArrayWeights(weights, bias)
+        sides = columns[readable] * certainty[:, None], np.arctanh(place[readable]) * certainty
+        solutions[:, j] = np.linalg.lstsq(*sides, rcond=1e-9)[0]
+        left = float(((sides[1] - sides[0] @ solutions[:, j]) ** 2).sum())
+        gain = float((certainty**2).mean() * (solutions[:-1, j] ** 2).sum())
+        if gain > 0.0:
+            noises.append(np.sqrt(left / freedom / gain))
+    return solutions[:-1], solutions[-1], float(np.median(noises)) if noises else 0.0
 
 
 def output_weights(hidden: FloatArray, scores: FloatArray, assumed: FloatArray | None = None) -> ArrayWeights:

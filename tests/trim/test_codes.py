@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from repairs import N_HIDDEN, bench, digits_network, images
+from repairs import N_HIDDEN, bench, deep_network, digits_network, images
 
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
@@ -123,6 +123,25 @@ def test_a_bad_chip_is_trimmed_to_within_a_step(bias: bool) -> None:
     per_code = HARDWARE.output_step * 20.0 / tested.design.arrays[1].volts[0]  # a noise gain that none exceeds here
     assert np.abs(error).max() < per_code
     assert len(tested.codes.rows[0].gain) == N_HIDDEN
+
+
+def test_rows_between_layers_carry_the_activation_even_where_those_of_the_output_array_do_not() -> None:
+    raw = deep_network().with_options(recentre=False)
+    assert [RowTarget.of(raw, layer).shifted for layer in (0, 1)] == [True, False]
+
+
+@pytest.mark.parametrize("recentre", [True, False])
+def test_both_layers_of_a_deep_chip_are_trimmed(recentre: bool) -> None:
+    tested = bench(2, deep_network().with_options(recentre=recentre), resistor__tolerance=0.14)
+    (_, step) = repair(tested, ["trim"], images("train", 100), images("test", 100))
+    assert [len(rows.gain) for rows in tested.codes.rows] == [16, 12]
+    assert step.facts["largest_gain_code_2"] > 0.0
+    first, second = (measure_ends(tested, layer) for layer in (0, 1))
+    np.testing.assert_allclose(first.amplitude, 0.5, rtol=0.6 * HARDWARE.gain_step)
+    # Neurons of the second layer are not driven to their ends: their weights' errors take part.
+    np.testing.assert_allclose(np.abs(second.amplitude), 0.5 if recentre else 1.0, rtol=0.02)
+    if recentre:
+        assert np.abs(second.centre - 0.5).max() < 0.02
 
 
 @pytest.mark.parametrize("slope", [-0.5, -0.6, -2.0, -2.4])

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from repairs import BAD, N_HIDDEN, bench, digits_network, images, technology
+from repairs import BAD, N_HIDDEN, bench, deep_network, digits_network, images, technology
 
+from analog_fhn.cell.base import DriveStage
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.trim.bench import SimulatedBench
-from analog_fhn.trim.identify import ChipTwin, LayerTwin, measure_ends, measure_inputs, output_weights
+from analog_fhn.trim.finetune import HiddenArray
+from analog_fhn.trim.identify import (
+    ChipTwin,
+    LayerTwin,
+    extreme_images,
+    measure_deeper,
+    measure_ends,
+    measure_inputs,
+    output_weights,
+)
 from analog_fhn.trim.repair import RepairOptions, repair, spread_drives
 
 
@@ -52,6 +62,63 @@ def test_the_twin_does_what_the_chip_does() -> None:
     twin = ChipTwin((LayerTwin.of(tested.design.network, 0, measure_inputs(tested, ends), ends),))
     shown = images("test").images
     assert np.abs(twin.hidden(shown) - tested.hidden(shown)).max() < 0.01
+
+
+def test_no_corner_drives_a_neuron_of_the_second_layer_much_further() -> None:
+    design = Design(deep_network(), technology())
+    arrays, n = design.crossbars[:2], 12
+
+    def second(images: np.ndarray) -> np.ndarray:
+        hidden = 1.0 / (1.0 + np.exp(-(images @ arrays[0].weights + arrays[0].bias)))
+        return np.asarray(hidden @ arrays[1].weights)
+
+    reached = second(extreme_images(design.network, arrays))
+    corners = second(np.random.default_rng(0).integers(0, 2, size=(5000, 64)).astype(float))
+    for j in range(n):
+        span = reached[j, j] - reached[n + j, j]
+        assert corners[:, j].max() < reached[j, j] + 0.05 * span
+        assert corners[:, j].min() > reached[n + j, j] - 0.05 * span
+    # No activation reaches beyond 0 and 1, which bounds what can be asked for.
+    bound = np.abs(arrays[1].weights).sum(axis=0)
+    assert np.median((np.diagonal(reached[:n]) - np.diagonal(reached[n:])) / bound) > 0.8
+
+
+def test_the_second_array_is_measured_through_the_first_layer() -> None:
+    tested = bench(3, deep_network(), **BAD)
+    layer, shown = tested.chip.layers[1], images("train", 150).images
+    ends = measure_ends(tested, 1)
+    # Known ends leave what the regression is right to.
+    q, rows = layer.cells.dynamics.q, layer.cells.row_stage
+    assert isinstance(layer.cells.drive_stage, DriveStage)
+    stage = layer.cells.drive_stage
+    np.testing.assert_allclose(ends.amplitude, -rows.gain * q[:, 3] / q[:, 1] * stage.gain, rtol=0.05)
+    ratio = stage.slope / tested.design.network.neurons[1].slope
+    measured = measure_deeper(tested, 1, ends, shown)
+    error = measured.weights - layer.weights * ratio
+    assert np.sqrt(np.mean(error**2)) < 0.05 * np.sqrt(np.mean(layer.weights**2))
+    np.testing.assert_allclose(measured.bias, layer.bias * ratio + stage.shift / 0.5, atol=0.3)
+
+
+def test_the_twin_of_two_layers_does_what_the_chip_does() -> None:
+    tested, shown = bench(3, deep_network(), **BAD), images("test").images
+    arrays = [HiddenArray(k, measure_ends(tested, k), np.ones(64), images("train", 150).images) for k in (0, 1)]
+    layers = (LayerTwin.of(tested.design.network, k, one.measure(tested), one.ends) for k, one in enumerate(arrays))
+    assert np.sqrt(np.mean((ChipTwin(tuple(layers)).hidden(shown) - tested.hidden(shown)) ** 2)) < 0.01
+
+
+def test_a_row_between_layers_that_no_image_moves_tells_no_weights() -> None:
+    given = deep_network()
+    first = given.weights[0].copy()
+    first[:, 3] = 0.0
+    network = given.with_weights((first, *given.weights[1:]), given.biases)
+    exact = technology(array__programming_error=0.0)
+    tested = SimulatedBench(Design(network, exact), 1, reading_noise=1e-3)
+    measured = measure_deeper(tested, 1, measure_ends(tested, 1), images("train", 150).images)
+    assert np.isnan(measured.weights[3]).all()
+    assert np.isfinite(np.delete(measured.weights, 3, axis=0)).all()
+    quiet = SimulatedBench(Design(network, exact), 1)
+    fine = measure_deeper(quiet, 1, measure_ends(quiet, 1), images("train", 150).images)
+    np.testing.assert_allclose(measured.bias, fine.bias, atol=0.2)
 
 
 def test_a_neuron_without_inputs_keeps_its_code_and_the_ideal_gain() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from repairs import N_HIDDEN, bench, digits_network, images, technology
+from repairs import N_HIDDEN, bench, deep_network, digits_network, images, technology
 
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
@@ -363,3 +363,49 @@ def test_still_neurons_leave_the_outputs_where_they_belong(digits: int | None) -
     chip = replace(found.state, seed=5).chip(made)
     # Codes are one score's step apart; errors of the rewritten weights come on top.
     assert np.sqrt(np.mean((chip.output.bias - found.trained.readout.bias * found.trained.scale) ** 2)) < 0.05
+
+
+def deep_readings() -> tuple[SimulatedBench, dict[str, np.ndarray]]:
+    """Bench of a chip with two hidden layers, and what it writes."""
+    tested, shown = bench(1, deep_network(), resistor__tolerance=0.14), images("train", 100)
+    hidden, scores = tested.both(shown.images, 2)
+    drives = [spread_drives(deep_network(), 4, layer) for layer in (0, 1)]
+    return tested, {
+        "drives": drives[0], "responses": tested.neurons(0, drives[0]), "drives_1": drives[1],
+        "responses_1": tested.neurons(1, drives[1]), "hidden": hidden, "labels": shown.labels, "scores": scores,
+    }  # fmt: skip
+
+
+def test_both_layers_of_a_deep_chip_are_read(tmp_path: Path) -> None:
+    tested, arrays = deep_readings()
+    design = tested.design
+    archive = load_measurements(npz_file(tmp_path, **arrays), design)
+    rows = ["layer,neuron,drive,response"] + [
+        f"{layer},{row}"
+        for layer, suffix in ((0, ""), (1, "_1"))
+        for row in lines(arrays[f"drives{suffix}"], arrays[f"responses{suffix}"])[1:]
+    ]
+    text = load_measurements(csv_file(tmp_path, rows), design)
+    for one, other in zip(archive.layers, text.layers, strict=True):
+        np.testing.assert_allclose(one.responses, other.responses, rtol=1e-12)
+    recorded = from_measurements(archive, design, TrimHardware())
+    for codes, layer in zip(recorded.state.codes.rows, tested.chip.layers, strict=True):
+        q = layer.cells.dynamics.q
+        np.testing.assert_allclose(
+            codes.factors(TrimHardware())[0] * q[:, 3] / q[:, 1], 1.0, atol=TrimHardware().gain_step + 5e-3
+        )
+    assert recorded.trained is not None
+    assert recorded.trained.n_images == 100
+    assert recorded.state.targets[2].writes is not None
+    with pytest.raises(InputError, match="no measurement of neuron 11 of hidden layer 2; expected at least 3"):
+        load_measurements(csv_file(tmp_path, rows[:-4]), design)
+    with pytest.raises(InputError, match="column 'layer': 2; the network has hidden layers 0 to 1"):
+        load_measurements(csv_file(tmp_path, [*rows, "2,0,0.1,-1.1"]), design)
+    with pytest.raises(InputError, match="line 1: missing column 'layer'"):
+        load_measurements(csv_file(tmp_path, lines(arrays["drives"], arrays["responses"])), design)
+    with pytest.raises(InputError, match="key 'responses_1' is missing; expected drives and responses"):
+        load_measurements(npz_file(tmp_path, **{k: v for k, v in arrays.items() if k != "responses_1"}), design)
+    contrary = arrays["responses_1"].copy()
+    contrary[1, 5] += 2.0
+    with pytest.raises(InputError, match="responses of neuron 5 of hidden layer 2 lie up to"):
+        load_measurements(npz_file(tmp_path, **arrays | {"responses_1": contrary}), design)

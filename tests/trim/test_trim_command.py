@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import run
-from repairs import BAD, bench, digits_network, images, technology
+from repairs import BAD, bench, deep_network, digits_network, images, technology
 from sklearn.linear_model import LogisticRegression
 
 from analog_fhn.design import Design
@@ -481,3 +481,56 @@ def test_a_readout_that_stays_is_told(folder: Path, tmp_path: Path) -> None:
     assert found["validated_before"] == pytest.approx(0.6, abs=0.1)
     assert measured_from(tmp_path / "out" / "trim.npz") == str(tmp_path / "bench.npz")
     assert measured_from(folder / "out" / "trim.npz") is None
+
+
+def test_a_chip_of_two_hidden_layers_is_repaired_judged_and_exported(folder: Path, tmp_path: Path) -> None:
+    net, out = tmp_path / "deep.npz", tmp_path / "out"
+    deep_network().save(net)
+    status, _, err = run(
+        "trim", net, "--technology", folder / "bad.yaml", "--chip", 1, "--dataset", "digits", "--labelled", 200,
+        "--rounds", 5, "-o", out, "--json", tmp_path / "trim.json",
+    )  # fmt: skip
+    assert status == 0, err
+    repaired = json.loads((tmp_path / "trim.json").read_text())
+    accuracy = [step["accuracy"] for step in repaired["steps"]]
+    assert accuracy[2] > accuracy[0] + 0.05
+    assert accuracy[3] > repaired["accuracy_plain"] - 0.03  # 500 images: two standard errors are 0.014
+    tuned = repaired["steps"][3]["facts"]
+    for array in ("input", "array_1", "output"):
+        assert tuned[f"{array}_error_after"] < 0.7 * tuned[f"{array}_error_before"]
+    assert {f"conductances_{k}.csv" for k in range(3)} <= set(repaired["files"])
+    with (out / "codes.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["layer"] for row in rows if row["code_of"] == "gain"] == ["0"] * 16 + ["1"] * 12
+    status, _, err = run(
+        "classify", net, "--dataset", "digits", "--trim", out / "trim.npz", "--table", 9, "--json", tmp_path / "c.json"
+    )
+    assert status == 0, err
+    assert json.loads((tmp_path / "c.json").read_text())["accuracy"] == repaired["accuracy"]
+    status, _, err = run("export", net, "--trim", out / "trim.npz", "--form", "reduced", "-o", tmp_path / "exported")
+    assert status == 0, err
+    state, parts = load_state(out / "trim.npz", deep_network())
+    table = np.genfromtxt(tmp_path / "exported" / "conductances_1.csv", delimiter=",", names=True)
+    chip = state.chip(Design(deep_network(), parts))
+    np.testing.assert_array_equal(table["made_siemens"], chip.arrays[1].crossbar.conductance.ravel())
+    with pytest.raises(InputError, match="'gain_code_1' is missing"):
+        load_state(broken(out / "trim.npz", tmp_path, "gain_code_1"), deep_network())
+
+
+def test_both_hidden_layers_are_tuned_with_the_chip_in_the_forward_pass() -> None:
+    pytest.importorskip("jax")
+    tested = bench(1, deep_network(), **BAD)
+    before = [array.crossbar.g_plus for array in tested.chip.arrays]
+    done = repair(
+        tested, ["finetune"], images("train", 150), images("test"), images("train"),
+        RepairOptions(rounds=3, epochs=1),
+    )  # fmt: skip
+    assert done[1].accuracy > done[0].accuracy + 0.05
+    assert done[1].facts["twin_error"] < 0.02
+    for old, array in zip(before, tested.chip.arrays, strict=True):
+        assert not np.array_equal(old, array.crossbar.g_plus)
+
+
+def test_too_few_images_for_the_larger_of_two_layers_are_refused() -> None:
+    with pytest.raises(InputError, match="16 labelled images: expected more than the 16 neurons of a hidden layer"):
+        repair(bench(1, deep_network()), ["trim"], images("train", 16), images("test", 50))
