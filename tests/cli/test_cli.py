@@ -36,7 +36,7 @@ from analog_fhn.montecarlo.trial import Trial
 from analog_fhn.netlist.bom import bill
 from analog_fhn.network import Network
 from analog_fhn.noise import Noise
-from analog_fhn.studies.frontier import CONTROL, SETTLE, Point
+from analog_fhn.studies.frontier import CONTROL, SETTLE, FrontierPoint
 from analog_fhn.technology.technology import ERRORS, Technology
 
 SHORT = ("--settle", "4", "--control", "6")
@@ -535,11 +535,11 @@ def test_frontier_keeps_what_was_computed_before_a_failure(
         steps.append(f"power {chip.network.fhn.gamma:g}")
         return np.ones(len(chip.last.cells))
 
-    def points(chip: Chip, *_: object, **__: object) -> list[Point]:
+    def points(chip: Chip, *_: object, **__: object) -> list[FrontierPoint]:
         steps.append(f"frontier {chip.network.fhn.gamma:g}")
         if chip.network.fhn.gamma == -1.0:
             raise SimulationError("neuron 3: timestep too small")
-        return [Point(chip.network.fhn.gamma, "mean", 1.0, 2.0, 0.5)]
+        return [FrontierPoint(chip.network.fhn.gamma, "mean", 1.0, 2.0, 0.5)]
 
     monkeypatch.setattr("analog_fhn.backends.spice.backend.cell_power", power)
     monkeypatch.setattr("analog_fhn.studies.frontier.frontier", points)
@@ -710,7 +710,7 @@ def test_sweep_result_goes_point_by_point(swept: Any, net: Path) -> None:
     (point,) = swept["points"]
     test = load("digits", "test").head(40)
     chip = Design(Network.load(net), Technology.load("discrete")).chip(None)
-    nominal = classify(Network.load(net), test.images, chip=chip, table=9).accuracy(test.labels)
+    nominal = classify(chip, test.images, table=9).accuracy(test.labels)
     assert (point["name"], point["n_trials"], point["nominal_accuracy"]) == ("as planned", 3, nominal)
     assert point["distribution"]["q50"] == swept["median_accuracy"]
 

@@ -10,9 +10,9 @@ import hostile
 import hostile_yaml
 import numpy as np
 import yaml
-from analog_fhn.checks.cell import check
 from hypothesis import given, settings
 
+from analog_fhn.checks.design import check
 from analog_fhn.montecarlo.plan import Sweep
 from analog_fhn.network import Network
 from analog_fhn.technology.technology import Technology
