@@ -8,18 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from analog_fhn.chip import ManufacturedChip
-from analog_fhn.netlist.decks import number, supply_lines
+from analog_fhn.netlist.decks import cell_suffix, number, supply_lines
 
 SCORES = "scores.txt"
 
 # Whoever finds the file after a failed run must not take old scores for new ones.
 BEGIN = ("set numdgt=12", f"echo the run has not ended > {SCORES}", "let reached = 0")
 END = ("quit 0", ".endc", ".end", "")
-
-
-def cell_suffix(layer: int, cell: int) -> str:
-    """What the names of a hidden cell end with; layers and cells count from 0."""
-    return f"_{layer}_{cell:03d}" if layer else f"_{cell:03d}"
 
 
 def row_nodes(chip: ManufacturedChip, array: int) -> list[str]:

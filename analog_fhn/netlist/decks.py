@@ -6,11 +6,9 @@ Numbers are written as plain SI floats that read back exactly; every name and ti
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
-from analog_fhn._support.files import write_set
 from analog_fhn._support.resources import resource
 from analog_fhn.array.sense import SenseParts
 from analog_fhn.cell.base import Cell, Cells, CircuitCells, Instance
@@ -178,43 +176,40 @@ def drive_stage_deck(cells: Cells, neuron: int, z: float) -> str:
     )
 
 
-def write_neuron_netlists(cells: Cells, drives: FloatArray, protocol: Protocol, folder: Path) -> list[Path]:
-    """Write one deck per neuron, and the subcircuits, into a folder where each runs with `ngspice -b`.
+def neuron_decks(chip: ManufacturedChip, drives: Sequence[FloatArray]) -> dict[str, str]:
+    """Text by file name of one deck per neuron, layer by layer, each of which runs with `ngspice -b`.
 
     `neuron_000.cir` prints `mean_vx` and writes `neuron_000.txt`: time, V(x), V(y) at the protocol's sampling
-    interval.
+    interval. Neurons of the next hidden layer are `neuron_1_000.cir`, ....
 
     Parameters
     ----------
     drives
-        Shape (n_neurons,), dimensionless.
-    folder
-        Created if it does not exist.
+        Dimensionless drives, shape (n_neurons,), of each hidden layer.
 
-    Returns
-    -------
-    list of Path
-        The decks, in the order of the neurons.
+    Raises
+    ------
+    InputError
+        If the initial state lies beyond the linear range of the parts.
+    ValueError
+        If the drives' number or shape does not fit.
     """
-    decks = neuron_decks(cells, drives, protocol)
-    write_set(
-        folder,
-        libraries(components(cells).cell) | {name: deck.encode("ascii") for name, deck in decks.items()},
-    )
-    return [folder / name for name in decks]
+    shapes, expected = [np.shape(one) for one in drives], [(len(one.cells),) for one in chip.hardware]
+    if shapes != expected:
+        raise ValueError(f"drives have shapes {shapes}; expected {expected}")
+    decks = {}
+    for layer, (one, values) in enumerate(zip(chip.hardware, drives, strict=True)):
+        for k, drive in enumerate(values):
+            name = f"neuron{cell_suffix(layer, k)}.cir"
+            decks[name] = neuron_deck(
+                one.cells, k, float(drive), chip.network.protocol, inline=False, data_file=data_file(name)
+            )
+    return decks
 
 
-def neuron_decks(cells: Cells, drives: FloatArray, protocol: Protocol) -> dict[str, str]:
-    """Text by file name of the decks that `write_neuron_netlists` writes, in the order of the neurons."""
-    drives = np.asarray(drives, dtype=np.float64)
-    if drives.shape != (len(cells),):
-        raise ValueError(f"drives have shape {drives.shape}; expected ({len(cells)},)")
-    return {
-        f"neuron_{k:03d}.cir": neuron_deck(
-            cells, k, drive, protocol, inline=False, data_file=data_file(f"neuron_{k:03d}.cir")
-        )
-        for k, drive in enumerate(drives)
-    }
+def cell_suffix(layer: int, cell: int) -> str:
+    """What the names of a hidden cell end with; layers and cells count from 0."""
+    return f"_{layer}_{cell:03d}" if layer else f"_{cell:03d}"
 
 
 def data_file(deck: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -91,15 +92,15 @@ def write_network(
     return _write(manufactured, folder, texts, [SCORES, "run.log"], facts | notes, recentre)
 
 
-def write_chip(chip: Chip, drives: FloatArray, folder: Path, notes: dict[str, Any]) -> list[str]:
+def write_chip(chip: Chip, drives: Sequence[FloatArray], folder: Path, notes: dict[str, Any]) -> list[str]:
     """Write one netlist per neuron, conductance tables, bill of materials and manifest.
 
     Parameters
     ----------
     chip
-        With a technology; its last hidden layer is written.
+        With a technology.
     drives
-        Shape (n_neurons,), the drive that each neuron's netlist is given.
+        The drive that each neuron's netlist is given, shape (n_neurons,), of each hidden layer.
     folder
         Created if it does not exist.
     notes
@@ -118,8 +119,8 @@ def write_chip(chip: Chip, drives: FloatArray, folder: Path, notes: dict[str, An
         If a file cannot be written; then none is, and what was in the folder stays.
     """
     manufactured = _manufactured(chip)
-    decks = neuron_decks(chip.last.cells, drives, chip.network.protocol)
-    facts = {"form": "neurons", "run": "ngspice -b neuron_000.cir", "drives": [float(d) for d in drives]}
+    decks = neuron_decks(manufactured, drives)
+    facts = {"form": "neurons", "run": "ngspice -b neuron_000.cir", "drives": np.concatenate(drives).tolist()}
     results = [data_file(name) for name in decks]
     return _write(manufactured, folder, decks, results, facts | notes, chip.network.recentre)
 

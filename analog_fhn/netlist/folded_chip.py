@@ -11,7 +11,6 @@ from analog_fhn.chip import ArrayLayer, ManufacturedChip
 from analog_fhn.netlist.chip_lines import (
     BEGIN,
     END,
-    cell_suffix,
     chip_supplies,
     column_nodes,
     includes,
@@ -21,6 +20,7 @@ from analog_fhn.netlist.chip_lines import (
 from analog_fhn.netlist.decks import (
     SENSE_LIBRARIES,
     accuracy_lines,
+    cell_suffix,
     check_lines,
     chip_libraries,
     mean_lines,

@@ -16,7 +16,6 @@ from analog_fhn.netlist.chip_lines import (
     BEGIN,
     END,
     array_words,
-    cell_suffix,
     chip_supplies,
     column_nodes,
     includes,
@@ -27,6 +26,7 @@ from analog_fhn.netlist.chip_lines import (
 from analog_fhn.netlist.decks import (
     RELTOL,
     accuracy_lines,
+    cell_suffix,
     check_lines,
     chip_libraries,
     mean_lines,

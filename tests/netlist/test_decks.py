@@ -16,7 +16,8 @@ from analog_fhn.cell.opamp_fhn.neuron import NeuronParts
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
-from analog_fhn.netlist.decks import cell_deck, chip_libraries, neuron_deck, number, write_neuron_netlists
+from analog_fhn.netlist.decks import cell_deck, chip_libraries, neuron_deck, number
+from analog_fhn.netlist.export import write_chip
 from analog_fhn.netlist.whole_chip import whole_chip
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, FloatArray, Protocol, cycle_from_samples
@@ -556,15 +557,24 @@ def test_deck_refuses_what_cannot_be_simulated(cells: CircuitCells) -> None:
         neuron_deck(cells, 0, float("nan"), Protocol())
     with pytest.raises(ValueError, match="finite"):
         number(float("inf"))
+
+
+def test_drives_of_another_chip_are_refused(chip: ManufacturedChip, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="shape"):
-        write_neuron_netlists(cells, np.zeros(4), Protocol(), Path("unused"))
+        write_chip(chip, [np.zeros(4)], tmp_path, {})
+
+
+def written_neurons(chip: ManufacturedChip, drives: FloatArray, protocol: Protocol, folder: Path) -> list[Path]:
+    """Decks of the neurons in an exported folder."""
+    names = write_chip(replace(chip, network=replace(chip.network, protocol=protocol)), [drives], folder, {})
+    return [folder / name for name in names if name.endswith(".cir")]
 
 
 @needs_ngspice
-def test_exported_decks_run_alone(cells: CircuitCells, tmp_path: Path) -> None:
+def test_exported_decks_run_alone(cells: CircuitCells, chip: ManufacturedChip, tmp_path: Path) -> None:
     protocol = Protocol(settle=5.0, control=10.0, interval=0.1)
     drives = np.array([-1.0, -0.5, 0.2, -1.4, -0.1])
-    decks = write_neuron_netlists(cells, drives, protocol, tmp_path / "new" / "folder")
+    decks = written_neurons(chip, drives, protocol, tmp_path / "new" / "folder")
     assert [deck.name for deck in decks] == [f"neuron_{k:03d}.cir" for k in range(5)]
     response = Spice().respond(cells, drives[np.newaxis], protocol, samples=True)
     assert response.samples is not None
@@ -580,16 +590,16 @@ def test_exported_decks_run_alone(cells: CircuitCells, tmp_path: Path) -> None:
 
 
 @needs_ngspice
-def test_exported_deck_that_stops_early_ends_with_a_status(cells: CircuitCells, tmp_path: Path) -> None:
-    (deck, *_) = write_neuron_netlists(cells, np.full(5, -1.0), Protocol(settle=1.0, control=2.0), tmp_path)
+def test_exported_deck_that_stops_early_ends_with_a_status(chip: ManufacturedChip, tmp_path: Path) -> None:
+    (deck, *_) = written_neurons(chip, np.full(5, -1.0), Protocol(settle=1.0, control=2.0), tmp_path)
     deck.write_text(deck.read_text().replace(".tran 5e-05 0.003", ".tran 5e-05 0.002"))
     assert batch(deck).returncode == 1
 
 
 @needs_ngspice
-def test_settle_zero_is_exported_too(cells: CircuitCells, tmp_path: Path) -> None:
+def test_settle_zero_is_exported_too(cells: CircuitCells, chip: ManufacturedChip, tmp_path: Path) -> None:
     protocol = Protocol(settle=0.0, control=3.0)
-    (deck, *_) = write_neuron_netlists(cells, np.full(5, -1.0), protocol, tmp_path)
+    (deck, *_) = written_neurons(chip, np.full(5, -1.0), protocol, tmp_path)
     run = batch(deck)
     assert run.returncode == 0
     mean = Spice(workers=1).respond(cells[:1], np.array([[-1.0]]), protocol).mean[0, 0]

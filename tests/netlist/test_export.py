@@ -60,7 +60,7 @@ def test_files_of_an_earlier_export_are_removed(tmp_path: Path) -> None:
     (tmp_path / "run_xyce.cir").write_text("* changed by its user\n")
     (tmp_path / "notes.txt").write_text("the user's own\n")
     (tmp_path / "scores.txt").write_text("0 1\n")
-    names = write_chip(made(), np.array([-0.5, -0.5]), tmp_path, {})
+    names = write_chip(made(), [np.array([-0.5, -0.5])], tmp_path, {})
     assert {path.name for path in tmp_path.iterdir()} == {*names, "run_xyce.cir", "notes.txt"}
 
 
@@ -68,7 +68,7 @@ def test_files_of_an_earlier_export_are_removed(tmp_path: Path) -> None:
 def test_titles_are_comments(form: str, tmp_path: Path) -> None:
     # ngspice takes the first line for the title in any case; spicelib reads it as an element where it is no comment
     if form == "neurons":
-        write_chip(made(), np.array([-0.5, -0.5]), tmp_path, {})
+        write_chip(made(), [np.array([-0.5, -0.5])], tmp_path, {})
     else:
         write_network(made(), IMAGE, tmp_path, {}, form=form)  # type: ignore[arg-type]
     titles = [path.read_text().splitlines()[0] for path in (*tmp_path.glob("*.cir"), *tmp_path.glob("*.lib"))]
@@ -78,10 +78,10 @@ def test_titles_are_comments(form: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["neurons", "reduced"])
 def test_what_runs_of_an_earlier_export_wrote_is_removed(form: str, tmp_path: Path) -> None:
-    write_chip(made(), np.array([-0.5, -0.5]), tmp_path, {})
+    write_chip(made(), [np.array([-0.5, -0.5])], tmp_path, {})
     (tmp_path / "neuron_001.txt").write_text("time v(x) v(y)\n")
     if form == "neurons":
-        names = write_chip(made(), np.array([-0.1, -0.1]), tmp_path, {})
+        names = write_chip(made(), [np.array([-0.1, -0.1])], tmp_path, {})
     else:
         names = write_network(made(), IMAGE, tmp_path, {}, form="reduced")
     assert {path.name for path in tmp_path.iterdir()} == set(names)
@@ -94,7 +94,7 @@ def test_an_export_that_cannot_be_written_leaves_the_earlier_one(tmp_path: Path)
     before = {name: (folder / name).read_bytes() for name in [*names, "scores.txt"]}
     (folder / "neuron_001.cir").mkdir()
     with pytest.raises(InputError, match=r"neuron_001\.cir: cannot be written \(Is a directory\), and so none of"):
-        write_chip(made(), np.array([-0.5, -0.5]), folder, {})
+        write_chip(made(), [np.array([-0.5, -0.5])], folder, {})
     (folder / "neuron_001.cir").rmdir()
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -213,6 +213,16 @@ def test_folder_of_two_hidden_layers(form: export.Form, tmp_path: Path) -> None:
         assert sorted(name for name in names if name.startswith("cell")) == cells
 
 
+def test_neurons_of_two_hidden_layers(tmp_path: Path) -> None:
+    names = write_chip(deep(), [np.array([-0.5, -0.6]), np.array([-0.1, -0.2, -0.3])], tmp_path, {})
+    decks = ["neuron_000.cir", "neuron_001.cir", "neuron_1_000.cir", "neuron_1_001.cir", "neuron_1_002.cir"]
+    assert [name for name in names if name.startswith("neuron")] == decks
+    assert ": I = -0.2\n" in (tmp_path / "neuron_1_001.cir").read_text()
+    assert json.loads((tmp_path / "manifest.json").read_text())["drives"] == [-0.5, -0.6, -0.1, -0.2, -0.3]
+    with pytest.raises(ValueError, match=r"drives have shapes \[\(2,\)\]; expected \[\(2,\), \(3,\)\]"):
+        write_chip(deep(), [np.array([-0.5, -0.6])], tmp_path, {})
+
+
 def test_low_passes_are_parts_of_the_whole_chip(tmp_path: Path) -> None:
     chip = deep()
     write_network(chip, IMAGE, tmp_path, {}, form="full")
@@ -259,7 +269,7 @@ def test_no_text_of_the_user_reaches_a_netlist(form: str, tmp_path: Path) -> Non
     folders = [tmp_path / "hostile", tmp_path / "plain"]
     for one, folder in zip((hostile, chip), folders, strict=True):
         if form == "neurons":
-            names = write_chip(one, np.array([-0.5, -0.5]), folder, notes)
+            names = write_chip(one, [np.array([-0.5, -0.5])], folder, notes)
         else:
             names = write_network(one, IMAGE, folder, notes, form=form)  # type: ignore[arg-type]
     for name in names:
