@@ -214,8 +214,8 @@ def write_conductances(chip: ManufacturedChip, layer: int, folder: Path) -> list
 
 
 def _conductances(chip: ManufacturedChip, layer: int) -> dict[str, str]:
-    made = chip.arrays[layer].crossbar
-    target, conductance = chip.arrays[layer].target.conductance, made.conductance
+    crossbar = chip.arrays[layer].crossbar
+    target, conductance = chip.arrays[layer].target.conductance, crossbar.conductance
     parts = tiles(chip, layer)
     texts = {}
     for rows, bit_lines in parts:
@@ -227,7 +227,7 @@ def _conductances(chip: ManufacturedChip, layer: int) -> dict[str, str]:
             for j in bit_lines:
                 table.writerow(
                     [
-                        i, j, "bias" if i >= made.n_in else i, j // 2, "-" if j % 2 else "+",
+                        i, j, "bias" if i >= crossbar.n_in else i, j // 2, "-" if j % 2 else "+",
                         repr(float(target[i, j])), repr(float(conductance[i, j])),
                     ]
                 )  # fmt: skip

@@ -141,12 +141,12 @@ def _conductance_lines(chip: ManufacturedChip, array: int, columns: dict[str, in
                 yield f"G{node}_{i:03d} 0 {node} {row} 0 {number(effective[i, column])}"
 
 
-def _admittance_lines(nodes: list[str], array: ArrayLayer, own: slice) -> Iterator[str]:
+def _admittance_lines(nodes: list[str], array: ArrayLayer, columns: slice) -> Iterator[str]:
     """Admittance of some of an array's columns; the others stand at their amplifiers' offsets."""
-    admittance = array.ports.bit_admittance[own]
-    between = admittance[:, own]
+    admittance = array.ports.bit_admittance[columns]
+    between = admittance[:, columns]
     offsets = np.stack([array.sense.vos1, array.sense.vos2], axis=-1).reshape(-1)
-    offsets[own] = 0.0
+    offsets[columns] = 0.0
     for j, (node, conductance, pushed) in enumerate(zip(nodes, between.sum(axis=1), admittance @ offsets, strict=True)):
         if conductance > 0.0:
             yield f"R{node} {node} 0 {number(1.0 / conductance)}"

@@ -70,14 +70,14 @@ def find_library() -> str:
     MissingProgramError
         If there is none, or NGSPICE_LIBRARY_PATH names no file.
     """
-    given = os.environ.get("NGSPICE_LIBRARY_PATH")
-    if given:
-        if not Path(given).is_file():
-            raise MissingProgramError(f"NGSPICE_LIBRARY_PATH = {given}: there is no such file; {_INSTALL}")
-        return given
-    found = ctypes.util.find_library("ngspice")
-    if found:
-        return found
+    by_user = os.environ.get("NGSPICE_LIBRARY_PATH")
+    if by_user:
+        if not Path(by_user).is_file():
+            raise MissingProgramError(f"NGSPICE_LIBRARY_PATH = {by_user}: there is no such file; {_INSTALL}")
+        return by_user
+    by_system = ctypes.util.find_library("ngspice")
+    if by_system:
+        return by_system
     folders = ("/usr/lib", "/usr/local/lib", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu",
                "/opt/homebrew/lib")  # fmt: skip
     names = ("libngspice.so", "libngspice.so.0", "libngspice.dylib", "libngspice.0.dylib")
@@ -124,10 +124,10 @@ def run_batch(deck: Path, timeout: float) -> str:
     out, err = (
         [line.strip() for line in text.splitlines() if line.strip() and "Reference value" not in line] for text in texts
     )
-    found = faults([*err, *out])
-    if status == 0 and not found:
+    messages = faults([*err, *out])
+    if status == 0 and not messages:
         return texts[0]
-    said = " | ".join(line[:200] for line in dict.fromkeys([*found[:4], *err[-4:], *out[-2:]]))
+    said = " | ".join(line[:200] for line in dict.fromkeys([*messages[:4], *err[-4:], *out[-2:]]))
     ended = f"did not end within {timeout:g} s" if status is None else f"ended with status {status}"
     log = _keep_log(deck, "".join(texts))
     raise SimulationError(f"ngspice -b {deck} {ended}: {said or 'it said nothing'}{log}")
@@ -342,9 +342,9 @@ class Simulator:
 
     def _check(self, said: list[str]) -> list[str]:
         self._log += said
-        found = faults(said)
-        if found:
-            raise SimulationError("ngspice: " + " | ".join(line[:200] for line in found[:5]))
+        messages = faults(said)
+        if messages:
+            raise SimulationError("ngspice: " + " | ".join(line[:200] for line in messages[:5]))
         return said
 
 

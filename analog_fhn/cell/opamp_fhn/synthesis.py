@@ -141,10 +141,10 @@ def _r1_values(fhn: FHN, technology: Technology, unit: float) -> list[float]:
 def _slow_side(technology: Technology, r1: float, ratio: float, unit: float) -> list[tuple[float, float]]:
     """Pairs (R3, Cy) with R3/R1 = Sy/Sx at most `ratio`, the largest Sy first; T = R4 Cy R3/R1."""
     r_series, c_series, r4 = technology.resistor.series, technology.capacitor.series, technology.neuron.r4
-    wanted = unit * r1 / r4
+    r3_cy = unit * r1 / r4
     if r_series is None:
         assert c_series is not None
-        lowest = wanted / (ratio * r1)
+        lowest = r3_cy / (ratio * r1)
         cy = between(c_series, lowest * (1.0 - 1e-9), 2.0 * lowest)[0]
-        return [(wanted / cy, cy)]
-    return [(r3, nearest(c_series, wanted / r3)) for r3 in downward(r_series, ratio * r1, 1.0 - SY_LOSS)]
+        return [(r3_cy / cy, cy)]
+    return [(r3, nearest(c_series, r3_cy / r3)) for r3 in downward(r_series, ratio * r1, 1.0 - SY_LOSS)]
