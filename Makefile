@@ -11,7 +11,7 @@ help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: install ## train, put FHN neurons in, compare all simulators, export, 200 chips; pictures and report in out/demo
-	$(BIN)/python examples/demo.py --output $(OUT)
+	mkdir -p $(OUT) && cd $(OUT) && $(CURDIR)/$(BIN)/python $(CURDIR)/examples/demo.py
 
 test: check chromium ## checks, then the tests, a file at a time on every core
 	$(BIN)/python -m pytest -n auto --dist loadfile

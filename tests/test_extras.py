@@ -39,11 +39,11 @@ def python(folder: Path, script: str, *arguments: str) -> subprocess.CompletedPr
 def test_the_core_works_without_them(folder: Path) -> None:
     script = (
         "from pathlib import Path; import analog_fhn as af; from analog_fhn.data import load\n"
-        "from analog_fhn.netlist.export import write_network\n"
+        "from analog_fhn.netlist.export import export\n"
         "net = af.Network.load('net.npz'); images = load('images.npz', 'test')\n"
         "chip = af.Design(net, af.Technology.load('discrete')).chip(1)\n"
         "print(af.classify(chip, images.images, backend='direct').predictions.shape)\n"
-        "write_network(chip, images.images[0], Path('build'), {})\n"
+        "export(chip, images.images[0], Path('build'), {})\n"
     )
     done = python(folder, BLOCKED + script)
     assert (done.returncode, done.stdout) == (0, "(20,)\n"), done.stderr

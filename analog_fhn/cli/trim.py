@@ -379,7 +379,7 @@ def write_repair(
     import numpy as np
 
     from analog_fhn import plots
-    from analog_fhn.netlist.export import write_network
+    from analog_fhn.netlist.export import export as write_network
 
     of_chip = "Nominal chip" if job.bench.chip is None else f"Chip {job.bench.chip}"
     picture = plots.repair(

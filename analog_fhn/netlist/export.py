@@ -31,11 +31,11 @@ _LONGEST_MANIFEST = 2**24  # bytes, hundreds of times what there is to say
 LONGEST_RUN = 600.0  # s
 
 
-def write_network(
+def export(
     chip: Chip,
     inputs: NDArray[np.floating],
-    folder: Path,
-    notes: dict[str, Any],
+    folder: str | Path,
+    notes: dict[str, Any] | None = None,
     *,
     form: Form | None = None,
     recentre: bool | None = None,
@@ -55,7 +55,7 @@ def write_network(
     folder
         Created if it does not exist.
     notes
-        Anything JSON can hold, added to the manifest.
+        Anything JSON can hold, added to the manifest; None: nothing.
     form
         "full": every component in one circuit; "reduced": cell by cell, arrays folded into what their amplifiers see
         (see `analog_fhn.netlist.whole_chip`). None: full, if it would run in `LONGEST_RUN` or less.
@@ -89,7 +89,7 @@ def write_network(
         "inputs": [float(value) for value in inputs],
         "recentre": recentre,
     }
-    return _write(manufactured, folder, texts, [SCORES, "run.log"], facts | notes, recentre)
+    return _write(manufactured, Path(folder), texts, [SCORES, "run.log"], facts | (notes or {}), recentre)
 
 
 def write_chip(chip: Chip, drives: Sequence[FloatArray], folder: Path, notes: dict[str, Any]) -> list[str]:

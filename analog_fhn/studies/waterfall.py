@@ -60,6 +60,14 @@ class Stage:
         return round((self.agreement or 0.0) * self.n_images)
 
 
+class Waterfall(list[Stage]):
+    """The stages of a waterfall, in their order."""
+
+    def save(self, path: str | Path, title: str) -> Path:
+        """Write a picture of the stages that judged all images; its name's ending says the format."""
+        return plots.save(picture(self, title), Path(path))
+
+
 def waterfall(
     chip: ManufacturedChip,
     images: NDArray[np.floating],
@@ -71,7 +79,7 @@ def waterfall(
     spice_table: int = 0,
     tables: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Stage]:
+) -> Waterfall:
     """Float -> ideal FHN -> the arrays, part by part -> mismatched; then the same with noise, Brian2, ngspice.
 
     Parameters
@@ -121,7 +129,7 @@ def waterfall(
         plan.append(("same chip, ngspice response table", chip, n, table))
     start = time.perf_counter()
     plain = network.forward(images).argmax(axis=1)
-    stages = [Stage("float", None, plain, float(np.mean(plain == labels)), time.perf_counter() - start)]
+    stages = Waterfall([Stage("float", None, plain, float(np.mean(plain == labels)), time.perf_counter() - start)])
     direct = plain
     for done, (name, sample, number, options) in enumerate(plan, start=1):
         if progress is not None:

@@ -19,7 +19,7 @@ from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.regression import regression
 from analog_fhn.montecarlo.trial import Job, run_trial
 from analog_fhn.netlist.bom import bill
-from analog_fhn.netlist.export import Form, write_network
+from analog_fhn.netlist.export import Form, export
 from analog_fhn.network import Network
 from analog_fhn.neuron import Protocol
 from analog_fhn.noise import Noise
@@ -93,7 +93,7 @@ def test_a_sweep_and_its_regression_name_its_parts() -> None:
 def test_the_exported_chip_gives_the_scores_of_classify(form: Form, tmp_path: Path) -> None:
     chip = Design(small(Protocol(settle=5.0, control=20.0)), technology()).chip(3)
     image = np.array([0.2, 0.9, 0.5, 0.1])
-    write_network(chip, image, tmp_path, {}, form=form)
+    export(chip, image, tmp_path, {}, form=form)
     scores = run_exported(tmp_path)
     expected = classify(chip, image[None]).scores[0]
     np.testing.assert_allclose(scores, expected, atol=0.02 * np.abs(expected).max())

@@ -22,7 +22,7 @@ from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.netlist import export
 from analog_fhn.netlist.decks import chip_libraries
-from analog_fhn.netlist.export import write_chip, write_network
+from analog_fhn.netlist.export import write_chip, export
 from analog_fhn.netlist.folded_chip import folded_chip
 from analog_fhn.netlist.whole_chip import estimated_seconds, whole_chip
 from analog_fhn.network import Network
@@ -51,12 +51,12 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def test_scores_of_an_earlier_export_are_removed(tmp_path: Path) -> None:
     (tmp_path / "scores.txt").write_text("0 1\n")
-    write_network(made(), IMAGE, tmp_path, {})
+    export(made(), IMAGE, tmp_path, {})
     assert not (tmp_path / "scores.txt").exists()
 
 
 def test_files_of_an_earlier_export_are_removed(tmp_path: Path) -> None:
-    write_network(made(tile_rows=4), IMAGE, tmp_path, {}, form="full")
+    export(made(tile_rows=4), IMAGE, tmp_path, {}, form="full")
     (tmp_path / "run_xyce.cir").write_text("* changed by its user\n")
     (tmp_path / "notes.txt").write_text("the user's own\n")
     (tmp_path / "scores.txt").write_text("0 1\n")
@@ -70,7 +70,7 @@ def test_titles_are_comments(form: str, tmp_path: Path) -> None:
     if form == "neurons":
         write_chip(made(), [np.array([-0.5, -0.5])], tmp_path, {})
     else:
-        write_network(made(), IMAGE, tmp_path, {}, form=form)  # type: ignore[arg-type]
+        export(made(), IMAGE, tmp_path, {}, form=form)  # type: ignore[arg-type]
     titles = [path.read_text().splitlines()[0] for path in (*tmp_path.glob("*.cir"), *tmp_path.glob("*.lib"))]
     assert len(titles) > len(chip_libraries(made()))
     assert all(title.startswith("* ") for title in titles)
@@ -83,13 +83,13 @@ def test_what_runs_of_an_earlier_export_wrote_is_removed(form: str, tmp_path: Pa
     if form == "neurons":
         names = write_chip(made(), [np.array([-0.1, -0.1])], tmp_path, {})
     else:
-        names = write_network(made(), IMAGE, tmp_path, {}, form="reduced")
+        names = export(made(), IMAGE, tmp_path, {}, form="reduced")
     assert {path.name for path in tmp_path.iterdir()} == set(names)
 
 
 def test_an_export_that_cannot_be_written_leaves_the_earlier_one(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
-    names = write_network(made(), IMAGE, folder, {}, form="full")
+    names = export(made(), IMAGE, folder, {}, form="full")
     (folder / "scores.txt").write_text("0 1\n")
     before = {name: (folder / name).read_bytes() for name in [*names, "scores.txt"]}
     (folder / "neuron_001.cir").mkdir()
@@ -103,13 +103,13 @@ def test_links_are_replaced_and_not_followed(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("old")
     folder = tmp_path / "folder"
     folder.mkdir()
-    write_network(made(), IMAGE, folder, {}, form="full")
+    export(made(), IMAGE, folder, {}, form="full")
     (folder / "run.cir").unlink()
     (folder / "run.cir").symlink_to("../precious")
     shutil.copy(folder / "run_xyce.cir", tmp_path / "moved.cir")
     (folder / "run_xyce.cir").unlink()
     (folder / "run_xyce.cir").symlink_to("../moved.cir")
-    names = write_network(made(), IMAGE, folder, {}, form="reduced")
+    names = export(made(), IMAGE, folder, {}, form="reduced")
     assert (tmp_path / "precious").read_text() == "old"
     assert not (folder / "run.cir").is_symlink()
     assert {path.name for path in folder.iterdir()} == {*names, "run_xyce.cir"}
@@ -125,13 +125,13 @@ def test_a_manifest_of_another_program_removes_nothing(listed: str, tmp_path: Pa
     ours = {"format": 2, "form": "full", "weights_sha256": ""} if listed.startswith("..") else {}
     for manifest in ({"sha256": entry} | ours, [1], {"sha256": 3} | ours):
         (folder / "manifest.json").write_text(json.dumps(manifest))
-        write_network(made(), IMAGE, folder, {})
+        export(made(), IMAGE, folder, {})
         assert (folder / listed).is_file()
 
 
 @pytest.mark.parametrize("form", ["full", "reduced"])
 def test_folder_holds_what_it_lists(form: export.Form, tmp_path: Path) -> None:
-    names = write_network(made(), IMAGE, tmp_path / "new", {"image": 3}, form=form)
+    names = export(made(), IMAGE, tmp_path / "new", {"image": 3}, form=form)
     assert sorted(names) == sorted(path.name for path in (tmp_path / "new").iterdir())
     assert {
         *chip_libraries(made()),
@@ -153,7 +153,7 @@ def test_folder_holds_what_it_lists(form: export.Form, tmp_path: Path) -> None:
 
 def test_conductance_tables_hold_targets_and_devices(tmp_path: Path) -> None:
     chip = made()
-    write_network(chip, IMAGE, tmp_path, {})
+    export(chip, IMAGE, tmp_path, {})
     targets = Design(chip.network, Technology.load("discrete")).crossbars
     for layer, (array, target) in enumerate(zip(chip.arrays, targets, strict=True)):
         bar = array.crossbar
@@ -171,7 +171,7 @@ def test_conductance_tables_hold_targets_and_devices(tmp_path: Path) -> None:
 
 def test_every_tile_has_a_table_of_its_own(tmp_path: Path) -> None:
     chip = made(tile_rows=4, tile_columns=3)
-    names = write_network(chip, IMAGE, tmp_path, {})
+    names = export(chip, IMAGE, tmp_path, {})
     first = sorted(name for name in names if name.startswith("conductances_0"))
     # 5 inputs and the bias rows by 4 bit lines
     n_rows = len(chip.arrays[0].crossbar.g_plus)
@@ -199,7 +199,7 @@ def deep(seed: int | None = 1, hidden: str = "sigmoid", **array: Any) -> Manufac
 @pytest.mark.parametrize("form", ["full", "reduced"])
 def test_folder_of_two_hidden_layers(form: export.Form, tmp_path: Path) -> None:
     chip = deep()
-    names = write_network(chip, IMAGE, tmp_path, {}, form=form)
+    names = export(chip, IMAGE, tmp_path, {}, form=form)
     assert {"smoothing_driver.lib", "row_driver.lib"} <= set(names)
     assert [name for name in names if name.startswith("cond")] == [f"conductances_{k}.csv" for k in range(3)]
     devices = read(tmp_path / "conductances_1.csv")
@@ -225,7 +225,7 @@ def test_neurons_of_two_hidden_layers(tmp_path: Path) -> None:
 
 def test_low_passes_are_parts_of_the_whole_chip(tmp_path: Path) -> None:
     chip = deep()
-    write_network(chip, IMAGE, tmp_path, {}, form="full")
+    export(chip, IMAGE, tmp_path, {}, form="full")
     lines = (tmp_path / "chip.cir").read_text().splitlines()
     drivers = [line.split() for line in lines if line.startswith("Xdriver")]
     assert [(line[0], line[2], line[-1]) for line in drivers] == [
@@ -271,7 +271,7 @@ def test_no_text_of_the_user_reaches_a_netlist(form: str, tmp_path: Path) -> Non
         if form == "neurons":
             names = write_chip(one, [np.array([-0.5, -0.5])], folder, notes)
         else:
-            names = write_network(one, IMAGE, folder, notes, form=form)  # type: ignore[arg-type]
+            names = export(one, IMAGE, folder, notes, form=form)  # type: ignore[arg-type]
     for name in names:
         assert name.isascii()
         assert all(c.isalnum() or c in "_." for c in name)
@@ -283,9 +283,9 @@ def test_no_text_of_the_user_reaches_a_netlist(form: str, tmp_path: Path) -> Non
 
 def test_form_follows_the_time_that_ngspice_would_take(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     chip = made()
-    assert "chip.cir" in write_network(chip, IMAGE, tmp_path / "short", {})
+    assert "chip.cir" in export(chip, IMAGE, tmp_path / "short", {})
     monkeypatch.setattr(export, "LONGEST_RUN", 0.5 * estimated_seconds(chip, full=True))
-    assert "chip.cir" not in write_network(chip, IMAGE, tmp_path / "long", {})
+    assert "chip.cir" not in export(chip, IMAGE, tmp_path / "long", {})
 
 
 def test_estimated_time_grows_with_what_is_in_the_circuit() -> None:
@@ -307,19 +307,19 @@ def test_estimated_time_grows_with_what_is_in_the_circuit() -> None:
 def test_exports_that_cannot_be(tmp_path: Path) -> None:
     chip = made()
     with pytest.raises(InputError, match="needs a chip with a technology"):
-        write_network(Chip.ideal(chip.network), IMAGE, tmp_path, {})
+        export(Chip.ideal(chip.network), IMAGE, tmp_path, {})
     with pytest.raises(InputError, match="needs a chip with a technology"):
-        write_network(chip.with_ideal_stages(), IMAGE, tmp_path, {})
+        export(chip.with_ideal_stages(), IMAGE, tmp_path, {})
     for form in ("full", "reduced"):
         with pytest.raises(ValueError, match="shape"):
-            write_network(chip, IMAGE[:4], tmp_path, {}, form=form)
+            export(chip, IMAGE[:4], tmp_path, {}, form=form)
         with pytest.raises(ValueError, match="finite"):
-            write_network(chip, np.full(N_IN, np.nan), tmp_path, {}, form=form)
+            export(chip, np.full(N_IN, np.nan), tmp_path, {}, form=form)
 
 
 def test_devices_without_conductance_are_left_out(tmp_path: Path) -> None:
     chip = made(None, g_min=0.0)
-    write_network(chip, IMAGE, tmp_path, {}, form="full")
+    export(chip, IMAGE, tmp_path, {}, form="full")
     bars = [array.crossbar.conductance for array in chip.arrays]
     assert sum(np.count_nonzero(g == 0.0) for g in bars) > 0
     lines = (tmp_path / "chip.cir").read_text().splitlines()
@@ -329,7 +329,7 @@ def test_devices_without_conductance_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("ngspice") is None, reason="the program ngspice is not installed")
 @pytest.mark.parametrize("form", ["full", "reduced"])
 def test_plain_ngspice_runs_the_folder(form: export.Form, tmp_path: Path) -> None:
-    write_network(made(), IMAGE, tmp_path, {}, form=form)
+    export(made(), IMAGE, tmp_path, {}, form=form)
     (tmp_path / "scores.txt").write_text("7 old\n")
     texts = []
     for _ in range(2):

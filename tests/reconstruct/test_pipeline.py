@@ -15,7 +15,16 @@ from analog_fhn.reconstruct.model.autoencoder import Autoencoder, AutoencoderOpt
 from analog_fhn.reconstruct.model.maps import MapOptions, NeuralMap, PolynomialMap, StateMap, free_run
 from analog_fhn.reconstruct.model.multistep import MultiStepOptions, windows
 from analog_fhn.reconstruct.model.reconstruction import Reconstruction
-from analog_fhn.reconstruct.pipeline import STARTS, FitOptions, FitResult, choose, deviation, embed, reconstruct_neuron, train_maps
+from analog_fhn.reconstruct.pipeline import (
+    STARTS,
+    FitOptions,
+    FitResult,
+    choose,
+    deviation,
+    embed,
+    reconstruct_neuron,
+    train_maps,
+)
 from analog_fhn.reconstruct.recordings.recording import Recording
 from analog_fhn.reconstruct.rhythm import Regime, Rhythm
 from analog_fhn.reconstruct.sources.record import record_fhn, record_sherman

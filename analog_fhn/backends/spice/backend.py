@@ -422,8 +422,8 @@ def cell_power(cells: Cells, z: FloatArray, protocol: Protocol) -> FloatArray:
     return power
 
 
-def run_exported(folder: Path, timeout: float | None = None) -> FloatArray:
-    """Run a network that `analog_fhn.netlist.export.write_network` wrote, as `ngspice -b run.cir` does.
+def run_exported(folder: str | Path, timeout: float | None = None) -> FloatArray:
+    """Run a network that `analog_fhn.netlist.export.export` wrote, as `ngspice -b run.cir` does.
 
     Parameters
     ----------
@@ -447,6 +447,7 @@ def run_exported(folder: Path, timeout: float | None = None) -> FloatArray:
     SimulationError
         If the run fails, or leaves no finite score for every class.
     """
+    folder = Path(folder)
     deck, scores = folder / "run.cir", folder / SCORES
     if not deck.is_file():
         raise InputError(f"{deck}: there is no such file; expected a folder written by 'analog-fhn export'")

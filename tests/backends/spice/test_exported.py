@@ -22,7 +22,7 @@ from analog_fhn.data import Dataset, load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.inference import classify
-from analog_fhn.netlist.export import Form, write_network
+from analog_fhn.netlist.export import Form, export
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, FloatArray
 from analog_fhn.technology.technology import LowPass, Technology
@@ -48,7 +48,7 @@ IMAGES = np.random.default_rng(1).random((2, SIZES[0]))
 
 
 def exported(chip: ManufacturedChip, image: FloatArray, form: Form, folder: Path) -> FloatArray:
-    write_network(chip, image, folder, {}, form=form)
+    export(chip, image, folder, {}, form=form)
     return run_exported(folder)
 
 
@@ -159,7 +159,7 @@ def spoil(folder: Path, name: str, old: str, new: str) -> None:
     ],
 )
 def test_failed_runs_have_no_scores(form: Form, name: str, old: str, new: str, words: str, tmp_path: Path) -> None:
-    write_network(made(), IMAGES[0], tmp_path, {}, form=form)
+    export(made(), IMAGES[0], tmp_path, {}, form=form)
     spoil(tmp_path, name, old, new)
     (tmp_path / "scores.txt").write_text("0 1\n1 2\n2 3\n")
     with pytest.raises(SimulationError, match=words):
@@ -172,7 +172,7 @@ def test_a_folder_without_a_network(tmp_path: Path) -> None:
 
 
 def test_absent_ngspice_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_network(made(), IMAGES[0], tmp_path, {})
+    export(made(), IMAGES[0], tmp_path, {})
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingProgramError, match="ngspice is not installed"):
         run_exported(tmp_path)
@@ -180,7 +180,7 @@ def test_absent_ngspice_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @needs_ngspice
 def test_a_run_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
-    write_network(made(), IMAGES[0], tmp_path, {})
+    export(made(), IMAGES[0], tmp_path, {})
     with pytest.raises(SimulationError, match=r"within 0\.01 s"):
         run_exported(tmp_path, timeout=0.01)
 
@@ -238,7 +238,7 @@ def test_mnist_size_runs_cell_by_cell(tmp_path: Path) -> None:
     chip = Design(network, Technology.load("discrete")).chip(1)
     image = test.images[:1].astype(np.float64)
     expected = classify(chip, image)
-    names = write_network(chip, image[0], tmp_path, {})
+    names = export(chip, image[0], tmp_path, {})
     assert "chip.cir" not in names, "reduced without being told"
     start = time.perf_counter()
     found = run_exported(tmp_path)

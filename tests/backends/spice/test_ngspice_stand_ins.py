@@ -19,7 +19,7 @@ from analog_fhn.backends.spice.ngspice import SimulatorProcess
 from analog_fhn.design import Design
 from analog_fhn.errors import MissingProgramError
 from analog_fhn.netlist.decks import neuron_deck
-from analog_fhn.netlist.export import write_network
+from analog_fhn.netlist.export import export
 from analog_fhn.network import Network
 from analog_fhn.neuron import Protocol
 from analog_fhn.studies import doctor
@@ -52,7 +52,7 @@ def exported(tmp_path: Path) -> Path:
     """A network's folder."""
     network = Network.of_weights((np.ones((2, 1)), np.ones((1, 2))))
     chip = Design(network, Technology.load("discrete")).chip(1)
-    write_network(chip, np.zeros(2), tmp_path / "chip", {}, form="reduced")
+    export(chip, np.zeros(2), tmp_path / "chip", {}, form="reduced")
     return tmp_path / "chip"
 
 
