@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
 class Rises:
@@ -30,7 +28,7 @@ class Rises:
     widths: NDArray[np.intp]
 
     @classmethod
-    def of(cls, signal: FloatArray, level: float, armed_below: float) -> Rises:
+    def of(cls, signal: NDArray[np.float64], level: float, armed_below: float) -> Rises:
         """Crossings of `level` in `signal`, shape (n,), in which NaN samples are missing.
 
         A crossing counts where a sample was below `armed_below` since the crossing before it and since the last gap:
@@ -52,12 +50,12 @@ class Rises:
         whole = ~missing[fall]
         return cls(after, np.cumsum(gap_begins)[after], (fall - after_falling)[whole])
 
-    def times(self, signal: FloatArray, level: float) -> FloatArray:
+    def times(self, signal: NDArray[np.float64], level: float) -> NDArray[np.float64]:
         """When a straight line between two samples crosses the level, shape (k,), in samples from the first one."""
         before = signal[self.after - 1]
         return np.asarray(self.after - 1 + (level - before) / (signal[self.after] - before), dtype=np.float64)
 
 
-def mean_period(crossings: FloatArray) -> float:
+def mean_period(crossings: NDArray[np.float64]) -> float:
     """Mean time from one of two or more crossings, shape (k,), to the next: over whole periods alone."""
     return float((crossings[-1] - crossings[0]) / (len(crossings) - 1))

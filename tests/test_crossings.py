@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analog_fhn.crossings import FloatArray, Rises, mean_period
+from analog_fhn.crossings import Rises, mean_period
+from analog_fhn.neuron import FloatArray
 
 NAN = float("nan")
 

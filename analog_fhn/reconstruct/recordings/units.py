@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Quantity = Literal["time", "voltage", "other"]
+ColumnKind = Literal["time", "voltage", "other"]
 
 NOTHING_TELLS = 3
 """Rank of a column whose name tells nothing; see `Column.unlike_voltage`."""
@@ -18,7 +18,7 @@ _PREFIXES = {
 _SECONDS, _VOLTS = ("s", "sec", "secs", "second", "seconds"), ("v", "volt", "volts")
 _CURRENTS = ("a", "amp", "amps", "ampere", "amperes")
 # In lower case; "âµ" is a µ of UTF-8 that was read as Latin-1.
-_UNITS: dict[str, tuple[Quantity, float]] = {
+_UNITS: dict[str, tuple[ColumnKind, float]] = {
     **{p + unit: ("time", factor) for p, factor in _PREFIXES.items() for unit in _SECONDS},
     **{p + unit: ("voltage", factor) for p, factor in _PREFIXES.items() for unit in _VOLTS},
     **dict.fromkeys(("kv", "kilovolt", "kilovolts"), ("voltage", 1e3)),
@@ -72,7 +72,7 @@ class Column:
     name
         Name as in the file; empty if it has none.
     kind, factor
-        Quantity that the unit in the file measures, and the factor that turns its numbers into s or V; without a unit
+        ColumnKind that the unit in the file measures, and the factor that turns its numbers into s or V; without a unit
         "other" and 1.
     unit
         The unit in the file; empty if there is none.
@@ -84,7 +84,7 @@ class Column:
 
     number: int
     name: str = ""
-    kind: Quantity = "other"
+    kind: ColumnKind = "other"
     factor: float = 1.0
     unit: str = ""
     bare: str = ""
