@@ -13,7 +13,6 @@ def main() -> None:
     network = af.train_plain(train, n_hidden=16, epochs=100).network(train.scale)
     plain, design = network.accuracy(test.images, test.labels), af.Design(network, "discrete")
     short = af.Design(network.with_options(settle=20.0, control=40.0), "discrete").chip(1)
-
     print("2/5  the same chip and 3 images in all four simulators", flush=True)
     backends = {name: af.make_backend(name) for name in ("direct", "brian", "spice")}
     backends["reference"] = af.make_backend("reference", rtol=1e-6)  # keeps it within a minute

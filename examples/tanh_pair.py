@@ -13,10 +13,10 @@ import csv
 from pathlib import Path
 
 import numpy as np
+from analog_fhn.cell.stages import full_scale_current
 
 from analog_fhn import Design, Network, Technology, classify, plots
 from analog_fhn.backends.spice.ngspice import SimulatorProcess
-from analog_fhn.cell.stages import full_scale_current
 from analog_fhn.chip import Chip
 from analog_fhn.data import load
 from analog_fhn.netlist.decks import pair_deck

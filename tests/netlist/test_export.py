@@ -20,9 +20,9 @@ from analog_fhn.cell.opamp_fhn.layout import groups
 from analog_fhn.chip import Chip, ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
-from analog_fhn.netlist import export
+from analog_fhn.netlist import export as module
 from analog_fhn.netlist.decks import chip_libraries
-from analog_fhn.netlist.export import write_chip, export
+from analog_fhn.netlist.export import Form, export, write_chip
 from analog_fhn.netlist.folded_chip import folded_chip
 from analog_fhn.netlist.whole_chip import estimated_seconds, whole_chip
 from analog_fhn.network import Network
@@ -130,7 +130,7 @@ def test_a_manifest_of_another_program_removes_nothing(listed: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("form", ["full", "reduced"])
-def test_folder_holds_what_it_lists(form: export.Form, tmp_path: Path) -> None:
+def test_folder_holds_what_it_lists(form: Form, tmp_path: Path) -> None:
     names = export(made(), IMAGE, tmp_path / "new", {"image": 3}, form=form)
     assert sorted(names) == sorted(path.name for path in (tmp_path / "new").iterdir())
     assert {
@@ -197,7 +197,7 @@ def deep(seed: int | None = 1, hidden: str = "sigmoid", **array: Any) -> Manufac
 
 
 @pytest.mark.parametrize("form", ["full", "reduced"])
-def test_folder_of_two_hidden_layers(form: export.Form, tmp_path: Path) -> None:
+def test_folder_of_two_hidden_layers(form: Form, tmp_path: Path) -> None:
     chip = deep()
     names = export(chip, IMAGE, tmp_path, {}, form=form)
     assert {"smoothing_driver.lib", "row_driver.lib"} <= set(names)
@@ -284,7 +284,7 @@ def test_no_text_of_the_user_reaches_a_netlist(form: str, tmp_path: Path) -> Non
 def test_form_follows_the_time_that_ngspice_would_take(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     chip = made()
     assert "chip.cir" in export(chip, IMAGE, tmp_path / "short", {})
-    monkeypatch.setattr(export, "LONGEST_RUN", 0.5 * estimated_seconds(chip, full=True))
+    monkeypatch.setattr(module, "LONGEST_RUN", 0.5 * estimated_seconds(chip, full=True))
     assert "chip.cir" not in export(chip, IMAGE, tmp_path / "long", {})
 
 
@@ -328,7 +328,7 @@ def test_devices_without_conductance_are_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("ngspice") is None, reason="the program ngspice is not installed")
 @pytest.mark.parametrize("form", ["full", "reduced"])
-def test_plain_ngspice_runs_the_folder(form: export.Form, tmp_path: Path) -> None:
+def test_plain_ngspice_runs_the_folder(form: Form, tmp_path: Path) -> None:
     export(made(), IMAGE, tmp_path, {}, form=form)
     (tmp_path / "scores.txt").write_text("7 old\n")
     texts = []
