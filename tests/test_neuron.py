@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 from analog_fhn.errors import InputError
-from analog_fhn.neuron import FHN, Coefficients, Cycle, Protocol, cycle, cycle_from_samples, regime, waveform_rms
+from analog_fhn.neuron import (
+    FHN,
+    Coefficients,
+    Cycle,
+    FloatArray,
+    Protocol,
+    cycle,
+    cycle_from_samples,
+    regime,
+    waveform_rms,
+)
 
 
 def mismatched(seed: int, n: int = 1) -> Coefficients:
@@ -311,3 +321,38 @@ def test_sample_times_end_with_the_control_window() -> None:
     protocol = Protocol(settle=0.6, control=1.0, interval=0.2)
     np.testing.assert_allclose(protocol.sample_times, [0.8, 1.0, 1.2, 1.4, 1.6], rtol=1e-14)
     assert (protocol.n_samples, protocol.n_settle) == (5, 3)
+
+
+# --- variance of y --------------------------------------------------------------------------------------------
+
+
+def simulated_variance(fhn: FHN, drive: float) -> float:
+    """Variance of y over four periods after a transient."""
+    rhs, jacobian = Coefficients.ideal(fhn, 1).flow(drive)
+
+    def rising(_t: float, u: FloatArray) -> float:
+        return float(u[0])
+
+    rising.direction = 1.0  # type: ignore[attr-defined]
+    solution = solve_ivp(
+        rhs, (0.0, 24.0), [-1.0, -0.6], method="LSODA", jac=jacobian, rtol=1e-6, atol=1e-8, events=rising,
+        dense_output=True,
+    )  # fmt: skip
+    starts = solution.t_events[0][solution.t_events[0] > 6.0]
+    times = np.linspace(starts[0], starts[4], 20_000, endpoint=False)
+    return float(np.var(solution.sol(times)[1]))
+
+
+@pytest.mark.parametrize("eps", [0.01, 0.05])
+@pytest.mark.parametrize("drive", [-0.3, -0.7, -1.0, -1.7])
+def test_slow_variance_is_that_of_a_simulation(eps: float, drive: float) -> None:
+    fhn = FHN(eps=eps)
+    mean = Coefficients.ideal(fhn, 1).identity_mean(np.array([drive]))
+    assert Coefficients.ideal(fhn, 1).slow_variance(mean)[0] == pytest.approx(simulated_variance(fhn, drive), rel=0.03)
+
+
+def test_slow_variance_is_even_and_vanishes_at_rest() -> None:
+    c = ideal()
+    means = np.array([[0.3], [0.9], [1.0], [2.0]])
+    np.testing.assert_array_equal(c.slow_variance(means), c.slow_variance(-means))
+    assert (c.slow_variance(means)[:, 0] > 0.0).tolist() == [True, True, False, False]
