@@ -106,21 +106,23 @@ def unusual(section: BaseModel, prefix: str = "") -> Iterator[Unusual]:
                 yield Unusual(key, number, quantity)
 
 
-def quantity_of(section: type[BaseModel], name: str) -> Quantity:
-    """Unit and range of the field of this name."""
-    field = section.model_fields[name]
-    return next(quantity for _, _, quantity in _numbers(name, (field.annotation, *field.metadata), 1.0))
+def quantity_of(section: type[Any], name: str) -> Quantity:
+    """Unit and range of the field of this name of a section or dataclass."""
+    return next(quantity for _, _, quantity in _numbers(name, _annotations(section)[name], 1.0))
+
+
+def _annotations(section: type[Any]) -> dict[str, tuple[Any, ...]]:
+    """Annotation (a type and its metadata) of each field of a section or dataclass."""
+    if issubclass(section, BaseModel):
+        return {name: (field.annotation, *field.metadata) for name, field in section.model_fields.items()}
+    hints = get_type_hints(section, include_extras=True)
+    return {name: (hint,) for name, hint in hints.items() if get_origin(hint) is not ClassVar}
 
 
 def _fields(section: Any) -> Iterator[tuple[str, tuple[Any, ...], Any]]:
-    """Name, annotation (a type and its metadata) and value of each field of a section or dataclass."""
-    if isinstance(section, BaseModel):
-        for name, field in type(section).model_fields.items():
-            yield name, (field.annotation, *field.metadata), getattr(section, name)
-    else:
-        for name, hint in get_type_hints(type(section), include_extras=True).items():
-            if get_origin(hint) is not ClassVar:
-                yield name, (hint,), getattr(section, name)
+    """Name, annotation and value of each field of a section or dataclass."""
+    for name, annotation in _annotations(type(section)).items():
+        yield name, annotation, getattr(section, name)
 
 
 def _numbers(key: str, annotation: tuple[Any, ...], value: Any) -> Iterator[tuple[str, float, Quantity]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 
 import hostile
@@ -21,6 +23,7 @@ from analog_fhn.network import Network
 from analog_fhn.technology.device import Device
 from analog_fhn.technology.quantities import quantity_of
 from analog_fhn.technology.technology import Technology
+from analog_fhn.technology.wires import Wires
 
 # a file takes 50 ms, most of it PyYAML's
 MANY = hostile.EXAMPLES if hostile.EXAMPLES >= 10_000 else max(1, hostile.EXAMPLES // 5)
@@ -35,9 +38,9 @@ def build(path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         rng = np.random.default_rng(0)
-        network = Network.of_weights(
-            (rng.normal(size=(5, 3)), rng.normal(size=(3, 2))), (rng.normal(size=3), rng.normal(size=2))
-        )
+        sizes = (5, 3, 3, 2)
+        weights = [rng.normal(size=shape) for shape in itertools.pairwise(sizes)]
+        network = Network.of_weights(weights, [rng.normal(size=n) for n in sizes[1:]])
         design = Design(network, Technology.load(path))
         for finding in check(design):
             assert np.isfinite(finding.value), finding
@@ -46,14 +49,11 @@ def build(path: Path) -> None:
         for seed in (None, 0):
             chip = design.chip(seed)
             scores, shift = chip.scores_of_rows(recentre=True)
-            for numbers in (
-                chip.last.cells.dynamics.p,
-                chip.last.cells.dynamics.q,
-                *chip.weights,
-                *chip.last.cells.drive_stage.range(),
-                scores,
-                shift,
-            ):
+            for layer in chip.layers:
+                for numbers in (layer.cells.dynamics.p, layer.cells.dynamics.q, layer.weights, layer.bias,
+                                *layer.cells.drive_stage.range(), layer.cells.row_stage.gain):  # fmt: skip
+                    assert np.isfinite(numbers).all()
+            for numbers in (chip.output.weights, scores, shift):
                 assert np.isfinite(numbers).all()
 
 
@@ -88,9 +88,8 @@ def test_hostile_devices(content: bytes) -> None:
 
 
 BASE = Technology.load("discrete")
-SECTIONS = {name: section for name, section in BASE if isinstance(section, BaseModel)} | {
-    "array.wires": BASE.array.wires
-}
+SECTIONS: dict[str, BaseModel | Wires] = {name: section for name, section in BASE if isinstance(section, BaseModel)}
+SECTIONS["array.wires"] = BASE.array.wires
 
 
 @st.composite
@@ -100,7 +99,10 @@ def possible(draw: st.DrawFn) -> bytes:
     for _ in range(draw(st.integers(1, 4))):
         place = draw(st.sampled_from(sorted(SECTIONS)))
         section = SECTIONS[place]
-        numeric = [key for key, value in section if isinstance(value, int | float) and not isinstance(value, bool)]
+        values = dict(section) if isinstance(section, BaseModel) else asdict(section)
+        numeric = [
+            key for key, value in values.items() if isinstance(value, int | float) and not isinstance(value, bool)
+        ]
         key = draw(st.sampled_from(numeric))
         limits = quantity_of(type(section), key).possible
         number = draw(st.one_of(st.sampled_from(limits), st.floats(*map(float, limits))))
@@ -110,7 +112,7 @@ def possible(draw: st.DrawFn) -> bytes:
         target = data
         for name in place.split("."):
             target = target[name]
-        target[key] = round(number) if isinstance(getattr(section, key), int) else float(number)
+        target[key] = round(number) if isinstance(values[key], int) else float(number)
     return yaml.safe_dump(data, sort_keys=False).encode()
 
 
