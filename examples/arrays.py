@@ -116,8 +116,8 @@ def judge(
     """Accuracies of some chips with ideal neurons."""
     design = Design(network, point.technology)
     seeds = range(chips) if point.random else [None]
-    made = (design.chip(seed).with_ideal_neurons() for seed in seeds)
-    return [classify(network, images, chip=chip, backend=table).accuracy(labels) for chip in made]
+    samples = (design.chip(seed).with_ideal_cells() for seed in seeds)
+    return [classify(chip, images, backend=table).accuracy(labels) for chip in samples]
 
 
 def main() -> None:
@@ -138,10 +138,10 @@ def main() -> None:
     print(f"plain network {100 * plain:.2f} %, {len(test.labels)} images of {arguments.dataset}")
     for name, chip in (
         ("ideal weights", Chip.ideal(network)),
-        ("arrays without errors", Design(network, exact()).chip(None).with_ideal_neurons()),
+        ("arrays without errors", Design(network, exact()).chip(None).with_ideal_cells()),
     ):
-        found = classify(network, test.images, chip=chip, backend=table).accuracy(test.labels)
-        print(f"ideal neurons, {name}: {100 * found:.2f} %")
+        accuracy = classify(chip, test.images, backend=table).accuracy(test.labels)
+        print(f"ideal neurons, {name}: {100 * accuracy:.2f} %")
 
     arguments.output.mkdir(parents=True, exist_ok=True)
     panels: dict[str, dict[str, tuple[list[float], list[list[float]]]]] = {}

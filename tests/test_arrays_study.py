@@ -68,8 +68,8 @@ def test_every_point_has_its_error_alone(study: ModuleType, network: Network) ->
     }  # fmt: skip
     everything = {"programming", "drift", "read_noise"}
     for point in study.plan(network):
-        wanted = everything if "read noise" in point.curve else allowed[point.panel]
-        assert errors_of(point.technology) == wanted, point
+        expected = everything if "read noise" in point.curve else allowed[point.panel]
+        assert errors_of(point.technology) == expected, point
         levels = point.size if point.panel == study.LEVELS else 32 if "32 levels" in point.curve else None
         assert point.technology.array.levels == levels
 

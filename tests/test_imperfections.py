@@ -15,7 +15,8 @@ from scipy.stats import binom, kstest, norm, truncnorm
 
 from analog_fhn.array.sense import columns, offset_gain
 from analog_fhn.array.wires import effective_conductance
-from analog_fhn.chip import ArrayLayer, Chip
+from analog_fhn.cell.opamp_fhn.layout import groups
+from analog_fhn.chip import ArrayLayer, ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import _convert, classify, classify_all
@@ -59,12 +60,12 @@ def alike(*values: float, rows: int = 40) -> Network:
     return Network.of_weights((w0, np.ones((100, 2))))
 
 
-def devices(chip: Chip, layer: int = 0) -> FloatArray:
+def devices(chip: ManufacturedChip, layer: int = 0) -> FloatArray:
     """Conductances, shape (rows, 2 columns), + and - interleaved."""
     return chip.arrays[layer].crossbar.conductance
 
 
-def layer_of(chip: Chip, layer: int = 0) -> ArrayLayer:
+def layer_of(chip: ManufacturedChip, layer: int = 0) -> ArrayLayer:
     return chip.arrays[layer]
 
 
@@ -276,7 +277,7 @@ def test_amplifier_offsets_are_multiplied_by_their_noise_gains(layer: int) -> No
 def test_offset_of_the_input_array_is_one_of_z() -> None:
     design = Design(network(40, 12, bias=True), technology(sense_amplifier={"offset_sigma": 2e-3}))
     chip, images = design.chip(3), np.random.default_rng(0).random((5, 40))
-    z = chip.last.pre_activations(images) - design.chip(None).pre_activations(images)
+    z = chip.last.pre_activations(images) - design.chip(None).last.pre_activations(images)
     layer = layer_of(chip)
     # the same for every image, and what the columns' outputs are without rows
     np.testing.assert_allclose(z, np.tile(layer.columns.offset / layer.volts[0], (5, 1)), rtol=0, atol=1e-12)
@@ -288,7 +289,7 @@ def test_amplifier_gain_is_off_by_its_resistors(sign: int, resistors: int) -> No
     # positive weights pass Rf, Ra and Rb, negative ones Rb alone; the other device of the pair is at 0 S
     made = technology(array={"g_min": 0.0}, sense_amplifier={"resistor_tolerance": 0.01})
     design = Design(Network.of_weights((np.full((2, 100), float(sign)), np.ones((100, 2)))), made)
-    gain = [design.chip(seed).weights[0][0] / sign - 1 for seed in range(30)]
+    gain = [design.chip(seed).layers[0].weights[0] / sign - 1 for seed in range(30)]
     # 1e-4 of the spread, from products of tolerances, is far below a standard error
     check_moments(gain, 0.0, np.sqrt(resistors) * 0.01 / 3 * truncnorm(-3, 3).std())
 
@@ -340,12 +341,12 @@ def test_classes_are_those_of_the_converted_scores() -> None:
     net = network(16, 8, 4, protocol=SHORT_RUN)
     images = np.random.default_rng(3).random((40, 16))
     made = technology(adc={"bits": 3, "calibration_images": 5, "margin": 1.2})
-    found = classify(Design(net, made), images.chip(1))
-    exact = classify(Design, images(net, technology()).chip(1))
+    converted = classify(Design(net, made).chip(1), images)
+    exact = classify(Design(net, technology()).chip(1), images)
     assert made.adc is not None
-    np.testing.assert_array_equal(found.scores, _convert(exact.scores, made.adc))
-    np.testing.assert_array_equal(found.predictions, found.scores.argmax(axis=1))
-    assert len(np.unique(found.scores)) <= 8
+    np.testing.assert_array_equal(converted.scores, _convert(exact.scores, made.adc))
+    np.testing.assert_array_equal(converted.predictions, converted.scores.argmax(axis=1))
+    assert len(np.unique(converted.scores)) <= 8
 
 
 # --- levels, mapping, rows ------------------------------------------------------------------------------------
@@ -385,16 +386,17 @@ def test_number_of_levels_and_mapping_at_the_chip() -> None:
 def test_mappings_realise_the_same_network(mapping: str) -> None:
     net = network(bias=True)
     chip = Design(net, array(mapping=mapping)).chip(None)
-    for made, wanted in zip((*chip.weights, *chip.biases), (*net.weights, *net.biases), strict=True):
-        np.testing.assert_allclose(made, wanted, rtol=0, atol=1e-11)
+    for effective, trained in zip((*chip.layers, chip.output), net.dense, strict=True):
+        np.testing.assert_allclose(effective.weights, trained.weights, rtol=0, atol=1e-11)
+        np.testing.assert_allclose(effective.bias, trained.shift, rtol=0, atol=1e-11)
 
 
 def test_clip_quantile_of_each_layer() -> None:
     net = network()
     chip = Design(net, array(clip_quantile=[0.9, 0.5])).chip(None)
-    for made, wanted, quantile in zip(chip.weights, net.weights, (0.9, 0.5), strict=True):
-        limit = np.quantile(np.abs(wanted), quantile)
-        np.testing.assert_allclose(made, np.clip(wanted, -limit, limit), rtol=0, atol=1e-11)
+    for effective, trained, quantile in zip((*chip.layers, chip.output), net.weights, (0.9, 0.5), strict=True):
+        limit = np.quantile(np.abs(trained), quantile)
+        np.testing.assert_allclose(effective.weights, np.clip(trained, -limit, limit), rtol=0, atol=1e-11)
 
 
 def test_bias_rows_share_a_large_bias() -> None:
@@ -411,7 +413,7 @@ def test_errors_of_bias_rows_are_independent() -> None:
     # each row errs on its own: the bias of 8 rows is off by sigma/sqrt(8), not by sigma
     net = Network.of_weights((np.ones((1, 500)), np.ones((500, 2))), (np.full(500, 8.0), None))
     design = Design(net, array(g_min=0.0, programming_error=0.02))
-    bias = np.array([design.chip(seed).biases[0] for seed in range(4)])
+    bias = np.array([design.chip(seed).layers[0].bias for seed in range(4)])
     check_moments(bias / 8.0 - 1, 0.0, 0.02 / np.sqrt(8))
 
 
@@ -428,7 +430,7 @@ def test_any_input_range(limits: tuple[float, float], levels: int | None) -> Non
     rows = np.abs(images).sum(axis=1).max() + layer_of(design.chip(None)).crossbar.bias_rows * max(map(abs, limits))
     chip = design.chip(None)
     assert np.abs(chip.last.pre_activations(images) - z).max() <= 1e-10 + rows * step
-    ideal = chip.with_ideal_stages().drives(images)
+    ideal = chip.with_ideal_stages().last.drives(images)
     np.testing.assert_allclose(ideal, -np.tanh(0.5 * z), rtol=0, atol=1e-10 + 0.5 * rows * step)
     # and no row is asked for more than the read voltage
     row_volts = layer_of(chip).row_volts[0]
@@ -461,7 +463,7 @@ def test_weights_are_those_that_the_tiles_let_through(layer: int, tile: tuple[in
 
 def test_without_wires_tiles_change_nothing() -> None:
     whole, tiled = (Design(network(40, 12), array(tile_rows=n, tile_columns=n)).chip(1) for n in (None, 8))
-    np.testing.assert_array_equal(tiled.weights[0], whole.weights[0])
+    np.testing.assert_array_equal(tiled.layers[0].weights, whole.layers[0].weights)
 
 
 @pytest.mark.parametrize("wires", [{}, WIRES])
@@ -500,26 +502,26 @@ ALL["array"]["wires"] = {"word": 5.0, "bit": 5.0, "driver": 10.0, "sense": 10.0}
 NET = network(60, 20, bias=True)
 
 
-def values(chip: Chip) -> dict[str, FloatArray]:
+def values(chip: ManufacturedChip) -> dict[str, FloatArray]:
     """Every number that is drawn for a chip."""
-    found = {}
-    for name in ("parts", "pair", "driver"):
-        found |= {f"{name}.{key}": value for key, value in getattr(chip, name).items()}
+    drawn = {}
+    for name, group in zip(("parts", "pair", "driver"), groups(chip.hardware[0].cells), strict=True):
+        drawn |= {f"{name}.{key}": value for key, value in group.items()}
     for k in range(2):
-        found[f"array {k}"] = devices(chip, k)
-        found[f"seen {k}"] = layer_of(chip, k).ports.effective
-        found |= {f"sense {k}.{key}": value for key, value in layer_of(chip, k).sense.items()}
-    return found
+        drawn[f"array {k}"] = devices(chip, k)
+        drawn[f"seen {k}"] = layer_of(chip, k).ports.effective
+        drawn |= {f"sense {k}.{key}": value for key, value in layer_of(chip, k).sense.items()}
+    return drawn
 
 
 @cache
-def chip_with(*groups: str) -> Chip:
-    return Design(NET, technology(**ALL).with_errors(groups)).chip(7)
+def chip_with(*errors: str) -> ManufacturedChip:
+    return Design(NET, technology(**ALL).with_errors(errors)).chip(7)
 
 
-def moved(*groups: str) -> set[str]:
-    exact, found = values(chip_with()), values(chip_with(*groups))
-    return {name for name in exact if np.any(exact[name] != found[name])}
+def moved(*errors: str) -> set[str]:
+    exact, wrong = values(chip_with()), values(chip_with(*errors))
+    return {name for name in exact if np.any(exact[name] != wrong[name])}
 
 
 PARTS = {
@@ -546,9 +548,7 @@ def test_a_group_of_parts_moves_these_parts_alone(group: str) -> None:
     whole, alone = values(chip_with(*ERRORS)), values(chip_with(group))
     for name in PARTS[group]:
         np.testing.assert_array_equal(alone[name], whole[name], err_msg=name)
-    found = chip_with(group).technology
-    assert found is not None
-    assert (found.adc is None) == (group != "adc")
+    assert (chip_with(group).technology.adc is None) == (group != "adc")
 
 
 @pytest.mark.parametrize("group", SHORT["array"])
@@ -690,6 +690,6 @@ def test_converters_are_refused_with_the_vote() -> None:
     net = network(16, 8, 4, protocol=SHORT_RUN, readout="vote")
     chip = Design(net, technology(adc={"bits": 8})).chip(1)
     with pytest.raises(InputError, match=r"converters \(adc\.bits = 8\) and the vote .* expected readout 'mean'"):
-        classify(net, np.zeros((2, 16)), chip=chip)
+        classify(chip, np.zeros((2, 16)))
     with pytest.raises(InputError, match="vote"):
-        classify_all(net, np.zeros((2, 16)), [("mean", True), ("vote", True)], chip=chip)
+        classify_all(chip, np.zeros((2, 16)), [("mean", True), ("vote", True)])
