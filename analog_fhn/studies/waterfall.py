@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn import plots
 from analog_fhn.chip import Chip, ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
@@ -206,6 +205,8 @@ def consumption(chip: ManufacturedChip, images: NDArray[np.floating]) -> Consump
 
 def picture(stages: Sequence[Stage], title: str) -> Figure:
     """Waterfall of the stages that judged all images; the others are remarks on how often they agree."""
+    from analog_fhn import plots  # needs an optional package
+
     full = [stage for stage in stages if stage.agreement is None]
     return plots.waterfall(
         [stage.name for stage in full],
