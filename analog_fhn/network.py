@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -539,7 +539,7 @@ def check_hidden(activation: object, source: str = "network") -> Activation:
         For ReLU-like and unknown activations, with the reason.
     """
     if activation == "sigmoid" or activation == "tanh":
-        return cast("Activation", activation)
+        return activation
     if isinstance(activation, str) and any(s in activation.lower() for s in ("relu", "elu", "softplus", "linear")):
         raise InputError(
             f"{source}: hidden activation {shown(activation)} is unbounded, but an FHN neuron's drive is "

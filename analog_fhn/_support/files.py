@@ -80,7 +80,7 @@ def write_set(folder: Path, contents: Mapping[str, bytes]) -> None:
     _put({folder / name: content for name, content in contents.items()})
 
 
-class Table:
+class CsvTable:
     """Rows of a CSV file; text that a spreadsheet would take for a formula is written with an apostrophe before it."""
 
     def __init__(self, file: io.StringIO, lineterminator: str = "\r\n") -> None:
@@ -97,10 +97,10 @@ class Table:
 
 
 @contextmanager
-def new_table(path: str | Path, lineterminator: str = "\r\n") -> Iterator[Table]:
+def new_table(path: str | Path, lineterminator: str = "\r\n") -> Iterator[CsvTable]:
     """CSV file to write, as `new_file`."""
     with new_text(path) as file:
-        yield Table(file, lineterminator)
+        yield CsvTable(file, lineterminator)
 
 
 def write_records(path: str | Path, records: Sequence[Mapping[str, Any]]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analog_fhn._support.resources import resource
-from analog_fhn.cell.parts import Arrays, Parts
+from analog_fhn.cell.parts import CellArrays, Parts
 from analog_fhn.errors import InputError, shown
 from analog_fhn.findings import Finding
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol
@@ -28,7 +28,7 @@ CELLS = {"opamp_fhn": ("analog_fhn.cell.opamp_fhn.cell", "OpAmpFHN")}
 
 
 @dataclass(frozen=True)
-class DriveStage(Arrays):
+class DriveStage(CellArrays):
     """Stages that make drives of z: ``I = gain tanh(slope z + shift) + offset``; every field has shape (n,)."""
 
     gain: FloatArray
@@ -61,7 +61,7 @@ class DriveStage(Arrays):
 
 
 @dataclass(frozen=True)
-class LinearDrive(Arrays):
+class LinearDrive(CellArrays):
     """Stages without a tanh, whose drives are ``I = gain z + offset``; every field has shape (n,).
 
     Parameters
@@ -88,7 +88,7 @@ class LinearDrive(Arrays):
 
 
 @dataclass(frozen=True)
-class RowStage(Arrays):
+class RowStage(CellArrays):
     """Stages that make rows of x: ``gain x + offset``; every field has shape (n,).
 
     Parameters

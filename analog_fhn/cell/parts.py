@@ -91,7 +91,7 @@ def part(kind: Kind, purpose: str = "", *, lot: str = "", compensates: str = "")
     return field(metadata={"kind": kind, "lot": lot, "compensates": compensates, "purpose": purpose})
 
 
-class Arrays:
+class CellArrays:
     """Values of n cells or columns; every field of a subclass, a dataclass, has shape (n,)."""
 
     @classmethod
@@ -118,7 +118,7 @@ class Arrays:
         return type(self)(**(dict(self.items()) | values))
 
 
-class Parts(Arrays):
+class Parts(CellArrays):
     """Component values of n cells or columns, in SI units; every field of a subclass is made by `part`."""
 
     @classmethod

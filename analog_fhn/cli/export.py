@@ -69,7 +69,8 @@ def export(
     from analog_fhn import weights as trained
     from analog_fhn.backends.direct.backend import Direct
     from analog_fhn.inference import hidden_response
-    from analog_fhn.netlist.export import export as write_network, write_chip
+    from analog_fhn.netlist.export import export as write_network
+    from analog_fhn.netlist.export import write_chip
     from analog_fhn.netlist.whole_chip import estimated_seconds
 
     start = time.perf_counter()

@@ -14,7 +14,7 @@ from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
     from analog_fhn.network import Network
-    from analog_fhn.weights.trained import Trained
+    from analog_fhn.weights.trained import TrainedWeights
 
 
 def import_(
@@ -72,7 +72,7 @@ def import_(
     common.write_json(json, "import", None, start, content)
 
 
-def _content(file: Path, trained: Trained, network: Network) -> dict[str, Any]:
+def _content(file: Path, trained: TrainedWeights, network: Network) -> dict[str, Any]:
     """What the JSON object says about the file and the network of it."""
     return {
         "file": str(file),

@@ -329,7 +329,7 @@ def _activation(option: Literal["sigmoid", "tanh"] | None, start: Network | None
     """Hidden activation: that of the option, which must be that of the network to begin with, if there is one."""
     if start is not None and option not in (None, start.hidden):
         raise InputError(f"--activation {option}: the network of --start was trained as {start.hidden}")
-    return option or ("sigmoid" if start is None else start.hidden)
+    return option or ("sigmoid" if start is None else start.units[0])
 
 
 def _layers(hidden: str | None, model: str, protocol: str | None, start: Network | None) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analog_fhn._support.files import Table, write_text
+from analog_fhn._support.files import CsvTable, write_text
 from analog_fhn.array.sense import SENSE_OFFSET, SENSE_RESISTOR, SenseParts
 from analog_fhn.cell.parts import CAPACITOR, RESISTOR, Kind
 from analog_fhn.design import Design
@@ -99,7 +99,7 @@ def write_bill(items: list[Item], path: Path) -> None:
 def bill_text(items: list[Item]) -> str:
     """Text of a bill's CSV file."""
     file = io.StringIO(newline="")
-    table = Table(file)
+    table = CsvTable(file)
     table.writerow([field.name for field in fields(Item)])
     for item in items:
         table.writerow(["" if value is None else _text(value) for value in astuple(item)])

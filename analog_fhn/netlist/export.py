@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn._support.files import Table, has_failed, write_set, write_text
+from analog_fhn._support.files import CsvTable, has_failed, write_set, write_text
 from analog_fhn._support.hashing import sha256
 from analog_fhn.chip import Chip, ManufacturedChip
 from analog_fhn.design import Design
@@ -221,7 +221,7 @@ def _conductances(chip: ManufacturedChip, layer: int) -> dict[str, str]:
     for rows, bit_lines in parts:
         tile = "" if len(parts) == 1 else f"_row_{rows.start}_bit_line_{bit_lines.start}"
         file = io.StringIO(newline="")
-        table = Table(file)
+        table = CsvTable(file)
         table.writerow(["row", "bit_line", "input", "output", "sign", "target_siemens", "made_siemens"])
         for i in rows:
             for j in bit_lines:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analog_fhn import plots
-from analog_fhn._support.files import Table, new_table, new_text
+from analog_fhn._support.files import CsvTable, new_table, new_text
 from analog_fhn._support.hashing import sha256
 from analog_fhn._support.progress import Progress
 from analog_fhn.backends.direct.backend import Direct
@@ -193,7 +193,7 @@ def write_gamma_rows(path: Path, rows: Sequence[GammaRow], settings: str = "{}")
     """CSV: a comment line of settings, then gamma, readout, recentred, accuracy, each digit, unsettled share."""
     with new_text(path) as file:
         file.write(f"# {settings}\n")
-        table = Table(file)
+        table = CsvTable(file)
         n = len(rows[0].per_digit)
         table.writerow(["gamma", "readout", "recentred", "accuracy", *(f"digit_{k}" for k in range(n)), "unsettled"])
         for r in rows:
@@ -247,12 +247,12 @@ def _has_settings(path: Path, settings: str) -> bool:
 
 
 def published_table1() -> dict[str, list[float]]:
-    """Table 1 of the paper: column -> ten digits and the average, in percent."""
+    """CsvTable 1 of the paper: column -> ten digits and the average, in percent."""
     return _published("table1.csv")
 
 
 def published_table2() -> dict[str, list[float]]:
-    """Table 2 of the paper: set of images -> ten digits and the average, in percent."""
+    """CsvTable 2 of the paper: set of images -> ten digits and the average, in percent."""
     return _published("table2.csv")
 
 
@@ -345,7 +345,7 @@ def table1(
         correlation = correlation_text(agreement[f"{name}_test"]["correlation"])
         label = f"column {name[-1]}: gamma = {gamma:.3g}\n(r = {correlation})"
         panels[label] = (published[f"{name}_test"][:10], columns[f"{name}_test"][:10])
-    figure = plots.paired_digits(panels, "Table 1: accuracy per digit, test set")
+    figure = plots.paired_digits(panels, "CsvTable 1: accuracy per digit, test set")
     return [folder / "table1.csv", plots.save(figure, folder / "table1.png")], agreement
 
 

@@ -64,6 +64,8 @@ class Waterfall(list[Stage]):
 
     def save(self, path: str | Path, title: str) -> Path:
         """Write a picture of the stages that judged all images; its name's ending says the format."""
+        from analog_fhn import plots  # needs an optional package
+
         return plots.save(picture(self, title), Path(path))
 
 
