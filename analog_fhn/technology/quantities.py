@@ -1,7 +1,7 @@
 """Numbers of configuration files by what they measure: unit, what is possible at all, what is usual in practice.
 
 A number outside what is possible is refused when the file is read: most often it is in another unit than SI. One that
-is possible but unusual is said by the check of the design (`analog_fhn.checks.cell`).
+is possible but unusual is said by the check of the design (`analog_fhn.checks.design`).
 """
 
 from __future__ import annotations

@@ -203,7 +203,7 @@ class LowPass(Section):
 
 
 class SenseAmplifier(OpAmp):
-    """Amplifier of the transimpedance stages behind the columns of both arrays.
+    """Amplifier of the transimpedance stages behind the columns of the arrays.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 Hidden neurons are independent and see a constant drive, so a neuron's whole effect on the network is a function of
 one number. An inner backend is run at a grid of drives per neuron; 10 000 images then cost an interpolation each, at
 the level of whatever made the table (op-amps in ngspice, for instance). What is approximate is said where it arises,
-in `characterise` and `response_table`.
+in `build`, `waveforms` and `means`.
 """
 
 from __future__ import annotations
