@@ -17,7 +17,7 @@ from analog_fhn.backends.brian import Brian
 from analog_fhn.backends.direct import backend as direct_module
 from analog_fhn.backends.direct.backend import Direct, explicit_is_stable
 from analog_fhn.backends.reference import Reference
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells, CircuitCells
 from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
@@ -31,23 +31,23 @@ from analog_fhn.training.plain import train_plain
 FINE = Protocol(settle=6.0, control=12.0, interval=0.005)
 
 
-def ideal_chip(n: int, **settings: Any) -> Chip:
-    return Chip.ideal(Network.of_weights((np.ones((1, n)), np.ones((n, 1))), fhn=FHN(**settings)))
+def ideal_cells(n: int, **settings: Any) -> Cells:
+    return Cells.ideal("sigmoid", FHN(**settings), n)
 
 
 # --- one manufactured neuron in all backends ------------------------------------------------------------------
 
 
-def golden_neuron() -> Chip:
+def golden_neuron() -> CircuitCells:
     """First neuron of chip 7 of a small network, the one whose draws tests/test_chip.py pins."""
     w0 = np.linspace(-1.0, 1.0, 12).reshape(4, 3)
     w1 = np.linspace(0.5, -0.75, 6).reshape(3, 2)
-    return Design(Network.of_weights((w0, w1)), Technology.load("discrete")).chip(7).only(slice(0, 1))
+    return Design(Network.of_weights((w0, w1)), Technology.load("discrete")).chip(7).hardware[0].cells[:1]
 
 
 @cache
 def golden_exact() -> Cycle:
-    return cycle(golden_neuron().coefficients, -1.0, settle=6.0)
+    return cycle(golden_neuron().dynamics, -1.0, settle=6.0)
 
 
 @cache
@@ -102,7 +102,7 @@ DRIVES = (-2.5, -1.9, -1.5, -1.0, -0.5, 0.3)
 @cache
 def responses(name: str) -> Response:
     backend = {"reference": Reference(), "direct": Direct(), "fine": Direct(refine=2)}[name]
-    return backend.respond(ideal_chip(len(DRIVES)), np.array([DRIVES]), FINE, samples=True)
+    return backend.respond(ideal_cells(len(DRIVES)), np.array([DRIVES]), FINE, samples=True)
 
 
 def waveforms(name: str, k: int) -> tuple[Cycle | None, NDArray[np.float32]]:
@@ -148,10 +148,9 @@ GAMMAS = (2.0, 1.0, -0.5, -1.0, -1.5, -2.0, -4.0, -10.0, -20.0)
 def over_gammas(refine: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Drives (gamma, z), and mean x after 0 and after 9 000 T, control 60 T."""
     drives = np.outer(GAMMAS, np.tanh(np.linspace(-3, 3, 13)))
-    chip = ideal_chip(13)
+    cells = ideal_cells(13)
     early, late = (
-        Direct(refine=refine).respond(chip.last.cells, drives, Protocol(settle=s, control=60.0)).mean
-        for s in (0.0, 9000.0)
+        Direct(refine=refine).respond(cells, drives, Protocol(settle=s, control=60.0)).mean for s in (0.0, 9000.0)
     )
     return drives, early, late
 
@@ -180,7 +179,7 @@ def test_direct_settles_at_the_identity() -> None:
 
 def test_paper_gammas_need_the_implicit_method_and_small_ones_do_not() -> None:
     drives, _, _ = over_gammas(1)
-    stable = explicit_is_stable(ideal_chip(13).coefficients, drives, 0.005)
+    stable = explicit_is_stable(ideal_cells(13).dynamics, drives, 0.005)
     assert stable[GAMMAS.index(-0.5)].all()
     assert not stable[GAMMAS.index(-20.0)].all()
 
@@ -207,12 +206,12 @@ def test_explicit_is_stable_by_the_eigenvalue_at_the_rest_point(seed: int) -> No
 
 def test_both_methods_give_the_same_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     drives, protocol = np.array([[-2.4, -2.2, 0.1, 0.8]]), Protocol(settle=20.0, control=20.0)
-    chip = ideal_chip(4)
-    explicit = Direct().respond(chip.last.cells, drives, protocol).mean
+    cells = ideal_cells(4)
+    explicit = Direct().respond(cells, drives, protocol).mean
     monkeypatch.setattr(
         direct_module, "explicit_is_stable", lambda _c, drives, _step: np.zeros(drives.shape, dtype=np.bool_)
     )
-    implicit = Direct().respond(chip.last.cells, drives, protocol).mean
+    implicit = Direct().respond(cells, drives, protocol).mean
     assert np.any(explicit != implicit)  # not the same kernel twice
     # The rest point creeps by a fraction per unit of time; second order at steps of 0.02 T is good to 1e-5 there.
     np.testing.assert_allclose(implicit, explicit, rtol=0, atol=1e-4)
@@ -222,11 +221,11 @@ def test_a_drive_gives_the_same_bits_in_every_batch() -> None:
     rng = np.random.default_rng(0)
     protocol = Protocol(settle=2.0, control=10.0)
     drives = rng.uniform(-6, 1, size=(40, 13))  # 520: three blocks, some implicit
-    chip = ideal_chip(13)
-    whole = Direct().respond(chip.last.cells, drives, protocol, samples=True)
+    cells = ideal_cells(13)
+    whole = Direct().respond(cells, drives, protocol, samples=True)
     assert whole.samples is not None
     for image in (0, 17, 39):
-        alone = Direct().respond(chip.last.cells, drives[image : image + 1], protocol, samples=True)
+        alone = Direct().respond(cells, drives[image : image + 1], protocol, samples=True)
         assert alone.samples is not None
         np.testing.assert_array_equal(alone.mean[0], whole.mean[image])
         np.testing.assert_array_equal(alone.samples[:, 0], whole.samples[:, image])
@@ -234,20 +233,20 @@ def test_a_drive_gives_the_same_bits_in_every_batch() -> None:
 
 def test_results_do_not_depend_on_the_number_of_threads() -> None:
     drives = np.random.default_rng(1).uniform(-6, 1, size=(80, 13))
-    protocol, chip = Protocol(settle=2.0, control=10.0), ideal_chip(13)
+    protocol, cells = Protocol(settle=2.0, control=10.0), ideal_cells(13)
     before = numba.get_num_threads()
-    many = Direct().respond(chip.last.cells, drives, protocol).mean
+    many = Direct().respond(cells, drives, protocol).mean
     try:
         numba.set_num_threads(1)
-        one = Direct().respond(chip.last.cells, drives, protocol).mean
+        one = Direct().respond(cells, drives, protocol).mean
     finally:
         numba.set_num_threads(before)
     np.testing.assert_array_equal(one, many)
 
 
 def test_samples_do_not_change_the_mean() -> None:
-    drives, protocol, chip = np.array([DRIVES]), Protocol(settle=2.0, control=10.0), ideal_chip(len(DRIVES))
-    one, other = (Direct().respond(chip.last.cells, drives, protocol, samples=s).mean for s in (False, True))
+    drives, protocol, cells = np.array([DRIVES]), Protocol(settle=2.0, control=10.0), ideal_cells(len(DRIVES))
+    one, other = (Direct().respond(cells, drives, protocol, samples=s).mean for s in (False, True))
     np.testing.assert_array_equal(one, other)
 
 
@@ -255,14 +254,14 @@ def test_samples_do_not_change_the_mean() -> None:
 def test_mean_is_over_the_window_and_no_longer(backend: str) -> None:
     # At rest x is constant, so its mean over ever so short a window is that constant; one step too many in the
     # integral would show as 0.005/0.2 of it.
-    mean = make_backend(backend).respond(ideal_chip(1), np.array([[-2.4]]), Protocol(settle=40.0, control=0.2)).mean
+    mean = make_backend(backend).respond(ideal_cells(1), np.array([[-2.4]]), Protocol(settle=40.0, control=0.2)).mean
     assert float(mean[0, 0]) == pytest.approx(1.4, rel=1e-5)
 
 
 @pytest.mark.parametrize("backend", ["reference", "direct", "brian"])
 def test_settle_zero_begins_at_the_initial_state(backend: str) -> None:
     protocol = Protocol(settle=0.0, control=0.02, interval=0.01, x0=-1.5, y0=-0.4)
-    samples = make_backend(backend).respond(ideal_chip(1), np.array([[0.2]]), protocol, samples=True).samples
+    samples = make_backend(backend).respond(ideal_cells(1), np.array([[0.2]]), protocol, samples=True).samples
     assert samples is not None
     # The flow by tiny Euler steps, whose error is 1e-4 here.
     x, y, h = -1.5, -0.4, 1e-6
@@ -275,13 +274,13 @@ def test_settle_zero_begins_at_the_initial_state(backend: str) -> None:
 @pytest.mark.parametrize("backend", ["reference", "direct", "brian"])
 def test_drives_that_do_not_fit_the_chip_are_refused(backend: str) -> None:
     with pytest.raises(ValueError, match=r"drives have shape \(1, 3\); expected \(n_images, 2\)"):
-        make_backend(backend).respond(ideal_chip(2), np.zeros((1, 3)), FINE)
+        make_backend(backend).respond(ideal_cells(2), np.zeros((1, 3)), FINE)
 
 
 @pytest.mark.parametrize("backend", ["reference", "direct", "brian"])
 def test_not_finite_drives_are_refused(backend: str) -> None:
     with pytest.raises(InputError, match="drive of neuron 1 for image 0 is nan, no finite number"):
-        make_backend(backend).respond(ideal_chip(2), np.array([[0.0, np.nan]]), FINE)
+        make_backend(backend).respond(ideal_cells(2), np.array([[0.0, np.nan]]), FINE)
 
 
 # --- Brian2 against direct ------------------------------------------------------------------------------------
@@ -302,7 +301,7 @@ def test_brian_standalone_equals_runtime() -> None:
     protocol = Protocol(settle=4.0, control=6.0, interval=0.1)
     drives = np.array([[-2.2, -1.0, -0.4], [0.1, -1.6, -0.9]])
     runtime, standalone = (
-        Brian(mode=mode).respond(ideal_chip(3), drives, protocol, samples=True) for mode in ("cython", "standalone")
+        Brian(mode=mode).respond(ideal_cells(3), drives, protocol, samples=True) for mode in ("cython", "standalone")
     )
     assert runtime.samples is not None
     assert standalone.samples is not None
@@ -316,11 +315,9 @@ def test_compiled_loops_are_kept_between_processes() -> None:
     script = (
         "import numpy as np\n"
         "from analog_fhn.backends.direct import backend as direct\n"
-        "from analog_fhn.chip import Chip\n"
-        "from analog_fhn.network import Network\n"
-        "from analog_fhn.neuron import Protocol\n"
-        "chip = Chip.ideal(Network.of_weights((np.ones((1, 2)), np.ones((2, 1)))))\n"
-        "direct.Direct().respond(chip.last.cells, np.array([[-1.0, -6.0]]), Protocol(1.0, 1.0))\n"
+        "from analog_fhn.cell.base import Cells\n"
+        "from analog_fhn.neuron import FHN, Protocol\n"
+        "direct.Direct().respond(Cells.ideal('sigmoid', FHN(), 2), np.array([[-1.0, -6.0]]), Protocol(1.0, 1.0))\n"
         "kernels = [v for v in vars(direct).values() if hasattr(v, 'stats')]\n"
         "print(sum(sum(k.stats.cache_hits.values()) for k in kernels),\n"
         "      sum(sum(k.stats.cache_misses.values()) for k in kernels))\n"
