@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify_all
 from analog_fhn.network import Network
-from analog_fhn.neuron import FHN, Protocol
+from analog_fhn.neuron import Protocol
 from analog_fhn.studies import frontier as module
 from analog_fhn.studies.frontier import FrontierPoint, cheapest, frontier
 from analog_fhn.technology.technology import Adc, Technology
@@ -29,13 +31,13 @@ def test_each_point_is_the_accuracy_with_these_times(
 ) -> None:
     monkeypatch.setattr(module, "_SAMPLE_BYTES", 1e6)  # several groups of images
     data = load("digits", "test").head(150)
-    made = Design(network.with_options(gamma=gamma), Technology.load("discrete")).chip(3)
-    points = frontier(made, data.images, data.labels, settle=(0.0, 3.0), control=(2.0, 8.0))
+    chip = Design(network.with_options(gamma=gamma), Technology.load("discrete")).chip(3)
+    points = frontier(chip, data.images, data.labels, settle=(0.0, 3.0), control=(2.0, 8.0))
     assert len(points) == 2 * 2 * 2
     for point in points:
         protocol = Protocol(settle=point.settle, control=point.control, interval=0.05)
-        other = Network(network.weights, network.biases, fhn=FHN(gamma=gamma), protocol=protocol)
-        (result,) = classify_all(made, data.images, [(point.readout, True)])
+        timed = replace(chip, network=replace(chip.network, protocol=protocol))
+        (result,) = classify_all(timed, data.images, [(point.readout, True)])
         # Vote: the same samples, but for rounding. Mean: of samples here, an exact integral there.
         images = 1 if point.readout == "vote" else 4
         assert abs(point.accuracy - result.accuracy(data.labels)) <= images / 150 + 1e-9, point
@@ -43,12 +45,25 @@ def test_each_point_is_the_accuracy_with_these_times(
     assert len({point.accuracy for point in points}) > 2
 
 
+def test_layers_before_settle_as_long_as_the_times_say() -> None:
+    data, rng = load("digits", "test").head(60), np.random.default_rng(2)
+    deep = Network.of_weights([rng.normal(size=shape) for shape in ((64, 8), (8, 6), (6, 10))])
+    chip = Design(deep, Technology.load("discrete")).chip(3)
+    points = frontier(chip, data.images, data.labels, settle=(0.0, 20.0), control=(12.0,))
+    for point in points:
+        protocol = Protocol(settle=point.settle, control=point.control, interval=0.05)
+        timed = replace(chip, network=replace(deep, protocol=protocol))
+        (result,) = classify_all(timed, data.images, [(point.readout, True)])
+        images = 1 if point.readout == "vote" else 3
+        assert abs(point.accuracy - result.accuracy(data.labels)) <= images / 60 + 1e-9, point
+
+
 def test_cheapest_is_the_shortest_that_is_good_enough() -> None:
     points = [FrontierPoint(-1.0, "mean", 2.0, c, accuracy) for c, accuracy in ((1.0, 0.7), (2.0, 0.97), (5.0, 0.98))]
-    points.append(Point(-1.0, "vote", 3.0, 1.0, 0.975))
-    found = cheapest(points, 0.97)
-    assert found is not None
-    assert (found.readout, found.latency) == ("vote", 4.0)
+    points.append(FrontierPoint(-1.0, "vote", 3.0, 1.0, 0.975))
+    best = cheapest(points, 0.97)
+    assert best is not None
+    assert (best.readout, best.latency) == ("vote", 4.0)
     assert cheapest(points, 0.99) is None
 
 

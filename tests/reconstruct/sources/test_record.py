@@ -10,7 +10,8 @@ import pytest
 
 from analog_fhn.backends.base import SimulationError
 from analog_fhn.backends.spice import ngspice
-from analog_fhn.chip import Chip
+from analog_fhn.cell.opamp_fhn.layout import OpAmpLayout
+from analog_fhn.chip import ManufacturedChip
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.neuron import FHN, Coefficients, cycle, cycle_from_samples
 from analog_fhn.reconstruct.recordings.recording import Recording
@@ -88,42 +89,45 @@ def test_times_that_are_given_are_kept() -> None:
 
 
 @pytest.fixture(scope="module")
-def chip() -> Chip:
+def chip() -> ManufacturedChip:
     return circuit_chip("discrete", 3, neurons=2)
 
 
 @spice
-def test_circuit_has_the_period_of_its_own_coefficients(chip: Chip) -> None:
+def test_circuit_has_the_period_of_its_own_coefficients(chip: ManufacturedChip) -> None:
     step = 2e-5
     runs = record_circuit(chip, [-0.5, 0.3], 0.03, step, neuron=1)
-    own = chip.last.cells.dynamics[slice(1, 2)]
-    expected = 1e-3 * cycle(own, -0.5, settle=5.0).period
+    cells = chip.hardware[0].cells
+    coefficients, layout = cells.dynamics[1:2], cells.cell
+    assert isinstance(layout, OpAmpLayout)
+    sx, sy = layout.scales.sx, layout.scales.sy
+    expected = 1e-3 * cycle(coefficients, -0.5, settle=5.0).period
     # The equations leave out what the lags of U3 and of the multipliers do: up to 0.3 %.
     assert period(runs[0], 6e-3) == pytest.approx(expected, rel=3e-3)
     assert (len(runs[0]), runs[0].step) == (1500, step)
-    rest = own.rest_point(np.array([0.3]))[0][0]
-    assert runs[1].voltage[-1] / chip.scales.sx == pytest.approx(rest, abs=0.01)
-    x, y = (values / scale for values, scale in zip(runs[0].states.T, (chip.scales.sx, chip.scales.sy), strict=True))  # type: ignore[union-attr]
+    rest = coefficients.rest_point(np.array([0.3]))[0][0]
+    assert runs[1].voltage[-1] / sx == pytest.approx(rest, abs=0.01)
+    x, y = (values / scale for values, scale in zip(runs[0].states.T, (sx, sy), strict=True))  # type: ignore[union-attr]
     assert (x[0], y[0]) == pytest.approx((-1.0, -0.6), abs=2e-3)
     # dy/dt = q0 + q1 x + q2 y + q3 I, by differences.
     slope = np.gradient(y, step / 1e-3)
-    expected_slope = own.derivatives(x[:, None], y[:, None], -0.5)[1][:, 0]
+    expected_slope = coefficients.derivatives(x[:, None], y[:, None], -0.5)[1][:, 0]
     smooth = np.abs(np.gradient(x)) < 0.05
     assert np.abs(slope - expected_slope)[smooth].max() < 0.02
     assert runs[0].source == "discrete, chip 3, neuron 1, I = -0.5"
 
 
 @spice
-def test_a_settled_recording_begins_later_and_neurons_differ(chip: Chip) -> None:
+def test_a_settled_recording_begins_later_and_neurons_differ(chip: ManufacturedChip) -> None:
     (whole,) = record_circuit(chip, -0.5, 0.012, 2e-5)
     (late,) = record_circuit(chip, -0.5, 0.006, 2e-5, settle=0.006)
-    assert np.abs(late.voltage - whole.voltage[300:]).max() < 1e-6 * chip.scales.sx
+    assert np.abs(late.voltage - whole.voltage[300:]).max() < 1e-6 * chip.hardware[0].cells.cell.volts_per_x
     (other,) = record_circuit(chip, -0.5, 0.012, 2e-5, neuron=1)
     assert np.abs(other.voltage - whole.voltage).max() > 0.1
 
 
 @pytest.mark.parametrize(
-    ("made", "message"),
+    ("record", "message"),
     [
         (lambda: record_fhn(drive=float("nan")), "finite numbers"),
         (lambda: record_fhn(start=(0.0, np.inf)), "start"),
@@ -132,14 +136,13 @@ def test_a_settled_recording_begins_later_and_neurons_differ(chip: Chip) -> None
         (lambda: record_circuit(circuit_chip(), neuron=1), "neurons 0 to 0"),
         (lambda: record_circuit(circuit_chip(), []), "finite numbers"),
         (lambda: record_circuit(circuit_chip(), step=-1e-5), "positive step"),
-        (lambda: record_circuit(Chip.ideal(circuit_chip().network)), "technology"),
         (lambda: record_circuit(circuit_chip(), start=(9.0, 0.0)), "linear range"),
         (lambda: circuit_chip(Technology.load("discrete"), fhn=FHN(gamma=-20.0)), "minimum_scale"),
     ],
 )
-def test_impossible_recordings_are_refused(made: Callable[[], object], message: str) -> None:
+def test_impossible_recordings_are_refused(record: Callable[[], object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        made()
+        record()
 
 
 def test_a_neuron_beyond_all_numbers_is_told() -> None:
