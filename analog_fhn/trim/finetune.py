@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from analog_fhn.array.crossbar import Crossbar
 from analog_fhn.backends.table.backend import MIN_DRIVES
+from analog_fhn.data import Dataset
 from analog_fhn.design import Design
 from analog_fhn.neuron import FHN, Coefficients, FloatArray
 from analog_fhn.training.fit import keras_on_jax
@@ -35,6 +36,11 @@ class LabelledImages:
 
     images: NDArray[np.floating]
     labels: NDArray[np.integer]
+
+    @classmethod
+    def of(cls, data: Dataset | LabelledImages) -> LabelledImages:
+        """Those of a data set."""
+        return data if isinstance(data, LabelledImages) else cls(data.images, data.labels)
 
     @cached_property
     def originals(self) -> NDArray[np.intp]:

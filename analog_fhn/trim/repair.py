@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import MIN_DRIVES, Table
 from analog_fhn.chip import Chip
+from analog_fhn.data import Dataset
 from analog_fhn.data.class_shares import missing_classes
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
@@ -140,9 +141,9 @@ class RepairOptions:
 def repair(
     bench: Bench,
     steps: Sequence[StepName],
-    labelled: LabelledImages,
-    held_out: LabelledImages,
-    training: LabelledImages | None = None,
+    labelled: Dataset | LabelledImages,
+    held_out: Dataset | LabelledImages,
+    training: Dataset | LabelledImages | None = None,
     options: RepairOptions | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> list[RepairStep]:
@@ -170,7 +171,8 @@ def repair(
         the network itself tells them no better than chance.
     """
     options = RepairOptions() if options is None else options
-    training = labelled if training is None else training
+    labelled, held_out = LabelledImages.of(labelled), LabelledImages.of(held_out)
+    training = labelled if training is None else LabelledImages.of(training)
     _check(bench, steps, labelled)
     for name, images in (("readout", labelled), ("finetune", training)):
         if name in steps:
