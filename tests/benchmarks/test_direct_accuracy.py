@@ -5,19 +5,18 @@ import pytest
 
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.reference import Reference
-from analog_fhn.chip import Chip
-from analog_fhn.network import Network
-from analog_fhn.neuron import Protocol, cycle_from_samples, waveform_rms
+from analog_fhn.cell.base import Cells
+from analog_fhn.neuron import FHN, Protocol, cycle_from_samples, waveform_rms
 
 DRIVES = (-2.5, -1.9, -1.5, -1.0, -0.5, 0.3)
 
 
 @pytest.mark.slow
 def test_direct_beside_reference():
-    chip = Chip.ideal(Network.of_weights((np.ones((1, len(DRIVES))), np.ones((len(DRIVES), 2)))))
+    cells = Cells.ideal("sigmoid", FHN(), len(DRIVES))
     protocol = Protocol(settle=20.0, control=20.0, interval=0.005)
     runs = {
-        name: backend.respond(chip.last.cells, np.array([DRIVES]), protocol, samples=True)
+        name: backend.respond(cells, np.array([DRIVES]), protocol, samples=True)
         for name, backend in (("exact", Reference()), ("direct", Direct()), ("half", Direct(refine=2)))
     }
     print("\ndrive   regime   period error   waveform rms   rest error   halving: period   waveform    mean of x")

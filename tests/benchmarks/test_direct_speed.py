@@ -6,11 +6,10 @@ import time
 import numpy as np
 import pytest
 
-from analog_fhn.backends.brian import EQUATIONS
+from analog_fhn.backends.brian import PARAMETERS, dynamics
 from analog_fhn.backends.direct.backend import Direct
-from analog_fhn.chip import Chip
-from analog_fhn.network import Network
-from analog_fhn.neuron import Protocol, cycle, cycle_from_samples
+from analog_fhn.cell.base import Cells
+from analog_fhn.neuron import FHN, Protocol, cycle, cycle_from_samples
 
 IMAGES, NEURONS, DURATION = 1000, 100, 200.0
 EPS = 0.01
@@ -22,16 +21,12 @@ def period_error(response_x, times, exact):
     return np.inf if found is None else abs(found.period / exact - 1.0)
 
 
-def direct_steps(chip, exact):
+def direct_steps(cells, exact):
     """Largest step in units of eps with a period within the limit; samples at every step, so the step is exact."""
     for per_eps in (1.0, 0.9, 0.8, 0.714, 0.667, 0.5):
         step = 0.2 / int(np.ceil(0.2 / (per_eps * EPS) * (1 - 1e-9)))
         protocol = Protocol(settle=10 * step * 100, control=step * 4000, interval=step)
-        x = (
-            Direct(step_per_eps=step / EPS)
-            .respond(chip.last.cells, np.array([[-1.0]]), protocol, samples=True)
-            .samples[:, 0, 0]
-        )
+        x = Direct(step_per_eps=step / EPS).respond(cells, np.array([[-1.0]]), protocol, samples=True).samples[:, 0, 0]
         if period_error(x, protocol.sample_times, exact) < PERIOD_ERROR:
             return per_eps
     raise AssertionError("no step is fine enough")
@@ -39,7 +34,7 @@ def direct_steps(chip, exact):
 
 def brian_group(b2, n, method, step, drives, build=None):
     clock = b2.Clock(dt=step * b2.second)
-    group = b2.NeuronGroup(n, EQUATIONS, method=method, clock=clock, namespace={"eps": EPS})
+    group = b2.NeuronGroup(n, dynamics() + PARAMETERS, method=method, clock=clock, namespace={"eps": EPS})
     for name, value in {"p1": 1.0, "p3": -1.0 / 3.0, "p4": -1.0, "q0": 1.0, "q1": 1.0, "q3": 1.0}.items():
         setattr(group, name, value)
     group.I, group.x, group.y = drives, -1.0, -0.6
@@ -85,20 +80,18 @@ def brian_standalone(b2, method, step, drives, threads, folder):
 def test_direct_beside_brian_standalone(tmp_path):
     import brian2 as b2
 
-    network = Network.of_weights((np.ones((1, NEURONS)), np.ones((NEURONS, 2))))
-    chip = Chip.ideal(network)
-    one = Chip.ideal(Network.of_weights((np.ones((1, 1)), np.ones((1, 2)))))
-    exact = cycle(one.last.cells.dynamics, -1.0).period
+    cells, one = Cells.ideal("sigmoid", FHN(), NEURONS), Cells.ideal("sigmoid", FHN(), 1)
+    exact = cycle(one.dynamics, -1.0).period
     drives = -np.random.default_rng(0).random((IMAGES, NEURONS))
 
     per_eps = direct_steps(one, exact)
     engine = Direct(step_per_eps=per_eps)
     protocol = Protocol(settle=0.0, control=DURATION)
-    engine.respond(chip.last.cells, drives[:1], protocol)
+    engine.respond(cells, drives[:1], protocol)
     seconds = []
     for _ in range(3):
         start = time.perf_counter()
-        ours = engine.respond(chip.last.cells, drives, protocol).mean
+        ours = engine.respond(cells, drives, protocol).mean
         seconds.append(time.perf_counter() - start)
     best = min(seconds)
     work = drives.size * DURATION

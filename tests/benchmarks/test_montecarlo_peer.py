@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +17,8 @@ import pytest
 from analog_fhn.backends.spice import backend as spice
 from analog_fhn.backends.spice import ngspice
 from analog_fhn.backends.spice.backend import Spice
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import CircuitCells
+from analog_fhn.cell.opamp_fhn.layout import groups
 from analog_fhn.design import Design
 from analog_fhn.errors import MissingProgramError
 from analog_fhn.montecarlo.runner import Trial, chip_seed, run_chips
@@ -171,14 +171,20 @@ def tolerances(design: Design) -> dict[str, float]:
 
 def for_peer(design: Design, protocol: Protocol) -> tuple[str, dict[str, tuple[float, float]]]:
     """Deck of the nominal neuron whose parts are parameters of the outermost circuit, and their tolerances."""
-    chip = design.chip(None)
-    deck, parts, lines = neuron_deck(chip.last.cells, 0, DRIVE, protocol), {}, ""
+    cells = design.chip(None).hardware[0].cells
+    deck, parts, lines = neuron_deck(cells, 0, DRIVE, protocol), {}, ""
     for name, tolerance in tolerances(design).items():
-        value = float(dict(chip.parts.items())[name][0])
+        value = float(getattr(groups(cells)[0], name)[0])
         deck = with_part(deck, name, f"{{part_{name}}}")
         lines += f".param part_{name}={number(value)}\n"
         parts[f"part_{name}"] = (value, tolerance)
     return "* " + deck.replace("Xneuron", f"{lines}Xneuron"), parts
+
+
+def with_neurons(cells: CircuitCells, **values: np.ndarray) -> CircuitCells:
+    """Cells whose neurons have other values of some parts."""
+    neurons, *stages = groups(cells)
+    return cells.cell.cells((neurons.with_values(**values), *stages))
 
 
 def with_part(deck: str, name: str, value: str) -> str:
@@ -190,7 +196,7 @@ def with_part(deck: str, name: str, value: str) -> str:
 
 
 def window(design: Design, protocol: Protocol) -> list[float]:
-    unit = design.scales.time_unit
+    unit = design.time_unit
     return [protocol.settle * unit, (protocol.settle + protocol.control) * unit]
 
 
@@ -213,10 +219,10 @@ def test_montecarlo_beside_spicelib(tmp_path, peer):
         found: dict[str, list[np.ndarray]] = {"analog_fhn": [], "spicelib": []}
         for _ in range(REPEATS):
             begun, used = time.perf_counter(), cpu()
-            chip = design.chip(SEED)
-            mean = Spice(workers=PARALLEL).respond(chip.last.cells, np.full((1, N_RUNS), DRIVE), protocol).mean[0]
+            cells = design.chip(SEED).hardware[0].cells
+            mean = Spice(workers=PARALLEL).respond(cells, np.full((1, N_RUNS), DRIVE), protocol).mean[0]
             seconds = time.perf_counter() - begun
-            found["analog_fhn"].append(mean * design.scales.sx)
+            found["analog_fhn"].append(mean * design.cells[0].volts_per_x)
             rates["analog_fhn"].append(N_RUNS / seconds)
             report("analog_fhn", protocol, seconds, cpu() - used, found["analog_fhn"][-1])
 
@@ -236,9 +242,9 @@ def test_montecarlo_beside_spicelib(tmp_path, peer):
         assert identical["analog_fhn"]
 
         drawn = {name.removeprefix("part_"): np.array(values) for name, values in theirs["parts"].items()}
-        copied = replace(chip, parts=replace(chip.parts, **drawn))
+        copied = with_neurons(cells, **drawn)
         again = Spice(workers=PARALLEL, check=False).respond(copied, np.full((1, N_RUNS), DRIVE), protocol).mean[0]
-        deviation = np.abs(again * design.scales.sx - found["spicelib"][-1]).max()
+        deviation = np.abs(again * design.cells[0].volts_per_x - found["spicelib"][-1]).max()
         print(f"         our runs with the parts that spicelib drew agree with its runs to {deviation:.1e} V")
         assert deviation < 1e-6
 
@@ -269,9 +275,8 @@ def test_one_run_fails(tmp_path, peer, monkeypatch):
     deck, parts = for_peer(design, protocol)
     task = {"runs": N_FEW, "parallel": PARALLEL, "seed": SEED, "window": window(design, protocol)}
     theirs = measure(peer, deck, tmp_path, do="faults", broken=BROKEN, parts=parts, faults=FAULTS, **task)
-    probe = measure(
-        peer, f"* {neuron_deck(design.chip(None), 0, DRIVE, protocol)}", tmp_path, do="probe", parts={}, **task
-    )
+    plain = neuron_deck(design.chip(None).hardware[0].cells, 0, DRIVE, protocol)
+    probe = measure(peer, f"* {plain}", tmp_path, do="probe", parts={}, **task)
 
     def sweep() -> list[Trial]:
         backend = Spice(workers=PARALLEL, keep=tmp_path / "kept")
@@ -280,9 +285,10 @@ def test_one_run_fails(tmp_path, peer, monkeypatch):
     print(f"\nrun {BROKEN + 1} of {N_FEW} fails")
     for name, (edit, said) in EDITS.items():
 
-        def broken(chip: Chip, *arguments, edit=edit, **options):
-            deck = neuron_deck(chip.last.cells, *arguments, **options)
-            return edit(deck) if chip.seed == chip_seed(SEED, BROKEN) else deck
+        def broken(cells: CircuitCells, *arguments, edit=edit, **options):
+            deck = neuron_deck(cells, *arguments, **options)
+            spoilt = design.chip(chip_seed(SEED, BROKEN)).last.cells
+            return edit(deck) if np.array_equal(cells.dynamics.p, spoilt.dynamics.p) else deck
 
         monkeypatch.setattr(spice, "neuron_deck", broken)
         trials = sweep()
@@ -296,8 +302,7 @@ def test_one_run_fails(tmp_path, peer, monkeypatch):
         assert isinstance(theirs[name], str) or len(theirs[name]["means"]) == N_FEW
     monkeypatch.undo()
 
-    nominal = design.chip(None)
-    nan = replace(nominal, parts=replace(nominal.parts, r1=np.array([np.nan])))
+    nan = with_neurons(design.chip(None).hardware[0].cells, r1=np.array([np.nan]))
     with pytest.raises(ValueError, match="nan cannot stand in a netlist") as refused:
         Spice().respond(nan, np.full((1, 1), DRIVE), protocol)
     print(f"R1 = NaN\n  analog_fhn   ValueError before the run: {refused.value}")
