@@ -13,7 +13,7 @@ import pytest
 
 from analog_fhn import plots
 from analog_fhn.array.wires import node_voltages
-from analog_fhn.chip import Chip
+from analog_fhn.chip import ManufacturedChip
 from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.inference import make_backend
@@ -98,13 +98,13 @@ def test_numbers_are_those_of_the_chip(folder: Path, result: Any) -> None:
 
 def test_offset_is_the_spread_of_the_chips_biases(folder: Path) -> None:
     technology = design(folder).technology.with_errors(["amplifier_offset", "wires"])
-    made = Design(design(folder).network, technology)
+    offset = Design(design(folder).network, technology)
     technology.save(folder / "offsets.yaml")
     _, out, _ = run(folder / "net.npz", "--technology", folder / "offsets.yaml", "-o", folder / "o", "--json", "-")
-    nominal = made.chip(None)
-    chips = [made.chip(seed) for seed in range(150)]
-    for layer, found in enumerate(json.loads(out)["arrays"]):
-        spread = np.array([chip.biases[layer] - nominal.biases[layer] for chip in chips])
+    nominal = offset.chip(None)
+    chips = [offset.chip(seed) for seed in range(150)]
+    for number, found in enumerate(json.loads(out)["arrays"]):
+        spread = np.array([chip.arrays[number].bias() - nominal.arrays[number].bias() for chip in chips])
         # four standard errors of 150 chips, 6 or 10 columns
         assert np.sqrt(np.mean(spread**2)) == pytest.approx(found["offset"], rel=4 / np.sqrt(2 * spread.size))
 
@@ -155,7 +155,7 @@ def test_pictures_show_the_chip(folder: Path, result: Any, monkeypatch: pytest.M
     check_image(chip, shown["line_losses"])
 
 
-def check_image(chip: Chip, losses: dict[str, Any]) -> None:
+def check_image(chip: ManufacturedChip, losses: dict[str, Any]) -> None:
     """The currents behind the bit lines' ends are those that make z and the scores of the image."""
     image = load("digits", "test").images[5:6]
     response = make_backend("direct").respond(chip.last.cells, chip.last.drives(image), chip.network.protocol)
