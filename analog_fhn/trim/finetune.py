@@ -77,24 +77,26 @@ class HiddenArray:
         Rms of what drives each row of the array, shape (n_in,); rows with 0 are left alone.
     images
         That are shown to measure an array behind another layer; the input array is driven row by row.
+    weights
+        That it should have, shape (n_in, n_neurons).
     """
 
     layer: int
     ends: Ends
     importance: FloatArray
     images: NDArray[np.floating]
+    weights: FloatArray
 
     def measure(self, bench: Bench) -> ArrayWeights:
         """Its weights as they are; the input array takes n_in + 1 runs, another one a run for each image."""
         if self.layer == 0:
             return measure_inputs(bench, self.ends, np.flatnonzero(self.importance > 0.0))
-        return measure_deeper(bench, self.layer, self.ends, self.images)
+        return measure_deeper(bench, self.layer, self.ends, self.images, self.weights)
 
 
 def write_hidden(
     bench: Bench,
     array: HiddenArray,
-    weights: FloatArray,
     bias: FloatArray | None = None,
     *,
     devices: DeviceEstimates | None = None,
@@ -102,7 +104,7 @@ def write_hidden(
     tolerance: float = 0.005,
     verify: float | None = None,
 ) -> Written:
-    """Write an array in front of a hidden layer until it has these weights (n_in, n_neurons); see `write_weights`.
+    """Write an array in front of a hidden layer until it has the weights that it should have; see `write_weights`.
 
     The pairs' slopes are made up for.
 
@@ -112,14 +114,14 @@ def write_hidden(
         Shape (n_neurons,), for the bias rows; None: they stay.
     """
     present = bench.targets(array.layer)
-    bias = np.full(weights.shape[1], np.nan) if bias is None else bias
+    bias = np.full(array.weights.shape[1], np.nan) if bias is None else bias
 
     def measure() -> FloatArray:
         measured = array.measure(bench)
         return with_bias(measured.weights, measured.bias, present)
 
     return write_weights(
-        bench, array.layer, with_bias(weights, bias, present), measure, _of_rows(array.importance, present),
+        bench, array.layer, with_bias(array.weights, bias, present), measure, _of_rows(array.importance, present),
         devices=devices, rounds=rounds, tolerance=tolerance, verify=verify,
     )  # fmt: skip
 

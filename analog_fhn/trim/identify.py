@@ -29,6 +29,8 @@ _LEAST_SWING = 0.02
 _LEAST_SPREAD = 1e-6
 _NOISES = 10.0
 _LARGEST_ARGUMENT = 1.2  # u that the largest weight is to bring about when one row is driven alone
+# What an activation may be off by as its place between the ends tells it, over its amplitude.
+_SYSTEMATIC = 0.005
 _STEPS = 30  # towards the images that drive a neuron behind other layers furthest
 
 
@@ -172,55 +174,35 @@ def measure_inputs(bench: Bench, ends: Ends, rows: NDArray[np.intp] | None = Non
     return ArrayWeights(weights, arguments[0] / network.fhn.slope)
 
 
-def measure_deeper(bench: Bench, layer: int, ends: Ends, images: NDArray[np.floating]) -> ArrayWeights:
+def measure_deeper(
+    bench: Bench, layer: int, ends: Ends, images: NDArray[np.floating], assumed: FloatArray
+) -> ArrayWeights:  # fmt: skip
     """Weights in front of a hidden layer behind another one, from what the rows before and behind do under images.
 
-    A row that no image moves by more than the noise of its readings is taken to have its trained weights when the bias
-    is determined. A neuron that too few images leave readable is NaN.
+    Least squares of u on the rows before, neuron by neuron. An error of an activation counts the more for u the nearer
+    it is to an end: image by image, both sides are multiplied by ``1 - tanh(u)^2``. Of a row that the images hardly
+    move the errors of ends and neurons would tell more than the row does; a ridge keeps it at the assumed weights.
+
+    Parameters
+    ----------
+    assumed
+        Weights that the array is taken to have where the images do not tell, shape (n_in, n_neurons).
     """
-    network = bench.design.network
     inputs, outputs = bench.both(images, layer)
-    places, slope = ends.places(outputs), network.neurons[layer].slope
-    spread = inputs.std(axis=0)
-    moved = spread > _LEAST_SPREAD
-    weights, constant, noise = _fit_arguments(inputs[:, moved], places)
-    clearly_moved = moved & (spread > _NOISES * noise)
-    if not np.array_equal(clearly_moved, moved):
-        moved = clearly_moved
-        weights, constant, _ = _fit_arguments(inputs[:, moved], places)
-    every = np.full((inputs.shape[1], places.shape[1]), np.nan)
-    every[moved] = weights / slope
-    still = inputs[:, ~moved].mean(axis=0) @ network.hidden_layers[layer].weights[~moved]
-    return ArrayWeights(every, constant / slope - still)
-
-
-def _fit_arguments(inputs: FloatArray, places: FloatArray) -> tuple[FloatArray, FloatArray, float]:
-    """Least squares of u on inputs (m, n_in), neuron by neuron, from places tanh(u) (m, n_neurons).
-
-    An error of an activation counts the more for u the nearer it is to an end: image by image, both sides are
-    multiplied by ``1 - tanh(u)^2``.
-
-    Returns
-    -------
-    weights, constant, noise
-        Shapes (n_in, n_neurons) and (n_neurons,), NaN for a neuron that too few images leave readable; and the noise of
-        the inputs (standard deviation, median over the neurons) that would explain what the fits leave over.
-    """
-    columns = np.column_stack([inputs, np.ones(len(inputs))])
-    solutions, noises = np.full((columns.shape[1], places.shape[1]), np.nan), []
+    places, slope = ends.places(outputs), bench.design.network.neurons[layer].slope
+    columns = np.column_stack([inputs - inputs.mean(axis=0), np.ones(len(inputs))])
+    ridge = _SYSTEMATIC / (slope * float(np.abs(assumed).max())) * np.eye(len(assumed), columns.shape[1])
+    solutions = np.full((columns.shape[1], places.shape[1]), np.nan)
     for j, place in enumerate(places.T):
         readable = np.isfinite(place)
-        freedom = np.count_nonzero(readable) - columns.shape[1]
-        if freedom <= 0:
-            continue
-        certainty = 1.0 - place[readable] ** 2
-        sides = columns[readable] * certainty[:, None], np.arctanh(place[readable]) * certainty
-        solutions[:, j] = np.linalg.lstsq(*sides, rcond=1e-9)[0]
-        left = float(((sides[1] - sides[0] @ solutions[:, j]) ** 2).sum())
-        gain = float((certainty**2).mean() * (solutions[:-1, j] ** 2).sum())
-        if gain > 0.0:
-            noises.append(np.sqrt(left / freedom / gain))
-    return solutions[:-1], solutions[-1], float(np.median(noises)) if noises else 0.0
+        if readable.any():
+            certainty = 1.0 - place[readable] ** 2
+            left = np.arctanh(place[readable]) - slope * columns[readable, :-1] @ assumed[:, j]
+            rows = np.vstack([columns[readable] * certainty[:, None], np.sqrt(len(certainty)) * ridge])
+            right = np.concatenate([left * certainty, np.zeros(len(ridge))])
+            solutions[:, j] = np.linalg.lstsq(rows, right, rcond=None)[0]
+    weights = assumed + solutions[:-1] / slope
+    return ArrayWeights(weights, solutions[-1] / slope - inputs.mean(axis=0) @ weights)
 
 
 def output_weights(hidden: FloatArray, scores: FloatArray, assumed: FloatArray | None = None) -> ArrayWeights:

@@ -57,6 +57,8 @@ STEPS: tuple[StepName, ...] = get_args(StepName)
 
 _INWARD = 0.95  # of the range of the drive: where the outermost test drives stand
 _END_ROUNDS = 2
+# Of a row whose neuron's own slope is mended: four standard deviations with parts of 14 %.
+_LARGEST_GAIN_ERROR = 0.3
 _TWIN_ITERATIONS = 60
 _TUNED_ROUNDS = 4
 _CHECKED = 200  # images that the twin is compared with the chip on
@@ -299,7 +301,11 @@ def _trim_rows(bench: Bench, layer: int, options: RepairOptions) -> dict[str, fl
     ideal_ends = rows.of_response(float(ideal.level[0]), float(ideal.slope[0]), network.fhn.gamma)
     for _ in range(_END_ROUNDS):
         ends = measure_ends(bench, layer)
-        codes = codes_of_ends(codes, ends.amplitude, ends.centre, ideal_ends, rows, hardware, ends.known)
+        known = ends.known
+        if layer:
+            # Few rows drive a neuron behind other ones: a single stuck device may keep it from its end.
+            known = known & (np.abs(ends.amplitude / ideal_ends[0] - 1.0) < _LARGEST_GAIN_ERROR)
+        codes = codes_of_ends(codes, ends.amplitude, ends.centre, ideal_ends, rows, hardware, known)
         bench.set_codes(bench.codes.with_rows(layer, codes))
     return {
         "gain_spread": float(np.std(lines.slope / ideal.slope)),
@@ -364,9 +370,10 @@ def _finetune(
     if options.epochs:
         reach = [_reach(bench, array, outcome) for array, outcome in zip(arrays, written, strict=True)]
         weights, readout = tune(twin, readout, reach, training, epochs=options.epochs)
+        arrays = [replace(array, weights=tuned) for array, tuned in zip(arrays, weights, strict=True)]
         for k, array in enumerate(arrays):
             written[k] = write_hidden(
-                bench, array, weights[k], devices=written[k].devices, rounds=_TUNED_ROUNDS, verify=options.verify
+                bench, array, devices=written[k].devices, rounds=_TUNED_ROUNDS, verify=options.verify
             )  # fmt: skip
         twin = ChipTwin(tuple(_twin_of(bench, array) for array in arrays))
         readout = readout_of(twin, readout)
@@ -401,10 +408,11 @@ def _write_as_trained(
     layers: list[LayerTwin] = []
     inputs: NDArray[np.floating] = training.images
     for layer, dense in enumerate(network.hidden_layers):
-        array = HiddenArray(layer, measure_ends(bench, layer), rms(inputs), _shown(labelled, _PER_ROW * dense.n_in))
+        shown = _shown(labelled, _PER_ROW * dense.n_in)
+        array = HiddenArray(layer, measure_ends(bench, layer), rms(inputs), shown, dense.weights)
         if options.reprogram == "both":
             outcome = write_hidden(
-                bench, array, dense.weights, dense.bias, rounds=options.rounds, verify=options.verify
+                bench, array, dense.bias, rounds=options.rounds, verify=options.verify
             )  # fmt: skip
             written.append(outcome)
         arrays.append(array)

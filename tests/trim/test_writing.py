@@ -12,9 +12,11 @@ from analog_fhn.trim.identify import measure_ends
 from analog_fhn.trim.writing import expected_square, spread, write_weights
 
 
-def input_array(tested: SimulatedBench) -> HiddenArray:
-    shown = images("train")
-    return HiddenArray(0, measure_ends(tested, 0), shown.importance, shown.images)
+def input_array(tested: SimulatedBench, weights: np.ndarray | None = None) -> HiddenArray:
+    shown, trained = images("train"), tested.design.network.weights[0]
+    return HiddenArray(
+        0, measure_ends(tested, 0), shown.importance, shown.images, trained if weights is None else weights
+    )
 
 
 def test_optimal_stopping_against_drawn_numbers() -> None:
@@ -46,7 +48,7 @@ def test_weights_come_nearer_round_by_round(error: float) -> None:
     tested = bench(1, array__programming_error=error)
     network = tested.design.network
     importance = images("train").importance
-    done = write_hidden(tested, input_array(tested), network.weights[0])
+    done = write_hidden(tested, input_array(tested))
     assert done.errors[-1] < 0.35 * done.errors[0]
     true = (
         tested.chip.layers[0].weights * tested.chip.layers[0].cells.drive_stage.slope / network.fhn.slope
@@ -59,7 +61,7 @@ def test_stuck_devices_are_found_and_made_up_for() -> None:
     tested = bench(1, array__programming_error=0.05, array__stuck_on=0.03, array__stuck_off=0.03)
     network, array = tested.design.network, tested.design.technology.array
     importance = images("train").importance
-    done = write_hidden(tested, input_array(tested), network.weights[0])
+    done = write_hidden(tested, input_array(tested))
     chip = tested.chip
     made = chip.arrays[0].crossbar
     lit = (importance > 0.1)[:, None]
@@ -88,7 +90,7 @@ def test_what_is_right_is_not_written() -> None:
     tested = bench(1, array__programming_error=0.0, array__levels=None)
     network = tested.design.network
     layer = tested.chip.layers[0]
-    done = write_hidden(tested, input_array(tested), layer.weights * layer.cells.drive_stage.slope * 2.0)
+    done = write_hidden(tested, input_array(tested, layer.weights * layer.cells.drive_stage.slope * 2.0))
     assert network.fhn.slope == 0.5
     assert len(done.errors) == 1
     assert tested.costs.pulses == 0
