@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from analog_fhn.cli import common
+from analog_fhn.cli import console, outputs, parameters
 from analog_fhn.cli.sweep import PlanArgument, RunOption, SchedulerOption, WorkersOption, begin, settings
 
 
@@ -13,9 +13,9 @@ def allocate(
     output: RunOption,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
-    data: common.DataOption = None,
-    yes: common.YesOption = False,
-    json: common.JsonOption = None,
+    data: parameters.DataOption = None,
+    yes: parameters.YesOption = False,
+    json: parameters.JsonOption = None,
 ) -> None:
     """Choose the cheapest tolerance classes of the technology's cost table that still meet the plan's yield.
 
@@ -29,14 +29,14 @@ def allocate(
     start = time.perf_counter()
     study = begin(plan, output, data, resume=True, workers=workers, scheduler=scheduler, yes=yes)
     with study.store:
-        with study.workers(workers, scheduler) as where, common.progress_bar("chips") as bar:
+        with study.workers(workers, scheduler) as where, console.progress_bar("chips") as bar:
             found = search(study, where, bar)
         study.store.export(output / "trials.csv")
         decided = settings(study)
         first = study.store.points()[0].design(study.network, study.technology)
     chosen, confirmed = found["chosen"], found["confirmation"]
     simulated = sum(step["n_trials"] for step in found["steps"])
-    common.say(
+    console.say(
         f"{len(found['steps'])} combinations judged on {simulated} chips; present parts cost "
         f"{found['present']['cost']:.2f}",
         json,
@@ -47,19 +47,19 @@ def allocate(
         write_bill(bill(Design(first.network, technology), recentre=first.network.recentre), output / "bom.csv")
         for key, name in chosen["classes"].items():
             before = found["present"]["classes"][key]
-            common.say(f"  {key}: {name}" + ("" if name == before else f" (was {before})"), json)
-        common.say(
+            console.say(f"  {key}: {name}" + ("" if name == before else f" (was {before})"), json)
+        console.say(
             f"cheapest: {chosen['cost']:.2f}; on {confirmed['n_trials']} fresh chips yield "
             f"{100 * confirmed['yield']:.1f} % (95 % interval {100 * confirmed['yield_low']:.1f} to "
             f"{100 * confirmed['yield_high']:.1f} %)",
             json,
         )
-        common.say_written([output / "bom.csv", output / "technology.yaml"], json)
+        outputs.say_written([output / "bom.csv", output / "technology.yaml"], json)
     if found["unpriced"]:
-        common.say(f"without a price: {', '.join(found['unpriced'])}", json)
-    common.write_json(json, "allocate", study.plan.seed, start, found | {"settings": decided})
+        console.say(f"without a price: {', '.join(found['unpriced'])}", json)
+    outputs.write_json(json, "allocate", study.plan.seed, start, found | {"settings": decided})
     if chosen is None:
         raise SimulationError(
             f"no combination of the technology's classes reaches a yield of {100 * found['target']:g} % at "
-            f"{common.percent(found['specification'])}"
+            f"{console.percent(found['specification'])}"
         )

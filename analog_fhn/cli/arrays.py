@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analog_fhn._support.files import write_records
-from analog_fhn.cli import common, costs
+from analog_fhn.cli import circuits, console, costs, inputs, outputs, parameters
 from analog_fhn.cli.design import engineering
 from analog_fhn.errors import InputError
 
@@ -23,15 +23,15 @@ FILES = ("arrays.csv", "conductances.png", "line_losses.png", "weights.png")
 
 
 def arrays(
-    network: common.NetworkArgument,
+    network: parameters.NetworkArgument,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the pictures and arrays.csv.")
     ],
     technology: Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")] = "discrete",
-    chip: common.ChipOption = None,
-    errors: common.ErrorsOption = None,
-    temperature: common.TemperatureOption = None,
-    supply: common.SupplyOption = None,
+    chip: parameters.ChipOption = None,
+    errors: parameters.ErrorsOption = None,
+    temperature: parameters.TemperatureOption = None,
+    supply: parameters.SupplyOption = None,
     image: Annotated[
         int | None,
         typer.Option("--image", min=0, help="Show the lines under this image, not with all rows at the read voltage."),
@@ -39,14 +39,14 @@ def arrays(
     dataset: Annotated[
         str | None, typer.Option("--dataset", metavar="mnist|digits|PATH", help="Where the image comes from.")
     ] = None,
-    split: common.SplitOption = "test",
-    raw: common.RawOption = False,
-    gamma: common.GammaOption = None,
-    settle: common.SettleOption = None,
-    control: common.ControlOption = None,
-    data: common.DataOption = None,
-    yes: common.YesOption = False,
-    json: common.JsonOption = None,
+    split: parameters.SplitOption = "test",
+    raw: parameters.RawOption = False,
+    gamma: parameters.GammaOption = None,
+    settle: parameters.SettleOption = None,
+    control: parameters.ControlOption = None,
+    data: parameters.DataOption = None,
+    yes: parameters.YesOption = False,
+    json: parameters.JsonOption = None,
 ) -> None:
     """The arrays of a chip in numbers and pictures: conductances, voltages lost on the lines, effective weights."""
     from dataclasses import asdict
@@ -57,19 +57,19 @@ def arrays(
     from analog_fhn.design import Design
 
     start = time.perf_counter()
-    net = common.load_network(network, raw=raw, gamma=gamma, settle=settle, control=control)
-    common.check_work(costs.layout(net, output, exported=False), yes=yes)
+    net = inputs.load_network(network, raw=raw, gamma=gamma, settle=settle, control=control)
+    costs.check_work(costs.layout(net, output, exported=False), yes=yes)
     if image is None and dataset is not None:
         raise InputError(f"--dataset {dataset}: without --image K no image is shown")
-    shown = None if image is None else common.load_image(image, dataset, split, data, net)[None]
-    sample = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply)
-    folder = common.output_folder(output)
+    shown = None if image is None else inputs.load_image(image, dataset, split, data, net)[None]
+    sample = circuits.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply)
+    folder = outputs.output_folder(output)
     for name in FILES:
-        common.writable(folder / name)
+        outputs.writable(folder / name)
     design = Design(net, sample.technology)
     summaries, names = summarise(design, sample), design.array_names
     for line in table(summaries):
-        common.say(line, json)
+        console.say(line, json)
     write_records(folder / "arrays.csv", [asdict(one) for one in summaries])
 
     array = sample.technology.array
@@ -87,7 +87,7 @@ def arrays(
     written.append(plots.save(plots.weights(weights, title), folder / "weights.png"))
     if array.wires.ideal:
         (folder / "line_losses.png").unlink(missing_ok=True)  # of another technology
-        common.say(f"{folder / 'line_losses.png'}: not written, the wires of {sample.technology.name} are ideal", json)
+        console.say(f"{folder / 'line_losses.png'}: not written, the wires of {sample.technology.name} are ideal", json)
     else:
         losses = {}
         for name, layer, volts in zip(names, sample.arrays, _row_volts(sample, shown), strict=True):
@@ -96,13 +96,13 @@ def arrays(
             losses[name] = (volts[:, None] - word, bit)
         rows = f"all rows at {array.read_voltage:g} V" if shown is None else f"image {image} of {dataset}"
         written.append(plots.save(plots.line_losses(losses, f"{title}, {rows}"), folder / "line_losses.png"))
-    common.say_written([folder / "arrays.csv", *written], json)
+    outputs.say_written([folder / "arrays.csv", *written], json)
     content = {
         "arrays": [asdict(one) for one in summaries],
-        "settings": common.settings(net, sample, errors=errors)
+        "settings": outputs.settings(net, sample, errors=errors)
         | {"image": image, "dataset": dataset, "split": None if image is None else split},
     }
-    common.write_json(json, "arrays", chip, start, content)
+    outputs.write_json(json, "arrays", chip, start, content)
 
 
 def table(summaries: Sequence[ArraySummary]) -> list[str]:

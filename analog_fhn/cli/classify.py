@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from analog_fhn._support.files import new_table
-from analog_fhn.cli import common, costs
+from analog_fhn.cli import circuits, console, costs, inputs, option_values, outputs, parameters
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def classify(
-    network: common.NetworkArgument,
-    dataset: common.DatasetOption,
-    split: common.SplitOption = "test",
-    images: common.ImagesOption = None,
-    stratified: common.StratifiedOption = False,
-    images_seed: common.ImagesSeedOption = None,
+    network: parameters.NetworkArgument,
+    dataset: parameters.DatasetOption,
+    split: parameters.SplitOption = "test",
+    images: parameters.ImagesOption = None,
+    stratified: parameters.StratifiedOption = False,
+    images_seed: parameters.ImagesSeedOption = None,
     backend: Annotated[
         Literal["direct", "reference", "brian", "spice", "twin"],
         typer.Option("--backend", help="What integrates the neurons; twin: reconstructions of recorded neurons."),
@@ -39,21 +39,21 @@ def classify(
             help="Of `analog-fhn reconstruct`; given several times, hidden neurons take turns (--backend twin).",
         ),
     ] = None,
-    readout: common.ReadoutOption = None,
-    raw: common.RawOption = False,
-    protocol: common.ProtocolOption = None,
-    gamma: common.GammaOption = None,
-    a: common.AOption = None,
-    eps: common.EpsOption = None,
-    slope: common.SlopeOption = None,
-    settle: common.SettleOption = None,
-    control: common.ControlOption = None,
-    technology: common.TechnologyOption = None,
-    chip: common.ChipOption = None,
-    trim: common.TrimOption = None,
-    errors: common.ErrorsOption = None,
-    temperature: common.TemperatureOption = None,
-    supply: common.SupplyOption = None,
+    readout: parameters.ReadoutOption = None,
+    raw: parameters.RawOption = False,
+    protocol: parameters.ProtocolOption = None,
+    gamma: parameters.GammaOption = None,
+    a: parameters.AOption = None,
+    eps: parameters.EpsOption = None,
+    slope: parameters.SlopeOption = None,
+    settle: parameters.SettleOption = None,
+    control: parameters.ControlOption = None,
+    technology: parameters.TechnologyOption = None,
+    chip: parameters.ChipOption = None,
+    trim: parameters.TrimOption = None,
+    errors: parameters.ErrorsOption = None,
+    temperature: parameters.TemperatureOption = None,
+    supply: parameters.SupplyOption = None,
     table: Annotated[
         int | None,
         typer.Option(
@@ -63,39 +63,39 @@ def classify(
             "(twin: always, at 33 drives where none is given).",
         ),
     ] = None,
-    tables: common.TablesOption = None,
-    noise: common.NoiseOption = None,
-    noise_seed: common.NoiseSeedOption = None,
+    tables: parameters.TablesOption = None,
+    noise: parameters.NoiseOption = None,
+    noise_seed: parameters.NoiseSeedOption = None,
     predictions: Annotated[
         Path | None,
         typer.Option("--predictions", metavar="FILE.csv", help="Write label, class and scores image by image."),
     ] = None,
-    data: common.DataOption = None,
-    yes: common.YesOption = False,
-    json: common.JsonOption = None,
+    data: parameters.DataOption = None,
+    yes: parameters.YesOption = False,
+    json: parameters.JsonOption = None,
 ) -> None:
     """Put FHN neurons in place of the hidden units and classify images."""
     from analog_fhn import inference
 
     start = time.perf_counter()
-    draw = common.seed_of_draw(stratified, images_seed)
+    draw = inputs.seed_of_draw(stratified, images_seed)
     engine, table = twins(backend, twin, table)
-    net = common.load_network(
+    net = inputs.load_network(
         network, protocol=protocol, readout=readout, raw=raw, gamma=gamma, a=a, eps=eps, slope=slope,
         settle=settle, control=control, trim=trim,
     )  # fmt: skip
-    sample = common.requested_chip(
+    sample = circuits.requested_chip(
         net, technology, chip, backend, errors=errors, temperature=temperature, supply=supply, trim=trim
     )  # fmt: skip
-    noisy = common.make_noise(sample, noise, noise_seed)
-    chosen = common.load_images(dataset, split, data, images, net, draw=draw)
+    noisy = circuits.make_noise(sample, noise, noise_seed)
+    chosen = inputs.load_images(dataset, split, data, images, net, draw=draw)
     if predictions is not None:
-        common.check_outputs({network: "the network"}, {"--predictions": predictions, "--json": json})
-        common.writable(predictions)
+        outputs.check_outputs({network: "the network"}, {"--predictions": predictions, "--json": json})
+        outputs.writable(predictions)
     work = costs.classification(net, len(chosen.labels), backend=backend, table=table, noisy=noisy is not None)
-    common.check_work(work, yes=yes)
-    kept = common.tables_folder(table, tables, backend)
-    with common.progress_bar("images" if table is None else "neuron runs, then images") as bar:
+    costs.check_work(work, yes=yes)
+    kept = outputs.tables_folder(table, tables, backend)
+    with console.progress_bar("images" if table is None else "neuron runs, then images") as bar:
         result = inference.classify(
             sample or net, chosen.images, backend=engine, table=table, tables=kept, noise=noisy, progress=bar
         )
@@ -108,18 +108,18 @@ def classify(
     if twin:
         what = "twins" if sample is None else f"twins in {what}"
     what += "" if trim is None else ", trimmed"
-    common.say(
+    console.say(
         f"{what}, {result.backend}, {net.readout} readout, {'recentred' if net.recentre else 'raw'}, "
-        f"gamma {net.fhn.gamma:g}: {common.percent(accuracy)} of {len(chosen.labels)} images "
-        f"(plain network: {common.percent(plain)})",
+        f"gamma {net.fhn.gamma:g}: {console.percent(accuracy)} of {len(chosen.labels)} images "
+        f"(plain network: {console.percent(plain)})",
         json,
     )
     if result.table is not None:
-        common.say(table_line(result.table, net.protocol.control), json)
+        console.say(table_line(result.table, net.protocol.control), json)
     if result.unsettled > 0.01:
         share = f"note: {100 * result.unsettled:.1f} % of the neurons"
         off = "time average off by more than 0.05 from -(a + I)"
-        common.say(
+        console.say(
             f"{share} are no good twins there ({off}); recordings at more drives may help"
             if twin
             else f"{share} had not settled ({off}); a longer --settle or --control may change the answer",
@@ -134,20 +134,22 @@ def classify(
         "unsettled": result.unsettled,
         "identity_deviation": result.identity_deviation,
         "table": None if result.table is None else asdict(result.table),
-        "settings": common.settings(net, sample, errors=errors, trim=trim)
+        "settings": outputs.settings(net, sample, errors=errors, trim=trim)
         | {"backend": backend, "dataset": dataset, "split": split, "trim": None if trim is None else str(trim)}
         | {"stratified": stratified, "images_seed": draw}
         | {"twins": [str(path) for path in twin or []]}
         | {"noise": noise, "noise_seed": None if noisy is None else noisy[0].seed},
     }
-    common.write_json(json, "classify", chip, start, content)
+    outputs.write_json(json, "classify", chip, start, content)
 
 
 def twins(backend: str, files: list[Path] | None, table: int | None) -> tuple[str | Backend, int | None]:
     """Backend that the options ask for, and the drives of its table: twins always have one."""
     if backend != "twin":
         if files:
-            raise common.foreign("--twin", f"--twin {files[0]}", f"--backend {backend}", {"--backend twin": ["--twin"]})
+            raise option_values.foreign(
+                "--twin", f"--twin {files[0]}", f"--backend {backend}", {"--backend twin": ["--twin"]}
+            )
         return backend, table
     if not files:
         raise InputError("--backend twin: --twin FILE.npz is missing, a file of `analog-fhn reconstruct`")

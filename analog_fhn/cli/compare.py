@@ -9,21 +9,21 @@ from typing import Annotated
 import typer
 
 from analog_fhn._support.files import new_table
-from analog_fhn.cli import common, costs
+from analog_fhn.cli import circuits, console, costs, inputs, outputs, parameters
 
 
 def compare(
-    network: common.NetworkArgument,
-    dataset: common.DatasetOption,
-    split: common.SplitOption = "test",
-    images: common.ImagesOption = None,
-    stratified: common.StratifiedOption = False,
-    images_seed: common.ImagesSeedOption = None,
+    network: parameters.NetworkArgument,
+    dataset: parameters.DatasetOption,
+    split: parameters.SplitOption = "test",
+    images: parameters.ImagesOption = None,
+    stratified: parameters.StratifiedOption = False,
+    images_seed: parameters.ImagesSeedOption = None,
     technology: Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")] = "discrete",
     chip: Annotated[int, typer.Option("--chip", metavar="SEED", min=0, help="Chip seed.")] = 0,
-    errors: common.ErrorsOption = None,
-    temperature: common.TemperatureOption = None,
-    supply: common.SupplyOption = None,
+    errors: parameters.ErrorsOption = None,
+    temperature: parameters.TemperatureOption = None,
+    supply: parameters.SupplyOption = None,
     noise_images: Annotated[
         int, typer.Option("--noise-images", min=0, help="Images for the stage with the noise of the parts.")
     ] = 200,
@@ -40,19 +40,19 @@ def compare(
             "--spice-table", metavar="N", min=0, help="Judge all images with ngspice response tables of N drives."
         ),
     ] = 0,
-    tables: common.TablesOption = None,
-    readout: common.ReadoutOption = None,
-    raw: common.RawOption = False,
-    gamma: common.GammaOption = None,
-    settle: common.SettleOption = None,
-    control: common.ControlOption = None,
+    tables: parameters.TablesOption = None,
+    readout: parameters.ReadoutOption = None,
+    raw: parameters.RawOption = False,
+    gamma: parameters.GammaOption = None,
+    settle: parameters.SettleOption = None,
+    control: parameters.ControlOption = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="DIR", help="Write compare.csv (image by image) and a picture."),
     ] = None,
-    data: common.DataOption = None,
-    yes: common.YesOption = False,
-    json: common.JsonOption = None,
+    data: parameters.DataOption = None,
+    yes: parameters.YesOption = False,
+    json: parameters.JsonOption = None,
 ) -> None:
     """Accuracy stage by stage: float, ideal FHN, arrays, mismatched neurons; then noise, Brian2 and ngspice."""
     from analog_fhn.backends.spice.ngspice import find_library
@@ -61,27 +61,27 @@ def compare(
     if output is not None:  # before the work: what pictures need may be absent
         from analog_fhn import plots
     start = time.perf_counter()
-    draw = common.seed_of_draw(stratified, images_seed)
-    net = common.load_network(network, readout=readout, raw=raw, gamma=gamma, settle=settle, control=control)
-    chosen = common.load_images(dataset, split, data, images, net, draw=draw)
+    draw = inputs.seed_of_draw(stratified, images_seed)
+    net = inputs.load_network(network, readout=readout, raw=raw, gamma=gamma, settle=settle, control=control)
+    chosen = inputs.load_images(dataset, split, data, images, net, draw=draw)
     work = costs.comparison(
         net, len(chosen.labels), noise_images=noise_images, brian_images=brian_images, spice_images=spice_images,
         spice_table=spice_table,
     )  # fmt: skip
-    common.check_work(work, yes=yes)
-    sample = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply)
+    costs.check_work(work, yes=yes)
+    sample = circuits.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply)
     stages_of_some = {"--noise-images": noise_images, "--brian-images": brian_images, "--spice-images": spice_images}
     for option, number in stages_of_some.items():
         if 0 < number < len(chosen.labels):
-            common.tell_unfair(chosen.head(number), option)
+            inputs.tell_unfair(chosen.head(number), option)
     if output is not None:
-        common.output_folder(output)
+        outputs.output_folder(output)
         for name in ("compare.csv", "waterfall.png"):
-            common.writable(output / name)
+            outputs.writable(output / name)
     if spice_images or spice_table:
         find_library()  # what is missing is said before minutes of other stages
-    kept = common.tables_folder(spice_table or None, tables, "spice", option="--spice-table")
-    with common.progress_bar("stages") as bar:
+    kept = outputs.tables_folder(spice_table or None, tables, "spice", option="--spice-table")
+    with console.progress_bar("stages") as bar:
         stages = waterfall(
             sample,
             chosen.images,
@@ -96,8 +96,8 @@ def compare(
     width = max(len(stage.name) for stage in stages)
     for stage in stages:
         agreement = "" if stage.agreement is None else f"   same class as direct on {stage.same} of {stage.n_images}"
-        common.say(
-            f"{stage.name:{width}}  {stage.backend or '':9} {common.percent(stage.accuracy):>9}  "
+        console.say(
+            f"{stage.name:{width}}  {stage.backend or '':9} {console.percent(stage.accuracy):>9}  "
             f"{stage.n_images:6d} images  {stage.seconds:7.1f} s{agreement}",
             json,
         )
@@ -108,10 +108,10 @@ def compare(
                 place = i if chosen.places is None else chosen.places[i]
                 table.writerow([place, label, *(s.predictions[i] if i < s.n_images else "" for s in stages)])
         figure = picture(stages, f"From trained weights to chip {chip} (technology {sample.technology.name})")
-        common.say_written([output / "compare.csv", plots.save(figure, output / "waterfall.png")], json)
+        outputs.say_written([output / "compare.csv", plots.save(figure, output / "waterfall.png")], json)
     drawn = consumption(sample, chosen.images[:2]) if spice_images or spice_table else None
     if drawn is not None:
-        common.say(
+        console.say(
             f"power: {drawn.power_per_neuron:.3f} W a hidden cell (tanh pair, neuron, row driver), {drawn.power:.3g} W "
             f"in all; an answer takes {drawn.seconds:.3g} s and {drawn.energy:.3g} J (arrays not counted)",
             json,
@@ -131,8 +131,8 @@ def compare(
         "power_per_neuron": None if drawn is None else drawn.power_per_neuron,
         "power": None if drawn is None else drawn.power,
         "energy_per_inference": None if drawn is None else drawn.energy,
-        "settings": common.settings(net, sample, errors=errors)
+        "settings": outputs.settings(net, sample, errors=errors)
         | {"dataset": dataset, "split": split, "spice_table": spice_table}
         | {"stratified": stratified, "images_seed": draw},
     }
-    common.write_json(json, "compare", chip, start, content)
+    outputs.write_json(json, "compare", chip, start, content)

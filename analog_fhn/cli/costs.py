@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from analog_fhn._support.estimate import Work, product
 from analog_fhn._support.threads import usable_cores
+from analog_fhn.cli import console
+from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
     from analog_fhn.montecarlo.plan import Sweep, SweepPoint
@@ -247,6 +249,22 @@ def layout(network: Network, folder: Path, *, exported: bool) -> Work:
     text = product(weights, _TEXT) if exported else 0.0
     said = f"a chip of {'-'.join(map(str, network.layer_sizes))}"
     return Work(said, product(weights, 20 * _DEVICE), product(weights, 2 * _PER_WEIGHT) + text, text, folder)
+
+
+def check_work(work: Work, *, yes: bool) -> None:
+    """Refuse work that is beyond the machine unless the user insists; say on standard error how long it takes.
+
+    Raises
+    ------
+    InputError
+        For more memory or disk than there is, or more than a year.
+    """
+    beyond = work.beyond()
+    if beyond is not None and not yes:
+        raise InputError(f"{beyond}; expected less, or --yes to insist")
+    warning = beyond or work.lasting()
+    if warning is not None:
+        console.note(f"warning: {warning}")
 
 
 def together(works: Iterable[Work]) -> Work:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analog_fhn._support.files import write_records
-from analog_fhn.cli import common
+from analog_fhn.cli import console, inputs, outputs, parameters
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def design(
     technology: Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")] = "discrete",
-    eps: common.EpsOption = None,
-    a: common.AOption = None,
-    gamma: common.GammaOption = None,
+    eps: parameters.EpsOption = None,
+    a: parameters.AOption = None,
+    gamma: parameters.GammaOption = None,
     time_unit: Annotated[
         float | None, typer.Option("--time-unit", metavar="SECONDS", help="Duration of one time unit T.")
     ] = None,
@@ -32,7 +32,7 @@ def design(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="DIR", help="Write neuron_parts.csv there.")
     ] = None,
-    json: common.JsonOption = None,
+    json: parameters.JsonOption = None,
 ) -> None:
     """Scales and parts of a hidden cell for eps, a, gamma, T; what the E series leave; what may be wrong (status 1)."""
     from dataclasses import asdict
@@ -40,7 +40,7 @@ def design(
     start = time.perf_counter()
     layout = _design(technology, eps, a, gamma, time_unit, network)
     if output is not None:
-        common.writable(output / "neuron_parts.csv")
+        outputs.writable(output / "neuron_parts.csv")
     from analog_fhn.checks.design import check
 
     findings, cell = check(layout), layout.cells[0]
@@ -49,28 +49,28 @@ def design(
         layout.network.fhn,
         ", ".join(f"{name[0].upper()}{name[1:]} = {v:.5g} V" for name, v in scales.items() if name != "time_unit"),
     )
-    common.say(
+    console.say(
         f"eps = {fhn.eps:g}, a = {fhn.a:g}, gamma = {fhn.gamma:g}, T = {engineering(cell.time_unit, 's')}, "
         f"technology {layout.technology.name}\n"
         f"{volts}, I = 1 is {engineering(cell.drive_current(1.0), 'A')}",
         json,
     )
     for part in parts:
-        common.say(
+        console.say(
             f"  {part['name']:6} {engineering(part['value'], part['unit']):>11}  {part['series'] or 'any':4} "
             f"{100 * part['tolerance']:3g} %  {part['purpose']}",
             json,
         )
     left = ", ".join(f"{name} {100 * error:+.2f} %" for name, error in layout.errors.items() if abs(error) >= 5e-6)
-    common.say(f"errors that the series leave: {left or 'none'}", json)
+    console.say(f"errors that the series leave: {left or 'none'}", json)
     for finding in findings:
-        common.say(f"{finding.severity}: {finding.message}", json)
+        console.say(f"{finding.severity}: {finding.message}", json)
     if not findings:
-        common.say("no findings", json)
+        console.say("no findings", json)
     if output is not None:
         path = output / "neuron_parts.csv"
         write_records(path, parts)
-        common.say_written([path], json)
+        outputs.say_written([path], json)
     content = {
         "scales": scales,
         "parts": parts,
@@ -78,7 +78,7 @@ def design(
         "findings": [asdict(finding) for finding in findings],
         "settings": {"fhn": asdict(fhn), "technology": layout.technology.name, "time_unit": cell.time_unit},
     }
-    common.write_json(json, "design", None, start, content)
+    outputs.write_json(json, "design", None, start, content)
     if any(finding.severity == "error" for finding in findings):
         raise typer.Exit(1)
 
@@ -114,7 +114,7 @@ def _design(
         except InputError as error:
             raise InputError(f"--time-unit {time_unit:g}: {error}") from None
     if network is not None:
-        net = common.load_network(network, eps=eps, a=a, gamma=gamma)
+        net = inputs.load_network(network, eps=eps, a=a, gamma=gamma)
     else:
         # One neuron is enough: all neurons of a design have the same nominal values.
         net = Network.of_weights((np.ones((1, 1)), np.ones((1, 1)))).with_options(eps=eps, a=a, gamma=gamma)

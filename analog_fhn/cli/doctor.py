@@ -7,22 +7,22 @@ from dataclasses import asdict
 
 import typer
 
-from analog_fhn.cli import common
+from analog_fhn.cli import console, outputs, parameters
 
 
-def doctor(json: common.JsonOption = None) -> None:
+def doctor(json: parameters.JsonOption = None) -> None:
     """Check the installation and run one mismatched neuron through every backend."""
     from analog_fhn.studies.doctor import examine
 
     start = time.perf_counter()
     checks, neuron = examine()
     for check in checks:
-        common.say(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.found}", json)
+        console.say(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.found}", json)
         if not check.ok:
-            common.say(f"      needed: {check.needed}", json)
-    common.say("\nbackend     period (T)   period error   waveform rms   mean x", json)
+            console.say(f"      needed: {check.needed}", json)
+    console.say("\nbackend     period (T)   period error   waveform rms   mean x", json)
     for name, result in neuron.items():
-        common.say(
+        console.say(
             f"{name:10} {result.period:11.6f}   {result.period_error:+12.2e}   {result.waveform_rms:12.2e}   "
             f"{result.mean:+.4f}",
             json,
@@ -31,7 +31,7 @@ def doctor(json: common.JsonOption = None) -> None:
         "neuron": {name: asdict(result) for name, result in neuron.items()},
         "checks": [{k: v for k, v in asdict(check).items() if k != "missing"} for check in checks],
     }
-    common.write_json(json, "doctor", None, start, content)
+    outputs.write_json(json, "doctor", None, start, content)
     if any(check.missing for check in checks):
         raise typer.Exit(3)
     if not all(check.ok for check in checks):

@@ -10,21 +10,22 @@ from typing import Annotated, Literal
 import typer
 
 from analog_fhn._support.files import has_failed
-from analog_fhn.cli import common, costs
+from analog_fhn._support.versions import versions
+from analog_fhn.cli import circuits, console, costs, inputs, outputs, parameters
 from analog_fhn.errors import InputError
 
 
 def export(
-    network: common.NetworkArgument,
+    network: parameters.NetworkArgument,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
     technology: Annotated[
         str | None, typer.Option("--technology", metavar="NAME|PATH", help="Technology (default: discrete).")
     ] = None,
-    chip: common.ChipOption = None,
-    trim: common.TrimOption = None,
-    errors: common.ErrorsOption = None,
-    temperature: common.TemperatureOption = None,
-    supply: common.SupplyOption = None,
+    chip: parameters.ChipOption = None,
+    trim: parameters.TrimOption = None,
+    errors: parameters.ErrorsOption = None,
+    temperature: parameters.TemperatureOption = None,
+    supply: parameters.SupplyOption = None,
     form: Annotated[
         Literal["full", "reduced", "neurons"] | None,
         typer.Option(
@@ -41,7 +42,7 @@ def export(
     dataset: Annotated[
         str | None, typer.Option("--dataset", metavar="mnist|digits|PATH", help="Where the image comes from.")
     ] = None,
-    split: common.SplitOption = "test",
+    split: parameters.SplitOption = "test",
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -51,13 +52,13 @@ def export(
             ".safetensors or .npz.",
         ),
     ] = None,
-    raw: common.RawOption = False,
-    gamma: common.GammaOption = None,
-    settle: common.SettleOption = None,
-    control: common.ControlOption = None,
-    data: common.DataOption = None,
-    yes: common.YesOption = False,
-    json: common.JsonOption = None,
+    raw: parameters.RawOption = False,
+    gamma: parameters.GammaOption = None,
+    settle: parameters.SettleOption = None,
+    control: parameters.ControlOption = None,
+    data: parameters.DataOption = None,
+    yes: parameters.YesOption = False,
+    json: parameters.JsonOption = None,
 ) -> None:
     """Write a chip under one image as netlists that run in plain `ngspice -b`, conductance tables, parts, a manifest.
 
@@ -74,36 +75,36 @@ def export(
     from analog_fhn.netlist.whole_chip import estimated_seconds
 
     start = time.perf_counter()
-    net = common.load_network(network, raw=raw, gamma=gamma, settle=settle, control=control, trim=trim)
-    common.check_work(costs.layout(net, output, exported=True), yes=yes)
+    net = inputs.load_network(network, raw=raw, gamma=gamma, settle=settle, control=control, trim=trim)
+    costs.check_work(costs.layout(net, output, exported=True), yes=yes)
     if technology is None and trim is None:
         technology = "discrete"
-    sample = common.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply, trim=trim)
-    inputs = np.zeros(net.layer_sizes[0])
+    sample = circuits.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply, trim=trim)
+    shown = np.zeros(net.layer_sizes[0])
     if image is not None:
-        inputs = common.load_image(image, dataset, split, data, net)
+        shown = inputs.load_image(image, dataset, split, data, net)
     elif dataset is not None:
         raise InputError(f"--dataset {dataset} without --image: expected the number of an image")
     if weights is not None:
-        common.writable(weights)
-    folder = common.output_folder(output)
+        outputs.writable(weights)
+    folder = outputs.output_folder(output)
     if weights is not None:
         trained.write(weights, [one.weights for one in sample.arrays], [one.bias() for one in sample.arrays], net.units)
         if not has_failed(weights):
-            common.say(f"effective weights of the arrays: {weights}", json)
+            console.say(f"effective weights of the arrays: {weights}", json)
     given = {"image": image, "dataset": dataset, "split": None if image is None else split}
-    notes = {"versions": common.versions()} | given
+    notes = {"versions": versions()} | given
     if form == "neurons":
         # Without an image half of gamma: a neuron that spikes.
         spiking = [np.full(len(layer.cells), 0.5 * net.fhn.gamma) for layer in sample.layers]
         drives = (
             spiking
             if image is None
-            else [one.drives[0] for one in hidden_response(sample, inputs[np.newaxis], Direct())[1]]
+            else [one.drives[0] for one in hidden_response(sample, shown[np.newaxis], Direct())[1]]
         )
         written = write_chip(sample, drives, folder, notes)
     else:
-        written = write_network(sample, inputs, folder, notes, form=form)
+        written = write_network(sample, shown, folder, notes, form=form)
     if form == "neurons":
         what = f"{sum(net.layer_sizes[1:-1])} neuron netlists"
         what += ", each at the drive gamma/2" if image is None else f", driven by image {image}"
@@ -116,14 +117,14 @@ def export(
         what += f" (about {max(minutes, 0.1):.1f} min in ngspice)"
         first = "run.cir"
     if not has_failed(folder / "manifest.json"):
-        common.say(
+        console.say(
             f"written to {folder}: {what}; conductance tables, bom.csv, manifest.json. "
             f"Try: cd {shlex.quote(str(folder))} && ngspice -b {first}",
             json,
         )
-    settings = common.settings(net, sample, errors=errors, trim=trim)
+    settings = outputs.settings(net, sample, errors=errors, trim=trim)
     content = {
-        "files": [path.name for path in common.written(folder / name for name in written)],
+        "files": [path.name for path in outputs.written(folder / name for name in written)],
         "settings": settings | given | {"trim": None if trim is None else str(trim)},
     }
-    common.write_json(json, "export", chip, start, content)
+    outputs.write_json(json, "export", chip, start, content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from analog_fhn.cli import common
+from analog_fhn.cli import parameters
 from analog_fhn.cli.options import values_set
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 class NeuronOptions:
     """Values of the FHN neurons and when they are watched; None: as without the option."""
 
-    gamma: common.GammaOption = None
-    a: common.AOption = None
-    eps: common.EpsOption = None
-    slope: common.SlopeOption = None
-    settle: common.SettleOption = None
-    control: common.ControlOption = None
+    gamma: parameters.GammaOption = None
+    a: parameters.AOption = None
+    eps: parameters.EpsOption = None
+    slope: parameters.SlopeOption = None
+    settle: parameters.SettleOption = None
+    control: parameters.ControlOption = None
 
     def fhn(self, usual: FHN) -> FHN:
         """The neuron `usual` with the values that are set."""

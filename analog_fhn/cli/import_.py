@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from analog_fhn._support.files import has_failed
-from analog_fhn.cli import common
+from analog_fhn.cli import console, inputs, option_values, outputs, parameters
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def import_(
         str | None,
         typer.Option("--dataset", metavar="mnist|digits|PATH", help="Measure the plain network on its test images."),
     ] = None,
-    data: common.DataOption = None,
-    json: common.JsonOption = None,
+    data: parameters.DataOption = None,
+    json: parameters.JsonOption = None,
 ) -> None:
     """Make a network file from trained weights; nothing in the file is unpickled or run."""
     from analog_fhn import weights
@@ -47,29 +47,29 @@ def import_(
 
     start = time.perf_counter()
     # A network file may be imported over itself.
-    common.check_outputs({}, {"-o": output, "--json": json})
-    common.writable(output)
+    outputs.check_outputs({}, {"-o": output, "--json": json})
+    outputs.writable(output)
     trained = weights.read(file)
     span = None if input_range is None else _range(input_range)
     if span is None and trained.input_range is None and dataset is not None:
         span = load(dataset, "test", data).scale
     network = weights.to_network(trained, hidden=hidden, input_range=span)
-    content = _content(file, trained, network) | {"settings": common.settings(network, None) | {"dataset": dataset}}
+    content = _content(file, trained, network) | {"settings": outputs.settings(network, None) | {"dataset": dataset}}
     lines = [
         f"{file} ({trained.format}): {'-'.join(map(str, network.layer_sizes))} ({network.hidden}), "
         f"{_biases(content['biases'])}, inputs from {network.input_range[0]:g} to {network.input_range[1]:g}",
         *trained.notes,
     ]
     if dataset is not None:
-        test = common.load_images(dataset, "test", data, None, network)
+        test = inputs.load_images(dataset, "test", data, None, network)
         accuracy = network.accuracy(test.images, test.labels)
         content |= {"accuracy": accuracy, "n_images": len(test.labels)}
         lines += _accuracy_lines(accuracy, len(test.labels), network.layer_sizes[-1])
     network.save(output)
     if not has_failed(output):
         lines.append(f"saved as {output}")
-    common.say("\n".join(lines), json)
-    common.write_json(json, "import", None, start, content)
+    console.say("\n".join(lines), json)
+    outputs.write_json(json, "import", None, start, content)
 
 
 def _content(file: Path, trained: TrainedWeights, network: Network) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _content(file: Path, trained: TrainedWeights, network: Network) -> dict[str,
 
 
 def _accuracy_lines(accuracy: float, n_images: int, n_classes: int) -> list[str]:
-    lines = [f"plain network: {common.percent(accuracy)} of {n_images} test images"]
+    lines = [f"plain network: {console.percent(accuracy)} of {n_images} test images"]
     # half way between guessing and knowing
     if accuracy < 0.5 * (1.0 + 1.0 / n_classes):
         lines.append(
@@ -98,7 +98,7 @@ def _accuracy_lines(accuracy: float, n_images: int, n_classes: int) -> list[str]
 
 
 def _range(text: str) -> tuple[float, float]:
-    values = common.numbers("--input-range", text)
+    values = option_values.numbers("--input-range", text)
     if len(values) != 2 or not values[0] < values[1]:
         raise InputError(f"--input-range {text}: expected two numbers, the smaller first, such as 0,1 or -1,1")
     return values[0], values[1]

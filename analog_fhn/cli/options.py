@@ -4,11 +4,11 @@
 
     @dataclass(frozen=True)
     class Times:
-        settle: common.SettleOption = None
-        control: common.ControlOption = None
+        settle: parameters.SettleOption = None
+        control: parameters.ControlOption = None
 
     @takes_option_groups
-    def classify(network: common.NetworkArgument, *, times: Times, json: common.JsonOption = None) -> None: ...
+    def classify(network: parameters.NetworkArgument, *, times: Times, json: parameters.JsonOption = None) -> None: ...
 
 `analog-fhn classify` then has the options `--settle` and `--control`, and the function receives one `Times`. What the
 options are good for (a network with these times, say) is a method of the group. A field may be a group again.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analog_fhn.cli import common, costs, reconstruct_result
+from analog_fhn.cli import console, costs, option_values, outputs, parameters, reconstruct_result
 from analog_fhn.cli.options import takes_option_groups, values_set
 from analog_fhn.errors import InputError
 
@@ -84,7 +84,7 @@ class FitSettings:
         for option, value in (("--hidden", self.hidden), ("--ahead", self.ahead)):
             if self.polynomial is not None and value is not None:
                 owners = {"the neural map": (option,)}
-                raise common.foreign(option, f"{option} {value}", f"--polynomial {self.polynomial}", owners)
+                raise option_values.foreign(option, f"{option} {value}", f"--polynomial {self.polynomial}", owners)
         ahead = MultiStepOptions.ahead if self.ahead is None else self.ahead
         steps = {}
         if self.steps is not None:
@@ -120,7 +120,7 @@ class DriveOptions:
         InputError
             If the values are not as many as the recordings, or the units lack something.
         """
-        control = None if self.drive is None else common.numbers("--drive", self.drive)
+        control = None if self.drive is None else option_values.numbers("--drive", self.drive)
         if n_recordings > 1 and control is None:
             raise InputError(f"{n_recordings} recordings: --drive must say at which value of the control each was made")
         if control is not None and len(control) != n_recordings:
@@ -131,8 +131,8 @@ class DriveOptions:
             raise InputError(
                 "--volts-per-x and --time-unit belong together: they make a twin a hidden neuron of `classify`"
             )
-        common.check_above_0("--volts-per-x", self.volts_per_x)
-        common.check_above_0("--time-unit", self.time_unit)
+        option_values.check_above_0("--volts-per-x", self.volts_per_x)
+        option_values.check_above_0("--time-unit", self.time_unit)
         if self.volts_per_x is not None and (control is None or len(set(control)) < 2):
             raise InputError(
                 "--volts-per-x: a hidden neuron is driven; expected recordings at two or more values of --drive"
@@ -199,12 +199,12 @@ class ReadingOptions:
         ]  # fmt: skip
         for path, recording in zip(paths, recordings, strict=True):
             for line in recording.report:
-                common.say(f"{path}: {line}", json)
+                console.say(f"{path}: {line}", json)
         recordings = [recording.thinned(self.every) for recording in recordings]
         for path, recording in zip(paths, recordings, strict=True):
             low, high = float(np.nanmin(recording.voltage)), float(np.nanmax(recording.voltage))
             length = recording.step * len(recording)
-            common.say(
+            console.say(
                 f"{path}: {len(recording)} samples every {recording.step:g} s ({length:g} s), "
                 f"{low:.4g} to {high:.4g} V",
                 json,
@@ -213,9 +213,9 @@ class ReadingOptions:
 
     def check(self) -> None:
         """Refuse a step or a unit that is no positive number."""
-        common.check_above_0("--step", self.step, "a number of seconds")
-        common.check_above_0("--volts-per-unit", self.volts_per_unit, "a number of volts")
-        common.check_above_0("--seconds-per-unit", self.seconds_per_unit, "a number of seconds")
+        option_values.check_above_0("--step", self.step, "a number of seconds")
+        option_values.check_above_0("--volts-per-unit", self.volts_per_unit, "a number of volts")
+        option_values.check_above_0("--seconds-per-unit", self.seconds_per_unit, "a number of seconds")
 
 
 @takes_option_groups
@@ -232,9 +232,9 @@ def reconstruct(
     pictures: Annotated[
         Path | None, typer.Option("--pictures", metavar="DIR", help="Folder for pictures of every step.")
     ] = None,
-    seed: common.SeedOption = 0,
-    yes: common.YesOption = False,
-    json: common.JsonOption = None,
+    seed: parameters.SeedOption = 0,
+    yes: parameters.YesOption = False,
+    json: parameters.JsonOption = None,
 ) -> None:
     """Rebuild a neuron's dynamics from its voltage: delay vectors, autoencoder, and a map that runs by itself.
 
@@ -247,14 +247,14 @@ def reconstruct(
     control = drives.control(len(recordings))
     options = fitting.options(reading.bridge, seed)
     reading.check()
-    common.check_outputs(dict.fromkeys(recordings, "a recording"), {"-o": output, "--json": json})
-    common.writable(output)
-    folder = None if pictures is None else common.output_folder(pictures)
+    outputs.check_outputs(dict.fromkeys(recordings, "a recording"), {"-o": output, "--json": json})
+    outputs.writable(output)
+    folder = None if pictures is None else outputs.output_folder(pictures)
     read = reading.read(recordings, json)
-    common.check_work(costs.reconstruction(options, sum(map(len, read))), yes=yes)
+    costs.check_work(costs.reconstruction(options, sum(map(len, read))), yes=yes)
     if too_fine := reconstruct_result.too_fine(read[0]):
-        common.say(too_fine, json)
-    with common.progress_bar("reconstruct") as bar:
+        console.say(too_fine, json)
+    with console.progress_bar("reconstruct") as bar:
         result = reconstruct_neuron(read, options, control, lambda _what, done, total: bar(done, total))
     drives.with_units(result.reconstruction).save(output)
     first = read[0].bridged(reading.bridge)
@@ -262,14 +262,14 @@ def reconstruct(
     states = result.reconstruction.states(vectors)
     quality = reconstruct_result.quality(first, result, states, index)
     for line in [*reconstruct_result.lines(result), reconstruct_result.quality_line(quality)]:
-        common.say(line, json)
+        console.say(line, json)
     content = reconstruct_result.summary(result, options) | quality | {"file": str(output), "rule": RULE}
     content |= {"every": reading.every, "start": reading.begin, "stop": reading.stop}
     content["recordings"] = reconstruct_result.recordings_content(recordings, read, control, result)
-    common.write_json(json, "reconstruct", seed, start, common.without_nan(content))
+    outputs.write_json(json, "reconstruct", seed, start, outputs.without_nan(content))
     written = [output]
     if folder is not None:
         p = 1.0 if control is None else control[0]
         written += reconstruct_result.write_pictures(folder, first, result, p, states, index)
-    common.say_written(written, json)
+    outputs.say_written(written, json)
     reconstruct_result.say_doubts(result, options, json)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analog_fhn.cli import common
+from analog_fhn.cli import console
 from analog_fhn.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ def say_doubts(result: FitResult, options: FitOptions, json: str | None) -> None
     # Of each restart there is the first map alone.
     if options.refine is not None and options.polynomial is None and len(result.maps) == options.restarts:
         why = "nowhere do so many samples follow each other, or it diverged"
-        common.say(f"note: no map could be trained on {options.refine.ahead} steps: {why}", json)
+        console.say(f"note: no map could be trained on {options.refine.ahead} steps: {why}", json)
     alike, every = len(result.alike(result.chosen)), len(result.expected)
     if alike < every:
         text = f"{alike} of {every} free runs of the map that was kept show the recorded regime"
         remedy = "more --restarts or --steps, another --seed or a longer recording may help"
         if not alike:
             raise RunError(f"{text}; {remedy}")
-        common.say(f"note: {text}; {remedy}", json)
+        console.say(f"note: {text}; {remedy}", json)
 
 
 def too_fine(recording: Recording) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from analog_fhn.cli import common
+from analog_fhn.cli import circuits, console, costs, option_values, outputs, parameters
 from analog_fhn.cli.options import options_set, takes_option_groups, values_set
 from analog_fhn.errors import InputError
 
@@ -69,8 +69,8 @@ class TimeOptions:
 
     def check(self) -> None:
         """Refuse a step or a duration that is no positive number."""
-        common.check_above_0("--step", self.step, "a number of seconds")
-        common.check_above_0("--duration", self.duration, "a number of seconds")
+        option_values.check_above_0("--step", self.step, "a number of seconds")
+        option_values.check_above_0("--duration", self.duration, "a number of seconds")
 
 
 @dataclass(frozen=True)
@@ -83,21 +83,21 @@ class SourceOptions:
     drive: Annotated[
         float | None, typer.Option("--drive", metavar="I", help="Constant dimensionless drive (default: -0.5).")
     ] = None
-    a: common.AOption = None
-    eps: common.EpsOption = None
-    gamma: common.GammaOption = None
+    a: parameters.AOption = None
+    eps: parameters.EpsOption = None
+    gamma: parameters.GammaOption = None
     twin: Annotated[
         Path | None, typer.Option("--twin", metavar="TWIN.npz", help="Of `analog-fhn reconstruct` (--source twin).")
     ] = None
-    technology: common.TechnologyOption = None
-    chip: common.ChipOption = None
+    technology: parameters.TechnologyOption = None
+    chip: parameters.ChipOption = None
 
     def check(self, name: str) -> None:
         """Refuse an option that `name`, the source as it is asked for, does not have."""
         for option, value in options_set(self).items():
             if option not in _OPTIONS[name]:
                 text = f"{value:g}" if isinstance(value, int | float) else value
-                raise common.foreign(option, f"{option} {text}", name, _OPTIONS)
+                raise option_values.foreign(option, f"{option} {text}", name, _OPTIONS)
 
     @property
     def inputs(self) -> dict[Path, str]:
@@ -123,7 +123,7 @@ class DamageOptions:
         float | None,
         typer.Option("--missing-length", metavar="SAMPLES", help="Mean length of the bursts in which they go."),
     ] = None
-    seed: common.SeedOption = 0
+    seed: parameters.SeedOption = 0
 
     def check(self) -> None:
         """Refuse a length of gaps that there are none of."""
@@ -159,8 +159,8 @@ def record(
     times: TimeOptions,
     what: SourceOptions,
     damage: DamageOptions,
-    yes: common.YesOption = False,
-    json: common.JsonOption = None,
+    yes: parameters.YesOption = False,
+    json: parameters.JsonOption = None,
 ) -> None:
     """Write the voltage of a known neuron over time as CSV: time (s), voltage (V), and its true states.
 
@@ -172,24 +172,24 @@ def record(
     what.check(f"--source {source}")
     times.check()
     damage.check()
-    common.check_outputs(what.inputs, {"-o": output, "--json": json})
-    common.writable(output)
+    outputs.check_outputs(what.inputs, {"-o": output, "--json": json})
+    outputs.writable(output)
     expect = partial(_expect, source, times.settle, output, yes)
     recording, settings = _SOURCES[source](what, times, expect)
     recording = damage.applied_to(recording)
     write_recording(output, recording)
     voltage = _statistics(recording)
-    common.say(
+    console.say(
         f"{recording.source}: {len(recording)} samples every {recording.step:g} s "
         f"({recording.step * len(recording):g} s), {voltage['low']:.4g} to {voltage['high']:.4g} V",
         json,
     )
     for line in recording.report:
-        common.say(line, json)
+        console.say(line, json)
     if "scales" in settings:
         scales = settings["scales"]
-        common.say(f"one unit of x is {scales['sx']:.6g} V, T is {scales['time_unit']:g} s", json)
-    common.say_written([output], json)
+        console.say(f"one unit of x is {scales['sx']:.6g} V, T is {scales['time_unit']:g} s", json)
+    outputs.say_written([output], json)
     settings |= {"settle": times.settle, "noise": damage.noise, "missing": damage.missing}
     content = {
         "source": source,
@@ -202,7 +202,7 @@ def record(
         "report": list(recording.report),
         "settings": settings | {"missing_length": damage.missing_length or 1.0},
     }
-    common.write_json(json, "record", damage.seed, start, content)
+    outputs.write_json(json, "record", damage.seed, start, content)
 
 
 def _statistics(recording: Recording) -> dict[str, float]:
@@ -230,9 +230,9 @@ def _expect(source: str, settle: float, output: Path, yes: bool, duration: float
         cause, seconds, memory=product(samples, numbers, _MEMORY), disk=product(samples, numbers, _DISK),
         folder=output.parent,
     )  # fmt: skip
-    common.check_work(work, yes=yes)
+    costs.check_work(work, yes=yes)
     if work.disk > _LARGE:
-        common.note(f"{cause}: {samples:.3g} samples, a file of about {size(work.disk)}")
+        console.note(f"{cause}: {samples:.3g} samples, a file of about {size(work.disk)}")
 
 
 def _sherman(
@@ -292,8 +292,8 @@ def _spice(what: SourceOptions, times: TimeOptions, expect: Expect) -> tuple[Rec
 
     fhn = FHN(**values_set(what, "a", "eps", "gamma"))
     drive = -0.5 if what.drive is None else what.drive
-    technology = common.load_technology(what.technology or "discrete")
-    common.warn_of_values(technology)
+    technology = circuits.load_technology(what.technology or "discrete")
+    circuits.warn_of_values(technology)
     chip = circuit_chip(technology, what.chip, fhn=fhn)
     cells = chip.hardware[0].cells
     unit = chip.time_unit

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from analog_fhn.cli import common
+from analog_fhn.cli import console, outputs, parameters
 from analog_fhn.cli.sweep import RunArgument
 
 
@@ -17,7 +17,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Default: report.html in the run folder.")
     ] = None,
-    json: common.JsonOption = None,
+    json: parameters.JsonOption = None,
 ) -> None:
     """Write what a run found as one HTML file: the answer in words, then pictures and tables. It loads nothing."""
     from analog_fhn.montecarlo.outcome import read
@@ -26,10 +26,10 @@ def report(
     start = time.perf_counter()
     path = run / "report.html" if output is None else output
     results = read(run)
-    common.writable(path)
+    outputs.writable(path)
     size = write(results, path)
     n_failed = len(results.failed)
-    common.say(
+    console.say(
         f"written: {path} ({size / 1e3:.0f} kB): {len(results.trials)} trials"
         + (f", {n_failed} failed" if n_failed else ""),
         json,
@@ -42,4 +42,4 @@ def report(
         "report": str(path), "bytes": size, "n_trials": len(results.trials), "n_failed": n_failed,
         "trials_missing": results.missing, "accuracy_plain": results.plain, "points": rows,
     }  # fmt: skip
-    common.write_json(json, "report", results.plan["seed"], start, content)
+    outputs.write_json(json, "report", results.plan["seed"], start, content)

@@ -11,7 +11,7 @@ import typer
 
 from analog_fhn._support import estimate
 from analog_fhn._support.files import at_once, has_failed
-from analog_fhn.cli import common, costs
+from analog_fhn.cli import console, costs, inputs, option_values, outputs, parameters
 from analog_fhn.cli.groups import NeuronOptions
 from analog_fhn.cli.options import options_set, takes_option_groups, values_set
 from analog_fhn.errors import InputError
@@ -54,8 +54,8 @@ class ImageOptions:
     split: Annotated[
         Literal["train", "test"] | None, typer.Option("--split", help="figure3, figure4: which images (default: test).")
     ] = None
-    images: common.ImagesOption = None
-    stratified: common.StratifiedOption = False
+    images: parameters.ImagesOption = None
+    stratified: parameters.StratifiedOption = False
 
 
 @dataclass(frozen=True)
@@ -125,13 +125,13 @@ class FigureOptions:
     training: TrainingOptions
     reconstruction: ReconstructionOptions
     neuron: NeuronOptions
-    data: common.DataOption = None
+    data: parameters.DataOption = None
 
     def check(self, what: str) -> None:
         """Refuse an option that this figure or table does not have, or does not have together with a network."""
         for option in options_set(self):
             if option not in _OPTIONS[what]:
-                raise common.foreign(option, option, what, _OPTIONS)
+                raise option_values.foreign(option, option, what, _OPTIONS)
             if what in _SECTION4 and option in _TRAINED and self.source.network is not None:
                 raise InputError(f"{option} is what {what} trains a network with; --network names one that is trained")
 
@@ -143,8 +143,8 @@ class FigureOptions:
     def images_of(
         self, network: Network, split: Literal["train", "test"], images: int | None = None, draw: int | None = None
     ) -> Dataset:
-        """Images of a split that fit the network; `images` and `draw` as for `common.choose_images`."""
-        return common.load_images(self.dataset, split, self.data, images, network, draw=draw, holdout=True)
+        """Images of a split that fit the network; `images` and `draw` as for `inputs.choose_images`."""
+        return inputs.load_images(self.dataset, split, self.data, images, network, draw=draw, holdout=True)
 
 
 @dataclass(frozen=True)
@@ -157,10 +157,10 @@ class _Run:
     json: str | None
 
     def say(self, message: str) -> None:
-        common.say(message, self.json)
+        console.say(message, self.json)
 
     def check(self, work: Work) -> None:
-        common.check_work(work, yes=self.yes)
+        costs.check_work(work, yes=self.yes)
 
 
 @takes_option_groups
@@ -175,9 +175,9 @@ def reproduce(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for CSV and pictures.")],
     *,
     options: FigureOptions,
-    seed: common.SeedOption = 0,
-    yes: common.YesOption = False,
-    json: common.JsonOption = None,
+    seed: parameters.SeedOption = 0,
+    yes: parameters.YesOption = False,
+    json: parameters.JsonOption = None,
 ) -> None:
     """Make a figure or table of the paper again, with the paper's protocol unless an option says otherwise."""
     from analog_fhn.neuron import FHN
@@ -185,7 +185,7 @@ def reproduce(
 
     start = time.perf_counter()
     options.check(what)
-    run = _Run(common.output_folder(output), seed, yes, json)
+    run = _Run(outputs.output_folder(output), seed, yes, json)
     content: dict[str, Any] = {}
     if what == "figure2":
         paths = paper.figure2(run.folder, options.neuron.fhn(FHN()))
@@ -195,9 +195,9 @@ def reproduce(
         paths, content = _section4(what, options, run)
     else:
         paths, content = _with_network(what, options, run)
-    common.say_written(paths, json)
-    files = [str(path) for path in common.written(paths)]
-    common.write_json(json, f"reproduce {what}", seed, start, content | {"files": files})
+    outputs.say_written(paths, json)
+    files = [str(path) for path in outputs.written(paths)]
+    outputs.write_json(json, f"reproduce {what}", seed, start, content | {"files": files})
 
 
 def _with_network(what: str, options: FigureOptions, run: _Run) -> tuple[list[Path], dict[str, Any]]:
@@ -209,13 +209,13 @@ def _with_network(what: str, options: FigureOptions, run: _Run) -> tuple[list[Pa
     if Path(name).name != name or not name:
         raise InputError(f"--name {name!r}: expected a file name without folders")
     path = source.network or _trained(run, options.dataset, options.data)
-    network = common.load_network(path, protocol="paper", **asdict(options.neuron))
+    network = inputs.load_network(path, protocol="paper", **asdict(options.neuron))
     images = options.images_of(network, split, source.images, run.seed if source.stratified else None)
-    gammas = paper.GAMMAS if curve.gammas is None else common.numbers("--gammas", curve.gammas)
+    gammas = paper.GAMMAS if curve.gammas is None else option_values.numbers("--gammas", curve.gammas)
     work = costs.classification(network, len(images.labels))
     run.check(costs.repeated(work, len(gammas) if what == "figure4" else 5, "gammas"))
     content: dict[str, Any] = {}
-    with common.progress_bar(what) as bar:
+    with console.progress_bar(what) as bar:
         if what == "figure3":
             paths = paper.figure3(run.folder, network, images)
         elif what == "figure4":
@@ -232,7 +232,7 @@ def _with_network(what: str, options: FigureOptions, run: _Run) -> tuple[list[Pa
                     f"rms difference {column['rms_difference']:.1f} points"
                 )
     settings = {"dataset": options.dataset, "split": split, "stratified": source.stratified}
-    return paths, content | {"settings": common.settings(network, None) | settings}
+    return paths, content | {"settings": outputs.settings(network, None) | settings}
 
 
 def _trained(run: _Run, dataset: str, data: Path | None) -> Path:
@@ -241,7 +241,7 @@ def _trained(run: _Run, dataset: str, data: Path | None) -> Path:
 
     path = run.folder / "network.npz"
     if not path.exists():
-        training = common.load_holdout(dataset, "train", data)
+        training = inputs.load_holdout(dataset, "train", data)
         with at_once():  # it is read below
             train_plain(training, seed=run.seed).network(training.scale).save(path)
         run.say(f"trained a network: {path}")
@@ -258,7 +258,7 @@ def _section4(what: str, options: FigureOptions, run: _Run) -> tuple[list[Path],
     network = network.with_options(**values_set(options.neuron, "settle", "control"))
     run.check(costs.classification(network, sum(len(part.labels) for part in full)))
     how = f"tanh at the {network.tanh}, {'recentred' if network.recentre else 'raw x'}, gamma = {network.fhn.gamma:g}"
-    settings = common.settings(network, None) | {"dataset": options.dataset, "images": images}
+    settings = outputs.settings(network, None) | {"dataset": options.dataset, "images": images}
     content: dict[str, Any] = {"settings": settings}
     if what == "figure6":
         history = network.provenance.get("history", {})
@@ -269,7 +269,7 @@ def _section4(what: str, options: FigureOptions, run: _Run) -> tuple[list[Path],
         return paths, content | {"history": history}
     columns = dict(zip(("train_10000", "test_1000", "train_60000", "test_10000"), (*sets, *full), strict=True))
     title = f"Table 2: after training with FHN neurons ({how})"
-    with common.progress_bar("table2") as bar:
+    with console.progress_bar("table2") as bar:
         paths, averages = paper.table2(run.folder, network, columns, title, bar)
     for name, row in averages.items():
         run.say(f"{name:11} {row['n_images']:6.0f} images: {row['accuracy']:5.1f} % (paper {row['published']:.1f} %)")
@@ -297,7 +297,7 @@ def _section4_trained(what: str, options: FigureOptions, images: int, run: _Run)
     """As `_section4_loaded`, of a network that is trained unless the folder has one of the same settings."""
     from analog_fhn.papers import bogatenko2023 as paper
 
-    load = common.load_holdout
+    load = inputs.load_holdout
     full = load(options.dataset, "train", options.data), load(options.dataset, "test", options.data)
     if what == "table2":  # before a network is trained in vain
         paper.check_digits("table 2", full[0].source, full[0].n_classes)
@@ -327,7 +327,7 @@ def _section4_network(options: FigureOptions, sets: Sets, settings: dict[str, An
         if earlier.provenance.get("asked") == settings:
             return earlier
     train, test = sets
-    with common.progress_bar("training") as bar:
+    with console.progress_bar("training") as bar:
         trained = train_paper(
             train, fhn=options.neuron.fhn(NEURON), validation=test, seed=run.seed,
             recentre=options.training.recentre, **values_set(options.training, "tanh", "epochs"),
@@ -353,7 +353,7 @@ def _reconstruction(options: ReconstructionOptions, run: _Run) -> tuple[list[Pat
     content: dict[str, Any] = {}
     for name in KINDS:
         if options.neuron_kind in (name, "both", None):
-            files, content[name] = reproduce(common.output_folder(run.folder / name), name, study, run.say)
+            files, content[name] = reproduce(outputs.output_folder(run.folder / name), name, study, run.say)
             paths += files
             run.say(f"{name}: {content[name]['successes']} of {study.seeds} seeds")
-    return paths, common.without_nan(content)
+    return paths, outputs.without_nan(content)

@@ -11,7 +11,8 @@ import typer
 
 from analog_fhn._support.files import at_once
 from analog_fhn._support.threads import usable_cores
-from analog_fhn.cli import common, costs
+from analog_fhn._support.versions import versions
+from analog_fhn.cli import circuits, console, costs, inputs, outputs, parameters
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ def sweep(
     resume: ResumeOption = False,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
-    data: common.DataOption = None,
-    yes: common.YesOption = False,
-    json: common.JsonOption = None,
+    data: parameters.DataOption = None,
+    yes: parameters.YesOption = False,
+    json: parameters.JsonOption = None,
 ) -> None:
     """Draw chips, classify with each, report the spread of the accuracy and the yield.
 
@@ -50,7 +51,7 @@ def sweep(
 
     start = time.perf_counter()
     run = begin(plan, output, data, resume=resume, workers=workers, scheduler=scheduler, yes=yes)
-    with run.store, common.progress_bar("chips") as bar:
+    with run.store, console.progress_bar("chips") as bar:
         study = finish(run, workers=workers, scheduler=scheduler, progress=bar)
         decided = settings(run)
     results = study.results
@@ -61,17 +62,17 @@ def sweep(
         plots.save(picture, output / "histogram.png")
     regressed = study.regression() if run.plan.sensitivity else None
     for line in told(results.summary) + ([] if regressed is None else told_of_regression(regressed)):
-        common.say(line, json)
+        console.say(line, json)
     for trial in results.failed:
-        common.say(f"point {trial.point}, chip {trial.chip_seed} failed: {trial.message}", json)
+        console.say(f"point {trial.point}, chip {trial.chip_seed} failed: {trial.message}", json)
     files = ["results.sqlite", "trials.csv", *(["histogram.png"] if len(values) else [])]
-    written = ", ".join(path.name for path in common.written(output / name for name in files))
+    written = ", ".join(path.name for path in outputs.written(output / name for name in files))
     report = shlex.join(["analog-fhn", "report", str(output), "-o", "report.html"])
-    common.say(f"written to {output}: {written}. Next: {report}", json)
+    console.say(f"written to {output}: {written}. Next: {report}", json)
     content = results.summary | {
         "regression": None if regressed is None else regressed.as_json(), "settings": decided,
     }  # fmt: skip
-    common.write_json(json, "sweep", run.plan.seed, start, content)
+    outputs.write_json(json, "sweep", run.plan.seed, start, content)
     if content["n_failed"] == content["n_trials"]:
         raise SimulationError(f"every chip of the sweep failed; see {output / 'trials.csv'}")
 
@@ -82,7 +83,7 @@ def status(
         Path | None,
         typer.Option("--export", metavar="FILE", help="Write all trials so far as .csv or .parquet."),
     ] = None,
-    json: common.JsonOption = None,
+    json: parameters.JsonOption = None,
 ) -> None:
     """Show how far a run is, from any terminal, while it goes on or afterwards."""
     from analog_fhn.montecarlo.statistics import summary
@@ -93,7 +94,7 @@ def status(
         meta = store.known("configuration", "specification")
         points, trials = store.points(), store.trials()
         if export is not None:
-            common.writable(export)
+            outputs.writable(export)
             store.export(export)
     plan = meta["configuration"]["plan"]
     rows = []
@@ -102,13 +103,13 @@ def status(
         rows.append({"point": point.number, "role": point.role, "name": point.name}
                     | summary(own, meta["specification"]))  # fmt: skip
         planned = f" of {'at most ' if plan['until'] else ''}{plan['chips']}" if point.role != "allocation" else ""
-        common.say(f"point {point.number} ({point.name}): {len(own)}{planned} chips, {yield_text(rows[-1])}", json)
+        console.say(f"point {point.number} ({point.name}): {len(own)}{planned} chips, {yield_text(rows[-1])}", json)
     seconds = sum(trial.seconds for trial in trials)
-    common.say(f"{len(trials)} trials in {run}, {seconds:.0f} s of work; {len(points)} points", json)
+    console.say(f"{len(trials)} trials in {run}, {seconds:.0f} s of work; {len(points)} points", json)
     planned_points = {point.number for point in points if point.role == "sweep"}
     asked = [trial for trial in trials if trial.point in planned_points]
     content = summary(asked, meta["specification"]) | {"points": rows, "chips_planned": plan["chips"]}
-    common.write_json(json, "status", plan["seed"], start, content)
+    outputs.write_json(json, "status", plan["seed"], start, content)
 
 
 def begin(
@@ -133,39 +134,39 @@ def begin(
     from analog_fhn.technology.technology import Technology
 
     wanted = Sweep.load(plan)
-    network = common.load_network(Path(wanted.network))
+    network = inputs.load_network(Path(wanted.network))
     technology = Technology.load(wanted.technology)
     number = usable_cores() if workers is None else workers
     at_a_time = None if scheduler else number
-    common.check_work(costs.sweep_plan(wanted, network, 0 if scheduler else number), yes=yes)
+    costs.check_work(costs.sweep_plan(wanted, network, 0 if scheduler else number), yes=yes)
     try:
         every = wanted.all_points(network, technology)
     except InputError as error:
         raise InputError(f"{plan}: {error}") from None
     points = [point for point in every if point.role == "sweep"]
-    common.warn_of(*(point.design(network, technology) for point in points))
+    circuits.warn_of(*(point.design(network, technology) for point in points))
     draw = wanted.seed if wanted.stratified else None
-    chosen = common.load_images(
+    chosen = inputs.load_images(
         wanted.dataset, wanted.split, data, wanted.images, network, option="images:", draw=draw, refuse=True
     )
-    common.check_work(costs.sweep(wanted, every, network, len(chosen.labels), at_a_time, output), yes=yes)
+    costs.check_work(costs.sweep(wanted, every, network, len(chosen.labels), at_a_time, output), yes=yes)
     named = wanted.dataset in ("mnist", "digits")
     dataset = wanted.dataset if named else str(Path(wanted.dataset).resolve())
-    notes = {"plan": plan.read_text(encoding="utf-8"), "versions": common.versions(), "dataset": dataset}
-    folder = common.output_folder(output)
+    notes = {"plan": plan.read_text(encoding="utf-8"), "versions": versions(), "dataset": dataset}
+    folder = outputs.output_folder(output)
     with at_once():  # a run whose folder is not whole is not begun
         return open_run(folder, wanted, network, technology, chosen, resume=resume, notes=notes)
 
 
 def told(content: dict[str, Any]) -> list[str]:
     """What people read of a run's numbers."""
-    lines = [f"plain network {common.percent(content['accuracy_plain'])} of {content['n_images']} images"]
+    lines = [f"plain network {console.percent(content['accuracy_plain'])} of {content['n_images']} images"]
     for row in content["points"]:
         found = row["distribution"]
         if found is not None:
             lines.append(
-                f"{row['name']}: {row['n_trials']} chips: median {common.percent(found['q50'])}, "
-                f"worst {common.percent(found['worst'])}; {yield_text(row)}"
+                f"{row['name']}: {row['n_trials']} chips: median {console.percent(found['q50'])}, "
+                f"worst {console.percent(found['worst'])}; {yield_text(row)}"
             )
     return lines
 
@@ -184,7 +185,7 @@ def yield_text(row: dict[str, Any]) -> str:
     if not row["n_trials"]:
         return "no chip yet"
     return (
-        f"yield at {common.percent(row['specification'])}: {100 * row['yield']:.1f} % "
+        f"yield at {console.percent(row['specification'])}: {100 * row['yield']:.1f} % "
         f"(95 % interval {100 * row['yield_low']:.1f} to {100 * row['yield_high']:.1f} %)"
     )
 
@@ -192,4 +193,4 @@ def yield_text(row: dict[str, Any]) -> str:
 def settings(run: OpenRun) -> dict[str, Any]:
     """What decided the numbers; what the plan leaves open (readout: null) stands there as it was used."""
     first = run.store.points()[0].design(run.network, run.technology)
-    return run.plan.model_dump() | common.settings(first.network, None, technology=first.technology)
+    return run.plan.model_dump() | outputs.settings(first.network, None, technology=first.technology)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from analog_fhn._support.files import has_failed
-from analog_fhn.cli import common, costs
+from analog_fhn.cli import circuits, console, costs, inputs, option_values, outputs, parameters
 from analog_fhn.cli.groups import NeuronOptions
 from analog_fhn.cli.options import options_set, takes_option_groups, values_set
 from analog_fhn.errors import InputError
@@ -74,7 +74,7 @@ class HardwareOptions:
         str | None,
         typer.Option("--technology", metavar="NAME|PATH", help="Every step sees a fresh chip of this technology."),
     ] = None
-    errors: common.ErrorsOption = None
+    errors: parameters.ErrorsOption = None
     ramp: Annotated[
         Literal["linear", "constant"] | None,
         typer.Option("--ramp", help="Errors grow over the first half of the epochs (default), or stay."),
@@ -109,11 +109,11 @@ class HardwareOptions:
             for option, value in options_set(self).items():
                 raise InputError(f"{_as_written(option, value)} needs a --technology whose chips training is to see")
             return None
-        technology = common.load_technology(self.technology, errors=self.errors)
-        common.warn_of_values(technology)
+        technology = circuits.load_technology(self.technology, errors=self.errors)
+        circuits.warn_of_values(technology)
         noise: float | Literal["intrinsic"] | None = None
         if self.noise is not None:
-            noise = "intrinsic" if self.noise == "intrinsic" else common.density(self.noise)
+            noise = "intrinsic" if self.noise == "intrinsic" else circuits.density(self.noise)
         clipped: dict[str, Any] = {} if clip is None else {"clip_sigma": clip or None}
         return Hardware(
             technology, levels=not self.ignore_levels, noise=noise, **values_set(self, "ramp", "chips"), **clipped
@@ -148,7 +148,7 @@ class ModelOptions:
         """Refuse an option that `name`, the model as it is asked for, does not have."""
         for option, value in options_set(self).items():
             if option not in _OPTIONS[name]:
-                raise common.foreign(option, _as_written(option, value), name, _OPTIONS)
+                raise option_values.foreign(option, _as_written(option, value), name, _OPTIONS)
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class PassOptions:
 
 @takes_option_groups
 def train(
-    dataset: common.DatasetOption,
+    dataset: parameters.DatasetOption,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="NETWORK.npz", help="Network file to write.")],
     *,
     model: Annotated[
@@ -195,12 +195,12 @@ def train(
     ] = None,
     options: ModelOptions,
     passes: PassOptions,
-    images: common.ImagesOption = None,
-    stratified: common.StratifiedOption = False,
-    data: common.DataOption = None,
-    seed: common.SeedOption = 0,
-    yes: common.YesOption = False,
-    json: common.JsonOption = None,
+    images: parameters.ImagesOption = None,
+    stratified: parameters.StratifiedOption = False,
+    data: parameters.DataOption = None,
+    seed: parameters.SeedOption = 0,
+    yes: parameters.YesOption = False,
+    json: parameters.JsonOption = None,
 ) -> None:
     """Train n_in - hidden - n_classes, report its test accuracy, and save it."""
     from analog_fhn.network import Network
@@ -211,39 +211,39 @@ def train(
     sizes = _layers(hidden, model, protocol, begin)
     activation = _activation(options.units.activation, begin)
     # A network may be trained on from itself.
-    common.check_outputs({}, {"-o": output, "--json": json})
-    common.writable(output)
+    outputs.check_outputs({}, {"-o": output, "--json": json})
+    outputs.writable(output)
     training, test = _images(dataset, data, images, seed if stratified else None)
     whole = (training.images.shape[1], *sizes, training.n_classes)
     _check_work(whole, training, test, options, begin, passes, yes=yes)
     arguments = {"n_hidden": sizes[0] if len(sizes) == 1 else sizes, "seed": seed} | passes.arguments
-    with common.progress_bar("training") as bar:
+    with console.progress_bar("training") as bar:
         arguments["progress"] = lambda epoch, total, _loss, _accuracy: bar(epoch, total)
         done = trainer(training, test, _Task(options, activation, begin, arguments))
     network = done.trained.network(training.scale)
     network.save(output)
     accuracy = float((done.predictions == test.labels).mean())
-    common.say(
-        f"{done.what} {'-'.join(map(str, network.layer_sizes))} ({done.how}): {common.percent(accuracy)} of "
-        f"{len(test.labels)} test images, {common.percent(done.trained.history['accuracy'][-1])} of the training images"
-        + ("" if has_failed(output) else f"; saved as {output}"),
+    console.say(
+        f"{done.what} {'-'.join(map(str, network.layer_sizes))} ({done.how}): {console.percent(accuracy)} of "
+        f"{len(test.labels)} test images, {console.percent(done.trained.history['accuracy'][-1])} of the training "
+        "images" + ("" if has_failed(output) else f"; saved as {output}"),
         json,
     )
-    settings = common.settings(network, None) | {"trained": done.trained.settings, "dataset": dataset, "model": model}
+    settings = outputs.settings(network, None) | {"trained": done.trained.settings, "dataset": dataset, "model": model}
     content = _content(done, network, test) | {"settings": settings | {"stratified": stratified}}
-    common.write_json(json, "train", seed, start, content)
+    outputs.write_json(json, "train", seed, start, content)
 
 
 def _images(dataset: str, data: Path | None, images: int | None, draw: int | None) -> tuple[Dataset, Dataset]:
-    """Training images, of which `images` are chosen, and test images; `draw` as for `common.choose_images`."""
+    """Training images, of which `images` are chosen, and test images; `draw` as for `inputs.choose_images`."""
     from analog_fhn.data.dataset import check_alike
 
-    whole = common.load_holdout(dataset, "train", data)
-    common.tell_missing(whole, whole.n_classes, "training")
-    training = common.choose_images(whole, "training", images, draw=draw, refuse=True)
-    test = common.load_holdout(dataset, "test", data)
+    whole = inputs.load_holdout(dataset, "train", data)
+    inputs.tell_missing(whole, whole.n_classes, "training")
+    training = inputs.choose_images(whole, "training", images, draw=draw, refuse=True)
+    test = inputs.load_holdout(dataset, "test", data)
     check_alike(training, test)
-    common.tell_missing(test, training.n_classes, "test")
+    inputs.tell_missing(test, training.n_classes, "test")
     return training, test
 
 
@@ -286,7 +286,7 @@ def _check_work(
         ),
         costs.classification_by(sizes, times, eps, len(test.labels)),
     ])  # fmt: skip
-    common.check_work(work, yes=yes)
+    costs.check_work(work, yes=yes)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from analog_fhn._support.files import new_table, write_records, write_text
-from analog_fhn.cli import common, costs
+from analog_fhn._support.versions import versions
+from analog_fhn.cli import circuits, console, costs, inputs, outputs, parameters
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,10 +33,10 @@ _FROM_FILE = ("codes.csv", "trim.npz", "summary.json")
 
 
 def trim(
-    network: common.NetworkArgument,
+    network: parameters.NetworkArgument,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
     technology: Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")] = "discrete",
-    chip: common.ChipOption = None,
+    chip: parameters.ChipOption = None,
     measurements: Annotated[
         Path | None,
         typer.Option(
@@ -65,8 +66,8 @@ def trim(
     held_out: Annotated[
         int | None, typer.Option("--held-out", min=1, help="Images of the test split to judge on (default: all).")
     ] = None,
-    stratified: common.StratifiedOption = False,
-    images_seed: common.ImagesSeedOption = None,
+    stratified: parameters.StratifiedOption = False,
+    images_seed: parameters.ImagesSeedOption = None,
     drives: Annotated[int | None, typer.Option("--drives", min=3, help="Test drives per neuron (default: 5).")] = None,
     rounds: Annotated[
         int | None,
@@ -110,15 +111,15 @@ def trim(
             "--table", metavar="N", help="Drives of the response table (default: 9 for direct and the mean, else 33)."
         ),
     ] = None,
-    tables: common.TablesOption = None,
-    errors: common.ErrorsOption = None,
-    temperature: common.TemperatureOption = None,
-    supply: common.SupplyOption = None,
-    readout: common.ReadoutOption = None,
-    raw: common.RawOption = False,
-    data: common.DataOption = None,
-    yes: common.YesOption = False,
-    json: common.JsonOption = None,
+    tables: parameters.TablesOption = None,
+    errors: parameters.ErrorsOption = None,
+    temperature: parameters.TemperatureOption = None,
+    supply: parameters.SupplyOption = None,
+    readout: parameters.ReadoutOption = None,
+    raw: parameters.RawOption = False,
+    data: parameters.DataOption = None,
+    yes: parameters.YesOption = False,
+    json: parameters.JsonOption = None,
 ) -> None:
     """Repair one chip that can only be driven, read and written: trim codes, a new readout, all arrays fine-tuned.
 
@@ -127,12 +128,12 @@ def trim(
     from analog_fhn.design import Design
 
     start = time.perf_counter()
-    net = common.load_network(network, readout=readout, raw=raw)
-    parts = common.load_technology(technology, errors=errors, temperature=temperature, supply=supply)
+    net = inputs.load_network(network, readout=readout, raw=raw)
+    parts = circuits.load_technology(technology, errors=errors, temperature=temperature, supply=supply)
     if verify is not None and not 0 < verify < 1:
         raise InputError(f"--verify {verify:g}: expected a share of g_max between 0 and 1")
     design = Design(net, parts)
-    draw = common.seed_of_draw(stratified, images_seed)
+    draw = inputs.seed_of_draw(stratified, images_seed)
     if measurements is not None:
         _refuse_simulation({
             "--chip": chip, "--dataset": dataset, "--steps": steps, "--labelled": labelled, "--held-out": held_out,
@@ -142,8 +143,8 @@ def trim(
             "--errors": errors, "--data": data,
         })  # fmt: skip
         content = from_file(measurements, design, unit or "x", output, json)
-        settings = common.settings(net, None, technology=parts) | {"unit": unit or "x"}
-        common.write_json(json, "trim", None, start, common.without_nan(content) | {"settings": settings})
+        settings = outputs.settings(net, None, technology=parts) | {"unit": unit or "x"}
+        outputs.write_json(json, "trim", None, start, outputs.without_nan(content) | {"settings": settings})
         return
     if unit is not None:
         raise InputError(f"--unit {unit} without --measurements: it is the unit of the responses in that file")
@@ -158,10 +159,10 @@ def trim(
         BenchOptions(chip, backend or "direct", table, tables, reading_noise or 0.0, verify), errors,
     )  # fmt: skip
     content, final = repaired(job, output, json, yes=yes)
-    settings = common.settings(net, final, errors=errors, technology=parts)
+    settings = outputs.settings(net, final, errors=errors, technology=parts)
     settings |= {"dataset": dataset, "backend": job.bench.backend, "reading_noise": job.bench.reading_noise}
     settings |= {"stratified": stratified, "images_seed": draw}
-    common.write_json(json, "trim", chip, start, common.without_nan(content) | {"settings": settings})
+    outputs.write_json(json, "trim", chip, start, outputs.without_nan(content) | {"settings": settings})
 
 
 def _refuse_simulation(options: dict[str, object]) -> None:
@@ -230,9 +231,9 @@ class ImageOptions:
         """The images, with labels that the steps can be done and judged with."""
         from analog_fhn.trim.repair import check_labels
 
-        training = common.load_images(self.dataset, "train", self.data, None, network, holdout=True)
-        shown = common.choose_images(training, "train", self.labelled, option="--labelled", draw=self.draw)
-        judged = common.load_images(
+        training = inputs.load_images(self.dataset, "train", self.data, None, network, holdout=True)
+        shown = inputs.choose_images(training, "train", self.labelled, option="--labelled", draw=self.draw)
+        judged = inputs.load_images(
             self.dataset, "test", self.data, self.held_out, network, option="--held-out", draw=self.draw, holdout=True
         )
         check_judged(network, judged)
@@ -279,7 +280,7 @@ class BenchOptions:
         from analog_fhn.trim.bench import SimulatedBench
 
         drives = self.drives(design.network)
-        tables = common.tables_folder(drives or None, self.tables, self.backend)
+        tables = outputs.tables_folder(drives or None, self.tables, self.backend)
         return SimulatedBench(
             design, self.chip, backend=self.backend, table=drives, verify=self.verify, tables=tables,
             reading_noise=self.reading_noise,
@@ -314,7 +315,7 @@ class RepairJob:
             trained=len(images.training.labels), drives=how.drives, rounds=how.rounds, epochs=how.epochs,
             backend=self.bench.backend, table=self.bench.drives(net),
         )  # fmt: skip
-        common.check_work(work, yes=yes)
+        costs.check_work(work, yes=yes)
 
     def judging_command(self, folder: Path) -> str:
         """Command that judges the repaired chip."""
@@ -335,21 +336,21 @@ def repaired(
     net = job.design.network
     images = job.images.load(net, job.steps)
     job.check_work(images, yes=yes)
-    folder = common.output_folder(output)
+    folder = outputs.output_folder(output)
     for name in FILES:
-        common.writable(folder / name)
-    common.warn_of(job.design)
+        outputs.writable(folder / name)
+    circuits.warn_of(job.design)
     bench = job.bench.make(job.design)
     done = repair(
         bench, job.steps, images.labelled, images.judged, images.training, job.options,
-        lambda step: common.note(f"{step} ..."),
+        lambda step: console.note(f"{step} ..."),
     )  # fmt: skip
     plain = net.accuracy(images.judged.images, images.judged.labels)
     for step in done:
-        common.say(step_line(step), json)
+        console.say(step_line(step), json)
         if step.facts.get("kept"):
             warn_of_unchanged(step.facts["validated"], step.facts["validated_before"])
-    common.say(f"{'plain network':12} {common.percent(plain):>9}", json)
+    console.say(f"{'plain network':12} {console.percent(plain):>9}", json)
     files = write_repair(job, bench, done, plain, folder)
     content = {
         "accuracy": done[-1].accuracy,
@@ -366,9 +367,9 @@ def repaired(
     complete = _written(folder, files)
     if len(complete) == len(files):
         named = f"{', '.join(FILES)}, conductance tables and netlist"
-        common.say(f"written to {folder}: {named}. Try: {job.judging_command(folder)}", json)
+        console.say(f"written to {folder}: {named}. Try: {job.judging_command(folder)}", json)
     else:
-        common.say_written([folder / name for name in complete], json)
+        outputs.say_written([folder / name for name in complete], json)
     return content, bench.chip
 
 
@@ -392,12 +393,12 @@ def write_repair(
     write_steps(done, folder / "steps.csv")
     write_codes(bench.codes, None, folder / "codes.csv")
     notes = {
-        "steps": common.without_nan([asdict(step) for step in done]),
-        "errors": common.error_groups(job.errors),
+        "steps": outputs.without_nan([asdict(step) for step in done]),
+        "errors": circuits.error_groups(job.errors),
     }
     bench.state.save(folder / "trim.npz", job.design, notes)
     plots.save(picture, folder / "accuracy.png")
-    manifest = {"versions": common.versions(), "trim": "trim.npz"}
+    manifest = {"versions": versions(), "trim": "trim.npz"}
     image = np.zeros(job.design.network.layer_sizes[0])
     return [*FILES, *write_network(bench.chip, image, folder, manifest, form="reduced")]
 
@@ -407,8 +408,9 @@ def check_judged(network: Network, judged: Dataset) -> None:
     right, chance = network.accuracy(judged.images, judged.labels), 1.0 / network.layer_sizes[-1]
     if right <= chance:
         raise InputError(
-            f"{judged.source}: the plain network is right on {common.percent(right)} of {len(judged.labels)} held-out "
-            f"images, and guessing on {common.percent(chance)}; expected the images and classes that it was trained for"
+            f"{judged.source}: the plain network is right on {console.percent(right)} of {len(judged.labels)} held-out "
+            f"images, and guessing on {console.percent(chance)}; expected the images and classes that it was trained "
+            "for"
         )
 
 
@@ -423,10 +425,10 @@ def from_file(
 
     recorded = from_measurements(load_measurements(path, design, unit), design, TrimHardware())
     codes, trained = recorded.state.codes, recorded.trained
-    folder = common.output_folder(output)
+    folder = outputs.output_folder(output)
     files = list(_FROM_FILE)
     for name in files:
-        common.writable(folder / name)
+        outputs.writable(folder / name)
     write_codes(codes, recorded.lines, folder / "codes.csv")
     recorded.state.save(folder / "trim.npz", design, {"measurements": str(path)})
     if trained is not None:
@@ -438,7 +440,7 @@ def from_file(
     if trained is not None:
         say_readout(trained, json)
     if content["files"]:
-        common.say(
+        console.say(
             f"written to {folder}: {', '.join(content['files'])}; they are for the chip that was measured, of which "
             "classify --trim knows nothing else",
             json,
@@ -476,13 +478,13 @@ def say_lines(recorded: Recorded, design: Design, json: str | None) -> None:
     layers = zip(recorded.lines, recorded.state.codes.rows, recorded.beyond, design.layer_names, strict=True)
     for lines, codes, beyond, place in layers:
         slopes = -lines.slope
-        common.say(
+        console.say(
             f"{len(slopes)} neurons{place}: x falls by {slopes.mean():.3g} per unit of drive, spread "
             f"{slopes.std():.2g}; {codes.saturated} codes at the end of their range",
             json,
         )
         if beyond:
-            common.note(
+            console.note(
                 f"warning: no gain code ({2.0 - factor:g} to {factor:g} times) mends the slope of "
                 f"{len(beyond)} of the neurons{place}; their codes stand at the end. Neuron (x falls by): "
                 + ", ".join(f"{j} ({slopes[j]:.3g})" for j in beyond)
@@ -493,9 +495,9 @@ def say_readout(trained: RecordedReadout, json: str | None) -> None:
     """What people read about a readout that was trained on measurements."""
     readout, number, different = trained.readout, trained.n_images, trained.n_different
     copies = "" if different == number else f" ({different} different ones)"
-    common.say(
+    console.say(
         f"readout from {number} images{copies}: "
-        f"{common.percent(readout.validated)} in cross-validation (as trained: {common.percent(readout.before)})",
+        f"{console.percent(readout.validated)} in cross-validation (as trained: {console.percent(readout.before)})",
         json,
     )
     if readout.unchanged:
@@ -503,14 +505,14 @@ def say_readout(trained: RecordedReadout, json: str | None) -> None:
 
 
 def _written(folder: Path, names: Iterable[str]) -> list[str]:
-    return [path.name for path in common.written(folder / name for name in names)]
+    return [path.name for path in outputs.written(folder / name for name in names)]
 
 
 def warn_of_unchanged(validated: float, before: float) -> None:
     """Say that a readout stays as it was trained, because new ones do worse."""
-    common.note(
-        f"warning: a new readout finds {common.percent(validated)} of the labelled images in "
-        f"cross-validation, the readout as trained {common.percent(before)}; it stays (more labelled images?)"
+    console.note(
+        f"warning: a new readout finds {console.percent(validated)} of the labelled images in "
+        f"cross-validation, the readout as trained {console.percent(before)}; it stays (more labelled images?)"
     )
 
 
@@ -523,7 +525,7 @@ def images_of(loaded: Dataset) -> LabelledImages:
 
 def step_line(step: RepairStep) -> str:
     """What people read about a step."""
-    text = f"{step.name:12} {common.percent(step.accuracy):>9}"
+    text = f"{step.name:12} {console.percent(step.accuracy):>9}"
     if step.runs:
         text += (
             f"   {step.runs} runs ({step.seconds:.0f} s on the chip), {step.readings} readings, {step.pulses} pulses"
@@ -557,4 +559,4 @@ def write_summary(folder: Path, content: dict[str, Any]) -> None:
     """Write summary.json."""
     import json
 
-    write_text(folder / "summary.json", json.dumps(common.without_nan(content), indent=2, allow_nan=False) + "\n")
+    write_text(folder / "summary.json", json.dumps(outputs.without_nan(content), indent=2, allow_nan=False) + "\n")

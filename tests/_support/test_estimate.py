@@ -10,7 +10,7 @@ import pytest
 
 from analog_fhn._support import estimate
 from analog_fhn._support.estimate import Work
-from analog_fhn.cli import common
+from analog_fhn.cli import costs
 from analog_fhn.errors import InputError
 
 TOTAL = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -115,9 +115,9 @@ def test_sizes_as_people_read_them(number: float, text: str) -> None:
 
 def test_the_command_line_refuses_what_is_beyond_the_machine() -> None:
     with pytest.raises(InputError, match=r"^--table 9: needs about .*; expected less, or --yes to insist$"):
-        common.check_work(Work("--table 9", memory=TOTAL), yes=False)
+        costs.check_work(Work("--table 9", memory=TOTAL), yes=False)
 
 
 def test_who_insists_is_warned(capsys: pytest.CaptureFixture[str]) -> None:
-    common.check_work(Work("--table 9", memory=TOTAL), yes=True)
+    costs.check_work(Work("--table 9", memory=TOTAL), yes=True)
     assert capsys.readouterr().err.startswith("analog-fhn: warning: --table 9: needs about ")

@@ -25,8 +25,8 @@ from analog_fhn import weights
 from analog_fhn._support.resources import resource
 from analog_fhn.backends.base import SimulationError
 from analog_fhn.chip import Chip
-from analog_fhn.cli.common import tables_folder
 from analog_fhn.cli.design import engineering
+from analog_fhn.cli.outputs import tables_folder
 from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, RunError

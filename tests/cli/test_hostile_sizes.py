@@ -23,7 +23,7 @@ import yaml
 
 from analog_fhn import cli
 from analog_fhn._support.estimate import Work
-from analog_fhn.cli import common
+from analog_fhn.cli import costs
 from analog_fhn.data import load
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
@@ -177,7 +177,7 @@ def readable() -> Network:
 @contextmanager
 def begun(estimates: int) -> Iterator[None]:
     """Stop the command when it has passed so many estimates."""
-    check, passed = common.check_work, []
+    check, passed = costs.check_work, []
 
     def checked(work: Work, *, yes: bool) -> None:
         check(work, yes=yes)
@@ -185,7 +185,7 @@ def begun(estimates: int) -> Iterator[None]:
         if len(passed) == estimates:
             raise InputError(f"would begin: {work}")
 
-    with patch.object(common, "check_work", checked):
+    with patch.object(costs, "check_work", checked):
         yield
 
 
