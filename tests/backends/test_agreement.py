@@ -235,8 +235,9 @@ def test_results_do_not_depend_on_the_number_of_threads() -> None:
     drives = np.random.default_rng(1).uniform(-6, 1, size=(80, 13))
     protocol, cells = Protocol(settle=2.0, control=10.0), ideal_cells(13)
     before = numba.get_num_threads()
-    many = Direct().respond(cells, drives, protocol).mean
     try:
+        numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+        many = Direct().respond(cells, drives, protocol).mean
         numba.set_num_threads(1)
         one = Direct().respond(cells, drives, protocol).mean
     finally:

@@ -320,8 +320,9 @@ SHORT = Protocol(settle=2.0, control=4.0)
 def test_noise_does_not_depend_on_the_number_of_threads() -> None:
     cells, noise = ideal_cells(13), some_noise(13)
     before = numba.get_num_threads()
-    many = Direct().respond(cells, some_drives(), SHORT, samples=True, noise=noise)
     try:
+        numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+        many = Direct().respond(cells, some_drives(), SHORT, samples=True, noise=noise)
         numba.set_num_threads(1)
         one = Direct().respond(cells, some_drives(), SHORT, samples=True, noise=noise)
     finally:
