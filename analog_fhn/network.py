@@ -273,13 +273,12 @@ class Network:
 
         In a layer with another unit it is as much larger or smaller as `matched_slope` of its unit.
         """
-        first = matched_slope(self.units[0])
-        return tuple(replace(self.fhn, slope=self.fhn.slope * matched_slope(unit) / first) for unit in self.units)
+        return layer_neurons(self.fhn, self.units)
 
     @property
     def hidden(self) -> str:
         """Names of the hidden layers' units, where all are alike one name."""
-        return ", ".join(dict.fromkeys(self.units)) if len(set(self.units)) == 1 else ", ".join(self.units)
+        return units_text(self.units)
 
     @property
     def inputs(self) -> Pointwise | None:
@@ -554,6 +553,17 @@ def matched_slope(hidden: Activation) -> float:
     Algebra: the logistic function of z is ``(1 + tanh(z/2))/2``; recentring does the rest.
     """
     return 0.5 if hidden == "sigmoid" else 1.0
+
+
+def layer_neurons(fhn: FHN, units: Sequence[Activation]) -> tuple[FHN, ...]:
+    """FHN neurons of hidden layers with these units, of which `fhn` are those of the first; see `Network.neurons`."""
+    first = matched_slope(units[0])
+    return tuple(replace(fhn, slope=fhn.slope * matched_slope(unit) / first) for unit in units)
+
+
+def units_text(units: Sequence[str]) -> str:
+    """Names of the hidden layers' units, where all are alike one name."""
+    return units[0] if len(set(units)) == 1 else ", ".join(units)
 
 
 def named_arrays(weights: tuple[FloatArray, ...], biases: tuple[FloatArray | None, ...]) -> dict[str, FloatArray]:

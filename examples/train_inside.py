@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from analog_fhn import plots
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells
 from analog_fhn.data import Dataset, load
 from analog_fhn.inference import classify_all
 from analog_fhn.network import Network
-from analog_fhn.neuron import Protocol
+from analog_fhn.neuron import FHN, Protocol
 from analog_fhn.noise import Noise
 from analog_fhn.training.circuit import Inside, train_fhn
 from analog_fhn.training.plain import train_plain
@@ -33,17 +33,18 @@ def judge(network: Network, images: Dataset, noise: float = 0.0) -> dict[str, fl
     """Accuracy by `direct` with both readouts; `noise` moves y, per square root of T."""
     n = network.layer_sizes[1]
     white = Noise(np.zeros(n), np.full(n, noise), seed=1) if noise else None
-    results = classify_all(network, images.images, [("vote", True), ("mean", True)], noise=white)
+    noises = None if white is None else [white]
+    results = classify_all(network, images.images, [("vote", True), ("mean", True)], noise=noises)
     return {result.readout: round(result.accuracy(images.labels), 6) for result in results}
 
 
 def response(protocol: Protocol, noise: float) -> Responses:
     """Mean response of one ideal neuron over the control window, and its spread in noise."""
-    chip = Chip.ideal(Network((np.ones((1, 1)), np.ones((1, 1)))))
+    cells = Cells.ideal("sigmoid", FHN(), 1)
     if not noise:
-        return Responses.of(chip, protocol, window=True)
+        return Responses.of(cells, protocol, window=True)
     white = Noise(np.zeros(1), np.full(1, noise), seed=2)
-    return Responses.of(chip, protocol, window=True, noise=white, drives=65, repeats=256)
+    return Responses.of(cells, protocol, window=True, noise=white, drives=65, repeats=256)
 
 
 def main(options: argparse.Namespace) -> None:

@@ -7,10 +7,10 @@ and a line in `CELLS`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +25,24 @@ from analog_fhn.technology.technology import Technology
 
 # Module and class of every cell, by the name that a technology's `cell` calls it.
 CELLS = {"opamp_fhn": ("analog_fhn.cell.opamp_fhn.cell", "OpAmpFHN")}
+
+
+def tanh_drives(
+    z: Any, gain: Any, slope: Any, shift: Any, offset: Any, variance: Any = 0.0, tanh: Callable[[Any], Any] = np.tanh
+) -> Any:
+    """The one statement of `DriveStage`, for NumPy and JAX: time averages of ``gain tanh(slope z + shift) + offset``.
+
+    Parameters
+    ----------
+    variance
+        Variance of the ripple on z; 0: there is none. To second order ``<tanh(u + r)> = tanh u + <r^2> tanh''(u)/2``.
+    tanh
+        Function of the arrays' library.
+    """
+    t = tanh(slope * z + shift)
+    if np.any(variance):
+        t = t - t * (1.0 - t**2) * slope**2 * variance
+    return gain * t + offset
 
 
 @dataclass(frozen=True)
@@ -48,12 +66,9 @@ class DriveStage(CellArrays):
         Parameters
         ----------
         variance
-            Of the ripple on z, of the same shape: to second order ``<tanh(u + r)> = tanh u + <r^2> tanh''(u)/2``.
+            Variance of the ripple on z, of the same shape.
         """
-        t = np.tanh(self.slope * z + self.shift)
-        if np.any(variance):
-            t = t - t * (1.0 - t**2) * self.slope**2 * variance
-        return np.asarray(self.gain * t + self.offset)
+        return np.asarray(tanh_drives(z, self.gain, self.slope, self.shift, self.offset, variance))
 
     def range(self) -> tuple[FloatArray, FloatArray]:
         """Lowest and highest drive of each cell, each of shape (n,)."""

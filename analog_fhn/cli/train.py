@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from analog_fhn.data import Dataset
     from analog_fhn.network import Network
-    from analog_fhn.training.circuit import Hardware, Inside
+    from analog_fhn.training.circuit import Inside, SeenChips
     from analog_fhn.training.plain import Trained
+    from analog_fhn.weights import Hidden
 
 Trainer = Callable[["Dataset", "Dataset", "_Task"], "_Done"]
 
@@ -98,9 +99,9 @@ class HardwareOptions:
         bool, typer.Option("--ignore-levels", help="Training with a technology does not see the conductance levels.")
     ] = False
 
-    def hardware(self) -> Hardware | None:
+    def hardware(self) -> SeenChips | None:
         """What training sees of a technology; None without one."""
-        from analog_fhn.training.circuit import Hardware
+        from analog_fhn.training.circuit import SeenChips
 
         clip = self.clip_sigma
         if clip is not None and not clip >= 0:
@@ -115,7 +116,7 @@ class HardwareOptions:
         if self.noise is not None:
             noise = "intrinsic" if self.noise == "intrinsic" else circuits.density(self.noise)
         clipped: dict[str, Any] = {} if clip is None else {"clip_sigma": clip or None}
-        return Hardware(
+        return SeenChips(
             technology, levels=not self.ignore_levels, noise=noise, **values_set(self, "ramp", "chips"), **clipped
         )
 
@@ -190,7 +191,7 @@ def train(
         typer.Option(
             "--hidden",
             metavar="N[,N...]",
-            help="Hidden neurons (default: 100, or --start's); 100,50: two layers (fhn).",
+            help="Hidden neurons (default: 100, or --start's); 100,50: two layers.",
         ),
     ] = None,
     options: ModelOptions,
@@ -208,7 +209,7 @@ def train(
     start = time.perf_counter()
     trainer = _trainer(model, protocol, options)
     begin = None if options.begin.begin is None else Network.load(options.begin.begin)
-    sizes = _layers(hidden, model, protocol, begin)
+    sizes = _layers(hidden, protocol, begin)
     activation = _activation(options.units.activation, begin)
     # A network may be trained on from itself.
     outputs.check_outputs({}, {"-o": output, "--json": json})
@@ -294,7 +295,7 @@ class _Task:
     """What one of the models is trained by: options, hidden activation, network to begin with, arguments of all."""
 
     options: ModelOptions
-    activation: Literal["sigmoid", "tanh"]
+    activation: Hidden
     begin: Network | None
     arguments: dict[str, Any]
 
@@ -325,14 +326,14 @@ def _trainer(model: str, protocol: str | None, options: ModelOptions) -> Trainer
     return trainers[name]
 
 
-def _activation(option: Literal["sigmoid", "tanh"] | None, start: Network | None) -> Literal["sigmoid", "tanh"]:
-    """Hidden activation: that of the option, which must be that of the network to begin with, if there is one."""
+def _activation(option: Literal["sigmoid", "tanh"] | None, start: Network | None) -> Hidden:
+    """Hidden activation, or one of each layer: that of the network to begin with, which the option must agree with."""
     if start is not None and option not in (None, start.hidden):
         raise InputError(f"--activation {option}: the network of --start was trained as {start.hidden}")
-    return option or ("sigmoid" if start is None else start.units[0])
+    return option or ("sigmoid" if start is None else start.units)
 
 
-def _layers(hidden: str | None, model: str, protocol: str | None, start: Network | None) -> tuple[int, ...]:
+def _layers(hidden: str | None, protocol: str | None, start: Network | None) -> tuple[int, ...]:
     """Numbers of hidden neurons by layer, from the option or the network to begin with, which must not differ.
 
     Raises
@@ -351,8 +352,8 @@ def _layers(hidden: str | None, model: str, protocol: str | None, start: Network
         raise InputError(f"--hidden {hidden}: expected numbers from 1")
     if start is not None and sizes != known:
         raise InputError(f"--hidden {hidden}: the network of --start has {','.join(map(str, known))}")
-    if len(sizes) > 1 and (model != "fhn" or protocol is not None):
-        raise InputError(f"--hidden {hidden}: several hidden layers are for --model fhn without --protocol")
+    if len(sizes) > 1 and protocol is not None:
+        raise InputError(f"--hidden {hidden}: --protocol {protocol} has one hidden layer")
     return sizes
 
 
@@ -361,11 +362,12 @@ def _as_written(option: str, value: Any) -> str:
 
 
 def _ann(training: Dataset, test: Dataset, task: _Task) -> _Done:
+    from analog_fhn.network import units_text
     from analog_fhn.training.plain import train_plain
 
     trained = train_plain(training, hidden=task.activation, bias=task.options.units.bias, **task.arguments)
     predictions = trained.network(training.scale).forward(test.images).argmax(axis=1)
-    return _Done(trained, predictions, "plain network", task.activation)
+    return _Done(trained, predictions, "plain network", units_text(trained.units))
 
 
 def _fhn(training: Dataset, test: Dataset, task: _Task) -> _Done:

@@ -9,7 +9,7 @@ import numpy as np
 from analog_fhn.errors import InputError
 from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, Array
 from analog_fhn.training.fit import keras_on_jax
-from analog_fhn.training.made import Made
+from analog_fhn.training.programming import ProgrammingTable
 
 keras = keras_on_jax()
 
@@ -28,7 +28,7 @@ class ArrayDense(_Layer):  # type: ignore[misc]
     nearest level, programmed with an error, and some devices are stuck (see `circuit.crossbar`). Gradients go straight
     through clipping and levels; a stuck device has none. Outside training the weights are used as they are.
 
-    The weight that g_max stands for is found when the layer is built and by `refresh`, not in every step: give
+    The weight that g_max stands for is looked for when the layer is built and by `refresh`, not in every step: give
     ``model.fit`` the callback `RefreshRanges`, or call `refresh` after setting the weights. `train_fhn` does so.
 
     Parameters
@@ -38,14 +38,14 @@ class ArrayDense(_Layer):  # type: ignore[misc]
     array
         Conductance range, levels, errors and faults, as in a technology.
     layer
-        0: input array, 1: output array; selects the clip quantile.
+        Number of the array from 0, the input array; selects the clip quantile.
     temperature
         Of the devices (K).
     levels
         Whether training sees the levels.
     clip_sigma
         Weights are kept within so many of their standard deviations: the smaller the largest weight is against the
-        others, the less a stuck device and a level's width weigh. None: not kept.
+        others, the less a stuck device and a level's width weigh. None: any weight is let pass.
     offsets
         Outputs at zero input of drawn chips, shape (n_chips, units): in training one of them, drawn for each output, is
         added. None: none.
@@ -83,9 +83,9 @@ class ArrayDense(_Layer):  # type: ignore[misc]
         self.generator = keras.random.SeedGenerator(seed)
         self._relative = _relative_error(self.array, temperature)
         if self._relative is None:
-            made = Made.of(self.array, temperature)
+            table = ProgrammingTable.of(self.array, temperature)
             self._mean, self._deviation = (
-                np.asarray(v / self.array.g_max, np.float32) for v in (made.mean, made.deviation)
+                np.asarray(v / self.array.g_max, np.float32) for v in (table.mean, table.deviation)
             )
 
     def build(self, shape: tuple[int | None, ...]) -> None:
@@ -167,7 +167,7 @@ class ArrayDense(_Layer):  # type: ignore[misc]
         low = array.g_min / array.g_max
         if self.levels:
             plus, minus = self._levelled(plus), self._levelled(minus)
-        made = plus - minus
+        difference = plus - minus
         if self._relative is not None:
             deviation, shift = self._relative * _root(plus**2 + minus**2), 0.0
         else:
@@ -175,15 +175,16 @@ class ArrayDense(_Layer):  # type: ignore[misc]
             deviation = jnp.sqrt(sd_plus**2 + sd_minus**2)
             shift = jax.lax.stop_gradient(mean_plus - plus - mean_minus + minus)
         if self._relative != 0.0:
-            made = made + strength * (shift + deviation * keras.random.normal(made.shape, seed=self.generator))
+            noise = keras.random.normal(difference.shape, seed=self.generator)
+            difference = difference + strength * (shift + deviation * noise)
         on, off = strength * array.stuck_on, strength * array.stuck_off
         if array.stuck_on or array.stuck_off:
-            uniform = keras.random.uniform(made.shape, seed=self.generator)
+            uniform = keras.random.uniform(difference.shape, seed=self.generator)
             bound = 0.0
             for share, fixed in ((on, 1.0 - minus), (on, plus - 1.0), (off, low - minus), (off, plus - low)):
-                made = jnp.where((uniform >= bound) & (uniform < bound + share), fixed, made)
+                difference = jnp.where((uniform >= bound) & (uniform < bound + share), fixed, difference)
                 bound = bound + share
-        return made
+        return difference
 
     def _levelled(self, g: Any) -> Any:
         """The nearest levels, straight through."""
@@ -224,7 +225,7 @@ class RefreshRanges(_Callback):  # type: ignore[misc]
 
 def _root(square: Any) -> Any:
     """Square root, whose gradient at 0 is 0: a pair of devices without conductance has no error."""
-    # Both branches are differentiated: the root's own must not be infinite where it is not taken.
+    # Both branches are differentiated: the root's must not be infinite where it is not taken.
     normal = square >= jnp.finfo(jnp.float32).tiny
     return jnp.where(normal, jnp.sqrt(jnp.where(normal, square, 1.0)), 0.0)
 
@@ -236,9 +237,9 @@ def _through(value: Any, rounded: Any) -> Any:
 
 def _relative_error(array: Array, temperature: float) -> float | None:
     """Sigma relative to the target, where that is all: no device preset, drift, write-verify or temperature."""
-    given = (array.device, array.write_tolerance, array.drift_time)
+    more = (array.device, array.write_tolerance, array.drift_time)
     warm = bool(array.temperature_coefficient) and temperature != NOMINAL_TEMPERATURE
-    if warm or any(value is not None for value in given):
+    if warm or any(value is not None for value in more):
         return None
     assert not isinstance(array.programming_error, str)
     assert not isinstance(array.read_noise, str)

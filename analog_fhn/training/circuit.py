@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from analog_fhn.chip import Chip
+from analog_fhn.chip import ManufacturedChip
 from analog_fhn.data import Dataset
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
-from analog_fhn.network import Network, matched_slope
+from analog_fhn.network import Network, layer_neurons, matched_slope, units_text
 from analog_fhn.neuron import FHN, FloatArray, Protocol
 from analog_fhn.noise import Noise
+from analog_fhn.readout import Activation
 from analog_fhn.technology.technology import Technology
 from analog_fhn.training.fit import (
     Fit,
     Gradient,
-    Hidden,
+    HiddenLayers,
     Progress,
     Schedule,
     accuracy_of,
@@ -41,14 +42,14 @@ _RAMP = 0.5  # share of the epochs in which a linear ramp reaches its end
 
 
 @dataclass(frozen=True)
-class Hardware:
-    """What the chips of a technology are that training is to see.
+class SeenChips:
+    """The chips of a technology that training sees.
 
     Parameters
     ----------
     technology
-        Its errors are those that training sees; `Technology.with_errors` keeps some of the groups. Wires and the gain
-        errors of sense amplifiers are not seen.
+        Its errors are those that training sees; `Technology.with_errors` keeps some of the groups. Wires, the gain
+        errors of sense amplifiers, and the ripple behind low-passes are not seen.
     levels
         Whether training sees the conductance levels.
     chips
@@ -87,8 +88,10 @@ class Inside:
 
     Parameters
     ----------
-    fhn, hidden, recentre
-        As in a network; without `fhn` the slope matches `hidden`.
+    hidden
+        Unit of all hidden layers, or one for each.
+    fhn, recentre
+        As in a network; without `fhn` the slope matches the first unit.
     protocol
         Settling time and control window.
     gradient
@@ -97,13 +100,14 @@ class Inside:
         Whether training sees the average over the control window, from the protocol's initial state, or that of settled
         neurons.
     instants
-        With a protocol, training sees x(t) at its times, and the loss is the mean over them: for the vote. It is seen
-        without noise.
+        With a protocol, training sees x(t) of the last hidden layer at its times, and the loss is the mean over them:
+        for the vote. It is seen without noise.
     responses
-        Of the neurons, in place of those that the above gives; not with hardware, whose chips bring their own.
+        Responses of the neurons of all hidden layers, in place of those that the above gives; not with hardware, whose
+        chips have theirs.
     """
 
-    hidden: Hidden = "sigmoid"
+    hidden: Activation | Sequence[Activation] = "sigmoid"
     fhn: FHN | None = None
     protocol: Protocol = field(default_factory=Protocol)
     recentre: bool = True
@@ -115,7 +119,9 @@ class Inside:
     @property
     def neuron(self) -> FHN:
         """Parameters of the neurons."""
-        return FHN(slope=matched_slope(self.hidden)) if self.fhn is None else self.fhn
+        if self.fhn is not None:
+            return self.fhn
+        return FHN(slope=matched_slope(self.hidden if isinstance(self.hidden, str) else self.hidden[0]))
 
 
 def train_fhn(
@@ -123,7 +129,7 @@ def train_fhn(
     *,
     n_hidden: int | Sequence[int] = 100,
     inside: Inside | None = None,
-    hardware: Hardware | None = None,
+    hardware: SeenChips | None = None,
     bias: bool = False,
     start: Network | None = None,
     epochs: int = 20,
@@ -152,7 +158,7 @@ def train_fhn(
     bias
         Whether the layers have biases; not with `hardware`.
     start
-        Network whose weights training begins with, of the same layers, activation and range of inputs, without other
+        Network whose weights training begins with, of the same layers, units and range of inputs, without other
         stages than the neurons; with biases only if `bias`. None: Glorot's uniform distribution; with `hardware`, a
         plain network after two epochs.
     epochs, batch_size, learning_rate, schedule, seed
@@ -170,31 +176,34 @@ def train_fhn(
     Raises
     ------
     InputError
-        As `train_plain`; for a start that is not as described; with `hardware` for biases, several hidden layers,
-        responses, or instants in noise.
+        As `train_plain`; for a start that is not as described; with `hardware` for biases, responses, or instants in
+        noise.
     MissingProgramError
         If Keras or JAX is not installed.
     """
     inside = Inside() if inside is None else inside
-    sizes = (n_hidden,) if isinstance(n_hidden, int) else tuple(n_hidden)
     fit = Fit(dataset, epochs, batch_size, learning_rate, schedule, seed, validation, progress)
-    fit.check(inside.hidden, *sizes)
-    if not sizes:
-        raise InputError("n_hidden is empty: expected at least one hidden layer")
-    if hardware is not None:
-        _check_hardware(inside, hardware, bias or len(sizes) > 1)
-    widths = (dataset.images.shape[1], *sizes, dataset.n_classes)
+    hidden_layers = HiddenLayers.of(n_hidden, inside.hidden)
+    fit.check(hidden_layers)
+    widths = (dataset.images.shape[1], *hidden_layers.sizes, dataset.n_classes)
     if start is not None:
-        _check_start(start, widths, inside.hidden, bias, dataset)
-    given = start
+        _check_start(start, widths, hidden_layers.units, bias, dataset)
+    begun = "glorot_uniform" if start is None else start.sha256
     keras = keras_on_jax()
-    if hardware is not None and start is None:
-        plain = train_plain(
-            dataset, n_hidden=sizes[0], hidden=inside.hidden, epochs=_START_EPOCHS, batch_size=batch_size, seed=seed,
-        )  # fmt: skip
-        start = plain.network(dataset.scale)
+    if hardware is None:
+        seen = _ideal(inside, hidden_layers.units)
+    else:
+        _check_hardware(inside, hardware, bias)
+        if start is None:
+            begun = "plain network of two epochs"
+            plain = train_plain(
+                dataset, n_hidden=hidden_layers.sizes, hidden=hidden_layers.units, epochs=_START_EPOCHS,
+                batch_size=batch_size, seed=seed,
+            )  # fmt: skip
+            start = plain.network(dataset.scale)
+        seen = _drawn(start, inside, hardware)
     with seeded(keras, seed):
-        model, denses, neurons = _model(keras, widths, inside, hardware, start, bias, seed)
+        model, denses, neurons = _model(keras, widths, inside, hardware, seen, bias, seed)
         if start is not None:
             for layer, w, b in zip(denses, start.weights, start.biases, strict=True):
                 layer.kernel.assign(w)
@@ -204,25 +213,30 @@ def train_fhn(
             model, cross_entropy, accuracy_of("mean"), begin=_each_epoch(denses, neurons, hardware, epochs)
         )
     arrays = [[np.asarray(v.value, dtype=np.float64) for v in layer.trainable_variables] for layer in denses]
-    begun = "plain network of two epochs" if given is None and hardware is not None else "glorot_uniform"
     return Trained(
         weights=[values[0] for values in arrays],
         biases=[values[1] if bias else None for values in arrays],
+        units=hidden_layers.units,
         history=history,
-        settings=_settings(sizes, inside, hardware)
+        settings=hidden_layers.settings()
+        | _settings(inside, hardware)
         | {"bias": bias}
         | fit.settings()
-        | {"start": begun if given is None else given.sha256},
+        | {"start": begun},
         inside={"fhn": inside.neuron, "protocol": inside.protocol, "recentre": inside.recentre},
     )
 
 
-def _check_start(start: Network, widths: tuple[int, ...], hidden: Hidden, bias: bool, dataset: Dataset) -> None:
+def _check_start(
+    start: Network, widths: tuple[int, ...], units: tuple[Activation, ...], bias: bool, dataset: Dataset
+) -> None:
     """Raise InputError for a network that training cannot begin with."""
     if start.layer_sizes != widths:
         raise InputError(f"start has layers {start.layer_sizes}; expected {widths}")
-    if start.hidden != hidden:
-        raise InputError(f"start was trained as {start.hidden!r}; expected hidden {hidden!r}, as the neurons inside")
+    if start.units != units:
+        raise InputError(
+            f"start was trained as {start.hidden!r}; expected hidden {units_text(units)!r}, as the neurons inside"
+        )
     largest = max(float(np.abs(w).max()) for w in (*start.weights, *start.biases) if w is not None)
     if largest > _LARGEST_WEIGHT:
         raise InputError(
@@ -241,98 +255,125 @@ def _check_start(start: Network, widths: tuple[int, ...], hidden: Hidden, bias: 
         )
 
 
-def _check_hardware(inside: Inside, hardware: Hardware, other_layers: bool) -> None:
+def _check_hardware(inside: Inside, hardware: SeenChips, bias: bool) -> None:
     """Raise InputError for what is not trained together with hardware."""
-    if other_layers:
-        raise InputError("hardware-aware training: expected one hidden layer and no biases")
+    if bias:
+        raise InputError("hardware-aware training: expected no biases")
     if inside.responses is not None:
-        raise InputError("responses with hardware: expected one of them, for the chips of a technology bring their own")
+        raise InputError("responses with hardware: expected one of them, for the chips of a technology have theirs")
     if inside.instants is not None and hardware.noise is not None:
         raise InputError(
             f"hardware.noise = {hardware.noise} with instants: x(t) is trained without noise; expected None of either"
         )
 
 
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What the layers are in training.
+
+    Parameters
+    ----------
+    responses
+        Of the neurons of each hidden layer: the first outside training, the others to draw from.
+    offsets
+        Of each array's outputs on the drawn chips, shape (n_chips, n_out), the output array last; None: none.
+    """
+
+    responses: list[Responses]
+    offsets: list[FloatArray] | None = None
+
+
+def _ideal(inside: Inside, units: tuple[Activation, ...]) -> _Seen:
+    """Ideal neurons, or those that `inside` brings."""
+    if inside.responses is not None:
+        return _Seen([inside.responses] * len(units))
+    protocol = inside.protocol if inside.instants is None else inside.instants
+    responses, last = [], len(units) - 1
+    for number, (unit, fhn) in enumerate(zip(units, layer_neurons(inside.neuron, units), strict=True)):
+        responses.append(
+            Responses.nominal(
+                fhn, unit, protocol, recentre=inside.recentre or number < last,
+                window=inside.window or inside.instants is not None,
+                samples=inside.instants is not None and number == last,
+            )
+        )  # fmt: skip
+    return _Seen(responses)
+
+
+def _drawn(start: Network, inside: Inside, hardware: SeenChips) -> _Seen:
+    """Of each layer the nominal neuron and all neurons of the drawn chips; amplifier offsets of each array."""
+    network = replace(start, fhn=inside.neuron, protocol=inside.protocol)
+    design = Design(network, hardware.technology)
+    chips = [design.chip(None), *(design.chip(hardware.first_chip + k) for k in range(hardware.chips))]
+    biases = [
+        *(np.array([chip.layers[number].bias for chip in chips]) for number in range(len(network.units))),
+        np.array([chip.output.bias_of(inside.recentre) for chip in chips]),
+    ]
+    responses = [_of_layer(number, chips, inside, hardware) for number in range(len(network.units))]
+    return _Seen(responses, [values[1:] - values[0] for values in biases])
+
+
+def _of_layer(number: int, chips: list[ManufacturedChip], inside: Inside, hardware: SeenChips) -> Responses:
+    """Responses of hidden layer number `number` of chips, of the first chip those of one neuron alone."""
+    cells = [chip.hardware[number].cells for chip in chips]
+    before = None if number == len(chips[0].layers) - 1 else number
+    one = cells[0][np.zeros(1, dtype=np.intp)]
+    bank = Responses.together([
+        Responses.of(some, inside.protocol, recentre=inside.recentre, before=before, window=inside.window)
+        for some in (one, *cells[1:])
+    ])  # fmt: skip
+    if hardware.noise is None:
+        return bank
+    white = (
+        Noise.intrinsic(one, hardware.first_chip)
+        if hardware.noise == "intrinsic"
+        else Noise.from_density(one, hardware.noise, hardware.noise, hardware.first_chip)
+    )
+    quiet, noisy = (
+        Responses.of(one, inside.protocol, window=True, drives=bank.n_drives, noise=case) for case in (None, white)
+    )
+    # The first neuron is the one outside training, and where a ramp begins: it stays quiet.
+    drawn = np.arange(len(bank))[:, None] > 0
+    return replace(bank, mean=bank.mean + drawn * (noisy.mean - quiet.mean), deviation=drawn * noisy.deviation)
+
+
 def _model(
-    keras: Any, widths: tuple[int, ...], inside: Inside, hardware: Hardware | None, start: Network | None, bias: bool,
-    seed: int,
-) -> tuple[Any, list[Any], list[Any]]:  # fmt: skip
+    keras: Any, widths: tuple[int, ...], inside: Inside, hardware: SeenChips | None, seen: _Seen, bias: bool, seed: int
+) -> tuple[Any, list[Any], list[Any]]:
     """Model, its dense layers and its layers of neurons."""
     from analog_fhn.training.array import ArrayDense
     from analog_fhn.training.fhn import FHN as Layer
 
-    responses, offsets = inside.responses, [None] * (len(widths) - 1)
-    if hardware is not None:
-        assert start is not None
-        responses, offsets = _bank(start, inside, hardware)
-    elif responses is None:
-        responses = Responses.nominal(
-            inside.neuron, inside.hidden, inside.protocol if inside.instants is None else inside.instants,
-            recentre=inside.recentre, window=inside.window or inside.instants is not None,
-            samples=inside.instants is not None,
-        )  # fmt: skip
     layers: list[Any] = [keras.Input((widths[0],))]
     denses, neurons = [], []
     for k, width in enumerate(widths[1:]):
         if hardware is None:
-            dense = keras.layers.Dense(width, use_bias=bias, dtype="float32")
+            denses.append(keras.layers.Dense(width, use_bias=bias, dtype="float32"))
         else:
-            conditions = hardware.technology.conditions
-            dense = ArrayDense(
-                width, hardware.technology.array, layer=k, temperature=conditions.temperature, levels=hardware.levels,
-                clip_sigma=hardware.clip_sigma, offsets=offsets[k], seed=(seed + k) % _SEEDS,
+            denses.append(
+                ArrayDense(
+                    width, hardware.technology.array, layer=k,
+                    temperature=hardware.technology.conditions.temperature, levels=hardware.levels,
+                    clip_sigma=hardware.clip_sigma, offsets=None if seen.offsets is None else seen.offsets[k],
+                    seed=(seed + k) % _SEEDS,
+                )
             )  # fmt: skip
-        denses.append(dense)
-        layers.append(dense)
-        if k < len(widths) - 2:
-            last = k == len(widths) - 3
+        layers.append(denses[-1])
+        if k < len(seen.responses):
             neurons.append(
                 Layer(
-                    responses, gradient=inside.gradient, draw=hardware is not None, seed=(seed + 100 + k) % _SEEDS,
-                    samples=inside.instants if last else None,
+                    seen.responses[k], gradient=inside.gradient, draw=hardware is not None,
+                    seed=(seed + 100 + k) % _SEEDS, samples=inside.instants if k == len(seen.responses) - 1 else None,
                 )
             )  # fmt: skip
             layers.append(neurons[-1])
     return keras.Sequential(layers), denses, neurons
 
 
-def _bank(start: Network, inside: Inside, hardware: Hardware) -> tuple[Responses, list[Any]]:
-    """Responses of the nominal neuron and of all neurons of the drawn chips; amplifier offsets of each layer."""
-    network = replace(start, hidden=inside.hidden, fhn=inside.neuron, protocol=inside.protocol)
-    design = Design(network, hardware.technology)
-    chips = [design.chip(None), *(design.chip(hardware.first_chip + k) for k in range(hardware.chips))]
-    found = [Responses.of(chip, inside.protocol, recentre=inside.recentre, window=inside.window) for chip in chips]
-    first = slice(0, 1)
-    biases = [np.array([_bias(chip, layer, inside.recentre) for chip in chips]) for layer in range(2)]
-    offsets = [values[1:] - values[0] for values in biases]
-    bank = Responses.together([found[0][first], *found[1:]])
-    if hardware.noise is not None:
-        one = chips[0].only(np.zeros(1, dtype=np.intp))
-        white = (
-            Noise.intrinsic(one, hardware.first_chip)
-            if hardware.noise == "intrinsic"
-            else Noise.from_density(one, hardware.noise, hardware.noise, hardware.first_chip)
-        )
-        quiet, noisy = (
-            Responses.of(one, inside.protocol, window=True, drives=bank.n_drives, noise=case) for case in (None, white)
-        )
-        # The first neuron is the one outside training, and where a ramp begins: it stays quiet.
-        drawn = np.arange(len(bank))[:, None] > 0
-        bank = replace(
-            bank, mean=bank.mean + drawn * (noisy.mean - quiet.mean), deviation=drawn * noisy.deviation
-        )  # fmt: skip
-    return bank, offsets
-
-
-def _bias(chip: Chip, layer: int, recentre: bool) -> FloatArray:
-    """Bias of an array of a chip, with its amplifiers' offsets."""
-    bias = chip.biases[layer] if layer == 0 or recentre or chip.raw_bias is None else chip.raw_bias
-    assert bias is not None
-    return bias
-
-
-def _each_epoch(denses: list[Any], neurons: list[Any], hardware: Hardware | None, epochs: int) -> Any:
-    """What happens before an epoch: errors grow, and the largest weights are found again."""
+def _each_epoch(
+    denses: list[Any], neurons: list[Any], hardware: SeenChips | None, epochs: int
+) -> Callable[..., None] | None:
+    """What happens before an epoch: errors grow, and the largest weights are looked for again."""
     if hardware is None:
         return None
 
@@ -346,13 +387,11 @@ def _each_epoch(denses: list[Any], neurons: list[Any], hardware: Hardware | None
     return begin
 
 
-def _settings(sizes: tuple[int, ...], inside: Inside, hardware: Hardware | None) -> dict[str, Any]:
+def _settings(inside: Inside, hardware: SeenChips | None) -> dict[str, Any]:
     """What decided the model, ready for JSON."""
     names = ("levels", "clip_sigma", "noise", "ramp", "chips", "first_chip")
     return {
         "model": "fhn",
-        "n_hidden": sizes[0] if len(sizes) == 1 else list(sizes),
-        "hidden": inside.hidden,
         "fhn": asdict(inside.neuron),
         "protocol": asdict(inside.protocol),
         "recentre": inside.recentre,

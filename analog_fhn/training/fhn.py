@@ -19,14 +19,16 @@ keras = keras_on_jax()
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 
+from analog_fhn.training.chain import drives, mean_between, with_way_back  # noqa: E402
+
 _Layer: Any = keras.layers.Layer
 
 _STAGES = ("gain", "slope", "shift", "offset", "row_gain", "row_offset", "low", "high")
 _WRITTEN_OUT = 10_000  # numbers that a configuration may hold
 
 
-@keras.saving.register_keras_serializable(package="analog_fhn")
-class _Kept:
+@keras.saving.register_keras_serializable(package="analog_fhn", name="_Kept")
+class _StoredResponses:
     """Responses in a layer's configuration: a copy of the layer takes them as they are.
 
     Written to a file they become lists if they are few; else the layer's arrays have to be loaded, as from a `.keras`
@@ -77,7 +79,7 @@ class FHN(_Layer):  # type: ignore[misc]
         Whether each training step (one batch) puts neurons drawn at random from the responses in place of all; outside
         training, all are the first of the responses.
     samples
-        Protocol whose sampled x(t) is wanted; the output is then (batch, n_samples, n), of z of shape (batch, n). It is
+        Protocol at whose instants x(t) is the output, (batch, n_samples, n), of z of shape (batch, n). It is
         interpolated where the responses hold x(t), which must then be that of the same protocol, and simulated in every
         call else.
     fhn, hidden, recentre
@@ -105,17 +107,17 @@ class FHN(_Layer):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         check_one_of("gradient", gradient, Gradient)
-        kept = {name: kwargs.pop(name, None) for name in ("count", "n_drives", "n_samples", "eps", "implicit")}
+        sizes = {name: kwargs.pop(name, None) for name in ("count", "n_drives", "n_samples", "eps", "implicit")}
         super().__init__(**kwargs)
-        if responses is None and kept["count"] is None:
+        if responses is None and sizes["count"] is None:
             responses = Responses.nominal(Parameters() if fhn is None else fhn, hidden, recentre=recentre)
         self._responses, self._loaded = responses, responses is not None
         if responses is not None:
-            kept = {
+            sizes = {
                 "count": len(responses), "n_drives": responses.n_drives, "n_samples": responses.waves.shape[2],
                 "eps": float(responses.eps[0]), "implicit": not responses.explicit_is_stable,
             }  # fmt: skip
-        self.count, self.n_drives, self.n_samples, self.eps, self.implicit = kept.values()
+        self.count, self.n_drives, self.n_samples, self.eps, self.implicit = sizes.values()
         if samples is not None and self.n_samples not in (0, samples.n_samples):
             raise InputError(
                 f"responses hold {self.n_samples} samples; expected {samples.n_samples}, as `samples` asks"
@@ -186,32 +188,23 @@ class FHN(_Layer):  # type: ignore[misc]
             self._chosen(z.shape[-1], drawn, *arrays) if self.draw else arrays
         )
         gain, slope, shift, offset, row_gain, row_offset, low, high = stages
-        argument = slope * z + shift
-        drive = gain * jnp.tanh(argument) + offset
-        cells = self.n_drives - 1
+        drive = drives(z, gain, slope, shift, offset)
 
         def read(drive: Any, nodes: Any) -> Any:
-            place = jnp.clip((drive - low) / (high - low), 0.0, 1.0) * cells
-            cell = jnp.minimum(jax.lax.stop_gradient(place).astype(jnp.int32), cells - 1)
-            one, other = _at(nodes, cell), _at(nodes, cell + 1)
-            share = place - cell
-            return one + (share[..., None] if one.ndim > share.ndim else share) * (other - one)
+            return mean_between(drive, low, high, nodes)
 
         if self.gradient == "sigmoid":
             span = row_gain * (read(offset + gain, mean) - read(offset - gain, mean))
-            surrogate = span * jax.nn.sigmoid(2.0 * argument)
+            surrogate = span * jax.nn.sigmoid(2.0 * (slope * z + shift))
         else:
             surrogate = row_gain * read(drive, mean)
         if self.samples is None:
             x = read(drive, mean)
             if training:
                 x = x + read(drive, deviation) * keras.random.normal(drive.shape, seed=self.generator)
-            forward = row_gain * x + row_offset
-        else:
-            x = read(drive, waves) if waves.shape[2] else self._simulated(drive, coefficients)
-            forward = row_gain * jnp.moveaxis(x, -1, 1) + row_offset
-            surrogate = surrogate[:, None]
-        return jax.lax.stop_gradient(forward) + (surrogate - jax.lax.stop_gradient(surrogate))
+            return with_way_back(row_gain * x + row_offset, surrogate)
+        x = read(drive, waves) if waves.shape[2] else self._simulated(drive, coefficients)
+        return with_way_back(row_gain * jnp.moveaxis(x, -1, 1) + row_offset, surrogate[:, None])
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Shape of the output for z of `shape`."""
@@ -222,7 +215,7 @@ class FHN(_Layer):  # type: ignore[misc]
         config: dict[str, Any] = super().get_config()
         responses = self.responses
         return config | {
-            "responses": None if responses is None else _Kept(responses),
+            "responses": None if responses is None else _StoredResponses(responses),
             "gradient": self.gradient,
             "draw": self.draw,
             "samples": None if self.samples is None else asdict(self.samples),
@@ -238,12 +231,12 @@ class FHN(_Layer):  # type: ignore[misc]
     def from_config(cls, config: dict[str, Any]) -> FHN:
         """Layer of this configuration; one from a file may still lack its arrays."""
         config = dict(config)
-        samples, kept = config.pop("samples"), config.pop("responses", None)
-        if isinstance(kept, dict):
-            kept = _Kept.read(kept)
-        elif kept is not None:
-            kept = kept.responses
-        layer = cls(kept, samples=None if samples is None else Protocol(**samples), **config)
+        samples, stored = config.pop("samples"), config.pop("responses", None)
+        if isinstance(stored, dict):
+            responses = _StoredResponses.read(stored)
+        else:
+            responses = None if stored is None else stored.responses
+        layer = cls(responses, samples=None if samples is None else Protocol(**samples), **config)
         layer.implicit = config["implicit"]  # which single precision might decide otherwise
         return layer
 
@@ -267,10 +260,3 @@ class FHN(_Layer):  # type: ignore[misc]
             implicit=self.implicit,
         )  # fmt: skip
         return jnp.moveaxis(x, 0, -1)
-
-
-def _at(nodes: Any, cell: Any) -> Any:
-    """Nodes (n or 1, n_drives, ...) at cell (..., n)."""
-    if nodes.shape[0] == 1:
-        return nodes[0][cell]
-    return nodes[jnp.arange(cell.shape[-1]), cell]

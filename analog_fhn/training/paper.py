@@ -15,11 +15,11 @@ import numpy as np
 from analog_fhn.data import Dataset
 from analog_fhn.network import Tanh
 from analog_fhn.neuron import FHN, Coefficients, Protocol
-from analog_fhn.readout import recentring
+from analog_fhn.readout import Activation, recentring
 from analog_fhn.training.fit import (
     Fit,
     Gradient,
-    Hidden,
+    HiddenLayers,
     Progress,
     Schedule,
     accuracy_of,
@@ -52,7 +52,7 @@ def train_paper(
     n_hidden: int = 100,
     tanh: Tanh = "drive",
     recentre: bool = False,
-    hidden: Hidden = "tanh",
+    hidden: Activation = "tanh",
     fhn: FHN = NEURON,
     gradient: Gradient = "sigmoid",
     times: Protocol = TIMES,
@@ -113,7 +113,8 @@ def train_paper(
         If Keras or JAX is not installed.
     """
     fit = Fit(dataset, epochs, batch_size, learning_rate, schedule, seed, validation, progress)
-    fit.check(hidden, n_hidden)
+    hidden_layers = HiddenLayers.of(n_hidden, hidden)
+    fit.check(hidden_layers)
     check_one_of("tanh", tanh, Tanh)
     check_one_of("gradient", gradient, Gradient)
     keras = keras_on_jax()
@@ -138,6 +139,7 @@ def train_paper(
     return Trained(
         weights=[np.asarray(variable.value, dtype=np.float64) for variable in model.trainable_variables],
         biases=[None, None],
+        units=hidden_layers.units,
         history=history,
         settings={
             "model": "fhn",
@@ -173,6 +175,7 @@ def _neurons(keras: Any, fhn: FHN, tanh: Tanh, rows: tuple[float, float], gradie
     import jax
     import jax.numpy as jnp
 
+    from analog_fhn.training.chain import drives, with_way_back
     from analog_fhn.training.waveform import simulate
 
     one = Coefficients.ideal(fhn, 1)
@@ -181,13 +184,10 @@ def _neurons(keras: Any, fhn: FHN, tanh: Tanh, rows: tuple[float, float], gradie
 
     class Neurons(keras.layers.Layer):  # type: ignore[misc]
         def call(self, z: Any) -> Any:
-            drive = fhn.gamma * (z if tanh == "input" else jnp.tanh(fhn.slope * z))
-            constant = jax.lax.stop_gradient(drive)
-            x = simulate(constant, one.p[0], one.q[0], fhn.eps, times, implicit=implicit)
+            drive = fhn.gamma * z if tanh == "input" else drives(z, fhn.gamma, fhn.slope)
+            x = simulate(jax.lax.stop_gradient(drive), one.p[0], one.q[0], fhn.eps, times, implicit=implicit)
             surrogate = -drive if gradient == "response" else -2.0 * fhn.gamma * jax.nn.sigmoid(2.0 * fhn.slope * z)
-            # Of value zero: it carries the gradient alone.
-            backward = surrogate - jax.lax.stop_gradient(surrogate)
-            return gain * (jnp.moveaxis(x, 0, 1) + backward[:, None]) + offset
+            return gain * with_way_back(jnp.moveaxis(x, 0, 1), surrogate[:, None]) + offset
 
         def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
             return shape[0], times.n_samples, shape[1]

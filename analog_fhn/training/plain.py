@@ -1,7 +1,8 @@
-"""Training of the plain network: one hidden layer of sigmoid or tanh neurons and a linear output layer."""
+"""Training of the plain network: hidden layers of sigmoid or tanh neurons and a linear output layer."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from analog_fhn.data import Dataset
 from analog_fhn.network import Network, matched_slope
 from analog_fhn.neuron import FHN
-from analog_fhn.training.fit import Fit, Hidden, Progress, Schedule, seeded
+from analog_fhn.readout import Activation
+from analog_fhn.training.fit import Fit, HiddenLayers, Progress, Schedule, seeded
 from analog_fhn.training.fit import keras_on_jax as keras_on_jax  # where users import it from
 
 
@@ -23,9 +25,11 @@ class Trained:
     ----------
     weights
         A float64 array (n_in, n_out) per layer. The network is ``scores = h @ weights[-1] + biases[-1]``, where h
-        begins as the images and is ``hidden(h @ w + b)`` behind each layer before the last.
+        begins as the images and is ``unit(h @ w + b)`` behind each layer before the last.
     biases
         Per layer, a float64 array (n_out,), or None where there is no bias.
+    units
+        Activation behind each layer before the last.
     history
         ``"loss"`` (mean cross-entropy, nats) and ``"accuracy"`` (fraction): one value per epoch, over the training
         images while the weights were still moving. With a validation set also ``"val_loss"`` and ``"val_accuracy"``:
@@ -38,6 +42,7 @@ class Trained:
 
     weights: list[NDArray[np.float64]]
     biases: list[NDArray[np.float64] | None]
+    units: tuple[Activation, ...]
     history: dict[str, list[float]]
     settings: dict[str, Any]
     inside: dict[str, Any] = field(default_factory=dict)
@@ -47,22 +52,21 @@ class Trained:
 
         The slope of the drive's tanh matches the activation (`matched_slope`).
         """
-        hidden: Hidden = "tanh" if self.settings["hidden"] == "tanh" else "sigmoid"
-        return Network(
-            tuple(self.weights),
-            tuple(self.biases),
-            hidden,
+        return Network.of_weights(
+            self.weights,
+            self.biases,
+            self.units,
             input_range=input_range,
             provenance={"trained": self.settings},
-            **({"fhn": FHN(slope=matched_slope(hidden))} | self.inside),
+            **({"fhn": FHN(slope=matched_slope(self.units[0]))} | self.inside),
         )
 
 
 def train_plain(
     dataset: Dataset,
     *,
-    n_hidden: int = 100,
-    hidden: Hidden = "sigmoid",
+    n_hidden: int | Sequence[int] = 100,
+    hidden: str | Sequence[str] = "sigmoid",
     bias: bool = False,
     epochs: int = 20,
     batch_size: int = 32,
@@ -71,9 +75,9 @@ def train_plain(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Trained:
-    """Train n_in - n_hidden - n_classes by Adam on the softmax cross-entropy of the output layer's scores.
+    """Train n_in - n_hidden - ... - n_classes by Adam on the softmax cross-entropy of the output layer's scores.
 
-    Both layers start from Glorot's uniform distribution (biases from zero), in single precision. The same
+    All layers start from Glorot's uniform distribution (biases from zero), in single precision. The same
     arguments give the same weights, bit by bit, on the same machine with the same libraries. Python's and
     NumPy's global random states are left as they were; that of Keras is set to `seed`.
 
@@ -82,11 +86,11 @@ def train_plain(
     dataset
         Training images, used in their own scale, and labels.
     n_hidden
-        Number of hidden neurons.
+        Number of hidden neurons, or of each hidden layer's.
     hidden
-        Activation of the hidden neurons; the output layer is linear.
+        Activation of the hidden neurons, or of each hidden layer's; the output layer is linear.
     bias
-        Whether both layers have biases.
+        Whether the layers have biases.
     epochs, batch_size
         Passes over the images, and images per step; the order is drawn anew in each pass.
     learning_rate
@@ -107,7 +111,8 @@ def train_plain(
         If Keras or JAX is not installed.
     """
     fit = Fit(dataset, epochs, batch_size, learning_rate, schedule, seed, progress=progress)
-    fit.check(hidden, n_hidden)
+    hidden_layers = HiddenLayers.of(n_hidden, hidden)
+    fit.check(hidden_layers)
     keras = keras_on_jax()
 
     def dense(units: int, activation: str) -> Any:
@@ -123,7 +128,7 @@ def train_plain(
         model = keras.Sequential(
             [
                 keras.Input((dataset.images.shape[1],)),
-                dense(n_hidden, hidden),
+                *map(dense, hidden_layers.sizes, hidden_layers.units),
                 dense(dataset.n_classes, "linear"),
             ]
         )
@@ -133,6 +138,7 @@ def train_plain(
     return Trained(
         weights=[arrays[0] for arrays in layers],
         biases=[arrays[1] if bias else None for arrays in layers],
+        units=hidden_layers.units,
         history=history,
-        settings={"n_hidden": n_hidden, "hidden": hidden, "bias": bias} | fit.settings(),
+        settings=hidden_layers.settings() | {"bias": bias} | fit.settings(),
     )

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from analog_fhn.backends.direct.backend import Direct, explicit_is_stable
 from analog_fhn.backends.table.backend import MIN_DRIVES, Table
 from analog_fhn.backends.table.build import grid_range
-from analog_fhn.chip import Chip
+from analog_fhn.backends.table.means import even_means
+from analog_fhn.cell.base import Cells, DriveStage
 from analog_fhn.errors import InputError
-from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol
 from analog_fhn.noise import Noise
 from analog_fhn.readout import Activation
@@ -69,27 +69,33 @@ class Responses:
     @classmethod
     def of(
         cls,
-        chip: Chip,
+        cells: Cells,
         protocol: Protocol,
         *,
         recentre: bool = True,
+        before: int | None = None,
         window: bool = False,
         samples: bool = False,
         drives: int | None = None,
         noise: Noise | None = None,
         repeats: int = 64,
     ) -> Responses:
-        """Responses of a chip's neurons, integrated by `direct`.
+        """Responses of the cells of a hidden layer, integrated by `direct`.
 
         Parameters
         ----------
+        cells
+            Cells behind a tanh.
         recentre
-            Whether the rows carry the activation or x itself.
+            Whether the output array's rows carry the activation or x itself.
+        before
+            Number of hidden layers before these cells, whose rows lead through low-passes to one more: activations are
+            then what of them the control window sees (`RowStage.handed_over`). None: the rows lead to the output array.
         window
             Whether the average is over the protocol's control window, after its settling time and from its initial
             state. Else it is that of the settled neuron: over one cycle, or at rest.
         samples
-            Whether x(t) over the control window is wanted too; needs `window`, and no noise.
+            Whether x(t) over the control window is recorded too; needs `window`, and no noise.
         drives
             Number of drives, at least 5; by default 33, or 1025 with `window`: from a common initial state the average
             over a short window is no smooth function of the drive.
@@ -101,7 +107,7 @@ class Responses:
         Raises
         ------
         InputError
-            For too few drives, or noise without a window.
+            For too few drives, noise without a window, or cells that are driven linearly.
         SimulationError
             If a neuron diverges.
         """
@@ -112,22 +118,29 @@ class Responses:
             raise InputError("responses in noise or at instants: expected window=True, for they need a control window")
         if noise is not None and samples:
             raise InputError("responses at instants have no noise; expected samples=False, or no noise")
-        low, high = grid_range(chip)
+        stage, dynamics = cells.drive_stage, cells.dynamics
+        if not isinstance(stage, DriveStage):
+            raise InputError("responses of cells that are driven linearly: expected a tanh in front of the neurons")
+        low, high = grid_range(cells)
         waves = np.zeros((len(low), n, 0), dtype=np.float32)
         if samples:
-            response = Direct().respond(chip, np.linspace(low, high, n), protocol, samples=True)
+            response = Direct().respond(cells, np.linspace(low, high, n), protocol, samples=True)
             assert response.samples is not None
             mean, deviation = np.ascontiguousarray(response.mean.T), np.zeros((len(low), n))
             waves = np.ascontiguousarray(response.samples.transpose(2, 1, 0))
         elif window:
-            mean, deviation = _windows(chip, np.linspace(low, high, n), protocol, noise, repeats)
+            mean, deviation = _windows(cells, np.linspace(low, high, n), protocol, noise, repeats)
         else:
-            mean = Table(Direct(), n).means(chip, protocol, window=False).mean
+            mean = Table(Direct(), n).means(cells, protocol, window=False).mean
             deviation = np.zeros_like(mean)
-        stage, of = chip.drive_stage, chip.coefficients
+        row_gain, row_offset = cells.row_stage.of(recentre)
+        if before is not None:
+            row_gain, row_offset = (
+                v * cells.row_stage.handed_over(protocol, before) for v in cells.row_stage.of(recentre=True)
+            )
         return cls(
-            stage.gain, stage.slope, stage.shift, stage.offset, *chip.row_stage.of(recentre), low, high, mean,
-            deviation, of.p, of.q, np.full(len(of), of.eps), waves,
+            stage.gain, stage.slope, stage.shift, stage.offset, row_gain, row_offset, low, high, mean, deviation,
+            dynamics.p, dynamics.q, np.full(len(cells), dynamics.eps), waves,
         )  # fmt: skip
 
     @classmethod
@@ -143,9 +156,10 @@ class Responses:
         drives: int | None = None,
     ) -> Responses:
         """Response of one ideal neuron; see `of`."""
-        chip = Chip.ideal(Network((np.ones((1, 1)), np.ones((1, 1))), (), hidden, fhn))
         protocol = Protocol() if protocol is None else protocol
-        return cls.of(chip, protocol, recentre=recentre, window=window, samples=samples, drives=drives)
+        return cls.of(
+            Cells.ideal(hidden, fhn, 1), protocol, recentre=recentre, window=window, samples=samples, drives=drives
+        )
 
     @classmethod
     def together(cls, parts: Sequence[Responses]) -> Responses:
@@ -171,29 +185,20 @@ class Responses:
 
     def activations(self, z: FloatArray) -> FloatArray:
         """Activations of neurons with pre-activations z, shape (n_images, n)."""
-        drive = self.gain * np.tanh(self.slope * z + self.shift) + self.offset
-        place = np.clip((drive - self.low) / (self.high - self.low), 0.0, 1.0) * (self.n_drives - 1)
-        cell = np.minimum(place.astype(np.intp), self.n_drives - 2)
-        neurons = np.arange(len(self))
-        one, other = self.mean[neurons, cell], self.mean[neurons, cell + 1]
-        return np.asarray(self.row_gain * (one + (place - cell) * (other - one)) + self.row_offset)
+        drives = DriveStage(self.gain, self.slope, self.shift, self.offset).drives(z)
+        return self.row_gain * even_means(drives, self.low, self.high, self.mean) + self.row_offset
 
 
 def _windows(
-    chip: Chip, grid: FloatArray, protocol: Protocol, noise: Noise | None, repeats: int
+    cells: Cells, grid: FloatArray, protocol: Protocol, noise: Noise | None, repeats: int
 ) -> tuple[FloatArray, FloatArray]:
     """Mean over the control window and its deviation in noise, each (n_neurons, n_drives)."""
     runs = 1 if noise is None else repeats
-    wanted = np.repeat(grid, runs, axis=0)
-    found = np.concatenate(
-        [
-            Direct()
-            .respond(
-                chip, wanted[first : first + _GROUP], protocol, noise=None if noise is None else noise.from_image(first)
-            )
-            .mean
-            for first in range(0, len(wanted), _GROUP)
-        ]
-    ).reshape(len(grid), runs, -1)
-    deviation = np.zeros(grid.shape) if noise is None else found.std(axis=1, ddof=1)
-    return np.ascontiguousarray(found.mean(axis=1).T), np.ascontiguousarray(deviation.T)
+    drives = np.repeat(grid, runs, axis=0)
+    groups = []
+    for first in range(0, len(drives), _GROUP):
+        part = None if noise is None else noise.from_image(first)
+        groups.append(Direct().respond(cells, drives[first : first + _GROUP], protocol, noise=part).mean)
+    means = np.concatenate(groups).reshape(len(grid), runs, -1)
+    deviation = np.zeros(grid.shape) if noise is None else means.std(axis=1, ddof=1)
+    return np.ascontiguousarray(means.mean(axis=1).T), np.ascontiguousarray(deviation.T)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 
-from analog_fhn.neuron import Protocol
+from analog_fhn.neuron import Protocol, fast_slope, rates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,19 +87,16 @@ def simulate(
     n_steps = steps_per_sample(protocol, float(eps) if step is None else 0.0, step)
     h = jnp.float32(protocol.interval / n_steps)
 
-    def fast(x: jax.Array, y: jax.Array) -> jax.Array:
-        return p0 + p4 * y + x * (p1 + x * (p2 + x * p3))
-
-    def slow(x: jax.Array, y: jax.Array) -> jax.Array:
-        return constant + q1 * x + q2 * y
+    def flow(x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return rates(x, y, p0, p1, p2, p3, p4, constant, q1, q2)
 
     def kutta(_k: int, state: State) -> State:
         x, y, c = state
-        k1, l1 = fast(x, y), slow(x, y)
+        k1, l1 = flow(x, y)
         xs, ys = x + 0.5 * h * k1, y + 0.5 * h * l1
-        k2, l2 = fast(xs, ys), slow(xs, ys)
+        k2, l2 = flow(xs, ys)
         xs, ys = x + 0.75 * h * k2, y + 0.75 * h * l2
-        k3, l3 = fast(xs, ys), slow(xs, ys)
+        k3, l3 = flow(xs, ys)
         ninth = h / 9.0
         return x + ninth * (2.0 * k1 + 3.0 * k2 + 4.0 * k3), y + ninth * (2.0 * l1 + 3.0 * l2 + 4.0 * l3), c
 
@@ -107,15 +104,14 @@ def simulate(
         x, y, c = state
         # (1 - gamma h J) k1 = h f(u);  (1 - gamma h J) k2 = h f(u + k1) - 2 k1;  u += 3/2 k1 + 1/2 k2
         g = h * _GAMMA
-        a11 = 1.0 - g * (p1 + x * (2.0 * p2 + x * (3.0 * p3)))
+        a11 = 1.0 - g * fast_slope(x, p1, p2, p3)
         a12, a21, a22 = -g * p4, -g * q1, 1.0 - g * q2
         inverse = 1.0 / (a11 * a22 - a12 * a21)
-        r, s = h * fast(x, y), h * slow(x, y)
+        r, s = (h * rate for rate in flow(x, y))
         kx, ky = (a22 * r - a12 * s) * inverse, (a11 * s - a21 * r) * inverse
-        r = h * fast(x + kx, y + ky) - 2.0 * kx
-        s = h * slow(x + kx, y + ky) - 2.0 * ky
+        r, s = (h * rate - 2.0 * k for rate, k in zip(flow(x + kx, y + ky), (kx, ky), strict=True))
         lx, ly = (a22 * r - a12 * s) * inverse, (a11 * s - a21 * r) * inverse
-        # Kahan's compensated sum: at rest y creeps by less than its own rounding.
+        # Kahan's compensated sum: at rest y creeps by less than the sum's rounding.
         increment = 1.5 * ky + 0.5 * ly - c
         total = y + increment
         return x + 1.5 * kx + 0.5 * lx, total, (total - y) - increment

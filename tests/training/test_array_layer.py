@@ -16,7 +16,7 @@ from analog_fhn.technology.technology import Technology
 from analog_fhn.training import ArrayDense
 from analog_fhn.training.array import RefreshRanges
 from analog_fhn.training.fit import keras_on_jax
-from analog_fhn.training.made import Made
+from analog_fhn.training.programming import ProgrammingTable
 
 WEIGHTS = np.random.default_rng(4).normal(size=(30, 20))
 DRAWS = 300
@@ -64,7 +64,7 @@ def test_outside_training_the_weights_are_as_they_are() -> None:
 )
 def test_moments_are_those_of_chips(name: str, values: dict[str, object]) -> None:
     made = Technology.load(name).with_values(values).with_errors(["programming", "read_noise", "drift"])
-    network = Network((WEIGHTS, np.ones((20, 2))))
+    network = Network.of_weights((WEIGHTS, np.ones((20, 2))))
     design = Design(network, made)
     chips = np.array([design.chip(seed).arrays[0].crossbar.weights for seed in range(DRAWS)])  # type: ignore[index]
     found = drawn(layer_of(made))
@@ -194,7 +194,7 @@ def test_weights_are_kept_within_their_deviations() -> None:
 
 
 def test_made_is_a_table_of_the_technology() -> None:
-    made = Made.of(technology(programming_error=0.1).array, 300.0)
+    made = ProgrammingTable.of(technology(programming_error=0.1).array, 300.0)
     n = 4000
     low, high = chi2.ppf([1e-5, 1 - 1e-5], n - 1) / (n - 1)
     ratio = (made.deviation / (0.1 * made.target)) ** 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Protocol
 from analog_fhn.technology.technology import Technology
 from analog_fhn.training import array
-from analog_fhn.training.circuit import Hardware, Inside, train_fhn
+from analog_fhn.training.circuit import Inside, SeenChips, train_fhn
 from analog_fhn.training.plain import train_plain
 from analog_fhn.training.response import Responses
 
@@ -46,7 +47,7 @@ def test_settled_neurons_learn_as_the_plain_network(train: Dataset, test: Datase
 
 def test_same_seed_same_weights(train: Dataset) -> None:
     few = train.head(96)
-    hardware = Hardware(Technology.load("discrete"), chips=2)
+    hardware = SeenChips(Technology.load("discrete"), chips=2)
     for options in ({}, {"hardware": hardware}):
         one, other = (train_fhn(few, n_hidden=6, epochs=2, seed=4, **options) for _ in range(2))  # type: ignore[arg-type]
         assert all(np.array_equal(a, b) for a, b in zip(one.weights, other.weights, strict=True))
@@ -76,12 +77,12 @@ def test_chips_get_better_by_training_with_their_kind(train: Dataset, test: Data
     )
     plain = train_plain(train, n_hidden=40, epochs=20).network(train.scale)
     told = train_fhn(
-        train, n_hidden=40, hardware=Hardware(technology, chips=10), start=plain, epochs=20, learning_rate=3e-3
+        train, n_hidden=40, hardware=SeenChips(technology, chips=10), start=plain, epochs=20, learning_rate=3e-3
     )
 
     def median(network: Network) -> float:
         design = Design(network, technology)
-        found = [classify(network, test.images, chip=design.chip(k), table=9).accuracy(test.labels) for k in range(15)]
+        found = [classify(design.chip(k), test.images, table=9).accuracy(test.labels) for k in range(15)]
         return float(np.median(found))
 
     assert median(told.network(train.scale)) > median(plain) + 0.03
@@ -92,7 +93,7 @@ def test_noise_of_the_parts_is_seen(train: Dataset) -> None:
     technology, few = Technology.load("discrete"), train.head(64)
     inside = Inside(protocol=Protocol(settle=0.0, control=5.0))
     quiet, parts, loud = (
-        train_fhn(few, n_hidden=5, inside=inside, hardware=Hardware(technology, chips=1, noise=noise), epochs=1)
+        train_fhn(few, n_hidden=5, inside=inside, hardware=SeenChips(technology, chips=1, noise=noise), epochs=1)
         for noise in (None, "intrinsic", 1e-6)
     )
     # The parts' own noise moves a weight by little, a density of 1e-6 A/sqrt(Hz) (a thousand times as much) by a lot.
@@ -122,19 +123,23 @@ def test_biases(train: Dataset, test: Dataset) -> None:
 
 
 def test_wrong_settings_are_refused(train: Dataset) -> None:
-    few, hardware = train.head(50), Hardware(Technology.load("discrete"), chips=1)
-    start = Network((np.ones((64, 5)), np.ones((5, 10))))
+    few, hardware = train.head(50), SeenChips(Technology.load("discrete"), chips=1)
+
+    def make(**options: Any) -> Network:
+        return Network.of_weights((np.ones((64, 5)), np.ones((5, 10))), **options)
+
+    start = make()
     for options, message in (
         ({"n_hidden": ()}, "at least one hidden layer"),
         ({"n_hidden": (4, 0)}, "n_hidden = 0"),
         ({"n_hidden": 6, "start": start}, r"layers \(64, 5, 10\); expected \(64, 6, 10\)"),
         ({"hardware": hardware, "bias": True}, "no biases"),
-        ({"hardware": hardware, "n_hidden": (4, 4)}, "one hidden layer"),
+        ({"n_hidden": (4, 4), "inside": Inside(hidden=("tanh",) * 3)}, "names 3 units of 2 hidden layers"),
         ({"epochs": 0}, "epochs = 0"),
-        ({"n_hidden": 5, "start": replace(start, hidden="tanh")}, "start was trained as 'tanh'; expected hidden 'sigm"),
-        ({"n_hidden": 5, "start": replace(start, behind="sigmoid")}, "start has tanh 'drive', behind 'sigmoid'"),
-        ({"n_hidden": 5, "start": replace(start, tanh="input")}, "start has tanh 'input'"),
-        ({"n_hidden": 5, "start": replace(start, biases=(np.ones(5), None))}, "start has biases"),
+        ({"n_hidden": 5, "start": make(hidden="tanh")}, "start was trained as 'tanh'; expected hidden 'sigm"),
+        ({"n_hidden": 5, "start": make(behind="sigmoid")}, "start has tanh 'drive', behind 'sigmoid'"),
+        ({"n_hidden": 5, "start": make(tanh="input")}, "start has tanh 'input'"),
+        ({"n_hidden": 5, "start": make(biases=(np.ones(5), None))}, "start has biases"),
         ({"n_hidden": 5, "start": replace(start, input_range=(0, 255))}, "values from 0 to 255; expected those of"),
         ({"inside": Inside(responses=Responses.nominal(FHN())), "hardware": hardware}, "responses with hardware"),
         (
@@ -168,7 +173,7 @@ def test_validation_images_of_another_kind_are_refused_before_training(train: Da
 
 @pytest.mark.parametrize("seed", [2**32 - 1, 2**32 - 101])
 def test_the_largest_seeds_are_seeds(seed: int, train: Dataset) -> None:
-    few, hardware = train.head(32), Hardware(Technology.load("discrete"), chips=1)
+    few, hardware = train.head(32), SeenChips(Technology.load("discrete"), chips=1)
     for options in ({}, {"hardware": hardware}):
         trained = train_fhn(few, n_hidden=3, epochs=1, seed=seed, **options)  # type: ignore[arg-type]
         assert all(np.isfinite(w).all() for w in trained.weights)
@@ -176,7 +181,7 @@ def test_the_largest_seeds_are_seeds(seed: int, train: Dataset) -> None:
 
 def test_arrays_whose_devices_can_be_without_conductance_are_trained_for(train: Dataset) -> None:
     technology = Technology.load("discrete").with_values({"array.g_min": 0.0})
-    trained = train_fhn(train, n_hidden=12, hardware=Hardware(technology, chips=2), epochs=4)
+    trained = train_fhn(train, n_hidden=12, hardware=SeenChips(technology, chips=2), epochs=4)
     assert trained.network(train.scale).accuracy(train.images, train.labels) > 0.6
 
 
@@ -193,11 +198,11 @@ def test_amplifier_offsets_are_those_of_the_rows(
 
     monkeypatch.setattr(array, "ArrayDense", Spy)
     technology = Technology.load("discrete").with_errors(["amplifier"])
-    start = Network((np.ones((64, 5)), np.eye(5, 10)))
-    hardware = Hardware(technology, chips=3, first_chip=7)
+    start = Network.of_weights((np.ones((64, 5)), np.eye(5, 10)))
+    hardware = SeenChips(technology, chips=3, first_chip=7)
     train_fhn(train.head(32), n_hidden=5, inside=Inside(recentre=recentre), hardware=hardware, start=start, epochs=1)
     design = Design(start, technology)
-    recentred = np.array([design.chip(k).biases[1] for k in (7, 8, 9)])
+    recentred = np.array([design.chip(k).output.bias for k in (7, 8, 9)])
     # The same volts are twice as much on rows of x as on those of the activation, x/2 + 1.
     assert np.allclose(seen[1], recentred if recentre else 2.0 * recentred, rtol=1e-6, atol=1e-10)
     assert np.abs(recentred).max() > 1e-3
@@ -205,9 +210,9 @@ def test_amplifier_offsets_are_those_of_the_rows(
 
 def test_settings_tell_what_training_saw(train: Dataset) -> None:
     few = train.head(32)
-    start = Network((np.ones((64, 5)), np.ones((5, 10))))
+    start = Network.of_weights((np.ones((64, 5)), np.ones((5, 10))))
     inside = Inside(fhn=FHN(gamma=-1.2), protocol=Protocol(0.0, 2.0), recentre=False, window=True)
-    hardware = Hardware(Technology.load("discrete"), chips=1, first_chip=7)
+    hardware = SeenChips(Technology.load("discrete"), chips=1, first_chip=7)
     settings = train_fhn(few, n_hidden=5, inside=inside, hardware=hardware, start=start, epochs=1).settings
     assert json.loads(json.dumps(settings)) == settings
     assert (settings["start"], settings["first_chip"], settings["recentre"]) == (start.sha256, 7, False)

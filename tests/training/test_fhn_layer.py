@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from analog_fhn.backends.direct.settled import settled_means
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells
 from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
@@ -25,11 +25,11 @@ from analog_fhn.training.response import Responses
 
 
 @pytest.fixture(scope="module")
-def chip() -> Chip:
+def cells() -> Cells:
     technology = Technology.load("discrete").with_values({"resistor.tolerance": 0.1, "capacitor.tolerance": 0.1})
     generator = np.random.default_rng(3)
-    network = Network((generator.normal(size=(5, 12)), generator.normal(size=(12, 3))))
-    return Design(network, technology).chip(7)
+    network = Network.of_weights((generator.normal(size=(5, 12)), generator.normal(size=(12, 3))))
+    return Design(network, technology).chip(7).layers[0].cells
 
 
 @pytest.fixture(scope="module")
@@ -43,27 +43,27 @@ def gradient(layer: Any, z: np.ndarray) -> np.ndarray:
     return np.asarray(jax.grad(lambda value: layer(value).sum())(z.astype(np.float32)))
 
 
-def slope_of_the_mean(chip: Chip, z: np.ndarray, step: float = 0.05) -> np.ndarray:
+def slope_of_the_mean(cells: Cells, z: np.ndarray, step: float = 0.05) -> np.ndarray:
     """Finite differences of the settled mean response that `direct` integrates, with respect to z."""
-    ends = [settled_means(chip, chip.drive_stage.drives(z + s), Protocol(), longest=400.0)[0] for s in (-step, step)]
-    return chip.row_stage.gain * (ends[1] - ends[0]) / (2.0 * step)
+    ends = [settled_means(cells, cells.drive_stage.drives(z + s), Protocol(), longest=400.0)[0] for s in (-step, step)]
+    return cells.row_stage.gain * (ends[1] - ends[0]) / (2.0 * step)
 
 
-def test_forward_is_the_table(chip: Chip, z: np.ndarray) -> None:
-    responses = Responses.of(chip, chip.network.protocol)
+def test_forward_is_the_table(cells: Cells, z: np.ndarray) -> None:
+    responses = Responses.of(cells, Protocol())
     assert np.abs(np.asarray(FHN(responses)(z)) - responses.activations(z)).max() < 1e-5
 
 
 @pytest.mark.parametrize("kind", ["response", "sigmoid"])
 def test_gradients_of_ideal_neurons_are_finite_differences_of_the_mean(z: np.ndarray, kind: str) -> None:
-    ideal = Chip.ideal(Network((np.ones((1, 12)), np.ones((12, 1)))))
+    ideal = Cells.ideal("sigmoid", Parameters(), 12)
     found = gradient(FHN(gradient=kind), z)
     # Ends of the table's cells: where two straight pieces meet, the difference sees both.
     assert np.abs(found - slope_of_the_mean(ideal, z)).max() < 5e-3
 
 
-def test_gradients_of_a_chip_follow_its_own_neurons(chip: Chip, z: np.ndarray) -> None:
-    responses, wanted = Responses.of(chip, chip.network.protocol), slope_of_the_mean(chip, z)
+def test_gradients_of_a_chip_follow_its_own_neurons(cells: Cells, z: np.ndarray) -> None:
+    responses, wanted = Responses.of(cells, Protocol()), slope_of_the_mean(cells, z)
     assert np.abs(gradient(FHN(responses), z) - wanted).max() < 1e-2
     # The sigmoid takes the response for a straight line between its ends; 10 % parts bend it by a few percent.
     assert np.abs(gradient(FHN(responses, gradient="sigmoid"), z) - wanted).max() < 2e-2
@@ -81,25 +81,25 @@ def test_raw_and_inverted_responses_have_their_sign_and_size(z: np.ndarray) -> N
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_instants(chip: Chip, z: np.ndarray, kept: bool) -> None:
+def test_instants(cells: Cells, z: np.ndarray, kept: bool) -> None:
     protocol = Protocol(settle=1.0, control=3.0, interval=0.1)
     # 1001 drives place an upstroke to within a sample; simulated in the call, nothing is interpolated.
-    responses = Responses.of(chip, protocol, window=True, samples=kept, drives=1001)
+    responses = Responses.of(cells, protocol, window=True, samples=kept, drives=1001)
     layer = FHN(responses, samples=protocol, gradient="sigmoid")
     found = np.asarray(layer(z))
     assert found.shape == (30, 30, 12)
     from analog_fhn.backends.direct.backend import Direct
 
-    exact = Direct().respond(chip, chip.drive_stage.drives(z), protocol, samples=True).samples
+    exact = Direct().respond(cells, cells.drive_stage.drives(z), protocol, samples=True).samples
     assert exact is not None
-    wrong = np.abs(found - (chip.row_stage.gain * exact.transpose(1, 0, 2) + chip.row_stage.offset))
+    wrong = np.abs(found - (cells.row_stage.gain * exact.transpose(1, 0, 2) + cells.row_stage.offset))
     assert np.quantile(wrong, 0.97) < 0.02
     # Every instant has the way back of the mean.
     assert np.allclose(gradient(layer, z), 30 * gradient(FHN(responses, gradient="sigmoid"), z), atol=1e-4)
 
 
-def test_drawn_neurons_are_fresh_in_training_and_the_first_outside(chip: Chip) -> None:
-    responses = Responses.together([Responses.nominal(Parameters()), Responses.of(chip, chip.network.protocol)])
+def test_drawn_neurons_are_fresh_in_training_and_the_first_outside(cells: Cells) -> None:
+    responses = Responses.together([Responses.nominal(Parameters()), Responses.of(cells, Protocol())])
     layer = FHN(responses, draw=True, seed=5)
     z = np.full((1, 2000), 0.7)
     found = np.asarray(layer(z, training=True))[0]
@@ -117,11 +117,11 @@ def test_drawn_neurons_are_fresh_in_training_and_the_first_outside(chip: Chip) -
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras, of its own variables
-def test_a_model_with_the_layer_learns_and_survives_its_file(chip: Chip, tmp_path: Path) -> None:
+def test_a_model_with_the_layer_learns_and_survives_its_file(cells: Cells, tmp_path: Path) -> None:
     keras = keras_on_jax()
     train, test = load("digits", "train"), load("digits", "test")
     keras.utils.set_random_seed(1)
-    responses = Responses.of(chip, chip.network.protocol)
+    responses = Responses.of(cells, Protocol())
     model = keras.Sequential(
         [keras.Input((64,)), keras.layers.Dense(12), FHN(responses, name="neurons"), keras.layers.Dense(10)]
     )
@@ -138,9 +138,9 @@ def test_a_model_with_the_layer_learns_and_survives_its_file(chip: Chip, tmp_pat
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras, of its own variables
 @pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize("samples", [None, Protocol(settle=0.0, control=2.0)])
-def test_a_copy_of_a_model_has_its_responses(chip: Chip, many: bool, samples: Protocol | None) -> None:
+def test_a_copy_of_a_model_has_its_responses(cells: Cells, many: bool, samples: Protocol | None) -> None:
     keras = keras_on_jax()
-    responses = Responses.of(chip, Protocol(0.0, 2.0), window=True, samples=samples is not None, drives=65)
+    responses = Responses.of(cells, Protocol(0.0, 2.0), window=True, samples=samples is not None, drives=65)
     neurons = FHN(responses, gradient="sigmoid", draw=True, samples=samples, seed=3) if many else FHN()
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(12), neurons])
     copy = keras.models.clone_model(model)
@@ -158,9 +158,9 @@ def test_a_copy_of_a_model_has_its_responses(chip: Chip, many: bool, samples: Pr
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras, of its own variables
-def test_many_responses_are_not_written_out_and_have_to_be_loaded(chip: Chip, tmp_path: Path) -> None:
+def test_many_responses_are_not_written_out_and_have_to_be_loaded(cells: Cells, tmp_path: Path) -> None:
     keras = keras_on_jax()
-    responses = Responses.of(chip, Protocol(0.0, 2.0), window=True)
+    responses = Responses.of(cells, Protocol(0.0, 2.0), window=True)
     inputs = np.random.default_rng(0).normal(size=(6, 12)).astype(np.float32)
     for layer, few in ((FHN(responses, draw=True), False), (FHN(draw=True), True)):
         model = keras.Sequential([keras.Input((12,)), layer])
@@ -195,7 +195,9 @@ def test_the_example_of_the_documentation_is_trained(tmp_path: Path, monkeypatch
     text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     generator = np.random.default_rng(0)
-    Network((generator.normal(size=(784, 100)) / 28, generator.normal(size=(100, 10)))).save(tmp_path / "net.npz")
+    Network.of_weights((generator.normal(size=(784, 100)) / 28, generator.normal(size=(100, 10)))).save(
+        tmp_path / "net.npz"
+    )
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(example, names)
@@ -204,12 +206,12 @@ def test_the_example_of_the_documentation_is_trained(tmp_path: Path, monkeypatch
     assert 0.0 <= history["accuracy"][0] <= 1.0
 
 
-def test_wrong_use_is_refused(chip: Chip) -> None:
+def test_wrong_use_is_refused(cells: Cells) -> None:
     with pytest.raises(InputError, match="'sigmoid' or 'response'"):
         FHN(gradient="relu")
     with pytest.raises(InputError, match="expected 1 or 5"):
-        FHN(Responses.of(chip, chip.network.protocol))(np.zeros((2, 5)))
+        FHN(Responses.of(cells, Protocol()))(np.zeros((2, 5)))
     protocol = Protocol(settle=0.0, control=2.0)
-    responses = Responses.of(chip, protocol, window=True, samples=True, drives=5)
+    responses = Responses.of(cells, protocol, window=True, samples=True, drives=5)
     with pytest.raises(InputError, match="hold 10 samples; expected 20"):
         FHN(responses, samples=Protocol(settle=0.0, control=4.0))

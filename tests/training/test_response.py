@@ -8,7 +8,7 @@ from scipy.special import expit
 from scipy.stats import chi2
 
 from analog_fhn.backends.direct.backend import Direct
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
@@ -19,11 +19,11 @@ from analog_fhn.training.response import Responses
 
 
 @pytest.fixture(scope="module")
-def chip() -> Chip:
+def cells() -> Cells:
     technology = Technology.load("discrete").with_values({"resistor.tolerance": 0.1, "capacitor.tolerance": 0.1})
     generator = np.random.default_rng(3)
-    network = Network((generator.normal(size=(5, 12)), generator.normal(size=(12, 3))))
-    return Design(network, technology).chip(7)
+    network = Network.of_weights((generator.normal(size=(5, 12)), generator.normal(size=(12, 3))))
+    return Design(network, technology).chip(7).layers[0].cells
 
 
 def test_the_ideal_neuron_at_slope_one_half_is_the_logistic_function() -> None:
@@ -38,36 +38,36 @@ def test_other_gammas_are_recentred_to_the_same_curve(gamma: float) -> None:
 
 
 @pytest.mark.parametrize("recentre", [True, False])
-def test_settled_means_of_a_chip_are_those_of_a_long_window(chip: Chip, recentre: bool) -> None:
-    z = np.random.default_rng(1).normal(scale=2.0, size=(20, chip.n_neurons))
-    mean = Direct().respond(chip, chip.drive_stage.drives(z), Protocol(settle=200.0, control=1000.0)).mean
-    rows = chip.row_stage
+def test_settled_means_of_a_chip_are_those_of_a_long_window(cells: Cells, recentre: bool) -> None:
+    z = np.random.default_rng(1).normal(scale=2.0, size=(20, len(cells)))
+    mean = Direct().respond(cells, cells.drive_stage.drives(z), Protocol(settle=200.0, control=1000.0)).mean
+    rows = cells.row_stage
     gain, offset = (rows.gain, rows.offset) if recentre else (rows.raw_gain, rows.raw_offset)
-    found = Responses.of(chip, chip.network.protocol, recentre=recentre).activations(z)
+    found = Responses.of(cells, Protocol(), recentre=recentre).activations(z)
     # What is left: the phase at the window's ends (swing 4 over 1000 T, a period of 3) and 33 drives.
     assert np.abs(found - (gain * mean + offset)).max() < 4e-3 * np.abs(gain).max()
 
 
-def test_windows_are_those_of_direct(chip: Chip) -> None:
+def test_windows_are_those_of_direct(cells: Cells) -> None:
     protocol = Protocol(settle=0.0, control=2.0)
-    responses = Responses.of(chip, protocol, window=True)
-    z = np.random.default_rng(1).normal(scale=2.0, size=(50, chip.n_neurons))
-    mean = Direct().respond(chip, chip.drive_stage.drives(z), protocol).mean
+    responses = Responses.of(cells, protocol, window=True)
+    z = np.random.default_rng(1).normal(scale=2.0, size=(50, len(cells)))
+    mean = Direct().respond(cells, cells.drive_stage.drives(z), protocol).mean
     # The onset of the first spike is a jump in the window's mean: it shows on few of the 600.
-    wrong = np.abs(responses.activations(z) - (chip.row_stage.gain * mean + chip.row_stage.offset))
+    wrong = np.abs(responses.activations(z) - (cells.row_stage.gain * mean + cells.row_stage.offset))
     assert np.quantile(wrong, 0.98) < 1e-3
 
 
-def test_instants_average_to_the_window(chip: Chip) -> None:
+def test_instants_average_to_the_window(cells: Cells) -> None:
     protocol = Protocol(settle=0.0, control=4.0, interval=0.01)
-    responses = Responses.of(chip, protocol, window=True, samples=True, drives=65)
+    responses = Responses.of(cells, protocol, window=True, samples=True, drives=65)
     assert responses.waves.shape == (12, 65, 400)
     assert np.abs(responses.waves.mean(axis=2) - responses.mean).max() < 0.01
 
 
-def test_deviation_in_noise_is_that_of_independent_runs(chip: Chip) -> None:
+def test_deviation_in_noise_is_that_of_independent_runs(cells: Cells) -> None:
     protocol, runs = Protocol(settle=0.0, control=5.0), 400
-    one = chip.only(np.zeros(1, dtype=np.intp))
+    one = cells[np.zeros(1, dtype=np.intp)]
     noise = Noise(np.zeros(1), np.ones(1), seed=1)
     responses = Responses.of(one, protocol, window=True, noise=noise, drives=5, repeats=runs)
     grid = np.linspace(responses.low, responses.high, 5)
@@ -82,18 +82,18 @@ def test_deviation_in_noise_is_that_of_independent_runs(chip: Chip) -> None:
     assert np.all(responses.deviation > 0.05)
 
 
-def test_noise_and_instants_need_a_window(chip: Chip) -> None:
+def test_noise_and_instants_need_a_window(cells: Cells) -> None:
     noise = Noise(np.zeros(12), np.ones(12), seed=1)
     with pytest.raises(InputError, match="window=True"):
-        Responses.of(chip, Protocol(), noise=noise)
+        Responses.of(cells, Protocol(), noise=noise)
     with pytest.raises(InputError, match="at least 5"):
-        Responses.of(chip, Protocol(), drives=4)
+        Responses.of(cells, Protocol(), drives=4)
     with pytest.raises(InputError, match="no noise"):
-        Responses.of(chip, Protocol(control=2.0), window=True, samples=True, noise=noise)
+        Responses.of(cells, Protocol(control=2.0), window=True, samples=True, noise=noise)
 
 
-def test_together_and_parts(chip: Chip) -> None:
-    responses = Responses.of(chip, chip.network.protocol)
+def test_together_and_parts(cells: Cells) -> None:
+    responses = Responses.of(cells, Protocol())
     both = Responses.together([responses[:4], responses[np.arange(4, 12)]])
     z = np.random.default_rng(1).normal(size=(3, 12))
     assert np.array_equal(both.activations(z), responses.activations(z))

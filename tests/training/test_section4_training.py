@@ -11,7 +11,7 @@ import pytest
 from scipy.special import expit, log_softmax
 
 from analog_fhn.backends.direct.backend import Direct
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells
 from analog_fhn.data import Dataset, load
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify
@@ -38,8 +38,7 @@ def few(train: Dataset) -> Dataset:
 def waveforms(drives: FloatArray, fhn: FHN) -> FloatArray:
     """x at the training times, (n_samples, n_images, n_neurons), by the compiled backend."""
     n = drives.shape[1]
-    chip = Chip.ideal(Network((np.ones((1, n)), np.ones((n, 1))), fhn=fhn))
-    response = Direct().respond(chip, drives, TIMES, samples=True)
+    response = Direct().respond(Cells.ideal("tanh", fhn, n), drives, TIMES, samples=True)
     assert response.samples is not None
     return response.samples.astype(np.float64)
 

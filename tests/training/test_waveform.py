@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from analog_fhn.backends.direct.backend import Direct
-from analog_fhn.chip import Chip
-from analog_fhn.network import Network
+from analog_fhn.cell.base import Cells
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol, cycle_from_samples, waveform_rms
 
 jax = pytest.importorskip("jax")
@@ -22,8 +21,8 @@ FINE = Protocol(settle=5.0, control=20.0, interval=0.005)
 def by_direct(drives: FloatArray, coefficients: Coefficients, protocol: Protocol) -> tuple[FloatArray, FloatArray]:
     """What the backend `direct` makes of the same neurons: samples and means."""
     n = drives.shape[1]
-    chip = replace(Chip.ideal(Network((np.ones((1, n)), np.ones((n, 1))))), coefficients=coefficients)
-    response = Direct().respond(chip, drives, protocol, samples=True)
+    cells = replace(Cells.ideal("sigmoid", FHN(), n), dynamics=coefficients)
+    response = Direct().respond(cells, drives, protocol, samples=True)
     assert response.samples is not None
     return response.samples.astype(np.float64), response.mean
 

@@ -56,12 +56,7 @@ class MeanTable:
             If a drive lies outside the table.
         """
         outside_table(drives, self.low, self.high)
-        cells = self.mean.shape[1] - 1
-        place = (drives - self.low) * (cells / (self.high - self.low))
-        cell = np.minimum(place.astype(np.intp), cells - 1)
-        neurons = np.arange(len(self.low))
-        one, other = self.mean[neurons, cell], self.mean[neurons, cell + 1]
-        return np.asarray(one + (place - cell) * (other - one))
+        return even_means(drives, self.low, self.high, self.mean)
 
     def behind(self, stage: DriveStage) -> tuple[FloatArray, FloatArray, NDArray[np.float32]]:
         """Grid place of a neuron whose tanh pair's tanh is t, ``gain t + offset``, and the means at whole places.
@@ -71,6 +66,22 @@ class MeanTable:
         cells = self.mean.shape[1] - 1
         per_drive = cells / (self.high - self.low)
         return per_drive * stage.gain, per_drive * (stage.offset - self.low), self.mean.astype(np.float32)
+
+
+def even_means(drives: FloatArray, low: FloatArray, high: FloatArray, mean: FloatArray) -> FloatArray:
+    """Means (n_images, n_neurons) interpolated at drives of that shape, which lie within even grids.
+
+    Parameters
+    ----------
+    low, high, mean
+        As in `MeanTable`.
+    """
+    cells = mean.shape[1] - 1
+    place = (drives - low) * (cells / (high - low))
+    cell = np.minimum(place.astype(np.intp), cells - 1)
+    neurons = np.arange(len(low))
+    one, other = mean[neurons, cell], mean[neurons, cell + 1]
+    return np.asarray(one + (place - cell) * (other - one))
 
 
 def make_mean_table(

@@ -1,4 +1,4 @@
-"""What programming makes of a conductance, as mean and spread: a table for training, measured on drawn devices."""
+"""Mean and spread of programmed conductances: a table for training, measured on drawn devices."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analog_fhn.array.crossbar import Crossbar, Quantity, manufacture
+from analog_fhn.array.crossbar import Crossbar, manufacture
+from analog_fhn.draws import DeviceDraws
 from analog_fhn.neuron import FloatArray
 from analog_fhn.technology.technology import Array
 
 _POINTS = 33
-_DEVICES = 4000
+_DEVICES = 2000  # of each side of an array
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class ProgrammingTable:
     """Mean and standard deviation of devices that were programmed to a conductance.
 
     Parameters
@@ -31,21 +32,22 @@ class Made:
     deviation: FloatArray
 
     @classmethod
-    def of(cls, array: Array, temperature: float, seed: int = 0) -> Made:
+    def of(cls, array: Array, temperature: float, seed: int = 0) -> ProgrammingTable:
         """Program 4000 devices to each of 33 conductances: write-verify, drift, temperature and read noise included.
 
         Faults are left out: they do not depend on the target.
+
+        Parameters
+        ----------
+        temperature
+            Of the devices (K).
+        seed
+            Of their draws.
         """
         sound = array.model_copy(update={"stuck_on": 0.0, "stuck_off": 0.0})
         target = np.linspace(array.g_min, array.g_max, _POINTS)
-        generator = np.random.default_rng(seed)
-
-        def draw(quantity: Quantity, _side: int, _attempt: int) -> FloatArray:
-            shape = (_POINTS, _DEVICES)
-            if quantity == "temperature":  # of a normal draw whose third sigma is the limit; see `manufacture`
-                return np.clip(generator.standard_normal(shape) / 3.0, -1.0, 1.0)
-            return generator.standard_normal(shape)
-
-        wanted = np.repeat(target[:, None], _DEVICES, axis=1)
-        made = manufacture(Crossbar(wanted, wanted, 1.0), sound, temperature, draw)
-        return cls(target, made.g_plus.mean(axis=1), made.g_plus.std(axis=1))
+        devices = np.repeat(target[:, None], _DEVICES, axis=1)
+        draws = DeviceDraws(seed, 0, devices.shape)
+        drawn = manufacture(Crossbar(devices, devices, 1.0), sound, temperature, draws)
+        g = np.concatenate([drawn.g_plus, drawn.g_minus], axis=1)
+        return cls(target, g.mean(axis=1), g.std(axis=1))
