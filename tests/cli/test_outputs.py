@@ -111,7 +111,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "disk").mkdir()
     (tmp_path / "shelter").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "shelter"))
-    monkeypatch.setattr(spice, "cell_power", lambda chip, images: np.ones(len(chip.last.cells)))
+    monkeypatch.setattr(spice, "cell_power", lambda cells, z, protocol: np.ones(len(cells)))
     monkeypatch.setattr(train, "_ann", trained_at_once)
     return tmp_path / "disk"
 
