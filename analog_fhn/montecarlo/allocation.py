@@ -109,11 +109,11 @@ def search(
 
     def cheaper(classes: dict[str, str]) -> list[dict[str, str]]:
         """The same with one class cheaper, the largest saving first."""
-        found = [
+        savings = [
             (prices[key][name] - prices[key][classes[key]], {**classes, key: name})
             for key in keys for name in prices[key] if prices[key][name] < prices[key][classes[key]]
         ]  # fmt: skip
-        return [changed for _, changed in sorted(found, key=lambda item: item[0])]
+        return [changed for _, changed in sorted(savings, key=lambda item: item[0])]
 
     for k in sorted(range(len(combinations)), key=lambda i: (total[i], i)):
         classes = combinations[k]
@@ -151,13 +151,13 @@ def allocate(study: OpenRun, workers: Workers, progress: Progress | None = None)
     InputError
         If the plan has no allocation, or the technology no classes to choose from.
     """
-    wanted = study.plan.allocation
-    if wanted is None:
+    goal = study.plan.allocation
+    if goal is None:
         raise InputError("the plan has no key 'allocation' (expected for instance allocation: {yield: 0.99})")
     base = study.store.points()[0]
     technology = base.design(study.network, study.technology).technology
-    prices, unpriced = _prices(base.design(study.network, study.technology), wanted)
-    tried = _Simulations(study, workers, base, wanted, prices, progress)
+    prices, unpriced = _prices(base.design(study.network, study.technology), goal)
+    tried = _Simulations(study, workers, base, goal, prices, progress)
 
     every = {key: dict.fromkeys(names, Effect(0.0, 0.0)) for key, names in prices.items()}
     # The dearest class is not always the best one: found out one key after the other, beside the present others.
@@ -170,9 +170,9 @@ def allocate(study: OpenRun, workers: Workers, progress: Progress | None = None)
     for key, names in prices.items():
         for name in names:
             every[key][name] = _effect(tried.chips({**top, key: name}, _ROUND))
-    chosen = search(prices, every, best, study.specification, wanted.target, tried.judge, tried.confirm)
+    chosen = search(prices, every, best, study.specification, goal.target, tried.judge, tried.confirm)
     result = {
-        "target": wanted.target,
+        "target": goal.target,
         "specification": study.specification,
         "present": {"classes": present, "cost": tried.cost(present)},
         "chosen": None if chosen is None else {"classes": chosen, "cost": tried.cost(chosen)},
@@ -196,32 +196,32 @@ def _effect(trials: list[Trial]) -> Effect:
     return Effect(float(values.mean()), float(values.var(ddof=1)))
 
 
-def _prices(design: Design, wanted: Allocation) -> tuple[dict[str, dict[str, float]], list[str]]:
+def _prices(design: Design, goal: Allocation) -> tuple[dict[str, dict[str, float]], list[str]]:
     """Cost of all parts of every class, by key and name, and the kinds of parts without a price."""
     technology = design.technology
-    unknown = set(wanted.keep) - set(technology.classes)
+    unknown = set(goal.keep) - set(technology.classes)
     if unknown:
         raise InputError(
             f"allocation.keep: {', '.join(sorted(unknown))}: no keys of the technology's classes "
             f"({', '.join(technology.classes) or 'it has none'})"
         )
-    keys = [key for key, parts in technology.classes.items() if parts and key not in wanted.keep]
+    keys = [key for key, parts in technology.classes.items() if parts and key not in goal.keep]
     if not keys:
         raise InputError(f"technology {technology.name!r} has no classes to choose from (key 'classes')")
-    found: dict[str, dict[str, float]] = {}
+    prices: dict[str, dict[str, float]] = {}
     unpriced: list[str] = []
     for key in keys:
         first = technology.classes[key][0].name
         others = {k: technology.classes[k][0].name for k in keys}
         base, unpriced = _cost(design, others)
-        found[key] = {
+        prices[key] = {
             part.name: _cost(design, {**others, key: part.name})[0] - base for part in technology.classes[key]
         }
-        assert found[key][first] == 0.0
+        assert prices[key][first] == 0.0
     # What all parts of the first classes cost goes to one key, so that sums are whole costs.
     one = keys[0]
-    found[one] = {name: price + base for name, price in found[one].items()}
-    return found, unpriced
+    prices[one] = {name: price + base for name, price in prices[one].items()}
+    return prices, unpriced
 
 
 def _cost(design: Design, classes: Classes) -> tuple[float, list[str]]:
@@ -236,11 +236,11 @@ class _Simulations:
         study: OpenRun,
         workers: Workers,
         base: SweepPoint,
-        wanted: Allocation,
+        goal: Allocation,
         prices: Mapping[str, Mapping[str, float]],
         progress: Progress | None,
     ) -> None:
-        self._study, self._workers, self._base, self._wanted = study, workers, base, wanted
+        self._study, self._workers, self._base, self._goal = study, workers, base, goal
         self._prices, self._progress = prices, progress
         self._done = 0
         self.steps: list[Combination] = []
@@ -264,14 +264,14 @@ class _Simulations:
 
     def judge(self, classes: Classes) -> Verdict:
         """Add chips until the yield's interval is on one side of the target, or all chips are drawn."""
-        target, specification = self._wanted.target, self._study.specification
+        target, specification = self._goal.target, self._study.specification
         number = 0
         while True:
-            number = min(number + _ROUND, self._wanted.chips)
+            number = min(number + _ROUND, self._goal.chips)
             trials = self.chips(classes, number)
             good = passed(trials, specification)
             low, high = wilson(good, number)
-            if low >= target or high < target or number == self._wanted.chips:
+            if low >= target or high < target or number == self._goal.chips:
                 break
         verdict: Verdict = "meets" if good / number >= target else "fails"
         point = self._point(classes)
@@ -282,7 +282,7 @@ class _Simulations:
 
     def confirm(self, classes: Classes) -> bool:
         """Fresh chips, beyond those of the search."""
-        trials = self.chips(classes, self._wanted.confirm, first=max(self._wanted.chips, _ROUND))
+        trials = self.chips(classes, self._goal.confirm, first=max(self._goal.chips, _ROUND))
         good = passed(trials, self._study.specification)
         low, high = wilson(good, len(trials))
         values = accuracies(trials)
@@ -290,7 +290,7 @@ class _Simulations:
             "point": self._point(classes), "n_trials": len(trials), "yield": good / len(trials), "yield_low": low,
             "yield_high": high, "median_accuracy": float(np.median(values)) if len(values) else None,
         })  # fmt: skip
-        return good / len(trials) >= self._wanted.target
+        return good / len(trials) >= self._goal.target
 
     def _point(self, classes: Classes) -> int:
         settings = dict(self._base.settings) | {"classes": dict(classes)}

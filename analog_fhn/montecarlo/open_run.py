@@ -106,8 +106,8 @@ class OpenRun:
         """
         done = self.store.done()
         asked = list(_in_blocks(points, first, chips))
-        wanted = [task for task in asked if task not in done]
-        stored = len(done) if total is not None else len(asked) - len(wanted)
+        missing = [task for task in asked if task not in done]
+        stored = len(done) if total is not None else len(asked) - len(missing)
         total = len(asked) if total is None else total
 
         def record(trial: Trial) -> None:
@@ -119,8 +119,8 @@ class OpenRun:
 
         if progress is not None:
             progress(stored, total)
-        if wanted:
-            run_trials(workers, self.store.points(), wanted, record)
+        if missing:
+            run_trials(workers, self.store.points(), missing, record)
 
     def add_point(self, point: SweepPoint) -> None:
         """Add a point to the run, and to its folder the point's technology as a file."""
@@ -294,7 +294,7 @@ def _configuration(
     return loaded
 
 
-def _compare(stored: dict[str, Any], given: dict[str, Any], folder: Path) -> None:
+def _compare(stored: dict[str, Any], planned: dict[str, Any], folder: Path) -> None:
     """Refuse another configuration; a key that is younger than the run had its default then."""
 
     def differences(a: Any, b: Any, key: str) -> Iterable[str]:
@@ -304,7 +304,7 @@ def _compare(stored: dict[str, Any], given: dict[str, Any], folder: Path) -> Non
         elif a != b:
             yield f"{key} was {_short(a)} and is {_short(b)}"
 
-    if changes := list(differences(_with_defaults(stored), _with_defaults(given), "")):
+    if changes := list(differences(_with_defaults(stored), _with_defaults(planned), "")):
         raise InputError(
             f"{folder}: holds a run of another configuration ({'; '.join(changes[:5])}); expected the same plan, "
             "network, technology and images, or another folder"

@@ -196,8 +196,8 @@ class SweepPlan(Section):
     @property
     def common(self) -> dict[str, Any]:
         """Settings that all points share."""
-        given: dict[str, Any] = {"readout": self.readout, "gamma": self.gamma, "errors": self.errors}
-        return {key: value for key, value in given.items() if value is not None} | self.settings
+        overrides: dict[str, Any] = {"readout": self.readout, "gamma": self.gamma, "errors": self.errors}
+        return {key: value for key, value in overrides.items() if value is not None} | self.settings
 
     def all_points(self, network: Network, technology: Technology) -> list[SweepPoint]:
         """Points of the plan, each tried out: a design is made of it.
@@ -211,17 +211,17 @@ class SweepPlan(Section):
             varied = [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
         else:
             varied = self.points or [{}]
-        found = [
-            SweepPoint(number, "sweep", described(own) or "as planned", self.common | own)
-            for number, own in enumerate(varied)
+        points = [
+            SweepPoint(number, "sweep", described(changes) or "as planned", self.common | changes)
+            for number, changes in enumerate(varied)
         ]
-        designs = [point.design(network, technology) for point in found]
+        designs = [point.design(network, technology) for point in points]
         if self.sensitivity:
             for role, groups in _group_points(designs[0].technology):
                 name = f"{'only' if role == 'only' else 'all but'} {groups[0]}"
                 errors = groups[:1] if role == "only" else groups[1:]
-                found.append(SweepPoint(len(found), role, name, dict(found[0].settings) | {"errors": errors}))
-        return found
+                points.append(SweepPoint(len(points), role, name, dict(points[0].settings) | {"errors": errors}))
+        return points
 
 
 class Sweep(SweepPlan):

@@ -255,7 +255,7 @@ def _run_alone(job: Any, point: SweepPoint, trial: int) -> Trial:
 
 
 def run_trials(
-    workers: Workers, points: Sequence[SweepPoint], wanted: Iterable[tuple[int, int]], record: Callable[[Trial], None]
+    workers: Workers, points: Sequence[SweepPoint], tasks: Iterable[tuple[int, int]], record: Callable[[Trial], None]
 ) -> None:
     """Run trials and record each as it finishes, in whatever order.
 
@@ -266,7 +266,7 @@ def run_trials(
     ----------
     points
         All points, by their number.
-    wanted
+    tasks
         Numbers of point and trial.
     record
         Called in this thread.
@@ -279,7 +279,7 @@ def run_trials(
         If an executor of the caller's is broken or gives trials up, a cluster loses its workers for good, worker
         processes do not even begin, or a worker cannot run a trial (has no analog_fhn, for instance).
     """
-    waiting, suspects = deque(wanted), deque[tuple[int, int]]()
+    waiting, suspects = deque(tasks), deque[tuple[int, int]]()
     deaths = Counter[tuple[int, int]]()
     while waiting or suspects:
         flying: dict[Future[Trial], tuple[int, int]] = {}

@@ -96,12 +96,12 @@ def group_effects(store: Store) -> list[GroupEffect]:
         return []
     base = {t.trial: t for t in store.trials(points[0].number)}
     nominal = store.nominal().get(points[0].number)
-    found: dict[str, GroupEffect] = {}
+    effects: dict[str, GroupEffect] = {}
     for point in points:
         if point.role not in ("only", "without"):
             continue
         group = point.name.split()[-1]
-        effect = found.get(group, GroupEffect(group, None, None, None, None))
+        effect = effects.get(group, GroupEffect(group, None, None, None, None))
         trials = [t for t in store.trials(point.number) if t.accuracy is not None]
         if point.role == "only" and nominal is not None and len(trials) > 1:
             values = _accuracy(trials)
@@ -114,8 +114,8 @@ def group_effects(store: Store) -> list[GroupEffect]:
             if len(both) > 1:
                 gained = _accuracy([t for t, _ in both]) - _accuracy([b for _, b in both])
                 effect = GroupEffect(group, effect.alone, effect.alone_changed, effect.alone_sd, _difference(gained))
-        found[group] = effect
-    return sorted(found.values(), key=lambda e: e.alone.mean if e.alone is not None else 0.0)
+        effects[group] = effect
+    return sorted(effects.values(), key=lambda e: e.alone.mean if e.alone is not None else 0.0)
 
 
 def _accuracy(trials: list[Trial]) -> FloatArray:

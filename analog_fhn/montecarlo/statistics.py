@@ -53,11 +53,11 @@ def summary(trials: Sequence[Trial], specification: float) -> dict[str, float | 
 
 def quantiles(values: FloatArray) -> dict[str, float]:
     """Quantiles, mean, standard deviation and extremes of accuracies."""
-    found = {f"q{100 * q:02.0f}": float(v) for q, v in zip(QUANTILES, np.quantile(values, QUANTILES), strict=True)}
+    each = {f"q{100 * q:02.0f}": float(v) for q, v in zip(QUANTILES, np.quantile(values, QUANTILES), strict=True)}
     spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
     return {
         "mean": float(values.mean()), "sd": spread, "worst": float(values.min()), "best": float(values.max()),
-    } | found  # fmt: skip
+    } | each  # fmt: skip
 
 
 def yield_curve(trials: Sequence[Trial]) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:

@@ -75,8 +75,8 @@ class Store:
             raise InputError(f"{self._path}: cannot be read as a run ({error})") from None
         try:
             self._check_schema()
-            found = self._rows("SELECT value FROM meta WHERE key = 'format'")
-            said = found[0][0] if found else "unknown"
+            formats = self._rows("SELECT value FROM meta WHERE key = 'format'")
+            said = formats[0][0] if formats else "unknown"
             if said != json.dumps(FORMAT):
                 raise InputError(f"{self._path}: format {str(said)[:20]}; this version reads format {FORMAT}")
             if write:

@@ -222,13 +222,13 @@ def meta(path: Path, rows: list[tuple[Any, ...]]) -> dict[str, Any]:
     InputError
         Naming file, table and key.
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, text in rows:
         if not isinstance(key, str):
             raise InputError(f"{path}, table meta: key {shown(key)}: expected text")
-        found[key] = _json(text, f"{path}, table meta, key {shown(key)}")
-    _checked(_Meta, found, f"{path}, table meta")
-    return found
+        values[key] = _json(text, f"{path}, table meta, key {shown(key)}")
+    _checked(_Meta, values, f"{path}, table meta")
+    return values
 
 
 def points(path: Path, rows: list[tuple[Any, ...]]) -> tuple[list[SweepPoint], dict[int, float]]:
@@ -239,7 +239,7 @@ def points(path: Path, rows: list[tuple[Any, ...]]) -> tuple[list[SweepPoint], d
     InputError
         Naming file, table and row; or if the numbers are not 0, 1, ...
     """
-    found, nominal = [], {}
+    points, nominal = [], {}
     for expected, (number, role, name, settings, accuracy) in enumerate(rows):
         where = f"{path}, table points, point {shown(number)}"
         content = _json(settings, f"{where}: settings")
@@ -250,10 +250,10 @@ def points(path: Path, rows: list[tuple[Any, ...]]) -> tuple[list[SweepPoint], d
         )
         if row.point != expected:
             raise InputError(f"{where}: expected point {expected}; points are numbered from 0")
-        found.append(SweepPoint(number, role, name, content))
+        points.append(SweepPoint(number, role, name, content))
         if accuracy is not None:
             nominal[row.point] = float(accuracy)
-    return found, nominal
+    return points, nominal
 
 
 def trials(path: Path, rows: list[Trial], n_points: int, known: Mapping[str, Any]) -> list[Trial]:
