@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from analog_fhn.network import Network
     from analog_fhn.training.circuit import Inside, SeenChips
     from analog_fhn.training.plain import Trained
-    from analog_fhn.weights import Hidden
+    from analog_fhn.weights.trained import Hidden
 
 Trainer = Callable[["Dataset", "Dataset", "_Task"], "_Done"]
 
