@@ -111,11 +111,11 @@ def chip_noise(chip: Chip, seed: int, density: float | None = None) -> tuple[Noi
     """
     layers = []
     for number, layer in enumerate(chip.layers):
-        own = (seed + number * _BETWEEN_LAYERS) % 2**63 if number else seed
+        layer_seed = (seed + number * _BETWEEN_LAYERS) % 2**63 if number else seed
         layers.append(
-            Noise.intrinsic(layer.cells, own)
+            Noise.intrinsic(layer.cells, layer_seed)
             if density is None
-            else Noise.from_density(layer.cells, density, density, own)
+            else Noise.from_density(layer.cells, density, density, layer_seed)
         )
     return tuple(layers)
 

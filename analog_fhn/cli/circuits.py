@@ -110,21 +110,21 @@ def trimmed_chip(
     from analog_fhn.design import Design
     from analog_fhn.trim.state import load_state, measured_from
 
-    state, made = load_state(trim, network)
+    state, technology_of_trim = load_state(trim, network)
     measured = measured_from(trim)
     if measured is not None:
         console.note(
             f"warning: {trim} holds the codes of the chip measured in {measured}; here they are set on a "
             "nominal chip, whose accuracy is not that chip's"
         )
-    if technology is not None and load_technology(technology) != made:
+    if technology is not None and load_technology(technology) != technology_of_trim:
         raise InputError(
-            f"--technology {technology}: {trim} was made with the technology {made.name!r} of other values; leave the "
+            f"--technology {technology}: {trim} was made with the technology {technology_of_trim.name!r} of other values; leave the "
             "option out, the file holds them"
         )
     if seed is not None and seed != state.seed:
         raise InputError(f"--chip {seed}: {trim} is the trim of chip {state.seed}")
-    under = made.under(temperature=temperature, supply=supply)
+    under = technology_of_trim.under(temperature=temperature, supply=supply)
     if errors is not None:
         under = under.with_errors(error_groups(errors))
     design = Design(network, under)

@@ -86,9 +86,9 @@ def classification_by(
     said += f", {backend}"
     if table is not None:
         said += f", table {table}"
-        made, held = _table(backend, table, neurons, protocol, eps, waves=samples or backend != "direct")
+        making, held = _table(backend, table, neurons, protocol, eps, waves=samples or backend != "direct")
         read = product(seconds, _READ) if samples else product(n_images, weights, _PRODUCT)
-        seconds, memory = made + read, memory + held
+        seconds, memory = making + read, memory + held
     return Work(said, seconds, memory)
 
 
@@ -301,8 +301,8 @@ def _table(backend: str, n: int, neurons: int, protocol: Protocol, eps: float, *
     if not waves:
         return compared + product(entries, _MEAN, max(1.0, 0.01 / eps)) / usable_cores(), product(entries, _DRIVE_ENTRY)
     number = entries + product(14, neurons)  # with those that find onsets, and the checks
-    made = _runs(backend, number, 40.0, eps) + product(number, _WAVE, 0.01 / eps) / usable_cores()
-    return compared + made, product(entries, _WAVE_ENTRY) + max(_SAMPLES, product(20.0 / (0.5 * eps), 4))
+    making = _runs(backend, number, 40.0, eps) + product(number, _WAVE, 0.01 / eps) / usable_cores()
+    return compared + making, product(entries, _WAVE_ENTRY) + max(_SAMPLES, product(20.0 / (0.5 * eps), 4))
 
 
 def _weights(sizes: Sequence[int]) -> float:

@@ -188,9 +188,9 @@ class Dataset:
 
 def check_alike(training: Dataset, test: Dataset) -> None:
     """Raise InputError unless the test images have as many pixels as the training images, and no further classes."""
-    n_in, found = training.images.shape[1], test.images.shape[1]
-    if found != n_in:
-        raise InputError(f"{test.source}: images have {found} values; expected {n_in}, as in {training.source}")
+    n_in, n_test = training.images.shape[1], test.images.shape[1]
+    if n_test != n_in:
+        raise InputError(f"{test.source}: images have {n_test} values; expected {n_in}, as in {training.source}")
     if test.labels.max() >= training.n_classes:
         raise InputError(
             f"{test.source}: label {test.labels.max()}; expected 0 to {training.n_classes - 1}, for "

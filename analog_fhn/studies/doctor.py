@@ -66,11 +66,11 @@ def compare_neuron(cells: Cells, backend: str, drive: float, exact: Cycle) -> Ne
     """
     response = make_backend(backend).respond(cells, np.array([[drive]]), PROTOCOL, samples=True)
     assert response.samples is not None
-    found = cycle_from_samples(PROTOCOL.sample_times, response.samples[:, 0, 0])
-    if found is None:
+    measured = cycle_from_samples(PROTOCOL.sample_times, response.samples[:, 0, 0])
+    if measured is None:
         raise SimulationError(f"{backend}: the neuron does not oscillate at drive {drive:g}")
     return NeuronResult(
-        found.period, found.period / exact.period - 1.0, waveform_rms(found, exact), float(response.mean[0, 0])
+        measured.period, measured.period / exact.period - 1.0, waveform_rms(measured, exact), float(response.mean[0, 0])
     )
 
 
@@ -97,8 +97,8 @@ def examine() -> tuple[list[Check], dict[str, NeuronResult]]:
             continue
         neuron[backend] = result
         ok = abs(result.period_error) <= PERIOD_LIMIT[backend] and result.waveform_rms <= WAVEFORM_LIMIT[backend]
-        found = f"period {result.period_error:+.1e}, waveform {result.waveform_rms:.1e}"
-        checks.append(Check(name, ok, found, needed))
+        deviations = f"period {result.period_error:+.1e}, waveform {result.waveform_rms:.1e}"
+        checks.append(Check(name, ok, deviations, needed))
     return checks, neuron
 
 

@@ -148,11 +148,11 @@ class Maker:
             checks.append(self._measure(near.neuron, near.drive[None]))
         points = _Points.joined([points, *checks])
         self._settle(points)
-        points, found = points[:n_points], points[n_points:]
-        n_checks = len(found.drive)
+        points, checked = points[:n_points], points[n_points:]
+        n_checks = len(checked.drive)
         quality = TableQuality(n, self._runs - n_checks, n_checks, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0)
         table = _pack(points, n_neurons, quality)
-        return replace(table, quality=self._judge(table, points, found))
+        return replace(table, quality=self._judge(table, points, checked))
 
     def _check_drives(self, grid: FloatArray) -> FloatArray:
         """Drives (checks, n_neurons) between those of the grid.
@@ -270,7 +270,7 @@ class Maker:
         protocol = replace(self._protocol, settle=settle, control=control, interval=interval)
         columns = max(1, int(_SAMPLE_BYTES / (4 * protocol.n_samples)))
         rows = max(1, columns // len(neurons))
-        found = []
+        measured = []
         for first in range(0, len(drives), rows):
             for left in range(0, len(neurons), columns):
                 part = drives[first : first + rows, left : left + columns]
@@ -286,10 +286,10 @@ class Maker:
                     _RIPPLE,
                 )
                 power = np.full(part.size, np.nan) if response.power is None else response.power.ravel()
-                found.append(
+                measured.append(
                     _Points(np.tile(who, len(part)), part.ravel(), status, mean, period, rise, duty, power, wave)
                 )
-        return _Points.joined(found)
+        return _Points.joined(measured)
 
     def _respond(self, neurons: NDArray[np.intp], drives: FloatArray, protocol: Protocol, samples: bool) -> Response:
         """Response of `neurons` (m,) at `drives` (k, m) by the inner backend; its errors name this one."""

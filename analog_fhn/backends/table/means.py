@@ -112,18 +112,18 @@ def make_mean_table(
     # One check in a cell of each neuron, away from its ends: all together they cover all cells.
     cell = np.minimum(((neurons * _GOLDEN) % 1.0 * (n - 1)).astype(np.intp), n - 2)
     between = grid[cell, neurons] + (0.3 + 0.4 * (neurons * _GOLDEN**2 % 1.0)) * (high - low) / (n - 1)
-    wanted = np.vstack([grid, between])
+    drives_to_run = np.vstack([grid, between])
     longest = max(100.0, protocol.settle + protocol.control)
     step = inner.step_per_eps / inner.refine
-    found, _ = settled_means(cells, wanted, protocol, longest=longest, step_per_eps=step)
-    row, neuron = np.nonzero(np.isnan(found))
+    means, _ = settled_means(cells, drives_to_run, protocol, longest=longest, step_per_eps=step)
+    row, neuron = np.nonzero(np.isnan(means))
     if row.size:
         # As the user's own protocol sees a neuron that still creeps; what diverged is reported there.
-        response = inner.respond(cells[neuron], wanted[row, neuron][None], protocol)
-        found[row, neuron] = response.mean[0]
-    table = MeanTable(low, high, np.ascontiguousarray(found[:n].T), _NOTHING)
-    error = table.look_up(between[None])[0] - found[n]
-    deviation = found - cells.dynamics.identity_mean(wanted)
+        response = inner.respond(cells[neuron], drives_to_run[row, neuron][None], protocol)
+        means[row, neuron] = response.mean[0]
+    table = MeanTable(low, high, np.ascontiguousarray(means[:n].T), _NOTHING)
+    error = table.look_up(between[None])[0] - means[n]
+    deviation = means - cells.dynamics.identity_mean(drives_to_run)
     difference = np.zeros(0)
     if window:
         who, drive = window_checks(cells, protocol)
