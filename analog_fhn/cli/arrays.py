@@ -4,105 +4,130 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from analog_fhn._support.files import write_records
-from analog_fhn.cli import circuits, console, costs, inputs, outputs, parameters
+from analog_fhn.cli import console, costs, outputs, parameters
 from analog_fhn.cli.design import engineering
-from analog_fhn.errors import InputError
+from analog_fhn.cli.groups import ChipOptions, NetworkOptions, OneImageOptions
+from analog_fhn.cli.options import takes_option_groups
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from analog_fhn.checks.array_summary import ArraySummary
     from analog_fhn.chip import ManufacturedChip
+    from analog_fhn.design import Design
     from analog_fhn.neuron import FloatArray
 
 FILES = ("arrays.csv", "conductances.png", "line_losses.png", "weights.png")
 
 
+@dataclass(frozen=True)
+class ShownImage(OneImageOptions):
+    """Image under which the lines are shown."""
+
+    image: Annotated[
+        int | None,
+        typer.Option("--image", min=0, help="Show the lines under this image, not with all rows at the read voltage."),
+    ] = None
+
+    WITHOUT_IMAGE = ": without --image K no image is shown"
+
+
+@takes_option_groups
 def arrays(
     network: parameters.NetworkArgument,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the pictures and arrays.csv.")
     ],
-    technology: Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")] = "discrete",
-    chip: parameters.ChipOption = None,
-    errors: parameters.ErrorsOption = None,
-    temperature: parameters.TemperatureOption = None,
-    supply: parameters.SupplyOption = None,
-    image: Annotated[
-        int | None,
-        typer.Option("--image", min=0, help="Show the lines under this image, not with all rows at the read voltage."),
-    ] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", metavar="mnist|digits|PATH", help="Where the image comes from.")
-    ] = None,
-    split: parameters.SplitOption = "test",
-    raw: parameters.RawOption = False,
-    gamma: parameters.GammaOption = None,
-    settle: parameters.SettleOption = None,
-    control: parameters.ControlOption = None,
+    *,
+    circuit: ChipOptions,
+    shown: ShownImage,
+    how: NetworkOptions,
     data: parameters.DataOption = None,
     yes: parameters.YesOption = False,
     json: parameters.JsonOption = None,
 ) -> None:
     """The arrays of a chip in numbers and pictures: conductances, voltages lost on the lines, effective weights."""
-    from dataclasses import asdict
-
     from analog_fhn import plots
-    from analog_fhn.array.wires import node_voltages
     from analog_fhn.checks.array_summary import summarise
-    from analog_fhn.design import Design
 
     start = time.perf_counter()
-    net = inputs.load_network(network, raw=raw, gamma=gamma, settle=settle, control=control)
+    net = how.load(network)
     costs.check_work(costs.layout(net, output, exported=False), yes=yes)
-    if image is None and dataset is not None:
-        raise InputError(f"--dataset {dataset}: without --image K no image is shown")
-    shown = None if image is None else inputs.load_image(image, dataset, split, data, net)[None]
-    sample = circuits.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply)
+    image = shown.load(net, data)
+    design = circuit.design(net)
+    chip = design.chip(circuit.chip)
     folder = outputs.output_folder(output)
     for name in FILES:
         outputs.writable(folder / name)
-    design = Design(net, sample.technology)
-    summaries, names = summarise(design, sample), design.array_names
+    summaries = summarise(design, chip)
     for line in table(summaries):
         console.say(line, json)
     write_records(folder / "arrays.csv", [asdict(one) for one in summaries])
-
-    array = sample.technology.array
-    title = f"{'Nominal chip' if chip is None else f'Chip {chip}'} of technology {sample.technology.name}"
-    bars = {
-        f"{name}, {len(layer.crossbar.g_plus)} x {2 * layer.crossbar.g_plus.shape[1]}": layer.crossbar.conductance
-        for name, layer in zip(names, sample.arrays, strict=True)
+    title = f"{'Nominal chip' if chip.seed is None else f'Chip {chip.seed}'} of technology {chip.technology.name}"
+    figures = {
+        "conductances.png": _conductances(design, chip, title),
+        "weights.png": _weights(design, chip, summaries, title),
     }
-    largest = max(array.g_max, *(float(g.max()) for g in bars.values()))
-    written = [plots.save(plots.conductances(bars, largest, title), folder / "conductances.png")]
+    if chip.technology.array.wires.ideal:
+        (folder / "line_losses.png").unlink(missing_ok=True)  # of another technology
+        console.say(f"{folder / 'line_losses.png'}: not written, the wires of {chip.technology.name} are ideal", json)
+    else:
+        under = f"all rows at {chip.technology.array.read_voltage:g} V"
+        if image is not None:
+            under = f"image {shown.image} of {shown.dataset}"
+        figures["line_losses.png"] = _line_losses(design, chip, _row_volts(chip, image), f"{title}, {under}")
+    pictures = [plots.save(figure, folder / name) for name, figure in figures.items()]
+    outputs.say_written([folder / "arrays.csv", *pictures], json)
+    settings = outputs.settings(net, chip, errors=circuit.errors) | shown.settings
+    content = {"arrays": [asdict(one) for one in summaries], "settings": settings}
+    outputs.write_json(json, "arrays", circuit.chip, start, content)
+
+
+def _conductances(design: Design, chip: ManufacturedChip, title: str) -> Figure:
+    """Picture of the conductances of every array's devices."""
+    from analog_fhn import plots
+
+    bars = {
+        f"{name}, {len(array.crossbar.g_plus)} x {2 * array.crossbar.g_plus.shape[1]}": array.crossbar.conductance
+        for name, array in zip(design.array_names, chip.arrays, strict=True)
+    }
+    largest = max(chip.technology.array.g_max, *(float(g.max()) for g in bars.values()))
+    return plots.conductances(bars, largest, title)
+
+
+def _weights(design: Design, chip: ManufacturedChip, summaries: Sequence[ArraySummary], title: str) -> Figure:
+    """Picture of every array's effective weights against the trained ones."""
+    from analog_fhn import plots
+
     weights = {
         name: (trained, array.weights, one.weight_slope, one.weight_error)
-        for name, one, trained, array in zip(names, summaries, net.weights, sample.arrays, strict=True)
+        for name, one, trained, array in zip(
+            design.array_names, summaries, chip.network.weights, chip.arrays, strict=True
+        )
     }
-    written.append(plots.save(plots.weights(weights, title), folder / "weights.png"))
-    if array.wires.ideal:
-        (folder / "line_losses.png").unlink(missing_ok=True)  # of another technology
-        console.say(f"{folder / 'line_losses.png'}: not written, the wires of {sample.technology.name} are ideal", json)
-    else:
-        losses = {}
-        for name, layer, volts in zip(names, sample.arrays, _row_volts(sample, shown), strict=True):
-            g = layer.crossbar.conductance
-            word, bit = node_voltages(g, volts, array.wires, tile_rows=array.tile_rows, tile_columns=array.tile_columns)
-            losses[name] = (volts[:, None] - word, bit)
-        rows = f"all rows at {array.read_voltage:g} V" if shown is None else f"image {image} of {dataset}"
-        written.append(plots.save(plots.line_losses(losses, f"{title}, {rows}"), folder / "line_losses.png"))
-    outputs.say_written([folder / "arrays.csv", *written], json)
-    content = {
-        "arrays": [asdict(one) for one in summaries],
-        "settings": outputs.settings(net, sample, errors=errors)
-        | {"image": image, "dataset": dataset, "split": None if image is None else split},
-    }
-    outputs.write_json(json, "arrays", chip, start, content)
+    return plots.weights(weights, title)
+
+
+def _line_losses(design: Design, chip: ManufacturedChip, row_volts: Sequence[FloatArray], title: str) -> Figure:
+    """Picture of the voltages that every array's lines lose under these voltages of their rows."""
+    from analog_fhn import plots
+    from analog_fhn.array.wires import node_voltages
+
+    settings, losses = chip.technology.array, {}
+    for name, array, volts in zip(design.array_names, chip.arrays, row_volts, strict=True):
+        word, bit = node_voltages(
+            array.crossbar.conductance, volts, settings.wires,
+            tile_rows=settings.tile_rows, tile_columns=settings.tile_columns,
+        )  # fmt: skip
+        losses[name] = (volts[:, None] - word, bit)
+    return plots.line_losses(losses, title)
 
 
 def table(summaries: Sequence[ArraySummary]) -> list[str]:
@@ -134,7 +159,7 @@ def _percent(share: float) -> str:
 
 
 def _row_volts(chip: ManufacturedChip, image: FloatArray | None) -> list[FloatArray]:
-    """Voltages of the word lines of every array: under an image (time averages), or all at the read voltage."""
+    """Voltages of every array's word lines: time averages under an image (n_in,), or all at the read voltage."""
     import numpy as np
 
     from analog_fhn.backends.direct.backend import Direct
@@ -143,5 +168,5 @@ def _row_volts(chip: ManufacturedChip, image: FloatArray | None) -> list[FloatAr
     if image is None:
         return [np.full(len(one.crossbar.g_plus), chip.technology.array.read_voltage) for one in chip.arrays]
     recentre = chip.network.recentre
-    inputs = layer_inputs(chip, image, Direct())
-    return [array.row_voltages(values[0], recentre) for array, values in zip(chip.arrays, inputs, strict=True)]
+    every = layer_inputs(chip, image[None], Direct())
+    return [array.row_voltages(values[0], recentre) for array, values in zip(chip.arrays, every, strict=True)]

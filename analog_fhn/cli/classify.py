@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from analog_fhn._support.files import new_table
-from analog_fhn.cli import circuits, console, costs, inputs, option_values, outputs, parameters
+from analog_fhn.cli import circuits, console, costs, option_values, outputs, parameters
+from analog_fhn.cli.groups import ImageOptions, LoadsNetwork, NeuronOptions, TrimmableChipOptions
+from analog_fhn.cli.options import takes_option_groups
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
     from analog_fhn.backends.base import Backend
     from analog_fhn.backends.table.waveforms import TableQuality
+    from analog_fhn.chip import ManufacturedChip
     from analog_fhn.data import Dataset
     from analog_fhn.inference import Result
+    from analog_fhn.network import Network
+    from analog_fhn.noise import Noise
 
 
-def classify(
-    network: parameters.NetworkArgument,
-    dataset: parameters.DatasetOption,
-    split: parameters.SplitOption = "test",
-    images: parameters.ImagesOption = None,
-    stratified: parameters.StratifiedOption = False,
-    images_seed: parameters.ImagesSeedOption = None,
+@dataclass(frozen=True)
+class EngineOptions:
+    """What integrates the neurons."""
+
     backend: Annotated[
         Literal["direct", "reference", "brian", "spice", "twin"],
         typer.Option("--backend", help="What integrates the neurons; twin: reconstructions of recorded neurons."),
-    ] = "direct",
+    ] = "direct"
     twin: Annotated[
         list[Path] | None,
         typer.Option(
@@ -38,22 +41,37 @@ def classify(
             metavar="FILE.npz",
             help="Of `analog-fhn reconstruct`; given several times, hidden neurons take turns (--backend twin).",
         ),
-    ] = None,
-    readout: parameters.ReadoutOption = None,
-    raw: parameters.RawOption = False,
-    protocol: parameters.ProtocolOption = None,
-    gamma: parameters.GammaOption = None,
-    a: parameters.AOption = None,
-    eps: parameters.EpsOption = None,
-    slope: parameters.SlopeOption = None,
-    settle: parameters.SettleOption = None,
-    control: parameters.ControlOption = None,
-    technology: parameters.TechnologyOption = None,
-    chip: parameters.ChipOption = None,
-    trim: parameters.TrimOption = None,
-    errors: parameters.ErrorsOption = None,
-    temperature: parameters.TemperatureOption = None,
-    supply: parameters.SupplyOption = None,
+    ] = None
+
+    def load(self) -> str | Backend:
+        """Name of the backend, or the twins of the files."""
+        if self.backend != "twin":
+            if self.twin:
+                raise option_values.foreign(
+                    "--twin", f"--twin {self.twin[0]}", f"--backend {self.backend}", {"--backend twin": ["--twin"]}
+                )
+            return self.backend
+        if not self.twin:
+            raise InputError("--backend twin: --twin FILE.npz is missing, a file of `analog-fhn reconstruct`")
+        from analog_fhn.reconstruct.twin import Twins
+
+        return Twins.load(self.twin)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(LoadsNetwork):
+    """How the network is run; None: as its file says."""
+
+    readout: parameters.ReadoutOption = None
+    raw: parameters.RawOption = False
+    protocol: parameters.ProtocolOption = None
+    neuron: NeuronOptions
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """Response table between the backend and the images."""
+
     table: Annotated[
         int | None,
         typer.Option(
@@ -62,10 +80,63 @@ def classify(
             help="Have the backend measure every neuron at N drives once, and interpolate for the images "
             "(twin: always, at 33 drives where none is given).",
         ),
-    ] = None,
-    tables: parameters.TablesOption = None,
-    noise: parameters.NoiseOption = None,
-    noise_seed: parameters.NoiseSeedOption = None,
+    ] = None
+    tables: parameters.TablesOption = None
+
+    def drives(self, backend: str) -> int | None:
+        """Drives of the table; None: there is none. Twins always have one."""
+        if backend != "twin" or self.table is not None:
+            return self.table
+        from analog_fhn.reconstruct.twin import TABLE
+
+        return TABLE
+
+    def folder(self, backend: str) -> Path | None:
+        """Where the table is stored; None: nowhere."""
+        return outputs.tables_folder(self.drives(backend), self.tables, backend)
+
+
+@dataclass(frozen=True)
+class NoiseOptions:
+    """White noise of the neurons."""
+
+    noise: parameters.NoiseOption = None
+    noise_seed: parameters.NoiseSeedOption = None
+
+    def build(self, chip: ManufacturedChip | None) -> tuple[Noise, ...] | None:
+        """Noise of each hidden layer; None: there is none."""
+        from analog_fhn.noise import chip_noise
+
+        if self.noise is None:
+            if self.noise_seed is not None:
+                raise InputError(
+                    f"--noise-seed {self.noise_seed}: there is no noise without --noise intrinsic or --noise DENSITY"
+                )
+            return None
+        if chip is None:
+            raise InputError(
+                f"--noise {self.noise}: noise in physical units needs a technology (--technology discrete)"
+            )
+        density = None if self.noise == "intrinsic" else circuits.density(self.noise)
+        return chip_noise(chip, self.noise_seed or 0, density)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decided the noise, for JSON."""
+        return {"noise": self.noise, "noise_seed": None if self.noise is None else self.noise_seed or 0}
+
+
+@takes_option_groups
+def classify(
+    network: parameters.NetworkArgument,
+    dataset: parameters.DatasetOption,
+    *,
+    which: ImageOptions,
+    engine: EngineOptions,
+    how: RunOptions,
+    circuit: TrimmableChipOptions,
+    response: TableOptions,
+    noise: NoiseOptions,
     predictions: Annotated[
         Path | None,
         typer.Option("--predictions", metavar="FILE.csv", help="Write label, class and scores image by image."),
@@ -75,87 +146,83 @@ def classify(
     json: parameters.JsonOption = None,
 ) -> None:
     """Put FHN neurons in place of the hidden units and classify images."""
-    from analog_fhn import inference
+    from analog_fhn.inference import classify as classified
 
     start = time.perf_counter()
-    draw = inputs.seed_of_draw(stratified, images_seed)
-    engine, table = twins(backend, twin, table)
-    net = inputs.load_network(
-        network, protocol=protocol, readout=readout, raw=raw, gamma=gamma, a=a, eps=eps, slope=slope,
-        settle=settle, control=control, trim=trim,
-    )  # fmt: skip
-    sample = circuits.requested_chip(
-        net, technology, chip, backend, errors=errors, temperature=temperature, supply=supply, trim=trim
-    )  # fmt: skip
-    noisy = circuits.make_noise(sample, noise, noise_seed)
-    chosen = inputs.load_images(dataset, split, data, images, net, draw=draw)
+    backend, table = engine.load(), response.drives(engine.backend)
+    net = how.load(network, circuit.trim)
+    chip = circuit.build_if_asked(net, engine.backend)
+    layer_noise = noise.build(chip)
+    images = which.load(dataset, net, data)
     if predictions is not None:
         outputs.check_outputs({network: "the network"}, {"--predictions": predictions, "--json": json})
         outputs.writable(predictions)
-    work = costs.classification(net, len(chosen.labels), backend=backend, table=table, noisy=noisy is not None)
+    noisy = layer_noise is not None
+    work = costs.classification(net, len(images.labels), backend=engine.backend, table=table, noisy=noisy)
     costs.check_work(work, yes=yes)
-    kept = outputs.tables_folder(table, tables, backend)
+    tables = response.folder(engine.backend)
     with console.progress_bar("images" if table is None else "neuron runs, then images") as bar:
-        result = inference.classify(
-            sample or net, chosen.images, backend=engine, table=table, tables=kept, noise=noisy, progress=bar
+        result = classified(
+            chip or net, images.images, backend=backend, table=table, tables=tables, noise=layer_noise, progress=bar
         )
-    n_classes = net.layer_sizes[-1]
-    accuracy = result.accuracy(chosen.labels)
-    plain = net.accuracy(chosen.images, chosen.labels)
     if predictions is not None:
-        write_predictions(predictions, chosen, result)
-    what = "ideal FHN neurons" if sample is None else "nominal chip" if sample.seed is None else f"chip {sample.seed}"
-    if twin:
-        what = "twins" if sample is None else f"twins in {what}"
-    what += "" if trim is None else ", trimmed"
-    console.say(
-        f"{what}, {result.backend}, {net.readout} readout, {'recentred' if net.recentre else 'raw'}, "
-        f"gamma {net.fhn.gamma:g}: {console.percent(accuracy)} of {len(chosen.labels)} images "
-        f"(plain network: {console.percent(plain)})",
-        json,
+        write_predictions(predictions, images, result)
+    content = _content(net, images, result)
+    what = _what(chip, engine.twin, circuit.trim)
+    for line in _lines(what, net, content, result, bool(engine.twin)):
+        console.say(line, json)
+    content["settings"] = (
+        outputs.settings(net, chip, errors=circuit.errors, trim=circuit.trim)
+        | {"backend": engine.backend, "trim": None if circuit.trim is None else str(circuit.trim)}
+        | which.settings(dataset)
+        | {"twins": [str(path) for path in engine.twin or []]}
+        | noise.settings
     )
-    if result.table is not None:
-        console.say(table_line(result.table, net.protocol.control), json)
-    if result.unsettled > 0.01:
-        share = f"note: {100 * result.unsettled:.1f} % of the neurons"
-        off = "time average off by more than 0.05 from -(a + I)"
-        console.say(
-            f"{share} are no good twins there ({off}); recordings at more drives may help"
-            if twin
-            else f"{share} had not settled ({off}); a longer --settle or --control may change the answer",
-            json,
-        )
-    content = {
-        "accuracy": accuracy,
-        "accuracy_plain": plain,
-        "n_images": len(chosen.labels),
-        "per_digit": inference.per_class(result.predictions, chosen.labels, n_classes),
-        "confusion": inference.confusion(result.predictions, chosen.labels, n_classes).tolist(),
+    outputs.write_json(json, "classify", circuit.chip, start, content)
+
+
+def _content(network: Network, images: Dataset, result: Result) -> dict[str, Any]:
+    """Numbers of the result, for JSON."""
+    from analog_fhn.inference import confusion, per_class
+
+    n_classes = network.layer_sizes[-1]
+    return {
+        "accuracy": result.accuracy(images.labels),
+        "accuracy_plain": network.accuracy(images.images, images.labels),
+        "n_images": len(images.labels),
+        "per_digit": per_class(result.predictions, images.labels, n_classes),
+        "confusion": confusion(result.predictions, images.labels, n_classes).tolist(),
         "unsettled": result.unsettled,
         "identity_deviation": result.identity_deviation,
         "table": None if result.table is None else asdict(result.table),
-        "settings": outputs.settings(net, sample, errors=errors, trim=trim)
-        | {"backend": backend, "dataset": dataset, "split": split, "trim": None if trim is None else str(trim)}
-        | {"stratified": stratified, "images_seed": draw}
-        | {"twins": [str(path) for path in twin or []]}
-        | {"noise": noise, "noise_seed": None if noisy is None else noisy[0].seed},
     }
-    outputs.write_json(json, "classify", chip, start, content)
 
 
-def twins(backend: str, files: list[Path] | None, table: int | None) -> tuple[str | Backend, int | None]:
-    """Backend that the options ask for, and the drives of its table: twins always have one."""
-    if backend != "twin":
-        if files:
-            raise option_values.foreign(
-                "--twin", f"--twin {files[0]}", f"--backend {backend}", {"--backend twin": ["--twin"]}
-            )
-        return backend, table
-    if not files:
-        raise InputError("--backend twin: --twin FILE.npz is missing, a file of `analog-fhn reconstruct`")
-    from analog_fhn.reconstruct.twin import TABLE, Twins
+def _what(chip: ManufacturedChip | None, twins: list[Path] | None, trim: Path | None) -> str:
+    """What classified the images, in words."""
+    what = "ideal FHN neurons" if chip is None else "nominal chip" if chip.seed is None else f"chip {chip.seed}"
+    if twins:
+        what = "twins" if chip is None else f"twins in {what}"
+    return what + ("" if trim is None else ", trimmed")
 
-    return Twins.load(files), TABLE if table is None else table
+
+def _lines(what: str, network: Network, content: dict[str, Any], result: Result, twins: bool) -> Iterator[str]:
+    """What people read of a result."""
+    yield (
+        f"{what}, {result.backend}, {network.readout} readout, {'recentred' if network.recentre else 'raw'}, "
+        f"gamma {network.fhn.gamma:g}: {console.percent(content['accuracy'])} of {content['n_images']} images "
+        f"(plain network: {console.percent(content['accuracy_plain'])})"
+    )
+    if result.table is not None:
+        yield table_line(result.table, network.protocol.control)
+    if result.unsettled > 0.01:
+        share = f"note: {100 * result.unsettled:.1f} % of the neurons"
+        off = "time average off by more than 0.05 from -(a + I)"
+        yield (
+            f"{share} are no good twins there ({off}); recordings at more drives may help"
+            if twins
+            else f"{share} had not settled ({off}); a longer --settle or --control may change the answer"
+        )
 
 
 def table_line(quality: TableQuality, control: float) -> str:

@@ -4,28 +4,50 @@ from __future__ import annotations
 
 import shlex
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from analog_fhn._support.files import has_failed
 from analog_fhn._support.versions import versions
-from analog_fhn.cli import circuits, console, costs, inputs, outputs, parameters
-from analog_fhn.errors import InputError
+from analog_fhn.cli import console, costs, outputs, parameters
+from analog_fhn.cli.groups import NetworkOptions, OneImageOptions, TrimmableChipOptions
+from analog_fhn.cli.options import takes_option_groups
+
+if TYPE_CHECKING:
+    from analog_fhn.chip import ManufacturedChip
+    from analog_fhn.neuron import FloatArray
 
 
+@dataclass(frozen=True)
+class ExportedChip(TrimmableChipOptions):
+    """The chip that is written."""
+
+    technology: Annotated[
+        str | None, typer.Option("--technology", metavar="NAME|PATH", help="Technology (default: discrete).")
+    ] = None
+
+
+@dataclass(frozen=True)
+class InputImage(OneImageOptions):
+    """Image at the inputs."""
+
+    image: Annotated[
+        int | None,
+        typer.Option("--image", min=0, help="Image at the inputs (needs --dataset). Default: all inputs are zero."),
+    ] = None
+
+    WITHOUT_IMAGE = " without --image: expected the number of an image"
+
+
+@takes_option_groups
 def export(
     network: parameters.NetworkArgument,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
-    technology: Annotated[
-        str | None, typer.Option("--technology", metavar="NAME|PATH", help="Technology (default: discrete).")
-    ] = None,
-    chip: parameters.ChipOption = None,
-    trim: parameters.TrimOption = None,
-    errors: parameters.ErrorsOption = None,
-    temperature: parameters.TemperatureOption = None,
-    supply: parameters.SupplyOption = None,
+    *,
+    circuit: ExportedChip,
     form: Annotated[
         Literal["full", "reduced", "neurons"] | None,
         typer.Option(
@@ -35,14 +57,7 @@ def export(
             "within ten minutes, else reduced.",
         ),
     ] = None,
-    image: Annotated[
-        int | None,
-        typer.Option("--image", min=0, help="Image at the inputs (needs --dataset). Default: all inputs are zero."),
-    ] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", metavar="mnist|digits|PATH", help="Where the image comes from.")
-    ] = None,
-    split: parameters.SplitOption = "test",
+    under: InputImage,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -52,10 +67,7 @@ def export(
             ".safetensors or .npz.",
         ),
     ] = None,
-    raw: parameters.RawOption = False,
-    gamma: parameters.GammaOption = None,
-    settle: parameters.SettleOption = None,
-    control: parameters.ControlOption = None,
+    how: NetworkOptions,
     data: parameters.DataOption = None,
     yes: parameters.YesOption = False,
     json: parameters.JsonOption = None,
@@ -65,56 +77,25 @@ def export(
     `ngspice -b run.cir` in the folder writes scores.txt: index and score of each class, averaged over the control
     window.
     """
-    import numpy as np
-
-    from analog_fhn import weights as trained
-    from analog_fhn.backends.direct.backend import Direct
-    from analog_fhn.inference import hidden_response
-    from analog_fhn.netlist.export import export as write_network
-    from analog_fhn.netlist.export import write_chip
-    from analog_fhn.netlist.whole_chip import estimated_seconds
-
     start = time.perf_counter()
-    net = inputs.load_network(network, raw=raw, gamma=gamma, settle=settle, control=control, trim=trim)
+    net = how.load(network, circuit.trim)
     costs.check_work(costs.layout(net, output, exported=True), yes=yes)
-    if technology is None and trim is None:
-        technology = "discrete"
-    sample = circuits.make_chip(net, technology, chip, errors=errors, temperature=temperature, supply=supply, trim=trim)
-    shown = np.zeros(net.layer_sizes[0])
-    if image is not None:
-        shown = inputs.load_image(image, dataset, split, data, net)
-    elif dataset is not None:
-        raise InputError(f"--dataset {dataset} without --image: expected the number of an image")
+    chip = circuit.build(net)
+    image = under.load(net, data)
     if weights is not None:
         outputs.writable(weights)
     folder = outputs.output_folder(output)
     if weights is not None:
-        trained.write(weights, [one.weights for one in sample.arrays], [one.bias() for one in sample.arrays], net.units)
-        if not has_failed(weights):
-            console.say(f"effective weights of the arrays: {weights}", json)
-    given = {"image": image, "dataset": dataset, "split": None if image is None else split}
-    notes = {"versions": versions()} | given
+        _write_weights(weights, chip, json)
+    notes = {"versions": versions()} | under.settings
     if form == "neurons":
-        # Without an image half of gamma: a neuron that spikes.
-        spiking = [np.full(len(layer.cells), 0.5 * net.fhn.gamma) for layer in sample.layers]
-        drives = (
-            spiking
-            if image is None
-            else [one.drives[0] for one in hidden_response(sample, shown[np.newaxis], Direct())[1]]
-        )
-        written = write_chip(sample, drives, folder, notes)
-    else:
-        written = write_network(sample, shown, folder, notes, form=form)
-    if form == "neurons":
+        written = _write_neurons(chip, image, folder, notes)
         what = f"{sum(net.layer_sizes[1:-1])} neuron netlists"
-        what += ", each at the drive gamma/2" if image is None else f", driven by image {image}"
+        what += ", each at the drive gamma/2" if image is None else f", driven by image {under.image}"
         first = "neuron_000.cir"
     else:
-        full = "chip.cir" in written
-        minutes = estimated_seconds(sample, full=full) / 60.0
-        what = f"{'the whole chip in one circuit' if full else 'the chip cell by cell'}, "
-        what += "all inputs zero" if image is None else f"image {image} at its inputs"
-        what += f" (about {max(minutes, 0.1):.1f} min in ngspice)"
+        written, what = _write_circuit(chip, image, folder, notes, form)
+        what = what.format("all inputs zero" if image is None else f"image {under.image} at its inputs")
         first = "run.cir"
     if not has_failed(folder / "manifest.json"):
         console.say(
@@ -122,9 +103,54 @@ def export(
             f"Try: cd {shlex.quote(str(folder))} && ngspice -b {first}",
             json,
         )
-    settings = outputs.settings(net, sample, errors=errors, trim=trim)
-    content = {
-        "files": [path.name for path in outputs.written(folder / name for name in written)],
-        "settings": settings | given | {"trim": None if trim is None else str(trim)},
-    }
-    outputs.write_json(json, "export", chip, start, content)
+    trim = {"trim": None if circuit.trim is None else str(circuit.trim)}
+    settings = outputs.settings(net, chip, errors=circuit.errors, trim=circuit.trim) | under.settings | trim
+    files = [path.name for path in outputs.written(folder / name for name in written)]
+    outputs.write_json(json, "export", circuit.chip, start, {"files": files, "settings": settings})
+
+
+def _write_weights(path: Path, chip: ManufacturedChip, json: str | None) -> None:
+    """Write the weights that the arrays realise, as a framework reads them."""
+    from analog_fhn import weights as trained
+
+    arrays = chip.arrays
+    trained.write(path, [array.weights for array in arrays], [array.bias() for array in arrays], chip.network.units)
+    if not has_failed(path):
+        console.say(f"effective weights of the arrays: {path}", json)
+
+
+def _write_neurons(chip: ManufacturedChip, image: FloatArray | None, folder: Path, notes: dict[str, Any]) -> list[str]:
+    """Write each neuron alone, at its drive under the image; without one at half of gamma, where it spikes."""
+    import numpy as np
+
+    from analog_fhn.backends.direct.backend import Direct
+    from analog_fhn.inference import hidden_response
+    from analog_fhn.netlist.export import write_chip
+
+    if image is None:
+        drives = [np.full(len(layer.cells), 0.5 * chip.network.fhn.gamma) for layer in chip.layers]
+    else:
+        _, passes = hidden_response(chip, image[np.newaxis], Direct())
+        drives = [one.drives[0] for one in passes]
+    return write_chip(chip, drives, folder, notes)
+
+
+def _write_circuit(
+    chip: ManufacturedChip,
+    image: FloatArray | None,
+    folder: Path,
+    notes: dict[str, Any],
+    form: Literal["full", "reduced"] | None,
+) -> tuple[list[str], str]:
+    """Write the chip as one circuit or cell by cell; names of the files, and in words what they are under "{}"."""
+    import numpy as np
+
+    from analog_fhn.netlist.export import export as write_network
+    from analog_fhn.netlist.whole_chip import estimated_seconds
+
+    inputs = np.zeros(chip.network.layer_sizes[0]) if image is None else image
+    written = write_network(chip, inputs, folder, notes, form=form)
+    full = "chip.cir" in written
+    minutes = estimated_seconds(chip, full=full) / 60.0
+    which = "the whole chip in one circuit" if full else "the chip cell by cell"
+    return written, f"{which}, {{}} (about {max(minutes, 0.1):.1f} min in ngspice)"

@@ -11,7 +11,6 @@ from analog_fhn.errors import InputError
 if TYPE_CHECKING:
     from analog_fhn.data import Dataset
     from analog_fhn.network import Network
-    from analog_fhn.neuron import FloatArray
 
 
 def load_network(
@@ -57,16 +56,16 @@ def _as_trimmed(
     """Network with the settings of a trim file, which the options must not contradict."""
     from analog_fhn.trim.state import as_trimmed
 
-    made = as_trimmed(trim, network)
+    trimmed = as_trimmed(trim, network)
     paper = "--protocol paper" if protocol else None
     asked_readout = f"--readout {readout}" if readout else paper
-    if asked_readout is not None and network.readout != made.readout:
-        raise InputError(f"{asked_readout}: {trim} was made with the readout {made.readout!r}; leave the option out")
+    if asked_readout is not None and network.readout != trimmed.readout:
+        raise InputError(f"{asked_readout}: {trim} was made with the readout {trimmed.readout!r}; leave the option out")
     asked_raw = "--raw" if raw else paper
-    if asked_raw is not None and made.recentre:
+    if asked_raw is not None and trimmed.recentre:
         raise InputError(f"{asked_raw}: {trim} was made with recentred rows, without --raw; leave the option out")
     times = network.protocol if paper else None
-    return made.with_options(
+    return trimmed.with_options(
         settle=settle if settle is not None or times is None else times.settle,
         control=control if control is not None or times is None else times.control,
     )
@@ -189,16 +188,3 @@ def load_images(
     check_dataset(network, loaded)
     tell_missing(loaded, network.layer_sizes[-1], split)
     return choose_images(loaded, split, images, option=option, draw=draw, refuse=refuse)
-
-
-def load_image(
-    image: int, dataset: str | None, split: Literal["train", "test"], data: Path | None, network: Network
-) -> FloatArray:
-    """One image of a data set, shape (n_in,), by its number."""
-    if dataset is None:
-        raise InputError(f"--image {image} needs --dataset to take the image from")
-    loaded = load_images(dataset, split, data, None, network)
-    if image >= len(loaded.labels):
-        raise InputError(f"--image {image}: {loaded.source} has images 0 to {len(loaded.labels) - 1}")
-    chosen: FloatArray = loaded.images[image].astype(float)
-    return chosen

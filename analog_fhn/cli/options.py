@@ -76,6 +76,15 @@ def options_set(group: Any) -> dict[str, Any]:
     return values
 
 
+def values_of(group: Any) -> dict[str, Any]:
+    """Value of every option of a group and of the groups in it, by the name of its field."""
+    values: dict[str, Any] = {}
+    for field, annotation in _fields(type(group)):
+        value = getattr(group, field.name)
+        values |= values_of(value) if dataclasses.is_dataclass(annotation) else {field.name: value}
+    return values
+
+
 def values_set(group: Any, *names: str) -> dict[str, Any]:
     """Values of those of the named fields of a group that are not None, by name: keyword arguments for a function."""
     return {name: getattr(group, name) for name in names if getattr(group, name) is not None}
