@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from analog_fhn import Chip, Design, Network, Protocol, Technology, plots
+from analog_fhn import Design, Network, Protocol, Technology, plots
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.spice.backend import Spice
+from analog_fhn.cell.base import Cells, CircuitCells
 from analog_fhn.neuron import Coefficients, Cycle, cycle, cycle_from_samples, waveform_rms
 
 DRIVES = (-1.5, -1.0, -0.5)
@@ -52,19 +53,21 @@ def exact(case: tuple[Coefficients, float]) -> Cycle:
     return cycle(*case, settle=5.0)
 
 
-def compare(chip: Chip, drives: tuple[float, ...], pool: ProcessPoolExecutor) -> list[tuple[int, float, float, float]]:
-    """Neuron, drive, relative period error and waveform rms of ngspice against the chip's own equations."""
-    cases = list(product(range(chip.n_neurons), drives))
+def compare(
+    cells: Cells, drives: tuple[float, ...], pool: ProcessPoolExecutor
+) -> list[tuple[int, float, float, float]]:
+    """Neuron, drive, relative period error and waveform rms of ngspice against the neurons' equations."""
+    cases = list(product(range(len(cells)), drives))
     # A thousand times the bandwidth in U1 and U2 is in the coefficients too: only U3's lag is not.
-    truths = pool.map(exact, [(chip.coefficients[slice(k, k + 1)], drive) for k, drive in cases], chunksize=4)
-    grid = np.array(drives)[:, None] * np.ones(chip.n_neurons)
-    samples = Spice().respond(chip, grid, PROTOCOL, samples=True).samples
+    truths = pool.map(exact, [(cells.dynamics[k : k + 1], drive) for k, drive in cases], chunksize=4)
+    grid = np.array(drives)[:, None] * np.ones(len(cells))
+    samples = Spice().respond(cells, grid, PROTOCOL, samples=True).samples
     assert samples is not None
     rows = []
     for (k, drive), truth in zip(cases, truths, strict=True):
-        found = cycle_from_samples(PROTOCOL.sample_times, samples[:, drives.index(drive), k])
-        assert found is not None, f"neuron {k} does not spike at drive {drive}"
-        rows.append((k, drive, found.period / truth.period - 1.0, waveform_rms(found, truth)))
+        simulated = cycle_from_samples(PROTOCOL.sample_times, samples[:, drives.index(drive), k])
+        assert simulated is not None, f"neuron {k} does not spike at drive {drive}"
+        rows.append((k, drive, simulated.period / truth.period - 1.0, waveform_rms(simulated, truth)))
     return rows
 
 
@@ -75,9 +78,11 @@ def main() -> None:
     parser.add_argument("--chip", type=int, default=1)
     arguments = parser.parse_args()
     n = arguments.neurons
-    network = Network((np.ones((1, n)), np.ones((n, 2))))
-    parts = technology()
-    chip = Design(network, parts).chip(arguments.chip)
+    network = Network.of_weights((np.ones((1, n)), np.ones((n, 2))))
+
+    def drawn(parts: Technology) -> CircuitCells:
+        return Design(network, parts).chip(arguments.chip).hardware[0].cells
+
     arguments.output.mkdir(parents=True, exist_ok=True)
 
     errors: dict[str, list[float]] = {}
@@ -89,8 +94,7 @@ def main() -> None:
         writer = csv.writer(file)
         writer.writerow(["variant", "neuron", "drive", "period_error", "waveform_rms"])
         for name, what in VARIANTS.items():
-            made = Design(network, faster(parts, what)).chip(arguments.chip)
-            rows = compare(made, DRIVES if name == "as built" else (-1.0,), pool)
+            rows = compare(drawn(faster(technology(), what)), DRIVES if name == "as built" else (-1.0,), pool)
             writer.writerows([name, *row] for row in rows)
             for drive in dict.fromkeys(row[1] for row in rows):
                 chosen = [row for row in rows if row[1] == drive]
@@ -104,7 +108,8 @@ def main() -> None:
                     flush=True,
                 )
     drives = np.array([*DRIVES, -0.1, 0.3])[:, None] * np.ones(n)
-    mean = Spice().respond(chip, drives, LONG).mean - Direct().respond(chip, drives, LONG).mean
+    cells = drawn(technology())
+    mean = Spice().respond(cells, drives, LONG).mean - Direct().respond(cells, drives, LONG).mean
     print(f"mean of x over {LONG.control:g} T: ngspice - equations worst {np.abs(mean).max():.4f}")
     figure = plots.agreement(errors, waveforms, f"{n} neurons in ngspice against their nine coefficients")
     print("written:", arguments.output / "agreement.csv", plots.save(figure, arguments.output / "agreement.png"))

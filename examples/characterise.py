@@ -19,7 +19,7 @@ from analog_fhn import Design, Network, Technology, plots
 from analog_fhn.backends.spice.backend import Spice
 from analog_fhn.backends.table.backend import Table
 from analog_fhn.data import load
-from analog_fhn.inference import classify_all
+from analog_fhn.inference import classify_all, hidden_response
 
 
 def main() -> None:
@@ -41,15 +41,16 @@ def main() -> None:
 
     start = time.perf_counter()
     table = Table(Spice(), arguments.table)
-    quality = table.make(chip, network.protocol).quality
-    made = time.perf_counter() - start
-    print(f"{chip.n_neurons} neurons measured in ngspice in {made:.0f} s", flush=True)
-    found = {}
+    quality = [table.make(layer.cells, network.protocol).quality for layer in chip.layers][-1]
+    seconds_to_measure = time.perf_counter() - start
+    n_neurons = sum(len(layer.cells) for layer in chip.layers)
+    print(f"{n_neurons} neurons measured in ngspice in {seconds_to_measure:.0f} s", flush=True)
+    readouts = {}
     for readout in ("mean", "vote"):
         start = time.perf_counter()
-        (result,) = classify_all(network, test.images, [(readout, network.recentre)], chip=chip, backend=table)
+        (result,) = classify_all(chip, test.images, [(readout, network.recentre)], backend=table)
         seconds = time.perf_counter() - start
-        found[readout] = {"accuracy": result.accuracy(test.labels), "seconds": seconds}
+        readouts[readout] = {"accuracy": result.accuracy(test.labels), "seconds": seconds}
         print(f"{readout}: {100 * result.accuracy(test.labels):.2f} % of {len(test.labels)} images, {seconds:.0f} s")
     print(
         f"interpolation error of mean x: rms {quality.rms:.1e}, largest {quality.largest:.1e}; against a window of "
@@ -58,14 +59,13 @@ def main() -> None:
     )
 
     few = test.images[: arguments.check]
-    drives = chip.drives(few)
     start = time.perf_counter()
-    exact = Spice().respond(chip, drives, network.protocol, samples=True)
+    exact, _ = hidden_response(chip, few, Spice(), samples=True)
     seconds = time.perf_counter() - start
-    read = table.respond(chip, drives, network.protocol, samples=True)
+    read, _ = hidden_response(chip, few, table, samples=True)
     difference = read.mean - exact.mean
     same = {}
-    weights, shift = chip.output_stage(network.recentre)
+    weights, shift = chip.scores_of_rows(network.recentre)
     for readout in ("mean", "vote"):
         classes = []
         for response in (read, exact):
@@ -78,13 +78,13 @@ def main() -> None:
             classes.append(scores.argmax(axis=1))
         same[readout] = int(np.sum(classes[0] == classes[1]))
     print(
-        f"{len(few)} images as transients ({drives.size} runs, {seconds:.0f} s): mean x of a neuron differs by "
-        f"{np.abs(difference).max():.4f} at most (rms {np.sqrt(np.mean(difference**2)):.4f}); same class on "
+        f"{len(few)} images as transients ({len(few) * n_neurons} runs, {seconds:.0f} s): mean x of a neuron differs "
+        f"by {np.abs(difference).max():.4f} at most (rms {np.sqrt(np.mean(difference**2)):.4f}); same class on "
         f"{same['mean']} (mean) and {same['vote']} (vote) of {len(few)}"
     )
     summary = {
-        "seconds_to_measure": made,
-        "readouts": found,
+        "seconds_to_measure": seconds_to_measure,
+        "readouts": readouts,
         "largest_difference_of_mean_x": float(np.abs(difference).max()),
         "same_class": same,
         "n_checked": len(few),

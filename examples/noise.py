@@ -7,6 +7,7 @@ have: there the table tells about equations, not about circuits. Takes a few min
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.inference import classify_all
 from analog_fhn.network import Network
-from analog_fhn.noise import Noise, intrinsic_densities
+from analog_fhn.noise import Noise, chip_noise
 from analog_fhn.technology.technology import Technology
 
 READOUTS = ("vote", "mean")
@@ -28,26 +29,27 @@ def main(options: argparse.Namespace) -> None:
     test = test.head(min(options.images, len(test.labels)))
     chip = Design(network, Technology.load(options.technology)).chip(options.chip)
 
-    def accuracies(noise: Noise | None) -> list[float]:
-        wanted = [(readout, network.recentre) for readout in READOUTS]
-        results = classify_all(network, test.images, wanted, chip=chip, noise=noise)
+    def accuracies(noise: Sequence[Noise] | None) -> list[float]:
+        readouts = [(readout, network.recentre) for readout in READOUTS]
+        results = classify_all(chip, test.images, readouts, noise=noise)
         return [result.accuracy(test.labels) for result in results]
 
-    def show(label: str, noise: Noise | None, values: list[float]) -> None:
-        sigma = (0.0, 0.0) if noise is None else (float(np.median(noise.x)), float(np.median(noise.y)))
+    def show(label: str, noise: Sequence[Noise] | None, values: list[float]) -> None:
+        sigma = (0.0, 0.0) if noise is None else (float(np.median(noise[0].x)), float(np.median(noise[0].y)))
         print(f"{label:>22} {sigma[0]:10.2e} {sigma[1]:10.2e} " + " ".join(f"{100 * v:8.2f} %" for v in values))
 
     print(f"{'density (A/sqrt(Hz))':>22} {'sigma_x':>10} {'sigma_y':>10}      vote       mean")
     quiet = accuracies(None)
     show("none", None, quiet)
-    intrinsic = Noise.intrinsic(chip, options.seed)
+    intrinsic = chip_noise(chip, options.seed)
     show("intrinsic", intrinsic, accuracies(intrinsic))
-    at_u1, at_u2 = (float(np.median(density)) for density in intrinsic_densities(chip))
+    first = chip.hardware[0].cells
+    at_u1, at_u2 = (float(np.median(density)) for density in first.cell.noise_densities(first))
     lowest = np.floor(np.log10(at_u2))
     densities = 10.0 ** np.concatenate([np.arange(lowest, -6.0), np.arange(-6.0, -4.4, 0.5)])
     rows = []
     for density in densities:
-        noise = Noise.from_density(chip, density, density, options.seed)
+        noise = chip_noise(chip, options.seed, density)
         rows.append(accuracies(noise))
         show(f"{density:.1e}", noise, rows[-1])
     figure = plots.accuracy_against_noise(

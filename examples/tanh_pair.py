@@ -13,30 +13,29 @@ import csv
 from pathlib import Path
 
 import numpy as np
-from analog_fhn.cell.stages import full_scale_current
 
 from analog_fhn import Design, Network, Technology, classify, plots
 from analog_fhn.backends.spice.ngspice import SimulatorProcess
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import CircuitCells
+from analog_fhn.cell.opamp_fhn.stages import full_scale_current
 from analog_fhn.data import load
-from analog_fhn.netlist.decks import pair_deck
+from analog_fhn.netlist.decks import drive_stage_deck
 from analog_fhn.neuron import FloatArray
 
 TEMPERATURES = (273.0, 300.0, 343.0)
 
 
-def transfer(chip: Chip, z: FloatArray) -> FloatArray:
+def transfer(cells: CircuitCells, z: FloatArray) -> FloatArray:
     """Output current of the first pair over its full scale, shape of z, by ngspice."""
-    assert chip.technology is not None
-    assert chip.scales is not None
-    full = full_scale_current(chip.network.fhn, chip.scales.sx, chip.technology.neuron.r4)
-    found = []
+    cell = cells.cell
+    full = full_scale_current(cell.fhn, cell.volts_per_x, cell.technology.neuron.r4)
+    currents = []
     with SimulatorProcess() as simulator:
-        simulator.load(pair_deck(chip, 0, 0.0))
+        simulator.load(drive_stage_deck(cells, 0, 0.0))
         for value in z:
-            simulator.alter("vz", float(value) * chip.technology.tanh_pair.volts_per_unit)
-            found.append(simulator.run()["vsum2#branch"][-1] / full)
-    return np.array(found)
+            simulator.alter("vz", float(value) * cell.volts_per_z)
+            currents.append(simulator.run()["vsum2#branch"][-1] / full)
+    return np.array(currents)
 
 
 def main() -> None:
@@ -64,11 +63,11 @@ def main() -> None:
             parts = Technology.load("discrete").under(temperature=temperature)
             pair = parts.tanh_pair.model_copy(update={"compensated": compensated})
             design = Design(network, parts.model_copy(update={"tanh_pair": pair}))
-            current = transfer(design.chip(None), z)
+            current = transfer(design.chip(None).hardware[0].cells, z)
             if gain is None:
                 gain = float(current @ wanted / (wanted @ wanted))
             error = current / gain - wanted
-            accuracy = classify(network, test.images, chip=design.chip(arguments.chip)).accuracy(test.labels)
+            accuracy = classify(design.chip(arguments.chip), test.images).accuracy(test.labels)
             kind = "compensated" if compensated else "plain shunts"
             label = f"{temperature:g} K" if temperature == 300.0 else f"{temperature:g} K, {kind}"
             curves[f"{label}: accuracy {100 * accuracy:.2f} %"] = z, error

@@ -26,10 +26,10 @@ from analog_fhn.backends.base import Response, SimulationError, refuse_noise
 from analog_fhn.backends.spice.backend import Spice
 from analog_fhn.backends.table.backend import Table
 from analog_fhn.backends.table.waveforms import ResponseTable
-from analog_fhn.chip import Chip
+from analog_fhn.cell.base import Cells
+from analog_fhn.chip import ManufacturedChip
 from analog_fhn.data import load
 from analog_fhn.inference import Result, classify
-from analog_fhn.netlist.decks import components
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise
 from analog_fhn.reconstruct.model.autoencoder import AutoencoderOptions
@@ -58,7 +58,7 @@ class OfOne:
 
     def respond(
         self,
-        chip: Chip,
+        cells: Cells,
         drives: FloatArray,
         protocol: Protocol,
         *,
@@ -69,34 +69,33 @@ class OfOne:
         """Interpolate; see `Backend.respond`."""
         refuse_noise(self.name, noise)
         names = ("drives", "counts", "regime", "mean", "period", "rise", "duty", "wave")
-        everyone = {name: np.repeat(getattr(self.table, name), chip.n_neurons, axis=0) for name in names}
+        everyone = {name: np.repeat(getattr(self.table, name), len(cells), axis=0) for name in names}
         return replace(self.table, **everyone, power=None).respond(drives, protocol, samples)
 
 
-def record(chip: Chip, number: int, seed: int) -> tuple[list[Recording], list[float]]:
+def record(chip: ManufacturedChip, number: int, seed: int) -> tuple[list[Recording], list[float]]:
     """Noisy recordings at `number` drives, the one nearest to the middle of the spiking drives first."""
-    low, high = (float(edge[0]) for edge in chip.drive_range())
+    cells = chip.hardware[0].cells
+    low, high = (float(edge[0]) for edge in cells.drive_stage.range())
     drives = np.linspace(low, high, number)
-    middle = -chip.coefficients.q[0, 0]
+    middle = -cells.dynamics.q[0, 0]
     order = np.argsort(np.abs(drives - (middle + 0.5)), kind="stable")
     drives = drives[order]
-    unit = components(chip)[1].time_unit
-    made = record_circuit(chip, drives, DURATION * unit, STEP * unit)
+    recordings = record_circuit(chip, drives, DURATION * chip.time_unit, STEP * chip.time_unit)
     rng = np.random.default_rng(seed)
-    sigma = NOISE * max(float(recording.voltage.std()) for recording in made)
-    return [r.with_noise(sigma / float(r.voltage.std()), rng) for r in made], drives.tolist()
+    sigma = NOISE * max(float(recording.voltage.std()) for recording in recordings)
+    return [r.with_noise(sigma / float(r.voltage.std()), rng) for r in recordings], drives.tolist()
 
 
-def rebuild(chip: Chip, number: int, seed: int) -> Reconstruction:
+def rebuild(chip: ManufacturedChip, number: int, seed: int) -> Reconstruction:
     """Twin of the chip's first neuron from `number` recordings."""
-    scales = components(chip)[1]
     recordings, drives = record(chip, number, seed)
     options = FitOptions(
         dimension=16, latent=2, seed=seed,
         autoencoder=AutoencoderOptions(steps=4000, batch_size=128), map=MapOptions(samples=6000, iterations=40),
     )  # fmt: skip
-    found = reconstruct_neuron(recordings, options, drives)
-    return as_neuron(found.reconstruction, scales.sx, scales.time_unit)
+    fitted = reconstruct_neuron(recordings, options, drives)
+    return as_neuron(fitted.reconstruction, chip.hardware[0].cells.cell.volts_per_x, chip.time_unit)
 
 
 def picture(rows: list[dict[str, str]], curves: dict[int, tuple[FloatArray, FloatArray]]) -> Figure:
@@ -143,16 +142,16 @@ def main() -> None:
     network = Network.load(arguments.network)
     test = load(arguments.dataset, "test", arguments.data).head(arguments.images)
     chip = Design(network, Technology.load("discrete")).chip(None)
-    one = chip.only(np.array([0]))
+    one = chip.hardware[0].cells[:1]
     arguments.output.mkdir(parents=True, exist_ok=True)
 
     start = time.perf_counter()
     own_table = Table(Spice(), TABLE, arguments.output).make(one, network.protocol)
-    own = classify(network, test.images, chip=chip, backend=OfOne(own_table))
+    own = classify(chip, test.images, backend=OfOne(own_table))
     accuracy = own.accuracy(test.labels)
     print(f"circuit (ngspice): {100 * accuracy:.1f} %, {time.perf_counter() - start:.0f} s", flush=True)
 
-    low, high = (float(edge[0]) for edge in one.drive_range())
+    low, high = (float(edge[0]) for edge in one.drive_stage.range())
     drives = np.linspace(low, high, 101)
     truth = own_table.respond(drives[:, None], network.protocol).mean[:, 0]
     curves = {OWN: (drives, truth)}
@@ -163,7 +162,7 @@ def main() -> None:
         for seed in range(arguments.seeds):
             file = arguments.output / f"twin_{number}_{seed}.npz"
             if (str(number), str(seed), str(arguments.images)) not in done:
-                row = judge(number, seed, file, chip, network, test.images, test.labels, own, (drives, truth))
+                row = judge(number, seed, file, chip, test.images, test.labels, own, (drives, truth))
                 rows.append(row)
                 fresh = not path.exists()
                 with path.open("a", newline="", encoding="utf-8") as stream:
@@ -185,8 +184,7 @@ def judge(
     number: int,
     seed: int,
     file: Path,
-    chip: Chip,
-    network: Network,
+    chip: ManufacturedChip,
     images: FloatArray,
     labels: np.ndarray,
     own: Result,
@@ -204,16 +202,17 @@ def judge(
     start = time.perf_counter()
     backend = Table(Twins((twin,)), TABLE)
     try:
-        found = classify(network, images, chip=chip, backend=backend)
+        result = classify(chip, images, backend=backend)
     except SimulationError as error:
         return row | {"note": str(error)}
     drives, truth = means
-    table = backend.make(chip, network.protocol)
-    response = table.respond(np.repeat(drives[:, None], chip.n_neurons, axis=1), network.protocol).mean
+    cells, protocol = chip.hardware[0].cells, chip.network.protocol
+    table = backend.make(cells, protocol)
+    response = table.respond(np.repeat(drives[:, None], len(cells), axis=1), protocol).mean
     error = response - truth[:, None]
     return row | {
-        "accuracy": f"{found.accuracy(labels):.4f}",
-        "same_class": f"{np.mean(found.predictions == own.predictions):.4f}",
+        "accuracy": f"{result.accuracy(labels):.4f}",
+        "same_class": f"{np.mean(result.predictions == own.predictions):.4f}",
         "rms_mean": f"{np.sqrt(np.mean(error**2)):.4f}",
         "largest_mean": f"{np.abs(error).max():.4f}",
         "seconds_to_classify": f"{time.perf_counter() - start:.0f}",
