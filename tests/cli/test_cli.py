@@ -24,6 +24,7 @@ from pyarrow import parquet
 from analog_fhn import weights
 from analog_fhn._support.resources import resource
 from analog_fhn.backends.base import SimulationError
+from analog_fhn.cell.base import CircuitCells
 from analog_fhn.chip import Chip
 from analog_fhn.cli.design import engineering
 from analog_fhn.cli.outputs import tables_folder
@@ -35,7 +36,7 @@ from analog_fhn.montecarlo.open_run import OpenRun
 from analog_fhn.montecarlo.trial import Trial
 from analog_fhn.netlist.bom import bill
 from analog_fhn.network import Network
-from analog_fhn.noise import Noise
+from analog_fhn.noise import chip_noise
 from analog_fhn.studies.frontier import CONTROL, SETTLE, FrontierPoint
 from analog_fhn.technology.technology import ERRORS, Technology
 
@@ -208,12 +209,8 @@ def test_classify_with_noise_is_that_noise(net: Path) -> None:
             "--noise", noise, "--noise-seed", seed, "--json", "-", *SHORT,
         ).json  # fmt: skip
         assert (found["settings"]["noise"], found["settings"]["noise_seed"]) == (noise, seed)
-        made = (
-            Noise.intrinsic(chip.last.cells, seed)
-            if noise == "intrinsic"
-            else Noise.from_density(chip.last.cells, 3e-8, 3e-8, seed)
-        )
-        result = classify(chip, test.images, noise=made)
+        density = None if noise == "intrinsic" else 3e-8
+        result = classify(chip, test.images, noise=chip_noise(chip, seed, density))
         assert found["accuracy"] == result.accuracy(test.labels)
         assert found["identity_deviation"] == result.identity_deviation
         predictions.append(result.identity_deviation)
@@ -391,7 +388,7 @@ def test_export_lists_what_is_there(exported: list[str], folder: Path) -> None:
 
 
 def test_exported_conductances_are_those_of_the_chip(exported: list[str], folder: Path, net: Path) -> None:
-    bar = (Design(Network.load(net), Technology.load("discrete")).chip(5).arrays or ())[0].crossbar
+    bar = Design(Network.load(net), Technology.load("discrete")).chip(5).arrays[0].crossbar
     rows = read(folder / "build" / "conductances_0.csv")
     found = np.array([float(r["made_siemens"]) for r in rows]).reshape(bar.conductance.shape)
     np.testing.assert_array_equal(found, bar.conductance)
@@ -403,10 +400,10 @@ def test_effective_weights_are_those_of_the_chip(suffix: str, net: Path, tmp_pat
     done = good("export", net, "--chip", 5, "--form", "neurons", "-o", tmp_path / "build", "--weights", path)
     assert str(path) in done.out
     chip = Design(Network.load(net), Technology.load("discrete")).chip(5)
-    found = weights.read(path)
-    for layer in range(2):
-        np.testing.assert_array_equal(found.weights[layer], chip.weights[layer])
-        np.testing.assert_array_equal(found.biases[layer], chip.biases[layer])
+    written = weights.read(path)
+    for number, layer in enumerate((*chip.layers, chip.output)):
+        np.testing.assert_array_equal(written.weights[number], layer.weights)
+        np.testing.assert_array_equal(written.biases[number], layer.bias)
 
 
 def test_weights_of_an_unknown_format_are_refused(net: Path, tmp_path: Path) -> None:
@@ -531,9 +528,9 @@ def test_frontier_keeps_what_was_computed_before_a_failure(
 ) -> None:
     steps: list[str] = []
 
-    def power(chip: Chip, _: object) -> np.ndarray:
-        steps.append(f"power {chip.network.fhn.gamma:g}")
-        return np.ones(len(chip.last.cells))
+    def power(cells: CircuitCells, *_: object) -> np.ndarray:
+        steps.append(f"power {cells.cell.fhn.gamma:g}")
+        return np.ones(len(cells))
 
     def points(chip: Chip, *_: object, **__: object) -> list[FrontierPoint]:
         steps.append(f"frontier {chip.network.fhn.gamma:g}")
@@ -589,8 +586,8 @@ def test_design_says_what_to_buy(tmp_path: Path) -> None:
     done = good("design", "-o", tmp_path)
     rows = read(tmp_path / "neuron_parts.csv")
     assert list(rows[0]) == ["name", "value", "unit", "series", "tolerance", "purpose"]
-    made = Design(Network.of_weights((np.ones((1, 1)), np.ones((1, 1)))), Technology.load("discrete"))
-    parts = dict(made.parts.items()) | dict(made.pairs.items()) | dict(made.drivers.items())
+    (cell,) = Design(Network.of_weights((np.ones((1, 1)), np.ones((1, 1)))), Technology.load("discrete")).cells
+    parts = {name: values for group in cell.nominal for name, values in group.items()}
     for row in rows:
         assert float(row["value"]) == float(parts[row["name"].lower()][0])
     assert [row["name"] for row in rows] == [
@@ -1000,8 +997,15 @@ def test_nan_weights(net: Path, tmp_path: Path) -> None:
     assert "bad.npz: w1 holds 1 NaN or infinite values, the first at index (2, 7)" in message
 
 
-def test_relu_network(net: Path, tmp_path: Path) -> None:
-    path = altered(net, tmp_path / "bad.npz", lambda meta, _: meta.update(stages=[{"type": "relu"}]))
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda meta, _: meta["layers"][0].update(unit="relu"),
+        lambda meta, _: meta.update(format=1, stages=[{"type": "relu"}]),
+    ],
+)
+def test_relu_network(change: Callable[[dict[str, Any], dict[str, Any]], None], net: Path, tmp_path: Path) -> None:
+    path = altered(net, tmp_path / "bad.npz", change)
     assert "'relu' is unbounded" in refused("classify", path, "--dataset", "digits")
 
 
