@@ -247,12 +247,12 @@ def _has_settings(path: Path, settings: str) -> bool:
 
 
 def published_table1() -> dict[str, list[float]]:
-    """CsvTable 1 of the paper: column -> ten digits and the average, in percent."""
+    """Table 1 of the paper: column -> ten digits and the average, in percent."""
     return _published("table1.csv")
 
 
 def published_table2() -> dict[str, list[float]]:
-    """CsvTable 2 of the paper: set of images -> ten digits and the average, in percent."""
+    """Table 2 of the paper: set of images -> ten digits and the average, in percent."""
     return _published("table2.csv")
 
 

@@ -1,4 +1,4 @@
-"""TrainedWeights layers as a weight file holds them, and the network they make."""
+"""Trained layers as a weight file holds them, and the network they make."""
 
 from __future__ import annotations
 

@@ -177,7 +177,9 @@ def test_figure4_continues_where_it_stopped(tmp_path: Path) -> None:
 def test_figure4_begins_anew_with_other_settings(change: str, tmp_path: Path) -> None:
     paper.figure4(tmp_path, network(), images(n=10), (-0.5,))
     before = (tmp_path / "figure4.csv").read_text()
-    others = {"network": network().with_options(control=10.0), "stages": replace(network(), hidden="tanh")}
+    one = network()
+    tanh = Network.of_weights(one.weights, one.biases, "tanh", protocol=one.protocol)
+    others = {"network": network().with_options(control=10.0), "stages": tanh}
     paper.figure4(tmp_path, others.get(change, network()), images(n=12 if change == "images" else 10), (-0.5,))
     assert (tmp_path / "figure4.csv").read_text().splitlines()[0] != before.splitlines()[0]
 
@@ -342,7 +344,10 @@ def test_figure6_writes_each_epoch(tmp_path: Path) -> None:
 
 
 def test_table2_stands_beside_the_published_one(tmp_path: Path) -> None:
-    staged = replace(network(), behind="sigmoid", readout="vote", recentre=False)
+    plain = network()
+    staged = Network.of_weights(
+        plain.weights, plain.biases, behind="sigmoid", protocol=plain.protocol, readout="vote", recentre=False
+    )
     sets = {"train_10000": images("train", 40), "test_1000": images(n=30)}
     calls: list[tuple[int, int]] = []
     (table, picture), averages = paper.table2(tmp_path, staged, sets, "title", lambda *done: calls.append(done))
