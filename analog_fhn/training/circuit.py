@@ -201,7 +201,7 @@ def train_fhn(
                 batch_size=batch_size, seed=seed,
             )  # fmt: skip
             start = plain.network(dataset.scale)
-        seen = _drawn(start, inside, hardware)
+        seen = drawn_chips(start, inside, hardware)
     with seeded(keras, seed):
         model, denses, neurons = _model(keras, widths, inside, hardware, seen, bias, seed)
         if start is not None:
@@ -268,8 +268,8 @@ def _check_hardware(inside: Inside, hardware: SeenChips, bias: bool) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
-    """What the layers are in training.
+class SeenLayers:
+    """The layers as training sees them.
 
     Parameters
     ----------
@@ -283,10 +283,10 @@ class _Seen:
     offsets: list[FloatArray] | None = None
 
 
-def _ideal(inside: Inside, units: tuple[Activation, ...]) -> _Seen:
+def _ideal(inside: Inside, units: tuple[Activation, ...]) -> SeenLayers:
     """Ideal neurons, or those that `inside` brings."""
     if inside.responses is not None:
-        return _Seen([inside.responses] * len(units))
+        return SeenLayers([inside.responses] * len(units))
     protocol = inside.protocol if inside.instants is None else inside.instants
     responses, last = [], len(units) - 1
     for number, (unit, fhn) in enumerate(zip(units, layer_neurons(inside.neuron, units), strict=True)):
@@ -297,10 +297,10 @@ def _ideal(inside: Inside, units: tuple[Activation, ...]) -> _Seen:
                 samples=inside.instants is not None and number == last,
             )
         )  # fmt: skip
-    return _Seen(responses)
+    return SeenLayers(responses)
 
 
-def _drawn(start: Network, inside: Inside, hardware: SeenChips) -> _Seen:
+def drawn_chips(start: Network, inside: Inside, hardware: SeenChips) -> SeenLayers:
     """Of each layer the nominal neuron and all neurons of the drawn chips; amplifier offsets of each array."""
     network = replace(start, fhn=inside.neuron, protocol=inside.protocol)
     design = Design(network, hardware.technology)
@@ -310,7 +310,7 @@ def _drawn(start: Network, inside: Inside, hardware: SeenChips) -> _Seen:
         np.array([chip.output.bias_of(inside.recentre) for chip in chips]),
     ]
     responses = [_of_layer(number, chips, inside, hardware) for number in range(len(network.units))]
-    return _Seen(responses, [values[1:] - values[0] for values in biases])
+    return SeenLayers(responses, [values[1:] - values[0] for values in biases])
 
 
 def _of_layer(number: int, chips: list[ManufacturedChip], inside: Inside, hardware: SeenChips) -> Responses:
@@ -338,7 +338,13 @@ def _of_layer(number: int, chips: list[ManufacturedChip], inside: Inside, hardwa
 
 
 def _model(
-    keras: Any, widths: tuple[int, ...], inside: Inside, hardware: SeenChips | None, seen: _Seen, bias: bool, seed: int
+    keras: Any,
+    widths: tuple[int, ...],
+    inside: Inside,
+    hardware: SeenChips | None,
+    seen: SeenLayers,
+    bias: bool,
+    seed: int,
 ) -> tuple[Any, list[Any], list[Any]]:
     """Model, its dense layers and its layers of neurons."""
     from analog_fhn.training.array import ArrayDense

@@ -118,17 +118,16 @@ def train_paper(
     check_one_of("tanh", tanh, Tanh)
     check_one_of("gradient", gradient, Gradient)
     keras = keras_on_jax()
+    rows = recentring(hidden, fhn.a, fhn.gamma) if recentre else (1.0, 0.0)
     with seeded(keras, seed):
-        stages = [
+        model = keras.Sequential([
+            keras.Input((dataset.images.shape[1],)),
             *([keras.layers.Activation("tanh")] if tanh == "input" else []),
             _dense(keras, n_hidden),
-            _neurons(
-                keras, fhn, tanh, recentring(hidden, fhn.a, fhn.gamma) if recentre else (1.0, 0.0), gradient, times
-            ),
+            _neurons(keras, fhn, tanh, rows, gradient, times),
             keras.layers.Activation("sigmoid"),
             _dense(keras, dataset.n_classes),
-        ]
-        model = keras.Sequential([keras.Input((dataset.images.shape[1],)), *stages])
+        ])  # fmt: skip
         history = fit.run(
             model,
             cross_entropy,
@@ -142,28 +141,16 @@ def train_paper(
         units=hidden_layers.units,
         history=history,
         settings={
-            "model": "fhn",
-            "protocol": "paper",
-            "n_hidden": n_hidden,
-            "hidden": hidden,
-            "bias": False,
-            "tanh": tanh,
-            "recentre": recentre,
-            "fhn": asdict(fhn),
-            "gradient": gradient,
-            "times": asdict(times),
+            "model": "fhn", "protocol": "paper", "n_hidden": n_hidden, "hidden": hidden, "bias": False, "tanh": tanh,
+            "recentre": recentre, "fhn": asdict(fhn), "gradient": gradient, "times": asdict(times),
         }
         | fit.settings()
         | {"loss": "softmax cross-entropy of every instant"},
         inside={
-            "fhn": fhn,
-            "protocol": protocol,
-            "readout": "vote",
-            "recentre": recentre,
-            "tanh": tanh,
+            "fhn": fhn, "protocol": protocol, "readout": "vote", "recentre": recentre, "tanh": tanh,
             "behind": "sigmoid",
         },
-    )
+    )  # fmt: skip
 
 
 def _dense(keras: Any, units: int) -> Any:

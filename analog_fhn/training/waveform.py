@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     State = tuple[jax.Array, jax.Array, jax.Array]
+    Flow = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+    Advance = Callable[[int, State], State]
 
 _GAMMA = 1.0 - math.sqrt(0.5)  # makes ROS2 L-stable
 _LONGEST = 0.02  # largest step (T)
@@ -90,33 +92,10 @@ def simulate(
     def flow(x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
         return rates(x, y, p0, p1, p2, p3, p4, constant, q1, q2)
 
-    def kutta(_k: int, state: State) -> State:
-        x, y, c = state
-        k1, l1 = flow(x, y)
-        xs, ys = x + 0.5 * h * k1, y + 0.5 * h * l1
-        k2, l2 = flow(xs, ys)
-        xs, ys = x + 0.75 * h * k2, y + 0.75 * h * l2
-        k3, l3 = flow(xs, ys)
-        ninth = h / 9.0
-        return x + ninth * (2.0 * k1 + 3.0 * k2 + 4.0 * k3), y + ninth * (2.0 * l1 + 3.0 * l2 + 4.0 * l3), c
+    def slope(x: jax.Array) -> jax.Array:
+        return fast_slope(x, p1, p2, p3)
 
-    def rosenbrock(_k: int, state: State) -> State:
-        x, y, c = state
-        # (1 - gamma h J) k1 = h f(u);  (1 - gamma h J) k2 = h f(u + k1) - 2 k1;  u += 3/2 k1 + 1/2 k2
-        g = h * _GAMMA
-        a11 = 1.0 - g * fast_slope(x, p1, p2, p3)
-        a12, a21, a22 = -g * p4, -g * q1, 1.0 - g * q2
-        inverse = 1.0 / (a11 * a22 - a12 * a21)
-        r, s = (h * rate for rate in flow(x, y))
-        kx, ky = (a22 * r - a12 * s) * inverse, (a11 * s - a21 * r) * inverse
-        r, s = (h * rate - 2.0 * k for rate, k in zip(flow(x + kx, y + ky), (kx, ky), strict=True))
-        lx, ly = (a22 * r - a12 * s) * inverse, (a11 * s - a21 * r) * inverse
-        # Kahan's compensated sum: at rest y creeps by less than the sum's rounding.
-        increment = 1.5 * ky + 0.5 * ly - c
-        total = y + increment
-        return x + 1.5 * kx + 0.5 * lx, total, (total - y) - increment
-
-    advance: Callable[[int, State], State] = rosenbrock if implicit else kutta
+    advance = _rosenbrock(flow, slope, (p4, q1, q2), h) if implicit else _kutta(flow, h)
 
     def interval(state: State) -> State:
         following: State = lax.fori_loop(0, n_steps, advance, state, unroll=min(_UNROLL, n_steps))
@@ -131,3 +110,52 @@ def simulate(
     settled = lax.fori_loop(0, protocol.n_settle, lambda _k, state: interval(state), start)
     samples: jax.Array = lax.scan(sample, settled, None, length=protocol.n_samples)[1]
     return samples
+
+
+def _kutta(flow: Flow, h: jax.Array) -> Advance:
+    """Step of Ralston's explicit third-order method."""
+
+    def advance(_k: int, state: State) -> State:
+        x, y, c = state
+        k1, l1 = flow(x, y)
+        xs, ys = x + 0.5 * h * k1, y + 0.5 * h * l1
+        k2, l2 = flow(xs, ys)
+        xs, ys = x + 0.75 * h * k2, y + 0.75 * h * l2
+        k3, l3 = flow(xs, ys)
+        ninth = h / 9.0
+        return x + ninth * (2.0 * k1 + 3.0 * k2 + 4.0 * k3), y + ninth * (2.0 * l1 + 3.0 * l2 + 4.0 * l3), c
+
+    return advance
+
+
+def _rosenbrock(
+    flow: Flow,
+    slope: Callable[[jax.Array], jax.Array],
+    others: tuple[jax.Array, jax.Array, jax.Array],
+    h: jax.Array,
+) -> Advance:
+    """Step of the linearly implicit ROS2.
+
+    Parameters
+    ----------
+    slope, others
+        Jacobian: derivative of dx/dt with respect to x at x; that with respect to y, and those of dy/dt.
+    """
+
+    def advance(_k: int, state: State) -> State:
+        x, y, c = state
+        # (1 - gamma h J) k1 = h f(u);  (1 - gamma h J) k2 = h f(u + k1) - 2 k1;  u += 3/2 k1 + 1/2 k2
+        g = h * _GAMMA
+        a11 = 1.0 - g * slope(x)
+        a12, a21, a22 = -g * others[0], -g * others[1], 1.0 - g * others[2]
+        inverse = 1.0 / (a11 * a22 - a12 * a21)
+        r, s = (h * rate for rate in flow(x, y))
+        kx, ky = (a22 * r - a12 * s) * inverse, (a11 * s - a21 * r) * inverse
+        r, s = (h * rate - 2.0 * k for rate, k in zip(flow(x + kx, y + ky), (kx, ky), strict=True))
+        lx, ly = (a22 * r - a12 * s) * inverse, (a11 * s - a21 * r) * inverse
+        # Kahan's compensated sum: at rest y creeps by less than the sum's rounding.
+        increment = 1.5 * ky + 0.5 * ly - c
+        total = y + increment
+        return x + 1.5 * kx + 0.5 * lx, total, (total - y) - increment
+
+    return advance

@@ -16,7 +16,7 @@ from analog_fhn.inference import classify
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Protocol
 from analog_fhn.technology.technology import Technology
-from analog_fhn.training import array
+from analog_fhn.training import array, circuit
 from analog_fhn.training.circuit import Inside, SeenChips, train_fhn
 from analog_fhn.training.plain import train_plain
 from analog_fhn.training.response import Responses
@@ -87,6 +87,44 @@ def test_chips_get_better_by_training_with_their_kind(train: Dataset, test: Data
 
     assert median(told.network(train.scale)) > median(plain) + 0.03
     assert told.settings["technology"]["array"]["programming_error"] == 0.2
+
+
+def test_chips_with_two_hidden_layers_get_better_too(train: Dataset, test: Dataset) -> None:
+    technology = Technology.load("discrete").with_values({"array.programming_error": 0.2, "resistor.tolerance": 0.1})
+    plain = train_plain(train, n_hidden=(16, 12), hidden=("tanh", "sigmoid"), epochs=20).network(train.scale)
+    trained = train_fhn(
+        train, n_hidden=(16, 12), inside=Inside(hidden=("tanh", "sigmoid")),
+        hardware=SeenChips(technology, chips=5), start=plain, epochs=20,
+    )  # fmt: skip
+
+    def median(network: Network) -> float:
+        design = Design(network, technology)
+        return float(
+            np.median([classify(design.chip(k), test.images, table=9).accuracy(test.labels) for k in range(9)])
+        )
+
+    network = trained.network(train.scale)
+    assert (network.layer_sizes, network.units) == ((64, 16, 12, 10), ("tanh", "sigmoid"))
+    assert median(network) > median(plain) + 0.02
+    assert trained.settings["hidden"] == ["tanh", "sigmoid"]
+
+
+def test_each_layer_draws_the_cells_of_its_own(train: Dataset) -> None:
+    technology = Technology.load("discrete").with_values({"low_pass.time_constant": 80.0})
+    start = Network.of_weights((np.ones((64, 5)), np.ones((5, 4)), np.ones((4, 10))), (), ("tanh", "sigmoid"))
+    start = replace(start, fhn=FHN(slope=1.0))
+    seen = circuit.drawn_chips(start, Inside(hidden=start.units, recentre=False), SeenChips(technology, chips=2))
+    chip = Design(start, technology).chip(1_000_001)
+    for number, (responses, layer) in enumerate(zip(seen.responses, chip.layers, strict=True)):
+        n = len(layer.cells)
+        assert len(responses) == 1 + 2 * n
+        stage, rows = layer.cells.drive_stage, layer.cells.row_stage
+        np.testing.assert_array_equal(responses[np.arange(n + 1, 2 * n + 1)].slope, stage.slope)
+        # Only the output array's rows are raw; between layers the low-pass lets through what has settled.
+        gain = rows.gain * rows.handed_over(start.protocol, 0) if number == 0 else rows.raw_gain
+        np.testing.assert_array_equal(responses[np.arange(n + 1, 2 * n + 1)].row_gain, gain)
+    assert np.all(chip.layers[0].cells.row_stage.handed_over(start.protocol, 0) < 0.99)
+    assert [values.shape for values in seen.offsets or []] == [(2, 5), (2, 4), (2, 10)]
 
 
 def test_noise_of_the_parts_is_seen(train: Dataset) -> None:
