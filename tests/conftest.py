@@ -13,7 +13,7 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         _share_cores(max(1, usable_cores() // worker["workercount"]))
-    if config.cache is not None:
+    if getattr(config, "cache", None) is not None:
         # A folder for each process, since JAX does not write its files at once.
         _keep_compiled(str(config.cache.mkdir(f"jax-{'alone' if worker is None else worker['workerid']}")))
 
