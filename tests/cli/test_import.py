@@ -6,7 +6,6 @@ import json
 import pickle
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +124,7 @@ def test_input_range_is_that_of_the_data_set(digits: Network, accuracy: float, r
     # pixels from 0 to 16, as scikit-learn has them
     test = load("digits", "test")
     np.savez(tmp_path / "mine.npz", images=test.images * 16, labels=test.labels)
-    scaled = replace(digits, weights=(digits.weights[0] / 16, digits.weights[1]))
+    scaled = digits.with_weights((digits.weights[0] / 16, digits.weights[1]), digits.biases)
     source = written(tmp_path / "trained.keras", scaled)
     status, out, _ = run(source, "-o", tmp_path / "net.npz", "--dataset", tmp_path / "mine.npz")
     assert status == 0
@@ -152,7 +151,7 @@ def test_transposed_weights_do_not_pass(digits: Network, refused: Any, tmp_path:
 
 def test_network_without_biases_says_so(digits: Network, run: Run, tmp_path: Path) -> None:
     for biases, said in (((), "without biases"), ((None, digits.biases[1]), "with biases in 1 of 2 layers")):
-        source = written(tmp_path / "trained.keras", replace(digits, biases=biases))
+        source = written(tmp_path / "trained.keras", digits.with_weights(digits.weights, biases))
         assert f"64-80-10 (tanh), {said}, inputs" in run(source, "-o", tmp_path / "net.npz")[1]
 
 

@@ -201,7 +201,7 @@ def test_figure3_of_several_layers_is_refused(tmp_path: Path) -> None:
     deep = Network.of_weights((np.ones((64, 3)), np.ones((3, 4)), np.ones((4, 10))))
     deep.save(tmp_path / "deep.npz")
     said = refused("reproduce", "figure3", "-o", tmp_path, "--dataset", "digits", "--network", tmp_path / "deep.npz")
-    assert "network has 2 hidden layers; a chip is modelled for exactly one" in said
+    assert "network has 2 hidden layers; the paper's figure 3 shows one" in said
 
 
 INSIDE = ("train", "--dataset", "digits", "--model", "fhn", "--images", 100, "--epochs", 1)
@@ -214,7 +214,8 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator = np.random.default_rng(0)
     weights = generator.normal(size=(64, 5)), generator.normal(size=(5, 10))
     protocol = Protocol(settle=0.0, control=3.0)
-    Network.of_weights(weights, (), "tanh", FHN(gamma=-1.3, slope=0.9), protocol, recentre=False).save(path)
+    fhn = FHN(gamma=-1.3, slope=0.9)
+    Network.of_weights(weights, (), "tanh", fhn=fhn, protocol=protocol, recentre=False).save(path)
     return path
 
 
