@@ -110,3 +110,13 @@ def test_large_currents_of_u1_are_a_note() -> None:
     arrays = design(n_in=3000, n_hidden=4).arrays
     assert finding.severity == "note"
     assert finding.value == pytest.approx(2.0 * float(arrays[0].crossbar.g_plus.sum(axis=0).max()))
+
+
+def test_weights_that_clipping_takes_much_of_are_told_of() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.standard_t(2.0, size=(200, 50))  # heavy tails
+    network = Network.of_weights((weights, rng.normal(size=(50, 3))))
+    messages = [finding.message for finding in check(Design(network, Technology.load("discrete")))]
+    assert any(message.startswith("input array: weights beyond") and "clip_quantile" in message for message in messages)
+    whole = Technology.load("discrete").with_values({"array.clip_quantile": 1.0})
+    assert not any("are clipped" in finding.message for finding in check(Design(network, whole)))
