@@ -151,6 +151,41 @@ class RowStage(CellArrays):
         missing = sum(_tail(start, k) - _tail(stop, k) for k in range(before + 1)) * tau / protocol.control
         return np.where(self.time_constant > 0.0, 1.0 - missing, 1.0)
 
+    def settling(self, protocol: Protocol, before: int, missing: float) -> float:
+        """Shortest settling time (T) after which at most a share `missing` of every activation is missing.
+
+        A whole number of sampling intervals.
+
+        Parameters
+        ----------
+        protocol
+            Its control window and sampling interval are used.
+        before
+            Number of low-passes before this one.
+        missing
+            Above 0; see `handed_over`.
+
+        Raises
+        ------
+        ValueError
+            If `missing` is not above 0.
+        """
+        if not missing > 0.0:
+            raise ValueError(f"missing = {missing}; expected a share above 0")
+
+        def settled(intervals: int) -> bool:
+            waiting = replace(protocol, settle=intervals * protocol.interval)
+            return bool(np.all(self.handed_over(waiting, before) >= 1.0 - missing))
+
+        enough = 0
+        while not settled(enough):
+            enough = max(1, 2 * enough)
+        too_few = enough // 2 if enough > 1 else -1
+        while enough - too_few > 1:
+            middle = (too_few + enough) // 2
+            too_few, enough = (too_few, middle) if settled(middle) else (middle, enough)
+        return round(enough * protocol.interval, 12)  # 61.8, not 61.800000000000004
+
 
 def _tail(t: FloatArray, k: int) -> FloatArray:
     """Integral of ``exp(-s) s^k/k!`` from t to infinity: ``exp(-t) sum_j<=k t^j/j!``."""
@@ -344,6 +379,14 @@ class Cell(ABC):
     @abstractmethod
     def largest_activation(self) -> float:
         """Largest instantaneous |activation| on a row."""
+
+    @property
+    def low_pass(self) -> tuple[float, float]:
+        """Nominal resistance (ohm) and capacitance (F) behind each row; 0 and 0 where there is no low-pass.
+
+        A cell that has low-passes overrides this.
+        """
+        return 0.0, 0.0
 
     def carries_activation(self, recentre: bool) -> bool:
         """Whether rows carry the activation: those with recentring, and all in front of another hidden layer."""

@@ -134,3 +134,26 @@ def test_everything_is_handed_over_without_a_low_pass_and_after_a_long_time() ->
     rows = RowStage(*(np.ones(2) for _ in range(4)), np.array([0.0, 5.0]))
     np.testing.assert_array_equal(rows.handed_over(Protocol(settle=0.0, control=2.0), 1)[:1], 1.0)
     np.testing.assert_allclose(rows.handed_over(Protocol(settle=1e6, control=200.0), 2), 1.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize("before", [0, 2])
+def test_settling_is_the_first_sampling_interval_at_which_enough_is_handed_over(before: int) -> None:
+    rows = RowStage(*(np.ones(3) for _ in range(4)), np.array([0.0, 2.0, 9.0]))
+    protocol = Protocol(settle=3.0, control=12.0)
+    enough = rows.settling(protocol, before, 1e-3)
+    shares = [
+        rows.handed_over(replace(protocol, settle=settle), before).min()
+        for settle in (enough - protocol.interval, enough)
+    ]
+    assert shares[0] < 0.999 <= shares[1]
+    # one low-pass: tau/control exp(-settle/tau) (1 - exp(-control/tau)) is missing
+    if before == 0:
+        exact = 9.0 * np.log(9.0 / 12.0 * (1.0 - np.exp(-12.0 / 9.0)) / 1e-3)
+        assert exact <= enough < exact + protocol.interval
+
+
+def test_without_a_low_pass_nothing_has_to_settle() -> None:
+    rows = RowStage(*(np.ones(2) for _ in range(4)), np.zeros(2))
+    assert rows.settling(Protocol(), 1, 1e-3) == 0.0
+    with pytest.raises(ValueError, match="expected a share above 0"):
+        rows.settling(Protocol(), 1, 0.0)

@@ -107,6 +107,11 @@ class OpAmpLayout(Cell):
         """Largest instantaneous |activation|: on a spike, or at rest under the largest drive."""
         return largest_activation(self.fhn, self.unit)
 
+    @property
+    def low_pass(self) -> tuple[float, float]:
+        """Feedback resistor of the row drivers (ohm), and the capacitor across it (F)."""
+        return (float(self.drivers.rf[0]), float(self.drivers.cf[0])) if self.smoothed else (0.0, 0.0)
+
 
 def groups(cells: CircuitCells) -> tuple[NeuronParts, PairParts, DriverParts]:
     """Neurons, tanh pairs and row drivers of op-amp cells.
