@@ -289,6 +289,48 @@ def frontier(
     return figure
 
 
+def low_pass(
+    time_constants: ArrayLike,
+    accuracies: ArrayLike,
+    plain: float,
+    latencies: ArrayLike,
+    energies: ArrayLike | None,
+    title: str,
+) -> Figure:
+    """Accuracy, latency and energy of an answer against the time constant of the low-passes between hidden layers.
+
+    Parameters
+    ----------
+    time_constants
+        In units of T, shape (n,), as all others.
+    accuracies, plain
+        Accuracy with each time constant, and that of the plain network (fractions).
+    latencies, energies
+        Of an answer, in s and J; without energies there is no panel of them.
+    """
+    panels = {"accuracy (%)": 100.0 * np.asarray(accuracies), "time of an answer (s)": np.asarray(latencies)}
+    if energies is not None:
+        panels["energy of an answer (J)"] = np.asarray(energies)
+    figure = Figure(figsize=(6.4, 1.0 + 2.0 * len(panels)), layout="constrained")
+    rows = figure.subplots(len(panels), 1, sharex=True)
+    ticks = np.unique(np.asarray(time_constants, dtype=float))
+    for axes, colour, (label, values) in zip(rows, COLOURS, panels.items(), strict=False):
+        axes.plot(time_constants, values, "o-", color=colour, ms=5, lw=1.6)
+        axes.set(xscale="log", ylabel=label)
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.set_xticks([], minor=True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.3)
+    rows[0].axhline(100.0 * plain, color=INK, lw=1.0, ls=":", label=f"plain network, {100 * plain:.2f} %")
+    rows[0].legend(fontsize=8)
+    for axes in rows[1:]:
+        axes.set_ylim(bottom=0.0)
+        axes.yaxis.set_major_formatter(EngFormatter(sep=" "))
+    rows[-1].set_xlabel("time constant of the low-passes (T)")
+    figure.suptitle(title)
+    return figure
+
+
 def _engineering(value: float) -> str:
     return EngFormatter(places=None, sep=" ").format_data(float(f"{value:.3g}"))
 

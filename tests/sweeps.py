@@ -57,16 +57,16 @@ def discrete() -> Technology:
 @cache
 def digits_network() -> Network:
     """Reads four of five digits: random features, least squares behind them."""
-    return _random_features((16, 0.5))
+    return random_features((16, 0.5))
 
 
 @cache
 def deep_digits_network() -> Network:
     """The same with two hidden layers."""
-    return _random_features((24, 0.5), (16, 1.5))
+    return random_features((24, 0.5), (16, 1.5))
 
 
-def _random_features(*layers: tuple[int, float]) -> Network:
+def random_features(*layers: tuple[int, float]) -> Network:
     """Network with hidden layers of random weights, each of a size and a standard deviation."""
     train = load("digits", "train")
     rng = np.random.default_rng(0)

@@ -96,8 +96,8 @@ def sweep_plan(plan: Sweep, network: Network, workers: int) -> Work:
     """What the numbers of a plan alone make large, before its points are made; with so many processes here."""
     from analog_fhn.technology.technology import ERRORS
 
-    given = (len(plan.points or [1]), *(len(values) for values in (plan.grid or {}).values()))
-    points = product(*given) + (2 * len(ERRORS) if plan.sensitivity else 0)
+    choices = (len(plan.points or [1]), *(len(values) for values in (plan.grid or {}).values()))
+    points = product(*choices) + (2 * len(ERRORS) if plan.sensitivity else 0)
     trials = product(points, plan.chips)
     if plan.allocation is not None:
         trials = max(trials, product(plan.allocation.chips + plan.allocation.confirm))
@@ -171,14 +171,28 @@ def training(
     return Work(said, seconds, memory)
 
 
-def frontier(network: Network, n_images: int, gammas: int, longest: float, interval: float) -> Work:
-    """Simulation of all images once per gamma, over `longest` T sampled at `interval`; powers in ngspice before."""
-    neurons = sum(network.layer_sizes[1:-1])
-    seconds = _runs("direct", product(n_images, neurons), longest, network.fhn.eps, interval)
+def frontier(network: Network, n_images: int, gammas: int, times: Sequence[float], low_passes: int = 0) -> Work:
+    """Simulation of all images for each gamma, and of the nominal chip for each low-pass; powers in ngspice before.
+
+    One simulation serves all settling times and control windows, as in `analog_fhn.studies.frontier`; with several
+    hidden layers each pair of them has its own.
+    """
+    from analog_fhn.studies.frontier import CONTROL, INTERVAL
+
+    neurons, deep = sum(network.layer_sizes[1:-1]), len(network.hidden_layers) > 1
+    pairs = [settle + control for settle in times for control in CONTROL]
+    longest = max(pairs)
+    simulated = sum(pairs) if deep else longest
+    seconds = _runs("direct", product(n_images, neurons), simulated, network.fhn.eps, INTERVAL)
     powers = _runs("spice", neurons, network.protocol.settle + network.protocol.control, network.fhn.eps)
-    memory = max(_SAMPLES, product(longest / interval, neurons + 3 * network.layer_sizes[-1], 8))
-    said = f"{gammas} gammas, {n_images} images, {neurons} neurons, {longest:g} T sampled every {interval:g} T"
-    return Work(said, product(gammas, seconds + powers), memory + product(_weights(network.layer_sizes), _PER_WEIGHT))
+    memory = max(_SAMPLES, product(longest / INTERVAL, neurons + 3 * network.layer_sizes[-1], 8))
+    said = f"{gammas} gammas, {n_images} images, {neurons} neurons, {longest:g} T sampled every {INTERVAL:g} T"
+    choices = Work(
+        said, product(gammas, seconds + powers), memory + product(_weights(network.layer_sizes), _PER_WEIGHT)
+    )
+    if not low_passes:
+        return choices
+    return together([choices, repeated(classification(network, n_images), low_passes, "low-passes")])
 
 
 def comparison(

@@ -4,129 +4,278 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from analog_fhn._support.files import new_table
-from analog_fhn.cli import circuits, console, costs, inputs, option_values, outputs, parameters
+from analog_fhn.cli import console, costs, inputs, option_values, outputs, parameters
+from analog_fhn.cli.design import engineering
+from analog_fhn.cli.groups import ImageOptions, SeededChipOptions
+from analog_fhn.cli.options import takes_option_groups
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from analog_fhn.chip import ManufacturedChip
+    from analog_fhn.data import Dataset
+    from analog_fhn.design import Design
+    from analog_fhn.network import Network
     from analog_fhn.studies.frontier import FrontierPoint
+    from analog_fhn.studies.low_pass import LowPassPoint
+
+Chips = Mapping[float, "ManufacturedChip"]
 
 
+@dataclass(frozen=True)
+class ChoiceOptions:
+    """What is chosen from."""
+
+    gammas: Annotated[str, typer.Option("--gammas", help="Comma-separated list; the supplies must allow each.")] = (
+        "-0.25,-0.5,-1,-1.9"
+    )
+    settle: Annotated[
+        float, typer.Option("--settle", min=0, help="Settling time (T) of the picture; the table has others too.")
+    ] = 2.0
+    loss: Annotated[
+        float, typer.Option("--loss", min=0, help="Accuracy that may be lost against the plain network.")
+    ] = 0.003
+    low_pass: Annotated[
+        str | None,
+        typer.Option(
+            "--low-pass",
+            metavar="TAU,...",
+            help="Also these time constants (T) of the low-passes between hidden layers: low_pass.csv, low_pass.png.",
+        ),
+    ] = None
+
+    def check(self) -> None:
+        """Refuse values that are none, and a settling time that the samples do not allow."""
+        from analog_fhn.studies.frontier import check_times
+
+        _ = self.each_gamma
+        check_times(self.times)
+        if not math.isfinite(self.loss):
+            raise InputError(f"--loss {self.loss:g}: expected a fraction, 0.003 for instance")
+
+    @property
+    def each_gamma(self) -> list[float]:
+        """Every gamma once."""
+        return list(dict.fromkeys(option_values.numbers("--gammas", self.gammas)))
+
+    @property
+    def times(self) -> list[float]:
+        """Settling times of the table (T)."""
+        from analog_fhn.studies.frontier import SETTLE
+
+        return sorted({*SETTLE, self.settle})
+
+    def time_constants(self, network: Network) -> list[float]:
+        """Every time constant once (T); a network that has no low-pass is refused."""
+        if self.low_pass is None:
+            return []
+        if len(network.hidden_layers) == 1:
+            raise InputError(
+                f"--low-pass {self.low_pass}: a network with one hidden layer has no low-pass; expected two hidden "
+                "layers or more"
+            )
+        return list(dict.fromkeys(option_values.numbers("--low-pass", self.low_pass)))
+
+
+@takes_option_groups
 def frontier(
     network: parameters.NetworkArgument,
     dataset: parameters.DatasetOption,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="frontier.csv and frontier.png.")],
-    split: parameters.SplitOption = "test",
-    images: parameters.ImagesOption = None,
-    stratified: parameters.StratifiedOption = False,
-    images_seed: parameters.ImagesSeedOption = None,
-    technology: Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")] = "discrete",
-    chip: Annotated[int, typer.Option("--chip", metavar="SEED", min=0, help="Chip seed.")] = 0,
-    errors: parameters.ErrorsOption = None,
-    temperature: parameters.TemperatureOption = None,
-    supply: parameters.SupplyOption = None,
-    gammas: Annotated[
-        str, typer.Option("--gammas", help="Comma-separated list; the supplies must allow each.")
-    ] = "-0.25,-0.5,-1,-1.9",
-    settle: Annotated[
-        float, typer.Option("--settle", min=0, help="Settling time (T) of the picture; the table has others too.")
-    ] = 2.0,
-    loss: Annotated[
-        float, typer.Option("--loss", min=0, help="Accuracy that may be lost against the plain network.")
-    ] = 0.003,
+    *,
+    which: ImageOptions,
+    circuit: SeededChipOptions,
+    choice: ChoiceOptions,
     data: parameters.DataOption = None,
     yes: parameters.YesOption = False,
     json: parameters.JsonOption = None,
 ) -> None:
     """Which gamma, readout, settling time and control window: accuracy, latency and energy of each choice."""
     from analog_fhn import plots
-    from analog_fhn.inference import check_converters
-    from analog_fhn.studies import frontier as report
-    from analog_fhn.studies.waterfall import consumption
 
     start = time.perf_counter()
-    draw = inputs.seed_of_draw(stratified, images_seed)
-    values = list(dict.fromkeys(option_values.numbers("--gammas", gammas)))
-    times = sorted({*report.SETTLE, settle})
-    report.check_times(times)
-    if not math.isfinite(loss):
-        raise InputError(f"--loss {loss:g}: expected a fraction, 0.003 for instance")
+    choice.check()
     net = inputs.load_network(network)
-    chosen = inputs.load_images(dataset, split, data, images, net, draw=draw)
-    longest = max(times) + max(report.CONTROL)
-    costs.check_work(costs.frontier(net, len(chosen.labels), len(values), longest, report.INTERVAL), yes=yes)
-    chips = {}
-    for gamma in values:
-        sample = circuits.make_chip(
-            net.with_options(gamma=gamma), technology, chip, errors=errors, temperature=temperature, supply=supply
-        )
-        check_converters(sample, ["mean", "vote"])
-        chips[gamma] = sample
-    some = chips[values[0]]
-    unit = some.time_unit
+    time_constants = choice.time_constants(net)
+    images = which.load(dataset, net, data)
+    work = costs.frontier(net, len(images.labels), len(choice.each_gamma), choice.times, len(time_constants))
+    costs.check_work(work, yes=yes)
+    chips = _chips(net, choice.each_gamma, circuit)
+    some = chips[choice.each_gamma[0]]
+    layout = _design(net, some, time_constants)
     folder = outputs.output_folder(output)
-    table, picture = (outputs.writable(folder / name) for name in ("frontier.csv", "frontier.png"))
-    plain = net.accuracy(chosen.images, chosen.labels)
-    # First: minutes, where the frontiers can take hours, and an absent ngspice is found at once.
-    powers: dict[float, float] = {}
-    with console.progress_bar("powers") as bar:
-        for gamma, sample in chips.items():
-            powers[gamma] = consumption(sample, chosen.images[:1]).power
-            bar(len(powers), len(values))
-    points: list[report.FrontierPoint] = []
-    with console.progress_bar("images") as bar:
-        for k, sample in enumerate(chips.values()):
-
-            def advance(done: int, total: int, k: int = k) -> None:
-                bar(k * total + done, len(values) * total)
-
-            points += report.frontier(sample, chosen.images, chosen.labels, settle=times, progress=advance)
-            _write(table, points, unit, powers)  # whole after each gamma: the next one may take hours
-    curves = {}
-    for gamma in values:
-        for readout in ("mean", "vote"):
-            line = [p for p in points if (p.gamma, p.readout, p.settle) == (gamma, readout, settle)]
-            curves[gamma, readout] = [p.latency for p in line], [p.accuracy for p in line]
-    power = max(powers.values())
-    title = f"Accuracy against time and energy, {settle:g} T of settling, chip {chip}, {len(chosen.labels)} images"
-    plots.save(plots.frontier(curves, plain, unit, power, title), picture)
-    best = report.cheapest(points, plain - loss)
-    for gamma, watts in powers.items():
-        console.say(f"gamma {gamma:g}: {watts / sum(net.layer_sizes[1:-1]):.3f} W a neuron, {watts:.1f} W in all", json)
-    if best is None:
-        console.say(f"no choice comes within {100 * loss:g} points of {console.percent(plain)}", json)
-    else:
-        console.say(
-            f"shortest within {100 * loss:g} points of the plain network's {console.percent(plain)}: gamma "
-            f"{best.gamma:g}, {best.readout}, settle {best.settle:g} T, control {best.control:g} T: "
-            f"{console.percent(best.accuracy)}, {best.latency * unit:g} s, "
-            f"{powers[best.gamma] * best.latency * unit:.3g} J an answer",
-            json,
-        )
-    outputs.say_written([table, picture], json)
+    names = ["frontier.csv", "frontier.png", *(["low_pass.csv", "low_pass.png"] if time_constants else [])]
+    files = [outputs.writable(folder / name) for name in names]
+    plain = net.accuracy(images.images, images.labels)
+    powers = _powers(chips, images)
+    points = _points(chips, images, choice.times, powers, files[0])
+    title = f"chip {circuit.chip}, {len(images.labels)} images"
+    plots.save(_picture(points, choice, plain, some.time_unit, max(powers.values()), title), files[1])
+    for line in _lines(net, points, powers, plain, choice.loss, some.time_unit):
+        console.say(line, json)
+    low_passes = _low_passes(layout, images, time_constants, plain, files[2:]) if time_constants else []
+    for low_pass in low_passes:
+        console.say(_low_pass_line(low_pass), json)
+    outputs.say_written(files, json)
+    best = _cheapest(points, plain, choice.loss)
+    settings = {"gammas": choice.each_gamma, "settle": choice.settle, "loss": choice.loss}
     content = {
         "accuracy_plain": plain,
-        "n_images": len(chosen.labels),
+        "n_images": len(images.labels),
         "power_watt": [{"gamma": gamma, "power": watts} for gamma, watts in powers.items()],
         "cheapest": None if best is None else asdict(best),
-        "points": [asdict(p) for p in points],
-        "settings": outputs.settings(net, some, errors=errors)
-        | {"dataset": dataset, "split": split, "gammas": values, "settle": settle, "loss": loss}
-        | {"stratified": stratified, "images_seed": draw},
+        "points": [asdict(point) for point in points],
+        "low_pass": [asdict(point) for point in low_passes],
+        "settings": outputs.settings(net, some, errors=circuit.errors) | which.settings(dataset) | settings,
     }
-    outputs.write_json(json, "frontier", chip, start, content)
+    outputs.write_json(json, "frontier", circuit.chip, start, content)
 
 
-def _write(path: Path, points: list[FrontierPoint], unit: float, powers: dict[float, float]) -> None:
+def _chips(network: Network, gammas: Sequence[float], circuit: SeededChipOptions) -> dict[float, ManufacturedChip]:
+    """The chip for each gamma."""
+    from analog_fhn.inference import check_converters
+
+    chips = {}
+    for gamma in gammas:
+        chips[gamma] = circuit.build(network.with_options(gamma=gamma))
+        check_converters(chips[gamma], ["mean", "vote"])
+    return chips
+
+
+def _design(network: Network, chip: ManufacturedChip, time_constants: Sequence[float]) -> Design:
+    """Design of the network with its own gamma; time constants that it cannot have are refused."""
+    from analog_fhn.design import Design
+    from analog_fhn.studies.low_pass import designs
+
+    layout = Design(network, chip.technology)
+    if time_constants:
+        designs(layout, time_constants)
+    return layout
+
+
+def _powers(chips: Chips, images: Dataset) -> dict[float, float]:
+    """Power of the hidden cells under the first image by gamma (W).
+
+    Measured before the frontiers: minutes, where those can take hours, and an absent ngspice is known at once.
+    """
+    from analog_fhn.studies.waterfall import consumption
+
+    powers: dict[float, float] = {}
+    with console.progress_bar("powers") as bar:
+        for gamma, chip in chips.items():
+            powers[gamma] = consumption(chip, images.images[:1]).power
+            bar(len(powers), len(chips))
+    return powers
+
+
+def _points(
+    chips: Chips, images: Dataset, times: Sequence[float], powers: Mapping[float, float], path: Path
+) -> list[FrontierPoint]:
+    """Every choice, written to the table as soon as all of one gamma are known: the next gamma may take hours."""
+    from analog_fhn.studies.frontier import frontier as frontier_of
+
+    points: list[FrontierPoint] = []
+    with console.progress_bar("images") as bar:
+        for k, chip in enumerate(chips.values()):
+
+            def advance(done: int, total: int, k: int = k) -> None:
+                bar(k * total + done, len(chips) * total)
+
+            points += frontier_of(chip, images.images, images.labels, settle=times, progress=advance)
+            _write(path, points, chip.time_unit, powers)
+    return points
+
+
+def _write(path: Path, points: Sequence[FrontierPoint], unit: float, powers: Mapping[float, float]) -> None:
     """Write a row for each choice; `unit` is T in seconds, `powers` the chip's power (W) by gamma."""
     with new_table(path) as table:
         table.writerow(["gamma", "readout", "settle", "control", "latency_seconds", "energy_joule", "accuracy"])
         for p in points:
             seconds = p.latency * unit
             table.writerow([p.gamma, p.readout, p.settle, p.control, seconds, powers[p.gamma] * seconds, p.accuracy])
+
+
+def _picture(
+    points: Sequence[FrontierPoint], choice: ChoiceOptions, plain: float, unit: float, power: float, title: str
+) -> Figure:
+    """Accuracy against time, a curve for each gamma and readout, at the settling time of the options."""
+    from analog_fhn import plots
+
+    curves = {}
+    for gamma in choice.each_gamma:
+        for readout in ("mean", "vote"):
+            line = [p for p in points if (p.gamma, p.readout, p.settle) == (gamma, readout, choice.settle)]
+            curves[gamma, readout] = [p.latency for p in line], [p.accuracy for p in line]
+    title = f"Accuracy against time and energy, {choice.settle:g} T of settling, {title}"
+    return plots.frontier(curves, plain, unit, power, title)
+
+
+def _cheapest(points: Sequence[FrontierPoint], plain: float, loss: float) -> FrontierPoint | None:
+    from analog_fhn.studies.frontier import cheapest
+
+    return cheapest(points, plain - loss)
+
+
+def _lines(
+    network: Network, points: Sequence[FrontierPoint], powers: Mapping[float, float], plain: float, loss: float,
+    unit: float,
+) -> Iterator[str]:  # fmt: skip
+    """What people read of the choices; `unit` is T in seconds."""
+    best, neurons = _cheapest(points, plain, loss), sum(network.layer_sizes[1:-1])
+    for gamma, watts in powers.items():
+        yield f"gamma {gamma:g}: {watts / neurons:.3f} W a neuron, {watts:.1f} W in all"
+    if best is None:
+        yield f"no choice comes within {100 * loss:g} points of {console.percent(plain)}"
+        return
+    yield (
+        f"shortest within {100 * loss:g} points of the plain network's {console.percent(plain)}: gamma "
+        f"{best.gamma:g}, {best.readout}, settle {best.settle:g} T, control {best.control:g} T: "
+        f"{console.percent(best.accuracy)}, {best.latency * unit:g} s, "
+        f"{powers[best.gamma] * best.latency * unit:.3g} J an answer"
+    )
+
+
+def _low_passes(
+    layout: Design, images: Dataset, time_constants: Sequence[float], plain: float, files: Sequence[Path]
+) -> list[LowPassPoint]:
+    """Judge the nominal chip with low-passes of each time constant, and write table and picture."""
+    from analog_fhn import plots
+    from analog_fhn.studies.low_pass import low_pass
+
+    with console.progress_bar("low-passes") as bar:
+        points = low_pass(layout, images.images, images.labels, time_constants, progress=bar)
+    table_file, picture_file = files
+    with new_table(table_file) as table:
+        table.writerow(
+            ["time_constant", "resistance_ohm", "capacitance_farad", "settle", "ripple", "accuracy", "latency_seconds",
+             "energy_joule"]
+        )  # fmt: skip
+        for p in points:
+            parts = p.time_constant, p.resistance, p.capacitance
+            table.writerow([*parts, p.settle, p.ripple, p.accuracy, p.latency, "" if p.energy is None else p.energy])
+    energies = [p.energy for p in points if p.energy is not None]
+    figure = plots.low_pass(
+        time_constants, [p.accuracy for p in points], plain, [p.latency for p in points], energies or None,
+        f"Low-passes between hidden layers, nominal chip, {len(images.labels)} images",
+    )  # fmt: skip
+    plots.save(figure, picture_file)
+    return points
+
+
+def _low_pass_line(point: LowPassPoint) -> str:
+    """What people read of one time constant."""
+    parts = f"{engineering(point.resistance, 'ohm')}, {engineering(point.capacitance, 'F')}"
+    energy = "" if point.energy is None else f", {point.energy:.3g} J"
+    return (
+        f"low-pass of {point.time_constant:g} T ({parts}): {console.percent(point.accuracy)} after settle "
+        f"{point.settle:g} T, ripple {point.ripple:.2g} of z, {point.latency:g} s{energy} an answer"
+    )
