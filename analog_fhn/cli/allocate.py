@@ -30,15 +30,15 @@ def allocate(
     study = begin(plan, output, data, resume=True, workers=workers, scheduler=scheduler, yes=yes)
     with study.store:
         with study.workers(workers, scheduler) as where, console.progress_bar("chips") as bar:
-            found = search(study, where, bar)
+            outcome = search(study, where, bar)
         study.store.export(output / "trials.csv")
         decided = settings(study)
         first = study.store.points()[0].design(study.network, study.technology)
-    chosen, confirmed = found["chosen"], found["confirmation"]
-    simulated = sum(step["n_trials"] for step in found["steps"])
+    chosen, confirmed = outcome["chosen"], outcome["confirmation"]
+    simulated = sum(step["n_trials"] for step in outcome["steps"])
     console.say(
-        f"{len(found['steps'])} combinations judged on {simulated} chips; present parts cost "
-        f"{found['present']['cost']:.2f}",
+        f"{len(outcome['steps'])} combinations judged on {simulated} chips; present parts cost "
+        f"{outcome['present']['cost']:.2f}",
         json,
     )
     if chosen is not None:
@@ -46,7 +46,7 @@ def allocate(
         technology.save(output / "technology.yaml")
         write_bill(bill(Design(first.network, technology), recentre=first.network.recentre), output / "bom.csv")
         for key, name in chosen["classes"].items():
-            before = found["present"]["classes"][key]
+            before = outcome["present"]["classes"][key]
             console.say(f"  {key}: {name}" + ("" if name == before else f" (was {before})"), json)
         console.say(
             f"cheapest: {chosen['cost']:.2f}; on {confirmed['n_trials']} fresh chips yield "
@@ -55,11 +55,11 @@ def allocate(
             json,
         )
         outputs.say_written([output / "bom.csv", output / "technology.yaml"], json)
-    if found["unpriced"]:
-        console.say(f"without a price: {', '.join(found['unpriced'])}", json)
-    outputs.write_json(json, "allocate", study.plan.seed, start, found | {"settings": decided})
+    if outcome["unpriced"]:
+        console.say(f"without a price: {', '.join(outcome['unpriced'])}", json)
+    outputs.write_json(json, "allocate", study.plan.seed, start, outcome | {"settings": decided})
     if chosen is None:
         raise SimulationError(
-            f"no combination of the technology's classes reaches a yield of {100 * found['target']:g} % at "
-            f"{console.percent(found['specification'])}"
+            f"no combination of the technology's classes reaches a yield of {100 * outcome['target']:g} % at "
+            f"{console.percent(outcome['specification'])}"
         )

@@ -87,17 +87,9 @@ def export(
     folder = outputs.output_folder(output)
     if weights is not None:
         _write_weights(weights, chip, json)
-    notes = {"versions": versions()} | under.settings
-    if form == "neurons":
-        written = _write_neurons(chip, image, folder, notes)
-        what = f"{sum(net.layer_sizes[1:-1])} neuron netlists"
-        what += ", each at the drive gamma/2" if image is None else f", driven by image {under.image}"
-        first = "neuron_000.cir"
-    else:
-        written, what = _write_circuit(chip, image, folder, notes, form)
-        what = what.format("all inputs zero" if image is None else f"image {under.image} at its inputs")
-        first = "run.cir"
+    written, what = _write(chip, image, folder, {"versions": versions()} | under.settings, form)
     if not has_failed(folder / "manifest.json"):
+        first = "neuron_000.cir" if form == "neurons" else "run.cir"
         console.say(
             f"written to {folder}: {what}; conductance tables, bom.csv, manifest.json. "
             f"Try: cd {shlex.quote(str(folder))} && ngspice -b {first}",
@@ -119,6 +111,33 @@ def _write_weights(path: Path, chip: ManufacturedChip, json: str | None) -> None
         console.say(f"effective weights of the arrays: {path}", json)
 
 
+def _write(
+    chip: ManufacturedChip,
+    image: FloatArray | None,
+    folder: Path,
+    notes: dict[str, Any],
+    form: Literal["full", "reduced", "neurons"] | None,
+) -> tuple[list[str], str]:
+    """Write the chip in a form; names of the files, and in words what they are. `notes` name the image."""
+    import numpy as np
+
+    from analog_fhn.netlist.export import export as write_network
+    from analog_fhn.netlist.whole_chip import estimated_seconds
+
+    if form == "neurons":
+        drive = "each at the drive gamma/2" if image is None else f"driven by image {notes['image']}"
+        return _write_neurons(
+            chip, image, folder, notes
+        ), f"{sum(chip.network.layer_sizes[1:-1])} neuron netlists, {drive}"
+    pixels = np.zeros(chip.network.layer_sizes[0]) if image is None else image
+    written = write_network(chip, pixels, folder, notes, form=form)
+    full = "chip.cir" in written
+    minutes = estimated_seconds(chip, full=full) / 60.0
+    which = "the whole chip in one circuit" if full else "the chip cell by cell"
+    under = "all inputs zero" if image is None else f"image {notes['image']} at its inputs"
+    return written, f"{which}, {under} (about {max(minutes, 0.1):.1f} min in ngspice)"
+
+
 def _write_neurons(chip: ManufacturedChip, image: FloatArray | None, folder: Path, notes: dict[str, Any]) -> list[str]:
     """Write each neuron alone, at its drive under the image; without one at half of gamma, where it spikes."""
     import numpy as np
@@ -133,24 +152,3 @@ def _write_neurons(chip: ManufacturedChip, image: FloatArray | None, folder: Pat
         _, passes = hidden_response(chip, image[np.newaxis], Direct())
         drives = [one.drives[0] for one in passes]
     return write_chip(chip, drives, folder, notes)
-
-
-def _write_circuit(
-    chip: ManufacturedChip,
-    image: FloatArray | None,
-    folder: Path,
-    notes: dict[str, Any],
-    form: Literal["full", "reduced"] | None,
-) -> tuple[list[str], str]:
-    """Write the chip as one circuit or cell by cell; names of the files, and in words what they are under "{}"."""
-    import numpy as np
-
-    from analog_fhn.netlist.export import export as write_network
-    from analog_fhn.netlist.whole_chip import estimated_seconds
-
-    inputs = np.zeros(chip.network.layer_sizes[0]) if image is None else image
-    written = write_network(chip, inputs, folder, notes, form=form)
-    full = "chip.cir" in written
-    minutes = estimated_seconds(chip, full=full) / 60.0
-    which = "the whole chip in one circuit" if full else "the chip cell by cell"
-    return written, f"{which}, {{}} (about {max(minutes, 0.1):.1f} min in ngspice)"

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from analog_fhn.errors import InputError
 
 
-def foreign(option: str, given: str, name: str, owners: Mapping[str, Sequence[str]]) -> InputError:
-    """Error for an option of others than `name`, of those whose options are `owners`; `given` is it as it was given."""
+def foreign(option: str, text: str, name: str, owners: Mapping[str, Sequence[str]]) -> InputError:
+    """Error for an option of others than `name`, of those whose options are `owners`; `text` is it with its value."""
     having = " and ".join(other for other, options in owners.items() if option in options)
-    return InputError(f"{given} is an option of {having}; {name} has none of that name")
+    return InputError(f"{text} is an option of {having}; {name} has none of that name")
 
 
 def numbers(option: str, text: str) -> list[float]:

@@ -69,12 +69,12 @@ def check_outputs(inputs: Mapping[Path, str], outputs: Mapping[str, Path | str |
         File by option; None and "-" (standard output) are none.
     """
     taken = {path.resolve(): what for path, what in inputs.items()}
-    for option, given in outputs.items():
-        if given is None or str(given) == "-":
+    for option, target in outputs.items():
+        if target is None or str(target) == "-":
             continue
-        path = Path(given).resolve()
+        path = Path(target).resolve()
         if path in taken:
-            raise InputError(f"{option} {given}: is {taken[path]}; expected another file")
+            raise InputError(f"{option} {target}: is {taken[path]}; expected another file")
         taken[path] = f"the other output ({option})"
 
 

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from analog_fhn.cli.options import options_set, takes_option_groups, values_set
+from analog_fhn.cli.options import options_set, takes_option_groups, values_of, values_set
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,11 @@ def test_the_signature_names_options_alone() -> None:
 def test_options_set_are_those_that_differ_from_their_defaults() -> None:
     assert options_set(Times(3.0)) == {"--control": 3.0}
     assert options_set(Times(3.0, 2.0, True)) == {"--control": 3.0, "--settle": 2.0, "--raw": True}
+
+
+def test_values_of_are_those_of_nested_groups_too() -> None:
+    assert values_of(Times(3.0, raw=True)) == {"control": 3.0, "settle": None, "raw": True}
+    assert values_of(Run(Times(3.0), "one")) == {"control": 3.0, "settle": None, "raw": False, "name": "one"}
 
 
 def test_values_set_are_keyword_arguments() -> None:
