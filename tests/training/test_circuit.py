@@ -90,11 +90,17 @@ def test_chips_get_better_by_training_with_their_kind(train: Dataset, test: Data
 
 
 def test_chips_with_two_hidden_layers_get_better_too(train: Dataset, test: Dataset) -> None:
-    technology = Technology.load("discrete").with_values({"array.programming_error": 0.2, "resistor.tolerance": 0.1})
-    plain = train_plain(train, n_hidden=(16, 12), hidden=("tanh", "sigmoid"), epochs=20).network(train.scale)
+    technology = Technology.load("discrete").with_values(
+        {"array.programming_error": 0.2, "array.stuck_on": 0.03, "array.stuck_off": 0.03, "resistor.tolerance": 0.1}
+    )
+    # As many epochs in all: what training on by itself brings is not counted.
+    plain, start = (
+        train_plain(train, n_hidden=(16, 12), hidden=("tanh", "sigmoid"), epochs=n).network(train.scale)
+        for n in (40, 20)
+    )
     trained = train_fhn(
         train, n_hidden=(16, 12), inside=Inside(hidden=("tanh", "sigmoid")),
-        hardware=SeenChips(technology, chips=5), start=plain, epochs=20,
+        hardware=SeenChips(technology, chips=5), start=start, epochs=20,
     )  # fmt: skip
 
     def median(network: Network) -> float:
@@ -105,7 +111,7 @@ def test_chips_with_two_hidden_layers_get_better_too(train: Dataset, test: Datas
 
     network = trained.network(train.scale)
     assert (network.layer_sizes, network.units) == ((64, 16, 12, 10), ("tanh", "sigmoid"))
-    assert median(network) > median(plain) + 0.02
+    assert median(network) > median(plain) + 0.05
     assert trained.settings["hidden"] == ["tanh", "sigmoid"]
 
 
