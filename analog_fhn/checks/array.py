@@ -105,7 +105,7 @@ def _amplifiers(design: Design, name: str, array: ArrayTarget) -> Iterator[Findi
 
 def _drive_stages(design: Design, name: str, array: ArrayTarget, cell: Cell) -> Iterator[Finding]:
     """Shift of the tanh's argument by an array's amplifiers, and the argument at which their output ends."""
-    technology, fhn = design.technology, design.network.fhn
+    technology, fhn = design.technology, cell.fhn
     amplifier, volts = technology.sense_amplifier, cell.volts_per_z
     first, second = noise_gains(array.sense, array.crossbar.conductance.sum(axis=0))
     gains = np.hypot(array.sense.rb / array.sense.ra * first, second)
