@@ -32,7 +32,8 @@ def main() -> None:
     print("5/5  200 chips, and what each group of parts costs them", flush=True)
     study = af.sweep(design, test, chips=200, specification=plain - 0.01, sensitivity=True, folder="sweep")
     study.report("report.html")
-    print(f"     yield {study.yield_()}\nwritten: waterfall.png, chip/, sweep/, report.html")
+    passed = study.yield_()[0]
+    print(f"     yield {passed.share:.0%} ({passed.low:.0%} to {passed.high:.0%}); written: report.html, waterfall.png")
 
 
 if __name__ == "__main__":
