@@ -59,7 +59,7 @@ class EngineOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(LoadsNetwork):
+class ClassifyOptions(LoadsNetwork):
     """How the network is run; None: as its file says."""
 
     readout: parameters.ReadoutOption = None
@@ -133,7 +133,7 @@ def classify(
     *,
     which: ImageOptions,
     engine: EngineOptions,
-    how: RunOptions,
+    how: ClassifyOptions,
     circuit: TrimmableChipOptions,
     response: TableOptions,
     noise: NoiseOptions,

@@ -73,7 +73,7 @@ class StageOptions:
 
 
 @dataclass(frozen=True)
-class RunOptions(LoadsNetwork):
+class CompareOptions(LoadsNetwork):
     """How the network is run; None: as its file says."""
 
     readout: parameters.ReadoutOption = None
@@ -91,7 +91,7 @@ def compare(
     which: ImageOptions,
     circuit: SeededChipOptions,
     slower: StageOptions,
-    how: RunOptions,
+    how: CompareOptions,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="DIR", help="Write compare.csv (image by image) and a picture."),

@@ -42,7 +42,7 @@ _OPTIONS = {
 
 
 @dataclass(frozen=True)
-class ImageOptions:
+class FigureImages:
     """The network, and the images that it sees."""
 
     network: Annotated[
@@ -120,7 +120,7 @@ class ReconstructionOptions:
 class FigureOptions:
     """Options of which each figure or table has some (see `_OPTIONS`)."""
 
-    source: ImageOptions
+    source: FigureImages
     curve: CurveOptions
     training: TrainingOptions
     reconstruction: ReconstructionOptions
