@@ -155,7 +155,7 @@ def trim(
     chosen = {"drives": drives, "rounds": rounds, "verify": verify, "reprogram": reprogram, "epochs": epochs}
     job = RepairJob(
         design, network, steps_of(steps), repair_options(steps, chosen),
-        RepairImages(dataset, 1000 if labelled is None else labelled, held_out, draw, data),
+        RepairImageOptions(dataset, 1000 if labelled is None else labelled, held_out, draw, data),
         BenchOptions(chip, backend or "direct", table, tables, reading_noise or 0.0, verify), errors,
     )  # fmt: skip
     content, final = repaired(job, output, json, yes=yes)
@@ -208,7 +208,7 @@ def repair_options(steps: str | None, chosen: dict[str, Any]) -> RepairOptions:
 
 
 @dataclass(frozen=True)
-class RepairImages:
+class RepairImageOptions:
     """Images that the options ask for.
 
     Parameters
