@@ -303,7 +303,7 @@ class RepairJob:
     network: Path
     steps: list[StepName]
     options: RepairOptions
-    images: RepairImages
+    images: RepairImageOptions
     bench: BenchOptions
     errors: str | None
 
