@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from analog_fhn.array.crossbar import Crossbar, manufacture, map_weights
+from analog_fhn.draws import DeviceDraws
 from analog_fhn.technology.technology import Array, Technology
 
 
@@ -99,9 +100,7 @@ def test_zero_weights_give_equal_conductances() -> None:
 
 def programmed(error: float, seed: int = 0) -> tuple[Crossbar, Crossbar]:
     target = map_weights(weights((400, 100)), None, array())
-    rng = np.random.default_rng(seed)
-    normal = rng.normal(size=(2, 400, 100))
-    return target, manufacture(target, array(programming_error=error), 300.0, lambda _quantity, side, _n: normal[side])
+    return target, manufacture(target, array(programming_error=error), 300.0, DeviceDraws(seed, 0, (400, 100)))
 
 
 def test_programming_error_is_relative_to_the_target() -> None:

@@ -17,6 +17,7 @@ from analog_fhn.array.wires import solve_tiled
 from analog_fhn.netlist.decks import number
 from analog_fhn.neuron import FloatArray
 from analog_fhn.technology.technology import Technology
+from analog_fhn.technology.wires import Wires
 
 needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="the program ngspice is not installed")
 
@@ -91,7 +92,7 @@ def test_columns_are_what_ngspice_finds(effect: str, gain: float, bias: float, r
     full_scale = made.supplies.linear_range
 
     def deviation(sense: SenseParts, r: float, made: Technology) -> float:
-        expected = columns(sense, solve_tiled(conductance, r, r), made)
+        expected = columns(sense, solve_tiled(conductance, Wires(word=r, bit=r)), made)
         return float(np.abs(found - volts @ expected.gain - expected.offset).max())
 
     assert deviation(sense, r, made) < 1e-6 * full_scale

@@ -25,6 +25,7 @@ from analog_fhn.backends.table import waveforms as response_table
 from analog_fhn.backends.table.backend import Table
 from analog_fhn.backends.table.build import grid_range
 from analog_fhn.backends.table.waveforms import ResponseTable
+from analog_fhn.cell import base
 from analog_fhn.cell.base import Cells, CircuitCells, DriveStage
 from analog_fhn.cell.opamp_fhn.cell import OpAmpFHN
 from analog_fhn.chip import ManufacturedChip
@@ -32,7 +33,6 @@ from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify, classify_all
-from analog_fhn.netlist import decks as netlist
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol, cycle, cycle_from_samples, waveform_rms
 from analog_fhn.noise import Noise
@@ -472,7 +472,7 @@ def test_another_circuit_has_another_key(library: str, tmp_path: Path, monkeypat
     keys = [[Table(inner, 9).key(cells, PROTOCOL) for inner in (Spice(), Direct())]]
     for name in OpAmpFHN.NEURON_LIBRARIES:
         shutil.copyfile(resource("netlists", name), tmp_path / name)
-    monkeypatch.setattr(netlist, "resource", lambda _folder, name: tmp_path / name)
+    monkeypatch.setattr(base, "resource", lambda _folder, name: tmp_path / name)
     for text in ("* a remark\n", "Rmore x 0 1e12\n"):
         with (tmp_path / library).open("a") as file:
             file.write(text)

@@ -76,7 +76,7 @@ def test_neural_step_is_its_formula() -> None:
 def test_polynomial_step_is_its_formula() -> None:
     made, u, p = random_polynomial(), np.array([0.3, -1.0, 0.5]), 0.7
     monomials = [u[0] ** a * u[1] ** b * u[2] ** c * p**d for a, b, c, d in made.powers]
-    assert made.step(u[None], p)[0] == pytest.approx(u + np.dot(monomials, made.last.cells.dynamics), rel=1e-12)
+    assert made.step(u[None], p)[0] == pytest.approx(u + np.dot(monomials, made.coefficients), rel=1e-12)
 
 
 @pytest.mark.parametrize("made", [random_neural(), random_polynomial()], ids=["neural", "polynomial"])
