@@ -61,7 +61,7 @@ def sweep(
         picture = plots.histogram(values, results.specification, results.plain, title)
         plots.save(picture, output / "histogram.png")
     regressed = study.regression() if run.plan.sensitivity else None
-    for line in told(results.summary) + ([] if regressed is None else told_of_regression(regressed)):
+    for line in summary_lines(results.summary) + ([] if regressed is None else regression_lines(regressed)):
         console.say(line, json)
     for trial in results.failed:
         console.say(f"point {trial.point}, chip {trial.chip_seed} failed: {trial.message}", json)
@@ -99,11 +99,13 @@ def status(
     plan = meta["configuration"]["plan"]
     rows = []
     for point in points:
-        own = [trial for trial in trials if trial.point == point.number]
+        of_point = [trial for trial in trials if trial.point == point.number]
         rows.append({"point": point.number, "role": point.role, "name": point.name}
-                    | summary(own, meta["specification"]))  # fmt: skip
+                    | summary(of_point, meta["specification"]))  # fmt: skip
         planned = f" of {'at most ' if plan['until'] else ''}{plan['chips']}" if point.role != "allocation" else ""
-        console.say(f"point {point.number} ({point.name}): {len(own)}{planned} chips, {yield_text(rows[-1])}", json)
+        console.say(
+            f"point {point.number} ({point.name}): {len(of_point)}{planned} chips, {yield_text(rows[-1])}", json
+        )
     seconds = sum(trial.seconds for trial in trials)
     console.say(f"{len(trials)} trials in {run}, {seconds:.0f} s of work; {len(points)} points", json)
     planned_points = {point.number for point in points if point.role == "sweep"}
@@ -133,50 +135,59 @@ def begin(
     from analog_fhn.montecarlo.plan import Sweep
     from analog_fhn.technology.technology import Technology
 
-    wanted = Sweep.load(plan)
-    network = inputs.load_network(Path(wanted.network))
-    technology = Technology.load(wanted.technology)
+    plan_of_file = Sweep.load(plan)
+    network = inputs.load_network(Path(plan_of_file.network))
+    technology = Technology.load(plan_of_file.technology)
     number = usable_cores() if workers is None else workers
     at_a_time = None if scheduler else number
-    costs.check_work(costs.sweep_plan(wanted, network, 0 if scheduler else number), yes=yes)
+    costs.check_work(costs.sweep_plan(plan_of_file, network, 0 if scheduler else number), yes=yes)
     try:
-        every = wanted.all_points(network, technology)
+        every = plan_of_file.all_points(network, technology)
     except InputError as error:
         raise InputError(f"{plan}: {error}") from None
     points = [point for point in every if point.role == "sweep"]
     circuits.warn_of(*(point.design(network, technology) for point in points))
-    draw = wanted.seed if wanted.stratified else None
+    draw = plan_of_file.seed if plan_of_file.stratified else None
     chosen = inputs.load_images(
-        wanted.dataset, wanted.split, data, wanted.images, network, option="images:", draw=draw, refuse=True
+        plan_of_file.dataset,
+        plan_of_file.split,
+        data,
+        plan_of_file.images,
+        network,
+        option="images:",
+        draw=draw,
+        refuse=True,
     )
-    costs.check_work(costs.sweep(wanted, every, network, len(chosen.labels), at_a_time, output), yes=yes)
-    named = wanted.dataset in ("mnist", "digits")
-    dataset = wanted.dataset if named else str(Path(wanted.dataset).resolve())
+    costs.check_work(costs.sweep(plan_of_file, every, network, len(chosen.labels), at_a_time, output), yes=yes)
+    named = plan_of_file.dataset in ("mnist", "digits")
+    dataset = plan_of_file.dataset if named else str(Path(plan_of_file.dataset).resolve())
     notes = {"plan": plan.read_text(encoding="utf-8"), "versions": versions(), "dataset": dataset}
     folder = outputs.output_folder(output)
     with at_once():  # a run whose folder is not whole is not begun
-        return open_run(folder, wanted, network, technology, chosen, resume=resume, notes=notes)
+        return open_run(folder, plan_of_file, network, technology, chosen, resume=resume, notes=notes)
 
 
-def told(content: dict[str, Any]) -> list[str]:
+def summary_lines(content: dict[str, Any]) -> list[str]:
     """What people read of a run's numbers."""
     lines = [f"plain network {console.percent(content['accuracy_plain'])} of {content['n_images']} images"]
     for row in content["points"]:
-        found = row["distribution"]
-        if found is not None:
+        distribution = row["distribution"]
+        if distribution is not None:
             lines.append(
-                f"{row['name']}: {row['n_trials']} chips: median {console.percent(found['q50'])}, "
-                f"worst {console.percent(found['worst'])}; {yield_text(row)}"
+                f"{row['name']}: {row['n_trials']} chips: median {console.percent(distribution['q50'])}, "
+                f"worst {console.percent(distribution['worst'])}; {yield_text(row)}"
             )
     return lines
 
 
-def told_of_regression(found: Regression) -> list[str]:
+def regression_lines(regression: Regression) -> list[str]:
     """Which groups explain the accuracy from chip to chip."""
-    shares = ", ".join(f"{term.group} {100 * term.share:.0f} %" for term in found.terms if term.coefficient is not None)
+    shares = ", ".join(
+        f"{term.group} {100 * term.share:.0f} %" for term in regression.terms if term.coefficient is not None
+    )
     return [
-        f"the drawn values explain {100 * found.explained:.0f} % of the variance of the accuracy over "
-        f"{found.n_chips} chips: {shares}"
+        f"the drawn values explain {100 * regression.explained:.0f} % of the variance of the accuracy over "
+        f"{regression.n_chips} chips: {shares}"
     ]
 
 

@@ -89,9 +89,9 @@ def _idx_folder(split: Split, data: Path | None) -> Path | None:
         return None
     try:
         if not base.is_dir():
-            found = "is not a folder" if base.exists() else "does not exist"
+            fault = "is not a folder" if base.exists() else "does not exist"
             raise InputError(
-                f"{base} ({given_by}) {found}; expected a folder with {' and '.join(_IDX_FILES[split])}, plain or .gz"
+                f"{base} ({given_by}) {fault}; expected a folder with {' and '.join(_IDX_FILES[split])}, plain or .gz"
             )
         for folder in (base, base / "mnist"):
             if any(idx.candidates(folder, name) for name in _IDX_FILES[split]):

@@ -53,8 +53,8 @@ def read_npz_images(path: Path, split: Split, holdout: bool) -> Dataset:
     labels = {part: _as_labels(arrays[f"{part}labels"], f"{path}: {names[f'{part}labels']}") for part in parts}
     widths = {names[f"{part}images"]: array.shape[1] for part, array in images.items()}
     if len(set(widths.values())) > 1:
-        found = " and ".join(f"{width} pixels in {name}" for name, width in widths.items())
-        raise InputError(f"{path}: {found}; expected the same number in both splits")
+        pixels = " and ".join(f"{width} pixels in {name}" for name, width in widths.items())
+        raise InputError(f"{path}: {pixels}; expected the same number in both splits")
     part = f"{split}_" if len(parts) == 2 else ""
     loaded = Dataset(
         name=path.name,
@@ -159,12 +159,12 @@ def _csv_numbers(path: Path) -> NDArray[np.float64]:
             f"{path}, line {lines[0].number}: {what}; expected the label and then the pixels, separated by commas, "
             "semicolons or tabs"
         )
-    found = table.array(lines)
-    if found.shape[1] != len(cells):
+    numbers = table.array(lines)
+    if numbers.shape[1] != len(cells):
         raise InputError(
-            f"{path}, line {lines[0].number}: {found.shape[1]} columns; expected {len(cells)} as in the first line"
+            f"{path}, line {lines[0].number}: {numbers.shape[1]} columns; expected {len(cells)} as in the first line"
         )
-    return found
+    return numbers
 
 
 def from_arrays(images: ArrayLike, labels: ArrayLike, name: str = "arrays") -> Dataset:

@@ -251,14 +251,14 @@ def failed_run(
     """Keep deck and log of a failed run in a folder (None: a fresh one), and make the error that names both."""
     folder = keep or Path(tempfile.mkdtemp(prefix="analog-fhn-failed-"))
     paths = folder / f"{stem}.cir", folder / f"{stem}.log"
-    kept = f"deck {paths[0]}, log {paths[1]}"
+    evidence = f"deck {paths[0]}, log {paths[1]}"
     try:
         with at_once():
             write_set(folder, {paths[0].name: deck.encode("ascii"), paths[1].name: log.encode("utf-8")})
     except (InputError, RunError) as error:
-        kept = f"deck and log: {error}"
+        evidence = f"deck and log: {error}"
     nothing = Response(np.full((1, 1), np.nan))
-    return FailedRunError(f"{what} ({kept})", *paths, nothing if partial is None else partial)
+    return FailedRunError(f"{what} ({evidence})", *paths, nothing if partial is None else partial)
 
 
 @dataclass(frozen=True)

@@ -198,12 +198,12 @@ class Maker:
             points = _Points.joined([points, self._measure(a.neuron[edge], middle[None])])
         return points
 
-    def _judge(self, table: ResponseTable, points: _Points, found: _Points) -> TableQuality:
-        """Errors of the table: against the checks `found`, the identity, and the user's own control window."""
-        mean, period = table.look_up(found.neuron, found.drive)
-        error = mean - found.mean
-        both = (found.period > 0) & (period > 0)
-        relative = period[both] / found.period[both] - 1.0
+    def _judge(self, table: ResponseTable, points: _Points, checks: _Points) -> TableQuality:
+        """Errors of the table: against the runs of `checks`, the identity, and the user's own control window."""
+        mean, period = table.look_up(checks.neuron, checks.drive)
+        error = mean - checks.mean
+        both = (checks.period > 0) & (period > 0)
+        relative = period[both] / checks.period[both] - 1.0
         identity = points.mean - self._cells.dynamics[points.neuron].identity_mean(points.drive)
 
         neuron, drive = window_checks(self._cells, self._protocol)
