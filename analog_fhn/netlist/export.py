@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from analog_fhn._support.files import CsvTable, has_failed, write_set, write_tex
 from analog_fhn._support.hashing import sha256
 from analog_fhn.chip import Chip, ManufacturedChip
 from analog_fhn.design import Design
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, shown
 from analog_fhn.netlist.bom import bill, bill_text
 from analog_fhn.netlist.chip_lines import SCORES
 from analog_fhn.netlist.decks import chip_libraries, data_file, neuron_decks
@@ -70,10 +70,13 @@ def export(
     Raises
     ------
     InputError
-        If the chip has no components, or its initial state lies beyond the linear range of the parts.
+        If the form is unknown, the chip has no components, or its initial state lies beyond the linear range of the
+        parts.
     InputError, RunError
         If a file cannot be written; then none is, and what was in the folder stays.
     """
+    if form is not None and form not in get_args(Form):
+        raise InputError(f"form {shown(form)}: expected {' or '.join(map(repr, get_args(Form)))}")
     manufactured = _manufactured(chip)
     recentre = chip.network.recentre if recentre is None else recentre
     if form is None:

@@ -310,6 +310,9 @@ def test_exports_that_cannot_be(tmp_path: Path) -> None:
         export(Chip.ideal(chip.network), IMAGE, tmp_path, {})
     with pytest.raises(InputError, match="needs a chip with a technology"):
         export(chip.with_ideal_stages(), IMAGE, tmp_path, {})
+    with pytest.raises(InputError, match="form 'fulll': expected 'full' or 'reduced'"):
+        export(chip, IMAGE, tmp_path, {}, form="fulll")  # type: ignore[arg-type]
+    assert not any(tmp_path.iterdir())
     for form in ("full", "reduced"):
         with pytest.raises(ValueError, match="shape"):
             export(chip, IMAGE[:4], tmp_path, {}, form=form)
