@@ -264,7 +264,8 @@ def ideal_cells(network: Network, number: int) -> Cells:
         gain, zero = np.full(dense.n_out, network.fhn.gamma), np.zeros(dense.n_out)
         lowest, highest = (edge.sum(axis=0) + dense.shift for edge in (ends.min(axis=0), ends.max(axis=0)))
         drive = LinearDrive(gain, zero, lowest, highest)
-    return Cells.ideal(network.units[number], network.neurons[number], dense.n_out, drive)
+    ceiling = network.ceilings[number]
+    return Cells.ideal(network.units[number], network.neurons[number], dense.n_out, drive, ceiling)
 
 
 @dataclass(frozen=True, eq=False)
@@ -390,7 +391,7 @@ def draw_chip(
     arrays = [ArrayLayer.made(target, technology, seed) for target in targets]
     hardware = []
     for number, (array, cell) in enumerate(zip(arrays, cells, strict=False)):
-        streams = zip(cell.nominal, cell.STREAMS.values(), strict=True)
+        streams = zip(cell.nominal, cell.streams.values(), strict=True)
         parts = tuple(draw_cell_parts(group, stream, number, technology, seed) for group, stream in streams)
         hardware.append(Hardware(array, cell.cells(parts)))
     return ManufacturedChip.assembled(network, technology, tuple(hardware), arrays[-1], seed)

@@ -21,7 +21,7 @@ P = TypeVar("P", bound=Parts)
 # What a device of an array draws a number for.
 Quantity = Literal["programming", "drift", "fault", "temperature", "read"]
 
-# First numbers of the keys of the streams. Groups of parts of the first hidden layer take 0, 2 and 3 (`Cell.STREAMS`).
+# First numbers of the keys of the streams. Groups of parts of the first hidden layer take 0, 2 and 3 (`Cell.streams`).
 _STREAM_ARRAY = 1
 _STREAM_LOT = 4
 _STREAM_SENSE = 5  # of the input array; each array behind it takes the next number

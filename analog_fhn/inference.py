@@ -555,9 +555,14 @@ class _FastLayer:
         """Put the means of x in the place of the tanh's arguments (n_images, n), whose ripple has this variance."""
         from analog_fhn.backends.table.means import interpolate
 
-        np.tanh(argument, out=argument)
-        if variance is not None:
-            argument -= (argument * (1.0 - argument**2) * variance).astype(argument.dtype)
+        if self.ramp and variance is None:
+            np.clip(argument, 0.0, 1.0, out=argument)
+        elif self.ramp:
+            argument[...] = ramp_with_ripple(argument, variance)
+        else:
+            np.tanh(argument, out=argument)
+            if variance is not None:
+                argument[...] = tanh_with_ripple(argument, variance)
         interpolate(argument, *self.table)
 
     def of_means(self, x: NDArray[np.floating]) -> NDArray[np.floating]:

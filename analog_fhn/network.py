@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from analog_fhn._support.json_text import typed
 from analog_fhn._support.npz import read_npz, reading, take_meta
 from analog_fhn.errors import InputError, shown
 from analog_fhn.neuron import FHN, FloatArray, Protocol
+from analog_fhn.patches import AveragePool, Front, Patches
 from analog_fhn.readout import Activation, Readout, recentring
 
 Tanh = Literal["drive", "input"]
@@ -25,6 +26,7 @@ Behind = Literal["linear", "sigmoid"]
 FORMAT = 2
 _READ = (1, 2)
 
+_GROUP = 500  # images whose patches are taken at a time
 _LARGEST = 1e30  # of an input: sums of inputs stay within the range of single precision
 _LARGEST_SUM = 1e150  # of a layer: its square is still finite in double precision
 
@@ -40,17 +42,21 @@ class Dense:
     bias
         Shape (n_out,); None: no bias.
     unit
-        Activation that the weights were trained with, "sigmoid" or "tanh", in whose place an FHN neuron stands; None:
-        there is none, which makes it the output layer.
+        Activation that the weights were trained with, "sigmoid", "tanh" or "relu", in whose place an FHN neuron stands;
+        None: there is none, which makes it the output layer.
     drive
-        How z drives the neurons: ``I = gamma tanh(slope z)`` ("tanh"), or ``I = gamma z`` ("linear"), which has no
+        How z drives the neurons: within bounds as the unit asks, ``I = gamma tanh(slope z)`` or for a relu
+        ``I = gamma (2 min(max(slope z/ceiling, 0), 1) - 1)`` ("tanh"), or ``I = gamma z`` ("linear"), which has no
         bound. The paper can be read in both ways.
+    ceiling
+        Largest activation of a relu, which is ``min(max(z, 0), ceiling)``; None for other units.
     """
 
     weights: FloatArray
     bias: FloatArray | None = None
     unit: Activation | None = None
     drive: Literal["tanh", "linear"] = "tanh"
+    ceiling: float | None = None
 
     @property
     def n_in(self) -> int:
@@ -67,10 +73,84 @@ class Dense:
         """The bias, zeros where there is none; shape (n_out,)."""
         return np.zeros(self.n_out) if self.bias is None else self.bias
 
+    @property
+    def window(self) -> Patches | None:
+        """Patches of the layer before that it is used on; None: it is used once, on all values."""
+        return None
+
+    @property
+    def n_values(self) -> int:
+        """Number of values that it makes of an image: outputs at all positions."""
+        return self.n_out * (1 if self.window is None else self.window.n_positions)
+
     def pre_activations(self, inputs: NDArray[np.floating]) -> FloatArray:
-        """``z = h W + b``, shape (n_images, n_out), for inputs (n_images, n_in)."""
+        """``z = h W + b``, shape (n, n_out), for inputs (n, n_in); of a convolution a patch is such an input."""
         z: FloatArray = np.asarray(inputs, dtype=np.float64) @ self.weights
         return z if self.bias is None else z + self.bias
+
+    def activation(self, z: FloatArray, *, ceiling: bool = True) -> FloatArray:
+        """What the trained unit makes of pre-activations of any shape; `ceiling` False: of a relu without its ceiling.
+
+        Raises
+        ------
+        ValueError
+            If there is no unit.
+        """
+        if self.unit is None:
+            raise ValueError("an output layer has no unit; expected a hidden layer")
+        if self.unit == "relu":
+            return np.clip(z, 0.0, self.ceiling if ceiling else None)
+        return _UNITS[self.unit](z)
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution(Dense):
+    """A linear map that is used on each patch of the layer before, and the unit behind it.
+
+    On a chip it is one array with one cell per output channel, used patch by patch.
+
+    Parameters
+    ----------
+    weights
+        Shape (lines x places x channels of a patch, n_out): the kernel, its values in the order of a patch's.
+    bias, unit, drive, ceiling
+        As for `Dense`.
+    patches
+        Where it is used.
+
+    Raises
+    ------
+    InputError
+        If the patches are missing.
+    """
+
+    patches: Patches | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.patches, Patches):
+            raise InputError(f"convolution with patches {shown(self.patches)}: expected Patches")
+
+    @classmethod
+    def of_kernel(
+        cls, kernel: FloatArray, patches: Patches, bias: FloatArray | None = None, unit: Activation | None = None,
+        ceiling: float | None = None,
+    ) -> Convolution:  # fmt: skip
+        """Convolution of a kernel of shape (lines, places, channels, n_out), as Keras has it.
+
+        Raises
+        ------
+        InputError
+            If the kernel's shape is not that of the patches.
+        """
+        expected = (*patches.size, patches.shape[2])
+        if np.ndim(kernel) != 4 or kernel.shape[:3] != expected:
+            raise InputError(f"kernel has shape {np.shape(kernel)}: expected {expected} and a number of outputs")
+        return cls(kernel.reshape(-1, kernel.shape[3]), bias, unit, "tanh", ceiling, patches)
+
+    @property
+    def window(self) -> Patches | None:
+        """Patches of the layer before that it is used on."""
+        return self.patches
 
 
 @dataclass(frozen=True)
@@ -96,7 +176,7 @@ def _logistic(z: FloatArray) -> FloatArray:
 
 _UNITS: dict[str, Callable[[FloatArray], FloatArray]] = {"tanh": np.tanh, "sigmoid": _logistic}
 
-Layer = Dense | Pointwise
+Layer = Dense | Pointwise | AveragePool
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,9 +186,9 @@ class Network:
     Parameters
     ----------
     layers
-        Two `Dense` layers or more, of which all but the last have a unit; with one hidden layer also a
-        `Pointwise("tanh")` in front of the first, which is then driven linearly, and a `Pointwise("sigmoid")` in front
-        of the last.
+        Two `Dense` layers (or `Convolution`) or more, of which all but the last have a unit, with `AveragePool` in
+        front of any of them; with one hidden `Dense` layer also a `Pointwise("tanh")` in front of the first, which is
+        then driven linearly, and a `Pointwise("sigmoid")` in front of the last.
     fhn
         Parameters of the FHN neurons that replace the hidden units; of layers with different units see `neurons`.
     protocol
@@ -211,10 +291,13 @@ class Network:
                 previous = next((known for known in reversed(checked) if isinstance(known, Dense)), None)
                 layer = _checked_dense(layer, number, number == n - 1, previous, self.input_range)
                 number += 1
-            elif not isinstance(layer, Pointwise):
-                raise InputError(f"layer {shown(layer)}: expected Dense or Pointwise")
+            elif not isinstance(layer, Pointwise | AveragePool):
+                raise InputError(f"layer {shown(layer)}: expected Dense, Convolution, AveragePool or Pointwise")
             checked.append(layer)
+        if isinstance(checked[-1], AveragePool):
+            raise InputError("network ends with AveragePool; expected a linear map")
         self._check_variants(checked)
+        _check_chain(checked)
         return tuple(checked)
 
     def _check_variants(self, layers: list[Layer]) -> None:
@@ -228,7 +311,7 @@ class Network:
                 "units without weights: expected tanh in front of the first linear map, which is then driven linearly, "
                 "and sigmoid in front of the last"
             )
-        n_hidden = len(layers) - len(places) - 1
+        n_hidden = len(layers) - len(places) - 1  # pools count: beside units without weights there are none
         if n_hidden > 1 and places:
             tanh = "input" if first else "drive"
             behind = "sigmoid" if len(layers) - 2 in places else "linear"
@@ -236,6 +319,8 @@ class Network:
                 f"network has {n_hidden} hidden layers, tanh {tanh!r}, behind {behind!r}; "
                 "expected one hidden layer, or tanh 'drive' and behind 'linear'"
             )
+        if places and any(isinstance(layer, Convolution) or getattr(layer, "unit", None) == "relu" for layer in layers):
+            raise InputError("units without weights beside a convolution or a relu; expected Dense of sigmoid or tanh")
 
     @property
     def dense(self) -> tuple[Dense, ...]:
@@ -251,6 +336,44 @@ class Network:
     def output(self) -> Dense:
         """The last linear map."""
         return self.dense[-1]
+
+    @property
+    def fronts(self) -> tuple[Front, ...]:
+        """What stands in front of each linear map."""
+        fronts: list[Front] = []
+        pools: list[AveragePool] = []
+        for layer in self.layers:
+            if isinstance(layer, AveragePool):
+                pools.append(layer)
+            elif isinstance(layer, Dense):
+                fronts.append(Front(tuple(pools), layer.window))
+                pools = []
+        return tuple(fronts)
+
+    @property
+    def held(self) -> tuple[bool, ...]:
+        """Whether each hidden layer's activations are held until the next layer reads them.
+
+        They are where the layer itself or the map behind it is used more than once on an image; else the next array is
+        driven while the layer's neurons oscillate.
+        """
+        positions = [front.n_positions for front in self.fronts]
+        pooled = [bool(front.pools) for front in self.fronts]
+        return tuple(
+            max(positions[k : k + 2]) > 1 or pooled[k + 1] for k in range(len(positions) - 1)
+        )
+
+    @property
+    def windows(self) -> int:
+        """Settling times and control windows that an image takes, one after another.
+
+        Each position of a layer that is held takes one; layers that drive the next array directly share one.
+        """
+        shared = 0 if self.held[-1] else 1
+        for k, held in enumerate(self.held):
+            if held:
+                shared += self.fronts[k].n_positions
+        return shared
 
     @property
     def weights(self) -> tuple[FloatArray, ...]:
@@ -274,6 +397,15 @@ class Network:
         In a layer with another unit it is as much larger or smaller as `matched_slope` of its unit.
         """
         return layer_neurons(self.fhn, self.units)
+
+    @property
+    def ceilings(self) -> tuple[float, ...]:
+        """Largest activation of each hidden layer's unit."""
+        return tuple(1.0 if layer.ceiling is None else layer.ceiling for layer in self.hidden_layers)
+
+    def recentring(self, layer: int) -> tuple[float, float]:
+        """Gain and offset from x to the activation of hidden layer number `layer`, from 0; see `readout.recentring`."""
+        return recentring(self.units[layer], self.fhn.a, self.fhn.gamma, self.ceilings[layer])
 
     @property
     def hidden(self) -> str:
@@ -304,12 +436,40 @@ class Network:
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
-        """Numbers of inputs, hidden neurons, ..., classes."""
-        return (self.dense[0].n_in, *(layer.n_out for layer in self.dense))
+        """Numbers of inputs, hidden neurons of each layer (of a convolution its channels), ..., classes."""
+        return (self.n_inputs, *(layer.n_out for layer in self.dense))
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of values of an image."""
+        front = self.fronts[0]
+        if front.pools:
+            return front.pools[0].n_inputs
+        return self.dense[0].n_in if front.patches is None else front.patches.n_inputs
+
+    @property
+    def n_hidden(self) -> int:
+        """Number of hidden neurons: cells of all hidden layers."""
+        return sum(self.layer_sizes[1:-1])
+
+    @property
+    def sizes_text(self) -> str:
+        """Sizes of the layers in short: 784-100-10; convolutions as channels x lines x places of a patch."""
+        words = []
+        for layer in self.layers:
+            if isinstance(layer, AveragePool):
+                words.append(f"mean{layer.size[0]}x{layer.size[1]}")
+            elif isinstance(layer, Dense):
+                at = layer.window
+                words.append(f"{layer.n_out}" if at is None else f"conv{layer.n_out}@{at.size[0]}x{at.size[1]}")
+        front = self.fronts[0]
+        first = front.pools[0] if front.pools else front.patches
+        shape = (self.n_inputs,) if first is None else first.shape[: 2 if first.shape[2] == 1 else 3]
+        return "-".join(["x".join(map(str, shape)), *words])
 
     @property
     def plain_stages(self) -> bool:
-        """Whether the tanh is in the drive and the rows feed the output array: what a circuit is laid out for."""
+        """Whether the drive is bounded and the rows feed the output array: what a circuit is laid out for."""
         return self.inputs is None and self.before_output is None
 
     @property
@@ -324,23 +484,40 @@ class Network:
     def layer(self, index: int) -> Network:
         """Hidden layer number `index` between its two linear maps, as a network of its own with the same settings."""
         first, second = self.dense[index : index + 2]
-        return replace(self, layers=(first, replace(second, unit=None)))
+        return replace(self, layers=(first, *self.fronts[index + 1].pools, replace(second, unit=None, ceiling=None)))
 
-    def forward(self, images: NDArray[np.floating]) -> FloatArray:
+    def forward(self, images: NDArray[np.floating], *, ceilings: bool = True) -> FloatArray:
         """Scores of the plain network (no FHN neurons), shape (n_images, n_classes).
 
         The trained activation stands in the neurons' place. With units in front of the first or the last linear map,
         where the weights were trained with the neurons, it is the sigmoid of their backward pass,
         ``x = -a - gamma tanh(slope z)``, seen as the rows are read, with or without recentring.
+
+        Parameters
+        ----------
+        images
+            Shape (n_images, n_inputs).
+        ceilings
+            Whether a relu ends at its ceiling.
         """
-        h = np.asarray(images, dtype=np.float64)
+        images = np.asarray(images)
+        if all(front == Front() for front in self.fronts):
+            return self._forward(images, ceilings)
+        groups = [self._forward(images[k : k + _GROUP], ceilings) for k in range(0, len(images), _GROUP)]
+        return np.concatenate(groups)
+
+    def _forward(self, images: NDArray[np.floating], ceilings: bool) -> FloatArray:
+        h, fronts = np.asarray(images, dtype=np.float64), iter(self.fronts)
         for layer in self.layers:
             if isinstance(layer, Pointwise):
                 h = layer(h)
-                continue
-            h = layer.pre_activations(h)
-            if layer.unit is not None:
-                h = _UNITS[layer.unit](h) if self.plain_stages else self._backward_pass_rows(layer.unit, h)
+            elif isinstance(layer, Dense):
+                h = layer.pre_activations(next(fronts).rows(h))
+                if layer.unit is not None and self.plain_stages:
+                    h = layer.activation(h, ceiling=ceilings)
+                elif layer.unit is not None:
+                    h = self._backward_pass_rows(layer.unit, h)
+                h = h.reshape(len(images), -1)
         return h
 
     def _backward_pass_rows(self, unit: Activation, z: FloatArray) -> FloatArray:
@@ -408,7 +585,7 @@ class Network:
         ------
         InputError
             Missing or foreign file, pickled content, missing keys, wrong shapes, NaN, an unsupported
-            activation (such as ReLU), another format version, or arrays that do not match their hash.
+            activation, another format version, or arrays that do not match their hash.
         """
         path = Path(path)
         arrays = read_npz(path, "a network")
@@ -456,7 +633,15 @@ _NO_WEIGHTS = np.empty((0, 0))
 def _layer_meta(layer: Layer) -> dict[str, Any]:
     if isinstance(layer, Pointwise):
         return {"kind": "pointwise", "function": layer.function}
-    return {"kind": "dense", "unit": layer.unit, "drive": layer.drive}
+    if isinstance(layer, AveragePool):
+        return {"kind": "average_pool"} | asdict(layer)
+    meta = {"kind": "dense", "unit": layer.unit, "drive": layer.drive}
+    if layer.ceiling is not None:
+        meta["ceiling"] = layer.ceiling
+    if isinstance(layer, Convolution):
+        assert layer.patches is not None
+        meta |= {"kind": "convolution", "patches": asdict(layer.patches)}
+    return meta
 
 
 def _layers_of_meta(meta: dict[str, Any]) -> list[Layer]:
@@ -466,12 +651,32 @@ def _layers_of_meta(meta: dict[str, Any]) -> list[Layer]:
     for entry in typed(meta["layers"], list, "layers", expected):
         kind = typed(entry, dict, "layers", expected)["kind"]
         if kind == "dense":
-            layers.append(Dense(_NO_WEIGHTS, None, entry["unit"], entry["drive"]))
+            layers.append(Dense(_NO_WEIGHTS, None, entry["unit"], entry["drive"], entry.get("ceiling")))
+        elif kind == "convolution":
+            patches = Patches(**_known(Patches, entry["patches"]))
+            layers.append(
+                Convolution(_NO_WEIGHTS, None, entry["unit"], entry["drive"], entry.get("ceiling"), patches)
+            )
+        elif kind == "average_pool":
+            settings = {name: value for name, value in entry.items() if name != "kind"}
+            typed(settings["count_padding"], bool, "count_padding", "true or false")
+            layers.append(AveragePool(**_known(AveragePool, settings)))
         elif kind == "pointwise":
             layers.append(Pointwise(entry["function"]))
         else:
-            raise InputError(f"layer of kind {shown(kind)}: expected 'dense' or 'pointwise'")
+            raise InputError(
+                f"layer of kind {shown(kind)}: expected 'dense', 'convolution', 'average_pool' or 'pointwise'"
+            )
     return layers
+
+
+def _known(kind: type[Any], values: Any) -> dict[str, Any]:
+    """Values of all fields of a dataclass, or an `InputError`."""
+    known = {f.name for f in fields(kind)}
+    given = typed(values, dict, kind.__name__, "names and values")
+    if given.keys() != known:
+        raise InputError(f"{kind.__name__} with {', '.join(sorted(given)[:8])}; expected {', '.join(sorted(known))}")
+    return dict(given)
 
 
 def _layers_of_stages(stages: Any) -> list[Layer]:
@@ -506,21 +711,71 @@ def _checked_dense(
     """
     w = _array(f"w{number}", layer.weights, 2)
     b = None if layer.bias is None else _array(f"b{number}", layer.bias, 1)
-    if previous is not None and len(w) != previous.n_out:
-        raise InputError(
-            f"w{number} has shape {w.shape}: expected {previous.n_out} rows, as many as w{number - 1} has columns"
-            + (" (is it transposed, as PyTorch stores it?)" if w.shape[1] == previous.n_out else "")
-        )
     if b is not None and b.shape != (w.shape[1],):
         raise InputError(f"b{number} has shape {b.shape}: expected ({w.shape[1]},), one per column of w{number}")
-    _check_magnitudes(f"w{number}", w, b, (0.0, 1.0) if previous else input_range)
+    if layer.window is not None and len(w) != layer.window.n_rows:
+        raise InputError(
+            f"w{number} has shape {w.shape}: expected {layer.window.n_rows} rows, one per value of a patch"
+        )
+    ceiling = 1.0 if previous is None or previous.ceiling is None else previous.ceiling
+    _check_magnitudes(f"w{number}", w, b, (0.0, ceiling) if previous else input_range)
     if last and layer.unit is not None:
         raise InputError(f"network ends with a unit, {shown(layer.unit)}; expected none behind the last linear map")
     if not last:
         check_hidden(layer.unit)
     if layer.drive not in ("tanh", "linear"):
         raise InputError(f"drive {shown(layer.drive)}: expected 'tanh' or 'linear'")
-    return replace(layer, weights=w, bias=b)
+    return replace(layer, weights=w, bias=b, ceiling=_checked_ceiling(layer, number))
+
+
+def _checked_ceiling(layer: Dense, number: int) -> float | None:
+    ceiling = layer.ceiling
+    if layer.unit != "relu":
+        if ceiling is not None:
+            raise InputError(f"ceiling {shown(ceiling)} of layer {number}: expected one of a relu alone")
+        return None
+    if ceiling is None:
+        raise InputError(
+            f"layer {number} is a relu without a ceiling, the largest activation that its neurons are to stand for; "
+            "say it, or calibrate it on training images"
+        )
+    if isinstance(ceiling, bool) or not isinstance(ceiling, int | float) or not 1e-30 < ceiling < _LARGEST:
+        raise InputError(f"ceiling {shown(ceiling)} of layer {number}: expected a number above 0")
+    return float(ceiling)
+
+
+def _check_chain(layers: Sequence[Layer]) -> None:
+    """Refuse layers of which one is not given as many values as it takes."""
+    n: int | None = None  # values so far; None: the inputs, of which the first layer says how many there are
+    number = 0
+    channels = 1  # of these values
+    before = ""
+    for layer in layers:
+        if isinstance(layer, Pointwise):
+            continue
+        if isinstance(layer, AveragePool):
+            _check_shape(f"AveragePool behind {before or 'the inputs'}", layer.shape, n, channels, before)
+            n, channels, before = layer.n_outputs, layer.shape[2], f"{before or 'the inputs'} and AveragePool"
+            continue
+        if layer.window is not None:
+            _check_shape(f"w{number}", layer.window.shape, n, channels, before)
+        elif n is not None and layer.n_in != n:
+            w = layer.weights
+            plain = before == f"w{number - 1}" and n == channels
+            what = f"as many as {before} has columns" if plain else f"as many as {before} hands on"
+            raise InputError(
+                f"w{number} has shape {w.shape}: expected {n} rows, {what}"
+                + (" (is it transposed, as PyTorch stores it?)" if w.shape[1] == n else "")
+            )
+        n, channels, before = layer.n_values, layer.n_out, f"w{number}"
+        number += 1
+
+
+def _check_shape(what: str, shape: tuple[int, int, int], n: int | None, channels: int, before: str) -> None:
+    if n is not None and (shape[2] != channels or shape[0] * shape[1] * shape[2] != n):
+        raise InputError(
+            f"{what}: takes {shape[0]} x {shape[1]} values in {shape[2]} channels; {before} hands on {n} in {channels}"
+        )
 
 
 def _range(values: Any) -> tuple[float, float]:
@@ -535,20 +790,45 @@ def check_hidden(activation: object, source: str = "network") -> Activation:
     Raises
     ------
     InputError
-        For ReLU-like and unknown activations, with the reason.
+        For other activations, with the reason and what can be done.
     """
-    if activation == "sigmoid" or activation == "tanh":
-        return activation
-    if isinstance(activation, str) and any(s in activation.lower() for s in ("relu", "elu", "softplus", "linear")):
+    if activation in ("sigmoid", "tanh", "relu"):
+        return cast("Activation", activation)
+    known = _UNBOUNDED.get(str(activation).lower().replace("_", "").replace("-", "")) if activation else None
+    if known is not None:
+        nearest, why = known
         raise InputError(
-            f"{source}: hidden activation {shown(activation)} is unbounded, but an FHN neuron's drive is "
-            "gamma*tanh(slope*z) and its mean follows that bounded curve; train with sigmoid or tanh hidden units"
+            f"{source}: hidden activation {shown(activation)} {why}, but the mean of an FHN neuron follows a bounded, "
+            "rising curve: sigmoid, tanh or relu with a ceiling. Two ways out: read it as the nearest of them "
+            f"(--hidden {nearest} --nearest says what that costs), and train on from there "
+            f"(analog-fhn train --start)"
         )
-    raise InputError(f"{source}: hidden activation {shown(activation)}: expected 'sigmoid' or 'tanh'")
+    raise InputError(f"{source}: hidden activation {shown(activation)}: expected 'sigmoid', 'tanh' or 'relu'")
+
+
+# The nearest unit of activations that no neuron follows, and the reason.
+_UNBOUNDED = {
+    "linear": ("tanh", "is unbounded"),
+    "leakyrelu": ("relu", "falls without bound below 0"),
+    "prelu": ("relu", "falls without bound below 0"),
+    "elu": ("relu", "goes below 0 and rises without bound"),
+    "selu": ("relu", "goes below 0 and rises without bound"),
+    "celu": ("relu", "goes below 0 and rises without bound"),
+    "gelu": ("relu", "falls and rises again, without bound"),
+    "silu": ("relu", "falls and rises again, without bound"),
+    "swish": ("relu", "falls and rises again, without bound"),
+    "mish": ("relu", "falls and rises again, without bound"),
+    "hardswish": ("relu", "falls and rises again, without bound"),
+    "softplus": ("relu", "is unbounded"),
+    "exponential": ("relu", "is unbounded"),
+    "softsign": ("tanh", "comes to its limits far more slowly than tanh"),
+    "hardsigmoid": ("sigmoid", "has corners"),
+    "hardtanh": ("tanh", "has corners"),
+}
 
 
 def matched_slope(hidden: Activation) -> float:
-    """Slope at which tanh(slope z) follows the trained activation: 1/2 for sigmoid, 1 for tanh.
+    """Slope at which the drive follows the trained activation: 1/2 for sigmoid, 1 for tanh and relu.
 
     Algebra: the logistic function of z is ``(1 + tanh(z/2))/2``; recentring does the rest.
     """

@@ -10,19 +10,26 @@ from numpy.typing import NDArray
 
 from analog_fhn._support.compiled import compiled
 
-Activation = Literal["sigmoid", "tanh"]
+Activation = Literal["sigmoid", "tanh", "relu"]
 Readout = Literal["vote", "mean"]
 
 
-def recentring(hidden: Activation, a: float, gamma: float) -> tuple[float, float]:
+def recentring(hidden: Activation, a: float, gamma: float, ceiling: float = 1.0) -> tuple[float, float]:
     """Gain and offset of the activation ``h = gain * x + offset`` in the units the weights were trained for.
 
     For sigmoid-trained weights ``h = (1 - (x + a)/gamma)/2``, for tanh-trained ``h = -(x + a)/gamma``: with the
-    time average ``<x> = -a - gamma tanh(slope z)`` these are the trained activations (algebra).
+    time average ``<x> = -a - gamma tanh(slope z)`` these are the trained activations (algebra). For relu, whose drive
+    is ``gamma (2 u - 1)`` with u from 0 to 1, ``h = ceiling (1 - (x + a)/gamma)/2`` is ``ceiling u``.
+
+    Parameters
+    ----------
+    ceiling
+        Largest activation of a relu; other units have none.
     """
-    if hidden == "sigmoid":
-        return -0.5 / gamma, 0.5 * (1.0 - a / gamma)
-    return -1.0 / gamma, -a / gamma
+    if hidden == "tanh":
+        return -1.0 / gamma, -a / gamma
+    height = ceiling if hidden == "relu" else 1.0
+    return -0.5 * height / gamma, 0.5 * height * (1.0 - a / gamma)
 
 
 def product_type(

@@ -19,6 +19,7 @@ FLOORS = (
     {"errors"},
     {"_support", "crossings", "neuron"},
     {"data", "findings", "plots", "readout", "technology"},
+    {"patches"},
     {"cell", "network"},
     {"draws"},
     {"array", "weights"},

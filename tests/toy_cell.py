@@ -17,7 +17,6 @@ from analog_fhn.cell.base import Cell, CircuitCells, DriveStage, Instance, RowSt
 from analog_fhn.cell.parts import CAPACITOR, OPAMP_OFFSET, RESISTOR, Parts, part
 from analog_fhn.findings import Finding
 from analog_fhn.neuron import Coefficients, FloatArray, Protocol, extremes
-from analog_fhn.readout import recentring
 
 LIBRARY = """\
 .subckt toy_neuron x sum2 PARAMS: rx=10k ry=10k cx=1n cy=100n offset=0 a=1 x0=-1 y0=-0.6
@@ -52,9 +51,9 @@ class ToyFHN(Cell):
     """1 V for x, y, z and the activation of 1."""
 
     NAME: ClassVar[str] = "toy"
-    STREAMS: ClassVar[Mapping[str, int]] = {"neuron": 0}
+    streams: ClassVar[Mapping[str, int]] = {"neuron": 0}
     NEURON_LIBRARIES: ClassVar[tuple[str, ...]] = ("toy.lib",)
-    DRIVE_LIBRARY: ClassVar[str] = "toy.lib"
+    drive_libraries = NEURON_LIBRARIES
     libraries = NEURON_LIBRARIES
     volts_per_z = 1.0
     volts_per_x = 1.0
@@ -81,12 +80,8 @@ class ToyFHN(Cell):
 
     @property
     def largest_activation(self) -> float:
-        gain, offset = self._recentring
+        gain, offset = self.recentring
         return abs(gain) * extremes(self.fhn)[0] + abs(offset)
-
-    @property
-    def _recentring(self) -> tuple[float, float]:
-        return recentring(self.unit, self.fhn.a, self.fhn.gamma)
 
     def cells(self, parts: tuple[Parts, ...]) -> CircuitCells:
         (one,) = parts
@@ -96,7 +91,8 @@ class ToyFHN(Cell):
         p = fast[:, None] * np.array([0.0, 1.0, 0.0, -1.0 / 3.0, -1.0])
         q = np.stack([slow * (self.fhn.a + one.offset), slow, np.zeros(n), self._per_drive * unit / one.cy], axis=1)
         rows = RowStage.ideal(self.unit, self.fhn, n)
-        return CircuitCells(Coefficients(p, q, self.fhn.eps), DriveStage.ideal(self.fhn, n), rows, self, parts)
+        drives = DriveStage.ideal(self.unit, self.fhn, n)
+        return CircuitCells(Coefficients(p, q, self.fhn.eps), drives, rows, self, parts)
 
     @property
     def _per_drive(self) -> float:
@@ -108,7 +104,7 @@ class ToyFHN(Cell):
         return (Instance(f"Xneuron{suffix}", (f"x{suffix}", f"sum2{suffix}"), "toy_neuron", values),)
 
     def stage_instances(self, cells: CircuitCells, index: int, recentre: bool, suffix: str) -> Sequence[Instance]:
-        gain, level = self._recentring if recentre else (self.row_volts[1], 0.0)
+        gain, level = self.recentring if recentre else (self.row_volts[1], 0.0)
         values = {"gamma": self.fhn.gamma, "slope": self.fhn.slope, "gain": gain, "level": level}
         nodes = tuple(f"{node}{suffix}" for node in ("z", "sum2", "x", "row"))
         return (Instance(f"Xstages{suffix}", nodes, "toy_stages", values | {"per_drive": self._per_drive}),)

@@ -7,13 +7,14 @@ and a line in `CELLS`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
 
 from analog_fhn._support.resources import resource
 from analog_fhn.cell.parts import CellArrays, Parts
@@ -27,38 +28,68 @@ from analog_fhn.technology.technology import Technology
 CELLS = {"opamp_fhn": ("analog_fhn.cell.opamp_fhn.cell", "OpAmpFHN")}
 
 
-def tanh_drives(
-    z: Any, gain: Any, slope: Any, shift: Any, offset: Any, variance: Any = 0.0, tanh: Callable[[Any], Any] = np.tanh
-) -> Any:
-    """The one statement of `DriveStage`, for NumPy and JAX: time averages of ``gain tanh(slope z + shift) + offset``.
+Curve = Literal["tanh", "ramp"]
 
-    Parameters
-    ----------
-    variance
-        Variance of the ripple on z; 0: there is none. To second order ``<tanh(u + r)> = tanh u + <r^2> tanh''(u)/2``.
-    tanh
-        Function of the arrays' library.
+
+def curve_of(unit: Activation) -> Curve:
+    """Curve of the drive stage that stands for a unit."""
+    return "ramp" if unit == "relu" else "tanh"
+
+
+def tanh_with_ripple(t: Any, variance: Any) -> Any:
+    """Time average of ``tanh(u + r)`` for t = tanh(u) and a ripple r of this variance.
+
+    To second order ``<tanh(u + r)> = tanh u + <r^2> tanh''(u)/2``.
     """
-    t = tanh(slope * z + shift)
-    if np.any(variance):
-        t = t - t * (1.0 - t**2) * slope**2 * variance
-    return gain * t + offset
+    return t - t * (1.0 - t**2) * variance
+
+
+def ramp_with_ripple(u: Any, variance: Any) -> Any:
+    """Time average of ``min(max(u + r, 0), 1)`` for a ripple r of this variance, the sum of many oscillations.
+
+    For a normal r of sigma s it is ``G(u) - G(u - 1)``, ``G(v) = v Phi(v/s) + s phi(v/s)``, Phi and phi the normal
+    distribution and density (integral of Phi(v/s)).
+    """
+    sigma = np.sqrt(np.maximum(variance, 1e-30))
+
+    def ramp(v: Any) -> Any:
+        return v * ndtr(v / sigma) + sigma * np.exp(-0.5 * (v / sigma) ** 2) / np.sqrt(2.0 * np.pi)
+
+    return ramp(u) - ramp(u - 1.0)
 
 
 @dataclass(frozen=True)
 class DriveStage(CellArrays):
-    """Stages that make drives of z: ``I = gain tanh(slope z + shift) + offset``; every field has shape (n,)."""
+    """Stages that make drives of z: ``I = gain curve(slope z + shift) + offset``; every field has shape (n,).
+
+    The curve is that of a subclass: `TanhStage` or `RampStage`.
+    """
 
     gain: FloatArray
     slope: FloatArray
     shift: FloatArray
     offset: FloatArray
 
-    @classmethod
-    def ideal(cls, fhn: FHN, n_cells: int) -> DriveStage:
-        """``I = gamma tanh(slope z)`` for every cell."""
-        zero = np.zeros(n_cells)
-        return cls(np.full(n_cells, fhn.gamma), np.full(n_cells, fhn.slope), zero, zero)
+    CURVE: ClassVar[Curve]
+
+    @staticmethod
+    def ideal(unit: Activation, fhn: FHN, n_cells: int, ceiling: float = 1.0) -> DriveStage:
+        """``I = gamma tanh(slope z)`` for every cell, for a relu ``I = gamma (2 min(max(slope z/ceiling, 0), 1) - 1)``.
+
+        Parameters
+        ----------
+        ceiling
+            Of a relu; see `analog_fhn.network.Dense`.
+        """
+        one = np.ones(n_cells)
+        if curve_of(unit) == "ramp":
+            return RampStage(2.0 * fhn.gamma * one, fhn.slope / ceiling * one, 0.0 * one, -fhn.gamma * one)
+        return TanhStage(fhn.gamma * one, fhn.slope * one, 0.0 * one, 0.0 * one)
+
+    @staticmethod
+    def of_curve(curve: Curve, gain: FloatArray, slope: FloatArray, shift: FloatArray, offset: FloatArray) -> DriveStage:
+        """Stage of the subclass with this curve."""
+        return (RampStage if curve == "ramp" else TanhStage)(gain, slope, shift, offset)
 
     def drives(self, z: FloatArray, variance: FloatArray | float = 0.0) -> FloatArray:
         """Time averages of the drives for pre-activations z of shape (..., n).
@@ -68,11 +99,54 @@ class DriveStage(CellArrays):
         variance
             Variance of the ripple on z, of the same shape.
         """
-        return np.asarray(tanh_drives(z, self.gain, self.slope, self.shift, self.offset, variance))
+        argument = self.slope * z + self.shift
+        ripple = self.slope**2 * variance if np.any(variance) else None
+        return np.asarray(self.gain * self.curve(argument, ripple) + self.offset)
+
+    def curve(self, argument: NDArray[np.floating], variance: FloatArray | None = None) -> NDArray[np.floating]:
+        """The curve at arguments of shape (..., n), averaged over a ripple of this variance on them; None: no ripple.
+
+        A subclass overrides this.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no curve; expected TanhStage or RampStage")
+
+    def range(self) -> tuple[FloatArray, FloatArray]:
+        """Lowest and highest drive of each cell, each of shape (n,).
+
+        A subclass overrides this.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no curve; expected TanhStage or RampStage")
+
+
+@dataclass(frozen=True)
+class TanhStage(DriveStage):
+    """Drive stages whose curve is tanh."""
+
+    CURVE: ClassVar[Curve] = "tanh"
+
+    def curve(self, argument: NDArray[np.floating], variance: FloatArray | None = None) -> NDArray[np.floating]:
+        """Hyperbolic tangent; see `DriveStage.curve`."""
+        t = np.tanh(argument)
+        return t if variance is None else np.asarray(tanh_with_ripple(t, variance))
 
     def range(self) -> tuple[FloatArray, FloatArray]:
         """Lowest and highest drive of each cell, each of shape (n,)."""
         return self.offset - np.abs(self.gain), self.offset + np.abs(self.gain)
+
+
+@dataclass(frozen=True)
+class RampStage(DriveStage):
+    """Drive stages whose curve is 0 below 0, 1 above 1, and straight between: rectifying and saturating."""
+
+    CURVE: ClassVar[Curve] = "ramp"
+
+    def curve(self, argument: NDArray[np.floating], variance: FloatArray | None = None) -> NDArray[np.floating]:
+        """``min(max(u, 0), 1)``; see `DriveStage.curve`."""
+        return np.clip(argument, 0.0, 1.0) if variance is None else np.asarray(ramp_with_ripple(argument, variance))
+
+    def range(self) -> tuple[FloatArray, FloatArray]:
+        """Lowest and highest drive of each cell, each of shape (n,)."""
+        return self.offset + np.minimum(self.gain, 0.0), self.offset + np.maximum(self.gain, 0.0)
 
 
 @dataclass(frozen=True)
@@ -124,9 +198,9 @@ class RowStage(CellArrays):
     time_constant: FloatArray
 
     @classmethod
-    def ideal(cls, unit: Activation, fhn: FHN, n_cells: int) -> RowStage:
-        """Exact recentring for every cell."""
-        gain, offset = recentring(unit, fhn.a, fhn.gamma)
+    def ideal(cls, unit: Activation, fhn: FHN, n_cells: int, ceiling: float = 1.0) -> RowStage:
+        """Exact recentring for every cell; `ceiling` is that of a relu."""
+        gain, offset = recentring(unit, fhn.a, fhn.gamma, ceiling)
         one, zero = np.ones(n_cells), np.zeros(n_cells)
         return cls(gain * one, offset * one, one, zero, zero)
 
@@ -149,6 +223,16 @@ class RowStage(CellArrays):
         tau = np.where(self.time_constant > 0.0, self.time_constant, 1.0)
         start, stop = protocol.settle / tau, (protocol.settle + protocol.control) / tau
         missing = sum(_tail(start, k) - _tail(stop, k) for k in range(before + 1)) * tau / protocol.control
+        return np.where(self.time_constant > 0.0, 1.0 - missing, 1.0)
+
+    def held(self, protocol: Protocol) -> FloatArray:
+        """Share of a constant activation that the low-passes have let through when they are sampled, shape (n,).
+
+        They are discharged before each settling time, and sampled at the end of the control window:
+        ``1 - exp(-(settle + control)/tau)``.
+        """
+        tau = np.where(self.time_constant > 0.0, self.time_constant, 1.0)
+        missing = np.exp(-np.minimum((protocol.settle + protocol.control) / tau, 700.0))
         return np.where(self.time_constant > 0.0, 1.0 - missing, 1.0)
 
     def settling(self, protocol: Protocol, before: int, missing: float) -> float:
@@ -216,12 +300,14 @@ class Cells:
     row_stage: RowStage
 
     @classmethod
-    def ideal(cls, unit: Activation, fhn: FHN, n_cells: int, drive: Drive | None = None) -> Cells:
-        """Ideal FHN neurons and stages; `drive` in place of the ideal tanh."""
+    def ideal(
+        cls, unit: Activation, fhn: FHN, n_cells: int, drive: Drive | None = None, ceiling: float = 1.0
+    ) -> Cells:
+        """Ideal FHN neurons and stages; `drive` in place of the ideal drive stage, `ceiling` of a relu."""
         return Cells(
             Coefficients.ideal(fhn, n_cells),
-            DriveStage.ideal(fhn, n_cells) if drive is None else drive,
-            RowStage.ideal(unit, fhn, n_cells),
+            DriveStage.ideal(unit, fhn, n_cells, ceiling) if drive is None else drive,
+            RowStage.ideal(unit, fhn, n_cells, ceiling),
         )
 
     def __len__(self) -> int:
@@ -295,7 +381,7 @@ class CircuitCells(Cells):
 
     def with_ideal_stages(self) -> Cells:
         """The same neurons between ideal stages; without parts."""
-        ideal = Cells.ideal(self.cell.unit, self.cell.fhn, len(self))
+        ideal = Cells.ideal(self.cell.unit, self.cell.fhn, len(self), ceiling=self.cell.ceiling)
         return Cells(self.dynamics, ideal.drive_stage, ideal.row_stage)
 
 
@@ -312,7 +398,9 @@ class Cell(ABC):
     n_cells
         Number of cells, all alike.
     smoothed
-        Whether a low-pass stands behind each row, since another hidden layer follows.
+        Whether a low-pass stands behind each row, since another hidden layer follows, or what holds the activation.
+    ceiling
+        Largest activation of a relu; 1 for other units.
 
     Raises
     ------
@@ -325,15 +413,26 @@ class Cell(ABC):
     technology: Technology
     n_cells: int
     smoothed: bool = False
+    ceiling: float = 1.0
 
     NAME: ClassVar[str]
-    # Groups of parts by the names that people know them by, the neuron's own first; with the number of each group's
-    # random stream.
-    STREAMS: ClassVar[Mapping[str, int]]
     # Libraries of the neuron alone, each after those that it needs.
     NEURON_LIBRARIES: ClassVar[tuple[str, ...]]
-    # That of the first of the stages, which may be simulated alone.
-    DRIVE_LIBRARY: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def streams(self) -> Mapping[str, int]:
+        """Groups of parts by the names that people know them by, the neuron's own first; each with its random stream's number."""
+
+    @property
+    @abstractmethod
+    def drive_libraries(self) -> tuple[str, ...]:
+        """Libraries of the drive stage, which may be simulated alone, each after those that it needs."""
+
+    @property
+    def recentring(self) -> tuple[float, float]:
+        """Gain and offset from x to the activation; see `analog_fhn.readout.recentring`."""
+        return recentring(self.unit, self.fhn.a, self.fhn.gamma, self.ceiling)
 
     @property
     @abstractmethod
@@ -348,7 +447,7 @@ class Cell(ABC):
     @property
     @abstractmethod
     def nominal(self) -> tuple[Parts, ...]:
-        """Nominal parts, a group for each of `STREAMS`."""
+        """Nominal parts, a group for each of `streams`."""
 
     @property
     @abstractmethod

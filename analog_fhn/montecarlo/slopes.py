@@ -85,7 +85,7 @@ class Component:
             amplifier = "sense amplifier"
             outer = array.removesuffix(" array")
             return f"{amplifier} of {array} {self.part}" if outer == array else f"{outer} {amplifier} {self.part}"
-        return f"{tuple(design.cells[self.layer].STREAMS)[self.stage]} {self.part}{design.layer_names[self.layer]}"
+        return f"{tuple(design.cells[self.layer].streams)[self.stage]} {self.part}{design.layer_names[self.layer]}"
 
 
 def components(design: Design) -> Iterator[Component]:

@@ -148,7 +148,7 @@ def _passives_of_cells(design: Design, recentre: bool) -> Iterator[tuple[str, It
     for kind in _WORDS:
         for cell, layer in zip(design.cells, design.layer_names, strict=True):
             left_out = cell.left_out(recentre)
-            for where, group in zip(cell.STREAMS, cell.nominal, strict=True):
+            for where, group in zip(cell.streams, cell.nominal, strict=True):
                 for name in group.names(kind):
                     if name not in left_out:
                         value = float(getattr(group, name)[0])

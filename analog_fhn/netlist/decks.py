@@ -165,7 +165,7 @@ def drive_stage_deck(cells: Cells, neuron: int, z: float) -> str:
         [*lines, "Vsum2 sum2 0 0"],
         circuit.cell,
         Protocol(settle=0.0, control=0.2),
-        (circuit.cell.DRIVE_LIBRARY,),
+        circuit.cell.drive_libraries,
         reltol=RELTOL,
         max_step=MAX_STEP,
         inline=True,

@@ -7,12 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from analog_fhn.cell.base import tanh_drives
+from analog_fhn.cell.base import Curve
 
 
-def drives(z: Any, gain: Any, slope: Any, shift: Any = 0.0, offset: Any = 0.0) -> Any:
-    """Drives of neurons behind a tanh; see `analog_fhn.cell.base.DriveStage`."""
-    return tanh_drives(z, gain, slope, shift, offset, tanh=jnp.tanh)
+def drives(z: Any, gain: Any, slope: Any, shift: Any = 0.0, offset: Any = 0.0, curve: Curve = "tanh") -> Any:
+    """Drives of neurons behind a stage with this curve; see `analog_fhn.cell.base.DriveStage`."""
+    argument = slope * z + shift
+    return gain * (jnp.clip(argument, 0.0, 1.0) if curve == "ramp" else jnp.tanh(argument)) + offset
 
 
 def with_way_back(forward: Any, surrogate: Any) -> Any:

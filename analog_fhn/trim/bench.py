@@ -254,7 +254,7 @@ class SimulatedBench:
     def _noise_of_rows(self, layer: int) -> float:
         network = self.design.network
         carry = rows_carry_activations(network, layer)
-        gain = recentring(network.units[layer], network.fhn.a, network.fhn.gamma)[0] if carry else 1.0
+        gain = network.recentring(layer)[0] if carry else 1.0
         return self._reading_noise * abs(gain)
 
     def _noise_of_scores(self) -> float:

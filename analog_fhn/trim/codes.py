@@ -262,7 +262,7 @@ class RowTarget:
     def of(cls, network: Network, layer: int) -> RowTarget:
         """Of a network's hidden layer."""
         fhn, place = network.fhn, f" of hidden layer {layer + 1}" if len(network.hidden_layers) > 1 else ""
-        return cls(*recentring(network.units[layer], fhn.a, fhn.gamma), rows_carry_activations(network, layer), place)
+        return cls(*network.recentring(layer), rows_carry_activations(network, layer), place)
 
     @property
     def shifted(self) -> bool:

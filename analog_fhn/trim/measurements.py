@@ -370,7 +370,7 @@ def _check_images(source: str, rows: LabelledRows, design: Design) -> None:
 def _check_ends(source: str, hidden: FloatArray, design: Design) -> None:
     """Compare the ends of the activations with those of a nominal neuron, which the larger input values bring about."""
     network, fhn = design.network, design.network.fhn
-    scale, shift = recentring(network.units[-1], fhn.a, fhn.gamma) if network.recentre else (1.0, 0.0)
+    scale, shift = network.recentring(-1) if network.recentre else (1.0, 0.0)
     low, high = sorted(scale * (-fhn.a + sign * fhn.gamma) + shift for sign in (1.0, -1.0))
     place = (hidden - low) / (high - low)
     top = float(np.quantile(place.max(axis=0), _QUARTER))
@@ -396,7 +396,7 @@ def _check_labels(
             f"{source}, key 'labels': none is {', '.join(map(str, missing))}; expected images of each of the network's "
             f"{network.output.n_out} classes, to train the readout on"
         )
-    scale, shift = (1.0, 0.0) if network.recentre else recentring(network.units[-1], network.fhn.a, network.fhn.gamma)
+    scale, shift = (1.0, 0.0) if network.recentre else network.recentring(-1)
     classes = network.output.pre_activations(scale * hidden + shift).argmax(axis=1)
     if near_chance(classes, labels, different):
         raise InputError(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from analog_fhn.cell.base import Cells, DriveStage, LinearDrive, RowStage
+from analog_fhn.cell.base import Cells, DriveStage, LinearDrive, RowStage, TanhStage
 from analog_fhn.neuron import FHN, FloatArray, Protocol
 
 
@@ -23,7 +23,7 @@ def smoothed(tau: float, eps: float = 0.01) -> Cells:
 
 def drive_stage() -> DriveStage:
     """Stages that differ in every number."""
-    return DriveStage(*(np.array(v) for v in ([-1.0, 0.8, -1.4], [0.5, 1.0, 0.4], [0.0, 0.1, -0.2], [0.0, -0.1, 0.05])))
+    return TanhStage(*(np.array(v) for v in ([-1.0, 0.8, -1.4], [0.5, 1.0, 0.4], [0.0, 0.1, -0.2], [0.0, -0.1, 0.05])))
 
 
 def test_ripple_moves_the_mean_drive_as_a_sine_does() -> None:

@@ -27,15 +27,23 @@ class OpAmpFHN(OpAmpLayout):
     """Tanh pair, FHN neuron and row driver of op-amps."""
 
     NAME: ClassVar[str] = "opamp_fhn"
-    STREAMS: ClassVar[Mapping[str, int]] = {"neuron": 0, "tanh pair": 2, "row driver": 3}
     NEURON_LIBRARIES: ClassVar[tuple[str, ...]] = ("opamp.lib", "multiplier.lib", "fhn_neuron.lib")
-    DRIVE_LIBRARY: ClassVar[str] = "tanh_pair.lib"
+
+    @property
+    def streams(self) -> Mapping[str, int]:
+        """Neuron, tanh pair, row driver."""
+        return {"neuron": 0, "tanh pair": 2, "row driver": 3}
+
+    @property
+    def drive_libraries(self) -> tuple[str, ...]:
+        """Library of the tanh pair."""
+        return ("tanh_pair.lib",)
 
     @property
     def libraries(self) -> tuple[str, ...]:
         """Libraries of a whole cell, each after those that it needs."""
         driver = "smoothing_driver.lib" if self.smoothed else "row_driver.lib"
-        return (*self.NEURON_LIBRARIES, self.DRIVE_LIBRARY, driver)
+        return (*self.NEURON_LIBRARIES, *self.drive_libraries, driver)
 
     # What overflows is refused with its name in the end (`analog_fhn.chip.check_finite`).
     @np.errstate(over="ignore", divide="ignore", invalid="ignore")

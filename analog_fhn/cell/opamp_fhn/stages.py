@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analog_fhn.cell.base import DriveStage, RowStage
+from analog_fhn.cell.base import DriveStage, RowStage, TanhStage
 from analog_fhn.cell.parts import CAPACITOR, OPAMP_OFFSET, RESISTOR, Deviation, Kind, Parts, part
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN, FloatArray, extremes
@@ -199,7 +199,7 @@ def drive_stage(parts: PairParts, fhn: FHN, technology: Technology, sx: float) -
         attenuation, sign = parts.rp2 / (parts.rs2 + parts.rp2), -1.0
     offset = parts.vos - 0.5 * collector / beta * (parallel1 - parallel2)
     to_drive = technology.neuron.r4 / sx
-    return DriveStage(
+    return TanhStage(
         -sign * to_drive * collector * 0.5 * (positive + negative),
         attenuation * pair.volts_per_unit / (2.0 * vt * loading),
         sign * offset / (2.0 * vt * loading),

@@ -192,7 +192,7 @@ def test_chosen_neurons_keep_their_means() -> None:
 @pytest.mark.parametrize("sign", [-1.0, 1.0])
 def test_compiled_interpolation_is_that_of_look_up(sign: float) -> None:
     table = bent()
-    ideal = DriveStage.ideal(FHN(), 7)
+    ideal = DriveStage.ideal("sigmoid", FHN(), 7)
     stage = replace(ideal, gain=0.5 * sign * (table.high - table.low), offset=0.5 * (table.high + table.low))
     tanh = np.linspace(-1.0, 1.0, 201, dtype=np.float32)[:, None] * np.ones(7, dtype=np.float32)
     drives = np.clip(stage.gain * tanh.astype(np.float64) + stage.offset, table.low, table.high)

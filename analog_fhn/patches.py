@@ -1,0 +1,250 @@
+"""Where a linear map is used on an image: patch by patch (convolution), and what is averaged in front of it (pooling).
+
+Values of an image or of a layer stand in one row: line by line, within a line place by place, the channels of a place
+last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from analog_fhn.errors import InputError, shown
+from analog_fhn.neuron import FloatArray
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+Shape = tuple[int, int, int]
+
+_NONE: Padding = ((0, 0), (0, 0))
+_MOST_VALUES = 2**24  # of one image; beyond it a description is a mistake
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Windows that are moved over a layer's values.
+
+    Parameters
+    ----------
+    shape
+        Lines, places per line and channels of the values.
+    size
+        Lines and places per line of a window.
+    strides
+        Distance from window to window, down and along.
+    padding
+        Lines added (above, below), and places (left, right).
+    """
+
+    shape: Shape
+    size: Pair
+    strides: Pair = (1, 1)
+    padding: Padding = _NONE
+
+    def __post_init__(self) -> None:
+        what = type(self).__name__
+        for name, expected in (("shape", (3, 1)), ("size", (2, 1)), ("strides", (2, 1))):
+            object.__setattr__(self, name, _whole(f"{what} {name}", getattr(self, name), *expected))
+        pairs = self.padding if isinstance(self.padding, list | tuple) else ()
+        if len(pairs) != 2:
+            raise InputError(f"{what} padding {shown(self.padding)}: expected ((above, below), (left, right))")
+        padding = tuple(_whole(f"{what} padding", pair, 2, 0) for pair in pairs)
+        object.__setattr__(self, "padding", padding)
+        lines, places, channels = self.shape
+        total = (lines + sum(padding[0])) * (places + sum(padding[1])) * channels
+        if total > _MOST_VALUES:
+            raise InputError(f"{what} of shape {self.shape}: {total} values; expected at most {_MOST_VALUES}")
+        if min(self.positions) < 1:
+            raise InputError(
+                f"{what} of size {self.size} does not fit into {lines} x {places} values with padding {self.padding}"
+            )
+
+    @property
+    def _reach(self) -> Pair:
+        """Lines and places per line from a window's first to its last value."""
+        return self.size
+
+    @property
+    def positions(self) -> Pair:
+        """Numbers of windows, down and along."""
+        lengths = zip(self.shape, self.padding, self._reach, self.strides, strict=False)
+        down, along = ((n + sum(pad) - reach) // stride + 1 for n, pad, reach, stride in lengths)
+        return down, along
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of values of the layer before, without padding."""
+        return prod(self.shape)
+
+    @property
+    def n_positions(self) -> int:
+        """Number of windows."""
+        return prod(self.positions)
+
+    def _padded(self, values: NDArray[np.floating], fill: Any) -> NDArray[np.floating]:
+        """Values (n, n_inputs) as (n, lines, places, channels) with their padding."""
+        images = values.reshape(len(values), *self.shape)
+        if self.padding == _NONE:
+            return images
+        (above, below), (left, right) = self.padding
+        lines, places, channels = self.shape
+        padded = np.empty((len(values), lines + above + below, places + left + right, channels), dtype=values.dtype)
+        padded[...] = np.asarray(fill, dtype=values.dtype)
+        padded[:, above : above + lines, left : left + places] = images
+        return padded
+
+    def _windows(self, padded: NDArray[np.floating]) -> NDArray[np.floating]:
+        """View of all windows, shape (n, down, along, channels, lines, places)."""
+        reach, (down, along) = self._reach, self.strides
+        return sliding_window_view(padded, reach, axis=(1, 2))[:, ::down, ::along]
+
+
+@dataclass(frozen=True)
+class Patches(_Windows):
+    """The patches that a convolution's array is used on, one after another, line by line.
+
+    Parameters
+    ----------
+    shape, size, strides, padding
+        Lines, places per line and channels of the layer before; lines and places per line of a patch; distance from
+        patch to patch, down and along; lines added (above, below), and places (left, right).
+    dilation
+        Distance of neighbouring values of a patch, down and along.
+    fill
+        Value of what is added, for all channels or one for each.
+
+    Raises
+    ------
+    InputError
+        If a number is out of range, or no patch fits into the values.
+    """
+
+    dilation: Pair = (1, 1)
+    fill: float | tuple[float, ...] = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dilation", _whole("Patches dilation", self.dilation, 2, 1))
+        super().__post_init__()
+        fill = np.atleast_1d(np.asarray(self.fill, dtype=np.float64))
+        if fill.shape not in ((1,), (self.shape[2],)) or not np.isfinite(fill).all():
+            raise InputError(f"Patches fill {shown(self.fill)}: expected a number, or {self.shape[2]}, one per channel")
+        object.__setattr__(self, "fill", float(fill[0]) if len(set(fill.tolist())) == 1 else tuple(fill.tolist()))
+
+    @property
+    def _reach(self) -> Pair:
+        lines, places = ((n - 1) * step + 1 for n, step in zip(self.size, self.dilation, strict=True))
+        return lines, places
+
+    @property
+    def n_rows(self) -> int:
+        """Number of values of a patch: rows of the array, without the bias."""
+        return prod(self.size) * self.shape[2]
+
+    def take(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        """All patches of values (n, n_inputs), shape (n n_positions, n_rows).
+
+        A patch's values stand line by line as those of an image do; all patches of an image come one after another.
+        """
+        windows = self._windows(self._padded(values, self.fill))
+        windows = windows[..., :: self.dilation[0], :: self.dilation[1]]
+        return np.ascontiguousarray(windows.transpose(0, 1, 2, 4, 5, 3)).reshape(-1, self.n_rows)
+
+    def with_channels(self, channels: int) -> Patches:
+        """The same patches of a layer with other channels, filled with 0."""
+        return replace(self, shape=(*self.shape[:2], channels), fill=0.0)
+
+
+@dataclass(frozen=True)
+class AveragePool(_Windows):
+    """Means over windows, channel by channel.
+
+    Parameters
+    ----------
+    shape, size, strides, padding
+        As for `Patches`.
+    count_padding
+        Whether what is added counts, as zeros; otherwise a mean is over the values that are there.
+
+    Raises
+    ------
+    InputError
+        If a number is out of range, or no window fits into the values.
+    """
+
+    count_padding: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        (above, below), (left, right) = self.padding
+        if max(above, below) >= self.size[0] or max(left, right) >= self.size[1]:
+            raise InputError(f"AveragePool padding {self.padding}: expected less than its size, {self.size}")
+
+    @property
+    def output_shape(self) -> Shape:
+        """Lines, places per line and channels of the means."""
+        return (*self.positions, self.shape[2])
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of means."""
+        return prod(self.output_shape)
+
+    def __call__(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Means of values (n, n_inputs), shape (n, number of means), in the order of an image's values."""
+        sums = self._sums(values)
+        if self.count_padding or self.padding == _NONE:
+            return sums / np.asarray(prod(self.size), dtype=values.dtype)
+        return sums / self._sums(np.ones((1, self.n_inputs), dtype=values.dtype))
+
+    def _sums(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        padded, (down, along) = self._padded(values, 0.0), self.strides
+        lines, places = self.positions
+        sums = np.zeros((len(values), *self.output_shape), dtype=values.dtype)
+        for i in range(self.size[0]):
+            for j in range(self.size[1]):
+                sums += padded[:, i : i + (lines - 1) * down + 1 : down, j : j + (places - 1) * along + 1 : along]
+        return sums.reshape(len(values), -1)
+
+
+@dataclass(frozen=True)
+class Front:
+    """What stands between a layer's values and the rows of the next array.
+
+    Parameters
+    ----------
+    pools
+        Means over windows, the first one first.
+    patches
+        Patches that the array is used on; None: it is used once, on all values.
+    """
+
+    pools: tuple[AveragePool, ...] = ()
+    patches: Patches | None = None
+
+    @property
+    def n_positions(self) -> int:
+        """How many times the array is used on an image."""
+        return 1 if self.patches is None else self.patches.n_positions
+
+    def pooled(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Values (n, n_inputs) as they are in front of the patches."""
+        for pool in self.pools:
+            values = pool(values)
+        return values
+
+    def rows(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        """What the rows are given of values (n, n_inputs), shape (n n_positions, n_rows)."""
+        values = self.pooled(values)
+        return values if self.patches is None else self.patches.take(values)
+
+
+def _whole(name: str, value: Any, count: int, least: int) -> tuple[int, ...]:
+    numbers = tuple(value) if isinstance(value, list | tuple) else ()
+    if len(numbers) != count or any(type(n) is not int or n < least for n in numbers):
+        raise InputError(f"{name} {shown(value)}: expected {count} whole numbers from {least}")
+    return numbers
