@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,12 @@ from analog_fhn.array.crossbar import Crossbar, Writes, manufacture, pulses
 from analog_fhn.array.sense import Columns, SenseParts, columns
 from analog_fhn.array.wires import Ports, solve_tiled
 from analog_fhn.cell.base import Cell, Cells, CircuitCells, LinearDrive
-from analog_fhn.draws import DeviceDraws, check_seed, draw_cell_parts, draw_sense_parts
+from analog_fhn.draws import DeviceDraws, HoldSamples, check_seed, draw_cell_parts, draw_hold_parts, draw_sense_parts
 from analog_fhn.errors import InputError
+from analog_fhn.hold import Hold, HoldParts, window_seconds
 from analog_fhn.network import Network
 from analog_fhn.neuron import Coefficients, FloatArray
+from analog_fhn.patches import PLAIN, Front
 from analog_fhn.technology.technology import Adc, Technology
 from analog_fhn.technology.typed_yaml import listed
 
@@ -135,29 +138,47 @@ class ArrayLayer:
 class HiddenLayer:
     """Weights and the cells behind them.
 
+    A convolution is used at several positions of an image; its runs are those of all positions of the first image,
+    then those of the next. Of other layers a run is an image.
+
     Parameters
     ----------
     weights, bias
         Effective ones, shapes (n_in, n) and (n,); with an array those of its devices through wires and amplifiers.
     cells
         Of n neurons.
+    front
+        What stands between the values of the layer before and the rows of the weights.
+    hold
+        What holds the activations until the next layer reads them; None: they drive it as they are.
+    row_errors
+        What errors of the hold stages before add to the rows, shape (n_positions, n_in); None: nothing.
     """
 
     weights: FloatArray
     bias: FloatArray
     cells: Cells
+    front: Front = PLAIN
+    hold: Hold | None = None
+    row_errors: FloatArray | None = None
+
+    @property
+    def biases(self) -> FloatArray:
+        """Bias with the errors of the hold stages before, at all positions (n_positions, n), or alike at all (n,)."""
+        return self.bias if self.row_errors is None else self.bias + self.row_errors @ self.weights
 
     def pre_activations(self, inputs: NDArray[np.floating]) -> FloatArray:
-        """z, shape (n_images, n), for inputs (n_images, n_in)."""
-        return np.asarray(np.asarray(inputs, dtype=np.float64) @ self.weights + self.bias)
+        """z, shape (n_runs, n), for inputs (n_runs, n_in)."""
+        z: FloatArray = np.asarray(inputs, dtype=np.float64) @ self.weights
+        return at_positions(z, self.biases)
 
     def drives(self, inputs: NDArray[np.floating], ripple: FloatArray | None = None) -> FloatArray:
-        """Drives of the neurons, shape (n_images, n).
+        """Drives of the neurons, shape (n_runs, n).
 
         Parameters
         ----------
         inputs
-            Shape (n_images, n_in).
+            Shape (n_runs, n_in).
         ripple
             Variance of the ripple on each input, of the same shape, of oscillations that do not know of each other's
             phases; None: no ripple.
@@ -176,11 +197,14 @@ class OutputLayer:
         Effective ones, shapes (n_in, n_classes) and (n_classes,).
     raw_bias
         Bias without recentring: offsets count more on the smaller rows.
+    front
+        What stands between the values of the last hidden layer and the rows.
     """
 
     weights: FloatArray
     bias: FloatArray
     raw_bias: FloatArray
+    front: Front = PLAIN
 
     def bias_of(self, recentre: bool) -> FloatArray:
         """Bias with recentring or without, shape (n_classes,)."""
@@ -211,12 +235,12 @@ class Chip:
     @classmethod
     def ideal(cls, network: Network) -> Chip:
         """The mathematics: float weights, ideal FHN equations, and between hidden layers the exact time average."""
-        last = network.output
+        last, fronts = network.output, network.fronts
         layers = tuple(
-            HiddenLayer(dense.weights, dense.shift, ideal_cells(network, number))
+            HiddenLayer(dense.weights, dense.shift, ideal_cells(network, number), fronts[number])
             for number, dense in enumerate(network.hidden_layers)
         )
-        return cls(network, layers, OutputLayer(last.weights, last.shift, last.shift), None)
+        return cls(network, layers, OutputLayer(last.weights, last.shift, last.shift, fronts[-1]), None)
 
     @property
     def last(self) -> HiddenLayer:
@@ -226,6 +250,15 @@ class Chip:
     def inputs(self, images: NDArray[np.floating]) -> NDArray[np.floating]:
         """What the first linear map is given of images (n_images, n_in)."""
         return images if self.network.inputs is None else self.network.inputs(np.asarray(images, dtype=np.float64))
+
+    def noise_of_holds(self) -> list[HoldSamples | None]:
+        """Random numbers of what the hold stages of each hidden layer sample; None where there are none."""
+        return [None] * len(self.layers)
+
+    def low_passes_before(self, number: int) -> int:
+        """Low-passes through which the inputs of hidden layer number `number` come, since they were last held."""
+        held = self.network.held[:number]
+        return len(held) - 1 - max((k for k, one in enumerate(held) if one), default=-1)
 
     def scores_of_rows(self, recentre: bool) -> tuple[FloatArray, FloatArray]:
         """Weights (n, n_classes) and shift (n_classes,) of the scores ``x @ weights + shift`` of the last layer's x.
@@ -248,10 +281,21 @@ class Chip:
     def with_ideal_cells(self) -> Chip:
         """Copy whose cells are ideal; only the arrays keep their errors."""
         layers = tuple(
-            HiddenLayer(layer.weights, layer.bias, ideal_cells(self.network, number))
+            HiddenLayer(layer.weights, layer.bias, ideal_cells(self.network, number), layer.front)
             for number, layer in enumerate(self.layers)
         )
-        return Chip(self.network, layers, self.output, self.converters)
+        return Chip(self.network, layers, self._output_alone(), self.converters)
+
+    def _output_alone(self) -> OutputLayer:
+        """The output layer without errors of hold stages before it."""
+        return self.output
+
+
+def at_positions(z: NDArray[Any], biases: NDArray[Any]) -> NDArray[Any]:
+    """Pre-activations (n_runs, n) with biases (n,), or (n_positions, n) of a layer that is used at these positions."""
+    if biases.ndim == 1:
+        return np.asarray(z + biases)
+    return np.asarray((z.reshape(-1, *biases.shape) + biases).reshape(z.shape))
 
 
 def ideal_cells(network: Network, number: int) -> Cells:
@@ -278,14 +322,19 @@ class Hardware:
         The array in front of the cells.
     cells
         The cells, with their parts.
+    holds
+        What holds their activations; None: they drive the next array as they are.
     """
 
     array: ArrayLayer
     cells: CircuitCells
+    holds: HoldParts | None = None
 
-    def layer(self) -> HiddenLayer:
-        """Its effective weights and equations."""
-        return HiddenLayer(self.array.weights, self.array.bias(), self.cells)
+    def hold(self, technology: Technology, seconds: float) -> Hold | None:
+        """What the hold stages do, with this settling time and control window (s)."""
+        if self.holds is None:
+            return None
+        return Hold.of(self.holds, technology.hold.noise, self.cells.cell.row_volts[0], seconds, len(self.cells))
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,10 +379,19 @@ class ManufacturedChip(Chip):
         InputError
             If a number that follows from them is not finite.
         """
+        fronts, layers, errors = network.fronts, [], None
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            layers = tuple(one.layer() for one in hardware)
-            output = OutputLayer(output_array.weights, output_array.bias(), output_array.bias(recentre=False))
-        chip = cls(network, layers, output, technology.adc, technology, hardware, output_array, seed)
+            for number, one in enumerate(hardware):
+                hold = one.hold(technology, window_seconds(network.protocol, one.cells.cell.time_unit))
+                weights, bias = one.array.weights, one.array.bias()
+                layers.append(HiddenLayer(weights, bias, one.cells, fronts[number], hold, errors))
+                uses = fronts[number + 1].n_positions if number + 1 < len(hardware) else 0
+                errors = None if hold is None else hold.errors(fronts[number + 1], uses)
+            weights, bias, raw = output_array.weights, output_array.bias(), output_array.bias(recentre=False)
+            if errors is not None:
+                bias = bias + errors[0] @ weights
+            output = OutputLayer(weights, bias, raw, fronts[-1])
+        chip = cls(network, tuple(layers), output, technology.adc, technology, hardware, output_array, seed)
         check_finite(technology, _numbers(chip))
         return chip
 
@@ -358,10 +416,20 @@ class ManufacturedChip(Chip):
     def with_ideal_stages(self) -> Chip:
         """Copy whose drive and row stages are ideal; arrays and neurons keep their errors."""
         layers = tuple(
-            replace(layer, cells=one.cells.with_ideal_stages())
+            replace(layer, cells=one.cells.with_ideal_stages(), hold=None, row_errors=None)
             for layer, one in zip(self.layers, self.hardware, strict=True)
         )
-        return Chip(self.network, layers, self.output, self.converters)
+        return Chip(self.network, layers, self._output_alone(), self.converters)
+
+    def noise_of_holds(self) -> list[HoldSamples | None]:
+        """Random numbers of what the hold stages of each hidden layer sample; None where there are none."""
+        return [
+            None if one.holds is None or self.seed is None else HoldSamples(self.seed, number)
+            for number, one in enumerate(self.hardware)
+        ]
+
+    def _output_alone(self) -> OutputLayer:
+        return replace(self.output, bias=self.output_array.bias())
 
 
 # What overflows is refused with its name in the end (`check_finite`).
@@ -393,7 +461,11 @@ def draw_chip(
     for number, (array, cell) in enumerate(zip(arrays, cells, strict=False)):
         streams = zip(cell.nominal, cell.streams.values(), strict=True)
         parts = tuple(draw_cell_parts(group, stream, number, technology, seed) for group, stream in streams)
-        hardware.append(Hardware(array, cell.cells(parts)))
+        holds = None
+        if network.held[number]:
+            nominal = HoldParts.alike(network.hidden_layers[number].n_values, {})
+            holds = draw_hold_parts(nominal, number, technology, seed)
+        hardware.append(Hardware(array, cell.cells(parts), holds))
     return ManufacturedChip.assembled(network, technology, tuple(hardware), arrays[-1], seed)
 
 
@@ -428,6 +500,6 @@ def _numbers(chip: Chip) -> Iterator[tuple[str, FloatArray]]:
         yield from ((f"{name} of the row stages", values) for name, values in layer.cells.row_stage.items())
     for number, layer in enumerate(chip.layers):
         yield f"a weight of layer {number}", layer.weights
-        yield f"a bias of layer {number}", layer.bias
+        yield f"a bias of layer {number}", layer.biases
     yield "a weight of the output layer", chip.output.weights
     yield "a bias of the output layer", chip.output.bias

@@ -63,7 +63,7 @@ class Design:
                 f"{len(network.dense)}, one for each array of the network"
             )
         tau = technology.low_pass.time_constant
-        if len(network.hidden_layers) > 1 and tau > network.protocol.control:
+        if (len(network.hidden_layers) > 1 or network.held[-1]) and tau > network.protocol.control:
             raise InputError(
                 f"technology {technology.name!r}: low_pass.time_constant = {tau:g} T is longer than the control window "
                 f"of {network.protocol.control:g} T; expected a fraction of it (longer windows or a faster low-pass)"
@@ -77,10 +77,11 @@ class Design:
     def cells(self) -> tuple[Cell, ...]:
         """Layout of each hidden layer's cells."""
         kind, layers = cell_class(self.technology.cell), self.network.hidden_layers
+        last = len(layers) - 1
         return tuple(
-            kind(fhn, unit, self.technology, dense.n_out, smoothed=number < len(layers) - 1)
-            for number, (dense, unit, fhn) in enumerate(
-                zip(layers, self.network.units, self.network.neurons, strict=True)
+            kind(fhn, unit, self.technology, dense.n_out, number < last or self.network.held[number], ceiling)
+            for number, (dense, unit, fhn, ceiling) in enumerate(
+                zip(layers, self.network.units, self.network.neurons, self.network.ceilings, strict=True)
             )
         )
 

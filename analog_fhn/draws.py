@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from analog_fhn.cell.parts import Deviation, PartField, Parts
@@ -26,12 +27,14 @@ _STREAM_ARRAY = 1
 _STREAM_LOT = 4
 _STREAM_SENSE = 5  # of the input array; each array behind it takes the next number
 _STREAM_DEEPER = 1 << 16  # hidden layers behind the first
+_STREAM_HOLD = 1 << 17
+_STREAM_HOLD_NOISE = 1 << 18
 # Within an array's stream; a device's first programming draws from the stream itself.
 _QUANTITIES: dict[Quantity, int] = {"programming": 0, "drift": 1, "fault": 2, "temperature": 3, "read": 4}
 # Within a component's stream, and its lot's: the temperature coefficient.
 _TEMPERATURE = 1
 
-_LOTS = ("resistor", "capacitor", "opamp", "multiplier", "tanh_pair", "sense_amplifier")
+_LOTS = ("resistor", "capacitor", "opamp", "multiplier", "tanh_pair", "sense_amplifier", "hold")
 _TAIL = 0.0013498980316300933  # share of a standard normal beyond -3
 
 
@@ -100,6 +103,30 @@ def draw_cell_parts(nominal: P, stream: int, layer: int, technology: Technology,
 def draw_sense_parts(nominal: P, array: int, technology: Technology, seed: int | None) -> P:
     """Parts of the amplifiers behind array number `array` as they are made; see `draw_parts`."""
     return draw_parts(nominal, (_STREAM_SENSE + array,), technology, seed)
+
+
+def draw_hold_parts(nominal: P, layer: int, technology: Technology, seed: int | None) -> P:
+    """Hold stages behind hidden layer number `layer`, from 0, as they are made; see `draw_parts`."""
+    return draw_parts(nominal, (_STREAM_HOLD, layer), technology, seed)
+
+
+class HoldSamples:
+    """Standard normal numbers of all that the hold stages of a layer sample, one after another.
+
+    Parameters
+    ----------
+    seed
+        Of the chip.
+    layer
+        Number of the hidden layer in front of the stages, from 0.
+    """
+
+    def __init__(self, seed: int, layer: int) -> None:
+        self._generator = _generator(seed, (_STREAM_HOLD_NOISE, layer))
+
+    def normal(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """The next numbers, of this shape."""
+        return self._generator.standard_normal(shape, dtype=np.float32)
 
 
 def draw_parts(nominal: P, key: tuple[int, ...], technology: Technology, seed: int | None) -> P:

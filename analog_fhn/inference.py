@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from analog_fhn._support.threads import single_blas
 from analog_fhn.backends.base import Backend, Response, refuse_noise
-from analog_fhn.cell.base import Cells, DriveStage
-from analog_fhn.chip import Chip, HiddenLayer
+from analog_fhn.cell.base import Cells, DriveStage, RampStage, ramp_with_ripple, tanh_with_ripple
+from analog_fhn.chip import Chip, HiddenLayer, at_positions
+from analog_fhn.draws import HoldSamples
 from analog_fhn.errors import InputError
+from analog_fhn.hold import add_samples
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise
+from analog_fhn.patches import PLAIN, Front
 from analog_fhn.readout import Readout, product_type, vote
 from analog_fhn.technology.technology import Adc
 
@@ -32,6 +35,9 @@ BACKENDS = ("reference", "direct", "brian", "spice")
 
 _SAMPLE_BYTES = 200e6  # memory for the samples of one group of images
 _GROUP = 1000  # images per group where only means are asked for
+_PATCH_VALUES = 1e6  # of a convolution's patches that stay in the cache
+_DEVIATIONS = 1025
+_GROUP_VALUES = 4e6  # of a convolution's patches in such a group
 _HIDDEN_GROUP = 500
 _UNSETTLED = 0.05
 _LARGEST_X = 100.0  # no neuron, however far off its parts are, goes beyond
@@ -173,6 +179,7 @@ def classify_all(
     engine = make_backend(backend) if isinstance(backend, str) else backend
     check_images(chip.network, images)
     check_converters(chip, [readout for readout, _ in readouts])
+    check_readouts(chip.network, readouts)
     if noise is not None and len(noise) != len(chip.layers):
         raise ValueError(f"noise of {len(noise)} layers; expected one for each of the {len(chip.layers)} hidden layers")
     if table is not None:
@@ -246,24 +253,31 @@ class LayerPass:
     layer
         The layer.
     inputs
-        Of its linear map, shape (n_images, n_in).
+        Of its linear map, shape (n_runs, n_in): a run is an image, of a convolution a position of an image.
     drives, means
-        Of its neurons, and the time averages of their x; each of shape (n_images, n_neurons).
+        Of its neurons, and the time averages of their x; each of shape (n_runs, n_neurons).
+    values
+        What it hands on of each image, shape (n_images, n_values): activations at all positions; None: of the layer in
+        front of the output array if it is not held.
     """
 
     layer: HiddenLayer
     inputs: NDArray[np.floating]
     drives: FloatArray
     means: FloatArray
+    values: FloatArray | None
 
     @property
     def deviations(self) -> FloatArray:
-        """How far each time average is from the identity -(a + I), shape (n_images, n_neurons)."""
+        """How far each time average is from the identity -(a + I), shape (n_runs, n_neurons)."""
         return np.abs(self.means - self.layer.cells.dynamics.identity_mean(self.drives))
 
 
 def passes(
-    chip: Chip, images: NDArray[np.floating], means_of: Callable[[int, FloatArray], FloatArray]
+    chip: Chip,
+    images: NDArray[np.floating],
+    means_of: Callable[[int, FloatArray], FloatArray],
+    sampled: Sequence[HoldSamples | None] | None = None,
 ) -> Iterator[LayerPass]:
     """The one way from images to hidden layers: each layer's pass over all images, the first layer first.
 
@@ -272,15 +286,25 @@ def passes(
     images
         Shape (n_images, n_in).
     means_of
-        Time averages of x of a layer, by its number, under drives (n_images, n_neurons).
+        Time averages of x of a layer, by its number, under drives (n_runs, n_neurons).
+    sampled
+        Random numbers of what the hold stages sample (`Chip.noise_of_holds`), by which images one after another differ;
+        None: those of the chip's first images.
     """
-    inputs, ripple = chip.inputs(images), None
+    sampled = chip.noise_of_holds() if sampled is None else sampled
+    values, ripple = np.asarray(chip.inputs(images)), None
     for number, layer in enumerate(chip.layers):
+        inputs = layer.front.rows(values)
         drives = layer.drives(inputs, ripple)
         means = means_of(number, drives)
-        yield LayerPass(layer, inputs, drives, means)
-        if number < len(chip.layers) - 1:
-            inputs, ripple = handed_over(layer.cells, means, chip.network.protocol, number)
+        protocol, handed = chip.network.protocol, None
+        if chip.network.held[number]:
+            handed, ripple = held(layer, means, protocol, sampled[number]).reshape(len(images), -1), None
+        elif number < len(chip.layers) - 1:
+            handed, ripple = handed_over(layer.cells, means, protocol, chip.low_passes_before(number))
+        yield LayerPass(layer, inputs, drives, means, handed)
+        if handed is not None:
+            values = handed
 
 
 def hidden_response(
@@ -291,6 +315,7 @@ def hidden_response(
     samples: bool = False,
     noise: Sequence[Noise] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    sampled: Sequence[HoldSamples | None] | None = None,
 ) -> tuple[Response, list[LayerPass]]:
     """Response of the last hidden layer to images (n_images, n_in), all at once, and the passes of all layers.
 
@@ -300,13 +325,16 @@ def hidden_response(
         Whether x(t) of the last layer is asked for.
     progress
         Called with (runs done, runs in all) over all layers.
+    sampled
+        As for `passes`.
     """
     n_layers, responses = len(chip.layers), []
+    runs = [len(images) * layer.front.n_positions * len(layer.cells) for layer in chip.layers]
 
     def means_of(number: int, drives: FloatArray) -> FloatArray:
         def advance(done: int, total: int) -> None:
             if progress is not None:
-                progress(number * total + done, n_layers * total)
+                progress(sum(runs[:number]) + runs[number] * done // total, sum(runs))
 
         response = engine.respond(
             chip.layers[number].cells, drives, chip.network.protocol, samples=samples and number == n_layers - 1,
@@ -315,7 +343,7 @@ def hidden_response(
         responses.append(response)
         return response.mean
 
-    every = list(passes(chip, images, means_of))
+    every = list(passes(chip, images, means_of, sampled))
     return responses[-1], every
 
 
@@ -338,10 +366,30 @@ def handed_over(cells: Cells, means: FloatArray, protocol: Protocol, before: int
     return rows.handed_over(protocol, before) * (rows.gain * means + rows.offset), cells.ripple(means)
 
 
+def held(layer: HiddenLayer, means: FloatArray, protocol: Protocol, sampled: HoldSamples | None = None) -> FloatArray:
+    """Activations that a layer's hold stages sample from its low-passes, without what they add at all images alike.
+
+    Parameters
+    ----------
+    means
+        Time averages of x, shape (n_runs, n).
+    sampled
+        Random numbers of the samples; what is left of the oscillation is sampled at any of its phases. None: neither
+        this nor the noise of the stages.
+    """
+    rows = layer.cells.row_stage
+    values = np.asarray(rows.held(protocol) * (rows.gain * means + rows.offset))
+    if sampled is not None:
+        noise = 0.0 if layer.hold is None else layer.hold.noise
+        sigma = np.sqrt(layer.cells.ripple(means) + noise**2)
+        values += sigma * sampled.normal(values.shape)
+    return values
+
+
 def activations(
     chip: Chip, images: NDArray[np.floating], engine: Backend, *, recentre: bool | None = None
 ) -> FloatArray:
-    """Time averages of the rows of the output array, shape (n_images, n_neurons), for images (n_images, n_in).
+    """Time averages of the rows of the output array, shape (n_images, n_rows), for images (n_images, n_in).
 
     Parameters
     ----------
@@ -354,22 +402,36 @@ def activations(
 def layer_inputs(
     chip: Chip, images: NDArray[np.floating], engine: Backend, *, recentre: bool | None = None
 ) -> list[FloatArray]:
-    """What each linear map is given, the output layer's last, each of shape (n_images, n_in of the map).
+    """What each linear map is given, the output layer's last, each of shape (n_runs, n_in of the map).
+
+    A run is an image, of a convolution a position of an image.
 
     Parameters
     ----------
     images, recentre
         As for `activations`.
     """
-    gain, offset = chip.last.cells.row_stage.of(chip.network.recentre if recentre is None else recentre)
-    values = [np.empty((len(images), n)) for n in chip.network.layer_sizes[:-1]]
-    for first in range(0, len(images), _GROUP):
-        part = slice(first, first + _GROUP)
-        response, every = hidden_response(chip, images[part], engine)
-        for target, one in zip(values, every, strict=False):
-            target[part] = one.inputs
-        values[-1][part] = gain * response.mean + offset
-    return values
+    recentre = chip.network.recentre if recentre is None else recentre
+    check_readouts(chip.network, [("mean", recentre)])
+    groups, size, sampled = [], _group(chip), chip.noise_of_holds()
+    for first in range(0, len(images), size):
+        response, every = hidden_response(chip, images[first : first + size], engine, sampled=sampled)
+        groups.append([*(one.inputs for one in every), _rows_of_output(chip, response, every[-1], recentre)])
+    return [np.concatenate(values) for values in zip(*groups, strict=True)]
+
+
+def _rows_of_output(chip: Chip, response: Response, last: LayerPass, recentre: bool) -> FloatArray:
+    """Time averages of the rows of the output array, shape (n_images, n_rows)."""
+    if last.values is not None:
+        return np.asarray(chip.output.front.rows(last.values))
+    gain, offset = chip.last.cells.row_stage.of(recentre)
+    return np.asarray(gain * response.mean + offset)
+
+
+def _group(chip: Chip) -> int:
+    """Images whose runs are simulated at a time where only means are asked for."""
+    widest = max(layer.front.n_positions * max(layer.weights.shape) for layer in chip.layers)
+    return max(1, min(_GROUP, int(_GROUP_VALUES / widest)))
 
 
 def _simulate(
@@ -385,7 +447,8 @@ def _simulate(
     scores = [np.empty((n_images, n_classes)) for _ in readouts]
     unsettled, largest = 0, 0.0
     with_samples = _needs_samples(chip, readouts)
-    group = _GROUP
+    group, sampled = _group(chip), chip.noise_of_holds()
+    total = 0
     if with_samples:
         copies = 1 if chip.network.before_output is None else 2
         per_image = protocol.n_samples * (copies * len(chip.last.cells) + 3 * n_classes) * 4
@@ -399,34 +462,40 @@ def _simulate(
 
         response, every = hidden_response(
             chip, images[part], engine, samples=with_samples, progress=advance,
-            noise=None if noise is None else [one.from_image(first) for one in noise],
+            noise=None if noise is None else _noise_from(chip, noise, first), sampled=sampled,
         )  # fmt: skip
         for one in every:
             deviations = one.deviations
             unsettled += int(np.count_nonzero(deviations > _UNSETTLED))
+            total += deviations.size
             largest = max(largest, float(np.max(deviations)))
-        for target, value in zip(scores, _read(chip, response, readouts), strict=True):
+        for target, value in zip(scores, _read(chip, response, every[-1], readouts), strict=True):
             target[part] = value
-    n_neurons = sum(len(layer.cells) for layer in chip.layers)
-    return scores, (unsettled / (n_images * n_neurons), largest)
+    return scores, (unsettled / total, largest)
+
+
+def _noise_from(chip: Chip, noise: Sequence[Noise], first: int) -> list[Noise]:
+    """Noise of all layers for runs that begin with image number `first`."""
+    return [one.from_image(first * layer.front.n_positions) for one, layer in zip(noise, chip.layers, strict=True)]
 
 
 def _looked_up(
     chip: Chip, means: Sequence[MeanTable], images: NDArray[np.floating], readouts: Sequence[tuple[Readout, bool]]
 ) -> tuple[list[FloatArray], float]:
     """Scores of the mean readout in double precision, and the share of neurons and images off the identity."""
-    stages = [chip.scores_of_rows(recentre) for _, recentre in readouts]
-    scores = [np.empty((len(images), len(shift))) for _, shift in stages]
-    unsettled, total = 0, 0
+    scores = [np.empty((len(images), chip.network.layer_sizes[-1])) for _ in readouts]
+    unsettled, total, size, sampled = 0, 0, _group(chip), chip.noise_of_holds()
     with single_blas():
-        for first in range(0, len(images), _GROUP):
-            part = slice(first, first + _GROUP)
-            every = list(passes(chip, images[part], lambda number, drives: means[number].look_up(drives)))
+        for first in range(0, len(images), size):
+            part = slice(first, first + size)
+            look_up = lambda number, drives: means[number].look_up(drives)  # noqa: E731
+            every = list(passes(chip, images[part], look_up, sampled))
             for one in every:
                 unsettled += int(np.count_nonzero(one.deviations > _UNSETTLED))
                 total += one.means.size
-            for target, (rows, shift) in zip(scores, stages, strict=True):
-                target[part] = every[-1].means @ rows + shift
+            last = every[-1]
+            for target, value in zip(scores, _read(chip, Response(last.means), last, readouts), strict=True):
+                target[part] = value
     return scores, unsettled / total
 
 
@@ -483,25 +552,23 @@ def scores_of_means(
 
     if not chip.network.plain_stages:
         raise InputError(f"means alone do not serve a network with {chip.network.stages_text}")
-    pixels = Pixels.of(images) if pixels is None else pixels
     layers = [_FastLayer.of(chip, number, table) for number, table in enumerate(tables)]
-    stages = [chip.scores_of_rows(case) for case in recentre]
+    first_layer, kept = layers[0], chip.network.held[-1]
+    if first_layer.front == PLAIN and pixels is None:
+        pixels = Pixels.of(images)
+    stages = [(chip.output.weights, chip.output.bias) if kept else chip.scores_of_rows(case) for case in recentre]
     outputs = [(rows.astype(product_type(rows, level, _LARGEST_X)), level) for rows, level in stages]
     scores = [np.empty((len(images), len(level))) for _, level in outputs]
-    first_layer = layers[0]
-    hidden = np.empty((min(_HIDDEN_GROUP, len(images)), first_layer.weights.shape[1]), dtype=first_layer.weights.dtype)
+    sampled = chip.noise_of_holds()
+    size = min(_HIDDEN_GROUP, *(layer.images_at_a_time for layer in layers))
     with single_blas():
-        for first in range(0, len(images), _HIDDEN_GROUP):
-            part = slice(first, min(first + _HIDDEN_GROUP, len(images)))
-            x = hidden[: part.stop - first]
-            if pixels is None:
-                np.matmul(np.asarray(images[part], dtype=hidden.dtype), first_layer.weights, out=x)
-                x += first_layer.shift
-            else:
-                pixels.times(first_layer.weights, first_layer.shift, part, x)
-            first_layer.means(x)
-            for layer in layers[1:]:
-                x = layer.of_means(x)
+        for first in range(0, len(images), size):
+            part = slice(first, min(first + size, len(images)))
+            x = first_layer.of_images(images, part, pixels)
+            for layer, noise in zip(layers, sampled, strict=True):
+                x = x if layer is first_layer else layer.of_values(x)
+                x = layer.hold_values(x, part.stop - first, noise)
+            x = chip.output.front.rows(x) if kept else x
             for target, (rows, level) in zip(scores, outputs, strict=True):
                 target[part] = x @ rows + level
     return scores
@@ -509,55 +576,109 @@ def scores_of_means(
 
 @dataclass(frozen=True, eq=False)
 class _FastLayer:
-    """A hidden layer from what it is given to the means of x, in the precision that its weights ask for.
+    """A hidden layer from what it is given to what it hands on, in the precision that its weights ask for.
 
     Parameters
     ----------
+    layer
+        The layer.
     weights, shift
-        Argument of the tanh as ``inputs @ weights + shift``; inputs are images, or means of x of the layer before.
+        Argument of the drive stage's curve as ``inputs @ weights + shift``; inputs are images, activations that are
+        held, or means of x of the layer before. The shift may differ from position to position.
     table
-        Grid places per tanh, grid place of tanh 0, and means at the grid's places; see `MeanTable.behind`.
+        Grid places per unit of the curve, grid place of its 0, and means at the grid's places; see `MeanTable.behind`.
     before
-        Cells of the layer before; None: of the first layer there are none, or they leave no ripple.
+        Cells of the layer before; None: they leave no ripple, or there are none.
     squares
-        Of the weights from the activations of the layer before to the argument of the tanh.
+        Of the weights from the activations of the layer before to the argument of the curve.
+    activation
+        Gain and offset from the mean of x to the activation that is held; None: the next layer is given the mean.
+    deviation
+        Standard deviation of y at time averages of x that lie evenly from -1 to 1; see `analog_fhn.hold.add_samples`.
     """
 
+    layer: HiddenLayer
     weights: NDArray[np.floating]
     shift: NDArray[np.floating]
     table: tuple[NDArray[np.floating], ...]
     before: Cells | None
     squares: FloatArray | None
+    activation: tuple[NDArray[np.floating], NDArray[np.floating]] | None
+    deviation: FloatArray
 
     @classmethod
     def of(cls, chip: Chip, number: int, table: MeanTable) -> _FastLayer:
-        layer = chip.layers[number]
+        layer, protocol = chip.layers[number], chip.network.protocol
         stage = layer.cells.drive_stage
         if not isinstance(stage, DriveStage):
             raise InputError(f"means alone do not serve a network with {chip.network.stages_text}")
-        z, z_shift, largest = layer.weights * stage.slope, stage.shift + stage.slope * layer.bias, _LARGEST_X
+        z, z_shift, largest = layer.weights * stage.slope, stage.shift + stage.slope * layer.biases, _LARGEST_X
         before, squares = None, None
         if number == 0:
             largest = max(1.0, *map(abs, chip.network.input_range))
+        elif chip.network.held[number - 1]:
+            largest = _LARGEST_X * max(1.0, chip.network.ceilings[number - 1])
         else:
             cells = chip.layers[number - 1].cells
             rows = cells.row_stage
-            share = rows.handed_over(chip.network.protocol, number - 1)
+            share = rows.handed_over(protocol, chip.low_passes_before(number - 1))
             if np.any(rows.time_constant):
                 before, squares = cells, z**2
             z_shift = z_shift + (share * rows.offset) @ z
             z = (share * rows.gain)[:, None] * z
         kind = product_type(z, z_shift, largest)
         behind = tuple(np.asarray(a, dtype=kind) for a in table.behind(stage))
-        return cls(z.astype(kind), z_shift.astype(kind), behind, before, squares)
+        activation = None
+        if chip.network.held[number]:
+            rows, share = layer.cells.row_stage, layer.cells.row_stage.held(protocol)
+            activation = (share * rows.gain).astype(kind), (share * rows.offset).astype(kind)
+        deviation = np.sqrt(layer.cells.dynamics.slow_variance(np.linspace(-1.0, 1.0, _DEVIATIONS) * (1.0 - 1e-12)))
+        return cls(layer, z.astype(kind), z_shift.astype(kind), behind, before, squares, activation, deviation)
+
+    @property
+    def front(self) -> Front:
+        """What stands in front of the layer."""
+        return self.layer.front
+
+    @property
+    def images_at_a_time(self) -> int:
+        """Images whose patches stay in the cache."""
+        return max(1, int(_PATCH_VALUES / (self.front.n_positions * max(self.weights.shape))))
+
+    def of_images(self, images: NDArray[np.floating], part: slice, pixels: Pixels | None) -> NDArray[np.floating]:
+        """Means of x for some of the images, of all positions of a convolution."""
+        if pixels is not None and self.front == PLAIN:
+            argument = np.empty((part.stop - part.start, self.weights.shape[1]), dtype=self.weights.dtype)
+            pixels.times(self.weights, self.shift, part, argument)
+        else:
+            argument = self._argument(np.asarray(images[part], dtype=self.weights.dtype))
+        self.means(argument)
+        return argument
+
+    def of_values(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Means of x for what the layer before hands on: means of its x, or activations that it holds."""
+        variance = None
+        if self.before is not None and self.squares is not None:
+            variance = self.before.ripple(np.asarray(values, dtype=np.float64)) @ self.squares
+        argument = self._argument(values.astype(self.weights.dtype, copy=False))
+        self.means(argument, variance)
+        return argument
+
+    def _argument(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        argument: NDArray[np.floating] = self.front.rows(values) @ self.weights
+        if self.shift.ndim == 1:
+            argument += self.shift
+            return argument
+        return at_positions(argument, self.shift)
 
     def means(self, argument: NDArray[np.floating], variance: FloatArray | None = None) -> None:
-        """Put the means of x in the place of the tanh's arguments (n_images, n), whose ripple has this variance."""
+        """Put the means of x in the place of the curve's arguments (n_runs, n), whose ripple has this variance."""
         from analog_fhn.backends.table.means import interpolate
 
-        if self.ramp and variance is None:
+        ramp = isinstance(self.layer.cells.drive_stage, RampStage)
+        if ramp and variance is None:
             np.clip(argument, 0.0, 1.0, out=argument)
-        elif self.ramp:
+        elif ramp:
             argument[...] = ramp_with_ripple(argument, variance)
         else:
             np.tanh(argument, out=argument)
@@ -565,21 +686,28 @@ class _FastLayer:
                 argument[...] = tanh_with_ripple(argument, variance)
         interpolate(argument, *self.table)
 
-    def of_means(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Means of x for those of the layer before."""
-        variance = None
-        if self.before is not None and self.squares is not None:
-            variance = self.before.ripple(np.asarray(x, dtype=np.float64)) @ self.squares
-        argument: NDArray[np.floating] = x.astype(self.weights.dtype) @ self.weights
-        argument += self.shift
-        self.means(argument, variance)
-        return argument
+    def hold_values(self, x: NDArray[np.floating], n_images: int, sampled: HoldSamples | None) -> NDArray[np.floating]:
+        """What is handed on of means (n_runs, n): these, or activations that are held (n_images, n_values)."""
+        if self.activation is None:
+            return x
+        gain, offset = self.activation
+        values = gain * x + offset
+        if sampled is not None:
+            per_y, noise = self.layer.cells.ripple_per_y, 0.0 if self.layer.hold is None else self.layer.hold.noise
+            add_samples(values, x, sampled.normal(x.shape), per_y, self.deviation, noise)
+        return np.asarray(values.reshape(n_images, -1))
 
 
-def _read(chip: Chip, response: Response, readouts: Sequence[tuple[Readout, bool]]) -> list[FloatArray]:
-    """Scores (n_images, n_classes) for each (readout, recentre), from one response."""
+def _read(
+    chip: Chip, response: Response, last: LayerPass, readouts: Sequence[tuple[Readout, bool]]
+) -> list[FloatArray]:
+    """Scores (n_images, n_classes) for each (readout, recentre), from one response and pass of the last layer."""
     scores: list[FloatArray] = []
     for readout, recentre in readouts:
+        if last.values is not None:
+            rows = chip.output.front.rows(last.values)
+            scores.append(rows @ chip.output.weights + chip.output.bias)
+            continue
         if readout == "mean" and chip.network.before_output is None:
             weights, shift = chip.scores_of_rows(recentre)
             scores.append(response.mean @ weights + shift)
@@ -677,6 +805,21 @@ def check_dataset(network: Network, dataset: Dataset) -> None:
         raise InputError(
             f"{dataset.source}: values from {first:g} to {last:g}, but the network was trained on values from {low:g} "
             f"to {high:g}; scale the images as in training"
+        )
+
+
+def check_readouts(network: Network, readouts: Sequence[tuple[Readout, bool]]) -> None:
+    """Check that a network whose last activations are held is read as it can be.
+
+    Raises
+    ------
+    InputError
+        If so, and a readout is the vote, or without recentring: held rows carry activations that do not oscillate.
+    """
+    if network.held[-1] and any(readout != "mean" or not recentre for readout, recentre in readouts):
+        raise InputError(
+            "the activations in front of the output layer are held (it stands behind a convolution or a mean), so that "
+            "nothing oscillates there; expected readout 'mean', with recentring"
         )
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from analog_fhn._support.json_text import typed
 from analog_fhn._support.npz import read_npz, reading, take_meta
 from analog_fhn.errors import InputError, shown
 from analog_fhn.neuron import FHN, FloatArray, Protocol
-from analog_fhn.patches import AveragePool, Front, Patches
+from analog_fhn.patches import PLAIN, AveragePool, Front, Patches
 from analog_fhn.readout import Activation, Readout, recentring
 
 Tanh = Literal["drive", "input"]
@@ -296,8 +296,8 @@ class Network:
             checked.append(layer)
         if isinstance(checked[-1], AveragePool):
             raise InputError("network ends with AveragePool; expected a linear map")
-        self._check_variants(checked)
         _check_chain(checked)
+        self._check_variants(checked)
         return tuple(checked)
 
     def _check_variants(self, layers: list[Layer]) -> None:
@@ -359,9 +359,7 @@ class Network:
         """
         positions = [front.n_positions for front in self.fronts]
         pooled = [bool(front.pools) for front in self.fronts]
-        return tuple(
-            max(positions[k : k + 2]) > 1 or pooled[k + 1] for k in range(len(positions) - 1)
-        )
+        return tuple(max(positions[k : k + 2]) > 1 or pooled[k + 1] for k in range(len(positions) - 1))
 
     @property
     def windows(self) -> int:
@@ -501,7 +499,7 @@ class Network:
             Whether a relu ends at its ceiling.
         """
         images = np.asarray(images)
-        if all(front == Front() for front in self.fronts):
+        if all(front == PLAIN for front in self.fronts):
             return self._forward(images, ceilings)
         groups = [self._forward(images[k : k + _GROUP], ceilings) for k in range(0, len(images), _GROUP)]
         return np.concatenate(groups)
@@ -635,7 +633,7 @@ def _layer_meta(layer: Layer) -> dict[str, Any]:
         return {"kind": "pointwise", "function": layer.function}
     if isinstance(layer, AveragePool):
         return {"kind": "average_pool"} | asdict(layer)
-    meta = {"kind": "dense", "unit": layer.unit, "drive": layer.drive}
+    meta: dict[str, Any] = {"kind": "dense", "unit": layer.unit, "drive": layer.drive}
     if layer.ceiling is not None:
         meta["ceiling"] = layer.ceiling
     if isinstance(layer, Convolution):
@@ -654,9 +652,7 @@ def _layers_of_meta(meta: dict[str, Any]) -> list[Layer]:
             layers.append(Dense(_NO_WEIGHTS, None, entry["unit"], entry["drive"], entry.get("ceiling")))
         elif kind == "convolution":
             patches = Patches(**_known(Patches, entry["patches"]))
-            layers.append(
-                Convolution(_NO_WEIGHTS, None, entry["unit"], entry["drive"], entry.get("ceiling"), patches)
-            )
+            layers.append(Convolution(_NO_WEIGHTS, None, entry["unit"], entry["drive"], entry.get("ceiling"), patches))
         elif kind == "average_pool":
             settings = {name: value for name, value in entry.items() if name != "kind"}
             typed(settings["count_padding"], bool, "count_padding", "true or false")
@@ -711,8 +707,6 @@ def _checked_dense(
     """
     w = _array(f"w{number}", layer.weights, 2)
     b = None if layer.bias is None else _array(f"b{number}", layer.bias, 1)
-    if b is not None and b.shape != (w.shape[1],):
-        raise InputError(f"b{number} has shape {b.shape}: expected ({w.shape[1]},), one per column of w{number}")
     if layer.window is not None and len(w) != layer.window.n_rows:
         raise InputError(
             f"w{number} has shape {w.shape}: expected {layer.window.n_rows} rows, one per value of a patch"
@@ -767,6 +761,10 @@ def _check_chain(layers: Sequence[Layer]) -> None:
                 f"w{number} has shape {w.shape}: expected {n} rows, {what}"
                 + (" (is it transposed, as PyTorch stores it?)" if w.shape[1] == n else "")
             )
+        if layer.bias is not None and layer.bias.shape != (layer.n_out,):
+            raise InputError(
+                f"b{number} has shape {layer.bias.shape}: expected ({layer.n_out},), one per column of w{number}"
+            )
         n, channels, before = layer.n_values, layer.n_out, f"w{number}"
         number += 1
 
@@ -793,7 +791,7 @@ def check_hidden(activation: object, source: str = "network") -> Activation:
         For other activations, with the reason and what can be done.
     """
     if activation in ("sigmoid", "tanh", "relu"):
-        return cast("Activation", activation)
+        return activation
     known = _UNBOUNDED.get(str(activation).lower().replace("_", "").replace("-", "")) if activation else None
     if known is not None:
         nearest, why = known

@@ -15,7 +15,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from analog_fhn.errors import InputError, shown
-from analog_fhn.neuron import FloatArray
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -100,8 +99,9 @@ class _Windows:
 
     def _windows(self, padded: NDArray[np.floating]) -> NDArray[np.floating]:
         """View of all windows, shape (n, down, along, channels, lines, places)."""
-        reach, (down, along) = self._reach, self.strides
-        return sliding_window_view(padded, reach, axis=(1, 2))[:, ::down, ::along]
+        down, along = self.strides
+        windows: NDArray[Any] = sliding_window_view(padded, list(self._reach), (1, 2))  # type: ignore[call-overload]
+        return windows[:, ::down, ::along]
 
 
 @dataclass(frozen=True)
@@ -237,10 +237,18 @@ class Front:
             values = pool(values)
         return values
 
+    def unfilled(self) -> Front:
+        """The same with zeros added around the values."""
+        return self if self.patches is None else replace(self, patches=replace(self.patches, fill=0.0))
+
     def rows(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
         """What the rows are given of values (n, n_inputs), shape (n n_positions, n_rows)."""
         values = self.pooled(values)
         return values if self.patches is None else self.patches.take(values)
+
+
+PLAIN = Front()
+"""Nothing stands in front: an array is used once, on all values as they are."""
 
 
 def _whole(name: str, value: Any, count: int, least: int) -> tuple[int, ...]:

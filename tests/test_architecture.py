@@ -23,6 +23,7 @@ FLOORS = (
     {"cell", "network"},
     {"draws"},
     {"array", "weights"},
+    {"hold"},
     {"chip"},
     {"design", "noise"},
     {"checks", "netlist"},

@@ -174,17 +174,23 @@ def test_missing_array(tmp_path: Path) -> None:
     assert "'w1' is missing" in refusal(altered(tmp_path / "net.npz", lambda _, arrays: arrays.pop("w1")))
 
 
-def test_relu_is_refused_with_the_reason(tmp_path: Path) -> None:
-    path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(stages=[{"type": "relu"}]), version=1)
+def test_leaky_relu_is_refused_with_two_ways_out(tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(stages=[{"type": "LeakyReLU"}]), version=1)
     message = refusal(path)
-    assert "'relu' is unbounded" in message
-    assert "train with sigmoid or tanh" in message
+    assert "'LeakyReLU' falls without bound below 0" in message
+    assert "--hidden relu --nearest" in message
+    assert "train --start" in message
+
+
+def test_relu_without_a_ceiling_is_refused(tmp_path: Path) -> None:
+    path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(stages=[{"type": "relu"}]), version=1)
+    assert "layer 0 is a relu without a ceiling" in refusal(path)
 
 
 def test_unknown_activation(tmp_path: Path) -> None:
     stages = [{"type": "fhn", "trained_as": "sine"}]
     path = altered(tmp_path / "net.npz", lambda meta, _: meta.update(stages=stages), version=1)
-    assert "'sine': expected 'sigmoid' or 'tanh'" in refusal(path)
+    assert "'sine': expected 'sigmoid', 'tanh' or 'relu'" in refusal(path)
 
 
 def test_different_stages(tmp_path: Path) -> None:
@@ -473,14 +479,23 @@ def test_layers_of_a_deeper_network() -> None:
         ({"provenance": ["trained"]}, "provenance is ['trained']: expected names and values"),
         ({"stages": {"type": "fhn"}}, "stages is {'type': 'fhn'}: expected a list of stages"),
         ({"stages": []}, "stages [] differ; expected one activation"),
-        ({"stages": [{"type": ["fhn"]}]}, "hidden activation ['fhn']: expected 'sigmoid' or 'tanh'"),
+        ({"stages": [{"type": ["fhn"]}]}, "hidden activation ['fhn']: expected 'sigmoid', 'tanh' or 'relu'"),
         ({"layers": {"kind": "dense"}}, "layers is {'kind': 'dense'}: expected a list of layers"),
         ({"layers": []}, "unexpected arrays b0, b1, w0, w1 beside 0 layers"),
-        ({"layers": [{"kind": "dense", "unit": ["x"], "drive": "tanh"}] * 2}, "['x']: expected 'sigmoid' or 'tanh'"),
+        (
+            {"layers": [{"kind": "dense", "unit": ["x"], "drive": "tanh"}] * 2},
+            "['x']: expected 'sigmoid', 'tanh' or 'relu'",
+        ),
         ({"layers": [{"kind": "dense", "unit": "tanh", "drive": "tanh"}] * 2}, "network ends with a unit, 'tanh'"),
         ({"layers": [{"kind": "dense", "unit": "tanh", "drive": "step"}] * 2}, "drive 'step': expected 'tanh' or"),
-        ({"layers": [{"kind": ["dense"]}]}, "layer of kind ['dense']: expected 'dense' or 'pointwise'"),
-        ({"layers": [{"kind": "pooling", "size": 2}]}, "layer of kind 'pooling': expected 'dense' or 'pointwise'"),
+        (
+            {"layers": [{"kind": ["dense"]}]},
+            "layer of kind ['dense']: expected 'dense', 'conv",
+        ),
+        (
+            {"layers": [{"kind": "pooling", "size": 2}]},
+            "layer of kind 'pooling': expected 'dense',",
+        ),
         ({"format": [1]}, "format [1]; this version reads formats 1 and 2"),
     ],
 )

@@ -87,7 +87,9 @@ class DriveStage(CellArrays):
         return TanhStage(fhn.gamma * one, fhn.slope * one, 0.0 * one, 0.0 * one)
 
     @staticmethod
-    def of_curve(curve: Curve, gain: FloatArray, slope: FloatArray, shift: FloatArray, offset: FloatArray) -> DriveStage:
+    def of_curve(
+        curve: Curve, gain: FloatArray, slope: FloatArray, shift: FloatArray, offset: FloatArray
+    ) -> DriveStage:
         """Stage of the subclass with this curve."""
         return (RampStage if curve == "ramp" else TanhStage)(gain, slope, shift, offset)
 
@@ -300,9 +302,7 @@ class Cells:
     row_stage: RowStage
 
     @classmethod
-    def ideal(
-        cls, unit: Activation, fhn: FHN, n_cells: int, drive: Drive | None = None, ceiling: float = 1.0
-    ) -> Cells:
+    def ideal(cls, unit: Activation, fhn: FHN, n_cells: int, drive: Drive | None = None, ceiling: float = 1.0) -> Cells:
         """Ideal FHN neurons and stages; `drive` in place of the ideal drive stage, `ceiling` of a relu."""
         return Cells(
             Coefficients.ideal(fhn, n_cells),
@@ -329,11 +329,16 @@ class Cells:
         means
             Time averages of x, shape (..., n).
         """
-        tau = self.row_stage.time_constant
-        if not np.any(tau):
+        per_y = self.ripple_per_y
+        if not np.any(per_y):
             return np.zeros_like(means)
-        per_y = self.row_stage.gain / (self.dynamics.q[:, 1] * np.where(tau > 0.0, tau, np.inf))
         return np.asarray(self.dynamics.slow_variance(means) * per_y**2)
+
+    @property
+    def ripple_per_y(self) -> FloatArray:
+        """What the low-pass leaves of an oscillation of y, in units of the activation, shape (n,); see `ripple`."""
+        tau = self.row_stage.time_constant
+        return np.asarray(self.row_stage.gain / (self.dynamics.q[:, 1] * np.where(tau > 0.0, tau, np.inf)))
 
 
 @dataclass(frozen=True)
@@ -422,7 +427,7 @@ class Cell(ABC):
     @property
     @abstractmethod
     def streams(self) -> Mapping[str, int]:
-        """Groups of parts by the names that people know them by, the neuron's own first; each with its random stream's number."""
+        """Groups of parts by the names that people know, the neuron's own first; numbers of their random streams."""
 
     @property
     @abstractmethod

@@ -170,6 +170,8 @@ EarlyVoltage = Annotated[float, Quantity("V", (1, 1e9), (5, 1e4))]
 VoltageDrift = Annotated[float, Quantity("V/K", (0, 1), (1e-10, 1e-3), zero=True)]
 NoiseVoltage = Annotated[float, Quantity("V/sqrt(Hz)", (0, 1e-3), (1e-11, 1e-5), zero=True)]
 SlewRate = Annotated[float, Quantity("V/s", (100, 1e30), (1e3, 1e11))]
+Droop = Annotated[float, Quantity("V/s", (0, 1e3), (1e-9, 10), zero=True)]
+Capacitance = Annotated[float, Quantity("F", (1e-15, 1), (1e-12, 1e-3))]
 
 SupplyCurrent = Annotated[float, Quantity("A", (0, 1), (1e-9, 0.1), zero=True)]
 BiasCurrent = Annotated[float, Quantity("A", (0, 1e-2), (1e-18, 1e-5), zero=True)]

@@ -202,6 +202,34 @@ class LowPass(Section):
     time_constant: of.TimeConstant = 10.0
 
 
+class Hold(Section):
+    """Sample-and-hold stages between layers of which one is used position by position, on volts of a row.
+
+    Parameters
+    ----------
+    offset_sigma
+        Offset of a stage, with the step that opening its switch makes (V), typical, taken as sigma.
+    droop_sigma
+        Change of a held voltage (V/s), typical, taken as sigma: leakage of switch, capacitor and amplifier, of either
+        sign, over the capacitance.
+    noise
+        Standard deviation of the noise of a sample (V).
+    capacitor
+        Hold capacitor (F), for the bill of materials; null: within the part.
+    quiescent_current
+        Supply current of one stage (A).
+    lot_share
+        As for passives, for offset and droop.
+    """
+
+    offset_sigma: of.ErrorVoltage = 0.0
+    droop_sigma: of.Droop = 0.0
+    noise: of.ErrorVoltage = 0.0
+    capacitor: of.Capacitance | None = None
+    quiescent_current: of.SupplyCurrent = 0.0
+    lot_share: of.Share = 0.0
+
+
 class SenseAmplifier(OpAmp):
     """Amplifier of the transimpedance stages behind the columns of the arrays.
 
@@ -418,6 +446,7 @@ ERRORS: dict[str, dict[str, dict[str, object]]] = {
     "amplifier_offset": {"sense_amplifier": {"offset_sigma": 0.0, "offset_drift": 0.0}},
     "amplifier_gain": {"sense_amplifier": {"resistor_tolerance": 0.0}},
     "adc": {"": {"adc": None}},
+    "hold": {"hold": {"offset_sigma": 0.0, "droop_sigma": 0.0, "noise": 0.0}},
 }
 # Several groups at once.
 SHORT = {
@@ -448,6 +477,7 @@ class Technology(Section):
     tanh_pair: TanhPair
     row_driver: RowDriver
     low_pass: LowPass = LowPass()
+    hold: Hold = Hold()
     sense_amplifier: SenseAmplifier
     array: Array
     adc: Adc | None = None
