@@ -411,13 +411,40 @@ def layer_inputs(
     images, recentre
         As for `activations`.
     """
+    return layer_values(chip, images, engine, recentre=recentre)[0]
+
+
+def layer_values(
+    chip: Chip, images: NDArray[np.floating], engine: Backend, *, recentre: bool | None = None
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """What each linear map is given, and what each hidden layer makes of it.
+
+    Parameters
+    ----------
+    images, recentre
+        As for `activations`.
+
+    Returns
+    -------
+    inputs
+        As `layer_inputs`.
+    outputs
+        Of each hidden layer what its rows carry, on the time average, or hold; shape (n_runs, n).
+    """
     recentre = chip.network.recentre if recentre is None else recentre
     check_readouts(chip.network, [("mean", recentre)])
-    groups, size, sampled = [], _group(chip), chip.noise_of_holds()
+    size, sampled = _group(chip), chip.noise_of_holds()
+    inputs: list[list[FloatArray]] = [[] for _ in (*chip.layers, chip.output)]
+    outputs: list[list[FloatArray]] = [[] for _ in chip.layers]
     for first in range(0, len(images), size):
         response, every = hidden_response(chip, images[first : first + size], engine, sampled=sampled)
-        groups.append([*(one.inputs for one in every), _rows_of_output(chip, response, every[-1], recentre)])
-    return [np.concatenate(values) for values in zip(*groups, strict=True)]
+        rows = _rows_of_output(chip, response, every[-1], recentre)
+        for number, one in enumerate(every):
+            inputs[number].append(np.asarray(one.inputs, dtype=np.float64))
+            behind = rows if one.values is None else one.values
+            outputs[number].append(behind.reshape(len(one.means), -1))
+        inputs[-1].append(rows)
+    return [np.concatenate(groups) for groups in inputs], [np.concatenate(groups) for groups in outputs]
 
 
 def _rows_of_output(chip: Chip, response: Response, last: LayerPass, recentre: bool) -> FloatArray:

@@ -15,9 +15,8 @@ from analog_fhn.backends.table.backend import Table, default_drives
 from analog_fhn.chip import ArrayLayer, ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
-from analog_fhn.inference import judge, layer_inputs, make_backend
+from analog_fhn.inference import judge, layer_inputs, layer_values, make_backend
 from analog_fhn.neuron import FloatArray
-from analog_fhn.readout import recentring
 from analog_fhn.trim.codes import TrimCodes, TrimHardware, rows_carry_activations
 from analog_fhn.trim.state import TrimState, with_codes
 
@@ -68,7 +67,7 @@ class Bench(Interface):
         """Time averages of x of a hidden layer under test drives, each of shape (m, n_neurons)."""
 
     def hidden(self, images: NDArray[np.floating]) -> FloatArray:
-        """What the output array's rows carry, (n_images, n_neurons of the last layer), for images (n_images, n_in)."""
+        """What the output array's rows carry, (n_images, n_rows), for images (n_images, n_in)."""
 
     def scores(self, images: NDArray[np.floating]) -> FloatArray:
         """Time averages of the outputs, (n_images, n_classes), in the units of the trained weights."""
@@ -76,8 +75,8 @@ class Bench(Interface):
     def both(self, images: NDArray[np.floating], array: int) -> tuple[FloatArray, FloatArray]:
         """What the rows of an array carry, and what the rows behind its neurons do, read in the same runs.
 
-        Shapes (n_images, n_in of the array) and (n_images, n_out); of the input array the former are the images
-        themselves, of the output array the latter are the scores.
+        Shapes (n_runs, n_in of the array) and (n_runs, n_out); a run is an image, of a convolution a position of an
+        image. Of the input array the former are the images themselves, of the output array the latter are the scores.
         """
 
     def classify(self, images: NDArray[np.floating]) -> NDArray[np.intp]:
@@ -182,32 +181,32 @@ class SimulatedBench:
     def hidden(self, images: NDArray[np.floating]) -> FloatArray:
         """See `Bench.hidden`."""
         rows = self._rows(images)[-1]
-        self._spend(len(images), rows.size)
+        self._show(len(images), rows.size)
         return self._noisy(rows, self._noise_of_rows(len(self._chip.layers) - 1))
 
     def scores(self, images: NDArray[np.floating]) -> FloatArray:
         """See `Bench.scores`."""
         scores = self._scores(self._rows(images)[-1])
-        self._spend(len(images), scores.size)
+        self._show(len(images), scores.size)
         return self._noisy(scores, self._noise_of_scores())
 
     def both(self, images: NDArray[np.floating], array: int) -> tuple[FloatArray, FloatArray]:
         """See `Bench.both`."""
-        rows = self._rows(images)
+        rows, behind = layer_values(self._chip, images, self._engine)
         inputs, read = rows[array], 0
         if array > 0:
             read, inputs = inputs.size, self._noisy(inputs, self._noise_of_rows(array - 1))
         if array < len(self._chip.layers):
-            outputs, noise = rows[array + 1], self._noise_of_rows(array)
+            outputs, noise = behind[array], self._noise_of_rows(array)
         else:
             outputs, noise = self._scores(rows[array]), self._noise_of_scores()
-        self._spend(len(images), read + outputs.size)
+        self._show(len(images), read + outputs.size)
         return inputs, self._noisy(outputs, noise)
 
     def classify(self, images: NDArray[np.floating]) -> NDArray[np.intp]:
         """See `Bench.classify`; the same as `analog_fhn.inference.classify`."""
         network = self.design.network
-        self._spend(len(images), len(images))
+        self._show(len(images), len(images))
         readouts = [(network.readout, network.recentre)]
         return judge(self._chip, images, readouts, self._engine, window=False)[0].predictions
 
@@ -265,6 +264,10 @@ class SimulatedBench:
     def _spend(self, runs: int, readings: int) -> None:
         self.costs.runs += runs
         self.costs.readings += readings
+
+    def _show(self, images: int, readings: int) -> None:
+        """Count images that are shown, each of which takes the network's windows."""
+        self._spend(images * self.design.network.windows, readings)
 
     def _rows(self, images: NDArray[np.floating]) -> list[FloatArray]:
         """What the rows of each array carry, each of shape (n_images, n_in of the array)."""

@@ -12,7 +12,6 @@ from analog_fhn.cell.base import CircuitCells
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
-from analog_fhn.readout import recentring
 
 IntArray = NDArray[np.int64]
 
@@ -76,7 +75,7 @@ class TrimHardware:
 
 def rows_carry_activations(network: Network, layer: int) -> bool:
     """Whether the rows behind a hidden layer carry the activation, as they always do between layers, or x itself."""
-    return network.recentre or layer < len(network.hidden_layers) - 1
+    return network.recentre or network.held[layer] or layer < len(network.hidden_layers) - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,7 +260,7 @@ class RowTarget:
     @classmethod
     def of(cls, network: Network, layer: int) -> RowTarget:
         """Of a network's hidden layer."""
-        fhn, place = network.fhn, f" of hidden layer {layer + 1}" if len(network.hidden_layers) > 1 else ""
+        place = f" of hidden layer {layer + 1}" if len(network.hidden_layers) > 1 else ""
         return cls(*network.recentring(layer), rows_carry_activations(network, layer), place)
 
     @property

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn.array.crossbar import Crossbar
+from analog_fhn.cell.base import DriveStage
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
+from analog_fhn.patches import PLAIN
 from analog_fhn.trim.bench import Bench, BoolArray
 from analog_fhn.trim.codes import RowTarget
 
@@ -134,6 +136,35 @@ def measure_ends(bench: Bench, layer: int) -> Ends:
             "smallest input"
         )
     return Ends(amplitude, most - amplitude * up, known)
+
+
+def told_by_single_inputs(network: Network, layer: int) -> bool:
+    """Whether a hidden layer's array can be told from rows that are driven one by one, and from tanh of what they make.
+
+    Not so behind a convolution or a mean, whose inputs are not free, nor for a relu, which tells nothing below 0.
+    """
+    fronts, units = network.fronts[: layer + 1], network.units[: layer + 1]
+    return all(front == PLAIN for front in fronts) and "relu" not in units
+
+
+def fit_ends(bench: Bench, layer: int, images: NDArray[np.floating]) -> Ends:
+    """Ends of every activation of a hidden layer, from what its rows do under images.
+
+    Least squares of the activations on what the array's targets say that the drive stage makes of its inputs: tanh(u)
+    of a tanh pair, and of a relu ``2 min(max(u, 0), 1) - 1``, which lies between the same ends.
+    """
+    network, target = bench.design.network, bench.targets(layer)
+    inputs, rows = bench.both(images, layer)
+    stage = DriveStage.ideal(network.units[layer], network.neurons[layer], rows.shape[1], network.ceilings[layer])
+    place = stage.curve(stage.slope * _pre_activations(target, inputs) + stage.shift)
+    if stage.CURVE == "ramp":
+        place = 2.0 * place - 1.0
+    level, spread = place.mean(axis=0), place.std(axis=0)
+    known = spread > 0.5 * _LEAST_SWING
+    ideal, _ = RowTarget.of(network, layer).of_response(-network.fhn.a, -1.0, network.fhn.gamma)
+    moved = ((place - level) * (rows - rows.mean(axis=0))).mean(axis=0) / np.where(known, spread, 1.0) ** 2
+    amplitude = np.where(known, moved, ideal)
+    return Ends(amplitude, rows.mean(axis=0) - amplitude * level, known)
 
 
 @dataclass(frozen=True, eq=False)

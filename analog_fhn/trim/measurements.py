@@ -17,7 +17,6 @@ from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, FloatArray, extremes
-from analog_fhn.readout import recentring
 from analog_fhn.trim.codes import fit_lines
 from analog_fhn.trim.readout import near_chance, numbered
 

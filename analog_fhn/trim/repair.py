@@ -38,7 +38,7 @@ from analog_fhn.trim.finetune import (
     write_hidden,
     write_readout,
 )
-from analog_fhn.trim.identify import ChipTwin, LayerTwin, measure_ends
+from analog_fhn.trim.identify import ChipTwin, LayerTwin, fit_ends, measure_ends, told_by_single_inputs
 from analog_fhn.trim.readout import (
     FOLDS,
     PENALTIES,
@@ -66,6 +66,7 @@ _PER_NEURON = 3  # images per neuron that output weights are measured with
 _PER_ROW = (
     6  # images per row that an array between hidden layers is measured with: not every neuron can be read in each
 )
+_FOR_ENDS = 100  # images that the ends of a convolution's or a relu's activations are fitted to
 _VALIDATED = 5000  # images on which a penalty is chosen, where there are as many
 
 
@@ -198,11 +199,19 @@ def _check(bench: Bench, steps: Sequence[str], labelled: LabelledImages) -> None
     unknown = [step for step in steps if step not in STEPS]
     if unknown:
         raise InputError(f"step {unknown[0]!r}: expected some of {', '.join(STEPS)}")
-    sizes, different = bench.design.network.layer_sizes[1:-1], labelled.different
-    n = max(sizes)
+    network, different = bench.design.network, labelled.different
+    sizes = network.layer_sizes[1:-1]
+    n = max(*sizes, network.output.n_in)
+    if "finetune" in steps and not told_by_single_inputs(network, len(sizes) - 1):
+        raise InputError(
+            "step 'finetune' measures every array through the tanh behind it, with its rows driven one by one: neither "
+            "a relu nor a convolution can be measured so; expected some of trim, readout"
+        )
     if different <= n:
         copies = "" if different == len(labelled.labels) else f", of which {different} differ"
         neurons = f"the network's {n} hidden neurons" if len(sizes) == 1 else f"the {n} neurons of a hidden layer"
+        if network.output.n_in == n != sizes[-1]:
+            neurons = f"the {n} rows of the output array"
         raise InputError(
             f"{len(labelled.labels)} labelled images{copies}: expected more than {neurons}, to find the output weights "
             "from"
@@ -280,7 +289,8 @@ def _trim(bench: Bench, labelled: LabelledImages, options: RepairOptions) -> tup
     network = bench.design.network
     facts: dict[str, float] = {}
     for layer in range(len(network.hidden_layers)):
-        facts |= {f"{name}{_numbered(layer)}": value for name, value in _trim_rows(bench, layer, options).items()}
+        found = _trim_rows(bench, layer, labelled, options)
+        facts |= {f"{name}{_numbered(layer)}": value for name, value in found.items()}
     beyond = null_outputs(bench, network.output.shift, _shown_to_output(bench, labelled))
     return bench.codes.saturated_rows + beyond, facts
 
@@ -290,8 +300,10 @@ def _numbered(layer: int) -> str:
     return f"_{layer + 1}" if layer else ""
 
 
-def _trim_rows(bench: Bench, layer: int, options: RepairOptions) -> dict[str, float]:
-    """Codes from the neurons' responses; then, since tanh pairs and row drivers err too, from what the rows do."""
+def _trim_rows(
+    bench: Bench, layer: int, labelled: LabelledImages, options: RepairOptions
+) -> dict[str, float]:  # fmt: skip
+    """Codes from the neurons' responses; then, since drive stages and row drivers err too, from what the rows do."""
     network, hardware = bench.design.network, bench.hardware
     rows, ideal = RowTarget.of(network, layer), ideal_lines(network)
     drives = spread_drives(network, options.drives, layer)
@@ -300,9 +312,10 @@ def _trim_rows(bench: Bench, layer: int, options: RepairOptions) -> dict[str, fl
     bench.set_codes(bench.codes.with_rows(layer, codes))
     ideal_ends = rows.of_response(float(ideal.level[0]), float(ideal.slope[0]), network.fhn.gamma)
     for _ in range(_END_ROUNDS):
-        ends = measure_ends(bench, layer)
+        alone = told_by_single_inputs(network, layer)
+        ends = measure_ends(bench, layer) if alone else fit_ends(bench, layer, _shown(labelled, _FOR_ENDS))
         known = ends.known
-        if layer:
+        if layer or not alone:
             # Few rows drive a neuron behind other ones: a single stuck device may keep it from its end.
             known = known & (np.abs(ends.amplitude / ideal_ends[0] - 1.0) < _LARGEST_GAIN_ERROR)
         codes = codes_of_ends(codes, ends.amplitude, ends.centre, ideal_ends, rows, hardware, known)

@@ -110,7 +110,7 @@ def with_codes(
         As they are written now, without codes; the output array last.
     """
     parts = tuple(
-        Hardware(array, rows.applied(one.cells, hardware))
+        Hardware(array, rows.applied(one.cells, hardware), one.holds)
         for one, array, rows in zip(as_made.hardware, arrays, codes.rows, strict=False)
     )
     output = arrays[-1].with_sense(codes.null(arrays[-1].sense, hardware), as_made.technology)
