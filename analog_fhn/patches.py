@@ -97,6 +97,12 @@ class _Windows:
         padded[:, above : above + lines, left : left + places] = images
         return padded
 
+    def _unpadded(self, padded: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Values (n, n_inputs) of `_padded`."""
+        (above, _), (left, _) = self.padding
+        inside = padded[:, above : above + self.shape[0], left : left + self.shape[1]]
+        return np.ascontiguousarray(inside).reshape(len(padded), -1)
+
     def _windows(self, padded: NDArray[np.floating]) -> NDArray[np.floating]:
         """View of all windows, shape (n, down, along, channels, lines, places)."""
         down, along = self.strides
@@ -154,9 +160,17 @@ class Patches(_Windows):
         windows = windows[..., :: self.dilation[0], :: self.dilation[1]]
         return np.ascontiguousarray(windows.transpose(0, 1, 2, 4, 5, 3)).reshape(-1, self.n_rows)
 
-    def with_channels(self, channels: int) -> Patches:
-        """The same patches of a layer with other channels, filled with 0."""
-        return replace(self, shape=(*self.shape[:2], channels), fill=0.0)
+    def gathered(self, slopes: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Transpose of `take`: slopes in patches (n n_positions, n_rows) as slopes in values (n, n_inputs)."""
+        windows = slopes.reshape(-1, *self.positions, *self.size, self.shape[2])
+        padded = self._padded(np.zeros((len(windows), self.n_inputs), dtype=slopes.dtype), 0.0).copy()
+        (down, along), (lines, places) = self.strides, self.positions
+        for i in range(self.size[0]):
+            for j in range(self.size[1]):
+                first, left = i * self.dilation[0], j * self.dilation[1]
+                rows = slice(first, first + (lines - 1) * down + 1, down)
+                padded[:, rows, left : left + (places - 1) * along + 1 : along] += windows[:, :, :, i, j]
+        return self._unpadded(padded)
 
 
 @dataclass(frozen=True)
@@ -196,10 +210,24 @@ class AveragePool(_Windows):
 
     def __call__(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
         """Means of values (n, n_inputs), shape (n, number of means), in the order of an image's values."""
-        sums = self._sums(values)
+        return self._sums(values) / self._counts(values.dtype)
+
+    def gathered(self, slopes: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Transpose of the means: slopes in them (n, n_outputs) as slopes in the values (n, n_inputs)."""
+        shares = (slopes / self._counts(slopes.dtype)).reshape(-1, *self.output_shape)
+        padded = self._padded(np.zeros((len(slopes), self.n_inputs), dtype=slopes.dtype), 0.0).copy()
+        (down, along), (lines, places) = self.strides, self.positions
+        for i in range(self.size[0]):
+            for j in range(self.size[1]):
+                rows = slice(i, i + (lines - 1) * down + 1, down)
+                padded[:, rows, j : j + (places - 1) * along + 1 : along] += shares
+        return self._unpadded(padded)
+
+    def _counts(self, dtype: Any) -> NDArray[np.floating]:
+        """Number of values of each mean, shape (1, n_outputs) or ()."""
         if self.count_padding or self.padding == _NONE:
-            return sums / np.asarray(prod(self.size), dtype=values.dtype)
-        return sums / self._sums(np.ones((1, self.n_inputs), dtype=values.dtype))
+            return np.asarray(prod(self.size), dtype=dtype)
+        return self._sums(np.ones((1, self.n_inputs), dtype=dtype))
 
     def _sums(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
         padded, (down, along) = self._padded(values, 0.0), self.strides
@@ -231,20 +259,22 @@ class Front:
         """How many times the array is used on an image."""
         return 1 if self.patches is None else self.patches.n_positions
 
-    def pooled(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Values (n, n_inputs) as they are in front of the patches."""
-        for pool in self.pools:
-            values = pool(values)
-        return values
-
     def unfilled(self) -> Front:
         """The same with zeros added around the values."""
         return self if self.patches is None else replace(self, patches=replace(self.patches, fill=0.0))
 
     def rows(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
         """What the rows are given of values (n, n_inputs), shape (n n_positions, n_rows)."""
-        values = self.pooled(values)
+        for pool in self.pools:
+            values = pool(values)
         return values if self.patches is None else self.patches.take(values)
+
+    def gathered(self, slopes: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Transpose of `rows`: slopes in the rows (n n_positions, n_rows) as slopes in the values (n, n_inputs)."""
+        slopes = slopes if self.patches is None else self.patches.gathered(slopes)
+        for pool in reversed(self.pools):
+            slopes = pool.gathered(slopes)
+        return slopes
 
 
 PLAIN = Front()

@@ -12,16 +12,19 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import Table, default_drives
+from analog_fhn.design import Design
 from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.slopes import DEVICES, Labelled, Slopes
 from analog_fhn.montecarlo.trial import Job, Trial
 from analog_fhn.neuron import FloatArray
 
 _CHIPS = 1000  # at most
+_SLOPE_VALUES = 20_000_000  # activations of one layer in all images that slopes are taken over
 _PROBES = 8  # chips that tell how far margins move
 
 
@@ -107,7 +110,10 @@ def regression(job: Job, point: SweepPoint, trials: Sequence[Trial]) -> Regressi
     ):  # fmt: skip
         return None
     seeds = [trial.chip_seed for trial in trials]
+    chosen = _chosen(design, len(job.labels))
     data = Labelled(job.mapped(), job.labels, job.pixels())
+    if len(chosen) < len(job.labels):
+        data = Labelled(data.images[chosen], data.labels[chosen], None)
     table = Table(Direct(), job.table or default_drives("direct", "mean"))
     slopes = Slopes(design, data, table, seeds[:_PROBES])
     names, groups, expected = _expected(slopes, seeds)
@@ -132,10 +138,18 @@ def regression(job: Job, point: SweepPoint, trials: Sequence[Trial]) -> Regressi
         for k, (name, group) in enumerate(zip(names, groups, strict=True)) if group in present
     ]  # fmt: skip
     return Regression(
-        len(trials), len(job.labels), explained,
+        len(trials), len(data.labels), explained,
         tuple(sorted(terms, key=lambda term: -term.share)),
         tuple(sorted(components, key=lambda component: -component[2])),
     )  # fmt: skip
+
+
+def _chosen(design: Design, n_images: int) -> NDArray[np.intp]:
+    """Images that the slopes are taken over: all, or of a convolution's as many as there is memory for, evenly."""
+    layers = zip(design.network.fronts, design.network.layer_sizes[1:-1], strict=False)
+    widest = max(front.n_positions * n for front, n in layers)
+    n = min(n_images, max(1, _SLOPE_VALUES // widest))
+    return np.linspace(0, n_images - 1, n).round().astype(np.intp)
 
 
 def _expected(slopes: Slopes, seeds: Sequence[int]) -> tuple[list[str], list[str], FloatArray]:

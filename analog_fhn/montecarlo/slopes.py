@@ -21,24 +21,26 @@ from analog_fhn.cell.parts import Parts
 from analog_fhn.chip import Chip, ManufacturedChip
 from analog_fhn.data.sparse_images import Pixels
 from analog_fhn.design import Design
-from analog_fhn.inference import handed_over, scores_of_means
+from analog_fhn.hold import HoldParts, window_seconds
+from analog_fhn.inference import handed_over, held, scores_of_means
 from analog_fhn.neuron import FloatArray
 from analog_fhn.technology.technology import ERRORS
 
 _STEP = 1e-3  # relative; of values near zero (V, scale errors), of z and of its variance absolute
 DEVICES = "array devices"
+HOLDS = -1  # in place of the number of a group of a cell's parts
 
 
 @dataclass(frozen=True)
 class Component:
-    """One part of all cells of a hidden layer, or of all sense amplifiers of an array.
+    """One part of all cells of a hidden layer, of all its hold stages, or of all sense amplifiers of an array.
 
     Parameters
     ----------
     layer
         Number of the hidden layer, or of the array, from 0.
     stage
-        Number of the cells' group of parts; None: the part is the sense amplifiers'.
+        Number of the cells' group of parts, or `HOLDS`; None: the part is the sense amplifiers'.
     part
         Name of the part within its group.
     """
@@ -51,7 +53,14 @@ class Component:
         """The parts of a chip that it belongs to."""
         if self.stage is None:
             return chip.arrays[self.layer].sense
+        if self.stage == HOLDS:
+            return self._holds(chip)
         return chip.hardware[self.layer].cells.parts[self.stage]
+
+    def _holds(self, chip: ManufacturedChip) -> HoldParts:
+        holds = chip.hardware[self.layer].holds
+        assert holds is not None
+        return holds
 
     def values(self, chip: ManufacturedChip) -> FloatArray:
         """Its values on a chip, one for each cell or amplifier."""
@@ -66,6 +75,8 @@ class Component:
             if self.layer == len(chip.hardware):
                 return chip.with_parts(output_array=array)
             hardware = replace(chip.hardware[self.layer], array=array)
+        elif self.stage == HOLDS:
+            hardware = replace(chip.hardware[self.layer], holds=self._holds(chip).with_values(**{self.part: values}))
         else:
             cells = chip.hardware[self.layer].cells
             changed = cells.parts[self.stage].with_values(**{self.part: values})
@@ -85,6 +96,8 @@ class Component:
             amplifier = "sense amplifier"
             outer = array.removesuffix(" array")
             return f"{amplifier} of {array} {self.part}" if outer == array else f"{outer} {amplifier} {self.part}"
+        if self.stage == HOLDS:
+            return f"hold stage {self.part}{design.layer_names[self.layer]}"
         return f"{tuple(design.cells[self.layer].streams)[self.stage]} {self.part}{design.layer_names[self.layer]}"
 
 
@@ -94,6 +107,8 @@ def components(design: Design) -> Iterator[Component]:
         left_out = cell.left_out(design.network.recentre or cell.smoothed)
         for stage, group in enumerate(cell.nominal):
             yield from (Component(layer, stage, name) for name, _ in group.items() if name not in left_out)
+        if design.network.held[layer]:
+            yield from (Component(layer, HOLDS, f.name) for f in HoldParts.described())
     for layer, array in enumerate(design.arrays):
         yield from (Component(layer, None, name) for name, _ in array.sense.items())
 
@@ -123,11 +138,11 @@ class _Layer:
     ----------
     inputs, ripple
         What its array is given: activations (images in front of the first layer), and the variance of the ripple on
-        them; shape (n_images, n_in).
+        them; shape (n_runs, n_in), where a run is an image, of a convolution a position of an image.
     z, variance
-        Pre-activations and the variance of their ripple, shape (n_images, n).
+        Pre-activations and the variance of their ripple, shape (n_runs, n).
     rows
-        What it hands to the next array: activations, and the variance of their ripple; shape (2, n_images, n).
+        What it hands on: activations, and the variance of their ripple; shape (2, n_runs, n).
     """
 
     inputs: FloatArray
@@ -172,7 +187,7 @@ class Slopes:
         margin = self.margin(scores)
         moved = [self.margin(self.scores(design.chip(seed))) - margin for seed in seeds]
         self.tau = float(np.sqrt(np.mean(np.square(moved)))) or 1.0
-        self._weight = norm.pdf(margin / self.tau) / self.tau / len(margin)
+        self.weight = norm.pdf(margin / self.tau) / self.tau / len(margin)
         self._layers = list(self._forward())
         self._sensitivities = self._backward()
         self.of = {component: self._slope(component) for component in components(design)}
@@ -197,36 +212,47 @@ class Slopes:
                 of_weights += 2.0 * nominal.weights * (layer.ripple.T @ per.variance)
             slopes.append((of_weights, per.z.sum(axis=0)))
         per_score = self._per_score()
-        return [*slopes, (self._layers[-1].rows[0].T @ per_score, per_score.sum(axis=0))]
+        return [*slopes, (self._output_rows(self._layers[-1].rows[0]).T @ per_score, per_score.sum(axis=0))]
+
+    def _output_rows(self, activations: FloatArray) -> FloatArray:
+        """Rows of the output array (n_images, n_rows) for activations of the last layer (n_runs, n)."""
+        return np.asarray(self.nominal.output.front.rows(activations.reshape(len(self.data.labels), -1)))
 
     def _per_score(self) -> FloatArray:
         """Slope of the accuracy in each score of each image, shape (n_images, n_classes)."""
         classes = np.eye(self.design.network.layer_sizes[-1])
-        return np.asarray(self._weight[:, None] * (classes[self.data.labels] - classes[self.rival]))
+        return np.asarray(self.weight[:, None] * (classes[self.data.labels] - classes[self.rival]))
 
     def _forward(self) -> Iterator[_Layer]:
         """All hidden layers of the nominal chip, the first one first."""
-        inputs = np.asarray(self.data.images, dtype=np.float64)
-        ripple = np.zeros((1, inputs.shape[1]))
+        n_images = len(self.data.labels)
+        values, ripple = np.asarray(self.data.images, dtype=np.float64), None
         for number, layer in enumerate(self.nominal.layers):
+            inputs = np.asarray(layer.front.rows(values))
+            ripple = np.zeros((1, inputs.shape[1])) if ripple is None else ripple
             z, variance = layer.pre_activations(inputs), ripple @ layer.weights**2
             rows = self._rows(number, layer.cells, z, variance)
             yield _Layer(inputs, ripple, z, variance, rows)
-            inputs, ripple = rows
+            values = rows[0].reshape(n_images, -1)
+            ripple = None if self.nominal.network.held[number] else rows[1]
 
     def _rows(self, number: int, cells: Cells, z: FloatArray, variance: FloatArray) -> FloatArray:
         """Activations on the rows behind a layer and the variance of their ripple, shape (2, n_images, n)."""
         protocol, recentre = self.design.network.protocol, self.design.network.recentre
         table = self._table.means(cells, protocol, window=False)
         x = table.look_up(cells.drive_stage.drives(z, variance))
+        if self.nominal.network.held[number]:
+            activations = held(replace(self.nominal.layers[number], cells=cells), x, protocol)
+            return np.stack([activations, np.zeros_like(x)])
         if number + 1 < len(self.nominal.layers):
-            return np.stack(handed_over(cells, x, protocol, number))
+            return np.stack(handed_over(cells, x, protocol, self.nominal.low_passes_before(number)))
         gain, offset = cells.row_stage.of(recentre)
         return np.stack([x * gain + offset, np.zeros_like(x)])
 
     def _backward(self) -> list[_Sensitivity]:
         """Slopes of the accuracy in what the layers of the nominal chip are given and give."""
-        output = self._per_score() @ self.nominal.output.weights.T
+        output = self.nominal.output.front.gathered(self._per_score() @ self.nominal.output.weights.T)
+        output = output.reshape(self._layers[-1].z.shape)
         rows = np.stack([output, np.zeros_like(output)])
         sensitivities: list[_Sensitivity] = []
         for number, layer in reversed(list(enumerate(self._layers))):
@@ -236,18 +262,26 @@ class Slopes:
             change = self._rows(number, cells, layer.z, layer.variance + _STEP) - layer.rows
             variance = (change / _STEP * rows).sum(axis=0)
             sensitivities.insert(0, _Sensitivity(rows, z, variance))
-            rows = np.stack([z @ weights.T, variance @ (weights**2).T]) if number else rows
+            if number:
+                before, front = self._layers[number - 1].z.shape, self.nominal.layers[number].front
+                slopes = front.gathered(z @ weights.T).reshape(before)
+                through = variance @ (weights**2).T
+                held_before = self.nominal.network.held[number - 1]
+                rows = np.stack([slopes, np.zeros(before) if held_before else through])
         return sensitivities
 
     def _slope(self, component: Component) -> FloatArray:
         """Slope in each value of a component, by finite differences: all cells are changed at a time."""
+        if component.stage == HOLDS:
+            return self._hold_slope(component)
         values = component.values(self.nominal)
         # Relative for resistors and capacitors, which have no value near zero; offsets and scale errors: 1 mV.
         step = np.where(values == 0.0, _STEP, _STEP * np.abs(values))
         chip = component.with_values(self.nominal, values + step)
         number = component.layer
         if number == len(self._layers):
-            change = self._layers[-1].rows[0] @ (chip.output.weights - self.nominal.output.weights)
+            rows = self._output_rows(self._layers[-1].rows[0])
+            change = rows @ (chip.output.weights - self.nominal.output.weights)
             recentre = self.design.network.recentre
             change += chip.output.bias_of(recentre) - self.nominal.output.bias_of(recentre)
             return np.asarray((change * self._per_score()).sum(axis=0) / step)
@@ -257,3 +291,25 @@ class Slopes:
             z, variance = changed.pre_activations(layer.inputs), layer.ripple @ changed.weights**2
         change = self._rows(number, changed.cells, z, variance) - layer.rows
         return np.asarray((change * self._sensitivities[number].rows).sum(axis=(0, 1)) / step)
+
+    def _hold_slope(self, component: Component) -> FloatArray:
+        """Slope in each hold stage's offset or droop, which act on the rows of the next array as `Hold.errors` says."""
+        number, hardware = component.layer, self.nominal.hardware[component.layer]
+        n_images = len(self.data.labels)
+        if number + 1 < len(self._layers):
+            layer = self.nominal.layers[number + 1]
+            slopes, front, uses = self._sensitivities[number + 1].z @ layer.weights.T, layer.front, True
+        else:
+            output = self.nominal.output
+            slopes, front, uses = self._per_score() @ output.weights.T, output.front, False
+        slopes = slopes.reshape(n_images, -1, slopes.shape[1]).sum(axis=0)
+        row_volts = hardware.cells.cell.row_volts[0]
+        of_values = front.gathered(slopes)[0]
+        if component.part == "offset":
+            return np.asarray(of_values / row_volts)
+        n = len(hardware.cells)
+        waited = np.repeat(np.arange(len(of_values) // n - 1.0, -1.0, -1.0), n)
+        later = np.arange(len(slopes))[:, None] + 0.5 if uses else np.zeros((1, 1))
+        of_values = waited * of_values + front.gathered(later * slopes)[0]
+        seconds = window_seconds(self.design.network.protocol, self.design.time_unit)
+        return np.asarray(of_values * seconds / row_volts)
