@@ -184,6 +184,32 @@ class TanhPair(Section):
     lot_share: of.Share = 0.0
 
 
+class Rectifier(Section):
+    """Drive stage of a relu: a follower that passes positive voltages, behind a clamp that ends them at a limit.
+
+    Its amplifiers are those of `opamp`, its resistors those of `resistor`.
+
+    Parameters
+    ----------
+    full_scale
+        Limit (V), which stands for the ceiling, below the reference. The largest limit that the amplifiers behind the
+        arrays reach makes the offsets smallest. The design may move it by up to a tenth, where that gives the series a
+        better value for the resistor behind it.
+    input_resistor
+        In front of the clamp (ohm): takes up what the input is beyond the limit, or below 0.
+    divider
+        Resistor between the reference and the limit (ohm).
+    saturation_current, emission_coefficient
+        Of the diodes, at 300 K (A); their leakage, which grows with temperature as the saturation current does.
+    """
+
+    full_scale: of.VoltageScale = 5.0
+    input_resistor: of.Resistance = 10.0e3
+    divider: of.Resistance = 100.0e3
+    saturation_current: of.DiodeCurrent = 2.5e-9
+    emission_coefficient: of.EmissionCoefficient = 1.75
+
+
 class RowDriver(Section):
     """Amplifier that shifts and attenuates V(x) to the rows of the output array: its input resistor (ohm)."""
 
@@ -475,6 +501,7 @@ class Technology(Section):
     opamp: OpAmp
     multiplier: Multiplier
     tanh_pair: TanhPair
+    rectifier: Rectifier = Rectifier()
     row_driver: RowDriver
     low_pass: LowPass = LowPass()
     hold: Hold = Hold()

@@ -18,7 +18,6 @@ from analog_fhn.cell.opamp_fhn.stages import NO_SHIFT
 from analog_fhn.cell.parts import CAPACITOR, OPAMP_OFFSET, RESISTOR
 from analog_fhn.findings import CURRENT_ERROR, CURRENT_WARNING, Finding, Severity, judge, unusual_resistance
 from analog_fhn.neuron import extremes
-from analog_fhn.readout import recentring
 from analog_fhn.technology.e_series import in_series, nearest
 
 # Close to its limit an output stage is no longer linear, and limits of data sheets are typical values.
@@ -84,8 +83,10 @@ def _peaks(cell: OpAmpLayout) -> dict[str, tuple[str, float]]:
 def _levels(cell: OpAmpLayout) -> Iterator[Finding]:
     technology, fhn = cell.technology, cell.fhn
     supplies, supply = technology.supplies, technology.conditions.supply
-    when = "under the largest drive" if extremes(fhn)[0] > 2.05 else "at the peak of a spike"
-    for part, (node, volts) in _peaks(cell).items():
+    peak = "under the largest drive" if extremes(fhn)[0] > 2.05 else "at the peak of a spike"
+    levels = [(part, node, volts, peak) for part, (node, volts) in _peaks(cell).items()]
+    levels += [(part, "its output", volts, "at the ceiling") for part, volts in cell.drive.levels().items()]
+    for part, node, volts, when in levels:
         limit = (
             technology.opamp if part.startswith("U") else technology.multiplier
         ).output_limit - technology.lost_swing
@@ -248,8 +249,9 @@ def _currents(cell: OpAmpLayout) -> Iterator[Finding]:
         "M2": volts["M2"] / r2,
     }
     # The row driver hangs on U3 if its gain is positive, which an inverting amplifier makes of -Vx.
-    driven = "U3" if recentring(cell.unit, fhn.a, fhn.gamma)[0] > 0 else "U1"
+    driven = "U3" if cell.recentring[0] > 0 else "U1"
     loads[driven] += volts[driven] / cell.technology.row_driver.input_resistor
+    loads |= cell.drive.loads()
     for part, current in loads.items():
         if judged := judge(current, CURRENT_WARNING, CURRENT_ERROR):
             yield Finding(
@@ -261,7 +263,7 @@ def _currents(cell: OpAmpLayout) -> Iterator[Finding]:
 def _series(cell: OpAmpLayout) -> Iterator[Finding]:
     parts = {
         "eps": "R1, Cx, Cy", "a": "R2, R5", "cubic": "R2", "y_gain": "R3", "time_unit": "R3, Cy",
-        "gamma": "Rabc", "slope": "Rs1, Rs2", "offset": "Rshift",
+        **cell.drive.CULPRITS, "offset": "Rshift",
     }  # fmt: skip
     for name, error in cell.errors.items():
         if judged := judge(abs(error), SERIES_WARNING, SERIES_ERROR):

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from analog_fhn.cell.base import Cell, CircuitCells
+from analog_fhn.cell.base import Cell, CircuitCells, Curve, curve_of
+from analog_fhn.cell.opamp_fhn.drive import DriveCircuit, DriveParts
 from analog_fhn.cell.opamp_fhn.neuron import NeuronParts, Scales
-from analog_fhn.cell.opamp_fhn.stages import (
-    DriverParts,
-    PairParts,
-    drive_stage,
-    largest_activation,
-    nominal_drivers,
-    nominal_pairs,
-    row_stage,
-)
+from analog_fhn.cell.opamp_fhn.rectifier import Rectifiers
+from analog_fhn.cell.opamp_fhn.stages import DriverParts, TanhPairs, largest_activation, nominal_drivers, row_stage
 from analog_fhn.cell.opamp_fhn.synthesis import Synthesis, synthesise
 from analog_fhn.cell.parts import Parts
-from analog_fhn.readout import recentring
 from analog_fhn.technology.technology import NOMINAL_TEMPERATURE
+
+# Circuit that makes a curve of a drive stage.
+DRIVE_CIRCUITS: dict[Curve, type[DriveCircuit[Any]]] = {"tanh": TanhPairs, "ramp": Rectifiers}
 
 
 @dataclass(frozen=True, eq=False)
 class OpAmpLayout(Cell):
-    """Cells of op-amps as laid out; `nominal` are `NeuronParts`, `PairParts` and `DriverParts`."""
+    """Cells of op-amps as laid out; `nominal` are `NeuronParts`, `DriveParts` and `DriverParts`."""
 
     @cached_property
     def synthesis(self) -> Synthesis:
@@ -44,37 +41,35 @@ class OpAmpLayout(Cell):
         return self.synthesis.parts
 
     @cached_property
-    def pairs(self) -> PairParts:
-        """Nominal tanh pairs."""
-        return nominal_pairs(self.fhn, self.technology, self.scales.sx, self.n_cells)
+    def drive(self) -> DriveCircuit[Any]:
+        """Circuits in front of the neurons."""
+        kind = DRIVE_CIRCUITS[curve_of(self.unit)]
+        return kind(self.fhn, self.unit, self.technology, self.n_cells, self.ceiling, self.scales.sx)
 
     @cached_property
     def drivers(self) -> DriverParts:
         """Nominal row drivers."""
-        return nominal_drivers(self.fhn, self.unit, self.technology, self.scales.sx, self.n_cells, self.smoothed)
+        sx, n, smoothed = self.scales.sx, self.n_cells, self.smoothed
+        return nominal_drivers(self.fhn, self.recentring, self.technology, sx, n, smoothed)
 
     @property
     def nominal(self) -> tuple[Parts, ...]:
-        """Nominal neurons, tanh pairs and row drivers."""
-        return self.neurons, self.pairs, self.drivers
+        """Nominal neurons, circuits in front of them, and row drivers."""
+        return self.neurons, self.drive.nominal, self.drivers
 
     @cached_property
     def errors(self) -> dict[str, float]:
         """Relative errors that the E series leave.
 
-        Of eps, a, cubic, y_gain and time_unit in the neuron, gamma and slope in the tanh pair, and of the row driver's
-        offset (0 if there is none).
+        Of eps, a, cubic, y_gain and time_unit in the neuron, gamma and slope in the drive stage (of a rectifier also
+        zero_drive, the drive at z <= 0), and of the row driver's offset (0 if there is none).
         """
         nominal = self.technology.under(temperature=NOMINAL_TEMPERATURE, supply=1.0)
-        drive = drive_stage(self.pairs[:1], self.fhn, nominal, self.scales.sx)
         ideal = np.ones(1), np.zeros(1)
-        row = row_stage(self.drivers[:1], self.drivers, ideal, self.fhn, self.unit, nominal, self.scales.sx)
-        offset = recentring(self.unit, self.fhn.a, self.fhn.gamma)[1]
-        return self.synthesis.errors | {
-            "gamma": float(drive.gain[0]) / self.fhn.gamma - 1.0,
-            "slope": float(drive.slope[0]) / self.fhn.slope - 1.0,
-            "offset": float(row.offset[0]) / offset - 1.0 if offset else 0.0,
-        }
+        row = row_stage(self.drivers[:1], self.drivers, ideal, self.recentring, nominal, self.scales.sx)
+        offset = self.recentring[1]
+        rows = {"offset": float(row.offset[0]) / offset - 1.0 if offset else 0.0}
+        return self.synthesis.errors | self.drive.errors() | rows
 
     @property
     def time_unit(self) -> float:
@@ -88,8 +83,8 @@ class OpAmpLayout(Cell):
 
     @property
     def volts_per_z(self) -> float:
-        """Input voltage of a tanh pair for a pre-activation of 1 (V)."""
-        return self.technology.tanh_pair.volts_per_unit
+        """Input voltage of a drive stage for a pre-activation of 1 (V)."""
+        return self.drive.volts_per_z
 
     @property
     def volts_per_x(self) -> float:
@@ -100,12 +95,12 @@ class OpAmpLayout(Cell):
     def row_volts(self) -> tuple[float, float]:
         """What the nominal row driver makes of an activation of 1, and of x = 1 without recentring (V)."""
         raw = float(self.drivers.rf[0] / self.drivers.rin[0]) * self.scales.sx
-        return raw / abs(recentring(self.unit, self.fhn.a, self.fhn.gamma)[0]), raw
+        return raw / abs(self.recentring[0]), raw
 
     @property
     def largest_activation(self) -> float:
         """Largest instantaneous |activation|: on a spike, or at rest under the largest drive."""
-        return largest_activation(self.fhn, self.unit)
+        return largest_activation(self.fhn, self.recentring)
 
     @property
     def low_pass(self) -> tuple[float, float]:
@@ -113,8 +108,8 @@ class OpAmpLayout(Cell):
         return (float(self.drivers.rf[0]), float(self.drivers.cf[0])) if self.smoothed else (0.0, 0.0)
 
 
-def groups(cells: CircuitCells) -> tuple[NeuronParts, PairParts, DriverParts]:
-    """Neurons, tanh pairs and row drivers of op-amp cells.
+def groups(cells: CircuitCells) -> tuple[NeuronParts, DriveParts, DriverParts]:
+    """Neurons, what makes their drives, and row drivers of op-amp cells.
 
     Raises
     ------
@@ -124,9 +119,9 @@ def groups(cells: CircuitCells) -> tuple[NeuronParts, PairParts, DriverParts]:
     return typed_groups(cells.parts)
 
 
-def typed_groups(parts: tuple[Parts, ...]) -> tuple[NeuronParts, PairParts, DriverParts]:
+def typed_groups(parts: tuple[Parts, ...]) -> tuple[NeuronParts, DriveParts, DriverParts]:
     """The same, of the parts themselves."""
     match parts:
-        case (NeuronParts() as neurons, PairParts() as pairs, DriverParts() as drivers):
-            return neurons, pairs, drivers
+        case (NeuronParts() as neurons, DriveParts() as drives, DriverParts() as drivers):
+            return neurons, drives, drivers
     raise TypeError(f"parts {[type(group).__name__ for group in parts]} are not those of op-amp cells")

@@ -123,7 +123,9 @@ def nominal_parts(fhn: FHN, technology: Technology, scales: Scales, n_neurons: i
     return NeuronParts.alike(n_neurons, values)
 
 
-def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps: float) -> Coefficients:
+def coefficients(
+    parts: NeuronParts, scales: Scales, technology: Technology, eps: float, load: FloatArray | float = 0.0
+) -> Coefficients:
     """Nine coefficients of each neuron from its actual parts, by nodal analysis.
 
     The summing nodes sit at the offset voltages, and an op-amp of finite gain-bandwidth and gain A adds
@@ -131,9 +133,10 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
 
         (Cx (1 + 1/A) + sumG1/wt) dVx/dt = -Vnx/R1 - W/R2 - Vy/R3 + Vos1 sumG1 + Ib - Vx sumG1/A
         Vnx = -(Rb/Ra) Vx + Vos3 (1 + Rb/Ra) + Ib Rb
-        (Cy (1 + 1/A) + sumG2/wt) dVy/dt = -Vnx/R4 + Vref/R5 + Iin + Vos2 sumG2 + Ib - Vy sumG2/A
+        (Cy (1 + 1/A) + sumG2/wt) dVy/dt = -Vnx/R4 + Vref/R5 + Iin + Vos2 (1/R4 + 1/R5) + Ib - Vy sumG2/A
 
-    with Ib the amplifiers' bias current, sumG1 = 1/R1 + 1/R2 + 1/R3, sumG2 = 1/R4 + 1/R5. The multipliers give
+    with Ib the amplifiers' bias current, sumG1 = 1/R1 + 1/R2 + 1/R3, sumG2 = 1/R4 + 1/R5 + load; Iin is what flows out
+    of the node at the voltage Vos2. The multipliers give
     ``W = k2 (Vx + x2)(k1 (Vx + x1)(Vx + y1) + z1 + y2) + z2``, k = (1 + error)/Vm: an even term appears.
     U3's finite gain scales -Vx by 1/(1 + (1 + Rb/Ra)/A). The drive is I = Iin R4/Sx with the nominal R4.
 
@@ -143,6 +146,8 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
         Component values of n neurons.
     eps
         Nominal time-scale ratio, the factor that the coefficients are normalised with.
+    load
+        Conductance (S) that the drive stage adds to the summing node of U2, shape (n,); 0: it is a current source.
     """
     sx, sy, unit = scales.sx, scales.sy, scales.time_unit
     amp, vm = technology.opamp, technology.multiplier.scale
@@ -158,7 +163,7 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
     w0 = k2 * parts.m2_x * residue + parts.m2_z
 
     g1, g2 = node_conductances(parts)
-    cx, cy = integrators(parts, technology)
+    cx, cy = integrators(parts, technology, load)
     factor = eps * unit / (sx * cx)
     p = np.stack(
         [
@@ -176,7 +181,7 @@ def coefficients(parts: NeuronParts, scales: Scales, technology: Technology, eps
         [
             factor * (reference / parts.r5 + parts.vos2 * g2 + bias - inv_offset / parts.r4),
             factor * sx * inv_gain / parts.r4,
-            -factor * sy * g2 / amp.gain,
+            -factor * sy * (g2 + load) / amp.gain,
             factor * drive_current(1.0, scales, technology) * np.ones(len(parts)),
         ],
         axis=1,
@@ -197,12 +202,20 @@ def node_conductances(parts: NeuronParts) -> tuple[FloatArray, FloatArray]:
     return 1.0 / parts.r1 + 1.0 / parts.r2 + 1.0 / parts.r3, 1.0 / parts.r4 + 1.0 / parts.r5
 
 
-def integrators(parts: NeuronParts, technology: Technology) -> tuple[FloatArray, FloatArray]:
-    """Capacitances (F) on which U1 and U2 integrate, each of shape (n,): Cx (1 + 1/A) + sumG1/wt, likewise Cy."""
+def integrators(
+    parts: NeuronParts, technology: Technology, load: FloatArray | float = 0.0
+) -> tuple[FloatArray, FloatArray]:
+    """Capacitances (F) on which U1 and U2 integrate, each of shape (n,): Cx (1 + 1/A) + sumG1/wt, likewise Cy.
+
+    Parameters
+    ----------
+    load
+        As for `coefficients`.
+    """
     amp = technology.opamp
     wt = 2.0 * np.pi * amp.gain_bandwidth
     g1, g2 = node_conductances(parts)
-    return parts.cx * (1.0 + 1.0 / amp.gain) + g1 / wt, parts.cy * (1.0 + 1.0 / amp.gain) + g2 / wt
+    return parts.cx * (1.0 + 1.0 / amp.gain) + g1 / wt, parts.cy * (1.0 + 1.0 / amp.gain) + (g2 + load) / wt
 
 
 def drive_current(drive: float, scales: Scales, technology: Technology) -> float:

@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.constants import Boltzmann, elementary_charge
+from scipy.constants import Boltzmann
 
 from analog_fhn.cell.opamp_fhn.neuron import NeuronParts, Scales, integrators, node_conductances
-from analog_fhn.cell.opamp_fhn.stages import PairParts, thermal_voltage
 from analog_fhn.neuron import FloatArray
 from analog_fhn.technology.technology import Technology
 
@@ -19,7 +18,12 @@ MEAN_SQUARE_X = 2.25 / (1.5 - math.log(2.0))
 
 
 def intensities(
-    parts: NeuronParts, density_x: ArrayLike, density_y: ArrayLike, scales: Scales, technology: Technology
+    parts: NeuronParts,
+    density_x: ArrayLike,
+    density_y: ArrayLike,
+    scales: Scales,
+    technology: Technology,
+    load: FloatArray | float = 0.0,
 ) -> tuple[FloatArray, FloatArray]:
     """Intensities in dx and dy, per square root of T, of current densities at the summing nodes of U1 and U2.
 
@@ -37,28 +41,29 @@ def intensities(
         Of n neurons.
     density_x, density_y
         Square roots of S (A/sqrt(Hz)): numbers, or shape (n,).
+    load
+        As for `coefficients`.
     """
-    cx, cy = integrators(parts, technology)
+    cx, cy = integrators(parts, technology, load)
     root = math.sqrt(scales.time_unit / 2.0)
     x = np.asarray(density_x, dtype=np.float64) * root / (cx * scales.sx)
     return x, np.asarray(density_y, dtype=np.float64) * root / (cy * scales.sy)
 
 
 def intrinsic_sources(
-    parts: NeuronParts, pairs: PairParts, drive_gain: FloatArray, scales: Scales, technology: Technology
+    parts: NeuronParts, load: FloatArray, scales: Scales, technology: Technology
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     """Densities (A/sqrt(Hz)) by source at the summing nodes of U1 and of U2, each of shape (n_neurons,).
 
     ========== ==================================================================================================
     resistors  thermal, ``4 k T sum(G)`` of R1, R2, R3 at U1, of R4, R5 at U2, at the temperature of the conditions
-    opamp      voltage noise of U1 (U2) times the node's conductance ``sum(G)``
+    opamp      voltage noise of U1 (U2) times the node's conductance ``sum(G)``, with that of the drive stage
     inverter   output noise of U3, through R1 (R4): its voltage noise times ``1 + Rb/Ra``, and thermal of Ra, Rb
     multiplier output noise of M2 through R2, and that of M1, which M2 passes on times Vx/Vm: taken at the
                mean square of Vx = Sx x in the relaxation oscillation, ``<x^2> = 2.79`` (it is modulated in truth)
-    tanh pair  at balance: shot noise, 2 q I of each transistor that carries the output (the pair I_tail in all, two
-               pnp mirrors twice that, the npn mirror I_tail), and thermal noise of the attenuators times the
-               pair's slope I_tail/(2 V_T)
     ========== ==================================================================================================
+
+    At U2 that of the drive stage comes on top, see `analog_fhn.cell.opamp_fhn.drive.DriveCircuit.noise`.
 
     All parts count as white: 1/f noise is left out. Also left out are the op-amps' current noise (JFET inputs), the
     reference, and the noise of U1 and U2 that reaches their own outputs unintegrated. U3's
@@ -66,10 +71,10 @@ def intrinsic_sources(
 
     Parameters
     ----------
-    parts, pairs
-        Of n neurons and their tanh pairs.
-    drive_gain
-        Largest |drive| that each tanh pair makes, less its offset; shape (n,).
+    parts
+        Of n neurons.
+    load
+        Conductance (S) that the drive stages add to the summing nodes of U2, shape (n,).
     """
     thermal = 4.0 * Boltzmann * technology.conditions.temperature
     amp, multiplier = technology.opamp.voltage_noise_density, technology.multiplier
@@ -83,18 +88,5 @@ def intrinsic_sources(
         "inverter": inverter / parts.r1,
         "multiplier": multiplier.voltage_noise_density * np.sqrt(1.0 + through_m2**2) / parts.r2,
     }
-    node_y = {"resistors": np.sqrt(thermal * g2), "opamp": amp * g2, "inverter": inverter / parts.r4}
-    tail = drive_gain * scales.sx / technology.neuron.r4
-    parallel = sum(pairs.source_resistances)
-    slope = tail / (2.0 * thermal_voltage(technology.conditions.temperature))
-    node_y["tanh pair"] = np.sqrt(8.0 * elementary_charge * tail + thermal * parallel * slope**2)
+    node_y = {"resistors": np.sqrt(thermal * g2), "opamp": amp * (g2 + load), "inverter": inverter / parts.r4}
     return node_x, node_y
-
-
-def intrinsic_densities(
-    parts: NeuronParts, pairs: PairParts, drive_gain: FloatArray, scales: Scales, technology: Technology
-) -> tuple[FloatArray, FloatArray]:
-    """Current densities (A/sqrt(Hz)) of all sources together at the summing nodes of U1 and U2, shape (n,)."""
-    sources = intrinsic_sources(parts, pairs, drive_gain, scales, technology)
-    node_x, node_y = (np.sqrt(sum(v**2 for v in node.values())) for node in sources)
-    return np.asarray(node_x), np.asarray(node_y)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
+from scipy.constants import Boltzmann, elementary_charge
 
-from analog_fhn.cell.base import DriveStage, RowStage, TanhStage
+from analog_fhn.cell.base import DriveStage, Instance, RowStage, TanhStage
+from analog_fhn.cell.opamp_fhn.drive import DriveCircuit, DriveParts
 from analog_fhn.cell.parts import CAPACITOR, OPAMP_OFFSET, RESISTOR, Deviation, Kind, Parts, part
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN, FloatArray, extremes
-from analog_fhn.readout import Activation, recentring
 from analog_fhn.technology.e_series import downward, nearest
 from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, Technology
 
@@ -25,7 +29,7 @@ CURRENT_GAIN = Kind("tanh_pair", True, Deviation("beta_tolerance", True))
 
 
 @dataclass(frozen=True)
-class PairParts(Parts):
+class PairParts(DriveParts):
     """Tanh pairs: a transconductance amplifier with an attenuator on each input.
 
     Parameters
@@ -207,14 +211,72 @@ def drive_stage(parts: PairParts, fhn: FHN, technology: Technology, sx: float) -
     )
 
 
-def largest_activation(fhn: FHN, unit: Activation) -> float:
-    """Largest instantaneous |h|, on a spike or at rest under the largest drive."""
-    gain, offset = recentring(unit, fhn.a, fhn.gamma)
+@dataclass(frozen=True, eq=False)
+class TanhPairs(DriveCircuit[PairParts]):
+    """Tanh pairs of a layer as laid out."""
+
+    NAME: ClassVar[str] = "tanh pair"
+    STREAM: ClassVar[int] = 2
+    LIBRARIES: ClassVar[tuple[str, ...]] = ("tanh_pair.lib",)
+    CULPRITS: ClassVar[dict[str, str]] = {"gamma": "Rabc", "slope": "Rs1, Rs2"}
+
+    @cached_property
+    def nominal(self) -> PairParts:
+        """Nominal tanh pairs; see `nominal_pairs`."""
+        return nominal_pairs(self.fhn, self.technology, self.sx, self.n_cells)
+
+    @property
+    def volts_per_z(self) -> float:
+        """Input voltage for a pre-activation of 1 (V), as the technology has it."""
+        return self.technology.tanh_pair.volts_per_unit
+
+    def stage(self, parts: PairParts, summing_volts: FloatArray) -> DriveStage:
+        """What tanh pairs make of z, see `drive_stage`: their output does not feel its voltage."""
+        return drive_stage(parts, self.fhn, self.technology, self.sx)
+
+    def load(self, parts: PairParts) -> FloatArray:
+        """None: the output is a current source."""
+        return np.zeros(len(parts))
+
+    def noise(self, parts: PairParts, gain: FloatArray) -> FloatArray:
+        """Shot noise at balance, and thermal noise of the attenuators times the pair's slope I_tail/(2 V_T).
+
+        Shot noise is 2 q I of each transistor that carries the output: the pair I_tail in all, two pnp mirrors twice
+        that, the npn mirror I_tail.
+        """
+        temperature = self.technology.conditions.temperature
+        thermal = 4.0 * Boltzmann * temperature
+        tail = np.abs(gain) * self.sx / self.technology.neuron.r4
+        parallel = sum(parts.source_resistances)
+        slope = tail / (2.0 * thermal_voltage(temperature))
+        return np.asarray(np.sqrt(8.0 * elementary_charge * tail + thermal * parallel * slope**2))
+
+    def instance(self, values: dict[str, float], suffix: str) -> Instance:
+        """Instance `Xpair`."""
+        transistor = self.technology.tanh_pair
+        parameters = values | {"isat": transistor.saturation_current, "vaf": transistor.early_voltage}
+        inputs = (f"z{suffix}", "0") if self.fhn.gamma < 0 else ("0", f"z{suffix}")
+        return Instance(f"Xpair{suffix}", (*inputs, f"sum2{suffix}", "vcc", "vee"), "tanh_pair", parameters)
+
+    def devices(self) -> Sequence[tuple[str, str, int, str]]:
+        """Half of a dual transconductance amplifier."""
+        packages = f"tanh pairs, the halves of {(self.n_cells + 1) // 2} dual packages"
+        return (("tanh_pair", "transconductance amplifier (tanh_pair)", 1, packages),)
+
+
+def largest_activation(fhn: FHN, recentring: tuple[float, float]) -> float:
+    """Largest instantaneous |h|, on a spike or at rest under the largest drive, with recentring's gain and offset."""
+    gain, offset = recentring
     return abs(gain) * extremes(fhn)[0] + abs(offset)
 
 
 def nominal_drivers(
-    fhn: FHN, unit: Activation, technology: Technology, sx: float, n_neurons: int, smoothed: bool = False
+    fhn: FHN,
+    recentring: tuple[float, float],
+    technology: Technology,
+    sx: float,
+    n_neurons: int,
+    smoothed: bool = False,
 ) -> DriverParts:
     """Nominal row drivers: the largest activation becomes the read voltage, or the next lower that the series has.
 
@@ -223,12 +285,14 @@ def nominal_drivers(
 
     Parameters
     ----------
+    recentring
+        Gain and offset from x to the activation.
     smoothed
         Whether there is a low-pass, of the technology's time constant.
     """
-    gain, offset = recentring(unit, fhn.a, fhn.gamma)
+    gain, offset = recentring
     series, rin = technology.resistor.series, technology.row_driver.input_resistor
-    per_unit = technology.array.read_voltage / largest_activation(fhn, unit)
+    per_unit = technology.array.read_voltage / largest_activation(fhn, recentring)
     rf = downward(series, rin * per_unit * abs(gain) / sx, 1.0)[0]
     rshift = NO_SHIFT
     if offset:
@@ -243,8 +307,7 @@ def row_stage(
     parts: DriverParts,
     nominal: DriverParts,
     inverter: tuple[FloatArray, FloatArray],
-    fhn: FHN,
-    unit: Activation,
+    recentring: tuple[float, float],
     technology: Technology,
     sx: float,
 ) -> RowStage:
@@ -260,8 +323,10 @@ def row_stage(
     ----------
     inverter
         Gain and output offset (V) of U3: ``V(nx) = -gain V(x) + offset``, each of shape (n,).
+    recentring
+        Gain and offset from x to the activation.
     """
-    gain, offset = recentring(unit, fhn.a, fhn.gamma)
+    gain, offset = recentring
     nominal_ratio = (nominal.rf / nominal.rin)[0] * sx
     per_volt = abs(gain) / nominal_ratio
     ratio, shift = parts.rf / parts.rin, parts.rf / parts.rshift

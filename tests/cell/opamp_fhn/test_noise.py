@@ -18,7 +18,8 @@ from analog_fhn.cell.opamp_fhn import noise as module
 from analog_fhn.cell.opamp_fhn.cell import OpAmpFHN
 from analog_fhn.cell.opamp_fhn.layout import groups
 from analog_fhn.cell.opamp_fhn.neuron import Scales
-from analog_fhn.cell.opamp_fhn.noise import intensities, intrinsic_densities, intrinsic_sources
+from analog_fhn.cell.opamp_fhn.noise import intensities
+from analog_fhn.cell.opamp_fhn.stages import PairParts
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.netlist.decks import drive_stage_deck
@@ -41,15 +42,11 @@ def layout(cells: CircuitCells) -> OpAmpFHN:
 
 
 def sources(cells: CircuitCells) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-    neurons, pairs, _ = groups(cells)
-    gain = np.abs(cells.drive_stage.gain)
-    return intrinsic_sources(neurons, pairs, gain, layout(cells).scales, cells.cell.technology)
+    return layout(cells).noise_sources(cells)
 
 
 def densities(cells: CircuitCells) -> tuple[FloatArray, FloatArray]:
-    neurons, pairs, _ = groups(cells)
-    gain = np.abs(cells.drive_stage.gain)
-    return intrinsic_densities(neurons, pairs, gain, layout(cells).scales, cells.cell.technology)
+    return layout(cells).noise_densities(cells)
 
 
 def from_density(cells: CircuitCells, x: ArrayLike, y: ArrayLike, seed: int) -> Noise:
@@ -82,6 +79,7 @@ def test_intrinsic_densities_by_hand() -> None:
     }
     expected_y = {"resistors": math.sqrt(1.6568e-20 * g2), "opamp": 18e-9 * g2, "inverter": u3 / 1e5}
     _, pairs, _ = groups(cells)
+    assert isinstance(pairs, PairParts)
     parallel = float((pairs.rs1 * pairs.rp1 / (pairs.rs1 + pairs.rp1))[0])
     tail = float(-cells.drive_stage.gain[0]) * 4.0 / 1e5  # 40 uA
     shot, slope = 8 * 1.602177e-19 * tail, tail / (2 * 8.617333e-5 * 300)
