@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from analog_fhn.array.sense import SENSE_RESISTOR, SenseParts, noise_gains
 from analog_fhn.array.wires import expected_loss, propose_tiles, tile_slices
-from analog_fhn.cell.base import Cell
+from analog_fhn.cell.base import Cell, Curve, curve_of
 from analog_fhn.chip import ArrayTarget
 from analog_fhn.design import Design
-from analog_fhn.findings import CURRENT_ERROR, Finding, Severity, judge, unusual_resistance
+from analog_fhn.findings import CURRENT_ERROR, Finding, judge, unusual_resistance
 from analog_fhn.neuron import FloatArray
 
 # A loss common to all columns is a change of scale, which costs little; its unevenness does, which is of its order.
 WIRES_WARNING, WIRES_ERROR = 0.05, 0.3
-# Offsets of the amplifiers, sigma at the input of the tanh, whose slope is 1 there. MNIST, one chip each: 0.11 costs
-# 0.05 points, 0.35 costs 0.2, 1 costs 2.
-OFFSET_WARNING, OFFSET_ERROR = 0.25, 1.0
 # Share of the signal that an amplifier's finite gain takes.
 GAIN_WARNING, GAIN_ERROR = 0.01, 0.1
-# The tanh has reached 0.96 and 0.76 where the amplifier's output ends.
-SWING_WARNING, SWING_ERROR = 2.0, 1.0
 # Rms of what clipping takes off the weights, relative to that of the weights. MNIST: 0.03 costs a 784-100-10 network
 # nothing, 0.15 and 0.06 cost a 784-64-32-10 network 0.4 points.
 CLIPPED_WARNING = 0.05
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What a drive stage's curve bears, as its arguments.
+
+    Parameters
+    ----------
+    offset
+        Warning and error: sigma of the shift by the amplifiers' offsets.
+    swing
+        Warning and error: argument where the amplifiers' output ends.
+    key
+        Value of the technology that trades both.
+    """
+
+    offset: tuple[float, float]
+    swing: tuple[float, float]
+    key: str
+
+
+_LIMITS: dict[Curve, _Limits] = {
+    # The tanh's slope is 1 at 0, and it has reached 0.96 and 0.76 at 2 and 1. MNIST, one chip each: 0.11 costs 0.05
+    # points, 0.35 costs 0.2, 1 costs 2.
+    "tanh": _Limits((0.25, 1.0), (2.0, 1.0), "tanh_pair.volts_per_unit"),
+    # The ramp goes from 0 to 1, where the ceiling is. MNIST, a 784-128-32-10 network whose ceilings are the 99.9 %
+    # quantiles, 8 chips each: 0.02 costs 0.05 points, 0.05 costs 0.2, 0.1 costs 1, 0.2 costs 6.
+    "ramp": _Limits((0.05, 0.15), (1.0, 1.0), "rectifier.full_scale"),
+}
 
 
 def check_arrays(design: Design) -> Iterator[Finding]:
@@ -104,27 +129,27 @@ def _amplifiers(design: Design, name: str, array: ArrayTarget) -> Iterator[Findi
 
 
 def _drive_stages(design: Design, name: str, array: ArrayTarget, cell: Cell) -> Iterator[Finding]:
-    """Shift of the tanh's argument by an array's amplifiers, and the argument at which their output ends."""
-    technology, fhn = design.technology, cell.fhn
-    amplifier, volts = technology.sense_amplifier, cell.volts_per_z
+    """Shift of the argument of a drive stage's curve by an array's amplifiers, and that at which their output ends."""
+    technology, fhn, curve = design.technology, cell.fhn, curve_of(cell.unit)
+    limits = _LIMITS[curve]
+    amplifier, volts = technology.sense_amplifier, cell.volts_per_z * cell.ceiling
     first, second = noise_gains(array.sense, array.crossbar.conductance.sum(axis=0))
     gains = np.hypot(array.sense.rb / array.sense.ra * first, second)
     sigma = amplifier.offset_spread(technology.conditions.temperature)
     shift = fhn.slope * sigma * float(np.sqrt(np.mean(gains**2))) / volts
-    if judged := judge(shift, OFFSET_WARNING, OFFSET_ERROR):
+    if judged := judge(shift, *limits.offset):
         yield Finding(
-            f"amplifiers of the {name}", "shift of the tanh by their offsets (sigma)", shift, judged[1], "1",
+            f"amplifiers of the {name}", f"shift of the {curve} by their offsets (sigma)", shift, judged[1], "1",
             judged[0],
             f"amplifiers of the {name}: offsets of {1e3 * sigma:.2g} mV times gains of up to "
-            f"{gains.max():.3g} shift the tanh's argument by {shift:.2g} (sigma); less offset or "
+            f"{gains.max():.3g} shift the {curve}'s argument by {shift:.2g} (sigma); less offset or "
             "more array.read_voltage helps",
         )  # fmt: skip
     swing = fhn.slope * (amplifier.output_limit - technology.lost_swing) / volts
-    if swing < SWING_WARNING:
-        severity: Severity = "error" if swing < SWING_ERROR else "warning"
+    if judged := judge(-swing, *(-limit for limit in limits.swing)):
         yield Finding(
-            f"amplifiers of the {name}", "argument of the tanh where their output ends", swing,
-            SWING_ERROR if severity == "error" else SWING_WARNING, "1", severity,
-            f"amplifiers of the {name}: their output ends where the tanh's argument is {swing:.2g}; a smaller "
-            "tanh_pair.volts_per_unit leaves more",
+            f"amplifiers of the {name}", f"argument of the {curve} where their output ends", swing, -judged[1], "1",
+            judged[0],
+            f"amplifiers of the {name}: their output ends where the {curve}'s argument is {swing:.2g}; a smaller "
+            f"{limits.key} leaves more",
         )  # fmt: skip
