@@ -408,6 +408,18 @@ def values_of(array: NDArray[Any]) -> set[float]:
     return set(np.unique(array).tolist())
 
 
+def test_the_error_group_of_hold_stages_moves_them_alone() -> None:
+    made, exact = chip(DISCRETE.with_errors(["hold"])), chip(DISCRETE.with_errors(()))
+    for one, other in zip(made.hardware, exact.hardware, strict=True):
+        np.testing.assert_array_equal(one.array.crossbar.g_plus, other.array.crossbar.g_plus)
+        np.testing.assert_array_equal(one.cells.dynamics.q, other.cells.dynamics.q)
+        assert one.holds is not None
+        assert other.holds is not None
+        assert one.holds.offset.std() > 0.0
+        assert not np.any(other.holds.offset)
+        assert not np.any(other.holds.droop)
+
+
 def test_draws_of_hold_stages_do_not_move_others() -> None:
     # as for all parts: what one component draws does not depend on the others
     with_hold = chip(DISCRETE.with_values({"hold.offset_sigma": 1e-3, "hold.droop_sigma": 1e-5}))

@@ -217,7 +217,7 @@ class SweepPlan(Section):
         ]
         designs = [point.design(network, technology) for point in points]
         if self.sensitivity:
-            for role, groups in _group_points(designs[0].technology):
+            for role, groups in _group_points(designs[0]):
                 name = f"{'only' if role == 'only' else 'all but'} {groups[0]}"
                 errors = groups[:1] if role == "only" else groups[1:]
                 points.append(SweepPoint(len(points), role, name, dict(points[0].settings) | {"errors": errors}))
@@ -289,10 +289,13 @@ def _placed(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return {key: placed(value) if key == "array.device" else value for key, value in settings.items()}
 
 
-def _group_points(technology: Technology) -> list[tuple[Role, list[str]]]:
-    """Role, and the group in question before those that stay when it goes, for each group that the technology has."""
+def _group_points(design: Design) -> list[tuple[Role, list[str]]]:
+    """Role, and the group in question before those that stay when it goes, for each group that the design has."""
+    technology = design.technology
     exact = technology.with_errors(())
     present = [group for group in ERRORS if technology.with_errors([group]) != exact]
+    if not any(design.network.held):
+        present = [group for group in present if group != "hold"]
     others = [[group, *(other for other in present if other != group)] for group in present]
     return [("only", groups) for groups in others] + [("without", groups) for groups in others]
 
