@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from analog_fhn.data import Dataset
     from analog_fhn.network import Network
+    from analog_fhn.neuron import Protocol
+    from analog_fhn.readout import Activation
     from analog_fhn.training.circuit import Inside, SeenChips
+    from analog_fhn.training.layers import Plan
     from analog_fhn.training.plain import Trained
     from analog_fhn.weights.trained import Hidden
 
@@ -30,11 +33,11 @@ Trainer = Callable[["Dataset", "Dataset", "_Task"], "_Done"]
 
 # Options that only some models have; whatever else is given is refused by name.
 _OPTIONS = {
-    "--model ann": ("--activation", "--bias"),
+    "--model ann": ("--layers", "--shape", "--activation", "--ceiling", "--bias", "--start"),
     "--model fhn": (
-        "--activation", "--bias", "--gradient", "--gamma", "--a", "--eps", "--slope", "--settle", "--control",
-        "--window", "--start", "--technology", "--errors", "--ramp", "--chips", "--clip-sigma",
-        "--noise", "--ignore-levels",
+        "--layers", "--shape", "--activation", "--ceiling", "--bias", "--gradient", "--gamma", "--a", "--eps",
+        "--slope", "--settle", "--control", "--window", "--start", "--technology", "--errors", "--ramp",
+        "--chips", "--clip-sigma", "--noise", "--ignore-levels",
     ),
     "--model fhn --protocol paper": (
         "--tanh", "--recentre", "--gradient", "--gamma", "--a", "--eps", "--slope", "--settle", "--control",
@@ -44,11 +47,35 @@ _OPTIONS = {
 
 @dataclass(frozen=True)
 class HiddenOptions:
-    """Hidden units, and what stands in their place on the way back."""
+    """Hidden layers and units, and what stands in their place on the way back."""
 
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            "--layers",
+            metavar="LAYER[,LAYER...]",
+            help="Hidden layers in place of --hidden: 'conv8@5x5/2 relu, mean2x2, conv16@3x3 same relu, 64 tanh' "
+            "(units relu, tanh, sigmoid; default: sigmoid).",
+        ),
+    ] = None
+    shape: Annotated[
+        str | None,
+        typer.Option(
+            "--shape", metavar="H,W,C", help="Lines, places and channels of an image (default: square, 1 channel)."
+        ),
+    ] = None
     activation: Annotated[
-        Literal["sigmoid", "tanh"] | None,
+        Literal["sigmoid", "tanh", "relu"] | None,
         typer.Option("--activation", help="Hidden activation (default: sigmoid, or --start's)."),
+    ] = None
+    ceiling: Annotated[
+        str | None,
+        typer.Option(
+            "--ceiling",
+            metavar="C[,C...]",
+            help="Largest activation of relu layers, for all or for each, trained with (default: --start's, else "
+            "measured on the training images).",
+        ),
     ] = None
     bias: Annotated[bool, typer.Option("--bias", help="Train biases too (the paper has none).")] = False
     tanh: Annotated[
@@ -205,27 +232,28 @@ def train(
 ) -> None:
     """Train n_in - hidden - n_classes, report its test accuracy, and save it."""
     from analog_fhn.network import Network
+    from analog_fhn.training.layers import Plan
 
     start = time.perf_counter()
     trainer = _trainer(model, protocol, options)
     begin = None if options.begin.begin is None else Network.load(options.begin.begin)
-    sizes = _layers(hidden, protocol, begin)
-    activation = _activation(options.units.activation, begin)
+    layers = _layers(hidden, protocol, options.units, begin)
+    activation = _activation(options.units, begin)
     # A network may be trained on from itself.
     outputs.check_outputs({}, {"-o": output, "--json": json})
     outputs.writable(output)
     training, test = _images(dataset, data, images, seed if stratified else None)
-    whole = (training.images.shape[1], *sizes, training.n_classes)
-    _check_work(whole, training, test, options, begin, passes, yes=yes)
-    arguments = {"n_hidden": sizes[0] if len(sizes) == 1 else sizes, "seed": seed} | passes.arguments
+    plan = Plan.of(training, hidden=activation, start=begin, **layers)
+    _check_work(plan, training, test, options, begin, passes, yes=yes)
+    arguments = layers | {"seed": seed} | passes.arguments
     with console.progress_bar("training") as bar:
         arguments["progress"] = lambda epoch, total, _loss, _accuracy: bar(epoch, total)
-        done = trainer(training, test, _Task(options, activation, begin, arguments))
+        done = trainer(training, test, _Task(options, activation, plan.units, begin, arguments))
     network = done.trained.network(training.scale)
     network.save(output)
     accuracy = float((done.predictions == test.labels).mean())
     console.say(
-        f"{done.what} {'-'.join(map(str, network.layer_sizes))} ({done.how}): {console.percent(accuracy)} of "
+        f"{done.what} {network.sizes_text} ({done.how}{_ceilings(network)}): {console.percent(accuracy)} of "
         f"{len(test.labels)} test images, {console.percent(done.trained.history['accuracy'][-1])} of the training "
         "images" + ("" if has_failed(output) else f"; saved as {output}"),
         json,
@@ -263,8 +291,14 @@ def _content(done: _Done, network: Network, test: Dataset) -> dict[str, Any]:
     }
 
 
+def _ceilings(network: Network) -> str:
+    """Ceilings of the relu layers as the message says them."""
+    ceilings = [f"{layer.ceiling:.4g}" for layer in network.hidden_layers if layer.ceiling is not None]
+    return f", ceiling{'s' * (len(ceilings) > 1)} {', '.join(ceilings)}" if ceilings else ""
+
+
 def _check_work(
-    sizes: tuple[int, ...],
+    plan: Plan,
     training: Dataset,
     test: Dataset,
     options: ModelOptions,
@@ -279,23 +313,38 @@ def _check_work(
     times = options.neuron.protocol(Protocol() if begin is None else begin.protocol)
     eps = options.neuron.fhn(FHN() if begin is None else begin.fhn).eps
     hardware = options.hardware
+    window = options.begin.window
     work = costs.together([
         costs.training(
-            sizes, len(training.labels), passes.epochs or 20, passes.batch or 32,
+            plan, len(training.labels), passes.epochs or 20, passes.batch or 32,
             chips=0 if hardware.technology is None else hardware.chips or 50,
-            protocol=times if options.begin.window else None,
+            protocol=times if window else None,
         ),
-        costs.classification_by(sizes, times, eps, len(test.labels)),
+        costs.classification_by(plan, times, eps, len(test.labels), table=_judged_by(window, times)),
     ])  # fmt: skip
     costs.check_work(work, yes=yes)
 
 
+def _judged_by(window: bool, times: Protocol) -> int | None:
+    """Drives of the table that test images are judged by; None: they are simulated.
+
+    The default times are long enough that settled neurons tell all; others are judged as `classify` will judge them.
+    """
+    from analog_fhn.neuron import Protocol
+
+    return None if window or times != Protocol() else 33
+
+
 @dataclass(frozen=True)
 class _Task:
-    """What one of the models is trained by: options, hidden activation, network to begin with, arguments of all."""
+    """What one of the models is trained by: options, hidden units, network to begin with, arguments of all.
+
+    The activation is the option's, None without it.
+    """
 
     options: ModelOptions
-    activation: Hidden
+    activation: Hidden | None
+    units: tuple[Activation, ...]
     begin: Network | None
     arguments: dict[str, Any]
 
@@ -326,35 +375,59 @@ def _trainer(model: str, protocol: str | None, options: ModelOptions) -> Trainer
     return trainers[name]
 
 
-def _activation(option: Literal["sigmoid", "tanh"] | None, start: Network | None) -> Hidden:
-    """Hidden activation, or one of each layer: that of the network to begin with, which the option must agree with."""
+def _activation(units: HiddenOptions, start: Network | None) -> Hidden | None:
+    """Hidden activation, which must be that of the network to begin with; None: the layers or that network say it."""
+    option = units.activation
+    if option is not None and units.layers is not None:
+        raise InputError(f"--activation {option}: the units stand behind the layers of --layers")
     if start is not None and option not in (None, start.hidden):
         raise InputError(f"--activation {option}: the network of --start was trained as {start.hidden}")
-    return option or ("sigmoid" if start is None else start.units)
+    return option
 
 
-def _layers(hidden: str | None, protocol: str | None, start: Network | None) -> tuple[int, ...]:
-    """Numbers of hidden neurons by layer, from the option or the network to begin with, which must not differ.
+def _layers(hidden: str | None, protocol: str | None, units: HiddenOptions, start: Network | None) -> dict[str, Any]:
+    """Layers that options name, as the arguments that training functions call them; none: those of the start, or 100.
 
     Raises
     ------
     InputError
         For something else than numbers, several layers where there can be one, or others than that network's.
     """
-    known = (100,) if start is None else start.layer_sizes[1:-1]
+    if units.layers is None and units.shape is not None:
+        raise InputError(f"--shape {units.shape} is the shape of images that --layers begin with; expected both")
+    if units.layers is not None:
+        if hidden is not None:
+            raise InputError(f"--hidden {hidden} beside --layers: expected the one or the other")
+        return {"layers": units.layers} | ({} if units.shape is None else {"shape": _shape(units.shape)})
     if hidden is None:
-        return known
+        return {}
     try:
         sizes = tuple(int(part) for part in hidden.split(","))
     except ValueError:
         raise InputError(f"--hidden {hidden!r}: expected a whole number, or several separated by commas") from None
     if min(sizes) < 1:
         raise InputError(f"--hidden {hidden}: expected numbers from 1")
-    if start is not None and sizes != known:
-        raise InputError(f"--hidden {hidden}: the network of --start has {','.join(map(str, known))}")
+    if start is not None and sizes != start.layer_sizes[1:-1]:
+        raise InputError(f"--hidden {hidden}: the network of --start has {','.join(map(str, start.layer_sizes[1:-1]))}")
     if len(sizes) > 1 and protocol is not None:
         raise InputError(f"--hidden {hidden}: --protocol {protocol} has one hidden layer")
-    return sizes
+    return {"n_hidden": sizes[0] if len(sizes) == 1 else sizes}
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--shape {text!r}: expected lines, places and channels, such as 28,28,1") from None
+
+
+def _arguments(task: _Task) -> dict[str, Any]:
+    """Arguments that `train_plain` and `train_fhn` share."""
+    units, begin = task.options.units, task.begin
+    if begin is not None and not units.bias and any(b is not None for b in begin.biases):
+        raise InputError("the network of --start has biases; expected --bias, to train them too")
+    ceiling = None if units.ceiling is None else option_values.numbers("--ceiling", units.ceiling)
+    return {"bias": units.bias, "start": begin, "ceiling": ceiling} | task.arguments
 
 
 def _as_written(option: str, value: Any) -> str:
@@ -365,41 +438,40 @@ def _ann(training: Dataset, test: Dataset, task: _Task) -> _Done:
     from analog_fhn.network import units_text
     from analog_fhn.training.plain import train_plain
 
-    trained = train_plain(training, hidden=task.activation, bias=task.options.units.bias, **task.arguments)
+    trained = train_plain(training, hidden=task.activation, **_arguments(task))
     predictions = trained.network(training.scale).forward(test.images).argmax(axis=1)
     return _Done(trained, predictions, "plain network", units_text(trained.units))
 
 
 def _fhn(training: Dataset, test: Dataset, task: _Task) -> _Done:
     from analog_fhn.inference import classify
-    from analog_fhn.neuron import Protocol
     from analog_fhn.training.circuit import train_fhn
 
-    options, begin = task.options, task.begin
-    if begin is not None and not options.units.bias and any(b is not None for b in begin.biases):
-        raise InputError("the network of --start has biases; expected --bias, to train them too")
-    hardware = options.hardware.hardware()
+    arguments = _arguments(task)
+    hardware = task.options.hardware.hardware()
     inside = _inside(task)
-    trained = train_fhn(
-        training, inside=inside, hardware=hardware, bias=options.units.bias, start=begin, **task.arguments
-    )
+    trained = train_fhn(training, inside=inside, hardware=hardware, **arguments)
     network = trained.network(training.scale)
-    # The default times are long enough that settled neurons tell all; others are judged as `classify` will judge them.
-    as_stored = inside.window or inside.protocol != Protocol()
-    predictions = classify(network, test.images, table=None if as_stored else 33).predictions
+    table = _judged_by(inside.window, inside.protocol)
+    predictions = classify(network, test.images, table=table).predictions
     seen = "" if hardware is None else f", seen chips of {hardware.technology.name}"
     window = f"window of {inside.protocol.control:g} T" if inside.window else "settled"
-    if as_stored and not inside.window:
+    if table is None and not inside.window:
         window = f"trained settled, judged in {inside.protocol.control:g} T after {inside.protocol.settle:g} T"
     return _Done(trained, predictions, "FHN network", f"gamma {network.fhn.gamma:g}, {window}, mean{seen}")
 
 
 def _inside(task: _Task) -> Inside:
     """Hidden neurons in training: those of the network to begin with, if there is one, but for what options set."""
+    from analog_fhn.network import matched_slope
+    from analog_fhn.neuron import FHN
     from analog_fhn.training.circuit import Inside
 
     options, begin = task.options, task.begin
-    inside = Inside(hidden=task.activation, window=options.begin.window, **values_set(options.units, "gradient"))
+    inside = Inside(
+        hidden=task.activation, fhn=FHN(slope=matched_slope(task.units[0])), window=options.begin.window,
+        **values_set(options.units, "gradient"),
+    )  # fmt: skip
     if begin is not None:
         inside = replace(inside, fhn=begin.fhn, protocol=begin.protocol, recentre=begin.recentre)
     return replace(inside, fhn=options.neuron.fhn(inside.neuron), protocol=options.neuron.protocol(inside.protocol))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["FHN", "ArrayDense"]
+__all__ = ["FHN", "ArrayConv", "ArrayDense"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,4 +17,8 @@ def __getattr__(name: str) -> Any:
         from analog_fhn.training.array import ArrayDense
 
         return ArrayDense
+    if name == "ArrayConv":
+        from analog_fhn.training.convolution import ArrayConv
+
+        return ArrayConv
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

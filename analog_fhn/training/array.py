@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from analog_fhn.array.crossbar import MOST_BIAS_ROWS
 from analog_fhn.errors import InputError
 from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, Array
 from analog_fhn.training.fit import keras_on_jax
@@ -22,11 +23,12 @@ _Callback: Any = keras.callbacks.Callback
 
 @keras.saving.register_keras_serializable(package="analog_fhn")
 class ArrayDense(_Layer):  # type: ignore[misc]
-    """Dense layer without bias, whose every training step sees another array of the same technology.
+    """Dense layer, whose every training step sees another array of the same technology.
 
     In training: weights are clipped to the quantile that g_max stands for, mapped to pairs of conductances, set to the
-    nearest level, programmed with an error, and some devices are stuck (see `circuit.crossbar`). Gradients go straight
-    through clipping and levels; a stuck device has none. Outside training the weights are used as they are.
+    nearest level, programmed with an error, and some devices are stuck (see `analog_fhn.array.crossbar`). Gradients go
+    straight through clipping and levels; a stuck device has none. Biases are shared by as many rows as they take on a
+    chip, whose devices have errors and faults as all others. Outside training weights and biases are used as they are.
 
     The weight that g_max stands for is looked for when the layer is built and by `refresh`, not in every step: give
     ``model.fit`` the callback `RefreshRanges`, or call `refresh` after setting the weights. `train_fhn` does so.
@@ -49,6 +51,8 @@ class ArrayDense(_Layer):  # type: ignore[misc]
     offsets
         Outputs at zero input of drawn chips, shape (n_chips, units): in training one of them, drawn for each output, is
         added. None: none.
+    bias_drive
+        Value of the constant on the rows that carry the biases, in units of the layer's input; None: no biases.
     seed
         Of all draws.
 
@@ -68,12 +72,13 @@ class ArrayDense(_Layer):  # type: ignore[misc]
         levels: bool = True,
         clip_sigma: float | None = None,
         offsets: Any = None,
+        bias_drive: float | None = None,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.units, self.layer, self.temperature, self.levels, self.seed = units, layer, temperature, levels, seed
-        self.clip_sigma = clip_sigma
+        self.clip_sigma, self.bias_drive, self.bias = clip_sigma, bias_drive, None
         self.array = array if isinstance(array, Array) else Array.model_validate(array)
         self.offsets = None if offsets is None else np.asarray(offsets, np.float32)
         if self.offsets is not None and (self.offsets.shape[1:] != (units,) or len(self.offsets) == 0):
@@ -94,6 +99,8 @@ class ArrayDense(_Layer):  # type: ignore[misc]
             name="kernel", shape=(shape[-1], self.units), initializer="glorot_uniform", dtype="float32",
             constraint=None if self.clip_sigma is None else self._clipped,
         )  # fmt: skip
+        if self.bias_drive is not None:
+            self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros", dtype="float32")
         self.largest = self.add_weight(name="largest", shape=(), initializer="ones", trainable=False, dtype="float32")
         # Size of the errors, and share of the faults, relative to those of the technology: what a schedule moves.
         self.strength = self.add_weight(name="strength", shape=(), initializer="ones", trainable=False, dtype="float32")
@@ -107,8 +114,11 @@ class ArrayDense(_Layer):  # type: ignore[misc]
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Outputs for inputs (n, n_in)."""
         if not training:
-            return inputs @ self.kernel.value
-        z = inputs @ self._drawn(self.kernel.value)
+            z = self._summed(inputs, self.kernel.value)
+            return z if self.bias is None else z + self.bias.value
+        z = self._summed(inputs, self._drawn(self.kernel.value))
+        if self.bias is not None:
+            z = z + self._drawn_bias(self.bias.value)
         if self.offsets is not None:
             chosen = keras.random.randint((self.units,), 0, len(self.offsets), seed=self.generator)
             z = z + self.strength.value * jnp.asarray(self.offsets)[chosen, jnp.arange(self.units)]
@@ -129,6 +139,7 @@ class ArrayDense(_Layer):  # type: ignore[misc]
             "levels": self.levels,
             "clip_sigma": self.clip_sigma,
             "offsets": None if self.offsets is None else self.offsets.tolist(),
+            "bias_drive": self.bias_drive,
             "seed": self.seed,
         }
 
@@ -140,6 +151,10 @@ class ArrayDense(_Layer):  # type: ignore[misc]
         none = offsets is None or (len(offsets) == 1 and not np.any(offsets))
         layer: ArrayDense = super().from_config(config | {"offsets": None if none else offsets})
         return layer
+
+    def _summed(self, inputs: Any, weights: Any) -> Any:
+        """Sums of inputs over weights (n_rows, units)."""
+        return inputs @ weights
 
     def _clipped(self, kernel: Any) -> Any:
         kernel = keras.ops.convert_to_tensor(kernel)
@@ -157,6 +172,15 @@ class ArrayDense(_Layer):  # type: ignore[misc]
             middle = 0.5 * (1.0 + low)
             targets = middle + 0.5 * w, middle - 0.5 * w
         return self._pairs(*targets) * (largest / (1.0 - low))
+
+    def _drawn_bias(self, bias: Any) -> Any:
+        """Biases that a fresh array's rows make of the wanted ones; see `analog_fhn.array.crossbar.map_weights`."""
+        shared = jnp.abs(bias).max() / (self.largest.value * self.bias_drive)
+        n_rows = jnp.clip(jnp.ceil(jax.lax.stop_gradient(shared) * (1.0 - 1e-6)), 1.0, MOST_BIAS_ROWS)
+        rows = self._drawn(jnp.tile(bias / (n_rows * self.bias_drive), (MOST_BIAS_ROWS, 1)))
+        # Always as many are drawn, so that a step is compiled once: those beyond `n_rows` are not there.
+        there = jnp.arange(MOST_BIAS_ROWS)[:, None] < n_rows
+        return self.bias_drive * jnp.where(there, rows, 0.0).sum(axis=0)
 
     def _pairs(self, plus: Any, minus: Any) -> Any:
         """Differences of the conductances that pairs of devices end up with, relative to g_max, from their targets.

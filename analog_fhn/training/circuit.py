@@ -13,15 +13,15 @@ from analog_fhn.chip import ManufacturedChip
 from analog_fhn.data import Dataset
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
-from analog_fhn.network import Network, layer_neurons, matched_slope, units_text
+from analog_fhn.network import Network, layer_neurons, matched_slope
 from analog_fhn.neuron import FHN, FloatArray, Protocol
 from analog_fhn.noise import Noise
+from analog_fhn.patches import Shape
 from analog_fhn.readout import Activation
 from analog_fhn.technology.technology import Technology
 from analog_fhn.training.fit import (
     Fit,
     Gradient,
-    HiddenLayers,
     Progress,
     Schedule,
     accuracy_of,
@@ -30,14 +30,15 @@ from analog_fhn.training.fit import (
     keras_on_jax,
     seeded,
 )
-from analog_fhn.training.plain import Trained, train_plain
+from analog_fhn.training.layers import HiddenLayer, LinearMap, Plan
+from analog_fhn.training.model import model_of
+from analog_fhn.training.plain import Trained, arrays_of, check_start, plain_of, put, with_told_ceilings
 from analog_fhn.training.response import Responses
 
 Ramp = Literal["constant", "linear"]
 
 _START_EPOCHS = 2
 _SEEDS = 2**32  # Keras takes seeds below it
-_LARGEST_WEIGHT = 1e30  # of a start: sums of single precision stay within its range
 _RAMP = 0.5  # share of the epochs in which a linear ramp reaches its end
 
 
@@ -49,11 +50,12 @@ class SeenChips:
     ----------
     technology
         Its errors are those that training sees; `Technology.with_errors` keeps some of the groups. Wires, the gain
-        errors of sense amplifiers, and the ripple behind low-passes are not seen.
+        errors of sense amplifiers, the ripple behind low-passes, and the errors of stages that hold activations are not
+        seen.
     levels
         Whether training sees the conductance levels.
     chips
-        Number of chips whose neurons (with their tanh pairs and row drivers) and amplifier offsets are drawn from.
+        Number of chips whose neurons (with their drive stages and row drivers) and amplifier offsets are drawn from.
     first_chip
         Seed of the first; the others follow.
     clip_sigma
@@ -89,7 +91,7 @@ class Inside:
     Parameters
     ----------
     hidden
-        Unit of all hidden layers, or one for each.
+        Unit of all hidden layers, or one for each; None: those that the layers or the start name, else sigmoid.
     fhn, recentre
         As in a network; without `fhn` the slope matches the first unit.
     protocol
@@ -104,10 +106,10 @@ class Inside:
         for the vote. It is seen without noise.
     responses
         Responses of the neurons of all hidden layers, in place of those that the above gives; not with hardware, whose
-        chips have theirs.
+        chips have theirs, nor for relus.
     """
 
-    hidden: Activation | Sequence[Activation] = "sigmoid"
+    hidden: Activation | Sequence[Activation] | None = None
     fhn: FHN | None = None
     protocol: Protocol = field(default_factory=Protocol)
     recentre: bool = True
@@ -121,13 +123,17 @@ class Inside:
         """Parameters of the neurons."""
         if self.fhn is not None:
             return self.fhn
-        return FHN(slope=matched_slope(self.hidden if isinstance(self.hidden, str) else self.hidden[0]))
+        hidden = self.hidden or "sigmoid"
+        return FHN(slope=matched_slope(hidden if isinstance(hidden, str) else hidden[0]))
 
 
 def train_fhn(
     dataset: Dataset,
     *,
-    n_hidden: int | Sequence[int] = 100,
+    n_hidden: int | Sequence[int] | None = None,
+    layers: str | Sequence[HiddenLayer] | None = None,
+    shape: Shape | None = None,
+    ceiling: float | Sequence[float] | None = None,
     inside: Inside | None = None,
     hardware: SeenChips | None = None,
     bias: bool = False,
@@ -143,24 +149,30 @@ def train_fhn(
     """Train n_in - n_hidden - ... - n_classes with FHN neurons in the forward pass, by Adam on the cross-entropy.
 
     With `hardware` every step sees a fresh chip: arrays with the technology's levels, programming errors and faults,
-    neurons with mismatched parts, amplifier offsets.
+    neurons with mismatched parts, amplifier offsets. Of a convolution it has one array, and one neuron for each
+    channel, at all positions.
 
     Parameters
     ----------
     dataset
         Training images, used in their own scale, and labels.
     n_hidden
-        Number of hidden neurons, or of each hidden layer's.
+        Number of hidden neurons, or of each hidden layer's; None: 100.
+    layers, shape
+        Hidden layers in place of `n_hidden` and `inside.hidden`, and shape of an image; as in `train_plain`.
+    ceiling
+        Largest activation of all relus, or of each. None: that of `start`; without, what a plain network has on the
+        training images after two epochs, whose weights training then begins with.
     inside
         The hidden neurons.
     hardware
         None: ideal neurons and weights.
     bias
-        Whether the layers have biases; not with `hardware`.
+        Whether the layers have biases; with `hardware` on rows of devices of their own, as `map_weights` has them.
     start
-        Network whose weights training begins with, of the same layers, units and range of inputs, without other
-        stages than the neurons; with biases only if `bias`. None: Glorot's uniform distribution; with `hardware`, a
-        plain network after two epochs.
+        Network whose weights training begins with, whose layers these are unless others are named, which must then be
+        the same; of the same range of inputs, without other stages than the neurons; with biases only if `bias`. None:
+        Glorot's uniform distribution; with `hardware`, a plain network after two epochs.
     epochs, batch_size, learning_rate, schedule, seed
         As in `train_plain`.
     validation
@@ -176,94 +188,67 @@ def train_fhn(
     Raises
     ------
     InputError
-        As `train_plain`; for a start that is not as described; with `hardware` for biases, responses, or instants in
-        noise.
+        As `train_plain`; with `hardware` for responses, or instants in noise; for what is not read of activations that
+        are held.
     MissingProgramError
         If Keras or JAX is not installed.
     """
     inside = Inside() if inside is None else inside
     fit = Fit(dataset, epochs, batch_size, learning_rate, schedule, seed, validation, progress)
-    hidden_layers = HiddenLayers.of(n_hidden, inside.hidden)
-    fit.check(hidden_layers)
-    widths = (dataset.images.shape[1], *hidden_layers.sizes, dataset.n_classes)
+    fit.check()
+    plan = Plan.of(dataset, n_hidden=n_hidden, hidden=inside.hidden, layers=layers, shape=shape, start=start)
+    inside = replace(inside, hidden=plan.units)
     if start is not None:
-        _check_start(start, widths, hidden_layers.units, bias, dataset)
+        check_start(start, plan, bias, dataset)
+    plan = plan.with_ceilings(ceiling, start)
+    _check_inside(inside, plan, hardware)
     begun = "glorot_uniform" if start is None else start.sha256
     keras = keras_on_jax()
-    if hardware is None:
-        seen = _ideal(inside, hidden_layers.units)
-    else:
-        _check_hardware(inside, hardware, bias)
-        if start is None:
-            begun = "plain network of two epochs"
-            plain = train_plain(
-                dataset, n_hidden=hidden_layers.sizes, hidden=hidden_layers.units, epochs=_START_EPOCHS,
-                batch_size=batch_size, seed=seed,
-            )  # fmt: skip
-            start = plain.network(dataset.scale)
-        seen = drawn_chips(start, inside, hardware)
-    with seeded(keras, seed):
-        model, denses, neurons = _model(keras, widths, inside, hardware, seen, bias, seed)
-        if start is not None:
-            for layer, w, b in zip(denses, start.weights, start.biases, strict=True):
-                layer.kernel.assign(w)
-                if bias and b is not None:
-                    layer.bias.assign(b)
-        history = fit.run(
-            model, cross_entropy, accuracy_of("mean"), begin=_each_epoch(denses, neurons, hardware, epochs)
+    open_ended = any(one.unit == "relu" and one.ceiling is None for one in plan.hidden)
+    if start is None and (hardware is not None or open_ended):
+        begun = "plain network of two epochs"
+        start = plain_of(plan, Fit(dataset, _START_EPOCHS, batch_size, 3e-3, "cosine", seed), bias=bias).network(
+            dataset.scale
         )
-    arrays = [[np.asarray(v.value, dtype=np.float64) for v in layer.trainable_variables] for layer in denses]
+        plan = plan.with_ceilings(None, start)
+    if hardware is None:
+        seen = _ideal(inside, plan)
+    else:
+        assert start is not None
+        seen = drawn_chips(replace(start, layers=plan.filled(start.weights, start.biases)), inside, hardware)
+    with seeded(keras, seed):
+        model, maps, neurons = _model(keras, plan, inside, hardware, seen, bias, seed)
+        if start is not None:
+            put(start, maps)
+        history = fit.run(model, cross_entropy, accuracy_of("mean"), begin=_each_epoch(maps, neurons, hardware, epochs))
+    trained, ceilings = with_told_ceilings(arrays_of(plan, maps), dataset)
     return Trained(
-        weights=[values[0] for values in arrays],
-        biases=[values[1] if bias else None for values in arrays],
-        units=hidden_layers.units,
+        layers=trained,
         history=history,
-        settings=hidden_layers.settings()
+        settings=plan.settings
         | _settings(inside, hardware)
         | {"bias": bias}
         | fit.settings()
-        | {"start": begun},
+        | {"start": begun}
+        | ceilings,
         inside={"fhn": inside.neuron, "protocol": inside.protocol, "recentre": inside.recentre},
     )
 
 
-def _check_start(
-    start: Network, widths: tuple[int, ...], units: tuple[Activation, ...], bias: bool, dataset: Dataset
-) -> None:
-    """Raise InputError for a network that training cannot begin with."""
-    if start.layer_sizes != widths:
-        raise InputError(f"start has layers {start.layer_sizes}; expected {widths}")
-    if start.units != units:
-        raise InputError(
-            f"start was trained as {start.hidden!r}; expected hidden {units_text(units)!r}, as the neurons inside"
-        )
-    largest = max(float(np.abs(w).max()) for w in (*start.weights, *start.biases) if w is not None)
-    if largest > _LARGEST_WEIGHT:
-        raise InputError(
-            f"start has weights up to {largest:.3g}; expected at most {_LARGEST_WEIGHT:g}: training computes in single "
-            "precision"
-        )
-    if not start.plain_stages:
-        raise InputError(f"start has {start.stages_text}; expected tanh 'drive', behind 'linear'")
-    if not bias and any(b is not None for b in start.biases):
-        raise InputError("start has biases, training (bias = False) has none; expected both with, or both without")
-    if not np.allclose(start.input_range, dataset.scale, rtol=1e-6, atol=0.0):
-        low, high = start.input_range
-        raise InputError(
-            f"start was trained on values from {low:g} to {high:g}; expected those of {dataset.source}, from "
-            f"{dataset.scale[0]:g} to {dataset.scale[1]:g}"
-        )
-
-
-def _check_hardware(inside: Inside, hardware: SeenChips, bias: bool) -> None:
-    """Raise InputError for what is not trained together with hardware."""
-    if bias:
-        raise InputError("hardware-aware training: expected no biases")
-    if inside.responses is not None:
+def _check_inside(inside: Inside, plan: Plan, hardware: SeenChips | None) -> None:
+    """Raise InputError for what is not trained together."""
+    if inside.responses is not None and hardware is not None:
         raise InputError("responses with hardware: expected one of them, for the chips of a technology have theirs")
-    if inside.instants is not None and hardware.noise is not None:
+    if inside.responses is not None and "relu" in plan.units:
+        raise InputError("responses of relu layers: expected none, for each layer's follow from its ceiling")
+    if inside.instants is not None and hardware is not None and hardware.noise is not None:
         raise InputError(
             f"hardware.noise = {hardware.noise} with instants: x(t) is trained without noise; expected None of either"
+        )
+    if plan.held[-1] and (inside.instants is not None or not inside.recentre):
+        raise InputError(
+            "the activations in front of the output layer are held (it stands behind a convolution or a mean), so that "
+            "nothing oscillates there; expected recentring, and no instants"
         )
 
 
@@ -277,22 +262,26 @@ class SeenLayers:
         Of the neurons of each hidden layer: the first outside training, the others to draw from.
     offsets
         Of each array's outputs on the drawn chips, shape (n_chips, n_out), the output array last; None: none.
+    bias_drives
+        Of each array the constant on the rows of its biases, in units of its input.
     """
 
     responses: list[Responses]
     offsets: list[FloatArray] | None = None
+    bias_drives: list[float] | None = None
 
 
-def _ideal(inside: Inside, units: tuple[Activation, ...]) -> SeenLayers:
+def _ideal(inside: Inside, plan: Plan) -> SeenLayers:
     """Ideal neurons, or those that `inside` brings."""
+    units = plan.units
     if inside.responses is not None:
         return SeenLayers([inside.responses] * len(units))
     protocol = inside.protocol if inside.instants is None else inside.instants
     responses, last = [], len(units) - 1
-    for number, (unit, fhn) in enumerate(zip(units, layer_neurons(inside.neuron, units), strict=True)):
+    for number, (one, fhn) in enumerate(zip(plan.hidden, layer_neurons(inside.neuron, units), strict=True)):
         responses.append(
             Responses.nominal(
-                fhn, unit, protocol, recentre=inside.recentre or number < last,
+                fhn, units[number], protocol, ceiling=one.ceiling or 1.0, recentre=inside.recentre or number < last,
                 window=inside.window or inside.instants is not None,
                 samples=inside.instants is not None and number == last,
             )
@@ -305,21 +294,22 @@ def drawn_chips(start: Network, inside: Inside, hardware: SeenChips) -> SeenLaye
     network = replace(start, fhn=inside.neuron, protocol=inside.protocol)
     design = Design(network, hardware.technology)
     chips = [design.chip(None), *(design.chip(hardware.first_chip + k) for k in range(hardware.chips))]
-    biases = [
-        *(np.array([chip.layers[number].bias for chip in chips]) for number in range(len(network.units))),
-        np.array([chip.output.bias_of(inside.recentre) for chip in chips]),
-    ]
+    offsets = []
+    for number, target in enumerate(design.arrays):
+        volts = target.volts[0 if number < len(network.units) or inside.recentre else 1]
+        values = np.array([chip.arrays[number].columns.offset / volts for chip in chips])
+        offsets.append(values[1:] - values[0])
     responses = [_of_layer(number, chips, inside, hardware) for number in range(len(network.units))]
-    return SeenLayers(responses, [values[1:] - values[0] for values in biases])
+    return SeenLayers(responses, offsets, [target.crossbar.bias_drive for target in design.arrays])
 
 
 def _of_layer(number: int, chips: list[ManufacturedChip], inside: Inside, hardware: SeenChips) -> Responses:
     """Responses of hidden layer number `number` of chips, of the first chip those of one neuron alone."""
-    cells = [chip.hardware[number].cells for chip in chips]
-    before = None if number == len(chips[0].layers) - 1 else number
+    cells, held = [chip.hardware[number].cells for chip in chips], chips[0].network.held[number]
+    before = None if number == len(chips[0].layers) - 1 else chips[0].low_passes_before(number)
     one = cells[0][np.zeros(1, dtype=np.intp)]
     bank = Responses.together([
-        Responses.of(some, inside.protocol, recentre=inside.recentre, before=before, window=inside.window)
+        Responses.of(some, inside.protocol, recentre=inside.recentre, before=before, held=held, window=inside.window)
         for some in (one, *cells[1:])
     ])  # fmt: skip
     if hardware.noise is None:
@@ -338,46 +328,47 @@ def _of_layer(number: int, chips: list[ManufacturedChip], inside: Inside, hardwa
 
 
 def _model(
-    keras: Any,
-    widths: tuple[int, ...],
-    inside: Inside,
-    hardware: SeenChips | None,
-    seen: SeenLayers,
-    bias: bool,
-    seed: int,
+    keras: Any, plan: Plan, inside: Inside, hardware: SeenChips | None, seen: SeenLayers, bias: bool, seed: int
 ) -> tuple[Any, list[Any], list[Any]]:
-    """Model, its dense layers and its layers of neurons."""
+    """Model, its layers of linear maps and its layers of neurons."""
     from analog_fhn.training.array import ArrayDense
     from analog_fhn.training.fhn import FHN as Layer
 
-    layers: list[Any] = [keras.Input((widths[0],))]
-    denses, neurons = [], []
-    for k, width in enumerate(widths[1:]):
+    neurons: list[Any] = []
+
+    def linear(number: int, one: LinearMap) -> Any:
+        from analog_fhn.training.convolution import ArrayConv, Convolved
+
         if hardware is None:
-            denses.append(keras.layers.Dense(width, use_bias=bias, dtype="float32"))
-        else:
-            denses.append(
-                ArrayDense(
-                    width, hardware.technology.array, layer=k,
-                    temperature=hardware.technology.conditions.temperature, levels=hardware.levels,
-                    clip_sigma=hardware.clip_sigma, offsets=None if seen.offsets is None else seen.offsets[k],
-                    seed=(seed + k) % _SEEDS,
-                )
-            )  # fmt: skip
-        layers.append(denses[-1])
-        if k < len(seen.responses):
-            neurons.append(
-                Layer(
-                    seen.responses[k], gradient=inside.gradient, draw=hardware is not None,
-                    seed=(seed + 100 + k) % _SEEDS, samples=inside.instants if k == len(seen.responses) - 1 else None,
-                )
-            )  # fmt: skip
-            layers.append(neurons[-1])
-    return keras.Sequential(layers), denses, neurons
+            if one.patches is None:
+                return keras.layers.Dense(one.n_out, use_bias=bias, dtype="float32")
+            return Convolved(one.n_out, one.patches, use_bias=bias, dtype="float32")
+        technology = hardware.technology
+        options: dict[str, Any] = {
+            "layer": number, "temperature": technology.conditions.temperature, "levels": hardware.levels,
+            "clip_sigma": hardware.clip_sigma, "offsets": None if seen.offsets is None else seen.offsets[number],
+            "bias_drive": seen.bias_drives[number] if bias and seen.bias_drives is not None else None,
+            "seed": (seed + number) % _SEEDS,
+        }  # fmt: skip
+        if one.patches is None:
+            return ArrayDense(one.n_out, technology.array, **options)
+        return ArrayConv(one.n_out, technology.array, one.patches, **options)
+
+    def behind(number: int) -> list[Any]:
+        last = number == len(plan.units) - 1
+        neurons.append(
+            Layer(
+                seen.responses[number], gradient=inside.gradient, draw=hardware is not None,
+                seed=(seed + 100 + number) % _SEEDS, samples=inside.instants if last else None,
+            )
+        )  # fmt: skip
+        return neurons[-1:]
+
+    return *model_of(plan, linear, behind), neurons
 
 
 def _each_epoch(
-    denses: list[Any], neurons: list[Any], hardware: SeenChips | None, epochs: int
+    maps: list[Any], neurons: list[Any], hardware: SeenChips | None, epochs: int
 ) -> Callable[..., None] | None:
     """What happens before an epoch: errors grow, and the largest weights are looked for again."""
     if hardware is None:
@@ -385,9 +376,9 @@ def _each_epoch(
 
     def begin(epoch: int, _logs: dict[str, float] | None = None) -> None:
         growing = 1.0 if hardware.ramp == "constant" else min(1.0, (epoch + 1) / max(1.0, _RAMP * epochs))
-        for layer in denses:
+        for layer in maps:
             layer.refresh()
-        for layer in (*denses, *neurons):
+        for layer in (*maps, *neurons):
             layer.strength.assign(growing)
 
     return begin

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from analog_fhn.cell.base import Curve
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN as Parameters
 from analog_fhn.neuron import Protocol
@@ -39,29 +40,30 @@ class _StoredResponses:
         self.responses = responses
 
     def get_config(self) -> dict[str, Any]:
-        arrays = {f.name: getattr(self.responses, f.name) for f in fields(Responses)}
+        arrays = self.responses.arrays()
         few = sum(array.size for array in arrays.values()) <= _WRITTEN_OUT
         return {name: array.tolist() for name, array in arrays.items()} if few else {}
 
     @staticmethod
-    def read(config: dict[str, Any]) -> Responses | None:
+    def read(config: dict[str, Any], curve: Curve) -> Responses | None:
         """Responses of a configuration from a file; None where they were too many."""
         arrays: dict[str, Any] = {name: np.asarray(values, np.float64) for name, values in config["config"].items()}
-        return Responses(**arrays | {"waves": arrays["waves"].astype(np.float32)}) if arrays else None
+        return Responses(**arrays | {"waves": arrays["waves"].astype(np.float32), "curve": curve}) if arrays else None
 
 
 @keras.saving.register_keras_serializable(package="analog_fhn")
 class FHN(_Layer):  # type: ignore[misc]
     """FHN neurons in place of an activation.
 
-    Forward: the drive ``I = gain tanh(slope z + shift) + offset``, the neurons' response to it, and what the row
-    drivers make of that; z has shape (..., n). The response is the time average of x, interpolated in a table, or with
-    `samples` x(t) itself, simulated.
+    Forward: the drive ``I = gain curve(slope z + shift) + offset``, the neurons' response to it, and what the row
+    drivers make of that; z has shape (..., n). The curve is tanh, or a relu's ramp ``min(max(u, 0), 1)``. The response
+    is the time average of x, interpolated in a table, or with `samples` x(t) itself, simulated.
 
-    Backward: `gradient` "response" is the slope of the table; "sigmoid" puts a sigmoid in the neurons' place,
-    ``d h/d z = span d/dz 1/(1 + exp(-2 (slope z + shift)))``, span being the height of the table between the ends of
-    the tanh. For ideal neurons with the slope 1/2 that is the logistic function of the paper (Bogatenko et al., Chaos
-    33(7), 2023, section 4); the span sets sign and scale, where the paper says nothing of either.
+    Backward: `gradient` "response" is the slope of the table, which is 0 beyond the ends of a ramp; "sigmoid" puts a
+    sigmoid in the neurons' place, ``d h/d z = span d/dz 1/(1 + exp(-2 (slope z + shift)))``, span being the height of
+    the table between the ends of the tanh. For ideal neurons with the slope 1/2 that is the logistic function of the
+    paper (Bogatenko et al., Chaos 33(7), 2023, section 4); the span sets sign and scale, where the paper says nothing
+    of either. In a ramp's place stands ``1/(1 + exp(-4 (u - 1/2)))``, which is as steep in the middle.
 
     All arrays are weights that are not trained, so that a `.keras` file holds them; loading one needs
     ``import analog_fhn.training`` and ``analog_fhn.training.FHN`` before. A copy (`keras.models.clone_model`) has them
@@ -72,17 +74,18 @@ class FHN(_Layer):  # type: ignore[misc]
     ----------
     responses
         Of one neuron, which then stands for all, of as many as the layer is wide, or with `draw` of any number. None:
-        the settled mean of an ideal neuron of `fhn`, `hidden`, `recentre`.
+        the settled mean of an ideal neuron of `fhn`, `hidden`, `ceiling`, `recentre`.
     gradient
         "response" or "sigmoid".
     draw
         Whether each training step (one batch) puts neurons drawn at random from the responses in place of all; outside
-        training, all are the first of the responses.
+        training, all are the first of the responses. Where z has more axes than two, neurons are drawn for the last:
+        all positions of a convolution have the same.
     samples
         Protocol at whose instants x(t) is the output, (batch, n_samples, n), of z of shape (batch, n). It is
         interpolated where the responses hold x(t), which must then be that of the same protocol, and simulated in every
         call else.
-    fhn, hidden, recentre
+    fhn, hidden, ceiling, recentre
         See `Responses.nominal`; not used with `responses`.
     seed
         Of what `draw` and noise draw.
@@ -102,17 +105,21 @@ class FHN(_Layer):  # type: ignore[misc]
         samples: Protocol | None = None,
         fhn: Parameters | None = None,
         hidden: Activation = "sigmoid",
+        ceiling: float = 1.0,
         recentre: bool = True,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
         check_one_of("gradient", gradient, Gradient)
         sizes = {name: kwargs.pop(name, None) for name in ("count", "n_drives", "n_samples", "eps", "implicit")}
+        self.curve: Curve = kwargs.pop("curve", "tanh")
         super().__init__(**kwargs)
         if responses is None and sizes["count"] is None:
-            responses = Responses.nominal(Parameters() if fhn is None else fhn, hidden, recentre=recentre)
+            neuron = Parameters() if fhn is None else fhn
+            responses = Responses.nominal(neuron, hidden, ceiling=ceiling, recentre=recentre)
         self._responses, self._loaded = responses, responses is not None
         if responses is not None:
+            self.curve = responses.curve
             sizes = {
                 "count": len(responses), "n_drives": responses.n_drives, "n_samples": responses.waves.shape[2],
                 "eps": float(responses.eps[0]), "implicit": not responses.explicit_is_stable,
@@ -171,7 +178,7 @@ class FHN(_Layer):  # type: ignore[misc]
         )
         return Responses(
             mean=mean, deviation=deviation, p=coefficients[:, :5], q=coefficients[:, 5:],
-            eps=np.full(self.count, self.eps), waves=np.asarray(self.waves.value),
+            eps=np.full(self.count, self.eps), waves=np.asarray(self.waves.value), curve=self.curve,
             **dict(zip(_STAGES, stages, strict=True)),
         )  # fmt: skip
 
@@ -188,14 +195,16 @@ class FHN(_Layer):  # type: ignore[misc]
             self._chosen(z.shape[-1], drawn, *arrays) if self.draw else arrays
         )
         gain, slope, shift, offset, row_gain, row_offset, low, high = stages
-        drive = drives(z, gain, slope, shift, offset)
+        drive = drives(z, gain, slope, shift, offset, self.curve)
 
         def read(drive: Any, nodes: Any) -> Any:
             return mean_between(drive, low, high, nodes)
 
         if self.gradient == "sigmoid":
-            span = row_gain * (read(offset + gain, mean) - read(offset - gain, mean))
-            surrogate = span * jax.nn.sigmoid(2.0 * (slope * z + shift))
+            ramp = self.curve == "ramp"
+            low_end, steep, middle = (offset, 4.0, 0.5) if ramp else (offset - gain, 2.0, 0.0)
+            span = row_gain * (read(offset + gain, mean) - read(low_end, mean))
+            surrogate = span * jax.nn.sigmoid(steep * (slope * z + shift - middle))
         else:
             surrogate = row_gain * read(drive, mean)
         if self.samples is None:
@@ -225,6 +234,7 @@ class FHN(_Layer):  # type: ignore[misc]
             "n_samples": self.n_samples,
             "eps": self.eps,
             "implicit": self.implicit,
+            "curve": self.curve,
         }
 
     @classmethod
@@ -233,7 +243,7 @@ class FHN(_Layer):  # type: ignore[misc]
         config = dict(config)
         samples, stored = config.pop("samples"), config.pop("responses", None)
         if isinstance(stored, dict):
-            responses = _StoredResponses.read(stored)
+            responses = _StoredResponses.read(stored, config.get("curve", "tanh"))
         else:
             responses = None if stored is None else stored.responses
         layer = cls(responses, samples=None if samples is None else Protocol(**samples), **config)

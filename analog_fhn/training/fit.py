@@ -1,4 +1,4 @@
-"""What every training in Keras has: backend, loss and accuracy, Adam and its schedule, units and sizes of layers."""
+"""What every training in Keras has: backend, loss and accuracy, Adam and its schedule."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import math
 import os
 import random
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -18,13 +18,10 @@ from analog_fhn.data import Dataset
 from analog_fhn.data.class_shares import commonest
 from analog_fhn.data.dataset import check_alike
 from analog_fhn.errors import InputError
-from analog_fhn.readout import Activation
 
 Schedule = Literal["constant", "cosine"]
 Gradient = Literal["sigmoid", "response"]
 Progress = Callable[[int, int, float, float], None]
-
-T = TypeVar("T")
 
 _MANY_CLASSES = 1000  # above so many, there must be as many images: labels are identifiers otherwise
 
@@ -54,10 +51,9 @@ class Fit:
     validation: Dataset | None = None
     progress: Progress | None = None
 
-    def check(self, layers: HiddenLayers) -> None:
+    def check(self) -> None:
         """Raise InputError for settings out of range, or data that cannot be trained on or judged."""
-        sizes = [("n_hidden", size) for size in layers.sizes]
-        for name, value in (*sizes, ("epochs", self.epochs), ("batch_size", self.batch_size)):
+        for name, value in (("epochs", self.epochs), ("batch_size", self.batch_size)):
             if value < 1:
                 raise InputError(f"{name} = {value}: expected at least 1")
         check_one_of("schedule", self.schedule, Schedule)
@@ -162,48 +158,6 @@ class Fit:
             "keras": str(keras_on_jax().__version__),
             "jax": str(jax.__version__),
         }
-
-
-@dataclass(frozen=True)
-class HiddenLayers:
-    """Numbers of neurons, and units, of the hidden layers."""
-
-    sizes: tuple[int, ...]
-    units: tuple[Activation, ...]
-
-    @classmethod
-    def of(cls, n_hidden: int | Sequence[int], hidden: str | Sequence[str]) -> HiddenLayers:
-        """Layers of the arguments of the functions that train.
-
-        Parameters
-        ----------
-        n_hidden
-            Number of hidden neurons, or of each hidden layer's.
-        hidden
-            Unit of all hidden layers, or one for each.
-
-        Raises
-        ------
-        InputError
-            If there is no layer, a unit is unknown, or their numbers differ.
-        """
-        sizes = (n_hidden,) if isinstance(n_hidden, int) else tuple(n_hidden)
-        if not sizes:
-            raise InputError("n_hidden is empty: expected at least one hidden layer")
-        units = (hidden,) * len(sizes) if isinstance(hidden, str) else tuple(hidden)
-        if len(units) != len(sizes):
-            raise InputError(f"hidden names {len(units)} units of {len(sizes)} hidden layers; expected one, or as many")
-        for unit in units:
-            check_one_of("hidden", unit, Activation)
-        return cls(sizes, cast("tuple[Activation, ...]", units))
-
-    def settings(self) -> dict[str, Any]:
-        """For JSON: one value where there is one layer, or where all units are alike."""
-        return {"n_hidden": _one_or_all(self.sizes, len(self.sizes) == 1), "hidden": _one_or_all(self.units)}
-
-
-def _one_or_all(values: Sequence[T], one: bool | None = None) -> T | list[T]:
-    return values[0] if (len(set(values)) == 1 if one is None else one) else list(values)
 
 
 def cross_entropy(labels: Any, scores: Any) -> Any:

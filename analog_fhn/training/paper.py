@@ -8,18 +8,17 @@ stands in the neurons' place. The answer is the vote over the instants, or their
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from analog_fhn.data import Dataset
-from analog_fhn.network import Tanh
+from analog_fhn.network import Network, Tanh
 from analog_fhn.neuron import FHN, Coefficients, Protocol
 from analog_fhn.readout import Activation, recentring
 from analog_fhn.training.fit import (
     Fit,
     Gradient,
-    HiddenLayers,
     Progress,
     Schedule,
     accuracy_of,
@@ -28,6 +27,7 @@ from analog_fhn.training.fit import (
     keras_on_jax,
     seeded,
 )
+from analog_fhn.training.layers import hidden_sizes
 from analog_fhn.training.plain import Trained
 
 NEURON = FHN(gamma=-3.0, slope=1.0)
@@ -113,8 +113,9 @@ def train_paper(
         If Keras or JAX is not installed.
     """
     fit = Fit(dataset, epochs, batch_size, learning_rate, schedule, seed, validation, progress)
-    hidden_layers = HiddenLayers.of(n_hidden, hidden)
-    fit.check(hidden_layers)
+    hidden_sizes(n_hidden, hidden)
+    fit.check()
+    check_one_of("hidden", hidden, Literal["sigmoid", "tanh"])
     check_one_of("tanh", tanh, Tanh)
     check_one_of("gradient", gradient, Gradient)
     keras = keras_on_jax()
@@ -135,10 +136,9 @@ def train_paper(
             diverged=f" at gamma {fhn.gamma:g}, learning rate {learning_rate:g}; expected a smaller one of either, or "
             "tanh 'drive', which bounds the drive",
         )
+    weights = [np.asarray(variable.value, dtype=np.float64) for variable in model.trainable_variables]
     return Trained(
-        weights=[np.asarray(variable.value, dtype=np.float64) for variable in model.trainable_variables],
-        biases=[None, None],
-        units=hidden_layers.units,
+        layers=Network.of_weights(weights, hidden=hidden, tanh=tanh, behind="sigmoid").layers,
         history=history,
         settings={
             "model": "fhn", "protocol": "paper", "n_hidden": n_hidden, "hidden": hidden, "bias": False, "tanh": tanh,
@@ -147,8 +147,7 @@ def train_paper(
         | fit.settings()
         | {"loss": "softmax cross-entropy of every instant"},
         inside={
-            "fhn": fhn, "protocol": protocol, "readout": "vote", "recentre": recentre, "tanh": tanh,
-            "behind": "sigmoid",
+            "fhn": fhn, "protocol": protocol, "readout": "vote", "recentre": recentre,
         },
     )  # fmt: skip
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from analog_fhn.backends.direct.backend import Direct, explicit_is_stable
 from analog_fhn.backends.table.backend import MIN_DRIVES, Table
 from analog_fhn.backends.table.build import grid_range
 from analog_fhn.backends.table.means import even_means
-from analog_fhn.cell.base import Cells, DriveStage
+from analog_fhn.cell.base import Cells, Curve, DriveStage
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol
 from analog_fhn.noise import Noise
@@ -26,9 +27,9 @@ _GROUP = 2000  # drives that are integrated at a time
 
 @dataclass(frozen=True, eq=False)
 class Responses:
-    """Responses of n neurons, from the pre-activation z to the activation that the output array sees.
+    """Responses of n neurons, from the pre-activation z to the activation that the next array sees.
 
-    ``I = gain tanh(slope z + shift) + offset``, ``h = row_gain <x>(I) + row_offset``; <x> is interpolated between
+    ``I = gain curve(slope z + shift) + offset``, ``h = row_gain <x>(I) + row_offset``; <x> is interpolated between
     drives that lie evenly from `low` to `high`.
 
     Parameters
@@ -49,6 +50,8 @@ class Responses:
         Nominal time-scale ratio, shape (n,).
     waves
         x at the samples of the control window, shape (n, n_drives, n_samples); n_samples = 0: not recorded.
+    curve
+        Of the drive stages: "tanh", or the "ramp" of a relu; see `analog_fhn.cell.base.DriveStage`.
     """
 
     gain: FloatArray
@@ -65,6 +68,7 @@ class Responses:
     q: FloatArray
     eps: FloatArray
     waves: NDArray[np.float32]
+    curve: Curve = "tanh"
 
     @classmethod
     def of(
@@ -74,6 +78,7 @@ class Responses:
         *,
         recentre: bool = True,
         before: int | None = None,
+        held: bool = False,
         window: bool = False,
         samples: bool = False,
         drives: int | None = None,
@@ -85,12 +90,14 @@ class Responses:
         Parameters
         ----------
         cells
-            Cells behind a tanh.
+            Cells behind a tanh or a ramp.
         recentre
             Whether the output array's rows carry the activation or x itself.
         before
             Number of hidden layers before these cells, whose rows lead through low-passes to one more: activations are
             then what of them the control window sees (`RowStage.handed_over`). None: the rows lead to the output array.
+        held
+            Whether the rows lead to stages that hold the activations (`RowStage.held`), without their errors.
         window
             Whether the average is over the protocol's control window, after its settling time and from its initial
             state. Else it is that of the settled neuron: over one cycle, or at rest.
@@ -120,7 +127,7 @@ class Responses:
             raise InputError("responses at instants have no noise; expected samples=False, or no noise")
         stage, dynamics = cells.drive_stage, cells.dynamics
         if not isinstance(stage, DriveStage):
-            raise InputError("responses of cells that are driven linearly: expected a tanh in front of the neurons")
+            raise InputError("responses of cells that are driven linearly: expected a bounded drive of the neurons")
         low, high = grid_range(cells)
         waves = np.zeros((len(low), n, 0), dtype=np.float32)
         if samples:
@@ -133,14 +140,14 @@ class Responses:
         else:
             mean = Table(Direct(), n).means(cells, protocol, window=False).mean
             deviation = np.zeros_like(mean)
-        row_gain, row_offset = cells.row_stage.of(recentre)
-        if before is not None:
-            row_gain, row_offset = (
-                v * cells.row_stage.handed_over(protocol, before) for v in cells.row_stage.of(recentre=True)
-            )
+        rows = cells.row_stage
+        row_gain, row_offset = rows.of(recentre)
+        if held or before is not None:
+            through = rows.held(protocol) if held or before is None else rows.handed_over(protocol, before)
+            row_gain, row_offset = (v * through for v in rows.of(recentre=True))
         return cls(
             stage.gain, stage.slope, stage.shift, stage.offset, row_gain, row_offset, low, high, mean, deviation,
-            dynamics.p, dynamics.q, np.full(len(cells), dynamics.eps), waves,
+            dynamics.p, dynamics.q, np.full(len(cells), dynamics.eps), waves, stage.CURVE,
         )  # fmt: skip
 
     @classmethod
@@ -150,27 +157,35 @@ class Responses:
         hidden: Activation = "sigmoid",
         protocol: Protocol | None = None,
         *,
+        ceiling: float = 1.0,
         recentre: bool = True,
         window: bool = False,
         samples: bool = False,
         drives: int | None = None,
     ) -> Responses:
-        """Response of one ideal neuron; see `of`."""
+        """Response of one ideal neuron, of a relu with this ceiling; see `of`."""
         protocol = Protocol() if protocol is None else protocol
-        return cls.of(
-            Cells.ideal(hidden, fhn, 1), protocol, recentre=recentre, window=window, samples=samples, drives=drives
-        )
+        cells = Cells.ideal(hidden, fhn, 1, ceiling=ceiling)
+        return cls.of(cells, protocol, recentre=recentre, window=window, samples=samples, drives=drives)
 
     @classmethod
     def together(cls, parts: Sequence[Responses]) -> Responses:
-        """All neurons of several responses, which have equally many drives."""
-        return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
+        """All neurons of several responses, which have equally many drives, and one curve."""
+        curves = {part.curve for part in parts}
+        if len(curves) != 1:
+            raise ValueError(f"responses with the curves {sorted(curves)}; expected one curve")
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in parts[0].arrays()}
+        return replace(parts[0], **joined)
 
     def __len__(self) -> int:
         return len(self.gain)
 
     def __getitem__(self, index: slice | NDArray[np.intp]) -> Responses:
-        return Responses(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        return replace(self, **{name: values[index] for name, values in self.arrays().items()})
+
+    def arrays(self) -> dict[str, Any]:
+        """All but the curve, by name; the first axis of each is that of the neurons."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "curve"}
 
     @property
     def n_drives(self) -> int:
@@ -185,7 +200,8 @@ class Responses:
 
     def activations(self, z: FloatArray) -> FloatArray:
         """Activations of neurons with pre-activations z, shape (n_images, n)."""
-        drives = DriveStage(self.gain, self.slope, self.shift, self.offset).drives(z)
+        stage = DriveStage.of_curve(self.curve, self.gain, self.slope, self.shift, self.offset)
+        drives = stage.drives(z)
         return self.row_gain * even_means(drives, self.low, self.high, self.mean) + self.row_offset
 
 

@@ -145,3 +145,87 @@ def test_stratified_images_of_a_sorted_file_are_of_all_classes(tmp_path: Path) -
     assert "warning" not in said
     assert result["settings"]["stratified"]
     assert min(result["per_digit"]) > 0.3
+
+
+WORDS = "conv8@3x3 relu, mean2x1, 16 relu"
+
+
+def test_layers_are_trained_judged_and_trained_on(tmp_path: Path) -> None:
+    path, on = tmp_path / "net.npz", tmp_path / "on.npz"
+    layers = ("--layers", WORDS, "--bias")
+    result, said = good("train", "--dataset", "digits", *layers, "--epochs", 15, "-o", path)
+    network, test = Network.load(path), load("digits", "test")
+    assert network.sizes_text == "8x8-conv8@3x3-mean2x1-16-10"
+    assert network.units == ("relu", "relu")
+    assert result["accuracy"] == network.accuracy(test.images, test.labels) > 0.8
+    assert "plain network 8x8-conv8@3x3-mean2x1-16-10 (relu, ceilings " in said
+    told = result["settings"]["trained"]
+    assert (told["layers"], told["shape"]) == ("conv8@3x3 relu, mean2x1, 16 relu", [8, 8, 1])
+    for ceiling, one in zip(network.ceilings, told["ceilings"], strict=True):
+        assert (one["ceiling"], one["from"]) == (ceiling, "images")
+        assert 0.0 < one["clipped"] < 0.01
+    inside, said = good(
+        "train", "--dataset", "digits", "--model", "fhn", "--start", path, "--bias", "--epochs", 1, "-o", on
+    )
+    assert "FHN network 8x8-conv8@3x3-mean2x1-16-10 (gamma -1, settled, mean, ceilings " in said
+    assert Network.load(on).ceilings == network.ceilings
+    assert abs(inside["accuracy"] - result["accuracy"]) < 0.03
+    judged, _ = good("classify", on, "--dataset", "digits", "--table", 33)
+    assert inside["accuracy"] == judged["accuracy"]
+    plain, _ = good("train", "--dataset", "digits", "--start", path, "--bias", "--epochs", 1, "-o", on)
+    assert plain["settings"]["trained"]["start"] == network.sha256
+
+
+def test_units_and_ceilings_of_dense_layers(tmp_path: Path) -> None:
+    path = tmp_path / "net.npz"
+    options = ("--dataset", "digits", "--hidden", "12,9", "--epochs", 2, "-o", path)
+    good("train", *options, "--activation", "relu", "--ceiling", 2.5)
+    network = Network.load(path)
+    assert (network.ceilings, network.fhn.slope, network.units) == ((2.5, 2.5), 1.0, ("relu", "relu"))
+    good("train", *options, "--model", "fhn", "--activation", "relu", "--ceiling", "2.5,4")
+    assert Network.load(path).ceilings == (2.5, 4.0)
+    # The slope follows from the units, whichever option names them, beside others of the neurons.
+    words = ("--layers", "12 tanh, 9 relu", "--ceiling", 3)
+    good("train", *options[:2], *options[4:], "--model", "fhn", *words, "--gamma", -1.2)
+    network = Network.load(path)
+    assert (network.fhn.slope, network.fhn.gamma, network.ceilings) == (1.0, -1.2, (1.0, 3.0))
+
+
+def test_pictures_that_are_no_square_want_their_shape(tmp_path: Path) -> None:
+    digits = load("digits", "train").head(200)
+    np.savez(tmp_path / "wide.npz", images=digits.images[:, :48], labels=digits.labels)
+    options = ("train", "--dataset", tmp_path / "wide.npz", "--layers", WORDS, "--epochs", 1, "-o", tmp_path / "n.npz")
+    assert "images of 48 values, which make no square of one channel; say" in refused(*options)
+    good(*options, "--shape", "6,8,1")
+    assert Network.load(tmp_path / "n.npz").sizes_text == "6x8-conv8@3x3-mean2x1-16-10"
+    assert "shape (8, 8, 1): expected lines, places and channels of the images of" in refused(
+        *options, "--shape", "8,8,1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--layers", "conv4@3 relu"), "'conv4@3 relu': expected conv8@5x5"),
+        (("--layers", WORDS, "--hidden", 5), "--hidden 5 beside --layers: expected the one or the other"),
+        (("--layers", WORDS, "--activation", "relu"), "--activation relu: the units stand behind the layers"),
+        (("--shape", "8,8,1"), "--shape 8,8,1 is the shape of images that --layers begin with"),
+        (("--layers", WORDS, "--shape", "8x8"), "--shape '8x8': expected lines, places and channels, such as 28,28,1"),
+        (("--layers", WORDS, "--ceiling", "1,2,3"), "3 ceilings for 2 relu layers"),
+        (("--layers", WORDS, "--ceiling", "high"), "--ceiling 'high': expected numbers"),
+        (("--model", "fhn", "--protocol", "paper", "--layers", WORDS), "is an option of --model ann and --model fhn"),
+        (("--layers", f"conv{'9' * 9}@3x3 relu"), "of memory"),
+    ],
+)
+def test_layers_that_cannot_be_are_refused(options: tuple[object, ...], said: str, tmp_path: Path) -> None:
+    assert said in refused("train", "--dataset", "digits", "-o", tmp_path / "net.npz", *options)
+
+
+def test_a_start_with_biases_asks_for_them(tmp_path: Path) -> None:
+    path, options = tmp_path / "net.npz", ("train", "--dataset", "digits", "--epochs", 1, "-o", tmp_path / "on.npz")
+    good(*options[:-1], path, "--hidden", 6, "--activation", "relu", "--bias")
+    assert "the network of --start has biases; expected --bias" in refused(*options, "--start", path)
+    assert "--activation tanh: the network of --start was trained as relu" in refused(
+        *options, "--start", path, "--bias", "--activation", "tanh"
+    )
+    assert "--hidden 7: the network of --start has 6" in refused(*options, "--start", path, "--bias", "--hidden", 7)

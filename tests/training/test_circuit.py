@@ -13,8 +13,9 @@ from analog_fhn.data import Dataset, load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify
-from analog_fhn.network import Network
+from analog_fhn.network import Convolution, Dense, Network
 from analog_fhn.neuron import FHN, Protocol
+from analog_fhn.patches import AveragePool, Patches
 from analog_fhn.technology.technology import Technology
 from analog_fhn.training import array, circuit
 from analog_fhn.training.circuit import Inside, SeenChips, train_fhn
@@ -177,7 +178,6 @@ def test_wrong_settings_are_refused(train: Dataset) -> None:
         ({"n_hidden": ()}, "at least one hidden layer"),
         ({"n_hidden": (4, 0)}, "n_hidden = 0"),
         ({"n_hidden": 6, "start": start}, r"layers \(64, 5, 10\); expected \(64, 6, 10\)"),
-        ({"hardware": hardware, "bias": True}, "no biases"),
         ({"n_hidden": (4, 4), "inside": Inside(hidden=("tanh",) * 3)}, "names 3 units of 2 hidden layers"),
         ({"epochs": 0}, "epochs = 0"),
         ({"n_hidden": 5, "start": make(hidden="tanh")}, "start was trained as 'tanh'; expected hidden 'sigm"),
@@ -262,3 +262,133 @@ def test_settings_tell_what_training_saw(train: Dataset) -> None:
     assert (settings["start"], settings["first_chip"], settings["recentre"]) == (start.sha256, 7, False)
     assert (settings["fhn"]["gamma"], settings["protocol"]["control"]) == (-1.2, 2.0)
     assert train_fhn(few, n_hidden=2, epochs=1).settings["start"] == "glorot_uniform"
+
+
+LARGE_ERRORS = {
+    "array.programming_error": 0.2, "array.stuck_on": 0.03, "array.stuck_off": 0.03, "resistor.tolerance": 0.1,
+}  # fmt: skip
+CONVOLUTIONS = "conv8@3x3 relu, mean2x2, 24 relu"
+
+
+def median_of_chips(network: Network, technology: Technology, test: Dataset, n: int = 9) -> float:
+    design = Design(network, technology)
+    return float(np.median([classify(design.chip(k), test.images, table=9).accuracy(test.labels) for k in range(n)]))
+
+
+def test_relus_and_convolutions_learn_with_neurons_inside(train: Dataset, test: Dataset) -> None:
+    for layers, least in (("30 relu", 0.93), (CONVOLUTIONS, 0.93)):
+        trained = train_fhn(train, layers=layers, bias=True, epochs=12, validation=test)
+        network = trained.network(train.scale)
+        found = classify(network, test.images, table=33).accuracy(test.labels)
+        assert found > least
+        assert network.fhn == FHN(slope=1.0)
+        # What training saw is what images are judged by, and ideal neurons are the units of the plain network.
+        assert trained.history["val_accuracy"][-1] == pytest.approx(found, abs=0.005)
+        assert network.accuracy(test.images, test.labels) == pytest.approx(found, abs=0.005)
+        # Ceilings are those of a plain network after two epochs, and training goes on from it.
+        assert trained.settings["start"] == "plain network of two epochs"
+        told = trained.settings["ceilings"]
+        assert [one["ceiling"] for one in told] == list(network.ceilings)
+        assert all(one["from"] == "given" and 0.0 <= one["clipped"] < 0.2 for one in told)
+
+
+def test_a_given_ceiling_is_trained_with(train: Dataset, test: Dataset) -> None:
+    trained = train_fhn(train, layers="20 relu, 10 tanh, 12 relu", ceiling=(1.5, 2.0), epochs=8)
+    network = trained.network(train.scale)
+    assert network.ceilings == (1.5, 1.0, 2.0)
+    assert trained.settings["start"] == "glorot_uniform"
+    assert classify(network, test.images, table=33).accuracy(test.labels) > 0.75
+
+
+def test_chips_of_relus_get_better_by_training_with_their_kind(train: Dataset, test: Dataset) -> None:
+    technology = Technology.load("discrete").with_values(LARGE_ERRORS)
+    start = train_plain(train, n_hidden=40, hidden="relu", bias=True, epochs=20).network(train.scale)
+    # As many epochs in all: what training on by itself brings is not counted.
+    plain = train_plain(train, start=start, bias=True, epochs=12).network(train.scale)
+    trained = train_fhn(train, hardware=SeenChips(technology, chips=5), start=start, bias=True, epochs=12)
+    network = trained.network(train.scale)
+    assert (network.layer_sizes, network.units, network.ceilings) == ((64, 40, 10), ("relu",), start.ceilings)
+    assert median_of_chips(network, technology, test) > median_of_chips(plain, technology, test) + 0.05
+    assert network.biases[0] is not None
+    assert np.abs(network.biases[0] - start.biases[0]).max() > 0.01
+
+
+def test_chips_of_convolutions_get_better_too(train: Dataset, test: Dataset) -> None:
+    technology = Technology.load("discrete").with_values(LARGE_ERRORS)
+    start = train_plain(train, layers=CONVOLUTIONS, bias=True, epochs=15).network(train.scale)
+    hardware = SeenChips(technology, chips=5)
+    network = train_fhn(train, hardware=hardware, start=start, bias=True, epochs=10).network(train.scale)
+    assert network.sizes_text == start.sizes_text == "8x8-conv8@3x3-mean2x2-24-10"
+    assert median_of_chips(network, technology, test) > median_of_chips(start, technology, test) + 0.15
+
+
+def test_held_layers_and_biases_are_seen_as_chips_have_them() -> None:
+    random = np.random.default_rng(0)
+    layers = (
+        Convolution(random.normal(size=(9, 3)), np.ones(3), "relu", "tanh", 2.0, Patches((8, 8, 1), (3, 3))),
+        AveragePool((6, 6, 3), (2, 2), (2, 2)),
+        Dense(random.normal(size=(27, 5)), np.ones(5), "relu", "tanh", 3.0),
+        Dense(random.normal(size=(5, 4)), None, "tanh"),
+        Dense(random.normal(size=(4, 10)), np.ones(10)),
+    )
+    technology = Technology.load("discrete").with_values({"low_pass.time_constant": 60.0})
+    start = Network(layers, fhn=FHN(slope=1.0))
+    seen = circuit.drawn_chips(start, Inside(hidden=start.units, fhn=start.fhn), SeenChips(technology, chips=2))
+    chip = Design(start, technology).chip(1_000_001)
+    for number, (responses, layer) in enumerate(zip(seen.responses, chip.layers, strict=True)):
+        n, rows = len(layer.cells), layer.cells.row_stage
+        drawn = responses[np.arange(n + 1, 2 * n + 1)]
+        assert responses.curve == ("tanh" if number == 2 else "ramp")
+        through = (rows.held(start.protocol), rows.handed_over(start.protocol, 0), np.ones(n))[number]
+        np.testing.assert_array_equal(drawn.row_gain, rows.gain * through)
+        np.testing.assert_array_equal(drawn.shift, layer.cells.drive_stage.shift)
+    assert np.all(chip.layers[0].cells.row_stage.held(start.protocol) < 0.998)
+    # Offsets are the amplifiers' alone: programming errors of bias rows are drawn in training.
+    assert seen.bias_drives == [array.target.bias_drive for array in chip.arrays]
+    exact = Design(start, technology.with_errors(["amplifier_offset"]))
+    for number, offsets in enumerate(seen.offsets or []):
+        wanted = exact.chip(1_000_001).arrays[number].bias() - exact.chip(None).arrays[number].bias()
+        np.testing.assert_allclose(offsets[1], wanted, rtol=0.1, atol=1e-4)
+
+
+def test_what_cannot_be_inside_is_refused(train: Dataset) -> None:
+    few, held = train.head(50), "conv3@3x3 relu"
+    for options, message in (
+        ({"layers": held, "inside": Inside(recentre=False)}, "are held .*; expected recentring"),
+        ({"layers": held, "inside": Inside(instants=Protocol(1.0, 2.0))}, "are held .*, and no instants"),
+        ({"layers": "5 relu", "inside": Inside(responses=Responses.nominal(FHN()))}, "responses of relu layers"),
+        ({"layers": "5 relu", "inside": Inside(hidden="relu")}, "layers beside n_hidden or hidden"),
+    ):
+        with pytest.raises(InputError, match=message):
+            train_fhn(few, **options)  # type: ignore[arg-type]
+
+
+def test_a_start_brings_its_layers_or_has_those_that_are_named(train: Dataset) -> None:
+    few = train.head(64)
+    start = train_plain(few, layers=CONVOLUTIONS, epochs=1).network(few.scale)
+    for options in ({}, {"layers": CONVOLUTIONS}):
+        for trained in (
+            train_plain(few, start=start, epochs=1, learning_rate=1e-9, **options),  # type: ignore[arg-type]
+            train_fhn(few, start=start, epochs=1, learning_rate=1e-9, **options),  # type: ignore[arg-type]
+        ):
+            network = trained.network(few.scale)
+            assert network.ceilings == start.ceilings
+            assert trained.settings["start"] == start.sha256
+            np.testing.assert_allclose(network.forward(few.images), start.forward(few.images), atol=1e-4)
+    for options, message in (
+        ({"layers": "conv8@3x3 relu, 24 relu"}, r"start has layers 8x8-.*; expected conv8@3x3 relu, 24 relu"),
+        ({"layers": "conv8@3x3 relu, mean2x2, 24 tanh"}, "start was trained as 'relu'; expected hidden 'relu, tanh'"),
+        ({"n_hidden": 5}, "start has layers 8x8-"),
+    ):
+        with pytest.raises(InputError, match=message):
+            train_plain(few, start=start, **options)  # type: ignore[arg-type]
+    other = replace(few, n_classes=12, labels=np.arange(64) % 12, whole=None)
+    with pytest.raises(InputError, match=r"start has 64 inputs and 10 outputs; expected 64 and 12, for load_digits"):
+        train_plain(other, start=start)
+
+
+def test_dense_start_keeps_neurons_and_times(train: Dataset) -> None:
+    few = train.head(64)
+    start = replace(train_plain(few, n_hidden=5, epochs=1).network(few.scale), protocol=Protocol(3.0, 4.0))
+    network = train_plain(few, start=start, epochs=1).network(few.scale)
+    assert (network.protocol, network.fhn, network.layer_sizes) == (start.protocol, start.fhn, (64, 5, 10))

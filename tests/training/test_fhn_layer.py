@@ -15,7 +15,7 @@ from analog_fhn.cell.base import Cells
 from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
-from analog_fhn.network import Network
+from analog_fhn.network import Dense, Network
 from analog_fhn.neuron import FHN as Parameters
 from analog_fhn.neuron import Protocol
 from analog_fhn.technology.technology import Technology
@@ -215,3 +215,65 @@ def test_wrong_use_is_refused(cells: Cells) -> None:
     responses = Responses.of(cells, protocol, window=True, samples=True, drives=5)
     with pytest.raises(InputError, match="hold 10 samples; expected 20"):
         FHN(responses, samples=Protocol(settle=0.0, control=4.0))
+
+
+@pytest.fixture(scope="module")
+def relus() -> Cells:
+    technology = Technology.load("discrete").with_values({"resistor.tolerance": 0.1, "capacitor.tolerance": 0.1})
+    generator = np.random.default_rng(3)
+    layers = (
+        Dense(generator.normal(size=(5, 12)), None, "relu", "tanh", 2.5),
+        Dense(generator.normal(size=(12, 3))),
+    )
+    return Design(Network(layers, fhn=Parameters(slope=1.0)), technology).chip(7).layers[0].cells
+
+
+def test_relus_of_a_chip_forward_and_backward(relus: Cells) -> None:
+    z = np.random.default_rng(0).uniform(-2.0, 4.5, size=(40, 12))
+    responses = Responses.of(relus, Protocol())
+    assert responses.curve == "ramp"
+    assert np.abs(np.asarray(FHN(responses)(z)) - responses.activations(z)).max() < 1e-5
+    found, wanted = gradient(FHN(responses), z), slope_of_the_mean(relus, z)
+    stage = relus.drive_stage
+    at = stage.slope * z + stage.shift
+    inner, outer = (at > 0.05) & (at < 0.95), (at < -0.05) | (at > 1.05)
+    # A chip's response is bent by a few percent between the drives that it was measured at.
+    assert np.abs(found - wanted)[inner].max() < 5e-2
+    assert np.all(found[outer] == 0.0)
+    assert np.mean(inner) > 0.2
+    assert np.mean(outer) > 0.2
+    # The sigmoid is as steep in the middle, and leads back from beyond the ends.
+    middle = ((0.5 - stage.shift) / stage.slope)[None]
+    smooth = FHN(responses, gradient="sigmoid")
+    assert np.abs(gradient(smooth, middle) / slope_of_the_mean(relus, middle) - 1.0).max() < 0.05
+    assert np.all(gradient(smooth, z)[outer] > 0.0)
+
+
+def test_an_ideal_relu_is_a_relu_with_a_ceiling() -> None:
+    z = np.linspace(-3.0, 6.0, 901)[:, None]
+    layer = FHN(fhn=Parameters(slope=1.0), hidden="relu", ceiling=4.0)
+    assert np.abs(np.asarray(layer(z)) - np.clip(z, 0.0, 4.0)).max() < 4.0 * 1e-3
+    inside = (z > 0.01) & (z < 3.99)
+    assert np.abs(gradient(layer, z) - inside)[np.abs(z * (z - 4.0)) > 0.1].max() < 0.02
+
+
+def test_all_positions_have_the_same_drawn_neurons(cells: Cells) -> None:
+    responses = Responses.together([Responses.nominal(Parameters()), Responses.of(cells, Protocol())])
+    z = np.random.default_rng(1).normal(size=(3, 1, 1, 20)) * np.ones((3, 4, 5, 1))
+    found = np.asarray(FHN(responses, draw=True, seed=5)(z, training=True))
+    assert np.array_equal(found, found[:, :1, :1] * np.ones((1, 4, 5, 1), np.float32))
+    flat = np.asarray(FHN(responses, draw=True, seed=5)(z[:, 0, 0], training=True))
+    assert np.array_equal(found[:, 0, 0], flat)
+    assert not np.allclose(flat, responses[np.zeros(20, dtype=np.intp)].activations(z[:, 0, 0]), atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras, of its own variables
+def test_relus_survive_their_file(relus: Cells, tmp_path: Path) -> None:
+    keras = keras_on_jax()
+    inputs = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    for responses in (Responses.of(relus, Protocol()), Responses.of(relus, Protocol(0.0, 2.0), window=True)):
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(12), FHN(responses)])
+        model.save(tmp_path / "model.keras")
+        loaded = keras.models.load_model(tmp_path / "model.keras")
+        assert np.array_equal(np.asarray(loaded(inputs)), np.asarray(model(inputs)))
+        assert loaded.layers[1].responses.curve == "ramp"

@@ -139,7 +139,7 @@ def test_global_random_states_are_left_alone(few: Dataset) -> None:
         ({"n_hidden": 0}, "n_hidden = 0: expected at least 1"),
         ({"epochs": 0}, "epochs = 0: expected at least 1"),
         ({"batch_size": -1}, "batch_size = -1: expected at least 1"),
-        ({"hidden": "relu"}, "hidden = 'relu': expected 'sigmoid' or 'tanh'"),
+        ({"hidden": "gelu"}, "training: hidden activation 'gelu' falls and rises again"),
         ({"learning_rate": 0.0}, "learning_rate = 0.0: expected a finite number above 0"),
         ({"learning_rate": float("nan")}, "learning_rate = nan"),
         ({"seed": -1}, "seed = -1: expected a whole number from 0 to 4294967295"),
