@@ -792,20 +792,32 @@ def check_hidden(activation: object, source: str = "network") -> Activation:
     """
     if activation in ("sigmoid", "tanh", "relu"):
         return activation
-    known = _UNBOUNDED.get(str(activation).lower().replace("_", "").replace("-", "")) if activation else None
+    known = _UNBOUNDED.get(_plain(activation))
     if known is not None:
         nearest, why = known
         raise InputError(
             f"{source}: hidden activation {shown(activation)} {why}, but the mean of an FHN neuron follows a bounded, "
-            "rising curve: sigmoid, tanh or relu with a ceiling. Two ways out: read it as the nearest of them "
-            f"(--hidden {nearest} --nearest says what that costs), and train on from there "
-            f"(analog-fhn train --start)"
+            f"rising curve: sigmoid, tanh or relu with a ceiling. Two ways out: read it as {nearest}, the nearest of "
+            "them (import --nearest says what that costs), and train on from there (train --start), or train it anew "
+            "with one of them"
         )
     raise InputError(f"{source}: hidden activation {shown(activation)}: expected 'sigmoid', 'tanh' or 'relu'")
 
 
+def nearest_unit(activation: object) -> Activation | None:
+    """The unit that is nearest to an activation that no neuron follows, or the activation itself; None: unknown."""
+    if activation in ("sigmoid", "tanh", "relu"):
+        return activation
+    nearest, _ = _UNBOUNDED.get(_plain(activation), (None, ""))
+    return nearest
+
+
+def _plain(activation: object) -> str:
+    return str(activation).lower().replace("_", "").replace("-", "")
+
+
 # The nearest unit of activations that no neuron follows, and the reason.
-_UNBOUNDED = {
+_UNBOUNDED: dict[str, tuple[Activation, str]] = {
     "linear": ("tanh", "is unbounded"),
     "leakyrelu": ("relu", "falls without bound below 0"),
     "prelu": ("relu", "falls without bound below 0"),
@@ -817,6 +829,7 @@ _UNBOUNDED = {
     "swish": ("relu", "falls and rises again, without bound"),
     "mish": ("relu", "falls and rises again, without bound"),
     "hardswish": ("relu", "falls and rises again, without bound"),
+    "hardsilu": ("relu", "falls and rises again, without bound"),
     "softplus": ("relu", "is unbounded"),
     "exponential": ("relu", "is unbounded"),
     "softsign": ("tanh", "comes to its limits far more slowly than tanh"),

@@ -11,7 +11,7 @@ import numpy as np
 from analog_fhn import weights
 from analog_fhn.backends.table.waveforms import ResponseTable, TableQuality
 from analog_fhn.design import Design
-from analog_fhn.network import Network
+from analog_fhn.network import Dense, Network
 from analog_fhn.neuron import Protocol
 from analog_fhn.reconstruct.model.reconstruction import Reconstruction
 from analog_fhn.reconstruct.twin import units_of
@@ -34,7 +34,7 @@ def small_design() -> Design:
 
 def _classify(network: Network) -> None:
     """Assert that scores are numbers, that nothing overflows, and that the network can be saved."""
-    edges = np.array(network.input_range)[:, None] * np.ones(network.layer_sizes[0])
+    edges = np.array(network.input_range)[:, None] * np.ones(network.n_inputs)
     with np.errstate(over="raise", invalid="raise"):
         assert np.isfinite(network.forward(edges)).all()
 
@@ -50,7 +50,9 @@ def read_network(path: Path) -> None:
 def read_weights(path: Path) -> None:
     """Import trained weights as the command does."""
     trained = weights.read(path)
-    network = weights.to_network(trained, hidden=trained.hidden or "sigmoid")
+    relus = [layer for layer in trained.layers or () if isinstance(layer, Dense) and layer.unit == "relu"]
+    ceilings = 2.0 if any(layer.ceiling is None for layer in relus) else None
+    network = weights.to_network(trained, hidden=trained.hidden or "sigmoid", ceilings=ceilings, nearest=True)
     _classify(network)
     network.save(path)
     Network.load(path)

@@ -12,7 +12,7 @@ import pytest
 from analog_fhn.network import Network
 
 OPTIONAL = (
-    "sklearn", "pooch", "matplotlib", "h5py", "safetensors", "keras", "jax", "brian2", "PySpice", "distributed",
+    "sklearn", "pooch", "matplotlib", "h5py", "onnx", "safetensors", "keras", "jax", "brian2", "PySpice", "distributed",
     "pyarrow",
 )  # fmt: skip
 BLOCKED = f"import sys; sys.modules.update(dict.fromkeys({OPTIONAL}))\n"  # None: not to be imported
@@ -28,6 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Network.of_weights((rng.normal(size=(4, 3)), rng.normal(size=(3, 2)))).save(place / "net.npz")
     np.savez(place / "images.npz", images=IMAGES, labels=np.arange(20) % 2)
     (place / "model.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    (place / "model.onnx").write_bytes(b"\x08\x08")
     (place / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     return place
 
@@ -70,6 +71,7 @@ def test_commands_without_pictures_work(folder: Path, command: tuple[str, ...]) 
         (("classify", "net.npz", "--dataset", "digits"), "the digits need scikit-learn", "data"),
         (("classify", "net.npz", "--dataset", "mnist"), "downloading MNIST needs pooch", "data"),
         (("import", "model.h5", "-o", "new.npz"), "need h5py", "import"),
+        (("import", "model.onnx", "-o", "new.npz"), "ONNX files need onnx", "import"),
         (("import", "model.safetensors", "-o", "new.npz"), "safetensors files need safetensors", "import"),
         (("compare", "net.npz", "--dataset", "images.npz", "-o", "out"), "pictures need matplotlib", "plots"),
         (("classify", "net.npz", "--dataset", "images.npz", "--backend", "brian"), "needs Brian2", "brian"),

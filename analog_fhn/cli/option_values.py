@@ -22,6 +22,17 @@ def numbers(option: str, text: str) -> list[float]:
         raise InputError(f"{option} {text!r}: expected numbers separated by commas, such as 1,-1,-4") from None
 
 
+def whole_pair(option: str, text: str) -> tuple[int, int]:
+    """Two whole numbers from 0, separated by a comma, the value of an option."""
+    try:
+        first, second = (int(part) for part in text.split(","))
+    except ValueError:
+        first, second = -1, -1
+    if min(first, second) < 0:
+        raise InputError(f"{option} {text!r}: expected two whole numbers from 0, such as 3,5")
+    return first, second
+
+
 def check_above_0(option: str, value: float | None, what: str = "a number") -> None:
     """Refuse a number that is given and not above 0, or not finite."""
     if value is not None and not 0 < value < math.inf:

@@ -1,4 +1,4 @@
-"""Trained weights in and out: files of Keras, PyTorch (safetensors) and NumPy, one reader per format.
+"""Trained networks in and out: ONNX, Keras, PyTorch (safetensors), scikit-learn, Equinox, NumPy; a reader per format.
 
 Nothing in a file is unpickled, instantiated or run.
 """
@@ -11,15 +11,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from analog_fhn._support.hashing import sha256_of_stream
 from analog_fhn._support.limits import LIMIT, open_archive
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
-from analog_fhn.weights import keras, npz, safetensors
-from analog_fhn.weights.trained import Hidden, TrainedWeights, to_network
+from analog_fhn.weights import equinox, keras, npz, onnx, safetensors, skops
+from analog_fhn.weights.ceilings import QUANTILE, with_ceilings
+from analog_fhn.weights.trained import Hidden, TrainedWeights, dense_layers, to_network
 
-__all__ = ["SUFFIXES", "TrainedWeights", "load_network", "read", "to_network", "write"]
+__all__ = ["READ_SUFFIXES", "SUFFIXES", "TrainedWeights", "load_network", "read", "to_network", "write"]
 
 _WRITERS: dict[str, Callable[[Path, Network], None]] = {
     ".keras": keras.write_archive,
@@ -29,19 +33,30 @@ _WRITERS: dict[str, Callable[[Path, Network], None]] = {
 }
 
 SUFFIXES = tuple(_WRITERS)
-"""Endings of the files that are read and written; `.h5` of older Keras is read, too."""
+"""Endings of the files that are written, and read."""
+
+READ_SUFFIXES = (".onnx", *SUFFIXES, ".h5", ".skops", ".eqx")
+"""Endings of the files that are read."""
 
 _PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib")
 
 
 def load_network(
-    path: str | Path, *, hidden: Hidden | None = None, input_range: tuple[float, float] | None = None
+    path: str | Path,
+    *,
+    hidden: Hidden | None = None,
+    input_range: tuple[float, float] | None = None,
+    ceilings: float | Sequence[float] | None = None,
+    images: NDArray[np.floating] | None = None,
+    quantile: float = QUANTILE,
+    scaling: tuple[float, float] | None = None,
+    nearest: bool = False,
 ) -> Network:
     """Network of a network file, or of trained weights in any format that is read, with FHN neurons as hidden units.
 
     Parameters
     ----------
-    hidden, input_range
+    hidden, input_range, ceilings, images, quantile, scaling, nearest
         What a file of weights does not say; see `to_network`.
 
     Raises
@@ -49,7 +64,10 @@ def load_network(
     InputError
         As for `read` and `to_network`.
     """
-    return to_network(read(path), hidden=hidden, input_range=input_range)
+    return to_network(
+        read(path), hidden=hidden, input_range=input_range, ceilings=ceilings, images=images, quantile=quantile,
+        scaling=scaling, nearest=nearest,
+    )  # fmt: skip
 
 
 def read(path: str | Path) -> TrainedWeights:
@@ -58,15 +76,15 @@ def read(path: str | Path) -> TrainedWeights:
     Raises
     ------
     InputError
-        If the file is missing, damaged, larger than `LIMIT` or a pickle; if its layers are no chain of fully connected
-        ones, or their activation is none that FHN neurons can stand in for.
+        If the file is missing, damaged, larger than `LIMIT` or a pickle; if its layers are no chain of dense ones,
+        convolutions, means and what can be taken into them.
     MissingProgramError
         If the package that reads the format is not installed.
     """
     path = Path(path)
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise InputError(f"{path}: is no file; expected one that ends in {', '.join(SUFFIXES)}")
+            raise InputError(f"{path}: is no file; expected one that ends in {', '.join(READ_SUFFIXES)}")
         with path.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             if size > LIMIT:
@@ -77,7 +95,8 @@ def read(path: str | Path) -> TrainedWeights:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     try:
-        return replace(_reader(path, head)(path), sha256=file_sha256)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # no number: refused as such
+            return replace(_reader(path, head)(path), sha256=file_sha256)
     except (InputError, MissingProgramError, MemoryError):
         raise
     except Exception as error:  # a damaged file raises what its bytes happen to lead to
@@ -87,9 +106,10 @@ def read(path: str | Path) -> TrainedWeights:
 
 def write(
     path: str | Path,
-    weights: Sequence[FloatArray],
+    weights: Sequence[FloatArray] | Network,
     biases: Sequence[FloatArray | None] = (),
     hidden: str | Sequence[str] = "sigmoid",
+    ceilings: float | Sequence[float] | None = None,
 ) -> None:
     """Write layers in the format that the file's ending names, for use in Keras, PyTorch or NumPy.
 
@@ -99,23 +119,27 @@ def write(
     Parameters
     ----------
     weights
-        One array (n_in, n_out) per layer.
+        One array (n_in, n_out) per layer; or a whole network, which brings all else.
     biases
         One array (n_out,) or None per layer; empty: no biases.
     hidden
         Unit of all hidden layers, or one for each.
+    ceilings
+        Largest activation of relu layers: one for all, or one for each.
 
     Raises
     ------
     InputError
-        For another ending, or layers that make no network.
+        For another ending, layers that make no network, or that the format cannot hold.
     """
     path = Path(path)
     suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), None)
     if suffix is None:
         raise InputError(f"{path}: expected a name that ends in {', '.join(SUFFIXES)}")
-    network = Network.of_weights(weights, biases, hidden)
-    _WRITERS[suffix](path, network)
+    if not isinstance(weights, Network):
+        layers, _ = with_ceilings(dense_layers(weights, biases, hidden), ceilings, None)
+        weights = Network(layers)
+    _WRITERS[suffix](path, weights)
 
 
 def _reader(path: Path, head: bytes) -> Callable[[Path], TrainedWeights]:
@@ -127,15 +151,22 @@ def _reader(path: Path, head: bytes) -> Callable[[Path], TrainedWeights]:
             names = archive.namelist()
         if any(name.endswith("data.pkl") for name in names):
             raise _pickle(path)
+        if skops.SCHEMA in names:
+            return skops.read
         return npz.read if all(name.endswith(".npy") for name in names) else keras.read_archive
     if head[:8] == b"\x89HDF\r\n\x1a\n":
         return keras.read_hdf5
+    # A line of JSON may stand before the arrays; the length of a safetensors header has zeros in it.
+    if head.startswith(equinox.MAGIC) or (head[:1] == b"{" and b"\0" not in head[:8]):
+        return equinox.read
+    if path.suffix.lower() == ".onnx" or (head[:1] == b"\x08" and 0 < head[1] < 32 and head[2]):  # its version first
+        return onnx.read
     # Eight bytes with the header's length, then the header, which is JSON.
     if head[8:9] == b"{":
         return safetensors.read
     if path.suffix.lower() in _PICKLES:
         raise _pickle(path)
-    raise InputError(f"{path}: is no weight file that is known here; expected {', '.join(SUFFIXES)}")
+    raise InputError(f"{path}: is no weight file that is known here; expected {', '.join(READ_SUFFIXES)}")
 
 
 def _pickle(path: Path) -> InputError:

@@ -1,133 +1,73 @@
-"""A Keras model's description of itself (JSON): which layers, in which order, with which activations.
+"""A Keras model's description of itself (JSON): which layers, in which order, with which settings.
 
 It is read as data; nothing that it names is made or run.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analog_fhn.errors import InputError
-from analog_fhn.network import check_hidden
-from analog_fhn.weights.trained import Hidden, hidden_of
+from analog_fhn.errors import InputError, shown
 
-# Act in training only.
-_INACTIVE = {"Dropout", "GaussianDropout", "GaussianNoise", "AlphaDropout", "ActivityRegularization", "Identity"}
-_ACTIVATIONS = {"Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"}
-# The largest output stays the largest.
-_KEEP_ORDER = {"linear", "softmax", "log_softmax", "sigmoid", "tanh"}
-_EXPECTED = "expected Dense layers, beside Input, Flatten, Dropout, Activation, Softmax and Rescaling"
+_MODELS = ("Sequential", "Functional", "Model")
+_DEEPEST = 16
+_MOST_LAYERS = 5000
 
 
 @dataclass(frozen=True)
-class DenseEntry:
-    """A Dense layer of a model.
+class Entry:
+    """One layer of the description.
 
     Parameters
     ----------
-    name
-        The layer's name.
-    number
-        Its place among the Dense layers of the model's list, from 0, which orders the groups of Keras 3's weight files.
-    bias
-        Whether it has a bias.
-    units
-        Its outputs; None: not said.
+    name, kind
+        The layer's name, and that of its class.
+    settings
+        Its configuration.
+    sources
+        Names of the layers that its inputs come from.
+    groups
+        The groups of a file of Keras 3 that lead to its weights: for each model that it is in, and for the layer
+        itself, the class in Keras's spelling and the number among those of that class in the list.
+    models
+        Names of the models in the model that it is in, the outermost first.
     """
-
-    name: str
-    number: int
-    bias: bool
-    units: int | None
-
-
-@dataclass(frozen=True)
-class ModelPlan:
-    """The chain of Dense layers that a model is, and what is done to its inputs.
-
-    Parameters
-    ----------
-    dense
-        The Dense layers in their order.
-    hidden
-        Unit of all hidden layers, or one for each where they differ.
-    output
-        Activation of the last.
-    offset
-        Offset of a Rescaling layer before them (0: to 0..1, -1: to -1..1); None: no such layer.
-    notes
-        A sentence for each layer that was left out or taken into another.
-    """
-
-    dense: tuple[DenseEntry, ...]
-    hidden: Hidden
-    output: str
-    offset: float | None
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """One layer of the description; `sources` are the names of the layers that its inputs come from."""
 
     name: str
     kind: str
     settings: dict[str, Any]
     sources: tuple[str, ...]
+    groups: tuple[tuple[str, int], ...]
+    models: tuple[str, ...]
+
+    @property
+    def at(self) -> str:
+        """The layer as messages name it."""
+        return f"layer {self.name!r} ({self.kind})"
 
 
-@dataclass
-class _Chain:
-    """The layers of a model from its input on, as far as they have been read.
+@dataclass(frozen=True)
+class ModelPlan:
+    """The chain of layers that a model is.
 
     Parameters
     ----------
-    dense, activations
-        The Dense layers, and the activation behind each.
-    offset, notes
-        As in `ModelPlan`.
+    layers
+        From the input to the output, those of models in the model among them.
+    shape
+        Sizes of an input without the axis of the images; None: the file does not say them.
     """
 
-    dense: list[_Entry] = field(default_factory=list)
-    activations: list[str] = field(default_factory=list)
-    offset: float | None = None
-    notes: list[str] = field(default_factory=list)
-
-    def append(self, layer: _Entry, path: Path) -> None:
-        """Read the next layer.
-
-        Raises
-        ------
-        InputError
-            If it has no place in a chain of Dense layers.
-        """
-        where = f"{path}: layer {layer.name!r} ({layer.kind})"
-        settings = layer.settings
-        if layer.kind == "Dense":
-            self.dense.append(layer)
-            self.activations.append(_activation(settings.get("activation")))
-        elif layer.kind in _ACTIVATIONS:
-            if not self.dense or self.activations[-1] != "linear":
-                raise InputError(f"{where} follows no linear Dense layer; {_EXPECTED}")
-            setting = settings["activation"] if "activation" in settings else layer.kind.lower()
-            self.activations[-1] = _activation(setting)
-        elif layer.kind == "Rescaling":
-            if self.dense or self.offset is not None:
-                raise InputError(f"{where} stands among the layers; expected one before the first")
-            self.offset = _offset(settings, where)
-            top = (1.0 - self.offset) / settings["scale"]
-            self.notes.append(f"{layer.name} (Rescaling): where the model takes 0 to {top:g}, the network takes 0 to 1")
-        elif layer.kind in _INACTIVE:
-            self.notes.append(f"{layer.name} ({layer.kind}) left out: it acts in training only")
-        elif not _keeps_pixels(layer):
-            raise InputError(f"{where} has no place in this circuit; {_EXPECTED}")
+    layers: tuple[Entry, ...]
+    shape: tuple[int, ...] | None
 
 
 def plan(model: dict[str, Any], path: Path) -> ModelPlan:
-    """Chain of Dense layers in a model's description.
+    """Chain of layers in a model's description.
 
     Parameters
     ----------
@@ -137,76 +77,60 @@ def plan(model: dict[str, Any], path: Path) -> ModelPlan:
     Raises
     ------
     InputError
-        If the model is more than a chain of Dense layers, or its activations are none that FHN neurons can stand in
-        for.
+        If the model is more than a chain of Keras's own layers, or the size of its input is open.
     """
     kind = model["class_name"]
-    if kind not in ("Sequential", "Functional", "Model"):
+    if kind not in _MODELS:
         raise InputError(f"{path}: holds a {kind}; expected a Sequential or functional model of Keras")
+    layers = tuple(_layers(model, path, (), ()))
+    return ModelPlan(layers, _input_shape(model, layers, path))
+
+
+def _layers(
+    model: dict[str, Any], path: Path, groups: tuple[tuple[str, int], ...], models: tuple[str, ...]
+) -> Iterator[Entry]:
+    """Layers of a model in the order of the data, with those of models in it."""
     config = model["config"]
     # Keras up to 2.2.2 wrote the list alone
-    layers = [_layer(entry, path) for entry in (config if isinstance(config, list) else config["layers"])]
-    numbers = {layer.name: k for k, layer in enumerate(_dense(layers))}
-    if kind != "Sequential":
+    entries = config if isinstance(config, list) else config["layers"]
+    if len(groups) > _DEEPEST or len(entries) > _MOST_LAYERS:
+        raise InputError(f"{path}: models in models, or {len(entries)} layers; expected fewer")
+    counts: dict[str, int] = {}
+    layers, inner = [], {}
+    for entry in entries:
+        # Keras numbers a kind of layer in the order of the list, whatever the names.
+        kind = _spelling(str(entry["class_name"]))
+        number = counts.get(kind, 0)
+        counts[kind] = number + 1
+        layer = _layer(entry, path, (*groups, (kind, number)), models)
+        layers.append(layer)
+        inner[layer.name] = entry
+    if model["class_name"] != "Sequential":
         layers = _chain(layers, [name for name, *_ in _places(config["output_layers"])], path)
-    chain = _Chain()
     for layer in layers:
-        chain.append(layer, path)
-    dense, notes = chain.dense, chain.notes
-    if len(dense) < 2:
-        raise InputError(f"{path}: holds {len(dense)} Dense layers; expected at least 2 (hidden and output)")
-    *between, output = chain.activations
-    pairs = zip(dense[:-1], between, strict=True)
-    units = [check_hidden(activation, f"{path}: layer {layer.name!r}") for layer, activation in pairs]
-    if output not in _KEEP_ORDER:
-        raise InputError(
-            f"{path}: layer {dense[-1].name!r}: output activation {output!r}; expected one that keeps the "
-            f"largest output the largest: {', '.join(sorted(_KEEP_ORDER))}"
-        )
-    if output != "linear":
-        notes.append(f"{output} of the outputs left out: the largest stays the largest")
-    return ModelPlan(
-        tuple(_as_dense(layer, numbers[layer.name]) for layer in dense),
-        hidden_of(units),
-        output,
-        chain.offset,
-        tuple(notes),
-    )
+        if layer.kind in _MODELS:
+            yield from _layers(inner[layer.name], path, layer.groups, (*models, layer.name))
+        else:
+            yield layer
 
 
-def _as_dense(layer: _Entry, number: int) -> DenseEntry:
-    # output_dim and bias are Keras 1's
-    settings = layer.settings
-    units = settings.get("units", settings.get("output_dim"))
-    return DenseEntry(layer.name, number, bool(settings.get("use_bias", settings.get("bias", True))), units)
-
-
-def _keeps_pixels(layer: _Entry) -> bool:
-    """Whether a layer hands on its inputs in their order, as images are flattened here."""
-    if layer.kind == "Reshape":
-        return len(layer.settings["target_shape"]) == 1
-    return layer.kind == "InputLayer" or (
-        layer.kind == "Flatten" and layer.settings.get("data_format") != "channels_first"
-    )
-
-
-def _layer(entry: dict[str, Any], path: Path) -> _Entry:
+def _layer(entry: dict[str, Any], path: Path, groups: tuple[tuple[str, int], ...], models: tuple[str, ...]) -> Entry:
     """Layer of an entry in the description; one that is not Keras's own is refused."""
-    name, kind = entry["config"]["name"], entry["class_name"]
+    # early Keras gave a model in a model as a list, with its name beside it
+    config = entry["config"]
+    settings = config if isinstance(config, dict) else {}
+    name, kind = str(settings.get("name", entry.get("name", ""))), entry["class_name"]
     if ">" in str(entry.get("registered_name")) or not str(entry.get("module", "keras")).startswith("keras"):
-        raise InputError(f"{path}: layer {name!r} is a {kind} of the user's own, which is not run; {_EXPECTED}")
+        raise InputError(
+            f"{path}: layer {name!r} is a {kind} of the user's own, which is not run; expected Keras's own layers"
+        )
     sources = tuple(source for source, *_ in _places(entry.get("inbound_nodes", [])))
-    return _Entry(name, kind, entry["config"], sources)
+    return Entry(name, kind, settings, sources, groups, models)
 
 
-def _dense(layers: list[_Entry]) -> list[_Entry]:
-    # Keras numbers a kind of layer in the order of the list, whatever the names.
-    return [layer for layer in layers if layer.kind == "Dense"]
-
-
-def _chain(layers: list[_Entry], outputs: list[str], path: Path) -> list[_Entry]:
+def _chain(layers: list[Entry], outputs: list[str], path: Path) -> list[Entry]:
     """Layers from the input to the output of a functional model."""
-    followers: dict[str, list[_Entry]] = {}
+    followers: dict[str, list[Entry]] = {}
     for layer in layers:
         for source in layer.sources:
             followers.setdefault(source, []).append(layer)
@@ -221,6 +145,29 @@ def _chain(layers: list[_Entry], outputs: list[str], path: Path) -> list[_Entry]
     return chain
 
 
+def _input_shape(model: dict[str, Any], layers: tuple[Entry, ...], path: Path) -> tuple[int, ...] | None:
+    """Sizes of an input without the axis of the images."""
+    stated = [layers[0].settings.get(key) for key in ("batch_shape", "batch_input_shape")] if layers else []
+    config = model["config"]
+    stated.append(config.get("build_input_shape") if isinstance(config, dict) else None)
+    shape = next((shape for shape in stated if isinstance(shape, list) and len(shape) > 1), None)
+    if shape is None:
+        return None
+    if any(type(size) is not int or size < 1 for size in shape[1:]):
+        raise InputError(
+            f"{path}: the model takes inputs of shape {shown(shape)}; expected fixed sizes but for the first: save it "
+            "with the size of your images"
+        )
+    return tuple(shape[1:])
+
+
+def _spelling(kind: str) -> str:
+    """Name of a class as Keras spells it in files: `Conv2D` is `conv2d`, `BatchNormalization` `batch_normalization`."""
+    kind = re.sub(r"\W+", "", kind)
+    kind = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", kind).lower()
+
+
 def _places(node: Any) -> Iterator[list[Any]]:
     """All [layer, node, tensor] in a description of connections: Keras 2 and 3 nest them differently."""
     if isinstance(node, list):
@@ -232,23 +179,3 @@ def _places(node: Any) -> Iterator[list[Any]]:
     elif isinstance(node, dict):
         for part in node.values():
             yield from _places(part)
-
-
-def _activation(setting: Any) -> str:
-    """Name of the activation in a layer's settings, where it is a name, a description with a name, or null."""
-    if setting is None:
-        return "linear"
-    if isinstance(setting, dict):
-        setting = setting["config"] if isinstance(setting.get("config"), str) else setting["class_name"]
-    return str(setting)
-
-
-def _offset(settings: dict[str, Any], where: str) -> float:
-    """Offset of a Rescaling layer: 0 or -1, others are refused."""
-    scale, offset = settings["scale"], settings.get("offset", 0.0)
-    if not (isinstance(scale, int | float) and scale > 0 and offset in (0, -1)):
-        raise InputError(
-            f"{where}: scale {scale}, offset {offset}: expected a scale with offset 0 (to 0..1) or "
-            "-1 (to -1..1); train on scaled images instead"
-        )
-    return float(offset)

@@ -8,13 +8,26 @@ import numpy as np
 
 from analog_fhn._support.files import new_file
 from analog_fhn._support.npz import read_npz, read_text
-from analog_fhn.network import Network, check_hidden, named_arrays
+from analog_fhn.network import Network, named_arrays
+from analog_fhn.patches import Front
 from analog_fhn.weights.named import layers
-from analog_fhn.weights.trained import Hidden, TrainedWeights, file_type, hidden_of
+from analog_fhn.weights.trained import (
+    Hidden,
+    StandIn,
+    TrainedWeights,
+    ceilings_text,
+    file_type,
+    hidden_of,
+    stated_units,
+    with_stated_ceilings,
+)
 
 
 def read(path: Path) -> TrainedWeights:
-    """Layers of an `.npz` file; beside them it may hold a string `hidden`, the units of the hidden layers by commas.
+    """Layers of an `.npz` file.
+
+    Beside them it may hold a string `hidden`, the units of the hidden layers by commas, and `ceilings`, those of its
+    relus.
 
     Raises
     ------
@@ -34,18 +47,32 @@ def read(path: Path) -> TrainedWeights:
             network=network,
         )
     hidden: Hidden | None = None
+    stand_ins: tuple[StandIn, ...] = ()
     if "hidden" in arrays:
-        units = read_text(path, arrays, "hidden", "'sigmoid' or 'tanh'").split(", ")
-        hidden = hidden_of([check_hidden(unit, str(path)) for unit in units])
+        units = read_text(path, arrays, "hidden", "'sigmoid', 'tanh' or 'relu'").split(", ")
+        hidden, stand_ins = stated_units(units, path)
         del arrays["hidden"]
+    ceilings = None
+    if hidden is not None and "ceilings" in arrays:
+        ceilings = read_text(path, arrays, "ceilings", "numbers separated by commas")
+        del arrays["ceilings"]
     chain = layers(arrays, path, stored=True)
-    return TrainedWeights(chain.weights, chain.biases, hidden, path, "NumPy file", chain.notes)
+    trained = TrainedWeights(chain.weights, chain.biases, hidden, path, "NumPy file", chain.notes, stand_ins=stand_ins)
+    return trained if ceilings is None else with_stated_ceilings(trained, ceilings)
 
 
 def write(path: Path, network: Network) -> None:
-    """Write the arrays w0 (n_in, n_out), b0, w1, ... and the string `hidden`."""
+    """Write the arrays w0 (n_in, n_out), b0, w1, ... and the string `hidden`; of relus also `ceilings`.
+
+    A network with convolutions or means is written as a network file of this package.
+    """
+    if any(front != Front() for front in network.fronts):
+        network.save(path)
+        return
     arrays = named_arrays(network.weights, network.biases)
     dtype = file_type([*arrays.values()])
     arrays = {name: array.astype(dtype) for name, array in arrays.items()}
+    ceilings = ceilings_text(network)
+    texts = {"hidden": np.array(network.hidden)} | ({"ceilings": np.array(ceilings)} if ceilings else {})
     with new_file(path) as file:
-        np.savez(file, hidden=np.array(network.hidden), **arrays)  # type: ignore[arg-type]
+        np.savez(file, **texts, **arrays)  # type: ignore[arg-type]

@@ -13,9 +13,17 @@ from analog_fhn._support.extras import extra
 from analog_fhn._support.files import new_file
 from analog_fhn._support.json_text import read_object
 from analog_fhn.errors import InputError
-from analog_fhn.network import Network, check_hidden
+from analog_fhn.network import Network
 from analog_fhn.weights.named import COUNTER, layers
-from analog_fhn.weights.trained import TrainedWeights, file_type, hidden_of
+from analog_fhn.weights.trained import (
+    StandIn,
+    TrainedWeights,
+    ceilings_text,
+    file_type,
+    refuse_images,
+    stated_units,
+    with_stated_ceilings,
+)
 
 _NEED = "safetensors files need safetensors"
 _TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
@@ -23,6 +31,8 @@ _TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
 
 def read(path: Path) -> TrainedWeights:
     """Layers of a safetensors file, whose metadata may say `hidden`, the units of the hidden layers by commas.
+
+    Beside it they may say `ceilings`, those of its relus by commas.
 
     Raises
     ------
@@ -46,16 +56,28 @@ def read(path: Path) -> TrainedWeights:
             )
         array = np.frombuffer(tensor["data"], dtype=_TYPES[tensor["dtype"]]).reshape(tensor["shape"])
         arrays[name] = from_bfloat16(array) if tensor["dtype"] == "BF16" else array
-    hidden, text = None, header.get("__metadata__", {}).get("hidden")
+    metadata = header.get("__metadata__", {})
+    hidden, text = None, metadata.get("hidden")
+    stand_ins: tuple[StandIn, ...] = ()
     if text is not None:
         units = text.split(", ") if isinstance(text, str) else [text]
-        hidden = hidden_of([check_hidden(unit, str(path)) for unit in units])
+        hidden, stand_ins = stated_units(units, path)
     chain = layers(arrays, path, stored=False)
-    return TrainedWeights(chain.weights, chain.biases, hidden, path, "safetensors file", chain.notes)
+    trained = TrainedWeights(
+        chain.weights, chain.biases, hidden, path, "safetensors file", chain.notes, stand_ins=stand_ins
+    )
+    return with_stated_ceilings(trained, metadata["ceilings"]) if "ceilings" in metadata else trained
 
 
 def write(path: Path, network: Network) -> None:
-    """Write tensors for ``torch.nn.Sequential(Linear, Sigmoid or Tanh, Linear, ...).load_state_dict``."""
+    """Write tensors for ``torch.nn.Sequential(Linear, Sigmoid, Tanh or ReLU, Linear, ...).load_state_dict``.
+
+    Raises
+    ------
+    InputError
+        For a network of more than dense layers: the file would not say how they are used.
+    """
+    refuse_images(path, network)
     with extra("import", _NEED):
         from safetensors.numpy import save
     dtype = file_type((*network.weights, *network.biases))
@@ -65,5 +87,7 @@ def write(path: Path, network: Network) -> None:
         tensors[f"{2 * i}.weight"] = np.ascontiguousarray(w.T, dtype=dtype)
         if b is not None:
             tensors[f"{2 * i}.bias"] = b.astype(dtype)
+    ceilings = ceilings_text(network)
+    metadata = {"format": "pt", "hidden": network.hidden} | ({"ceilings": ceilings} if ceilings else {})
     with new_file(path) as file:
-        file.write(save(tensors, metadata={"format": "pt", "hidden": network.hidden}))
+        file.write(save(tensors, metadata=metadata))

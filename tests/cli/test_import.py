@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from analog_fhn import cli, weights
 from analog_fhn.data import load
-from analog_fhn.network import Network
+from analog_fhn.network import Dense, Network
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -172,9 +172,9 @@ def relu(path: Path) -> None:
         ("net.keras", lambda path: path.write_bytes(b"PK\3\4" + bytes(40)), "is damaged or no weight file"),
         ("net.pt", lambda path: path.write_bytes(pickle.dumps([1])), "torch.load('net.pt', weights_only=True)"),
         ("net.npz", lambda path: np.savez(path, w0=np.array([[{}]])), "pickled Python objects"),
-        ("net.npz", lambda path: np.savez(path, w0=np.eye(2), w1=np.eye(2)), "--hidden sigmoid or --hidden tanh"),
+        ("net.npz", lambda path: np.savez(path, w0=np.eye(2), w1=np.eye(2)), "--hidden tanh or --hidden relu"),
         ("net.npz", lambda path: np.savez(path, w0=np.eye(2), w1=np.eye(3)), "w0 (2, 2), w1 (3, 3)"),
-        ("net.safetensors", relu, "hidden activation 'relu' is unbounded"),
+        ("net.safetensors", relu, "say their ceiling (--ceiling C, or C,C,... for each layer"),
         ("net.txt", lambda path: path.write_text("0 1\n"), "is no weight file that is known here"),
         ("net.weights.h5", lambda path: None, "No such file or directory"),
     ],
@@ -194,6 +194,92 @@ def test_impossible_input_ranges(value: str, digits: Network, refused: Any, tmp_
 
 
 def test_unknown_activation_is_wrong_usage(digits: Network, run: Run, tmp_path: Path) -> None:
-    status, _, err = run(written(tmp_path / "a.keras", digits), "-o", tmp_path / "net.npz", "--hidden", "relu")
+    status, _, err = run(written(tmp_path / "a.keras", digits), "-o", tmp_path / "net.npz", "--hidden", "elu")
     assert status == 2
-    assert "'relu' is not one of 'sigmoid', 'tanh'" in err
+    assert "'elu' is not one of 'sigmoid', 'tanh', 'relu'" in err
+
+
+# --- relu layers, other scales, and what stands in ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def relu_digits() -> Network:
+    """Like `digits`, of relu units with a ceiling that nothing reaches."""
+    train = load("digits", "train")
+    rng = np.random.default_rng(1)
+    w0, b0 = rng.normal(scale=0.3, size=(64, 80)), rng.normal(size=80)
+    features = np.column_stack([np.maximum(train.images @ w0 + b0, 0.0), np.ones(len(train.labels))])
+    fit = np.linalg.lstsq(features, np.eye(10)[train.labels], rcond=None)[0]
+    return Network((Dense(w0, b0, "relu", "tanh", 1e6), Dense(fit[:-1], fit[-1])))
+
+
+def test_ceilings_are_measured_on_training_images(relu_digits: Network, run: Run, tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", **{f"w{k}": w for k, w in enumerate(relu_digits.weights)},
+             **{f"b{k}": b for k, b in enumerate(relu_digits.biases)})  # fmt: skip
+    arguments = (tmp_path / "w.npz", "--hidden", "relu", "--dataset", "digits", "-o", tmp_path / "net.npz")
+    status, out, _ = run(*arguments, "--ceiling-quantile", "0.99", "--json", "-")
+    assert status == 0
+    found = json.loads(out)
+    train, test = load("digits", "train"), load("digits", "test")
+    z = train.images @ relu_digits.weights[0] + relu_digits.biases[0]
+    (entry,) = found["ceilings"]
+    assert entry["ceiling"] == pytest.approx(np.quantile(z[z > 0.0], 0.99))
+    assert (entry["layer"], entry["from"], entry["clipped"]) == (
+        0,
+        "images",
+        pytest.approx(np.mean(z > entry["ceiling"])),
+    )
+    assert found["accuracy_without_ceilings"] == relu_digits.accuracy(test.images, test.labels)
+    assert found["accuracy"] == Network.load(tmp_path / "net.npz").accuracy(test.images, test.labels)
+    out = run(*arguments)[1]
+    assert "hidden layer 0 (relu): ceiling" in out
+    assert "(measured on training images), above which" in out
+    assert "without ceilings: they cost" in out
+    out = run(*arguments[:-2], "--ceiling", "3.5", "-o", tmp_path / "net.npz")[1]
+    assert "hidden layer 0 (relu): ceiling 3.5 (--ceiling), above which" in out
+    assert Network.load(tmp_path / "net.npz").ceilings == (3.5,)
+
+
+def test_ceilings_are_asked_for(relu_digits: Network, refused: Any, tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", *relu_digits.weights)
+    message = refused(tmp_path / "w.npz", "--hidden", "relu")
+    assert (
+        "say their ceiling (--ceiling C, or C,C,... for each layer; in Python ceilings=...), or have it measured"
+        in message
+    )
+    assert "--ceiling 'x': expected numbers" in refused(tmp_path / "w.npz", "--hidden", "relu", "--ceiling", "x")
+
+
+def test_another_scale_of_the_pixels_is_recognised(digits: Network, accuracy: float, run: Run, tmp_path: Path) -> None:
+    # trained on pixels from -1 to 1, as twice the pixel less one
+    w, b = digits.weights[0] / 2.0, digits.biases[0] + digits.weights[0].sum(axis=0) / 2.0
+    source = written(tmp_path / "a.keras", digits.with_weights((w, digits.weights[1]), (b, digits.biases[1])))
+    status, out, _ = run(source, "-o", tmp_path / "net.npz", "--dataset", "digits")
+    assert status == 0
+    percent = f"{100 * accuracy:.2f} %"
+    assert f"with pixels from -1 to 1 it is {percent} of 500: if the training took them so, import it with" in out
+    assert "--scaling 2,-1" in out
+    assert percent not in next(line for line in out.splitlines() if line.startswith("plain network"))
+    out = run(source, "-o", tmp_path / "net.npz", "--dataset", "digits", "--scaling", "2,-1")[1]
+    assert f"plain network: {percent} of 500 test images" in out
+    assert "with pixels" not in out
+
+
+def test_the_range_that_nobody_says_is_spoken_of(digits: Network, run: Run, tmp_path: Path) -> None:
+    out = run(written(tmp_path / "a.keras", digits), "-o", tmp_path / "net.npz")[1]
+    assert "the file does not say the range of the inputs: 0 to 1 is taken (--input-range)" in out
+
+
+def test_the_nearest_unit_and_its_accuracy(relu_digits: Network, run: Run, refused: Any, tmp_path: Path) -> None:
+    tensors = {f"{2 * k}.weight": np.ascontiguousarray(w.T) for k, w in enumerate(relu_digits.weights)}
+    tensors |= {f"{2 * k}.bias": b for k, b in enumerate(relu_digits.biases)}
+    save_file(tensors, tmp_path / "net.safetensors", metadata={"hidden": "leaky_relu"})
+    arguments = (tmp_path / "net.safetensors", "--dataset", "digits", "-o", tmp_path / "net.npz")
+    message = refused(*arguments[:3])
+    assert "hidden activation 'leaky_relu' falls without bound below 0" in message
+    assert "import --nearest" in message
+    assert "train --start" in message
+    status, out, _ = run(*arguments, "--nearest")
+    assert status == 0
+    assert "activation leaky_relu read as relu" in out
+    assert "plain network: " in out

@@ -15,8 +15,11 @@ from hostile_files import NAMES, array, arrays_changed, changed, npz
 from hostile_readers import small_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx_models import random_model
 
 from analog_fhn import weights
+from analog_fhn.network import Convolution, Dense, Network
+from analog_fhn.patches import AveragePool, Patches
 
 READER = "hostile_readers:read_weights"
 # a process is started for each: fewer than of the others
@@ -30,6 +33,8 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     for suffix in weights.SUFFIXES:
         weights.write(folder / f"net{suffix}", network.weights, network.biases)
     (folder / "old.h5").write_bytes(old_model(model_of(network), {}))
+    (folder / "net.onnx").write_bytes(random_model(3).model().SerializeToString())
+    weights.write(folder / "images.keras", image_network())
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -60,6 +65,49 @@ def old_model(model: Any, put: dict[str, Any]) -> bytes:
     return stream.getvalue()
 
 
+def image_network() -> Network:
+    """A convolution, a mean and a dense layer."""
+    patches, rng = Patches((4, 4, 1), (2, 2), padding=((0, 1), (1, 0))), np.random.default_rng(1)
+    first = Convolution(rng.normal(size=(4, 2)), rng.normal(size=2), "relu", "tanh", 2.0, patches)
+    return Network((first, AveragePool((4, 4, 2), (2, 2), (2, 2)), Dense(rng.normal(size=(8, 2)))))
+
+
+@st.composite
+def onnx_model(draw: st.DrawFn) -> bytes:
+    """A model in which numbers, names, sizes or operators were exchanged."""
+    model = random_model(draw(st.integers(0, 40))).model()
+    for _ in range(draw(st.integers(1, 3))):
+        node = draw(st.sampled_from(list(model.graph.node)))
+        tensor = draw(st.sampled_from(list(model.graph.initializer)))
+        text = draw(st.sampled_from(["", "x", "v0", "c0", "Loop", "MatMul", "Relu", "Concat", "\x1b[2J", "n" * 5000]))
+        number = draw(st.sampled_from([-(2**63), -1, 0, 1, 2, 2**31, 2**62]))
+        match draw(st.sampled_from(["kind", "input", "output", "attribute", "dims", "data", "type", "size", "lose"])):
+            case "kind":
+                node.op_type = text
+            case "input" if node.input:
+                node.input[draw(st.integers(0, len(node.input) - 1))] = text
+            case "output" if node.output:
+                node.output[0] = text
+            case "attribute" if node.attribute:
+                one = draw(st.sampled_from(list(node.attribute)))
+                one.i, one.type = number, draw(st.sampled_from([one.type, 0, 1, 2, 3, 7]))
+                one.ints[:] = [number] * len(one.ints)
+            case "dims" if tensor.dims:
+                tensor.dims[draw(st.integers(0, len(tensor.dims) - 1))] = number
+            case "data":
+                tensor.raw_data = draw(st.sampled_from([b"", b"\xff" * 64, tensor.raw_data[:-1], tensor.raw_data * 2]))
+            case "type":
+                tensor.data_type = draw(st.sampled_from([0, 2, 7, 8, 10, 16, 17, 22, 99]))
+            case "size":
+                sizes = model.graph.input[0].type.tensor_type.shape.dim
+                sizes[draw(st.integers(0, len(sizes) - 1))].dim_value = number
+            case _:
+                model.graph.node.remove(node)
+                if not model.graph.node:
+                    break
+    return bytes(model.SerializeToString())
+
+
 def safetensors(header: Any, content: bytes) -> bytes:
     text = json.dumps(header).encode()
     return len(text).to_bytes(8, "little") + text + content
@@ -68,7 +116,7 @@ def safetensors(header: Any, content: bytes) -> bytes:
 @given(data=st.data())
 @settings(hostile, max_examples=EXAMPLES // 4)
 def test_hostile_bytes(data: st.DataObject, originals: dict[str, bytes]) -> None:
-    name = data.draw(st.sampled_from(["net.npz", "net.safetensors", "net.keras"]))
+    name = data.draw(st.sampled_from(["net.npz", "net.safetensors", "net.keras", "net.onnx"]))
     check(READER, name, data.draw(damaged([originals[name]])))
 
 
@@ -77,6 +125,12 @@ def test_hostile_bytes(data: st.DataObject, originals: dict[str, bytes]) -> None
 def test_hostile_bytes_of_hdf5(data: st.DataObject, originals: dict[str, bytes]) -> None:
     name = data.draw(st.sampled_from(["net.weights.h5", "old.h5"]))
     check(READER, name, data.draw(damaged([originals[name]])))
+
+
+@given(data=st.data())
+@settings(hostile, max_examples=EXAMPLES)
+def test_hostile_nodes_in_onnx(data: st.DataObject) -> None:
+    check(READER, "net.onnx", data.draw(onnx_model()))
 
 
 @given(data=st.data())
@@ -118,8 +172,8 @@ def test_hostile_models_of_old_keras(data: st.DataObject) -> None:
 @given(data=st.data())
 @OF_HDF5
 def test_hostile_configurations_in_archives(data: st.DataObject, originals: dict[str, bytes]) -> None:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(originals["net.keras"])) as whole, zipfile.ZipFile(stream, "w") as archive:
+    stream, name = io.BytesIO(), data.draw(st.sampled_from(["net.keras", "images.keras"]))
+    with zipfile.ZipFile(io.BytesIO(originals[name])) as whole, zipfile.ZipFile(stream, "w") as archive:
         config = json.loads(whole.read("config.json"))
         archive.writestr(zipfile.ZipInfo("config.json"), json.dumps(data.draw(changed(config))))
         archive.writestr(zipfile.ZipInfo("model.weights.h5"), whole.read("model.weights.h5"))

@@ -99,7 +99,9 @@ def test_archives_of_keras_2_12_and_of_windows(container: str, separator: str, t
 def test_weights_that_do_not_fit_the_units(tmp_path: Path) -> None:
     layers = [dense("z", 5, "tanh"), dense("m", 7, "tanh"), dense("a", 4, "softmax")]
     path = old(tmp_path / "net.h5", {"class_name": "Sequential", "config": layers})
-    with pytest.raises(InputError, match=r"layer 'm' has weights of shape \(5, 5\); expected 7 columns, its units"):
+    with pytest.raises(
+        InputError, match=r"layer 'm' \(Dense\): has weights of shape \(5, 5\); expected 7 columns, its units"
+    ):
         weights.read(path)
 
 

@@ -13,7 +13,8 @@ from safetensors.numpy import load_file
 
 from analog_fhn import weights
 from analog_fhn.errors import InputError
-from analog_fhn.network import Network
+from analog_fhn.network import Convolution, Dense, Network
+from analog_fhn.patches import AveragePool, Patches
 from analog_fhn.training.plain import keras_on_jax
 
 # NumPy 2 finds that Keras's variables do not know a keyword of __array__.
@@ -169,6 +170,104 @@ def test_other_endings_are_refused(name: str, tmp_path: Path) -> None:
 def test_what_is_no_network_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="w1 has shape"):
         weights.write(tmp_path / "net.keras", [np.eye(3), np.eye(4)])
-    with pytest.raises(InputError, match="unbounded"):
-        weights.write(tmp_path / "net.keras", [np.eye(3), np.eye(3)], hidden="relu")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="have no upper end"):
+        weights.write(tmp_path / "net.keras", [np.eye(3), np.eye(3)], hidden="relu")
+    with pytest.raises(InputError, match="'elu' goes below 0"):
+        weights.write(tmp_path / "net.keras", [np.eye(3), np.eye(3)], hidden="elu")
     assert list(tmp_path.iterdir()) == []
+
+
+# --- relu, convolutions and means ---------------------------------------------------------------------------------
+
+
+def relus() -> Network:
+    rng = np.random.default_rng(3)
+    arrays = [rng.normal(size=shape).astype(np.float32) for shape in ((6, 5), (5, 4), (4, 3), (3, 2))]
+    units: Any = zip(arrays, ("relu", "tanh", "relu", None), (6.0, None, 1.7, None), strict=True)
+    return Network(tuple(Dense(w, w[0] / 3.0, unit, "tanh", ceiling) for w, unit, ceiling in units))
+
+
+def single(rng: np.random.Generator, *shape: int) -> Any:
+    return rng.normal(size=shape).astype(np.float32)
+
+
+def images_network(**of_patches: Any) -> Network:
+    """Two convolutions, means in front of the second and of the output layer."""
+    rng = np.random.default_rng(4)
+    first = Patches((7, 6, 2), (3, 2), (1, 2), ((1, 0), (2, 1)), **of_patches)
+    second = Patches((3, 2, 3), (2, 1), (2, 1), ((0, 1), (0, 0)))
+    mean = AveragePool((*first.positions, 3), (2, 2), (2, 2), ((0, 1), (0, 0)), count_padding=True)
+    last = AveragePool((*second.positions, 4), (2, 2), (2, 2))
+    assert mean.output_shape == second.shape
+    return Network(
+        (
+            Convolution(single(rng, 12, 3), single(rng, 3), "relu", "tanh", 4.0, first),
+            mean,
+            Convolution(single(rng, 6, 4), None, "sigmoid", "tanh", None, second),
+            last,
+            Dense(single(rng, 4, 3), single(rng, 3)),
+        )
+    )
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".safetensors", ".npz"])
+def test_ceilings_travel(suffix: str, tmp_path: Path) -> None:
+    network = relus()
+    weights.write(tmp_path / f"net{suffix}", network)
+    found = weights.load_network(tmp_path / f"net{suffix}")
+    assert (found.units, found.ceilings) == (("relu", "tanh", "relu"), (6.0, 1.0, 1.7))
+    assert found.sha256 == network.sha256
+
+
+def test_ceilings_that_the_file_states_wrongly(tmp_path: Path) -> None:
+    np.savez(tmp_path / "net.npz", w0=np.eye(3), w1=np.eye(3), hidden=np.array("relu"), ceilings=np.array("1, 2"))
+    with pytest.raises(InputError, match=r"ceilings '1, 2': expected numbers .*, one for each relu layer \(1\)"):
+        weights.read(tmp_path / "net.npz")
+
+
+def test_ceilings_beside_arrays(tmp_path: Path) -> None:
+    weights.write(tmp_path / "net.npz", [np.eye(3), np.eye(3)], hidden="relu", ceilings=2.5)
+    assert weights.load_network(tmp_path / "net.npz").ceilings == (2.5,)
+
+
+def test_keras_computes_the_same_with_ceilings(keras: Any, tmp_path: Path) -> None:
+    network, images = relus(), np.random.default_rng(1).normal(size=(30, 6))
+    weights.write(tmp_path / "net.keras", network)
+    model = keras.saving.load_model(tmp_path / "net.keras")
+    np.testing.assert_allclose(np.asarray(model(images)), network.forward(images), atol=1e-5)
+
+
+def test_keras_computes_the_same_with_convolutions(keras: Any, tmp_path: Path) -> None:
+    network, images = images_network(), np.random.default_rng(1).normal(size=(5, 84))
+    weights.write(tmp_path / "net.keras", network)
+    model = keras.saving.load_model(tmp_path / "net.keras")
+    np.testing.assert_allclose(np.asarray(model(images.reshape(5, 7, 6, 2))), network.forward(images), atol=1e-5)
+    found = weights.load_network(tmp_path / "net.keras")
+    np.testing.assert_allclose(found.forward(images), network.forward(images), atol=1e-12)
+    assert found.ceilings == network.ceilings
+
+
+def test_strides_with_gaps_are_written_as_zeros(keras: Any, tmp_path: Path) -> None:
+    patches = Patches((7, 6, 2), (2, 2), (2, 1), dilation=(2, 3))
+    rng = np.random.default_rng(1)
+    layers = (
+        Convolution(single(rng, 8, 3), None, "tanh", "tanh", None, patches),
+        Dense(single(rng, 3 * patches.n_positions, 2)),
+    )
+    network, images = Network(layers), rng.normal(size=(5, 84))
+    weights.write(tmp_path / "net.keras", network)
+    model = keras.saving.load_model(tmp_path / "net.keras")
+    np.testing.assert_allclose(np.asarray(model(images.reshape(5, 7, 6, 2))), network.forward(images), atol=1e-5)
+
+
+def test_convolutions_are_a_network_file_or_refused(tmp_path: Path) -> None:
+    network = images_network()
+    weights.write(tmp_path / "net.npz", network)
+    assert Network.load(tmp_path / "net.npz").sha256 == network.sha256
+    with pytest.raises(
+        InputError, match=r"do not say how convolutions and means are used; expected .*\.keras or \.npz"
+    ):
+        weights.write(tmp_path / "net.safetensors", network)
+    with pytest.raises(InputError, match="Keras pads with 0 alone"):
+        weights.write(tmp_path / "net.keras", images_network(fill=0.5))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.npz"]
