@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from analog_fhn.inference import Result, activations, classify, make_backend
     from analog_fhn.netlist.bom import bill
     from analog_fhn.netlist.export import export
-    from analog_fhn.network import Dense, Network
+    from analog_fhn.network import Convolution, Dense, Network
     from analog_fhn.neuron import FHN, Protocol, cycle
     from analog_fhn.noise import chip_noise
+    from analog_fhn.patches import AveragePool, Patches
     from analog_fhn.reconstruct.pipeline import reconstruct_neuron
     from analog_fhn.reconstruct.recordings.files import read_recording
     from analog_fhn.reconstruct.twin import Twins
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from analog_fhn.trim.bench import SimulatedBench
     from analog_fhn.trim.repair import repair
     from analog_fhn.weights import load_network
+    from analog_fhn.weights.models import from_model
 
 # Module that each name comes from, and its name there where that is another. Loaded on first use, so that the command
 # line answers at once.
@@ -44,9 +46,13 @@ _HOME = {
     # Networks and data
     "Network": ("network", "Network"),
     "Dense": ("network", "Dense"),
+    "Convolution": ("network", "Convolution"),
+    "AveragePool": ("patches", "AveragePool"),
+    "Patches": ("patches", "Patches"),
     "FHN": ("neuron", "FHN"),
     "Protocol": ("neuron", "Protocol"),
     "load_network": ("weights", "load_network"),
+    "from_model": ("weights.models", "from_model"),
     "Dataset": ("data", "Dataset"),
     "load_data": ("data", "load"),
     "train_plain": ("training.plain", "train_plain"),
@@ -89,9 +95,13 @@ __all__ = [
     # Networks and data
     "Network",
     "Dense",
+    "Convolution",
+    "AveragePool",
+    "Patches",
     "FHN",
     "Protocol",
     "load_network",
+    "from_model",
     "Dataset",
     "load_data",
     "train_plain",

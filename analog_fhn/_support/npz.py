@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
@@ -144,15 +145,29 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
-def _check_header(stream: Any, name: str, size: int) -> None:
-    """Raise ValueError unless the member, of `size` bytes, holds as many values as its header says."""
+def read_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape of an array in NumPy's format, whether its columns stand one after another, and its type.
+
+    The stream is left where the values begin.
+
+    Raises
+    ------
+    ValueError
+        If there is no such header, or the values are pickled objects.
+    """
     version = npy.read_magic(stream)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # headers of Python 2
-        shape, _, dtype = read(stream, max_header_size=_HEADER)
+        shape, columns, dtype = read(stream, max_header_size=_HEADER)
     if dtype.hasobject:
         raise ValueError("pickled objects")
+    return shape, columns, dtype
+
+
+def _check_header(stream: Any, name: str, size: int) -> None:
+    """Raise ValueError unless the member, of `size` bytes, holds as many values as its header says."""
+    shape, _, dtype = read_header(stream)
     # in Python's numbers, which do not overflow; a length of 0 must not hide the others
     values, whole = size - stream.tell(), math.prod(shape) * dtype.itemsize
     largest = math.prod(max(1, length) for length in shape) * dtype.itemsize

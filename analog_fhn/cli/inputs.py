@@ -77,12 +77,20 @@ def load_holdout(dataset: str, split: Literal["train", "test"], data: Path | Non
     from analog_fhn.data.user_files import HOLDOUT
 
     loaded = load(dataset, split, data, holdout=True)
+    if split == "test" or loaded.held_out is None:  # else the other split of the same arrays tells it
+        _tell_layout(loaded)
     if split == "test" and loaded.held_out is not None:
         console.note(
             f"{dataset} has no test images of its own: of each class every {HOLDOUT}th image, "
             f"{len(loaded.held_out)} in all, is held out for testing and not trained on"
         )
     return loaded
+
+
+def _tell_layout(loaded: Dataset) -> None:
+    """Say how the file was read, where its layout could be taken for another."""
+    if loaded.notes:
+        console.note(f"note: {loaded.source}: {'; '.join(loaded.notes)}")
 
 
 def seed_of_draw(stratified: bool, seed: int | None) -> int | None:
@@ -184,7 +192,11 @@ def load_images(
     from analog_fhn.data import load
     from analog_fhn.inference import check_dataset
 
-    loaded = load_holdout(dataset, split, data) if holdout else load(dataset, split, data)
+    if holdout:
+        loaded = load_holdout(dataset, split, data)
+    else:
+        loaded = load(dataset, split, data)
+        _tell_layout(loaded)
     check_dataset(network, loaded)
     tell_missing(loaded, network.layer_sizes[-1], split)
     return choose_images(loaded, split, images, option=option, draw=draw, refuse=refuse)

@@ -32,9 +32,10 @@ def load(dataset: str, split: Split, data: Path | None = None, *, holdout: bool 
         - a path ending in ``.npz``: arrays ``train_images``, ``train_labels``, ``test_images``, ``test_labels`` (or
           ``x_train``, ``y_train``, ``x_test``, ``y_test``); or ``images`` and ``labels`` (or ``x`` and ``y``), which
           are then the split that is asked for; in upper or lower case. Images are (n, n_in), (n, height, width),
-          (n, height, width, 1) or (n, 1, height, width); labels are whole numbers, (n,) or (n, 1), or one-hot,
-          (n, n_classes). Values are kept; the number of classes (largest label + 1, or one-hot columns) and the scale
-          are those of all splits in the file.
+          (n, height, width, channels) or (n, channels, height, width), which are flattened with the channels last;
+          labels are whole numbers, (n,) or (n, 1), or one-hot, (n, n_classes). Values are kept, also bytes; the number
+          of classes (largest label + 1, or one-hot columns) and the scale are those of all splits in the file.
+          `Dataset.notes` says what was read otherwise than it lay there.
         - a path ending in ``.csv``: one image per line, the label first, separated by commas, semicolons, tabs or
           blanks, with decimal points or commas; a header is optional and its first column must be called
           ``label``. The whole file is the split that is asked for.

@@ -40,6 +40,8 @@ class Dataset:
         split, or its first ones.
     whole
         Labels of the images that `head` took these from, int64, shape (n_whole,); None: these are all.
+    notes
+        Sentences about how the file was read, where its layout could be taken for another; empty for the plain one.
 
     Raises
     ------
@@ -56,6 +58,7 @@ class Dataset:
     held_out: NDArray[np.intp] | None = None
     places: NDArray[np.intp] | None = None
     whole: NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.float32 or self.labels.dtype != np.int64:

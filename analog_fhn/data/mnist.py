@@ -54,9 +54,11 @@ def load_mnist(split: Split, data: Path | None) -> Dataset:
         If a file is missing, malformed or cannot be downloaded, or the files hold different numbers of images.
     """
     folder = _idx_folder(split, data)
-    contents = []
+    contents, notes = [], []
     for name in _IDX_FILES[split]:
         path, raw = _cached(name) if folder is None else idx.read(folder, name)
+        if path.name not in (name, f"{name}.gz"):
+            notes.append(f"{path.name} read as {name}")
         contents.append((path, raw, sha256(raw) == MNIST_SHA256[name]))
     (images_path, images_raw, images_known), (labels_path, labels_raw, labels_known) = contents
     pixels = idx.array(images_path, images_raw, 3)
@@ -76,6 +78,7 @@ def load_mnist(split: Split, data: Path | None) -> Dataset:
         n_classes=max(10, int(labels.max()) + 1),
         scale=(0.0, 1.0),
         source=f"{images_path} and {labels_path.name} (SHA-256 {match})",
+        notes=tuple(notes),
     )
 
 

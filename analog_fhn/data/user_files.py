@@ -19,6 +19,9 @@ from analog_fhn.errors import InputError
 MAX_LABEL = 65_535
 """Largest class number accepted; more is an identifier in the wrong place rather than a class."""
 
+MOST_CHANNELS = 4
+"""Channels of an image beyond one that are told from lines and places by their number."""
+
 HOLDOUT = 5
 """Of a file without splits, one of so many images of each class is held out for testing."""
 
@@ -45,9 +48,11 @@ def read_npz_images(path: Path, split: Split, holdout: bool) -> Dataset:
     for part in parts:
         pictures, classes = arrays[f"{part}images"], arrays[f"{part}labels"]
         if pictures.ndim > 1 and classes.ndim and len(pictures) != len(classes):
+            last = pictures.shape[-1] == len(classes)
             raise InputError(
                 f"{path}: {len(pictures)} images but labels of shape {classes.shape} ({names[f'{part}images']}, "
                 f"{names[f'{part}labels']}); expected one label per image"
+                + ("; if the images stand last, put them first: numpy.moveaxis(images, -1, 0)" if last else "")
             )
     images = {part: _as_images(arrays[f"{part}images"], f"{path}: {names[f'{part}images']}") for part in parts}
     labels = {part: _as_labels(arrays[f"{part}labels"], f"{path}: {names[f'{part}labels']}") for part in parts}
@@ -63,6 +68,7 @@ def read_npz_images(path: Path, split: Split, holdout: bool) -> Dataset:
         n_classes=max(_number_of_classes(arrays[f"{part}labels"], labels[part]) for part in parts),
         scale=(float(min(v.min() for v in images.values())), float(max(v.max() for v in images.values()))),
         source=f"{path} ({names[f'{part}images']}, {names[f'{part}labels']})",
+        notes=_notes({names[f"{part}{role}"]: arrays[f"{part}{role}"] for role in _WHOLE}),
     )
     return _part(loaded, split) if holdout and not part else loaded
 
@@ -185,22 +191,26 @@ def from_arrays(images: ArrayLike, labels: ArrayLike, name: str = "arrays") -> D
     pixels, classes = np.asarray(images), np.asarray(labels)
     values, numbers = _as_images(pixels, f"{name}: images"), _as_labels(classes, f"{name}: labels")
     scale = float(values.min()), float(values.max())
-    return Dataset(name, values, numbers, _number_of_classes(classes, numbers), scale, name)
+    notes = _notes({"images": pixels, "labels": classes})
+    return Dataset(name, values, numbers, _number_of_classes(classes, numbers), scale, name, notes=notes)
 
 
 def _as_images(array: NDArray[Any], what: str) -> NDArray[np.float32]:
-    """Check numeric images, one channel of them, and give them as float32 (n, n_in), row by row.
+    """Check numeric images, and give them as float32 (n, n_in): line by line, place by place, channels last.
 
-    Taken are (n, n_in), (n, height, width), (n, height, width, 1) and (n, 1, height, width).
+    Taken are (n, n_in), (n, height, width), (n, height, width, channels) and (n, channels, height, width).
     """
     if array.dtype.kind not in "buif":
         raise InputError(f"{what}: type {array.dtype}; expected real numbers")
-    if array.ndim == 4 and sorted(array.shape[1:])[1] > 1:  # one axis is the channel, if it is one
-        array = array.squeeze(tuple(axis for axis in (1, 3) if array.shape[axis] == 1))
-    if array.ndim not in (2, 3) or array.size == 0:
+    axis = _channels_axis(array.shape)
+    if array.ndim not in (2, 3, 4) or array.size == 0 or (array.ndim == 4 and axis is None):
         raise InputError(
-            f"{what}: shape {array.shape}; expected (n, n_in) or (n, height, width), with one channel, not empty"
+            f"{what}: shape {array.shape}; expected (n, n_in) or (n, height, width), not empty, or (n, height, width, "
+            f"channels) or (n, channels, height, width), the channels being the only one up to {MOST_CHANNELS}; "
+            "else flatten them, channels last: (n, height * width * channels)"
         )
+    if axis == 1:
+        array = np.moveaxis(array, 1, 3)
     low, high = array.min(), array.max()
     if not (np.isfinite(low) and np.isfinite(high)):
         bad = int(np.argwhere(~np.isfinite(array))[0, 0])
@@ -210,6 +220,39 @@ def _as_images(array: NDArray[Any], what: str) -> NDArray[np.float32]:
     if not (np.isfinite(images.min()) and np.isfinite(images.max())):
         raise InputError(f"{what}: values from {low} to {high}; expected values that fit single precision")
     return images
+
+
+def _channels_axis(shape: tuple[int, ...]) -> int | None:
+    """Which axis of images with four axes is the channels, 1 or 3; None: there are others, or it cannot be told.
+
+    One channel is told by its axis of length 1, which no other axis has; several by the only one of both axes that is
+    short enough.
+    """
+    if len(shape) != 4:
+        return None
+    if 1 in (shape[1], shape[3]):
+        return None if sorted(shape[1:])[1] == 1 else 1 if shape[1] == 1 else 3
+    short = [axis for axis in (1, 3) if shape[axis] <= MOST_CHANNELS]
+    return short[0] if len(short) == 1 else None
+
+
+def _notes(arrays: dict[str, NDArray[Any]]) -> tuple[str, ...]:
+    """Sentences about images and labels, by their names, in another layout than (n, n_in) of floats and (n,)."""
+    (images, pixels), (labels, classes) = arrays.items()
+    notes = []
+    if pixels.ndim > 2:
+        sizes = list(pixels.shape[1:])
+        axis = _channels_axis(pixels.shape)
+        channels = 1 if axis is None else sizes.pop(axis - 1)
+        colours = "" if channels == 1 else f" in {channels} channels, which come last"
+        notes.append(f"{images}: shape {pixels.shape} read as {sizes[0]} lines of {sizes[1]} values{colours}")
+    if pixels.dtype.kind in "bui":
+        notes.append(f"{images}: {pixels.dtype} from {pixels.min()} to {pixels.max()}, kept as they are, not scaled")
+    if _one_hot(classes):
+        notes.append(f"{labels}: one-hot rows of {classes.shape[1]} classes")
+    elif classes.ndim == 2:
+        notes.append(f"{labels}: shape {classes.shape} read as a column of class numbers")
+    return tuple(notes)
 
 
 def _as_labels(array: NDArray[Any], what: str) -> NDArray[np.int64]:

@@ -177,7 +177,14 @@ def test_idx_files_with_a_dot_or_in_upper_case(tmp_path: Path, names: tuple[str,
     for name, content in zip(names, (IMAGES_IDX, LABELS_IDX), strict=True):
         (tmp_path / name).write_bytes(gzip.compress(content) if name.lower().endswith(".gz") else content)
     (tmp_path / TEST_IMAGES).mkdir()  # as some archives unpack
-    np.testing.assert_array_equal(load("mnist", "test", tmp_path).labels, LABELS)
+    read = load("mnist", "test", tmp_path)
+    np.testing.assert_array_equal(read.labels, LABELS)
+    expected = zip(names, (TEST_IMAGES, TEST_LABELS), strict=True)
+    assert read.notes == tuple(f"{had} read as {name}" for had, name in expected if had != f"{name}.gz")
+
+
+def test_idx_files_under_their_own_names_need_no_note(tmp_path: Path) -> None:
+    assert load("mnist", "test", idx_folder(tmp_path)).notes == ()
 
 
 def test_two_idx_files_of_one_name_must_be_alike(tmp_path: Path) -> None:

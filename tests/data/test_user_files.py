@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from dataset_readers import refusal
 
-from analog_fhn.data import idx, load
+from analog_fhn.data import from_arrays, idx, load
 from analog_fhn.errors import InputError
 
 # --- .npz files
@@ -116,6 +116,80 @@ def test_npz_without_splits_under_any_of_its_names(tmp_path: Path, names: tuple[
     read = load(str(path), "train")
     np.testing.assert_array_equal(read.images, RAW)
     assert read.labels.tolist() == [4, 0]
+
+
+# --- layouts
+
+COLOURS = np.arange(2 * 5 * 6 * 3, dtype=np.float32).reshape(2, 5, 6, 3)
+ROWS = [[v for line in image for place in line for v in place] for image in COLOURS.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("images", "note"),
+    [
+        (COLOURS, "images: shape (2, 5, 6, 3) read as 5 lines of 6 values in 3 channels, which come last"),
+        (
+            np.moveaxis(COLOURS, 3, 1),
+            "images: shape (2, 3, 5, 6) read as 5 lines of 6 values in 3 channels, which come last",
+        ),
+    ],
+    ids=["channels last", "channels first"],
+)
+def test_colour_images_are_flattened_channels_last(images: object, note: str, tmp_path: Path) -> None:
+    read = load(str(npz(tmp_path / "mine.npz", images=images, labels=[0, 1])), "test")
+    np.testing.assert_array_equal(read.images, ROWS)
+    assert read.notes == (note,)
+
+
+@pytest.mark.parametrize(
+    "shape", [(2, 3, 3, 3), (2, 3, 8, 3), (2, 2, 9, 4), (2, 8, 8, 5), (2, 16, 8, 16), (2, 2, 2, 2, 3)]
+)
+def test_images_whose_channels_cannot_be_told_are_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
+    message = refusal(npz(tmp_path / "mine.npz", images=np.ones(shape), labels=[0, 1]))
+    assert f"images: shape {shape}; expected" in message
+    assert "flatten them, channels last: (n, height * width * channels)" in message
+
+
+def test_images_that_stand_last_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = npz(tmp_path / "mine.npz", X=np.moveaxis(COLOURS, 0, 3)[..., :2], y=[0, 1])
+    message = refusal(path)
+    assert "5 images but labels of shape (2,)" in message
+    assert message.endswith("if the images stand last, put them first: numpy.moveaxis(images, -1, 0)")
+    assert "moveaxis" not in refusal(npz(tmp_path / "other.npz", X=np.ones((3, 4)), y=[0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "notes"),
+    [
+        (np.ones((2, 4)), [0, 1], ()),
+        (
+            np.full((2, 2, 3), 255, np.uint8),
+            [0, 1],
+            (
+                "images: shape (2, 2, 3) read as 2 lines of 3 values",
+                "images: uint8 from 255 to 255, kept as they are, not scaled",
+            ),
+        ),
+        (np.ones((2, 1, 2, 3)), [0, 1], ("images: shape (2, 1, 2, 3) read as 2 lines of 3 values",)),
+        (np.ones((2, 2, 3, 1)), [0, 1], ("images: shape (2, 2, 3, 1) read as 2 lines of 3 values",)),
+        (np.ones((2, 4)), [[0], [1]], ("labels: shape (2, 1) read as a column of class numbers",)),
+        (np.ones((2, 4)), [[0, 1, 0], [1, 0, 0]], ("labels: one-hot rows of 3 classes",)),
+    ],
+)
+def test_what_could_be_read_otherwise_is_said(images: object, labels: object, notes: object, tmp_path: Path) -> None:
+    path = npz(tmp_path / "mine.npz", images=images, labels=labels)
+    assert load(str(path), "test").notes == notes
+    assert from_arrays(images, labels).notes == notes  # type: ignore[arg-type]
+
+
+def test_the_notes_are_those_of_the_split(tmp_path: Path) -> None:
+    path = npz(tmp_path / "mnist.npz", x_train=RAW, y_train=[0, 1], x_test=RAW, y_test=[[0], [1]])
+    bytes_kept = "uint8 from 0 to 255, kept as they are, not scaled"
+    assert load(str(path), "train").notes == (f"x_train: {bytes_kept}",)
+    assert load(str(path), "test").notes == (
+        f"x_test: {bytes_kept}",
+        "y_test: shape (2, 1) read as a column of class numbers",
+    )
 
 
 def test_npz_that_unpacks_to_more_numbers_than_a_small_file_may_is_refused(
