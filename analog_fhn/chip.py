@@ -17,7 +17,7 @@ from analog_fhn.draws import DeviceDraws, HoldSamples, check_seed, draw_cell_par
 from analog_fhn.errors import InputError
 from analog_fhn.hold import Hold, HoldParts, window_seconds
 from analog_fhn.network import Network
-from analog_fhn.neuron import Coefficients, FloatArray
+from analog_fhn.neuron import Coefficients, FloatArray, Protocol
 from analog_fhn.patches import PLAIN, Front
 from analog_fhn.technology.technology import Adc, Technology
 from analog_fhn.technology.typed_yaml import listed
@@ -278,6 +278,10 @@ class Chip:
         shift: FloatArray = offset @ self.output.weights
         return gain[:, None] * self.output.weights, shift + self.output.bias_of(recentre)
 
+    def with_protocol(self, protocol: Protocol) -> Chip:
+        """Copy with another protocol; hold stages droop by its windows."""
+        return replace(self, network=replace(self.network, protocol=protocol))
+
     def with_ideal_cells(self) -> Chip:
         """Copy whose cells are ideal; only the arrays keep their errors."""
         layers = tuple(
@@ -412,6 +416,11 @@ class ManufacturedChip(Chip):
         return ManufacturedChip.assembled(
             self.network, self.technology, hardware or self.hardware, output_array or self.output_array, self.seed
         )
+
+    def with_protocol(self, protocol: Protocol) -> ManufacturedChip:
+        """Copy with another protocol; hold stages droop by its windows."""
+        network = replace(self.network, protocol=protocol)
+        return ManufacturedChip.assembled(network, self.technology, self.hardware, self.output_array, self.seed)
 
     def with_ideal_stages(self) -> Chip:
         """Copy whose drive and row stages are ideal; arrays and neurons keep their errors."""

@@ -26,7 +26,7 @@ Behind = Literal["linear", "sigmoid"]
 FORMAT = 2
 _READ = (1, 2)
 
-_GROUP = 500  # images whose patches are taken at a time
+_GROUP = 50  # images whose patches are taken at a time: they stay in the cache
 _LARGEST = 1e30  # of an input: sums of inputs stay within the range of single precision
 _LARGEST_SUM = 1e150  # of a layer: its square is still finite in double precision
 

@@ -1,10 +1,11 @@
-"""Everything that may be wrong with a design: its technology, its cells, its low-passes, its arrays."""
+"""Everything that may be wrong with a design: its technology, its cells, its low-passes and hold stages, its arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from analog_fhn.checks.array import check_arrays
+from analog_fhn.checks.hold import check_holds
 from analog_fhn.checks.low_pass import check_low_passes
 from analog_fhn.design import Design
 from analog_fhn.findings import Finding
@@ -13,7 +14,9 @@ from analog_fhn.findings import Finding
 def check(design: Design) -> list[Finding]:
     """Findings about a design, errors first."""
     rank = {"error": 0, "warning": 1, "note": 2}
-    findings = [*_unusual(design), *_cells(design), *check_low_passes(design), *check_arrays(design)]
+    findings = [
+        *_unusual(design), *_cells(design), *check_low_passes(design), *check_holds(design), *check_arrays(design)
+    ]  # fmt: skip
     return sorted(findings, key=lambda one: rank[one.severity])
 
 

@@ -82,6 +82,8 @@ def arrays(
         under = f"all rows at {chip.technology.array.read_voltage:g} V"
         if image is not None:
             under = f"image {shown.image} of {shown.dataset}"
+        if any(net.held):
+            under += ", convolutions where driven most"
         figures["line_losses.png"] = _line_losses(design, chip, _row_volts(chip, image), f"{title}, {under}")
     pictures = [plots.save(figure, folder / name) for name, figure in figures.items()]
     outputs.say_written([folder / "arrays.csv", *pictures], json)
@@ -159,7 +161,10 @@ def _percent(share: float) -> str:
 
 
 def _row_volts(chip: ManufacturedChip, image: FloatArray | None) -> list[FloatArray]:
-    """Voltages of every array's word lines: time averages under an image (n_in,), or all at the read voltage."""
+    """Voltages of every array's word lines: time averages under an image (n_in,), or all at the read voltage.
+
+    Of a convolution at the position where its rows are driven most.
+    """
     import numpy as np
 
     from analog_fhn.backends.direct.backend import Direct
@@ -169,4 +174,5 @@ def _row_volts(chip: ManufacturedChip, image: FloatArray | None) -> list[FloatAr
         return [np.full(len(one.crossbar.g_plus), chip.technology.array.read_voltage) for one in chip.arrays]
     recentre = chip.network.recentre
     every = layer_inputs(chip, image[None], Direct())
-    return [array.row_voltages(values[0], recentre) for array, values in zip(chip.arrays, every, strict=True)]
+    most = [values[np.abs(values).sum(axis=1).argmax()] for values in every]
+    return [array.row_voltages(values, recentre) for array, values in zip(chip.arrays, most, strict=True)]

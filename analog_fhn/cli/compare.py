@@ -100,7 +100,7 @@ def compare(
     yes: parameters.YesOption = False,
     json: parameters.JsonOption = None,
 ) -> None:
-    """Accuracy stage by stage: float, ideal FHN, arrays, mismatched neurons; then noise, Brian2 and ngspice."""
+    """Accuracy stage by stage: float, ideal FHN, arrays, held values, mismatched cells; then noise, Brian2, ngspice."""
     from analog_fhn.studies.waterfall import consumption, picture
 
     if output is not None:  # before the work: what pictures need may be absent
@@ -124,11 +124,7 @@ def compare(
         outputs.say_written([table_file, plots.save(figure, picture_file)], json)
     drawn = consumption(chip, images.images[:2]) if slower.in_spice else None
     if drawn is not None:
-        console.say(
-            f"power: {drawn.power_per_neuron:.3f} W a hidden cell (tanh pair, neuron, row driver), {drawn.power:.3g} W "
-            f"in all; an answer takes {drawn.seconds:.3g} s and {drawn.energy:.3g} J (arrays not counted)",
-            json,
-        )
+        console.say(_power_line(net, drawn), json)
     settings = outputs.settings(net, chip, errors=circuit.errors) | which.settings(dataset)
     content = _content(stages, drawn) | {"settings": settings | {"spice_table": slower.spice_table}}
     outputs.write_json(json, "compare", circuit.chip, start, content)
@@ -147,6 +143,16 @@ def _lines(stages: Sequence[Stage]) -> list[str]:
     return lines
 
 
+def _power_line(network: Network, drawn: Consumption) -> str:
+    """What people read of power, time and energy."""
+    holds = f", {drawn.holds:.3g} W of hold stages" if drawn.holds else ""
+    windows = f"{network.windows} windows, " if network.windows > 1 else ""
+    return (
+        f"power: {drawn.power_per_neuron:.3f} W a hidden cell (drive stage, neuron, row driver), {drawn.power:.3g} W "
+        f"in all{holds}; an answer takes {windows}{drawn.seconds:.3g} s and {drawn.energy:.3g} J (arrays not counted)"
+    )
+
+
 def _write(path: Path, stages: Sequence[Stage], images: Dataset) -> None:
     """Write a row for each image: its place in the split, its label, and the class that each stage gives it."""
     with new_table(path) as table:
@@ -163,5 +169,7 @@ def _content(stages: Sequence[Stage], drawn: Consumption | None) -> dict[str, An
         "stages": [{name: getattr(stage, name) for name in names} for stage in stages],
         "power_per_neuron": None if drawn is None else drawn.power_per_neuron,
         "power": None if drawn is None else drawn.power,
+        "power_of_holds": None if drawn is None else drawn.holds,
+        "seconds_per_inference": None if drawn is None else drawn.seconds,
         "energy_per_inference": None if drawn is None else drawn.energy,
     }

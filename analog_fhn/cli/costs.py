@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from analog_fhn.network import Network
     from analog_fhn.neuron import Protocol
     from analog_fhn.reconstruct.pipeline import FitOptions
+    from analog_fhn.training.layers import Plan
 
 # Seconds of one core.
 _DIRECT_STEP = 5e-10  # a neuron's step
@@ -34,7 +35,9 @@ _WAVE = 1e-3  # its waveform in another table
 _READ = 1 / 7  # an image read from a table of waveforms, of what simulating it takes
 _DEVICE = 2.5e-7  # a weight that is drawn and mapped
 _PRODUCT = 3.5e-11  # a multiplication of a matrix product in single precision
+_HELD = 3e-8  # an activation that is held, besides
 _TRAINED = 3e-10  # likewise with its way back
+_HELD_TRAINED = 4e-8  # a convolution's activation in training, besides
 _BATCH = 3e-4  # a training step besides
 _AUTOENCODER_STEP = 1e-3
 _MAP_PRODUCT = 1e-10  # in the normal equations of a map
@@ -52,18 +55,74 @@ _DRIVE_ENTRY = 64.0  # a neuron at one drive, in a table of means
 _WAVE_ENTRY = 4096.0  # its waveform, and copies
 
 
+@dataclass(frozen=True)
+class Size:
+    """What a network is made of, as far as it takes time and memory.
+
+    Parameters
+    ----------
+    neurons
+        Cells of all hidden layers.
+    runs
+        Runs of them that an image takes: of a convolution's at every position.
+    weights, products
+        Weights of all layers, and multiplications with them that an image takes.
+    held
+        Activations of an image that are held.
+    outputs
+        Classes.
+    """
+
+    neurons: int
+    runs: int
+    weights: float
+    products: float
+    held: int
+    outputs: int
+
+    @classmethod
+    def of(cls, network: Network) -> Size:
+        """That of a network."""
+        layers = list(zip(network.dense, (front.n_positions for front in network.fronts), strict=True))
+        held = zip(network.hidden_layers, network.held, strict=True)
+        return cls(
+            sum(one.n_out for one, _ in layers[:-1]),
+            sum(one.n_out * uses for one, uses in layers[:-1]),
+            math.fsum(product(one.n_in, one.n_out) for one, _ in layers),
+            math.fsum(product(one.n_in, one.n_out, uses) for one, uses in layers),
+            sum(one.n_values for one, kept in held if kept),
+            network.output.n_out,
+        )
+
+    @classmethod
+    def of_layers(cls, layers: Sequence[int] | Plan) -> Size:
+        """That of layers to be trained, or of dense ones of these sizes, inputs and classes among them."""
+        if not isinstance(layers, Sequence):
+            hidden, maps = layers.hidden, layers.maps
+            return cls(
+                sum(one.n_out for one in hidden),
+                sum(one.n_values for one in hidden),
+                math.fsum(product(one.n_in, one.n_out) for one in maps),
+                math.fsum(product(one.n_in, one.n_out, one.n_positions) for one in maps),
+                sum(one.n_values for one, kept in zip(hidden, layers.held, strict=True) if kept),
+                maps[-1].n_out,
+            )
+        neurons, weights = sum(layers[1:-1]), _weights(layers)
+        return cls(neurons, neurons, weights, weights, 0, layers[-1])
+
+
 def classification(
     network: Network, n_images: int, *, backend: str = "direct", table: int | None = None, noisy: bool = False
 ) -> Work:
     """Images through a network with FHN neurons, simulated or read from a response table of so many drives."""
-    return classification_by(
-        network.layer_sizes, network.protocol, network.fhn.eps, n_images, backend=backend, table=table, noisy=noisy,
+    return _classification(
+        Size.of(network), network.protocol, network.fhn.eps, n_images, backend=backend, table=table, noisy=noisy,
         samples=network.readout == "vote" or not network.plain_stages,
     )  # fmt: skip
 
 
 def classification_by(
-    sizes: Sequence[int],
+    layers: Sequence[int] | Plan,
     protocol: Protocol,
     eps: float,
     n_images: int,
@@ -73,22 +132,30 @@ def classification_by(
     noisy: bool = False,
     samples: bool = False,
 ) -> Work:
-    """As `classification`, of a network that is not there yet: layers of these sizes, inputs and classes among them."""
-    neurons, weights = sum(sizes[1:-1]), _weights(sizes)
-    time = protocol.settle + protocol.control
-    seconds = _runs(backend, product(n_images, neurons), time, eps, protocol.interval, noisy=noisy)
-    memory = product(n_images, neurons + sizes[-1], 32) + product(weights, _PER_WEIGHT)
-    if samples:
-        memory += max(_SAMPLES, product(protocol.control / protocol.interval, neurons, 8))
-    said = (
-        f"{n_images} images, {neurons} neurons, settle {protocol.settle:g}, control {protocol.control:g}, eps {eps:g}"
+    """As `classification`, of a network that is not there yet; `layers` as for `Size.of_layers`."""
+    return _classification(
+        Size.of_layers(layers), protocol, eps, n_images, backend=backend, table=table, noisy=noisy, samples=samples
     )
-    said += f", {backend}"
+
+
+def _classification(
+    size: Size, protocol: Protocol, eps: float, n_images: int, *, backend: str, table: int | None, noisy: bool,
+    samples: bool,
+) -> Work:  # fmt: skip
+    time = protocol.settle + protocol.control
+    seconds = _runs(backend, product(n_images, size.runs), time, eps, protocol.interval, noisy=noisy)
+    memory = product(n_images, size.neurons + size.outputs, 32) + product(size.weights, _PER_WEIGHT)
+    memory += min(product(n_images, size.held, 64), 3.0 * _SAMPLES)
+    if samples:
+        memory += max(_SAMPLES, product(protocol.control / protocol.interval, size.neurons, 8))
+    runs = "" if size.runs == size.neurons else f" at {size.runs / size.neurons:.4g} positions"
+    said = f"{n_images} images, {size.neurons} neurons{runs}, settle {protocol.settle:g}, control {protocol.control:g}"
+    said += f", eps {eps:g}, {backend}"
     if table is not None:
         said += f", table {table}"
-        making, held = _table(backend, table, neurons, protocol, eps, waves=samples or backend != "direct")
-        read = product(seconds, _READ) if samples else product(n_images, weights, _PRODUCT)
-        seconds, memory = making + read, memory + held
+        making, kept = _table(backend, table, size.neurons, protocol, eps, waves=samples or backend != "direct")
+        read = product(n_images, size.products, _PRODUCT) + product(n_images, size.held, _HELD)
+        seconds, memory = making + (product(seconds, _READ) if samples else read), memory + kept
     return Work(said, seconds, memory)
 
 
@@ -128,7 +195,7 @@ def sweep(
         changed = network.with_options(**options)
         table = default_drives(plan.backend, changed.readout) if plan.table is None else plan.table
         each.append(classification(changed, n_images, backend=plan.backend, table=table or None))
-    drawn = 1e-3 + product(_weights(network.layer_sizes), _DEVICE)
+    drawn = 1e-3 + product(Size.of(network).weights, _DEVICE)
     longest = max(each, key=lambda work: work.seconds)
     chip = drawn + longest.seconds
     chips = product(len(points), plan.chips)
@@ -145,29 +212,40 @@ def sweep(
 
 
 def training(
-    sizes: Sequence[int], n_images: int, epochs: int, batch: int, *, chips: int = 0, protocol: Protocol | None = None
+    layers: Sequence[int] | Plan,
+    n_images: int,
+    epochs: int,
+    batch: int,
+    *,
+    chips: int = 0,
+    protocol: Protocol | None = None,
 ) -> Work:
-    """Training of a network of layers of these sizes, inputs and classes among them.
+    """Training of a network.
 
     Parameters
     ----------
+    layers
+        As for `Size.of_layers`.
     chips
         Chips that neurons are drawn from; 0: none.
     protocol
         Whose samples are seen; None: none are.
     """
-    weights, hidden = _weights(sizes), sum(sizes[1:-1])
+    size = Size.of_layers(layers)
     steps = math.ceil(n_images / batch)
-    seconds = product(epochs, product(n_images, weights, _TRAINED) + steps * _BATCH)
-    memory = product(weights, 40) + product(min(batch, n_images), hidden, 48)
-    said = f"training of {'-'.join(map(str, sizes))} over {epochs} epochs of {n_images} images, batch {batch}"
+    named = "-".join(map(str, layers)) if isinstance(layers, Sequence) else layers.text
+    # Around a convolution's products each of its activations is interpolated, and goes through memory several times.
+    seconds = product(n_images, size.products, _TRAINED) + product(n_images, size.held, _HELD_TRAINED)
+    seconds = product(epochs, seconds + steps * _BATCH)
+    memory = product(size.weights, 40) + product(min(batch, n_images), size.runs, 48)
+    said = f"training of {named} over {epochs} epochs of {n_images} images, batch {batch}"
     if chips:
         said += f", chips {chips}"
-        seconds += product(chips, product(weights, _DEVICE) + product(hidden, 33, _MEAN))
-        memory += product(chips, hidden, 33, 16) + product(weights, _PER_WEIGHT)
+        seconds += product(chips, product(size.weights, _DEVICE) + product(size.neurons, 33, _MEAN))
+        memory += product(chips, size.neurons, 33, 16) + product(size.weights, _PER_WEIGHT)
     if protocol is not None:
         said += f", settle {protocol.settle:g}, control {protocol.control:g}"
-        memory += product(hidden, 33, protocol.control / protocol.interval, 8)
+        memory += product(size.neurons, 33, protocol.control / protocol.interval, 8)
     return Work(said, seconds, memory)
 
 
@@ -179,20 +257,33 @@ def frontier(network: Network, n_images: int, gammas: int, times: Sequence[float
     """
     from analog_fhn.studies.frontier import CONTROL, INTERVAL
 
-    neurons, deep = sum(network.layer_sizes[1:-1]), len(network.hidden_layers) > 1
+    size, deep = Size.of(network), len(network.hidden_layers) > 1
     pairs = [settle + control for settle in times for control in CONTROL]
     longest = max(pairs)
-    simulated = sum(pairs) if deep else longest
-    seconds = _runs("direct", product(n_images, neurons), simulated, network.fhn.eps, INTERVAL)
-    powers = _runs("spice", neurons, network.protocol.settle + network.protocol.control, network.fhn.eps)
-    memory = max(_SAMPLES, product(longest / INTERVAL, neurons + 3 * network.layer_sizes[-1], 8))
-    said = f"{gammas} gammas, {n_images} images, {neurons} neurons, {longest:g} T sampled every {INTERVAL:g} T"
-    choices = Work(
-        said, product(gammas, seconds + powers), memory + product(_weights(network.layer_sizes), _PER_WEIGHT)
-    )
+    tables = _held_table(network)
+    if network.held[-1]:
+        one = classification(network, n_images, table=tables)
+        seconds, memory = product(len(pairs), one.seconds), one.memory
+    else:
+        simulated = sum(pairs) if deep else longest
+        last = network.hidden_layers[-1].n_out if size.held else size.neurons  # what is held is read from tables
+        seconds = _runs("direct", product(n_images, last), simulated, network.fhn.eps, INTERVAL)
+        seconds += product(n_images, len(pairs), size.held, _HELD)
+        memory = max(_SAMPLES, product(longest / INTERVAL, size.neurons + 3 * size.outputs, 8))
+    powers = _runs("spice", size.neurons, network.protocol.settle + network.protocol.control, network.fhn.eps)
+    said = f"{gammas} gammas, {n_images} images, {size.neurons} neurons, {longest:g} T sampled every {INTERVAL:g} T"
+    choices = Work(said, product(gammas, seconds + powers), memory + product(size.weights, _PER_WEIGHT))
     if not low_passes:
         return choices
-    return together([choices, repeated(classification(network, n_images), low_passes, "low-passes")])
+    of_each = repeated(classification(network, n_images, table=tables), low_passes, "low-passes")
+    return together([choices, of_each])
+
+
+def _held_table(network: Network) -> int | None:
+    """Drives of the table by which studies judge a network whose activations are held; None: they need none."""
+    from analog_fhn.backends.table.backend import default_drives
+
+    return default_drives("direct", "mean") if any(network.held) and network.readout == "mean" else None
 
 
 def comparison(
@@ -200,7 +291,7 @@ def comparison(
 ) -> Work:
     """Stages of `compare`: about eight by `direct`, and the slower ones on fewer images."""
     return together([
-        classification(network, 8 * n_images),
+        classification(network, 8 * n_images, table=_held_table(network)),
         classification(network, min(noise_images, n_images), noisy=True),
         classification(network, min(brian_images, n_images), backend="brian"),
         classification(network, min(spice_images, n_images), backend="spice"),
@@ -214,10 +305,11 @@ def repair(
 ) -> Work:  # fmt: skip
     """Steps of `trim` on a simulated chip."""
     shown = classification(network, labelled + held_out, backend=backend, table=table or None)
-    neurons = sum(network.layer_sizes[1:-1])
+    size = Size.of(network)
+    neurons = size.neurons
     # Each round writes and measures the arrays; each of the steps shows images before and after.
-    seconds = product(rounds + 8, shown.seconds + product(_weights(network.layer_sizes), 10 * _DEVICE))
-    seconds += product(epochs, trained, _weights(network.layer_sizes), _TRAINED)
+    seconds = product(rounds + 8, shown.seconds + product(size.weights, 10 * _DEVICE))
+    seconds += product(epochs, trained, size.products, _TRAINED)
     if not table:
         time = network.protocol.settle + network.protocol.control
         seconds += _runs(backend, product(drives, neurons), time, network.fhn.eps)
@@ -259,9 +351,9 @@ def reconstruction(options: FitOptions, n_samples: float) -> Work:
 
 def layout(network: Network, folder: Path, *, exported: bool) -> Work:
     """A chip whose arrays are looked at, and written as text if it is exported."""
-    weights = _weights(network.layer_sizes)
+    weights = Size.of(network).weights
     text = product(weights, _TEXT) if exported else 0.0
-    said = f"a chip of {'-'.join(map(str, network.layer_sizes))}"
+    said = f"a chip of {network.sizes_text}"
     return Work(said, product(weights, 20 * _DEVICE), product(weights, 2 * _PER_WEIGHT) + text, text, folder)
 
 

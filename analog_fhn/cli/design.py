@@ -67,6 +67,7 @@ def design(
 ) -> None:
     """Scales and parts of a hidden cell for eps, a, gamma, T; what the E series leave; what may be wrong (status 1)."""
     from analog_fhn.checks.design import check
+    from analog_fhn.studies.quiescent import hold_stages, quiescent
 
     start = time.perf_counter()
     layout = what.build()
@@ -79,11 +80,17 @@ def design(
         path = output / "neuron_parts.csv"
         write_records(path, parts)
         outputs.say_written([path], json)
-    fhn, technology = layout.network.fhn, layout.technology
+    fhn, technology, drawn = layout.network.fhn, layout.technology, quiescent(layout)
     content = {
         "scales": dict(layout.cells[0].voltage_scales),
         "parts": parts,
         "errors": layout.errors,
+        "positions": [down * along for down, along in _positions(layout)],
+        "windows": layout.network.windows,
+        "hold_stages": hold_stages(layout),
+        "seconds_per_inference": drawn.seconds,
+        "energy_per_inference": drawn.energy,
+        "quiescent_power": {"cells": drawn.cells, "amplifiers": drawn.amplifiers, "hold": drawn.hold},
         "findings": [asdict(finding) for finding in findings],
         "settings": {"fhn": asdict(fhn), "technology": technology.name, "time_unit": layout.time_unit},
     }
@@ -107,12 +114,33 @@ def _lines(layout: Design, parts: list[dict[str, Any]], findings: list[Finding])
             f"  {part['name']:6} {engineering(part['value'], part['unit']):>11}  {part['series'] or 'any':4} "
             f"{100 * part['tolerance']:3g} %  {part['purpose']}"
         )
+    if layout.network.windows > 1:
+        yield _time_line(layout)
     left = ", ".join(f"{name} {100 * error:+.2f} %" for name, error in layout.errors.items() if abs(error) >= 5e-6)
     yield f"errors that the series leave: {left or 'none'}"
     for finding in findings:
         yield f"{finding.severity}: {finding.message}"
     if not findings:
         yield "no findings"
+
+
+def _time_line(layout: Design) -> str:
+    """What people read of the time of an answer, of a network whose layers are used at several positions."""
+    from analog_fhn.studies.quiescent import hold_stages, quiescent
+
+    drawn, network = quiescent(layout), layout.network
+    grids = ", ".join(f"{down} x {along}" for down, along in _positions(layout))
+    return (
+        f"{network.sizes_text}: {grids} positions of the hidden layers, {hold_stages(layout)} hold stages; an answer "
+        f"takes {network.windows} windows, {drawn.seconds:.3g} s, and {drawn.energy:.3g} J (quiescent: "
+        f"{drawn.cells:.3g} W of hidden cells, {drawn.amplifiers:.3g} W of amplifiers behind arrays, {drawn.hold:.3g} "
+        "W of hold stages)"
+    )
+
+
+def _positions(layout: Design) -> list[tuple[int, int]]:
+    """Positions of each hidden layer, down and along."""
+    return [(1, 1) if one.window is None else one.window.positions for one in layout.network.hidden_layers]
 
 
 def engineering(value: float, unit: str) -> str:

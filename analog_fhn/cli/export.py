@@ -12,12 +12,13 @@ import typer
 
 from analog_fhn._support.files import has_failed
 from analog_fhn._support.versions import versions
-from analog_fhn.cli import console, costs, outputs, parameters
+from analog_fhn.cli import console, costs, option_values, outputs, parameters
 from analog_fhn.cli.groups import NetworkOptions, OneImageOptions, TrimmableChipOptions
 from analog_fhn.cli.options import takes_option_groups
 
 if TYPE_CHECKING:
     from analog_fhn.chip import ManufacturedChip
+    from analog_fhn.inference import LayerPass
     from analog_fhn.neuron import FloatArray
 
 
@@ -57,6 +58,14 @@ def export(
             "within ten minutes, else reduced.",
         ),
     ] = None,
+    position: Annotated[
+        str | None,
+        typer.Option(
+            "--position",
+            metavar="R,C",
+            help="Only a patch of the convolutions, at this row and column, from 0: circuits that run by themselves.",
+        ),
+    ] = None,
     under: InputImage,
     weights: Annotated[
         Path | None,
@@ -75,9 +84,10 @@ def export(
     """Write a chip under one image as netlists that run in plain `ngspice -b`, conductance tables, parts, a manifest.
 
     `ngspice -b run.cir` in the folder writes scores.txt: index and score of each class, averaged over the control
-    window.
+    window. Of a convolutional network it runs every position, and writes activations.txt: what is held.
     """
     start = time.perf_counter()
+    at = None if position is None else option_values.whole_pair("--position", position)
     net = how.load(network, circuit.trim)
     costs.check_work(costs.layout(net, output, exported=True), yes=yes)
     chip = circuit.build(net)
@@ -87,7 +97,7 @@ def export(
     folder = outputs.output_folder(output)
     if weights is not None:
         _write_weights(weights, chip, json)
-    written, what = _write(chip, image, folder, {"versions": versions()} | under.settings, form)
+    written, what = _write(chip, image, folder, {"versions": versions()} | under.settings, form, at)
     if not has_failed(folder / "manifest.json"):
         first = "neuron_000.cir" if form == "neurons" else "run.cir"
         console.say(
@@ -106,7 +116,9 @@ def _write_weights(path: Path, chip: ManufacturedChip, json: str | None) -> None
     from analog_fhn import weights as trained
 
     arrays = chip.arrays
-    trained.write(path, [array.weights for array in arrays], [array.bias() for array in arrays], chip.network.units)
+    trained.write(
+        path, chip.network.with_weights([array.weights for array in arrays], [array.bias() for array in arrays])
+    )
     if not has_failed(path):
         console.say(f"effective weights of the arrays: {path}", json)
 
@@ -117,6 +129,7 @@ def _write(
     folder: Path,
     notes: dict[str, Any],
     form: Literal["full", "reduced", "neurons"] | None,
+    position: tuple[int, int] | None,
 ) -> tuple[list[str], str]:
     """Write the chip in a form; names of the files, and in words what they are. `notes` name the image."""
     import numpy as np
@@ -126,29 +139,61 @@ def _write(
 
     if form == "neurons":
         drive = "each at the drive gamma/2" if image is None else f"driven by image {notes['image']}"
-        return _write_neurons(
-            chip, image, folder, notes
-        ), f"{sum(chip.network.layer_sizes[1:-1])} neuron netlists, {drive}"
-    pixels = np.zeros(chip.network.layer_sizes[0]) if image is None else image
-    written = write_network(chip, pixels, folder, notes, form=form)
-    full = "chip.cir" in written
-    minutes = estimated_seconds(chip, full=full) / 60.0
-    which = "the whole chip in one circuit" if full else "the chip cell by cell"
+        if position is not None and image is not None:
+            drive += f" at position {position[0]}, {position[1]}"
+        written = _write_neurons(chip, image, folder, notes, position)
+        return written, f"{chip.network.n_hidden} neuron netlists, {drive}"
+    pixels = np.zeros(chip.network.n_inputs) if image is None else image
     under = "all inputs zero" if image is None else f"image {notes['image']} at its inputs"
+    if position is not None:
+        held = [one.values[0] for one in _passes(chip, pixels) if one.values is not None]
+        written = write_network(chip, pixels, folder, notes, form=form, position=position, held=held)
+        return written, f"a patch at position {position[0]}, {position[1]}, {under}"
+    written = write_network(chip, pixels, folder, notes, form=form)
+    full = "cell_000.cir" not in written
+    minutes = estimated_seconds(chip, full=full) / 60.0
+    positions = sum(front.n_positions for front in chip.network.fronts[:-1])
+    which = "the whole chip in one circuit" if full else "the chip cell by cell"
+    if any(chip.network.held):
+        which = f"{'layer by layer' if full else 'cell by cell'} at {positions} positions"
     return written, f"{which}, {under} (about {max(minutes, 0.1):.1f} min in ngspice)"
 
 
-def _write_neurons(chip: ManufacturedChip, image: FloatArray | None, folder: Path, notes: dict[str, Any]) -> list[str]:
-    """Write each neuron alone, at its drive under the image; without one at half of gamma, where it spikes."""
+def _write_neurons(
+    chip: ManufacturedChip,
+    image: FloatArray | None,
+    folder: Path,
+    notes: dict[str, Any],
+    position: tuple[int, int] | None,
+) -> list[str]:
+    """Write each neuron alone, at its drive under the image; without one at half of gamma, where it spikes.
+
+    Neurons of a convolution have the drives of a position, where it has it, else of its first.
+    """
+    import numpy as np
+
+    from analog_fhn.netlist.export import write_chip
+    from analog_fhn.netlist.positions import check_position
+
+    if position is not None:
+        check_position(chip.network, position)
+    if image is None:
+        drives = [np.full(len(layer.cells), 0.5 * chip.network.fhn.gamma) for layer in chip.layers]
+        return write_chip(chip, drives, folder, notes)
+    drives = []
+    for one in _passes(chip, image):
+        patches, (row, column) = one.layer.front.patches, position or (0, 0)
+        down, along = (1, 1) if patches is None else patches.positions
+        drives.append(one.drives[row * along + column if row < down and column < along else 0])
+    return write_chip(chip, drives, folder, notes)
+
+
+def _passes(chip: ManufacturedChip, image: FloatArray) -> list[LayerPass]:
+    """What each hidden layer does under an image, without noise of the samples that are held."""
     import numpy as np
 
     from analog_fhn.backends.direct.backend import Direct
     from analog_fhn.inference import hidden_response
-    from analog_fhn.netlist.export import write_chip
 
-    if image is None:
-        drives = [np.full(len(layer.cells), 0.5 * chip.network.fhn.gamma) for layer in chip.layers]
-    else:
-        _, passes = hidden_response(chip, image[np.newaxis], Direct())
-        drives = [one.drives[0] for one in passes]
-    return write_chip(chip, drives, folder, notes)
+    _, passes = hidden_response(chip, image[np.newaxis], Direct(), sampled=[None] * len(chip.layers))
+    return passes

@@ -78,7 +78,7 @@ class ChoiceOptions:
         """Every time constant once (T); a network that has no low-pass is refused."""
         if self.low_pass is None:
             return []
-        if len(network.hidden_layers) == 1:
+        if len(network.hidden_layers) == 1 and not network.held[-1]:
             raise InputError(
                 f"--low-pass {self.low_pass}: a network with one hidden layer has no low-pass; expected two hidden "
                 "layers or more"
@@ -143,11 +143,12 @@ def frontier(
 def _chips(network: Network, gammas: Sequence[float], circuit: SeededChipOptions) -> dict[float, ManufacturedChip]:
     """The chip for each gamma."""
     from analog_fhn.inference import check_converters
+    from analog_fhn.studies.frontier import readouts
 
     chips = {}
     for gamma in gammas:
         chips[gamma] = circuit.build(network.with_options(gamma=gamma))
-        check_converters(chips[gamma], ["mean", "vote"])
+        check_converters(chips[gamma], readouts(network))
     return chips
 
 
@@ -163,7 +164,7 @@ def _design(network: Network, chip: ManufacturedChip, time_constants: Sequence[f
 
 
 def _powers(chips: Chips, images: Dataset) -> dict[float, float]:
-    """Power of the hidden cells under the first image by gamma (W).
+    """Power of hidden cells and hold stages under the first image by gamma (W).
 
     Measured before the frontiers: minutes, where those can take hours, and an absent ngspice is known at once.
     """
@@ -172,7 +173,8 @@ def _powers(chips: Chips, images: Dataset) -> dict[float, float]:
     powers: dict[float, float] = {}
     with console.progress_bar("powers") as bar:
         for gamma, chip in chips.items():
-            powers[gamma] = consumption(chip, images.images[:1]).power
+            drawn = consumption(chip, images.images[:1])
+            powers[gamma] = drawn.power + drawn.holds
             bar(len(powers), len(chips))
     return powers
 
@@ -214,7 +216,8 @@ def _picture(
     for gamma in choice.each_gamma:
         for readout in ("mean", "vote"):
             line = [p for p in points if (p.gamma, p.readout, p.settle) == (gamma, readout, choice.settle)]
-            curves[gamma, readout] = [p.latency for p in line], [p.accuracy for p in line]
+            if line:
+                curves[gamma, readout] = [p.latency for p in line], [p.accuracy for p in line]
     title = f"Accuracy against time and energy, {choice.settle:g} T of settling, {title}"
     return plots.frontier(curves, plain, unit, power, title)
 
@@ -230,15 +233,17 @@ def _lines(
     unit: float,
 ) -> Iterator[str]:  # fmt: skip
     """What people read of the choices; `unit` is T in seconds."""
-    best, neurons = _cheapest(points, plain, loss), sum(network.layer_sizes[1:-1])
+    best = _cheapest(points, plain, loss)
     for gamma, watts in powers.items():
-        yield f"gamma {gamma:g}: {watts / neurons:.3f} W a neuron, {watts:.1f} W in all"
+        each = f"{watts / network.n_hidden:.3f} W a neuron, "
+        yield f"gamma {gamma:g}: {'' if any(network.held) else each}{watts:.1f} W in all"
     if best is None:
         yield f"no choice comes within {100 * loss:g} points of {console.percent(plain)}"
         return
     yield (
         f"shortest within {100 * loss:g} points of the plain network's {console.percent(plain)}: gamma "
-        f"{best.gamma:g}, {best.readout}, settle {best.settle:g} T, control {best.control:g} T: "
+        f"{best.gamma:g}, {best.readout}, settle {best.settle:g} T, control {best.control:g} T"
+        f"{f', {best.windows} times' if best.windows > 1 else ''}: "
         f"{console.percent(best.accuracy)}, {best.latency * unit:g} s, "
         f"{powers[best.gamma] * best.latency * unit:.3g} J an answer"
     )

@@ -156,6 +156,7 @@ def settings(
         "tanh": network.tanh,
         "behind": network.behind,
         "layers": list(network.layer_sizes),
+        "architecture": network.sizes_text,
         "weights_sha256": network.sha256,
         "technology": None if technology is None else technology.name,
         "technology_values": None if technology is None else technology.model_dump(),

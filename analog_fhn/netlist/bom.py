@@ -13,6 +13,8 @@ from analog_fhn._support.files import CsvTable, write_text
 from analog_fhn.array.sense import SENSE_OFFSET, SENSE_RESISTOR, SenseParts
 from analog_fhn.cell.parts import CAPACITOR, RESISTOR, Kind
 from analog_fhn.design import Design
+from analog_fhn.netlist.positions import means_matrix
+from analog_fhn.patches import Patches
 from analog_fhn.technology.device import Series, Tolerance
 from analog_fhn.technology.e_series import in_series
 
@@ -132,12 +134,48 @@ def _items(design: Design, recentre: bool) -> Iterator[tuple[str, Item]]:
         count = len(SenseParts.names(SENSE_OFFSET)) * len(target.sense)
         where = f"U1 U2 of the transimpedance amplifiers of the {array}"
         yield "sense_amplifier", _plain("operational amplifier (sense_amplifier)", count, where)
+    yield from _held(design)
     for array, target in arrays:
         for item in _devices(design, array, target.crossbar.conductance):
             yield "array", item
     if technology.adc is not None:
         item = _plain("analog-to-digital converter", design.network.output.n_out, "outputs")
         yield "adc", replace(item, value=technology.adc.bits, unit="bit")
+
+
+def _held(design: Design) -> Iterator[tuple[str, Item]]:
+    """Hold stages, what averages their outputs, and the switches that connect a patch to the next array's rows.
+
+    A mean is the node that one resistor per held value leads to, followed by an amplifier; see `docs/circuit.md`.
+    """
+    network, hold = design.network, design.technology.hold
+    for number, dense in enumerate(network.hidden_layers):
+        if not network.held[number]:
+            continue
+        stages = f"behind hidden layer {number + 1}, {dense.n_values // dense.n_out} positions x {dense.n_out}"
+        yield "hold", _plain("sample-and-hold stage (hold)", dense.n_values, stages)
+        if hold.capacitor is not None:
+            item = _plain("hold capacitor", dense.n_values, stages)
+            yield "hold_capacitor", replace(item, value=hold.capacitor, unit="F")
+        front, array = network.fronts[number + 1], design.array_names[number + 1]
+        if front.pools:
+            means = means_matrix(front, dense.n_values)
+            where = f"means in front of the {array}"
+            yield "averaging_resistor", _plain("averaging resistor, equal values", means.nnz, where)
+            yield "sense_amplifier", _plain("operational amplifier (sense_amplifier)", means.shape[0], where)
+        if front.patches is not None:
+            where = f"from held values to rows of the {array}"
+            yield "switch", _plain("analog switch", _switches(front.patches), where)
+        if dense.n_values > dense.n_out:  # a low-pass begins every position at 0 V
+            where = f"across Cf of the row drivers of hidden layer {number + 1}"
+            yield "switch", _plain("analog switch", dense.n_out, where)
+
+
+def _switches(patches: Patches) -> int:
+    """Pairs of a row and a value that it is given at some position; all padding of a row counts as one value."""
+    numbers = np.arange(1.0, patches.n_inputs + 1.0)[None]  # 0 is the padding
+    given = replace(patches, fill=0.0).take(numbers)
+    return sum(len(np.unique(column)) for column in given.T)
 
 
 _WORDS = {RESISTOR: "resistor", CAPACITOR: "capacitor"}

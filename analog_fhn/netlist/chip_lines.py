@@ -1,6 +1,7 @@
 """What both forms of a whole chip's netlist share: names of its nodes, and the lines that write its scores.
 
-Nodes of the first hidden layer are x_000, x_001, ...; those of a deeper one have its number before, x_1_000.
+Nodes of the first hidden layer are x_000, x_001, ...; those of a deeper one have its number before, x_1_000. Word lines
+behind hold stages are r1_000, r1_001, ..., by the number of their array.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ def row_nodes(chip: ManufacturedChip, array: int) -> list[str]:
     n_rows = len(chip.arrays[array].crossbar.g_plus)
     if array == 0:
         return [f"r_{i:03d}" for i in range(n_rows)]
+    if chip.network.held[array - 1]:  # no row drivers, but hold stages stand in front
+        return [f"r{array}_{i:03d}" for i in range(n_rows)]
     return [f"row{cell_suffix(array - 1, i)}" for i in range(n_rows)]
 
 
@@ -34,8 +37,21 @@ def column_nodes(chip: ManufacturedChip, array: int) -> list[str]:
 
 
 def array_words(chip: ManufacturedChip, array: int) -> str:
-    """An array behind a hidden layer in words."""
+    """An array in words."""
+    if array == 0:
+        return "the input array"
     return "the output array" if array == len(chip.hardware) else f"array {array}"
+
+
+def operating_point_lines() -> list[str]:
+    """ngspice commands after `op` of the output stage: end with status 1 if there is no operating point."""
+    return [
+        "let reached = length(v(score_0))",
+        "if reached < 1",
+        "  echo the output stage has no operating point",
+        "  quit 1",
+        "end",
+    ]
 
 
 def chip_supplies(chip: ManufacturedChip, recentre: bool) -> list[str]:

@@ -19,6 +19,7 @@ from analog_fhn.technology.amplifier_model import amplifier_parameters
 from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, Technology
 
 SENSE_LIBRARIES = ("opamp.lib", "transimpedance.lib")
+HOLD_LIBRARY = "sample_hold.lib"
 
 # Measured on the nominal neuron against reltol 1e-7 with a step of 0.005 T: with these two the period is off by
 # less than 0.02 % at drives -0.1, -0.5 and -1. At reltol 1e-4 it is off by 0.2 %; at the simulator's own 1e-3, with
@@ -99,10 +100,10 @@ def cell_deck(
     inline: bool = True,
     data_file: str | None = None,
 ) -> str:
-    """Complete deck of one hidden cell, from its pre-activation to its row: tanh pair, neuron, row driver.
+    """Complete deck of one hidden cell, from its pre-activation to its row: drive stage, neuron, row driver.
 
-    The source `Vz`, which a simulator may alter, is `volts_per_unit` z; for gamma < 0 it drives the pair's `inp`, for
-    gamma > 0 its `inn`, and the other input is grounded. Nodes `x` and `y` are Sx x and Sy y; node `row` rises with
+    The source `Vz`, which a simulator may alter, is `Cell.volts_per_z` z; for gamma < 0 it drives a tanh pair's `inp`,
+    for gamma > 0 its `inn`, and the other input is grounded. Nodes `x` and `y` are Sx x and Sy y; node `row` rises with
     the activation (see `analog_fhn.readout.recentring`).
 
     Parameters
@@ -146,11 +147,17 @@ def cell_deck(
     )
 
 
-def drive_stage_deck(cells: Cells, neuron: int, z: float) -> str:
-    """Complete deck of one drive stage, its output held at 0 V as by a summing node.
+def drive_stage_deck(cells: Cells, neuron: int, z: float, summing_volts: float = 0.0) -> str:
+    """Complete deck of one drive stage, its output held at a voltage as by a summing node.
 
-    `Vz` may be altered, as in `cell_deck`; the current of `Vsum2` is what the pair pushes into the summing node. The
-    transistors have no capacitance, so every point of the short transient is the answer.
+    `Vz` may be altered, as in `cell_deck`; the current of `Vsum2` is what the stage pushes into the summing node.
+    Transistors and diodes have no capacitance: every point of the short transient is a tanh pair's answer, the end is
+    that of a rectifier, whose amplifiers take microseconds.
+
+    Parameters
+    ----------
+    summing_volts
+        Voltage of the summing node: the offset of its amplifier.
 
     Raises
     ------
@@ -161,8 +168,8 @@ def drive_stage_deck(cells: Cells, neuron: int, z: float) -> str:
     drive_stage = circuit.cell.stage_instances(circuit, neuron, True, "")[:1]
     lines = [*supply_lines(circuit.cell), *_input_lines(circuit.cell.volts_per_z, z), *instance_lines(drive_stage)]
     return _deck(
-        "Drive stage: output current into a node at 0 V",
-        [*lines, "Vsum2 sum2 0 0"],
+        "Drive stage: output current into a node at a constant voltage",
+        [*lines, f"Vsum2 sum2 0 {number(summing_volts)}"],
         circuit.cell,
         Protocol(settle=0.0, control=0.2),
         circuit.cell.drive_libraries,
@@ -253,8 +260,11 @@ def libraries(*cells: Cell) -> dict[str, bytes]:
 
 
 def chip_libraries(chip: ManufacturedChip) -> dict[str, bytes]:
-    """`libraries` of all of a chip."""
-    return libraries(*(one.cells.cell for one in chip.hardware))
+    """`libraries` of all of a chip, and that of its hold stages."""
+    texts = libraries(*(one.cells.cell for one in chip.hardware))
+    if any(one.holds is not None for one in chip.hardware):
+        texts[HOLD_LIBRARY] = resource("netlists", HOLD_LIBRARY).read_bytes()
+    return texts
 
 
 def supply_lines(cell: Cell, recentre: bool | None = None) -> list[str]:

@@ -21,7 +21,10 @@ from analog_fhn.netlist.bom import bill, bill_text
 from analog_fhn.netlist.chip_lines import SCORES
 from analog_fhn.netlist.decks import chip_libraries, data_file, neuron_decks
 from analog_fhn.netlist.folded_chip import folded_chip
-from analog_fhn.netlist.whole_chip import estimated_seconds, tiles, whole_chip
+from analog_fhn.netlist.folded_chip import position_decks as folded_position
+from analog_fhn.netlist.positions import ACTIVATIONS, check_position, row_volts, run_once
+from analog_fhn.netlist.whole_chip import estimated_seconds, position_seconds, tiles, whole_chip
+from analog_fhn.netlist.whole_chip import position_decks as whole_position
 from analog_fhn.neuron import FloatArray
 
 Form = Literal["full", "reduced"]
@@ -39,12 +42,15 @@ def export(
     *,
     form: Form | None = None,
     recentre: bool | None = None,
+    position: tuple[int, int] | None = None,
+    held: Sequence[FloatArray] = (),
 ) -> list[str]:
     """Write netlists of a whole chip under one image, conductance tables, bill of materials and manifest.
 
     `ngspice -b run.cir` in the folder writes `scores.txt`, one line per class: its index and its score in the units of
     the trained weights, averaged over the control window. `analog_fhn.backends.spice.backend.run_exported` does the
-    same.
+    same. Where activations are held, it runs every position of every patch, and writes `activations.txt` besides: a
+    line for each activation that is held, as it is sampled.
 
     Parameters
     ----------
@@ -61,6 +67,14 @@ def export(
         (see `analog_fhn.netlist.whole_chip`). None: full, if it would run in `LONGEST_RUN` or less.
     recentre
         Whether the rows of the output array carry the activation, or x itself; None: as the network says.
+    position
+        Row and column of a patch, from 0: instead of the whole network only the convolutions that have this position,
+        each as circuits that run by themselves, with the voltages of the position at their rows. `run.cir` then writes
+        `activations.txt` alone.
+    held
+        With a position: what each hidden layer hands on under the image, shape (n_values,), without errors of its hold
+        stages, as far as arrays behind them are exported (`analog_fhn.inference.LayerPass.values`). Without it only the
+        first array's convolution is.
 
     Returns
     -------
@@ -70,8 +84,8 @@ def export(
     Raises
     ------
     InputError
-        If the form is unknown, the chip has no components, or its initial state lies beyond the linear range of the
-        parts.
+        If the form is unknown, the chip has no components, its initial state lies beyond the linear range of the
+        parts, no convolution has the position, or held rows of the output array are asked to carry x.
     InputError, RunError
         If a file cannot be written; then none is, and what was in the folder stays.
     """
@@ -79,20 +93,68 @@ def export(
         raise InputError(f"form {shown(form)}: expected {' or '.join(map(repr, get_args(Form)))}")
     manufactured = _manufactured(chip)
     recentre = chip.network.recentre if recentre is None else recentre
+    if manufactured.network.held[-1] and not recentre:
+        raise InputError(
+            "the activations in front of the output layer are held, so that its rows cannot carry x; expected an "
+            "export with recentring"
+        )
+    if position is not None:
+        return _export_position(manufactured, np.asarray(inputs), Path(folder), notes or {}, form, position, held)
     if form is None:
         form = "full" if estimated_seconds(manufactured, full=True) <= LONGEST_RUN else "reduced"
     make = whole_chip if form == "full" else folded_chip
     texts = make(manufactured, inputs, recentre=recentre)
+    kept = any(manufactured.network.held)
     facts = {
         "form": form,
         "run": "ngspice -b run.cir",
         "writes": SCORES,
         "expected_seconds": estimated_seconds(manufactured, full=form == "full"),
+        "windows": manufactured.network.windows,
         "scores": "time averages over the control window, before any converter, in the units of the trained weights",
         "inputs": [float(value) for value in inputs],
         "recentre": recentre,
     }
-    return _write(manufactured, Path(folder), texts, [SCORES, "run.log"], facts | (notes or {}), recentre)
+    results = [SCORES, "run.log", *([ACTIVATIONS] if kept else [])]
+    return _write(manufactured, Path(folder), texts, results, facts | (notes or {}), recentre)
+
+
+def _export_position(
+    chip: ManufacturedChip,
+    inputs: NDArray[np.floating],
+    folder: Path,
+    notes: dict[str, Any],
+    form: Form | None,
+    position: tuple[int, int],
+    held: Sequence[FloatArray],
+) -> list[str]:
+    """Write the convolutions that have a position, and what goes with them."""
+    row, column = position
+    layers = [k for k in check_position(chip.network, position) if k <= len(held)]
+    if not layers:
+        raise InputError(
+            f"position ({row}, {column}): the input array has none, and what the layers before the other convolutions "
+            "hand on is not given; expected 'held'"
+        )
+    form = form or "full"
+    make = whole_position if form == "full" else folded_position
+    decks = []
+    for layer in layers:
+        volts = row_volts(chip, layer, held[layer - 1] if layer else inputs, position)
+        decks += make(chip, layer, position, volts, chip.network.recentre)
+    facts = {
+        "form": form,
+        "position": [row, column],
+        "layers": layers,
+        "run": "ngspice -b run.cir",
+        "writes": ACTIVATIONS,
+        "expected_seconds": position_seconds(chip, layers, full=form == "full"),
+        "activations": "as they are sampled, offsets of hold stages included, in the units of the trained weights",
+        "inputs": [float(value) for value in inputs],
+        "recentre": chip.network.recentre,
+    }
+    texts = {deck.file: deck.text for deck in decks} | {"run.cir": run_once(chip, decks)}
+    return _write(chip, folder, texts, [ACTIVATIONS, "run.log"], facts | notes, chip.network.recentre)
 
 
 def write_chip(chip: Chip, drives: Sequence[FloatArray], folder: Path, notes: dict[str, Any]) -> list[str]:
@@ -157,6 +219,7 @@ def _write(
         "siemens_per_weight": [array.crossbar.siemens_per_weight for array in chip.arrays],
         "fhn": asdict(chip.network.fhn),
         "protocol": asdict(chip.network.protocol),
+        "architecture": chip.network.sizes_text,
         "weights_sha256": chip.network.sha256,
         "sha256": {name: sha256(content) for name, content in contents.items()},
         "results": results,
@@ -165,7 +228,7 @@ def _write(
     earlier = earlier_files(folder)
     write_set(folder, contents | {_MANIFEST: (json.dumps(manifest | facts, indent=2) + "\n").encode("utf-8")})
     if not has_failed(folder / _MANIFEST):
-        for path in (folder / SCORES, *earlier):
+        for path in (folder / SCORES, folder / ACTIVATIONS, *earlier):
             if path.name not in names:
                 path.unlink(missing_ok=True)
     return names

@@ -14,6 +14,7 @@ from analog_fhn.netlist.chip_lines import (
     chip_supplies,
     column_nodes,
     includes,
+    operating_point_lines,
     row_nodes,
     score_lines,
 )
@@ -29,6 +30,21 @@ from analog_fhn.netlist.decks import (
     sense_lines,
     stage_lines,
     transient_line,
+)
+from analog_fhn.netlist.positions import (
+    TABLES,
+    PositionDeck,
+    Rows,
+    altered_holds,
+    altered_rows,
+    every_position,
+    handed_on,
+    hold_lines,
+    kept,
+    sampled,
+    switch_line,
+    tables,
+    vectors,
 )
 from analog_fhn.neuron import FloatArray
 
@@ -69,22 +85,43 @@ def folded_chip(chip: ManufacturedChip, inputs: NDArray[np.floating], *, recentr
     ValueError
         If the inputs' shape does not fit or a number is not finite.
     """
-    volts = chip.hardware[0].array.row_voltages(inputs)
+    inputs = np.asarray(inputs, dtype=np.float64)
     files = {}
     for layer, one in enumerate(chip.hardware):
         for k in range(len(one.cells)):
-            rows = _deeper_rows(chip, layer, k) if layer else _input_rows(one.array, k, volts)
-            files[f"cell{cell_suffix(layer, k)}.cir"] = _cell(chip, layer, k, rows, recentre)
+            files[_cell_file(layer, k)] = _cell(chip, layer, k, _rows(chip, layer, k, inputs, recentre), 0, recentre)
+    if any(chip.network.held):
+        files[TABLES] = tables(chip, inputs)
     return files | {"output.cir": _output(chip, recentre), "run.cir": _run(chip, recentre)}
 
 
-def _cell(chip: ManufacturedChip, layer: int, k: int, rows: list[str], recentre: bool) -> str:
-    """Deck of one hidden cell; `rows` are what drives its two columns."""
-    one, protocol = chip.hardware[layer], chip.network.protocol
+def position_decks(
+    chip: ManufacturedChip, layer: int, position: tuple[int, int], volts: FloatArray, recentre: bool
+) -> list[PositionDeck]:
+    """The circuits of a convolution's cells at one position, with these voltages of its array's rows (V)."""
+    index = position[0] * Rows.of(chip, layer).grid[1] + position[1]
+    array = chip.hardware[layer].array
+    rows = np.concatenate([volts, array.row_voltages(None)])
+    return [
+        PositionDeck(
+            _cell_file(layer, k), _cell(chip, layer, k, _input_rows(array, k, rows), index, recentre), layer,
+            range(k, k + 1), ["held"],
+        )
+        for k in range(len(chip.hardware[layer].cells))
+    ]  # fmt: skip
+
+
+def _cell_file(layer: int, k: int) -> str:
+    return f"cell{cell_suffix(layer, k)}.cir"
+
+
+def _cell(chip: ManufacturedChip, layer: int, k: int, rows: list[str], position: int, recentre: bool) -> str:
+    """Deck of one hidden cell; `rows` are what drives its two columns. With its hold stage of a position, if it has."""
+    one, protocol, held = chip.hardware[layer], chip.network.protocol, chip.network.held[layer]
     cell = one.cells.cell
     lines = [
-        f"* Hidden cell {k}{f' of layer {layer}' if layer else ''}: transimpedance amplifier, tanh pair, FHN neuron, "
-        "row driver",
+        f"* Hidden cell {k}{f' of layer {layer}' if layer else ''}: transimpedance amplifier, drive stage, FHN neuron, "
+        f"row driver{', hold stage' if held else ''}",
         *includes(chip_libraries(chip)),
         *chip_supplies(chip, recentre),
         *rows,
@@ -93,12 +130,26 @@ def _cell(chip: ManufacturedChip, layer: int, k: int, rows: list[str], recentre:
         *sense_lines(one.array.sense, k, chip.technology, "Xsense", "p n z"),
         *neuron_lines(one.cells, k, protocol),
         *stage_lines(one.cells, k, recentre),
+    ]
+    if held:
+        lines += [switch_line(protocol, chip.time_unit), *hold_lines(chip, layer, position, k, "")]
+        protocol = sampled(protocol)
+    lines += [
         *accuracy_lines(cell),
         transient_line(cell, protocol),
-        ".save v(row)",
+        f".save v({'held' if held else 'row'})",
         ".end",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _rows(chip: ManufacturedChip, layer: int, k: int, inputs: NDArray[np.floating], recentre: bool) -> list[str]:
+    """What drives the columns of one cell: the image at an input array that is used once, else rows to be altered."""
+    front = chip.network.fronts[0]
+    if layer or front.patches is not None:
+        return _altered_rows(chip, layer, k, recentre)
+    array = chip.hardware[0].array
+    return _input_rows(array, k, array.row_voltages(front.rows(inputs[None])[0]))
 
 
 def _input_rows(array: ArrayLayer, k: int, volts: FloatArray) -> list[str]:
@@ -113,19 +164,26 @@ def _input_rows(array: ArrayLayer, k: int, volts: FloatArray) -> list[str]:
     return lines
 
 
-def _deeper_rows(chip: ManufacturedChip, layer: int, k: int) -> list[str]:
-    """Rows of the layer before and what they drive into the columns of one cell of a deeper layer."""
+def _altered_rows(chip: ManufacturedChip, layer: int, k: int, recentre: bool) -> list[str]:
+    """Rows that `run.cir` alters, and what they drive into the columns of one cell."""
     columns = {"p": 2 * k, "n": 2 * k + 1}
     return [
-        "* Mean row voltages of the layer before are put in by run.cir; the last rows carry the biases.",
-        *_row_lines(chip, layer, True),
+        f"* Row voltages are put in by run.cir, {_of_rows(chip, layer)}; the last rows carry the biases.",
+        *_row_lines(chip, layer, recentre),
         "* What a row drives into a column at 0 V: its effective conductance.",
         *_conductance_lines(chip, layer, columns),
     ]
 
 
+def _of_rows(chip: ManufacturedChip, array: int) -> str:
+    """What the rows of an array are given, in words."""
+    if array == 0:
+        return "the patch of a position"
+    return "what is held" if chip.network.held[array - 1] else "the means of the layer before"
+
+
 def _row_lines(chip: ManufacturedChip, array: int, recentre: bool) -> Iterator[str]:
-    """Sources of the rows of an array behind a hidden layer; those of cells stand at 0 V until they are altered."""
+    """Sources of an array's rows; those that carry no bias stand at 0 V until they are altered."""
     layer = chip.arrays[array]
     voltages = np.concatenate([np.zeros(layer.crossbar.n_in), layer.row_voltages(None, recentre)])
     for row, volts in zip(row_nodes(chip, array), voltages, strict=True):
@@ -165,7 +223,7 @@ def _output(chip: ManufacturedChip, recentre: bool) -> str:
         "* Output stage: array folded into effective conductances, transimpedance amplifiers",
         *includes(SENSE_LIBRARIES),
         *chip_supplies(chip, recentre),
-        "* Mean row voltages of the hidden cells are put in by run.cir; the last rows carry the biases.",
+        f"* Row voltages are put in by run.cir, {_of_rows(chip, last)}; the last rows carry the biases.",
         *_row_lines(chip, last, recentre),
         "* What a row drives into a column at 0 V: its effective conductance.",
         *_conductance_lines(chip, last, {node: column for column, node in enumerate(columns)}),
@@ -183,6 +241,8 @@ def _run(chip: ManufacturedChip, recentre: bool) -> str:
         ".control",
         *BEGIN,
     ]
+    if any(chip.network.held):
+        lines += vectors(chip)
     for layer in range(len(chip.hardware)):
         lines += _run_layer(chip, layer)
     lines += [
@@ -190,36 +250,42 @@ def _run(chip: ManufacturedChip, recentre: bool) -> str:
         "source output.cir",
         *_alter_lines(chip, len(chip.hardware)),
         "op",
-        "let reached = length(v(score_0))",
-        "if reached < 1",
-        "  echo the output stage has no operating point",
-        "  quit 1",
-        "end",
+        *operating_point_lines(),
     ]
     return "\n".join([*lines, *score_lines(chip, recentre, "v(score_{k})"), *END])
 
 
 def _run_layer(chip: ManufacturedChip, layer: int) -> Iterator[str]:
-    """ngspice commands that run the cells of a hidden layer and keep the means of their rows."""
-    protocol, n_cells = chip.network.protocol, len(chip.hardware[layer].cells)
-    # To ngspice a vector of one element is a scalar, which has no element 0.
-    yield f"let {_means(layer)} = vector({max(n_cells, 2)})"
+    """ngspice commands that run the cells of a hidden layer, and keep the means of their rows or what is held."""
+    protocol, unit, n_cells = chip.network.protocol, chip.time_unit, len(chip.hardware[layer].cells)
+    held = chip.network.held[layer]
+    if not held:
+        # To ngspice a vector of one element is a scalar, which has no element 0.
+        yield f"let {_means(layer)} = vector({max(n_cells, 2)})"
     for k in range(n_cells):
+        words = f"hidden cell {k + 1} of {n_cells}{f', layer {layer}' if layer else ''}"
+        body = [*_alter_lines(chip, layer), "run", *check_lines(sampled(protocol) if held else protocol, unit)]
         # A circuit that cannot be loaded leaves no plot behind: then the `reached` of the constants counts.
-        yield f"echo hidden cell {k + 1} of {n_cells}{f', layer {layer}' if layer else ''}"
-        yield f"source cell{cell_suffix(layer, k)}.cir"
-        yield from _alter_lines(chip, layer)
-        yield "run"
-        yield from check_lines(protocol, chip.time_unit)
-        yield from mean_lines("row", protocol, chip.time_unit)
-        yield f"let const.{_means(layer)}[{k}] = mean_vrow"
+        if held:
+            yield f"source {_cell_file(layer, k)}"
+            body = [*altered_holds(chip, layer, [k], ["xhold"]), *body, *kept(chip, layer, [k], ["held"])]
+            yield from every_position(chip, layer, words, body)
+        else:
+            yield f"echo {words}"
+            yield f"source {_cell_file(layer, k)}"
+            yield from body
+            yield from mean_lines("row", protocol, unit)
+            yield f"let const.{_means(layer)}[{k}] = mean_vrow"
         yield "remcirc"
         yield "destroy all"
+    if held:
+        yield from handed_on(chip, layer)
 
 
 def _alter_lines(chip: ManufacturedChip, array: int) -> Iterator[str]:
-    """ngspice commands that put the means of a hidden layer's rows into the array behind it; none into the first."""
-    if array == 0:
+    """ngspice commands that put a patch, what is held or means into the rows of an array; none where they stand."""
+    if array == 0 or chip.network.held[array - 1]:
+        yield from altered_rows(chip, array)
         return
     for k, row in enumerate(row_nodes(chip, array)[: chip.arrays[array].crossbar.n_in]):
         yield f"alter v{row} = const.{_means(array - 1)}[{k}]"

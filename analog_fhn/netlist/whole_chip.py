@@ -5,7 +5,7 @@ Numbers and parts are those of `analog_fhn.netlist.decks`; every name is fixed t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from analog_fhn.netlist.chip_lines import (
     chip_supplies,
     column_nodes,
     includes,
+    operating_point_lines,
     row_nodes,
     score_lines,
     volts_per_score,
@@ -36,18 +37,41 @@ from analog_fhn.netlist.decks import (
     stage_lines,
     transient_line,
 )
+from analog_fhn.netlist.positions import (
+    TABLES,
+    PositionDeck,
+    Rows,
+    Segment,
+    altered_holds,
+    altered_rows,
+    every_position,
+    handed_on,
+    hold_lines,
+    kept,
+    sampled,
+    segments,
+    switch_line,
+    tables,
+    vectors,
+)
+from analog_fhn.neuron import FloatArray
 from analog_fhn.technology.technology import NOMINAL_TEMPERATURE
 
 
 def whole_chip(chip: ManufacturedChip, inputs: NDArray[np.floating], *, recentre: bool) -> dict[str, str]:
-    """The full form: `chip.cir` holds every component, `run.cir` is ngspice's analysis of it.
+    """The full form: every component of the chip, under one image.
+
+    Of a network whose layers drive each other as they are, `chip.cir` is the one circuit of everything and `run.cir`
+    ngspice's analysis of it. Where activations are held, each part between hold stages has a circuit of its own:
+    `layer_0.cir`, ... with the array, cells and hold stages of one position, and `output.cir` with what is behind the
+    last hold stages; `run.cir` runs them at every position (see `analog_fhn.netlist.positions`).
 
     Word lines of the input array are the nodes r_000, ..., its columns p_000, n_000, ...; hidden cell k goes from z_k
-    (behind its transimpedance amplifier) by sum2_k, x_k, nx_k, y_k to row_k, a word line of the next array. Cells of a
-    deeper layer have its number in their names, x_1_000, and so have their columns; those of the output array are sp_0,
-    sn_0, ..., the outputs score_0, .... With wires there is a node on each word line and on each bit line at every
-    device: word0_r_b and bit0_r_b in the input array, word1_r_b and bit1_r_b in the next one, where b counts the bit
-    lines +, -, +, -, ....
+    (behind its transimpedance amplifier) by sum2_k, x_k, nx_k, y_k to row_k, a word line of the next array, or through
+    its hold stage to held_k. Cells of a deeper layer have its number in their names, x_1_000, and so have their
+    columns; those of the output array are sp_0, sn_0, ..., the outputs score_0, .... With wires there is a node on each
+    word line and on each bit line at every device: word0_r_b and bit0_r_b in the input array, word1_r_b and bit1_r_b in
+    the next one, where b counts the bit lines +, -, +, -, ....
 
     Parameters
     ----------
@@ -59,7 +83,8 @@ def whole_chip(chip: ManufacturedChip, inputs: NDArray[np.floating], *, recentre
     Returns
     -------
     dict
-        File names and texts. The wrappers for LTspice and Xyce measure the same scores.
+        File names and texts. The wrappers for LTspice and Xyce measure the same scores; where activations are held
+        there are none, for neither has a language that runs a circuit again and again.
 
     Raises
     ------
@@ -68,25 +93,134 @@ def whole_chip(chip: ManufacturedChip, inputs: NDArray[np.floating], *, recentre
     ValueError
         If the inputs' shape does not fit or a number is not finite.
     """
-    first = chip.hardware[0].array
-    rows = zip(row_nodes(chip, 0), first.row_voltages(inputs), strict=True)
+    if any(chip.network.held):
+        return _held_chip(chip, np.asarray(inputs, dtype=np.float64), recentre)
+    whole = Segment(range(len(chip.hardware)), True)
     lines = [
-        "* The whole chip under one image: arrays, amplifiers, tanh pairs, neurons, row drivers.",
+        "* The whole chip under one image: arrays, amplifiers, drive stages, neurons, row drivers.",
         f"* Needs {', '.join(chip_libraries(chip))}; run.cir includes them.",
-        *chip_supplies(chip, recentre),
-        f"* Word lines of the input array, {number(first.row_volts[0])} V for an input of 1; the last "
-        f"{first.crossbar.bias_rows} carry the biases.",
-        *(f"V{row} {row} 0 {number(volts)}" for row, volts in rows),
-        *_array_lines(chip, 0),
+        *_circuit(chip, whole, _image_volts(chip, inputs), recentre),
     ]
-    for layer in range(len(chip.hardware)):
-        lines += [*_hidden_lines(chip, layer, recentre), *_bias_lines(chip, layer + 1, recentre)]
-        lines += _array_lines(chip, layer + 1)
-    last, sense = len(chip.hardware), chip.output_array.sense
-    for k in range(chip.network.output.n_out):
-        lines += sense_lines(sense, k, chip.technology, f"Xsense{last}_{k}", f"sp_{k} sn_{k} score_{k}")
     circuit = "\n".join(lines) + "\n"
     return {"chip.cir": circuit, "run.cir": _run(chip, recentre), **_other_simulators(chip, recentre)}
+
+
+def _image_volts(chip: ManufacturedChip, inputs: NDArray[np.floating]) -> FloatArray:
+    """Voltages of the rows of an input array that is used once; those of the biases are not among them."""
+    handed = chip.network.fronts[0].rows(np.asarray(inputs, dtype=np.float64)[None])[0]
+    first = chip.hardware[0].array
+    return first.row_voltages(handed)[: first.crossbar.n_in]
+
+
+def _circuit(chip: ManufacturedChip, segment: Segment, volts: FloatArray, recentre: bool) -> Iterator[str]:
+    """Supplies, rows at these voltages, arrays, and cells of a segment, up to the rows of its last cells or outputs."""
+    number_of, array = segment.array, chip.arrays[segment.array]
+    yield from chip_supplies(chip, recentre)
+    yield (
+        f"* Word lines of {array_words(chip, number_of)}, {number(array.row_volts[0])} V for an input of 1; the last "
+        f"{array.crossbar.bias_rows} carry the biases."
+    )
+    rows = np.concatenate([volts, array.row_voltages(None, recentre)])
+    for row, value in zip(row_nodes(chip, number_of), rows, strict=True):
+        yield f"V{row} {row} 0 {number(value)}"
+    yield from _array_lines(chip, number_of)
+    for layer in segment.layers:
+        yield from _hidden_lines(chip, layer, recentre)
+        if layer < segment.layers[-1] or segment.output:
+            yield from _bias_lines(chip, layer + 1, recentre)
+            yield from _array_lines(chip, layer + 1)
+    if segment.output:
+        last, sense = len(chip.hardware), chip.output_array.sense
+        for k in range(chip.network.output.n_out):
+            yield from sense_lines(sense, k, chip.technology, f"Xsense{last}_{k}", f"sp_{k} sn_{k} score_{k}")
+
+
+def _held_chip(chip: ManufacturedChip, inputs: FloatArray, recentre: bool) -> dict[str, str]:
+    """The full form of a chip whose activations are held, and `run.cir`, which runs it at every position."""
+    texts = {TABLES: tables(chip, inputs)}
+    run = [
+        "* The whole chip under one image, position by position: ngspice -b run.cir",
+        ".control",
+        *BEGIN,
+        *vectors(chip),
+    ]
+    for segment in segments(chip.network):
+        array, layers = segment.array, segment.layers
+        volts = np.zeros(chip.arrays[array].crossbar.n_in)
+        if array == 0 and chip.network.fronts[0].patches is None:
+            volts = _image_volts(chip, inputs)
+        texts[segment.file] = _deck(chip, segment, volts, 0, recentre)
+        run.append(f"source {segment.file}")
+        body = [*altered_rows(chip, array), *_analysis(chip, segment)]
+        if segment.output:
+            run += every_position(chip, array, "output layer", [*body, *_score_means(chip, segment, recentre)])
+            continue
+        layer, channels = layers[-1], range(len(chip.hardware[layers[-1]].cells))
+        suffixes = [cell_suffix(layer, k) for k in channels]
+        body = [
+            *altered_holds(chip, layer, channels, [f"xhold{suffix}" for suffix in suffixes]),
+            *body,
+            *kept(chip, layer, channels, [f"held{suffix}" for suffix in suffixes]),
+        ]
+        run += every_position(chip, array, f"layer {layer}", body)
+        run += ["remcirc", "destroy all", *handed_on(chip, layer)]
+    return texts | {"run.cir": "\n".join([*run, *END])}
+
+
+def position_decks(
+    chip: ManufacturedChip, layer: int, position: tuple[int, int], volts: FloatArray, recentre: bool
+) -> list[PositionDeck]:
+    """The circuit of a convolution at one position, with these voltages of its array's rows (V)."""
+    segment = next(one for one in segments(chip.network) if layer in one.layers)
+    index = position[0] * Rows.of(chip, layer).grid[1] + position[1]
+    channels = range(len(chip.hardware[layer].cells))
+    text = _deck(chip, segment, volts, index, recentre)
+    return [PositionDeck(segment.file, text, layer, channels, [f"held{cell_suffix(layer, k)}" for k in channels])]
+
+
+def _deck(chip: ManufacturedChip, segment: Segment, volts: FloatArray, position: int, recentre: bool) -> str:
+    """A segment's circuit as a deck; of a convolution at one position, whose rows have these voltages."""
+    cell, protocol = chip.hardware[0].cells.cell, chip.network.protocol
+    layers = segment.layers
+    what = "array, amplifiers, drive stages, neurons, row drivers" if layers else "array and amplifiers"
+    words = "The output layer" if not layers else f"Hidden layers {layers[0]} to {layers[-1]}"
+    words = f"Hidden layer {layers[0]}" if len(layers) == 1 else words
+    lines = [
+        f"* {words}{' and the output layer' if layers and segment.output else ''}: {what}"
+        f"{'' if segment.output else ', hold stages, at one position'}",
+        *includes(chip_libraries(chip)),
+        *_circuit(chip, segment, volts, recentre),
+    ]
+    saved = [f"v(score_{k})" for k in range(chip.network.output.n_out)]
+    if not segment.output:
+        layer = layers[-1]
+        suffixes = [cell_suffix(layer, k) for k in range(len(chip.hardware[layer].cells))]
+        lines.append(switch_line(protocol, chip.time_unit))
+        for k, suffix in enumerate(suffixes):
+            lines += hold_lines(chip, layer, position, k, suffix)
+        protocol, saved = sampled(protocol), [f"v(held{suffix})" for suffix in suffixes]
+    lines += accuracy_lines(cell)
+    if layers:
+        lines += [transient_line(cell, protocol), f".save {' '.join(saved)}"]
+    return "\n".join([*lines, ".end", ""])
+
+
+def _analysis(chip: ManufacturedChip, segment: Segment) -> list[str]:
+    """Commands that run a segment's circuit, and end if that fails."""
+    if not segment.layers:
+        return ["op", *operating_point_lines()]
+    protocol = chip.network.protocol
+    return ["run", *check_lines(protocol if segment.output else sampled(protocol), chip.time_unit)]
+
+
+def _score_means(chip: ManufacturedChip, segment: Segment, recentre: bool) -> Iterator[str]:
+    """Commands that write the scores of a segment with the output array: means, or those of an operating point."""
+    if not segment.layers:
+        yield from score_lines(chip, recentre, "v(score_{k})")
+        return
+    for k in range(chip.network.output.n_out):
+        yield from mean_lines(f"score_{k}", chip.network.protocol, chip.time_unit)
+    yield from score_lines(chip, recentre, "mean_vscore_{k}")
 
 
 def _hidden_lines(chip: ManufacturedChip, layer: int, recentre: bool) -> Iterator[str]:
@@ -137,8 +271,8 @@ def _array_lines(chip: ManufacturedChip, array: int) -> Iterator[str]:
                 if g > 0.0:
                     ends = f"{words[i][0][j - across.start]} {bits[j][0][down.stop - 1 - i]}"
                     yield f"R{array}_{i:03d}_{j:03d} {ends} {number(1.0 / g)}"
-        for _, segments in (*words.values(), *bits.values()):
-            yield from segments
+        for _, resistors in (*words.values(), *bits.values()):
+            yield from resistors
 
 
 def _line(end: str, names: list[str], first: float, each: float) -> tuple[list[str], list[str]]:
@@ -163,6 +297,7 @@ def tiles(chip: ManufacturedChip, array: int) -> list[tuple[range, range]]:
 def _run(chip: ManufacturedChip, recentre: bool) -> str:
     cell, protocol = chip.hardware[0].cells.cell, chip.network.protocol
     scores = [f"score_{k}" for k in range(chip.network.output.n_out)]
+    whole = Segment(range(len(chip.hardware)), True)
     lines = [
         "* The whole chip under one image: ngspice -b run.cir",
         *includes((*chip_libraries(chip), "chip.cir")),
@@ -171,12 +306,11 @@ def _run(chip: ManufacturedChip, recentre: bool) -> str:
         f".save {' '.join(f'v({score})' for score in scores)}",
         ".control",
         *BEGIN,
-        "run",
-        *check_lines(protocol, chip.time_unit),
+        *_analysis(chip, whole),
+        *_score_means(chip, whole, recentre),
+        *END,
     ]
-    for score in scores:
-        lines += mean_lines(score, protocol, chip.time_unit)
-    return "\n".join([*lines, *score_lines(chip, recentre, "mean_vscore_{k}"), *END])
+    return "\n".join(lines)
 
 
 def _other_simulators(chip: ManufacturedChip, recentre: bool) -> dict[str, str]:
@@ -212,14 +346,28 @@ def estimated_seconds(chip: ManufacturedChip, *, full: bool) -> float:
 
     Fitted to ngspice 39 on chips of 4 to 24 neurons with up to 13 000 devices, and 100 neurons in the reduced form:
     within a factor of 2. In one circuit all neurons share their time steps, so time grows with their number squared,
-    and wires fill the matrix.
+    and wires fill the matrix. A convolution is run at each of its positions: with 1 to 16 channels within a factor of
+    3 where all neurons spike. Positions at which they rest, as those of a dark border, take an eighth of that.
     """
-    protocol, n = chip.network.protocol, sum(len(one.cells) for one in chip.hardware)
-    steps = protocol.settle + protocol.control
+    fronts = chip.network.fronts
+    return sum(fronts[one.array].n_positions * _seconds(chip, one, full) for one in segments(chip.network))
+
+
+def position_seconds(chip: ManufacturedChip, layers: Collection[int], *, full: bool) -> float:
+    """The same, of these convolutions at one position."""
+    return sum(_seconds(chip, one, full) for one in segments(chip.network) if one.array in layers)
+
+
+def _seconds(chip: ManufacturedChip, segment: Segment, full: bool) -> float:
+    """Seconds that a run of a segment takes."""
+    protocol, n = chip.network.protocol, sum(len(chip.hardware[layer].cells) for layer in segment.layers)
+    time = protocol.settle + protocol.control
     if not full:
-        return 4.5e-3 * steps * n
-    devices = sum(array.crossbar.conductance.size for array in chip.arrays)
+        return 4.5e-3 * time * n
+    arrays = chip.arrays[segment.array :] if segment.output else [chip.arrays[k] for k in segment.layers]
+    devices = sum(array.crossbar.conductance.size for array in arrays)
     wires = chip.technology.array.wires
     nodes = devices * [wires.word > 0.0, wires.bit > 0.0].count(True)
-    per_iteration = 30e-6 * n + 10e-6 * chip.network.output.n_out + 0.18e-6 * (devices + nodes) + 1e-9 * nodes**2
-    return float(100.0 * steps * n * per_iteration)
+    outputs = chip.network.output.n_out if segment.output else 0
+    per_iteration = 30e-6 * n + 10e-6 * outputs + 0.18e-6 * (devices + nodes) + 1e-9 * nodes**2
+    return float(100.0 * time * n * per_iteration)

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from analog_fhn.backends.base import Backend, Response
 from analog_fhn.backends.direct.backend import Direct
+from analog_fhn.backends.table.backend import Table, default_drives
 from analog_fhn.chip import Chip
-from analog_fhn.inference import check_converters, outputs_over_time, passes
+from analog_fhn.inference import check_converters, classify_all, outputs_over_time, passes
+from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.readout import Readout, vote
 
@@ -25,18 +27,19 @@ _SAMPLE_BYTES = 100e6
 
 @dataclass(frozen=True)
 class FrontierPoint:
-    """Accuracy at one choice; settle and control in units of T."""
+    """Accuracy at one choice; settle and control in units of T, of which an answer takes so many windows."""
 
     gamma: float
     readout: Readout
     settle: float
     control: float
     accuracy: float
+    windows: int = 1
 
     @property
     def latency(self) -> float:
         """From applying the image to the answer, in units of T."""
-        return self.settle + self.control
+        return self.windows * (self.settle + self.control)
 
 
 def frontier(
@@ -52,7 +55,9 @@ def frontier(
 ) -> list[FrontierPoint]:
     """Accuracy of one chip for every settling time, control window and both readouts.
 
-    All from one simulation; with several hidden layers from one for each choice of the times.
+    All from one simulation; with several hidden layers from one for each choice of the times. Of layers whose
+    activations are held the neurons' means are read from a response table, and where the output array is behind hold
+    stages there is no vote.
 
     Parameters
     ----------
@@ -65,7 +70,7 @@ def frontier(
     interval
         Sampling interval (T); both readouts are taken from the samples.
     backend
-        None: `Direct`.
+        None: `Direct`, or of held layers a table that it makes.
     progress
         Called with (images done, images in all).
 
@@ -75,12 +80,15 @@ def frontier(
         If a time is no whole number of intervals, or negative, or the chip has converters: not modelled with the vote.
     """
     network = chip.network
-    check_converters(chip, READOUTS)
+    check_converters(chip, readouts(network))
     check_times(settle, control, interval)
     pairs = [(s, c) for s in settle for c in control]
+    if network.held[-1]:
+        return _held_frontier(chip, images, labels, pairs, interval, backend, progress)
     # Behind another hidden layer a neuron's drive depends on how long the low-passes have had to settle.
     groups = [pairs] if len(chip.layers) == 1 else [[pair] for pair in pairs]
     engine = Direct() if backend is None else backend
+    tables = _of_means() if backend is None else backend
     points: dict[tuple[Readout, float, float], FrontierPoint] = {}
     for number, group in enumerate(groups):
 
@@ -88,12 +96,44 @@ def frontier(
             if progress is not None:
                 progress(number * total + done, len(groups) * total)
 
-        totals = _window_scores(chip, images, group, interval, engine, advance)
+        totals = _window_scores(chip, images, group, interval, (tables, engine), advance)
         for (s, c), by_readout in totals.items():
             for readout, scores in by_readout.items():
                 accuracy = float(np.mean(np.argmax(scores, axis=1) == labels))
-                points[readout, s, c] = FrontierPoint(network.fhn.gamma, readout, s, c, accuracy)
+                points[readout, s, c] = FrontierPoint(network.fhn.gamma, readout, s, c, accuracy, network.windows)
     return [points[readout, s, c] for readout in READOUTS for s, c in pairs]
+
+
+def readouts(network: Network) -> tuple[Readout, ...]:
+    """Readouts of a frontier: where the output array is behind hold stages nothing oscillates that could vote."""
+    return ("mean",) if network.held[-1] else READOUTS
+
+
+def _held_frontier(
+    chip: Chip,
+    images: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    pairs: Sequence[tuple[float, float]],
+    interval: float,
+    backend: Backend | None,
+    progress: Callable[[int, int], None] | None,
+) -> list[FrontierPoint]:
+    """The frontier of a chip whose output array is behind hold stages."""
+    engine, points = _of_means() if backend is None else backend, []
+    for done, (s, c) in enumerate(pairs, start=1):
+        timed = chip.with_protocol(replace(chip.network.protocol, settle=s, control=c, interval=interval))
+        readout = [("mean", True)]
+        (result,) = classify_all(timed, images, readout, backend=engine)  # type: ignore[arg-type]
+        points.append(
+            FrontierPoint(chip.network.fhn.gamma, "mean", s, c, result.accuracy(labels), chip.network.windows)
+        )
+        if progress is not None:
+            progress(done * len(images), len(pairs) * len(images))
+    return points
+
+
+def _of_means() -> Table:
+    return Table(Direct(), default_drives("direct", "mean"))
 
 
 def _window_scores(
@@ -101,10 +141,13 @@ def _window_scores(
     images: NDArray[np.floating],
     pairs: Sequence[tuple[float, float]],
     interval: float,
-    engine: Backend,
+    engines: tuple[Backend, Backend],
     progress: Callable[[int, int], None],
 ) -> dict[tuple[float, float], dict[Readout, FloatArray]]:
-    """Scores (n_images, n_classes), up to a factor, of each settling time and control window, by readout."""
+    """Scores (n_images, n_classes), up to a factor, of each settling time and control window, by readout.
+
+    The engines are those of held layers and of the others.
+    """
     # Counted in intervals: as sums of floats, equal edges can differ in their last digit.
     windows = {(s, c): (round(s / interval), round(s / interval) + round(c / interval)) for s, c in pairs}
     edges = np.unique([0, *itertools.chain.from_iterable(windows.values())])
@@ -115,12 +158,12 @@ def _window_scores(
     last = chip.last
     size = max(1, int(_SAMPLE_BYTES / (4 * protocol.n_samples * len(last.cells))))
     s, c = pairs[0]
-    judged = replace(chip, network=replace(chip.network, protocol=replace(protocol, settle=s, control=c)))
+    judged = chip.with_protocol(replace(protocol, settle=s, control=c))
     for first in range(0, n_images, size):
         part = slice(first, min(first + size, n_images))
-        response = _last_response(judged, images[part], protocol, engine)
+        response = _last_response(judged, images[part], protocol, engines)
         assert response.samples is not None
-        outputs, shift = outputs_over_time(chip, response.samples, chip.network.recentre)
+        outputs, shift = outputs_over_time(judged, response.samples, chip.network.recentre)
         for k, (start, stop) in enumerate(itertools.pairwise(edges), start=1):
             window = outputs[start:stop]
             sums[k, part] = sums[k - 1, part] + window.sum(axis=0, dtype=np.float64) + (stop - start) * shift
@@ -131,13 +174,15 @@ def _window_scores(
     return {pair: {"mean": sums[j] - sums[i], "vote": counts[j] - counts[i]} for pair, (i, j) in places.items()}
 
 
-def _last_response(chip: Chip, images: NDArray[np.floating], protocol: Protocol, engine: Backend) -> Response:
+def _last_response(
+    chip: Chip, images: NDArray[np.floating], protocol: Protocol, engines: tuple[Backend, Backend]
+) -> Response:
     """x(t) of the last hidden layer from its start, the layers before settled as the chip's own protocol says."""
     responses = []
 
     def means_of(number: int, drives: FloatArray) -> FloatArray:
         last = number == len(chip.layers) - 1
-        cells = chip.layers[number].cells
+        cells, engine = chip.layers[number].cells, engines[0 if chip.network.held[number] else 1]
         response = engine.respond(cells, drives, protocol if last else chip.network.protocol, samples=last)
         responses.append(response)
         return response.mean

@@ -1,8 +1,7 @@
-"""What the time constant of the low-passes between hidden layers costs: accuracy, time and energy of an answer."""
+"""What the time constant of the low-passes behind hidden layers costs: accuracy, time and energy of an answer."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,13 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn.backends.base import Backend
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import Table, default_drives
 from analog_fhn.checks.low_pass import MISSING_WARNING as MISSING
-from analog_fhn.chip import Chip, ManufacturedChip
+from analog_fhn.chip import ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError
-from analog_fhn.inference import classify, handed_over, passes
+from analog_fhn.hold import window_seconds
+from analog_fhn.inference import classify, passes
 from analog_fhn.studies.waterfall import consumption
 
 
@@ -33,14 +34,15 @@ class LowPassPoint:
     settle
         Shortest settling time (T) after which at most 0.1 % of an activation is missing behind any low-pass.
     ripple
-        What is left of the oscillations in the pre-activations of the next layer: the root mean square over its
-        neurons and all images, of the layer with most.
+        What is left of the oscillations in the pre-activations of the next layer, or where the output array is behind
+        hold stages in the scores: the root mean square over neurons or classes and all images, of the layer with most.
     accuracy
         Share of right classes after this settling time.
     latency
-        Time from the image to the answer: this settling time, and the control window (s).
+        Time from the image to the answer: this settling time, and the control window, as often as positions of patches
+        are held (s).
     energy
-        Energy of the hidden cells for one answer (J); None: without ngspice their power is not known.
+        Energy of the hidden cells and hold stages for one answer (J); None: without ngspice it is not known.
     """
 
     time_constant: float
@@ -66,7 +68,7 @@ def low_pass(
     Parameters
     ----------
     design
-        A network of several hidden layers in a technology, whose own time constant does not count.
+        A network in a technology, whose own time constant does not count; of several hidden layers, or held ones.
     images, labels
         Shapes (n_images, n_in) and (n_images,).
     time_constants
@@ -85,8 +87,8 @@ def low_pass(
     points = []
     for number, (time_constant, chip) in enumerate(zip(time_constants, chips, strict=True), start=1):
         network, cell = chip.network, chip.hardware[0].cells.cell
-        result = classify(chip, images)
-        latency = (network.protocol.settle + network.protocol.control) * chip.time_unit
+        result = classify(chip, images, backend=_engine(chip))
+        latency = network.windows * window_seconds(network.protocol, chip.time_unit)
         points.append(
             LowPassPoint(
                 time_constant, *cell.low_pass, network.protocol.settle, _ripple(chip, images),
@@ -106,11 +108,10 @@ def designs(design: Design, time_constants: Sequence[float]) -> list[Design]:
     InputError
         As for `low_pass`.
     """
-    if len(design.cells) == 1:
-        sizes = "-".join(map(str, design.network.layer_sizes))
+    if not any(cell.smoothed for cell in design.cells):
         raise InputError(
-            f"network {sizes} has one hidden layer: there is no low-pass whose time constant could be chosen; expected "
-            "two hidden layers or more"
+            f"network {design.network.sizes_text} has one hidden layer: there is no low-pass whose time constant could "
+            "be chosen; expected two hidden layers or more"
         )
     if not time_constants:
         raise ValueError("no time constant; expected one or more")
@@ -123,26 +124,47 @@ def designs(design: Design, time_constants: Sequence[float]) -> list[Design]:
 def settled(design: Design) -> ManufacturedChip:
     """Nominal chip of a design, whose network waits until its low-passes have settled."""
     chip, protocol = design.chip(None), design.network.protocol
-    times = [layer.cells.row_stage.settling(protocol, number, MISSING) for number, layer in enumerate(chip.layers)]
-    return replace(chip, network=chip.network.with_options(settle=max(times)))
+    times = []
+    for number, layer in enumerate(chip.layers):
+        rows = layer.cells.row_stage
+        if chip.network.held[number]:
+            # Sampled at the end of the control window: ``exp(-(settle + control)/tau)`` is missing.
+            wait = float(rows.time_constant.max()) * math.log(1.0 / MISSING) - protocol.control
+            times.append(round(max(0, math.ceil(wait / protocol.interval)) * protocol.interval, 12))
+        else:
+            times.append(rows.settling(protocol, chip.low_passes_before(number), MISSING))
+    return chip.with_protocol(replace(protocol, settle=max(times)))
+
+
+def _engine(chip: ManufacturedChip) -> Backend:
+    """What integrates the neurons; a convolution's are run at every position, for which a table serves."""
+    if any(chip.network.held) and chip.network.readout == "mean":
+        return Table(Direct(), default_drives("direct", "mean"))
+    return Direct()
 
 
 def _power(chip: ManufacturedChip, images: NDArray[np.floating]) -> float | None:
-    """Power of the hidden cells under the first image (W); None: there is no ngspice to measure it."""
+    """Power of hidden cells and hold stages under the first image (W); None: there is no ngspice to measure it."""
     try:
-        return consumption(chip, images[:1]).power
+        drawn = consumption(chip, images[:1])
     except MissingProgramError:
         return None
+    return drawn.power + drawn.holds
 
 
-def _ripple(chip: Chip, images: NDArray[np.floating]) -> float:
-    """Root mean square of what is left of the oscillations in the pre-activations, of the layer with most."""
+def _ripple(chip: ManufacturedChip, images: NDArray[np.floating]) -> float:
+    """Root mean square of what is left of the oscillations in the pre-activations or scores, of the layer with most."""
     protocol, engine = chip.network.protocol, Table(Direct(), default_drives("direct", "mean"))
     layers = passes(
         chip, images, lambda number, drives: engine.respond(chip.layers[number].cells, drives, protocol).mean
     )
+    fronts = chip.network.fronts
+    weights = [*(layer.weights for layer in chip.layers), chip.output.weights]
     variances = []
-    for number, (one, behind) in enumerate(itertools.pairwise(layers)):
-        _, variance = handed_over(one.layer.cells, one.means, protocol, number)
-        variances.append(float((variance @ behind.layer.weights**2).mean()))
+    for number, one in enumerate(layers):
+        if number == len(chip.layers) - 1 and not chip.network.held[number]:
+            break
+        variance, front = one.layer.cells.ripple(one.means).reshape(len(images), -1), fronts[number + 1].unfilled()
+        averaged = math.prod(math.prod(pool.size) for pool in front.pools)  # of values that know nothing of each other
+        variances.append(float((front.rows(variance) / averaged @ weights[number + 1] ** 2).mean()))
     return math.sqrt(max(variances))

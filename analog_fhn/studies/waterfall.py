@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,12 @@ from analog_fhn.errors import InputError
 from analog_fhn.inference import check_converters, classify, hidden_response
 from analog_fhn.montecarlo.statistics import wilson
 from analog_fhn.noise import chip_noise
+from analog_fhn.studies.quiescent import quiescent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_RUNS = 16  # of each cell, in which its power is measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +86,8 @@ def waterfall(
 ) -> Waterfall:
     """Float -> ideal FHN -> the arrays, part by part -> mismatched; then the same with noise, Brian2, ngspice.
 
+    Where activations are held, a stage of its own behind the arrays has what their low-passes and hold stages do.
+
     Parameters
     ----------
     chip
@@ -104,7 +109,7 @@ def waterfall(
     InputError
         If the response table has too few drives, or the chip has converters and the readout is the vote.
     """
-    from analog_fhn.backends.table.backend import MIN_DRIVES  # compiled code; loaded on demand
+    from analog_fhn.backends.table.backend import MIN_DRIVES, default_drives  # compiled code; loaded on demand
 
     network = chip.network
     if spice_table and spice_table < MIN_DRIVES:
@@ -113,12 +118,19 @@ def waterfall(
         )
     check_converters(chip, [network.readout])
     n = len(labels)
+    # A convolution's neurons are run at every position: tables serve, as they do for any mean readout.
+    held, plainly = any(network.held), {}
+    if held and network.readout == "mean":
+        plainly = {"table": default_drives("direct", "mean")}
+    stages_ideal = chip.with_ideal_stages()
     plan: list[tuple[str, Chip, int, dict[str, Any]]] = [
-        ("ideal FHN", Chip.ideal(network), n, {}),
-        *((name, sample, n, {}) for name, sample in _arrays(chip)),
-        ("mismatched neurons", chip.with_ideal_stages(), n, {}),
-        ("mismatched tanh pairs and row drivers", chip, n, {}),
+        ("ideal FHN", Chip.ideal(network), n, plainly),
+        *((name, sample, n, plainly) for name, sample in _arrays(chip)),
+        *([("held activations", _held(chip, chip.with_ideal_cells()), n, plainly)] if held else []),
+        ("mismatched neurons", _held(chip, stages_ideal) if held else stages_ideal, n, plainly),
+        ("mismatched tanh pairs and row drivers", chip, n, plainly),
     ]
+    of_chip = len(plan)
     if noise_images:
         plan.append(("same chip with the noise of its parts", chip, noise_images, {"noise": chip_noise(chip, 0)}))
     if brian_images:
@@ -137,8 +149,9 @@ def waterfall(
             progress(done, len(plan) + 1)
         k = min(number, n)
         result = classify(sample, images[:k], **options)
-        agreement = float(np.mean(result.predictions == direct[:k])) if options else None
-        direct = direct if options else result.predictions
+        repeats = done > of_chip
+        agreement = float(np.mean(result.predictions == direct[:k])) if repeats else None
+        direct = direct if repeats else result.predictions
         accuracy = result.accuracy(labels[:k])
         stages.append(Stage(name, result.backend, result.predictions, accuracy, result.seconds, agreement))
     if progress is not None:
@@ -167,6 +180,18 @@ def _arrays(chip: ManufacturedChip) -> list[tuple[str, Chip]]:
     return stages
 
 
+def _held(chip: ManufacturedChip, ideal: Chip) -> Chip:
+    """A chip with other cells, ideal ones, behind which stand its own low-passes and hold stages."""
+    layers = []
+    for one, layer, held in zip(ideal.layers, chip.layers, chip.network.held, strict=True):
+        cells = one.cells
+        if held:
+            rows = replace(cells.row_stage, time_constant=layer.cells.row_stage.time_constant)
+            cells = replace(cells, row_stage=rows)
+        layers.append(replace(layer, cells=cells))
+    return replace(chip, layers=tuple(layers))
+
+
 @dataclass(frozen=True)
 class Consumption:
     """What the hidden cells of a chip draw from their supplies, measured in ngspice.
@@ -174,35 +199,44 @@ class Consumption:
     Parameters
     ----------
     power_per_neuron
-        Mean over the hidden cells, each of tanh pair, neuron and row driver (W).
+        Mean over the hidden cells, each of drive stage, neuron and row driver (W).
     power
         Of all hidden cells (W); arrays and their amplifiers are not in it.
     seconds
-        Settling and control window of one answer.
+        All settling times and control windows of one answer, one after another (see `Network.windows`).
+    holds
+        Quiescent power of all hold stages (W).
     """
 
     power_per_neuron: float
     power: float
     seconds: float
+    holds: float = 0.0
 
     @property
     def energy(self) -> float:
-        """Energy of one answer (J)."""
-        return self.power * self.seconds
+        """Energy of one answer (J): hidden cells and hold stages draw power throughout."""
+        return (self.power + self.holds) * self.seconds
 
 
 def consumption(chip: ManufacturedChip, images: NDArray[np.floating]) -> Consumption:
-    """Power and energy of the hidden cells, from the supplies' currents in ngspice under some images (n, n_in)."""
+    """Power and energy of the hidden cells, from the supplies' currents in ngspice under some images (n, n_in).
+
+    The power of a convolution's cells is the mean over some of its positions.
+    """
     from analog_fhn.backends.direct.backend import Direct
     from analog_fhn.backends.spice.backend import cell_power
 
     protocol = chip.network.protocol
     _, every = hidden_response(chip, images, Direct())
-    z = [one.layer.pre_activations(one.inputs) for one in every]
-    powers = [cell_power(one.cells, values, protocol) for one, values in zip(chip.hardware, z, strict=True)]
+    powers = []
+    for one, hardware in zip(every, chip.hardware, strict=True):
+        z = one.layer.pre_activations(one.inputs)
+        some = np.linspace(0, len(z) - 1, min(len(z), max(_RUNS, len(images)))).round().astype(int)
+        powers.append(cell_power(hardware.cells, z[some], protocol))
     power = np.concatenate(powers)
-    seconds = (protocol.settle + protocol.control) * chip.time_unit
-    return Consumption(float(power.mean()), float(power.sum()), seconds)
+    idle = quiescent(Design(chip.network, chip.technology))
+    return Consumption(float(power.mean()), float(power.sum()), idle.seconds, idle.hold)
 
 
 def picture(stages: Sequence[Stage], title: str) -> Figure:

@@ -66,7 +66,8 @@ _PER_NEURON = 3  # images per neuron that output weights are measured with
 _PER_ROW = (
     6  # images per row that an array between hidden layers is measured with: not every neuron can be read in each
 )
-_FOR_ENDS = 100  # images that the ends of a convolution's or a relu's activations are fitted to
+# Runs that the ends of a relu's or a convolution's activations are fitted to, and of a convolution the fewest images.
+_FOR_ENDS, _FEWEST_FOR_ENDS = 400, 10
 _VALIDATED = 5000  # images on which a penalty is chosen, where there are as many
 
 
@@ -313,7 +314,11 @@ def _trim_rows(
     ideal_ends = rows.of_response(float(ideal.level[0]), float(ideal.slope[0]), network.fhn.gamma)
     for _ in range(_END_ROUNDS):
         alone = told_by_single_inputs(network, layer)
-        ends = measure_ends(bench, layer) if alone else fit_ends(bench, layer, _shown(labelled, _FOR_ENDS))
+        if alone:
+            ends = measure_ends(bench, layer)
+        else:
+            shown = max(_FEWEST_FOR_ENDS, _FOR_ENDS // network.fronts[layer].n_positions)
+            ends = fit_ends(bench, layer, _shown(labelled, shown))
         known = ends.known
         if layer or not alone:
             # Few rows drive a neuron behind other ones: a single stuck device may keep it from its end.

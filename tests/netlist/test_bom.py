@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import small_cnn
 
 from analog_fhn.design import Design
 from analog_fhn.netlist.bom import Item, bill, cost, write_bill
@@ -254,3 +255,24 @@ def test_a_class_whose_name_is_a_formula_is_text_in_the_table(tmp_path: Path) ->
     write_bill([replace(item, choice='=HYPERLINK("http://example.org")')], tmp_path / "bom.csv")
     with (tmp_path / "bom.csv").open(newline="", encoding="utf-8") as file:
         assert [row["choice"][:2] for row in csv.DictReader(file)] == ["'="]
+
+
+def test_hold_stages_means_and_switches_are_counted() -> None:
+    net = small_cnn.network(two=True)
+    one = Design(net, Technology.load("discrete"))
+    items = bill(one)
+    # 4 x 4 and 1 x 2 positions of two channels; arrays and cells once
+    assert count(items, "sample-and-hold stage") == 2 * 16 + 2 * 2
+    assert count(items, "sample-and-hold stage", "behind hidden layer 1, 16 positions x 2") == 36
+    (capacitor,) = (item for item in items if item.part == "hold capacitor")
+    assert (capacitor.value, capacitor.unit, capacitor.quantity) == (1e-6, "F", 36)
+    assert count(items, "multiplier") == 2 * (2 + 2)
+    # means of four held values each, in front of the second convolution alone
+    assert count(items, "averaging resistor") == 4 * 8
+    assert count(items, "operational amplifier (sense_amplifier)") == 2 * (2 + 2 + 2) + 8
+    # a row sees the first column of the means and the second, or the second and the border; one discharges each Cf
+    assert count(items, "analog switch") == 8 * 2 + 2 + 2
+    within = Design(net, one.technology.with_values({"hold.capacitor": None}))
+    assert not any(item.part == "hold capacitor" for item in bill(within))
+    dense = bill(design())
+    assert not any("hold" in item.part or "switch" in item.part for item in dense)

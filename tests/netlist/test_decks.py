@@ -19,8 +19,9 @@ from analog_fhn.errors import InputError
 from analog_fhn.netlist.decks import cell_deck, chip_libraries, neuron_deck, number
 from analog_fhn.netlist.export import write_chip
 from analog_fhn.netlist.whole_chip import whole_chip
-from analog_fhn.network import Network
+from analog_fhn.network import Convolution, Dense, Network
 from analog_fhn.neuron import FHN, FloatArray, Protocol, cycle_from_samples
+from analog_fhn.patches import Patches
 from analog_fhn.readout import Activation, recentring
 from analog_fhn.technology.technology import Technology
 from analog_fhn.technology.wires import Wires
@@ -112,8 +113,11 @@ BENCHES = {
                         "rise_time": 0.3497e-6, "from_positive": -4e-3, "into_negative": 5e-3},
     "test_fhn_neuron": {"twenty_periods": 38.22e-3, "rest_x": -5.0, "rest_y": -2.396},
     "test_tanh_pair": {"full": 39.98e-6, "half": 20.04e-6},
+    "test_rectifier": {"blocked": -40.0025e-6, "high": 24e-6, "full": 40e-6, "more": 56e-6, "recovery": 1.35e-6},
     "test_row_driver": {"row_low": 0.2381, "row_high": 0.9524, "offset": 3.321e-3, "rise_time": 129.1e-9},
     "test_smoothing_driver": {"at_rest": 0.2381, "one_tau": 0.1505, "offset": 3.321e-3, "tone": 1.871e-3},
+    "test_sample_hold": {"acquired": 0.3161, "kept": 0.5, "ramp_kept": 0.097, "with_offset": 0.501721, "droop": 2.4e-3,
+                         "supply": -13.5e-3},
     "test_transimpedance": {"difference": 0.2, "gains": 0.15, "offsets": 3e-3},
 }  # fmt: skip
 
@@ -130,6 +134,11 @@ def test_benches_run_alone_and_give_what_they_say(name: str, tmp_path: Path) -> 
         assert found[key] == pytest.approx(value, rel=0.02 if key == "recovery" else 1e-3), key
     if name == "test_fhn_neuron":
         assert abs(found["mean_x1"]) < 0.02
+    if name == "test_rectifier":
+        assert found["middle"] == pytest.approx(-0.234e-9, rel=0.02)
+        assert found["blocked"] == pytest.approx(-40.0025e-6, abs=0.1e-9)
+        assert found["follower"] - found["middle"] == pytest.approx(80e-9, rel=2e-3)
+        assert found["clamp"] - found["full"] == pytest.approx(80e-9, rel=2e-3)
     if name == "test_tanh_pair":
         assert found["positive"] == pytest.approx(18.48e-6, abs=0.2e-6)
         assert found["negative"] == pytest.approx(-18.48e-6, abs=0.2e-6)
@@ -144,7 +153,9 @@ def test_every_library_has_a_bench() -> None:
 
 def test_every_library_is_needed_by_a_chip(chip: ManufacturedChip) -> None:
     deeper = Network.of_weights((np.ones((3, 2)), np.ones((2, 2)), np.ones((2, 2))))
-    both = [chip_libraries(one) for one in (chip, Design(deeper, chip.technology).chip(None))]
+    kernel = Convolution(np.ones((4, 2)), None, "relu", "tanh", 4.0, Patches((2, 3, 1), (2, 2)))
+    held = Network((kernel, Dense(np.ones((4, 2)))))
+    both = [chip_libraries(one) for one in (chip, *(Design(one, chip.technology).chip(None) for one in (deeper, held)))]
     assert set().union(*both) == set(LIBRARIES)
     assert "smoothing_driver.lib" not in both[0]
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import small_cnn
 
 from analog_fhn.data import load
 from analog_fhn.design import Design
@@ -92,3 +93,24 @@ def test_converters_are_refused(network: Network) -> None:
     chip = Design(network, technology).chip(None)
     with pytest.raises(InputError, match=r"converters \(adc\.bits = 8\) and the vote readout"):
         frontier(chip, np.zeros((1, 64)), np.zeros(1, dtype=np.int64))
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_held_activations_take_all_windows(hidden: bool) -> None:
+    net, images = small_cnn.network("sigmoid", hidden=hidden), np.random.default_rng(1).random((60, 36))
+    # half of the images in each class, all of them close to the border
+    middle = np.median(net.forward(images), axis=0)
+    net = replace(net, layers=(*net.layers[:-1], replace(net.output, bias=net.output.shift - middle)))
+    labels = net.forward(images).argmax(axis=1)
+    made = small_cnn.chip(net, 3, **{"hold.droop_sigma": 0.02})
+    times = {"settle": (0.0, 20.0), "control": (10.0, 60.0)}
+    points = frontier(made, images, labels, **times)
+    assert {point.readout for point in points} == ({"mean", "vote"} if hidden else {"mean"})
+    for point in points:
+        assert point.windows == 16 + hidden
+        assert point.latency == point.windows * (point.settle + point.control)
+        protocol = replace(net.protocol, settle=point.settle, control=point.control, interval=0.05)
+        again = Design(replace(net, protocol=protocol), made.technology).chip(3)  # droops by these windows
+        (result,) = classify_all(again, images, [(point.readout, True)])
+        assert abs(point.accuracy - result.accuracy(labels)) <= 4 / 60 + 1e-9, point
+    assert len({point.accuracy for point in points}) > 1

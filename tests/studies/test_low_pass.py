@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import small_cnn
 from scipy.signal import lfilter
 from sweeps import digits, discrete, random_features
 
@@ -148,3 +149,35 @@ def test_what_has_no_low_pass_is_refused(network: Network) -> None:
         low_pass(Design(network, discrete()), part.images, part.labels, [-5.0])
     with pytest.raises(ValueError, match="no time constant"):
         low_pass(Design(network, discrete()), part.images, part.labels, [])
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_held_activations_have_low_passes(hidden: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "consumption", lambda *_: Consumption(0.5, 14.0, 1.0, 6.0))
+    net = small_cnn.network("sigmoid", two=not hidden, hidden=hidden)
+    images = np.random.default_rng(1).random((20, 36))
+    labels = net.forward(images).argmax(axis=1)
+    quiet = Design(net, discrete().with_values({"hold.offset_sigma": 0.0, "hold.droop_sigma": 0.0, "hold.noise": 0.0}))
+    fast, slow = low_pass(quiet, images, labels, [2.0, 10.0])
+    windows = 16 + (1 if hidden else 2)
+    for point, tau in ((fast, 2.0), (slow, 10.0)):
+        actual = point.resistance * point.capacitance / quiet.time_unit
+        # exp(-(settle + control)/tau) is 0.001 at the sample
+        assert point.settle == pytest.approx(max(0.0, np.log(1e3) * actual - 40.0), abs=0.3), tau
+        assert point.latency == pytest.approx(windows * (point.settle + 40.0) * quiet.time_unit)
+        assert point.energy == pytest.approx(20.0 * point.latency)
+    assert fast.ripple * 2.0 == pytest.approx(slow.ripple * 10.0, rel=0.1)
+
+
+def test_ripple_of_held_values_is_that_of_their_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "consumption", lambda *_: Consumption(0.5, 14.0, 1.0))
+    net = small_cnn.network("sigmoid")
+    image = small_cnn.IMAGES[:1]
+    technology = discrete().with_values({"hold.offset_sigma": 0.0, "hold.droop_sigma": 0.0, "hold.noise": 0.0})
+    (point,) = low_pass(Design(net, technology), image, np.zeros(1, dtype=np.int64), [5.0])
+    # many samples of one image: their spread in the scores
+    chip = Design(net, technology.with_values({"low_pass.time_constant": 5.0}))
+    made = module.settled(chip)
+    noisy = replace(made, seed=1)  # nominal parts, samples at random phases
+    scores = classify(noisy, np.repeat(image, 800, axis=0), table=33).scores
+    assert point.ripple == pytest.approx(np.sqrt(scores.var(axis=0).mean()), rel=0.1)

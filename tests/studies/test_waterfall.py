@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import small_cnn
 
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.data import Dataset, load
@@ -13,6 +14,8 @@ from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify
 from analog_fhn.network import Network
+from analog_fhn.neuron import FloatArray
+from analog_fhn.studies.quiescent import quiescent
 from analog_fhn.studies.waterfall import Stage, consumption, waterfall
 from analog_fhn.technology.technology import Adc, Technology
 
@@ -190,3 +193,54 @@ def test_cells_of_all_hidden_layers_consume() -> None:
     chip, test = setup()
     drawn = consumption(Design(deep(), chip.technology).chip(5), test.images[:1])
     assert drawn.power == pytest.approx((8 + 6) * drawn.power_per_neuron)
+
+
+def convolutional() -> tuple[ManufacturedChip, FloatArray, np.ndarray[tuple[int], np.dtype[np.intp]]]:
+    net = small_cnn.network(two=True)
+    images = np.random.default_rng(1).random((60, 36))
+    made = small_cnn.chip(net, 5, **{"hold.offset_sigma": 0.1, "hold.noise": 0.05})
+    return made, images, net.forward(images).argmax(axis=1)
+
+
+def test_held_activations_are_a_stage_of_their_own() -> None:
+    made, images, labels = convolutional()
+    every = {stage.name: stage for stage in waterfall(made, images, labels, noise_images=2)}
+    assert list(every) == [
+        "float", "ideal FHN", "quantised weights", "devices", "sense amplifiers", "held activations",
+        "mismatched neurons", "mismatched tanh pairs and row drivers", "same chip with the noise of its parts",
+    ]  # fmt: skip
+    assert {stage.backend for stage in every.values()} == {None, "direct table of 9", "direct"}
+    # hold stages of ten times the usual offset, and nothing else, behind the arrays
+    before, held = (every[name].predictions for name in ("sense amplifiers", "held activations"))
+    np.testing.assert_array_equal(before, classify(made.with_ideal_cells(), images, table=9).predictions)
+    assert (before != held).any()
+    np.testing.assert_array_equal(
+        every["mismatched tanh pairs and row drivers"].predictions, classify(made, images, table=9).predictions
+    )
+    silent = small_cnn.chip(made.network, 5, **{"hold.offset_sigma": 0.0, "hold.droop_sigma": 0.0, "hold.noise": 0.0,
+                                                "low_pass.time_constant": 5.0})  # fmt: skip
+    quiet = {stage.name: stage.predictions for stage in waterfall(silent, images, labels)}
+    # what is left there is the ripple
+    assert np.mean(quiet["sense amplifiers"] == quiet["held activations"]) > np.mean(before == held)
+
+
+def test_an_answer_of_a_convolutional_chip_takes_all_windows() -> None:
+    made, images, _ = convolutional()
+    drawn = consumption(made, images[:1])
+    assert drawn.seconds == pytest.approx(18 * 60e-3)
+    # 36 stages of 4.5 mA on 30 V
+    assert drawn.holds == pytest.approx(36 * 4.5e-3 * 30.0)
+    assert drawn.power == pytest.approx(4 * drawn.power_per_neuron)
+    assert drawn.energy == pytest.approx((drawn.power + drawn.holds) * drawn.seconds)
+
+
+def test_quiescent_power_is_that_of_data_sheets() -> None:
+    made, images, _ = convolutional()
+    idle = quiescent(Design(made.network, made.technology))
+    # two amplifiers of 4 mA behind each of 2 + 2 + 2 outputs
+    assert idle.amplifiers == pytest.approx(12 * 4e-3 * 30.0)
+    assert idle.hold == pytest.approx(36 * 4.5e-3 * 30.0)
+    assert idle.seconds == pytest.approx(18 * 60e-3)
+    assert idle.energy == pytest.approx((idle.cells + idle.amplifiers + idle.hold) * idle.seconds)
+    # loads are a few per cent
+    assert idle.cells < consumption(made, images[:1]).power < 1.25 * idle.cells

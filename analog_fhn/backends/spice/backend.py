@@ -30,6 +30,7 @@ from analog_fhn.errors import InputError, RunError
 from analog_fhn.netlist.chip_lines import SCORES
 from analog_fhn.netlist.decks import MAX_STEP, RELTOL, cell_deck, components, neuron_deck
 from analog_fhn.netlist.export import read_manifest
+from analog_fhn.netlist.positions import ACTIVATIONS
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise
 
@@ -423,12 +424,14 @@ def cell_power(cells: Cells, z: FloatArray, protocol: Protocol) -> FloatArray:
 
 
 def run_exported(folder: str | Path, timeout: float | None = None) -> FloatArray:
-    """Run a network that `analog_fhn.netlist.export.export` wrote, as `ngspice -b run.cir` does.
+    """Run a network, or a patch at one position, that `analog_fhn.netlist.export.export` wrote.
+
+    As `ngspice -b run.cir` does.
 
     Parameters
     ----------
     folder
-        Holds `run.cir`; gets `scores.txt`.
+        Holds `run.cir`; gets `scores.txt`, or of one position `activations.txt`.
     timeout
         Seconds after which the run is stopped; None: a minute and 20 times what the folder's manifest expects, an hour
         if it does not say.
@@ -436,7 +439,8 @@ def run_exported(folder: str | Path, timeout: float | None = None) -> FloatArray
     Returns
     -------
     ndarray
-        Scores, shape (n_classes,), in the units of the trained weights; ngspice writes six digits.
+        Scores, shape (n_classes,), in the units of the trained weights; of one position the activations that the
+        channels of its convolutions hold, those of the first one first. ngspice writes six digits.
 
     Raises
     ------
@@ -448,20 +452,27 @@ def run_exported(folder: str | Path, timeout: float | None = None) -> FloatArray
         If the run fails, or leaves no finite score for every class.
     """
     folder = Path(folder)
-    deck, scores = folder / "run.cir", folder / SCORES
+    deck, manifest = folder / "run.cir", read_manifest(folder)
     if not deck.is_file():
         raise InputError(f"{deck}: there is no such file; expected a folder written by 'analog-fhn export'")
-    scores.unlink(missing_ok=True)
+    at_position = manifest.get("writes") == ACTIVATIONS
+    results = folder / (ACTIVATIONS if at_position else SCORES)
+    results.unlink(missing_ok=True)
     run_batch(deck, longest_run(folder) if timeout is None else timeout)
-    text = scores.read_text(encoding="ascii", errors="replace") if scores.is_file() else "no such file"
+    text = results.read_text(encoding="ascii", errors="replace") if results.is_file() else "no such file"
+    # Index and score; or, under a heading, layer, channel and activation.
+    lines, width, what = text.splitlines(), 2, "score for every class"
+    if at_position:
+        lines, width, what = lines[1:], 3, "activation for every channel"
     try:
-        values = np.array([float(value) for _, value in (line.split() for line in text.splitlines())])
-        indices = [int(line.split()[0]) for line in text.splitlines()]
-    except ValueError:
-        raise SimulationError(f"{scores} holds no scores: {text[:200]!r}") from None
-    if indices != list(range(len(values))) or not len(values) or not np.isfinite(values).all():
-        raise SimulationError(f"{scores}: expected one finite score for every class, found {text[:200]!r}")
-    return values
+        table = np.array([[float(word) for word in line.split()] for line in lines])
+        indices, values = table[:, 0], table[:, width - 1 :]
+    except (ValueError, IndexError):
+        raise SimulationError(f"{results} holds no {what.split()[0]}s: {text[:200]!r}") from None
+    counted = at_position or indices.tolist() == list(range(len(values)))
+    if not counted or values.shape[1] != 1 or not np.isfinite(values).all():
+        raise SimulationError(f"{results}: expected one finite {what}, found {text[:200]!r}")
+    return np.asarray(values[:, 0])
 
 
 def longest_run(folder: Path) -> float:
