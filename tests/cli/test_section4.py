@@ -242,7 +242,6 @@ def test_a_start_brings_its_activation_neurons_and_sizes(begun: Path, tmp_path: 
         (("--chips", "2"), "--chips 2 needs a --technology"),
         (("--clip-sigma", "-1", "--technology", "discrete"), "--clip-sigma -1: expected a number above 0, or 0"),
         (("--noise", "loud", "--technology", "discrete"), "--noise loud: expected 'intrinsic' or a density"),
-        (("--bias", "--technology", "discrete"), "hardware-aware training: expected no biases"),
         (("--errors", "wheels", "--technology", "discrete"), "--errors 'wheels'"),
     ],
 )
