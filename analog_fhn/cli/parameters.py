@@ -79,7 +79,7 @@ ErrorsOption = Annotated[
         "--errors",
         metavar="GROUP,...|none",
         help="Only these errors: resistor, capacitor, opamp, multiplier, tanh_pair, array (programming, faults, "
-        "read_noise, drift, array_temperature, wires), amplifier (amplifier_offset, amplifier_gain), adc.",
+        "read_noise, drift, array_temperature, wires), amplifier (amplifier_offset, amplifier_gain), hold, adc.",
     ),
 ]
 TemperatureOption = Annotated[
