@@ -389,8 +389,8 @@ class ManufacturedChip(Chip):
                 hold = one.hold(technology, window_seconds(network.protocol, one.cells.cell.time_unit))
                 weights, bias = one.array.weights, one.array.bias()
                 layers.append(HiddenLayer(weights, bias, one.cells, fronts[number], hold, errors))
-                uses = fronts[number + 1].n_positions if number + 1 < len(hardware) else 0
-                errors = None if hold is None else hold.errors(fronts[number + 1], uses)
+                driven = number + 1 < len(hardware)
+                errors = None if hold is None else hold.errors(fronts[number + 1], driven=driven)
             weights, bias, raw = output_array.weights, output_array.bias(), output_array.bias(recentre=False)
             if errors is not None:
                 bias = bias + errors[0] @ weights

@@ -69,7 +69,7 @@ class Hold:
         offset, droop = (v.reshape(-1, n_cells) / row_volts for v in (parts.offset, parts.droop * seconds))
         return cls(offset, droop, noise / row_volts)
 
-    def errors(self, front: Front, n_uses: int) -> FloatArray | None:
+    def errors(self, front: Front, *, driven: bool) -> FloatArray | None:
         """What offset and droop add to the rows of the next array, shape (n_positions of the next array, n_rows).
 
         Position p is sampled at the end of its window, p + 1 windows after the layer's first; the next layer's window q
@@ -79,8 +79,8 @@ class Hold:
         ----------
         front
             In front of the next array.
-        n_uses
-            Windows that the next array is driven for: one for each position, or 0 if its outputs are read at once.
+        driven
+            Whether the next array drives cells, for one window at each position; else its outputs are read at once.
 
         Returns
         -------
@@ -89,11 +89,33 @@ class Hold:
         """
         if not (np.any(self.offset) or np.any(self.droop)):
             return None
-        front, n_positions = front.unfilled(), len(self.droop)
-        waited = np.arange(n_positions - 1.0, -1.0, -1.0)[:, None]  # until the layer's last sample
-        at_end = front.rows((self.offset + self.droop * waited).reshape(1, -1))
-        later = np.arange(len(at_end))[:, None] + 0.5 if n_uses else np.zeros((len(at_end), 1))
-        return np.asarray(at_end + later * front.rows(self.droop.reshape(1, -1)))
+        front = front.unfilled()
+        at_end = front.rows((self.offset + self.droop * _waited(len(self.droop))).reshape(1, -1))
+        return np.asarray(at_end + _later(len(at_end), driven) * front.rows(self.droop.reshape(1, -1)))
+
+    def slopes(self, front: Front, of_rows: FloatArray, *, driven: bool) -> tuple[FloatArray, FloatArray]:
+        """Transpose of `errors`: slopes in the rows as slopes in offset and droop, each of their shape.
+
+        Parameters
+        ----------
+        of_rows
+            Shape (n_positions of the next array, n_rows).
+        front, driven
+            As for `errors`.
+        """
+        at_end = front.gathered(of_rows).reshape(self.offset.shape)
+        since = front.gathered(_later(len(of_rows), driven) * of_rows).reshape(self.droop.shape)
+        return np.asarray(at_end), np.asarray(_waited(len(self.droop)) * at_end + since)
+
+
+def _waited(n_positions: int) -> FloatArray:
+    """Windows from the sample of each of a layer's positions to that of its last one, shape (n_positions, 1)."""
+    return np.arange(n_positions - 1.0, -1.0, -1.0, dtype=np.float64)[:, None]
+
+
+def _later(n_positions: int, driven: bool) -> FloatArray:
+    """Windows from a layer's last sample until each position of the next array reads, shape (n_positions, 1)."""
+    return np.arange(n_positions, dtype=np.float64)[:, None] + 0.5 if driven else np.zeros((n_positions, 1))
 
 
 def window_seconds(protocol: Protocol, time_unit: float) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -17,7 +18,7 @@ from analog_fhn._support.json_text import typed
 from analog_fhn._support.npz import read_npz, reading, take_meta
 from analog_fhn.errors import InputError, shown
 from analog_fhn.neuron import FHN, FloatArray, Protocol
-from analog_fhn.patches import PLAIN, AveragePool, Front, Patches
+from analog_fhn.patches import PLAIN, AveragePool, Front, Patches, fronts_between, held_between
 from analog_fhn.readout import Activation, Readout, recentring
 
 Tanh = Literal["drive", "input"]
@@ -337,29 +338,19 @@ class Network:
         """The last linear map."""
         return self.dense[-1]
 
-    @property
+    @cached_property
     def fronts(self) -> tuple[Front, ...]:
         """What stands in front of each linear map."""
-        fronts: list[Front] = []
-        pools: list[AveragePool] = []
-        for layer in self.layers:
-            if isinstance(layer, AveragePool):
-                pools.append(layer)
-            elif isinstance(layer, Dense):
-                fronts.append(Front(tuple(pools), layer.window))
-                pools = []
-        return tuple(fronts)
+        return fronts_of(self.layers)
 
-    @property
+    @cached_property
     def held(self) -> tuple[bool, ...]:
         """Whether each hidden layer's activations are held until the next layer reads them.
 
         They are where the layer itself or the map behind it is used more than once on an image; else the next array is
         driven while the layer's neurons oscillate.
         """
-        positions = [front.n_positions for front in self.fronts]
-        pooled = [bool(front.pools) for front in self.fronts]
-        return tuple(max(positions[k : k + 2]) > 1 or pooled[k + 1] for k in range(len(positions) - 1))
+        return held_between(self.fronts)
 
     @property
     def windows(self) -> int:
@@ -440,10 +431,7 @@ class Network:
     @property
     def n_inputs(self) -> int:
         """Number of values of an image."""
-        front = self.fronts[0]
-        if front.pools:
-            return front.pools[0].n_inputs
-        return self.dense[0].n_in if front.patches is None else front.patches.n_inputs
+        return self.fronts[0].n_inputs or self.dense[0].n_in
 
     @property
     def n_hidden(self) -> int:
@@ -626,6 +614,15 @@ def _filled(
 
 
 _NO_WEIGHTS = np.empty((0, 0))
+
+
+def fronts_of(layers: Iterable[Layer]) -> tuple[Front, ...]:
+    """What stands in front of each linear map."""
+    return fronts_between(
+        layer if isinstance(layer, AveragePool) else layer.window
+        for layer in layers
+        if isinstance(layer, Dense | AveragePool)
+    )
 
 
 def _layer_meta(layer: Layer) -> dict[str, Any]:

@@ -6,7 +6,9 @@ last.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -255,6 +257,13 @@ class Front:
     patches: Patches | None = None
 
     @property
+    def n_inputs(self) -> int | None:
+        """Number of values of the layer before; None: nothing stands here, and the array tells it."""
+        if self.pools:
+            return self.pools[0].n_inputs
+        return None if self.patches is None else self.patches.n_inputs
+
+    @property
     def n_positions(self) -> int:
         """How many times the array is used on an image."""
         return 1 if self.patches is None else self.patches.n_positions
@@ -265,9 +274,14 @@ class Front:
 
     def rows(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
         """What the rows are given of values (n, n_inputs), shape (n n_positions, n_rows)."""
+        values = self.pooled(values)
+        return values if self.patches is None else self.patches.take(values)
+
+    def pooled(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Values (n, n_inputs) behind the means, in front of the patches."""
         for pool in self.pools:
             values = pool(values)
-        return values if self.patches is None else self.patches.take(values)
+        return values
 
     def gathered(self, slopes: NDArray[np.floating]) -> NDArray[np.floating]:
         """Transpose of `rows`: slopes in the rows (n n_positions, n_rows) as slopes in the values (n, n_inputs)."""
@@ -279,6 +293,50 @@ class Front:
 
 PLAIN = Front()
 """Nothing stands in front: an array is used once, on all values as they are."""
+
+
+def fronts_between(stack: Iterable[Patches | AveragePool | None]) -> tuple[Front, ...]:
+    """What stands in front of each linear map of a stack.
+
+    Parameters
+    ----------
+    stack
+        In the order of the data flow: means, and for each linear map its patches, or None where it is used once.
+    """
+    fronts: list[Front] = []
+    pools: list[AveragePool] = []
+    for one in stack:
+        if isinstance(one, AveragePool):
+            pools.append(one)
+        else:
+            fronts.append(Front(tuple(pools), one))
+            pools = []
+    return tuple(fronts)
+
+
+def held_between(fronts: Sequence[Front]) -> tuple[bool, ...]:
+    """Whether what each linear map but the last gives is held until the next one reads it.
+
+    It is where the map itself or the one behind it is used more than once on an image, and where means are taken.
+    """
+    return tuple(max(one.n_positions, other.n_positions) > 1 or bool(other.pools) for one, other in pairwise(fronts))
+
+
+def same_padding(shape: Shape, size: Pair, strides: Pair, dilation: Pair = (1, 1)) -> Padding:
+    """Padding for a window at each value, or with strides at as many as they come to, as Keras and ONNX have it.
+
+    Of an odd number one more is below and on the right.
+
+    Parameters
+    ----------
+    shape, size, strides, dilation
+        As for `Patches`.
+    """
+    edges = []
+    for n, k, stride, step in zip(shape, size, strides, dilation, strict=False):
+        total = max((-(-n // stride) - 1) * stride + (k - 1) * step + 1 - n, 0)
+        edges.append((total // 2, total - total // 2))
+    return edges[0], edges[1]
 
 
 def _whole(name: str, value: Any, count: int, least: int) -> tuple[int, ...]:

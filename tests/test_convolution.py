@@ -358,7 +358,7 @@ def test_errors_of_hold_stages_reach_the_next_rows() -> None:
     front = Front(
         (AveragePool((4, 4, 2), (2, 2), (2, 2)),), Patches((2, 2, 2), (1, 2), padding=((0, 0), (0, 1)), fill=9.0)
     )
-    errors = hold.errors(front, 4)
+    errors = hold.errors(front, driven=True)
     assert errors is not None
     for q, (i, j) in enumerate(product(range(2), range(2))):
         for k in range(2):
@@ -369,7 +369,7 @@ def test_errors_of_hold_stages_reach_the_next_rows() -> None:
                     p = 4 * line + place
                     expected += (offset[p] + droop[p] * (15 - p + q + 0.5)) / 4
             np.testing.assert_allclose(errors[q].reshape(2, 2)[k], expected, atol=1e-12)
-    assert Hold(np.zeros((16, 2)), np.zeros((16, 2)), 1.0).errors(front, 4) is None
+    assert Hold(np.zeros((16, 2)), np.zeros((16, 2)), 1.0).errors(front, driven=True) is None
 
 
 def test_the_vote_and_raw_rows_are_refused_where_activations_are_held() -> None:

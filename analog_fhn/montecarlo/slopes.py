@@ -294,22 +294,15 @@ class Slopes:
 
     def _hold_slope(self, component: Component) -> FloatArray:
         """Slope in each hold stage's offset or droop, which act on the rows of the next array as `Hold.errors` says."""
-        number, hardware = component.layer, self.nominal.hardware[component.layer]
-        n_images = len(self.data.labels)
-        if number + 1 < len(self._layers):
-            layer = self.nominal.layers[number + 1]
-            slopes, front, uses = self._sensitivities[number + 1].z @ layer.weights.T, layer.front, True
-        else:
-            output = self.nominal.output
-            slopes, front, uses = self._per_score() @ output.weights.T, output.front, False
-        slopes = slopes.reshape(n_images, -1, slopes.shape[1]).sum(axis=0)
-        row_volts = hardware.cells.cell.row_volts[0]
-        of_values = front.gathered(slopes)[0]
-        if component.part == "offset":
-            return np.asarray(of_values / row_volts)
-        n = len(hardware.cells)
-        waited = np.repeat(np.arange(len(of_values) // n - 1.0, -1.0, -1.0), n)
-        later = np.arange(len(slopes))[:, None] + 0.5 if uses else np.zeros((1, 1))
-        of_values = waited * of_values + front.gathered(later * slopes)[0]
+        number, n_images = component.layer, len(self.data.labels)
+        driven = number + 1 < len(self._layers)
+        behind = self.nominal.layers[number + 1] if driven else self.nominal.output
+        per_output = self._sensitivities[number + 1].z if driven else self._per_score()
+        of_rows = per_output @ behind.weights.T
+        hold = self.nominal.layers[number].hold
+        assert hold is not None
+        of_rows = of_rows.reshape(n_images, -1, of_rows.shape[1]).sum(axis=0)
+        offset, droop = hold.slopes(behind.front, of_rows, driven=driven)
         seconds = window_seconds(self.design.network.protocol, self.design.time_unit)
-        return np.asarray(of_values * seconds / row_volts)
+        slope = offset if component.part == "offset" else droop * seconds
+        return np.asarray(slope.ravel() / self.nominal.hardware[number].cells.cell.row_volts[0])

@@ -99,7 +99,7 @@ def position_decks(
     chip: ManufacturedChip, layer: int, position: tuple[int, int], volts: FloatArray, recentre: bool
 ) -> list[PositionDeck]:
     """The circuits of a convolution's cells at one position, with these voltages of its array's rows (V)."""
-    index = position[0] * Rows.of(chip, layer).grid[1] + position[1]
+    index = Rows.of(chip, layer).number(position)
     array = chip.hardware[layer].array
     rows = np.concatenate([volts, array.row_voltages(None)])
     return [

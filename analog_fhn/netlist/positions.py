@@ -172,6 +172,10 @@ class Rows:
         padded[self.places] = values
         return padded
 
+    def number(self, position: tuple[int, int]) -> int:
+        """Number of a position, line by line."""
+        return position[0] * self.grid[1] + position[1]
+
     def at(self, position: tuple[int, int]) -> NDArray[np.intp]:
         """Place of each row's value at a position."""
         return np.asarray(self.rows + position[0] * self.steps[0] + position[1] * self.steps[1])
@@ -205,7 +209,7 @@ def row_volts(
     errors = chip.layers[array].row_errors if array < len(chip.layers) else None
     if errors is None:
         return np.asarray(volts)
-    return np.asarray(volts + errors[position[0] * rows.grid[1] + position[1]] * layer.row_volts[0])
+    return np.asarray(volts + errors[rows.number(position)] * layer.row_volts[0])
 
 
 # --- ngspice's way through the positions --------------------------------------------------------------------------
@@ -236,7 +240,7 @@ def tables(chip: ManufacturedChip, inputs: NDArray[np.floating]) -> str:
 
 def _means(front: Front, values: NDArray[np.floating]) -> FloatArray:
     """Values of a layer, or an image, as they come through the means in front of an array; shapes (n, ...)."""
-    return np.asarray(replace(front, patches=None).rows(np.asarray(values, dtype=np.float64)), dtype=np.float64)
+    return np.asarray(front.pooled(np.asarray(values, dtype=np.float64)), dtype=np.float64)
 
 
 def _vector(name: str, values: FloatArray) -> Iterator[str]:

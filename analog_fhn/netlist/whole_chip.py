@@ -172,7 +172,7 @@ def position_decks(
 ) -> list[PositionDeck]:
     """The circuit of a convolution at one position, with these voltages of its array's rows (V)."""
     segment = next(one for one in segments(chip.network) if layer in one.layers)
-    index = position[0] * Rows.of(chip, layer).grid[1] + position[1]
+    index = Rows.of(chip, layer).number(position)
     channels = range(len(chip.hardware[layer].cells))
     text = _deck(chip, segment, volts, index, recentre)
     return [PositionDeck(segment.file, text, layer, channels, [f"held{cell_suffix(layer, k)}" for k in channels])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +129,7 @@ def waterfall(
         *((name, sample, n, plainly) for name, sample in _arrays(chip)),
         *([("held activations", _held(chip, chip.with_ideal_cells()), n, plainly)] if held else []),
         ("mismatched neurons", _held(chip, stages_ideal) if held else stages_ideal, n, plainly),
-        ("mismatched tanh pairs and row drivers", chip, n, plainly),
+        (f"mismatched {_stage_words(chip)}", chip, n, plainly),
     ]
     of_chip = len(plan)
     if noise_images:
@@ -157,6 +158,13 @@ def waterfall(
     if progress is not None:
         progress(len(plan) + 1, len(plan) + 1)
     return stages
+
+
+def _stage_words(chip: ManufacturedChip) -> str:
+    """The stages before and behind the neurons, as their cells call them: those of all layers before, then behind."""
+    groups = (list(one.cells.cell.streams)[1:] for one in chip.hardware)
+    *names, last = dict.fromkeys(f"{name}s" for place in zip_longest(*groups) for name in place if name) or ("stages",)
+    return f"{', '.join(names)} and {last}" if names else last
 
 
 def _arrays(chip: ManufacturedChip) -> list[tuple[str, Chip]]:

@@ -30,7 +30,7 @@ from analog_fhn.training.fit import (
     keras_on_jax,
     seeded,
 )
-from analog_fhn.training.layers import HiddenLayer, LinearMap, Plan
+from analog_fhn.training.layers import LayerSpec, Plan, PlannedMap
 from analog_fhn.training.model import model_of
 from analog_fhn.training.plain import Trained, arrays_of, check_start, plain_of, put, with_told_ceilings
 from analog_fhn.training.response import Responses
@@ -131,7 +131,7 @@ def train_fhn(
     dataset: Dataset,
     *,
     n_hidden: int | Sequence[int] | None = None,
-    layers: str | Sequence[HiddenLayer] | None = None,
+    layers: str | Sequence[LayerSpec] | None = None,
     shape: Shape | None = None,
     ceiling: float | Sequence[float] | None = None,
     inside: Inside | None = None,
@@ -336,7 +336,7 @@ def _model(
 
     neurons: list[Any] = []
 
-    def linear(number: int, one: LinearMap) -> Any:
+    def linear(number: int, one: PlannedMap) -> Any:
         from analog_fhn.training.convolution import ArrayConv, Convolved
 
         if hardware is None:

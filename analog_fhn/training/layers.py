@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from math import isqrt, prod
 from typing import Any
 
@@ -15,7 +14,7 @@ from analog_fhn.data import Dataset
 from analog_fhn.errors import InputError, shown
 from analog_fhn.network import Convolution, Dense, Layer, Network, check_hidden
 from analog_fhn.neuron import FloatArray
-from analog_fhn.patches import AveragePool, Padding, Pair, Patches, Shape
+from analog_fhn.patches import AveragePool, Pair, Patches, Shape, fronts_between, held_between, same_padding
 from analog_fhn.readout import Activation
 from analog_fhn.weights.ceilings import with_ceilings
 
@@ -82,10 +81,10 @@ class MeanLayer:
         return f"mean{self.size[0]}x{self.size[1]}"
 
 
-HiddenLayer = DenseLayer | ConvolutionLayer | MeanLayer
+LayerSpec = DenseLayer | ConvolutionLayer | MeanLayer
 
 
-def read_layers(text: str) -> tuple[HiddenLayer, ...]:
+def read_layers(text: str) -> tuple[LayerSpec, ...]:
     """Layers of a text such as ``conv8@5x5/2 relu, mean2x2, conv16@3x3 same tanh, 64 relu``.
 
     Convolutions are channels @ lines x places of a patch, with the stride behind / if it is not 1 (down and along:
@@ -100,7 +99,7 @@ def read_layers(text: str) -> tuple[HiddenLayer, ...]:
     return tuple(_read_layer(part.split(), text) for part in text.split(","))
 
 
-def _read_layer(words: list[str], text: str) -> HiddenLayer:
+def _read_layer(words: list[str], text: str) -> LayerSpec:
     name, rest = (words[0], words[1:]) if words else ("", [])
     convolution, mean = _CONVOLUTION.fullmatch(name), _MEAN.fullmatch(name)
     same = convolution is not None and "same" in rest
@@ -121,7 +120,7 @@ def _read_layer(words: list[str], text: str) -> HiddenLayer:
 
 
 @dataclass(frozen=True)
-class LinearMap:
+class PlannedMap:
     """A linear map that is to be trained, and the unit behind it.
 
     Parameters
@@ -167,7 +166,7 @@ class Plan:
         How the layers were asked for, ready for JSON.
     """
 
-    stack: tuple[LinearMap | AveragePool, ...]
+    stack: tuple[PlannedMap | AveragePool, ...]
     settings: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -177,7 +176,7 @@ class Plan:
         *,
         n_hidden: int | Sequence[int] | None = None,
         hidden: str | Sequence[str] | None = None,
-        layers: str | Sequence[HiddenLayer] | None = None,
+        layers: str | Sequence[LayerSpec] | None = None,
         shape: Shape | None = None,
         start: Network | None = None,
     ) -> Plan:
@@ -214,13 +213,13 @@ class Plan:
             return own if hidden is None else own.with_units(hidden)
         if layers is None:
             sizes, units = hidden_sizes(100 if n_hidden is None else n_hidden, "sigmoid" if hidden is None else hidden)
-            described: Sequence[HiddenLayer] = [DenseLayer(*one) for one in zip(sizes, units, strict=True)]
+            described: Sequence[LayerSpec] = [DenseLayer(*one) for one in zip(sizes, units, strict=True)]
             settings = _sizes_settings(sizes, units)
         else:
             described = read_layers(layers) if isinstance(layers, str) else tuple(layers)
             settings = {}
         stack = _stacked(described, n_inputs, shape, dataset)
-        plan = cls((*stack, LinearMap(_n_values(stack, n_inputs), dataset.n_classes)), settings)
+        plan = cls((*stack, PlannedMap(_n_values(stack, n_inputs), dataset.n_classes)), settings)
         if layers is None:
             return plan
         said = {"layers": ", ".join(map(str, described)), "hidden": _one_or_all(plan.units)}
@@ -232,7 +231,7 @@ class Plan:
         stack = tuple(
             layer
             if isinstance(layer, AveragePool)
-            else LinearMap(layer.n_in, layer.n_out, layer.unit, layer.ceiling, layer.window)
+            else PlannedMap(layer.n_in, layer.n_out, layer.unit, layer.ceiling, layer.window)
             for layer in network.layers
             if isinstance(layer, Dense | AveragePool)
         )
@@ -242,12 +241,12 @@ class Plan:
         return cls(stack, {"layers": network.sizes_text, "hidden": _one_or_all(plan.units)})
 
     @property
-    def maps(self) -> tuple[LinearMap, ...]:
+    def maps(self) -> tuple[PlannedMap, ...]:
         """The linear maps, the output layer last."""
-        return tuple(one for one in self.stack if isinstance(one, LinearMap))
+        return tuple(one for one in self.stack if isinstance(one, PlannedMap))
 
     @property
-    def hidden(self) -> tuple[LinearMap, ...]:
+    def hidden(self) -> tuple[PlannedMap, ...]:
         """The linear maps with units behind them."""
         return self.maps[:-1]
 
@@ -259,13 +258,13 @@ class Plan:
     @property
     def dense(self) -> bool:
         """Whether each map is used once, on all values before it."""
-        return all(isinstance(one, LinearMap) and one.patches is None for one in self.stack)
+        return all(isinstance(one, PlannedMap) and one.patches is None for one in self.stack)
 
     @property
     def shape(self) -> Shape:
         """Lines, places and channels of an image; of one that dense layers see first (1, 1, n)."""
         first = self.stack[0]
-        at = first.patches if isinstance(first, LinearMap) else first
+        at = first.patches if isinstance(first, PlannedMap) else first
         return (1, 1, self.maps[0].n_in) if at is None else at.shape
 
     @property
@@ -283,14 +282,12 @@ class Plan:
     @property
     def held(self) -> tuple[bool, ...]:
         """Whether each hidden layer's activations are held; see `analog_fhn.network.Network.held`."""
-        places = [k for k, one in enumerate(self.stack) if isinstance(one, LinearMap)]
-        pairs = zip(pairwise(places), pairwise(self.maps), strict=True)
-        return tuple(b - a > 1 or max(one.n_positions, other.n_positions) > 1 for (a, b), (one, other) in pairs)
+        return held_between(fronts_between(one if isinstance(one, AveragePool) else one.patches for one in self.stack))
 
     @property
     def shapes(self) -> list[Any]:
         """What tells plans apart whose units and ceilings are alike."""
-        return [(one.n_in, one.n_out, one.patches) if isinstance(one, LinearMap) else one for one in self.stack]
+        return [(one.n_in, one.n_out, one.patches) if isinstance(one, PlannedMap) else one for one in self.stack]
 
     def with_units(self, hidden: str | Sequence[str]) -> Plan:
         """Copy whose hidden layers have these units, all one or each its own; see `hidden_sizes`."""
@@ -323,7 +320,7 @@ class Plan:
         """Copy whose hidden layers have these values of a field."""
         each = iter(values)
         stack = [
-            replace(one, **{name: next(each)}) if isinstance(one, LinearMap) and one.unit is not None else one
+            replace(one, **{name: next(each)}) if isinstance(one, PlannedMap) and one.unit is not None else one
             for one in self.stack
         ]
         return replace(self, stack=tuple(stack))
@@ -331,7 +328,7 @@ class Plan:
     def filled(self, weights: Sequence[FloatArray], biases: Sequence[FloatArray | None]) -> tuple[Layer, ...]:
         """Layers of a network with these arrays in its linear maps."""
         arrays = iter(list(zip(weights, biases, strict=True)))
-        return tuple(one.layer(*next(arrays)) if isinstance(one, LinearMap) else one for one in self.stack)
+        return tuple(one.layer(*next(arrays)) if isinstance(one, PlannedMap) else one for one in self.stack)
 
 
 def hidden_sizes(
@@ -364,8 +361,8 @@ def hidden_sizes(
 
 
 def _stacked(
-    layers: Sequence[HiddenLayer], n_inputs: int, shape: Shape | None, dataset: Dataset
-) -> tuple[LinearMap | AveragePool, ...]:
+    layers: Sequence[LayerSpec], n_inputs: int, shape: Shape | None, dataset: Dataset
+) -> tuple[PlannedMap | AveragePool, ...]:
     """Hidden layers behind images of so many values."""
     if all(isinstance(layer, MeanLayer) for layer in layers):
         raise InputError("layers without units: expected at least one convolution or dense layer")
@@ -374,7 +371,7 @@ def _stacked(
         now = _image_shape(n_inputs, shape, dataset)
     elif shape is not None:
         raise InputError(f"shape {shown(shape)}: expected none, for the first layer is dense ({layers[0]})")
-    stack: list[LinearMap | AveragePool] = []
+    stack: list[PlannedMap | AveragePool] = []
     n = n_inputs
     for layer in layers:
         if isinstance(layer, MeanLayer | ConvolutionLayer) and now is None:
@@ -392,7 +389,7 @@ def _stacked(
     return tuple(stack)
 
 
-def _resolved(layer: HiddenLayer, n: int, shape: Shape | None) -> LinearMap | AveragePool:
+def _resolved(layer: LayerSpec, n: int, shape: Shape | None) -> PlannedMap | AveragePool:
     """The layer behind n values, of convolutions and means of this shape."""
     if isinstance(layer, MeanLayer):
         assert shape is not None
@@ -403,23 +400,14 @@ def _resolved(layer: HiddenLayer, n: int, shape: Shape | None) -> LinearMap | Av
         raise InputError(f"{shown(layer.n_out)} outputs; expected a whole number from 1")
     unit = check_hidden(layer.unit, "training")
     if isinstance(layer, DenseLayer):
-        return LinearMap(n, layer.n_out, unit)
+        return PlannedMap(n, layer.n_out, unit)
     assert shape is not None
     for name, pair in (("size", layer.size), ("strides", layer.strides)):
         if not isinstance(pair, list | tuple) or len(pair) != 2 or any(type(n) is not int or n < 1 for n in pair):
             raise InputError(f"{name} {shown(pair)}; expected two whole numbers from 1")
-    padding = _around(shape, layer) if layer.same else ((0, 0), (0, 0))
+    padding = same_padding(shape, layer.size, layer.strides) if layer.same else ((0, 0), (0, 0))
     patches = Patches(shape, layer.size, layer.strides, padding)
-    return LinearMap(patches.n_rows, layer.n_out, unit, None, patches)
-
-
-def _around(shape: Shape, layer: ConvolutionLayer) -> Padding:
-    """Padding for a patch at each value, or with strides at as many as they come to; as Keras and ONNX have it."""
-    edges = []
-    for n, size, stride in zip(shape, layer.size, layer.strides, strict=False):
-        total = max((-(-n // stride) - 1) * stride + size - n, 0)
-        edges.append((total // 2, total - total // 2))
-    return edges[0], edges[1]
+    return PlannedMap(patches.n_rows, layer.n_out, unit, None, patches)
 
 
 def _image_shape(n_inputs: int, shape: Shape | None, dataset: Dataset) -> Shape:
@@ -441,7 +429,7 @@ def _image_shape(n_inputs: int, shape: Shape | None, dataset: Dataset) -> Shape:
     return sizes[0], sizes[1], sizes[2]
 
 
-def _n_values(stack: Sequence[LinearMap | AveragePool], n_inputs: int) -> int:
+def _n_values(stack: Sequence[PlannedMap | AveragePool], n_inputs: int) -> int:
     """Number of values that layers hand on."""
     if not stack:
         return n_inputs

@@ -7,11 +7,11 @@ from typing import Any
 
 from analog_fhn.patches import AveragePool
 from analog_fhn.training.fit import keras_on_jax
-from analog_fhn.training.layers import LinearMap, Plan
+from analog_fhn.training.layers import Plan, PlannedMap
 
 
 def model_of(
-    plan: Plan, linear: Callable[[int, LinearMap], Any], behind: Callable[[int], Sequence[Any]] = lambda _number: ()
+    plan: Plan, linear: Callable[[int, PlannedMap], Any], behind: Callable[[int], Sequence[Any]] = lambda _number: ()
 ) -> tuple[Any, list[Any]]:
     """Keras model of a plan, and its layers of linear maps.
 

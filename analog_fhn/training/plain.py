@@ -17,7 +17,7 @@ from analog_fhn.patches import Shape
 from analog_fhn.readout import Activation
 from analog_fhn.training.fit import Fit, Progress, Schedule, seeded
 from analog_fhn.training.fit import keras_on_jax as keras_on_jax  # where users import it from
-from analog_fhn.training.layers import HiddenLayer, LinearMap, Plan
+from analog_fhn.training.layers import LayerSpec, Plan, PlannedMap
 from analog_fhn.training.model import model_of
 from analog_fhn.weights.ceilings import with_ceilings
 
@@ -86,7 +86,7 @@ def train_plain(
     *,
     n_hidden: int | Sequence[int] | None = None,
     hidden: str | Sequence[str] | None = None,
-    layers: str | Sequence[HiddenLayer] | None = None,
+    layers: str | Sequence[LayerSpec] | None = None,
     shape: Shape | None = None,
     ceiling: float | Sequence[float] | None = None,
     bias: bool = False,
@@ -177,7 +177,7 @@ def plain_model(plan: Plan, bias: bool) -> tuple[Any, list[Any]]:
     """Keras model of a plan with its units, and its layers of linear maps."""
     keras = keras_on_jax()
 
-    def linear(_number: int, one: LinearMap) -> Any:
+    def linear(_number: int, one: PlannedMap) -> Any:
         options = {"use_bias": bias, "kernel_initializer": "glorot_uniform", "dtype": "float32"}
         activation = _activation(keras, one)
         if one.patches is None:
@@ -250,7 +250,7 @@ def _named(plan: Plan) -> str:
     return str((plan.n_inputs, *(one.n_out for one in plan.maps))) if plan.dense else plan.text
 
 
-def _activation(keras: Any, one: LinearMap) -> Any:
+def _activation(keras: Any, one: PlannedMap) -> Any:
     """What Keras knows a unit by."""
     if one.unit != "relu":
         return one.unit or "linear"

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn.errors import InputError, check_range
-from analog_fhn.network import Dense, Layer
+from analog_fhn.network import Dense, Layer, fronts_of
 from analog_fhn.neuron import FloatArray
-from analog_fhn.patches import AveragePool, Front
+from analog_fhn.patches import Front
 
 QUANTILE = 0.997
 """Share of a layer's positive activations that lie below a measured ceiling."""
@@ -110,24 +110,21 @@ def _measured(
     values = np.asarray(images[::step], dtype=np.float64)
     measured: dict[int, float] = {}
     clipped: dict[int, float] = {}
-    number = 0
-    pools: list[AveragePool] = []
-    for layer in layers:
-        if isinstance(layer, AveragePool):
-            pools.append(layer)
-        elif isinstance(layer, Dense) and layer.unit is not None:
-            z = _pre_activations(layer, Front(tuple(pools), layer.window), values)
-            if layer.unit == "relu":
-                ceiling = ceilings[number] or _ceiling(z, quantile, number)
-                measured[number], clipped[number] = ceiling, float(np.mean(z > ceiling))
-                layer = replace(layer, ceiling=ceiling)
-            values, pools, number = layer.activation(z), [], number + 1
+    maps = [layer for layer in layers if isinstance(layer, Dense)]
+    hidden = [(layer, front) for layer, front in zip(maps, fronts_of(layers), strict=True) if layer.unit is not None]
+    for number, (layer, front) in enumerate(hidden):
+        z = _pre_activations(layer, front, values)
+        if layer.unit == "relu":
+            ceiling = ceilings[number] or _ceiling(z, quantile, number)
+            measured[number], clipped[number] = ceiling, float(np.mean(z > ceiling))
+            layer = replace(layer, ceiling=ceiling)
+        values = layer.activation(z)
     return measured, clipped
 
 
 def _pre_activations(layer: Dense, front: Front, values: FloatArray) -> FloatArray:
     """z of all outputs at all positions, shape (n_images, n_values)."""
-    first = front.pools[0].n_inputs if front.pools else front.patches.n_inputs if front.patches else layer.n_in
+    first = front.n_inputs or layer.n_in
     if values.shape[1] != first:
         raise InputError(f"images have {values.shape[1]} values; the network takes {first}")
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from analog_fhn.errors import InputError, shown
 from analog_fhn.network import check_hidden, nearest_unit
 from analog_fhn.neuron import FloatArray
-from analog_fhn.patches import AveragePool, Padding, Pair, Patches, Shape
+from analog_fhn.patches import AveragePool, Padding, Pair, Patches, Shape, same_padding
 from analog_fhn.weights.linear import MOST_WEIGHTS, LinearMap, with_bias
 from analog_fhn.weights.trained import StandIn, TrainedWeights, hidden_of
 
@@ -691,13 +691,9 @@ def resolved(padding: Pads, shape: Shape, size: Pair, strides: Pair, dilation: P
         return _NONE
     if not isinstance(padding, str):
         return padding
-    pairs = []
-    for n, k, stride, step, before in zip(shape, size, strides, dilation, front, strict=False):
-        n += sum(before)
-        total = max((-(-n // stride) - 1) * stride + (k - 1) * step + 1 - n, 0)
-        less, more = total // 2, total - total // 2
-        pairs.append((less, more) if padding == "same" else (more, less))
-    return pairs[0], pairs[1]
+    padded = shape[0] + sum(front[0]), shape[1] + sum(front[1]), shape[2]
+    lines, places = same_padding(padded, size, strides, dilation)
+    return (lines, places) if padding == "same" else (lines[::-1], places[::-1])
 
 
 def normalised(

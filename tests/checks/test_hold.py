@@ -33,7 +33,7 @@ def test_the_longest_wait_is_that_of_the_first_sample() -> None:
     # a droop of the first position alone, as the rows of the last position of the next array have it
     droop = np.zeros((16, 2))
     droop[0] = 1.0
-    errors = Hold(np.zeros((16, 2)), droop, 0.0).errors(one.network.fronts[1], 2)
+    errors = Hold(np.zeros((16, 2)), droop, 0.0).errors(one.network.fronts[1], driven=True)
     assert errors is not None
     last = errors[0].max() * 4  # of a mean of four; later positions do not see the first value
     assert last == 15.5

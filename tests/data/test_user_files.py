@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dataset_readers import refusal
+from trap import Trap
 
 from analog_fhn.data import from_arrays, idx, load
 from analog_fhn.errors import InputError
@@ -260,19 +261,6 @@ def test_npz_of_pickled_objects_is_refused_unopened(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps(Trap()))
     assert "is no .npz file" in refusal(path)
     assert Trap.sprung == 0
-
-
-class Trap:
-    """Counts how often it is unpickled."""
-
-    sprung = 0
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return spring, ()
-
-
-def spring() -> None:
-    Trap.sprung += 1
 
 
 def test_single_npy_array_is_refused(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from analog_fhn.data import Dataset, load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.inference import classify
-from analog_fhn.network import Network
-from analog_fhn.neuron import FloatArray
+from analog_fhn.network import Dense, Network
+from analog_fhn.neuron import FHN, FloatArray, Protocol
 from analog_fhn.studies.quiescent import quiescent
 from analog_fhn.studies.waterfall import Stage, consumption, waterfall
 from analog_fhn.technology.technology import Adc, Technology
@@ -207,7 +207,7 @@ def test_held_activations_are_a_stage_of_their_own() -> None:
     every = {stage.name: stage for stage in waterfall(made, images, labels, noise_images=2)}
     assert list(every) == [
         "float", "ideal FHN", "quantised weights", "devices", "sense amplifiers", "held activations",
-        "mismatched neurons", "mismatched tanh pairs and row drivers", "same chip with the noise of its parts",
+        "mismatched neurons", "mismatched rectifiers and row drivers", "same chip with the noise of its parts",
     ]  # fmt: skip
     assert {stage.backend for stage in every.values()} == {None, "direct table of 9", "direct"}
     # hold stages of ten times the usual offset, and nothing else, behind the arrays
@@ -244,3 +244,16 @@ def test_quiescent_power_is_that_of_data_sheets() -> None:
     assert idle.energy == pytest.approx((idle.cells + idle.amplifiers + idle.hold) * idle.seconds)
     # loads are a few per cent
     assert idle.cells < consumption(made, images[:1]).power < 1.25 * idle.cells
+
+
+def test_the_last_stage_names_what_stands_around_the_neurons() -> None:
+    random = np.random.default_rng(2)
+    w = [random.normal(size=shape) for shape in ((36, 5), (5, 4), (4, 3))]
+    relu = Dense(w[0], None, "relu", "tanh", 3.0)
+    images, labels = random.random((20, 36)), random.integers(0, 3, 20)
+    for layers, words in (
+        ((relu, Dense(w[1][:, :3])), "mismatched rectifiers and row drivers"),
+        ((relu, Dense(w[1], None, "tanh"), Dense(w[2])), "mismatched rectifiers, tanh pairs and row drivers"),
+    ):
+        made = Design(Network(layers, fhn=FHN(slope=1.0), protocol=Protocol(20.0, 20.0)), "discrete").chip(1)
+        assert waterfall(made, images, labels)[-1].name == words

@@ -12,7 +12,7 @@ from analog_fhn.data import Dataset, load
 from analog_fhn.errors import InputError
 from analog_fhn.network import Convolution, Dense, Network
 from analog_fhn.patches import AveragePool, Patches
-from analog_fhn.training.layers import ConvolutionLayer, DenseLayer, LinearMap, MeanLayer, Plan, read_layers
+from analog_fhn.training.layers import ConvolutionLayer, DenseLayer, MeanLayer, Plan, PlannedMap, read_layers
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,8 @@ def test_sizes_follow_from_the_images(digits: Dataset) -> None:
     plan = Plan.of(digits, layers="conv6@3x3 relu, mean2x2, conv5@3x3/2 same tanh, 12")
     patches = Patches((3, 3, 6), (3, 3), (2, 2), ((1, 1), (1, 1)))
     assert plan.stack == (
-        LinearMap(9, 6, "relu", None, Patches((8, 8, 1), (3, 3))), AveragePool((6, 6, 6), (2, 2), (2, 2)),
-        LinearMap(54, 5, "tanh", None, patches), LinearMap(20, 12, "sigmoid"), LinearMap(12, 10),
+        PlannedMap(9, 6, "relu", None, Patches((8, 8, 1), (3, 3))), AveragePool((6, 6, 6), (2, 2), (2, 2)),
+        PlannedMap(54, 5, "tanh", None, patches), PlannedMap(20, 12, "sigmoid"), PlannedMap(12, 10),
     )  # fmt: skip
     assert (plan.shape, plan.n_inputs, plan.dense, plan.held) == ((8, 8, 1), 64, False, (True, True, False))
     assert plan.units == ("relu", "tanh", "sigmoid")
@@ -82,10 +82,10 @@ def test_sizes_follow_from_the_images(digits: Dataset) -> None:
 
 def test_numbers_of_neurons_are_layers_too(digits: Dataset) -> None:
     plan = Plan.of(digits, n_hidden=(7, 5), hidden=("relu", "tanh"))
-    assert plan.stack == (LinearMap(64, 7, "relu"), LinearMap(7, 5, "tanh"), LinearMap(5, 10))
+    assert plan.stack == (PlannedMap(64, 7, "relu"), PlannedMap(7, 5, "tanh"), PlannedMap(5, 10))
     assert plan.stack == Plan.of(digits, layers="7 relu, 5 tanh").stack
     assert (plan.text, plan.dense, plan.held) == ("64-7-5-10", True, (False, False))
-    assert Plan.of(digits).maps == (LinearMap(64, 100, "sigmoid"), LinearMap(100, 10))
+    assert Plan.of(digits).maps == (PlannedMap(64, 100, "sigmoid"), PlannedMap(100, 10))
     many = replace(digits, images=np.ones((100, 50), np.float32))
     assert Plan.of(many, layers="7 relu").n_inputs == 50  # no square, which dense layers do not ask for
 
@@ -97,7 +97,7 @@ def test_layers_of_a_network_that_is_trained_on(digits: Dataset) -> None:
     )
     start = Network(layers)
     plan = Plan.of(digits, start=start)
-    assert plan.stack == (LinearMap(4, 3, "relu", 2.5, layers[0].patches), LinearMap(48, 10))
+    assert plan.stack == (PlannedMap(4, 3, "relu", 2.5, layers[0].patches), PlannedMap(48, 10))
     assert plan.settings == {"layers": "8x8-conv3@2x2-10", "hidden": "relu"}
     assert plan.with_ceilings(None, start) == plan
     assert plan.with_ceilings([4.0], start).hidden[0].ceiling == 4.0
@@ -141,7 +141,7 @@ def test_images_that_are_no_square_want_their_shape_said(digits: Dataset) -> Non
     wide = replace(digits, images=digits.images[:, :48].copy(), source="wide")
     with pytest.raises(InputError, match=r"wide: images of 48 values, which make no square .*--shape H,W,C"):
         Plan.of(wide, layers="conv3@3x3")
-    assert Plan.of(wide, layers="conv3@3x3", shape=(6, 8, 1)).maps[1] == LinearMap(4 * 6 * 3, 10)
+    assert Plan.of(wide, layers="conv3@3x3", shape=(6, 8, 1)).maps[1] == PlannedMap(4 * 6 * 3, 10)
 
 
 @pytest.mark.parametrize(("ceiling", "said"), [((1.0, 2.0), "2 ceilings for 1 relu"), (-1.0, "expected numbers above")])

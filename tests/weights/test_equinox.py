@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from refused_files import refusal
+from trap import Trap
 
 from analog_fhn import weights
 from analog_fhn.errors import InputError
@@ -53,14 +55,6 @@ def scores(path: Path, hidden: str) -> Any:
 def check(path: Path, model: Any, hidden: str) -> None:
     expected = np.asarray(jax.vmap(model)(IMAGES))
     np.testing.assert_allclose(scores(path, hidden), expected, atol=1e-5 * np.abs(expected).max())
-
-
-def refusal(path: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        weights.read(path)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    return message
 
 
 @pytest.mark.parametrize(("hidden", "depth"), [("sigmoid", 1), ("tanh", 3), ("relu", 2)])
@@ -201,19 +195,6 @@ def test_file_without_its_first_leaves_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "rest.eqx"
     path.write_bytes(whole[whole.index(b"\x93NUMPY", 1) :])
     assert "leaf 0 (counted from 0) has shape (5,)" in refusal(path)
-
-
-class Trap:
-    """Counts how often it is unpickled."""
-
-    sprung = 0
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return spring, ()
-
-
-def spring() -> None:
-    Trap.sprung += 1
 
 
 def test_pickled_leaf_is_refused_unopened(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from trap import Trap
 
 from analog_fhn import weights
 from analog_fhn.errors import InputError
@@ -277,19 +278,6 @@ def test_content_and_not_the_name_tells_the_format(name: str, tmp_path: Path) ->
 def test_arrays_that_make_no_network(arrays: dict[str, Any], said: str, suffix: str, tmp_path: Path) -> None:
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     assert said in refusal(saved(tmp_path / f"net{suffix}", arrays), hidden="tanh")
-
-
-class Trap:
-    """Counts how often it is unpickled."""
-
-    sprung = 0
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return spring, ()
-
-
-def spring() -> None:
-    Trap.sprung += 1
 
 
 def zipped(path: Path, **members: bytes) -> Path:

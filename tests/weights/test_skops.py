@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import skops.io
+from refused_files import refusal
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -59,14 +60,6 @@ def check(net: Network, model: Any, images: Any = IMAGES) -> None:
     scores = net.forward(images, ceilings=False)
     np.testing.assert_allclose(centred(scores), expected, atol=1e-5 * np.abs(expected).max())
     np.testing.assert_array_equal(model.classes_[scores.argmax(axis=1)], model.predict(images))
-
-
-def refusal(path: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        weights.read(path)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    return message
 
 
 @pytest.mark.parametrize(

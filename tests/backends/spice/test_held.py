@@ -159,7 +159,7 @@ def test_hold_stages_of_the_netlist_do_what_hold_says(tmp_path: Path) -> None:
     parts = HoldParts(rng.normal(0.0, 5e-3, 3), rng.normal(0.0, 10.0, 3))
     values = np.array([0.3, 0.9, 0.6])
     hold = Hold.of(parts, 0.0, volts, window, 1)
-    errors = hold.errors(Front((), Patches((3, 1, 1), (2, 1))), 2)
+    errors = hold.errors(Front((), Patches((3, 1, 1), (2, 1))), driven=True)
     assert errors is not None
     lines = ["* hold stages", ".include sample_hold.lib", "Vcc vcc 0 15", "Vee vee 0 -15", ".options reltol=1e-7"]
     for k, value in enumerate(values):

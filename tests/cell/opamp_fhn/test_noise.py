@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike
+from small_signal import output_noise
 
 from analog_fhn.cell.base import CircuitCells
 from analog_fhn.cell.opamp_fhn import noise as module
@@ -98,14 +97,7 @@ def test_intrinsic_densities_by_hand() -> None:
 def test_noise_of_the_tanh_pair_is_that_of_its_transistors(temperature: float, tmp_path: Path) -> None:
     """ngspice's small-signal noise analysis of the pair's transistors and resistors, at balance."""
     cells = cells_of(DISCRETE.under(temperature=temperature))
-    lines = [line for line in drive_stage_deck(cells, 0, 0.0).splitlines() if not line.startswith((".tran", ".save"))]
-    lines = [line + " ac 1" if line.startswith("Vz") else line for line in lines if line != ".end"]
-    deck = tmp_path / "noise.cir"
-    deck.write_text("\n".join([*lines, "Hout nout 0 Vsum2 1", "Rout nout 0 1e9",
-                               ".control", "noise v(nout) vz dec 1 100 1000", "setplot noise1",
-                               "print onoise_spectrum", "quit", ".endc", ".end", ""]))  # fmt: skip
-    run = subprocess.run(["ngspice", "-b", deck.name], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    found = float(re.findall(r"^0\t\S+\t(\S+)", run.stdout, re.MULTILINE)[0])
+    found = output_noise(drive_stage_deck(cells, 0, 0.0), tmp_path)
     # Base currents' shot noise and the mirrors' finite beta are left out of the formula.
     assert float(sources(cells)[1]["tanh pair"][0]) == pytest.approx(found, rel=0.01)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import truncnorm
+from small_signal import output_noise
 
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.spice.backend import cell_power, run_exported, window_mean
@@ -352,15 +352,7 @@ def test_power_of_two_more_amplifiers() -> None:
 def test_noise_is_that_of_its_resistors(tmp_path: Path) -> None:
     """ngspice's small-signal noise analysis while the follower follows; its amplifiers have no noise of their own."""
     cells = cells_of(design(technology(opamp={"voltage_noise_density": 0.0})))
-    text = drive_stage_deck(cells, 0, 0.5 * CEILING)
-    lines = [line for line in text.splitlines() if not line.startswith((".tran", ".save")) and line != ".end"]
-    lines = [line + " ac 1" if line.startswith("Vz") else line for line in lines]
-    deck = tmp_path / "noise.cir"
-    deck.write_text("\n".join([*lines, "Hout nout 0 Vsum2 1", "Rout nout 0 1e9",
-                               ".control", "noise v(nout) vz dec 1 100 1000", "setplot noise1",
-                               "print onoise_spectrum", "quit", ".endc", ".end", ""]))  # fmt: skip
-    run = subprocess.run(["ngspice", "-b", deck.name], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    found = float(re.findall(r"^0\t\S+\t(\S+)", run.stdout, re.MULTILINE)[0])
+    found = output_noise(drive_stage_deck(cells, 0, 0.5 * CEILING), tmp_path)
     ours = layout(cells).noise_sources(cells)[1]["rectifier"]
     assert float(ours[0]) == pytest.approx(found, rel=0.01)
 
