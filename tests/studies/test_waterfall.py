@@ -215,7 +215,7 @@ def test_held_activations_are_a_stage_of_their_own() -> None:
     np.testing.assert_array_equal(before, classify(made.with_ideal_cells(), images, table=9).predictions)
     assert (before != held).any()
     np.testing.assert_array_equal(
-        every["mismatched tanh pairs and row drivers"].predictions, classify(made, images, table=9).predictions
+        every["mismatched rectifiers and row drivers"].predictions, classify(made, images, table=9).predictions
     )
     silent = small_cnn.chip(made.network, 5, **{"hold.offset_sigma": 0.0, "hold.droop_sigma": 0.0, "hold.noise": 0.0,
                                                 "low_pass.time_constant": 5.0})  # fmt: skip
