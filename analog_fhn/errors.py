@@ -98,3 +98,7 @@ class MissingProgramError(_Brief, RuntimeError):
 
 class RunError(_Brief, RuntimeError):
     """Work that was under way cannot go on (a full disk, workers that die); what was done is kept."""
+
+
+class SimulationError(RunError):
+    """A simulation gave no usable answer; the message says which neuron and where the evidence lies."""

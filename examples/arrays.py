@@ -68,7 +68,7 @@ def phase_change(**values: Any) -> Technology:
     """Phase-change memory in its own range of conductance, read at 0.2 V."""
     data = exact().model_dump()
     device = {"device": "pcm", "g_min": 0.0, "g_max": 25e-6, "read_voltage": 0.2}
-    return Technology.model_validate(data | {"array": data["array"] | device | values})
+    return Technology.from_values(data | {"array": data["array"] | device | values}, "study")
 
 
 def plan(network: Network) -> Iterator[Point]:

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from analog_fhn import Design, Network, Technology, classify, plots
-from analog_fhn.backends.spice.ngspice import SimulatorProcess
 from analog_fhn.cell.base import CircuitCells
 from analog_fhn.cell.opamp_fhn.stages import full_scale_current
 from analog_fhn.data import load
 from analog_fhn.netlist.decks import drive_stage_deck
 from analog_fhn.neuron import FloatArray
+from analog_fhn.ngspice.process import SimulatorProcess
 
 TEMPERATURES = (273.0, 300.0, 343.0)
 

@@ -22,13 +22,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter
 
 from analog_fhn import Design, Network, Technology, plots
-from analog_fhn.backends.base import Response, SimulationError, refuse_noise
+from analog_fhn.backends.base import Response, refuse_noise
 from analog_fhn.backends.spice.backend import Spice
 from analog_fhn.backends.table.backend import Table
 from analog_fhn.backends.table.waveforms import ResponseTable
 from analog_fhn.cell.base import Cells
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.data import load
+from analog_fhn.errors import SimulationError
 from analog_fhn.inference import Result, classify
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.constants import Boltzmann
 
-from analog_fhn.cell.base import Cell, CircuitCells, DriveStage, Instance, RowStage
+from analog_fhn.cell.base import Cell, CircuitCells, DriveStage, RowStage
 from analog_fhn.cell.parts import CAPACITOR, OPAMP_OFFSET, RESISTOR, Parts, part
 from analog_fhn.findings import Finding
 from analog_fhn.neuron import Coefficients, FloatArray, Protocol, extremes
+from analog_fhn.ngspice.text import Instance
 
 LIBRARY = """\
 .subckt toy_neuron x sum2 PARAMS: rx=10k ry=10k cx=1n cy=100n offset=0 a=1 x0=-1 y0=-0.6

@@ -1,9 +1,10 @@
-"""Cores there are, and how many threads the linear algebra of NumPy uses: one where results must not depend on it."""
+"""Cores there are, timers, and threads of NumPy's linear algebra: one where results must not depend on their number."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -14,6 +15,14 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def alarm(seconds: float, call: Callable[[], None]) -> threading.Timer:
+    """Timer that runs, and calls after so many seconds unless it is cancelled."""
+    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), call)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 @cache
@@ -30,9 +39,18 @@ def single_blas() -> Iterator[None]:
         yield
 
 
+_of_worker = threading.Event()  # set in a process that shares the cores with others like it
+
+
+def programs_at_once() -> int:
+    """Programs that this process may run beside each other: one per usable core, in a worker (`stay_single`) one."""
+    return 1 if _of_worker.is_set() else usable_cores()
+
+
 def stay_single() -> None:
-    """One thread for matrix products and compiled loops of this worker from now on; the cores are shared by workers."""
+    """One thread for matrix products, compiled loops and programs of this worker from now on: workers share the cores."""
     import numba
 
+    _of_worker.set()
     _controller().limit(limits=1, user_api="blas")
     numba.set_num_threads(1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from analog_fhn.draws import DeviceDraws, SideDraws
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
-from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, Array
+from analog_fhn.technology.sections import NOMINAL_TEMPERATURE, Array
 
 MOST_BIAS_ROWS = 64
 _ATTEMPTS = 100  # of one round of programming, at most (`Array.write_pulses`)

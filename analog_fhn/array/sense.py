@@ -1,16 +1,18 @@
-"""Sense amplifiers: what the columns of a crossbar become behind its transimpedance stages."""
+"""Transimpedance stages of op-amps: what the columns of a crossbar become behind them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from analog_fhn.array.crossbar import Crossbar
+from analog_fhn.array.read_out import Columns, ReadOut
 from analog_fhn.array.wires import Ports
-from analog_fhn.cell.parts import Deviation, Kind, Parts, part
+from analog_fhn.cell.parts import Deviation, Kind, part
 from analog_fhn.neuron import FloatArray
 from analog_fhn.technology.e_series import downward, nearest
+from analog_fhn.technology.sections import SenseAmplifier
 from analog_fhn.technology.technology import Technology
 
 SENSE_RESISTOR = Kind("sense_amplifier", True, Deviation("resistor_tolerance", True), None, "R", "ohm")
@@ -18,7 +20,7 @@ SENSE_OFFSET = Kind("sense_amplifier", False, Deviation("offset_sigma", False), 
 
 
 @dataclass(frozen=True)
-class SenseParts(Parts):
+class SenseParts(ReadOut):
     """Transimpedance stages, one per output: U1 turns the positive column's current into U2's second input.
 
     Parameters
@@ -35,38 +37,79 @@ class SenseParts(Parts):
     vos1: FloatArray = part(SENSE_OFFSET, lot="vos")
     vos2: FloatArray = part(SENSE_OFFSET, lot="vos")
 
+    @classmethod
+    def nominal(cls, target: Crossbar, technology: Technology, volts: float | None) -> SenseParts:
+        """See `nominal_sense`."""
+        return nominal_sense(target, technology, volts)
 
-@dataclass(frozen=True)
-class Columns:
-    """Output voltages of an array and its sense amplifiers: ``V_out = V_row gain + offset``.
+    @property
+    def transresistance(self) -> FloatArray:
+        """Rb, as Ra is Rf."""
+        return self.rb
 
-    Parameters
-    ----------
-    gain
-        Output voltage per volt of a row, shape (n_rows, n_out), V/V.
-    offset
-        Output voltage without input (V), shape (n_out,).
+    def columns(self, ports: Ports, technology: Technology) -> Columns:
+        """See `columns`."""
+        return columns(self, ports, technology)
+
+    def offset_sigma(self, ports: Ports, technology: Technology) -> float:
+        """See `ReadOut.offset_sigma`."""
+        amplifier, gain = op_amps(technology), offset_gain(self, ports, technology)
+        share = amplifier.lot_share
+        power = np.mean((1.0 - share) * (gain**2).sum(axis=0) + share * gain.sum(axis=0) ** 2)
+        return float(amplifier.offset_spread(technology.conditions.temperature) * np.sqrt(power))
+
+    def nominal_offset_sigma(self, columns: FloatArray, technology: Technology) -> float:
+        """See `ReadOut.nominal_offset_sigma`."""
+        first, second = noise_gains(self, columns)
+        gains = np.hypot(self.rb / self.ra * first, second)
+        return float(op_amps(technology).offset_spread(technology.conditions.temperature) * np.sqrt(np.mean(gains**2)))
+
+    def largest_noise_gain(self, ports: Ports) -> float:
+        """``1 + Rf G`` of the largest positive column."""
+        return float(np.max(noise_gains(self, ports.bit_diagonal)[0]))
+
+    def with_null(self, volts: FloatArray) -> SenseParts:
+        """The nulls act on the second amplifiers."""
+        return replace(self, vos2=self.vos2 + volts)
+
+    def null_gain(self, minus: FloatArray) -> FloatArray:
+        """``1 + Rb/Ra + Rb G-``."""
+        return np.asarray(1.0 + self.rb / self.ra + self.rb * minus)
+
+    def largest_output(self, plus: float, difference: float) -> float:
+        """That of U1 or of U2."""
+        return max(difference * float(self.rb[0]), plus * float(self.rf[0]))
+
+
+def op_amps(technology: Technology) -> SenseAmplifier:
+    """Amplifiers of the stages.
+
+    Raises
+    ------
+    TypeError
+        If the technology's stages are others.
     """
-
-    gain: FloatArray
-    offset: FloatArray
+    amplifier = technology.sense_amplifier
+    if not isinstance(amplifier, SenseAmplifier):
+        raise TypeError(f"technology {technology.name!r} has no transimpedance stages")
+    return amplifier
 
 
 def nominal_sense(target: Crossbar, technology: Technology, volts: float | None) -> SenseParts:
     """Nominal transimpedance stages of a layer, all alike.
 
     ``V_out = Rb k V_row w`` summed over the rows. Ra = Rf is the largest value of the series with which U1 stays within
-    the linear range when all rows are at the read voltage.
+    `Technology.column_range` when all rows are at the read voltage.
 
     Parameters
     ----------
     target
         Conductances before programming.
     volts
-        Output voltage of a weight of 1 at the read voltage; None: as large as the linear range allows when the rows of
-        all positive, or of all negative weights of a column are at the read voltage.
+        Output voltage of a weight of 1 at the read voltage; None: as large as `Technology.column_range` allows when the
+        rows of all positive, or of all negative weights of a column are at the read voltage.
     """
-    series, limit = technology.sense_amplifier.series, technology.supplies.linear_range
+    series, limit = op_amps(technology).series, technology.column_range
     read = technology.array.read_voltage
     # Without positive weights and with g_min = 0 there is no current: then that of one device.
     largest = (float(np.max(target.g_plus.sum(axis=0))) or technology.array.g_max) * read
@@ -95,7 +138,7 @@ def columns(parts: SenseParts, ports: Ports, technology: Technology) -> Columns:
     ports
         Conductances and admittances of the array, whose columns are +, -, +, -, ...
     """
-    ib = technology.sense_amplifier.input_current(technology.conditions.temperature)
+    ib = op_amps(technology).input_current(technology.conditions.temperature)
     offsets = np.stack([parts.vos1, parts.vos2], axis=-1).reshape(-1)
     # V_os Y: currents that the offsets push through the array
     pushed = offsets * ports.bit_diagonal
@@ -141,5 +184,5 @@ def offset_gain(parts: SenseParts, ports: Ports, technology: Technology) -> Floa
 def _losses(parts: SenseParts, ports: Ports, technology: Technology) -> tuple[FloatArray, FloatArray]:
     """Divisors of the outputs of U1 and U2 for their finite gains A, ``1 + noise gain/A``, each of shape (n_out,)."""
     first, second = noise_gains(parts, ports.bit_diagonal)
-    gain = technology.sense_amplifier.gain
+    gain = op_amps(technology).gain
     return 1.0 + first / gain, 1.0 + second / gain

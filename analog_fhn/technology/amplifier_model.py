@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from analog_fhn.technology.technology import OpAmp, Technology
+from analog_fhn.technology.sections import OpAmp
+from analog_fhn.technology.technology import Technology
 
 
 def amplifier_parameters(technology: Technology, amplifier: OpAmp) -> dict[str, float]:
@@ -21,5 +22,5 @@ def amplifier_parameters(technology: Technology, amplifier: OpAmp) -> dict[str, 
 
 def drops(technology: Technology, output_limit: float) -> tuple[float, float]:
     """Distance of the largest and of the lowest output voltage to their rails (V)."""
-    supplies = technology.supplies
-    return supplies.positive - output_limit, -supplies.negative - output_limit
+    high, low = technology.rails
+    return high - output_limit, -low - output_limit

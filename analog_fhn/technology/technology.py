@@ -2,563 +2,197 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import ClassVar, Literal, Self
 
-import numpy as np
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from analog_fhn._support.files import write_text
 from analog_fhn._support.resources import resource
 from analog_fhn._support.yaml_files import read_yaml, yaml_text
 from analog_fhn.errors import InputError, shown
-from analog_fhn.neuron import FloatArray
+from analog_fhn.neuron import Protocol
 from analog_fhn.technology import quantities as of
-from analog_fhn.technology.device import Device
+from analog_fhn.technology.sections import Adc, Array, ColumnStage, Conditions, ESeries, Hold, LowPass, PartClass
 from analog_fhn.technology.typed_yaml import Name, Section, Words, explain, find_yaml, listed, plain
 from analog_fhn.technology.wires import Wires
 
-ByDevice = Literal["device"]
-Levels = Annotated[int, of.Quantity("1", (2, 65536))]
-
-NOMINAL_TEMPERATURE = 300.0  # K; part values are those at this temperature
-
-
-class Supplies(Section):
-    """Supply rails and the voltage range that the design may use (V)."""
-
-    positive: of.Voltage
-    negative: of.NegativeVoltage
-    reference: of.Voltage
-    linear_range: of.Voltage
-    minimum_scale: of.VoltageScale
-
-
-class Conditions(Section):
-    """Corner under which the chip works: ambient temperature (K), supplies relative to their nominal values."""
-
-    temperature: of.Temperature = NOMINAL_TEMPERATURE
-    supply: of.SupplyRatio = 1.0
-
-
-class NeuronBase(Section):
-    """Resistors that set the impedance level of the neuron (ohm)."""
-
-    r1: of.Resistance
-    r4: of.Resistance
-    ra: of.Resistance
-
-
-class Passive(Section):
-    """Tolerance class of a resistor or capacitor.
-
-    Parameters
-    ----------
-    tolerance
-        Largest relative deviation of a part from its nominal value (a fraction).
-    distribution
-        Distribution of the parts within the tolerance: normal with sigma = tolerance/3, cut at the tolerance, or
-        uniform.
-    temperature_coefficient
-        Limit of the relative change per kelvin; each part has a coefficient of its own, spread like its value.
-    lot_share
-        Share of the variance that all parts of one kind on a chip have in common because they come from one lot: for
-        resistors and capacitors those of one nominal value, for amplifiers and multipliers those of one error.
-    series
-        E series that nominal values are taken from; null: any value.
-    """
-
-    tolerance: of.Tolerance
-    distribution: Literal["normal", "uniform"]
-    temperature_coefficient: of.TemperatureCoefficient = 0.0
-    lot_share: of.Share = 0.0
-    series: Literal["E12", "E24", "E48", "E96", "E192"] | None = None
-
-
-class OpAmp(Section):
-    """Operational amplifier.
-
-    Parameters
-    ----------
-    offset_sigma, offset_drift
-        Input offset (V) and its change with temperature (V/K), both typical, taken as sigma.
-    bias_current
-        Current into each input at 300 K (A); doubles every 10 K (JFET input).
-    gain, gain_bandwidth, slew_rate
-        Open-loop DC gain, gain-bandwidth product (Hz), slew rate (V/s).
-    output_limit
-        Output swing (V) on the nominal supplies; the distance to the rail stays when the supplies move.
-    quiescent_current
-        Supply current of one amplifier without load (A).
-    voltage_noise_density
-        Input voltage noise, white part (V/sqrt(Hz)).
-    lot_share
-        As for passives, for the offset.
-    """
-
-    offset_sigma: of.ErrorVoltage
-    offset_drift: of.VoltageDrift = 0.0
-    bias_current: of.BiasCurrent = 0.0
-    gain: of.Gain
-    gain_bandwidth: of.Bandwidth
-    slew_rate: of.SlewRate
-    output_limit: of.Voltage
-    quiescent_current: of.SupplyCurrent = 0.0
-    voltage_noise_density: of.NoiseVoltage = 0.0
-    lot_share: of.Share = 0.0
-
-    def offset_spread(self, temperature: float) -> float:
-        """Sigma of the input offset at a temperature (K), in volts."""
-        return float(np.hypot(self.offset_sigma, self.offset_drift * (temperature - NOMINAL_TEMPERATURE)))
-
-    def input_current(self, temperature: float) -> float:
-        """Input bias current (A) at a temperature (K): doubles every 10 K, as the leakage of a JFET's gate does."""
-        return float(self.bias_current * 2.0 ** ((temperature - NOMINAL_TEMPERATURE) / 10.0))
-
-
-class Multiplier(Section):
-    """Four-quadrant multiplier W = X Y / scale.
-
-    Parameters
-    ----------
-    scale
-        Scale voltage (V).
-    scale_sigma, offset_sigma
-        Relative scale error; X, Y and output offsets (V); typical, taken as sigma.
-    bandwidth, output_limit, quiescent_current
-        Bandwidth (Hz), output swing on the nominal supplies (V), supply current (A).
-    slew_rate
-        Slew rate of the output (V/s), with which the circuit check compares; null: not known. The netlist's multiplier
-        has none.
-    voltage_noise_density
-        Output voltage noise, white part (V/sqrt(Hz)).
-    lot_share
-        As for passives, for scale errors and offsets.
-    """
-
-    scale: of.Voltage
-    scale_sigma: of.Tolerance
-    offset_sigma: of.ErrorVoltage
-    bandwidth: of.Bandwidth
-    output_limit: of.Voltage
-    slew_rate: of.SlewRate | None = None
-    quiescent_current: of.SupplyCurrent = 0.0
-    voltage_noise_density: of.NoiseVoltage = 0.0
-    lot_share: of.Share = 0.0
-
-
-class TanhPair(Section):
-    """Bipolar differential pair with tail source and current mirrors (an LM13700-type transconductance amplifier).
-
-    Parameters
-    ----------
-    volts_per_unit
-        V_z for z = 1, in front of the attenuator (V).
-    shunt
-        Lower resistor of each input's attenuator (ohm).
-    compensated
-        Whether the shunts have the temperature coefficient 1/300 K, which follows the pair's thermal voltage.
-    offset_sigma
-        Input offset of the pair (V), typical, taken as sigma.
-    mirror_sigma
-        Mismatch of the base-emitter voltages in each of the tail, positive and negative mirrors (V).
-    beta_npn, beta_pnp, beta_tolerance
-        Current gains and their relative tolerance (3 sigma, one draw per package).
-    saturation_current, early_voltage
-        Of all transistors at 300 K (A, V).
-    lot_share
-        As for passives, for offsets, mirrors and current gains.
-    """
-
-    volts_per_unit: of.VoltageScale
-    shunt: of.Resistance
-    compensated: bool
-    offset_sigma: of.ErrorVoltage
-    mirror_sigma: of.ErrorVoltage
-    beta_npn: of.CurrentGain
-    beta_pnp: of.CurrentGain
-    beta_tolerance: of.Tolerance
-    saturation_current: of.SaturationCurrent
-    early_voltage: of.EarlyVoltage
-    lot_share: of.Share = 0.0
-
-
-class Rectifier(Section):
-    """Drive stage of a relu: a follower that passes positive voltages, behind a clamp that ends them at a limit.
-
-    Its amplifiers are those of `opamp`, its resistors those of `resistor`.
-
-    Parameters
-    ----------
-    full_scale
-        Limit (V), which stands for the ceiling, below the reference. The largest limit that the amplifiers behind the
-        arrays reach makes the offsets smallest. The design may move it by up to a tenth, where that gives the series a
-        better value for the resistor behind it.
-    input_resistor
-        In front of the clamp (ohm): takes up what the input is beyond the limit, or below 0.
-    divider
-        Resistor between the reference and the limit (ohm).
-    saturation_current, emission_coefficient
-        Of the diodes, at 300 K (A); their leakage, which grows with temperature as the saturation current does.
-    """
-
-    full_scale: of.VoltageScale = 5.0
-    input_resistor: of.Resistance = 10.0e3
-    divider: of.Resistance = 100.0e3
-    saturation_current: of.DiodeCurrent = 2.5e-9
-    emission_coefficient: of.EmissionCoefficient = 1.75
-
-
-class RowDriver(Section):
-    """Amplifier that shifts and attenuates V(x) to the rows of the output array: its input resistor (ohm)."""
-
-    input_resistor: of.Resistance
-
-
-class LowPass(Section):
-    """What hands a hidden layer's time averages to the array of the next one: a capacitor across the row drivers' Rf.
-
-    Parameters
-    ----------
-    time_constant
-        Nominal Rf C, in units of the time unit T.
-    """
-
-    time_constant: of.TimeConstant = 10.0
-
-
-class Hold(Section):
-    """Sample-and-hold stages between layers of which one is used position by position, on volts of a row.
-
-    Parameters
-    ----------
-    offset_sigma
-        Offset of a stage, with the step that opening its switch makes (V), typical, taken as sigma.
-    droop_sigma
-        Change of a held voltage (V/s), typical, taken as sigma: leakage of switch, capacitor and amplifier, of either
-        sign, over the capacitance.
-    noise
-        Standard deviation of the noise of a sample (V).
-    capacitor
-        Hold capacitor (F), for the bill of materials; null: within the part.
-    quiescent_current
-        Supply current of one stage (A).
-    lot_share
-        As for passives, for offset and droop.
-    """
-
-    offset_sigma: of.ErrorVoltage = 0.0
-    droop_sigma: of.Droop = 0.0
-    noise: of.ErrorVoltage = 0.0
-    capacitor: of.Capacitance | None = None
-    quiescent_current: of.SupplyCurrent = 0.0
-    lot_share: of.Share = 0.0
-
-
-class SenseAmplifier(OpAmp):
-    """Amplifier of the transimpedance stages behind the columns of the arrays.
-
-    Parameters
-    ----------
-    resistor_tolerance, distribution
-        Of the stage's three resistors, which make its gain error; see `Passive`.
-    series
-        E series of their nominal values; null: any value.
-    lot_share
-        As for passives, for the offset and for the three resistors, which have no temperature coefficient here.
-    """
-
-    resistor_tolerance: of.Tolerance = 0.0
-    distribution: Literal["normal", "uniform"] = "normal"
-    series: Literal["E12", "E24", "E48", "E96", "E192"] | None = None
-
-
-class Adc(Section):
-    """Converters of the scores, mean readout only.
-
-    Parameters
-    ----------
-    bits
-        Resolution of each converter.
-    calibration_images
-        Number of images, the first ones, whose largest score (its magnitude) becomes the range of all converters.
-    margin
-        Factor by which that range is widened.
-    """
-
-    bits: Annotated[int, of.Quantity("1", (1, 24))]
-    calibration_images: of.Count = 100
-    margin: of.Margin = 1.2
-
-
-class Array(Section):
-    """Crossbar devices and lines.
-
-    Where a value may be "device", it is that of the device preset.
-
-    Parameters
-    ----------
-    read_voltage
-        Largest voltage of a row (V).
-    g_min, g_max
-        Conductance range (S).
-    levels
-        Settable conductances: a number of equally spaced ones, a rising list (S), "device", or null: any.
-    mapping
-        Differential pairs: one-sided (one device stays at g_min) or two-sided (both move).
-    clip_quantile
-        Quantile of a layer's |weight| that g_max stands for; one number, or one per layer.
-    tile_rows, tile_columns
-        Largest size of a tile (columns: bit lines, two per output); null: not divided. Every tile has its own drivers
-        and wires; its bit lines end at the amplifiers that all tiles of a column share.
-    device
-        Preset in `calibration/devices/`, or path of a YAML file, relative to that of the technology.
-    programming_error
-        Sigma of the programmed conductance relative to its target, or "device".
-    write_tolerance, write_pulses
-        Write-verify: a device further than `write_tolerance` times g_max from its target is programmed again, at most
-        `write_pulses` times in all; null: every device is programmed once.
-    stuck_on, stuck_off
-        Shares of devices at g_max and g_min, whatever their target.
-    read_noise
-        Sigma of a reading relative to the conductance, or "device"; one draw per chip: slow (1/f) fluctuations that
-        last longer than a set of images.
-    drift_time
-        Seconds from the first reading after programming to the use of the chip (needs a device); null: no drift.
-    temperature_coefficient
-        Limit of the relative change per kelvin from 300 K, or "device"; each device has its own, normal with sigma a
-        third of the limit, cut there.
-    wires
-        Resistances of the lines.
-    """
-
-    read_voltage: of.ReadVoltage = 1.0
-    g_min: of.LowConductance
-    g_max: of.Conductance
-    levels: Levels | Annotated[list[of.LowConductance], Field(min_length=2, max_length=65536)] | ByDevice | None
-    mapping: Literal["one-sided", "two-sided"]
-    clip_quantile: of.Quantile | Annotated[list[of.Quantile], Field(min_length=2)]
-    tile_rows: of.Count | None = None
-    tile_columns: of.Count | None = None
-    device: Device | None = None
-    programming_error: of.Tolerance | ByDevice = 0.0
-    write_tolerance: Annotated[float, of.Quantity("1", (1e-9, 0.999999))] | None = None
-    write_pulses: Annotated[int, of.Quantity("1", (1, 100))] = 10
-    stuck_on: of.Share = 0.0
-    stuck_off: of.Share = 0.0
-    read_noise: of.Tolerance | ByDevice = 0.0
-    drift_time: of.Age | None = None
-    temperature_coefficient: of.TemperatureCoefficient | ByDevice = 0.0
-    wires: Wires = Wires()
-
-    @field_validator("device", mode="before")
-    @classmethod
-    def _named(cls, value: object, info: ValidationInfo) -> object:
-        if not isinstance(value, str):
-            return value
-        try:
-            # Without a suffix it is a name; the path of a file is relative to that of the technology.
-            return Device.load((info.context or {}).get("folder", Path()) / value if Path(value).suffix else value)
-        except InputError as error:
-            raise ValueError(str(error)) from None
-
-    @model_validator(mode="after")
-    def _known(self) -> Array:
-        if self.g_min >= self.g_max:
-            raise ValueError(f"g_min ({self.g_min}) must be below g_max ({self.g_max})")
-        if isinstance(self.levels, list):
-            if self.levels != sorted(set(self.levels)):
-                raise ValueError("levels: expected rising conductances, each once")
-            if self.levels[0] < self.g_min or self.levels[-1] > self.g_max:
-                raise ValueError(
-                    f"levels from {self.levels[0]:g} to {self.levels[-1]:g} S: expected them between g_min "
-                    f"({self.g_min:g}) and g_max ({self.g_max:g})"
-                )
-        if self.stuck_on + self.stuck_off > 1.0:
-            raise ValueError(f"stuck_on + stuck_off = {self.stuck_on + self.stuck_off:g}: expected at most 1")
-        for name in ("levels", "programming_error", "read_noise", "drift_time", "temperature_coefficient"):
-            if self.device is None and self.asks_device(name):
-                raise ValueError(f"{name} = {getattr(self, name)!r} needs a device (key 'device')")
-        return self
-
-    def asks_device(self, name: str) -> bool:
-        """Whether the field of this name takes its value from the device preset."""
-        value = getattr(self, name)
-        return value is not None if name == "drift_time" else isinstance(value, str)
-
-    @property
-    def level_values(self) -> FloatArray | None:
-        """All settable conductances (S), rising; None: any."""
-        if self.levels is None:
-            return None
-        if isinstance(self.levels, int):
-            step = (self.g_max - self.g_min) / (self.levels - 1)
-            return np.asarray(self.g_min + step * np.arange(self.levels), dtype=np.float64)
-        if isinstance(self.levels, list):
-            return np.array(self.levels)
-        assert self.device is not None
-        return np.array(self.device.level_values(self.g_min, self.g_max))
-
-    def clip(self, layer: int) -> float:
-        """Clip quantile of a layer."""
-        return self.clip_quantile[layer] if isinstance(self.clip_quantile, list) else self.clip_quantile
-
-    @property
-    def change_per_kelvin(self) -> float:
-        """Limit of the relative change per kelvin."""
-        if not isinstance(self.temperature_coefficient, str):
-            return self.temperature_coefficient
-        assert self.device is not None
-        assert self.device.temperature_coefficient is not None
-        return self.device.temperature_coefficient
-
-
-class PartClass(Section):
-    """What may be bought for one section of a technology: a tolerance class, a grade, or another type.
-
-    Parameters
-    ----------
-    name
-        Name of the class in an order; no two classes of a section have one name.
-    price
-        Price of one part: one resistor, capacitor, multiplier or array device, one amplifier (not a package of
-        several). Any currency will do, the same throughout a technology.
-    values
-        Fields of the section that this class sets (see `CLASSES`), in their units. All classes of a section set the
-        same fields, so a choice does not depend on the one before.
-    """
-
-    name: Name
-    price: of.Price
-    values: Annotated[dict[str, of.Number], Field(min_length=1)]
-
-
-_PASSIVE = ("tolerance", "temperature_coefficient")
-_AMPLIFIER = (
+# Module and class of the technology of every cell, by the name that a file's `cell` calls it.
+TECHNOLOGIES = {
+    "opamp_fhn": ("analog_fhn.technology.board", "BoardTechnology"),
+    "ota_fhn": ("analog_fhn.technology.silicon", "SiliconTechnology"),
+}
+
+_CELL = "opamp_fhn"  # of a file that names none
+
+# Section that describes the parts, and what a class of them may set of it. Nominal values, ranges and limits are not
+# among it: they are for the designer to choose.
+PartKind = tuple[str, tuple[str, ...]]
+# Values that leave an error group out, by group, section ("": the technology itself) and field.
+ErrorGroups = Mapping[str, Mapping[str, Mapping[str, object]]]
+
+AMPLIFIER_FIELDS = (
     "offset_sigma", "offset_drift", "bias_current", "gain", "gain_bandwidth", "slew_rate", "quiescent_current",
     "voltage_noise_density",
 )  # fmt: skip
-# Kinds of parts that come in classes: the section that describes them, and what a class may set of it. Nominal values,
-# ranges and limits are not among it: they are for the designer to choose.
-CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "resistor": ("resistor", _PASSIVE),
-    "capacitor": ("capacitor", _PASSIVE),
-    "opamp": ("opamp", _AMPLIFIER),
-    "multiplier": (
-        "multiplier",
-        ("scale_sigma", "offset_sigma", "bandwidth", "slew_rate", "quiescent_current", "voltage_noise_density"),
-    ),
-    "tanh_pair": ("tanh_pair", ("offset_sigma", "mirror_sigma", "beta_tolerance")),
-    "sense_amplifier": ("sense_amplifier", _AMPLIFIER),
-    # The three resistors of each transimpedance stage, bought apart from its amplifiers.
-    "sense_resistor": ("sense_amplifier", ("resistor_tolerance",)),
-    "array": ("array", ("programming_error", "stuck_on", "stuck_off", "read_noise", "temperature_coefficient")),
-}
-
-# What to put in place to leave an error group out, by section; see `Technology.with_errors`.
-ERRORS: dict[str, dict[str, dict[str, object]]] = {
-    "resistor": {"resistor": {"tolerance": 0.0, "temperature_coefficient": 0.0}},
-    "capacitor": {"capacitor": {"tolerance": 0.0, "temperature_coefficient": 0.0}},
-    "opamp": {"opamp": {"offset_sigma": 0.0, "offset_drift": 0.0}},
-    "multiplier": {"multiplier": {"scale_sigma": 0.0, "offset_sigma": 0.0}},
-    "tanh_pair": {"tanh_pair": {"offset_sigma": 0.0, "mirror_sigma": 0.0, "beta_tolerance": 0.0}},
-    "programming": {"array": {"programming_error": 0.0}},
-    "faults": {"array": {"stuck_on": 0.0, "stuck_off": 0.0}},
-    "read_noise": {"array": {"read_noise": 0.0}},
-    "drift": {"array": {"drift_time": None}},
-    "array_temperature": {"array": {"temperature_coefficient": 0.0}},
-    "wires": {"array": {"wires": Wires()}},
-    "amplifier_offset": {"sense_amplifier": {"offset_sigma": 0.0, "offset_drift": 0.0}},
-    "amplifier_gain": {"sense_amplifier": {"resistor_tolerance": 0.0}},
-    "adc": {"": {"adc": None}},
-    "hold": {"hold": {"offset_sigma": 0.0, "droop_sigma": 0.0, "noise": 0.0}},
-}
-# Several groups at once.
-SHORT = {
-    "array": ("programming", "faults", "read_noise", "drift", "array_temperature", "wires"),
-    "amplifier": ("amplifier_offset", "amplifier_gain"),
-}
 
 
-class Technology(Section):
-    """The parts to build with, their spread and the conditions: typed and frozen, a section for each kind of part.
+class Header(Section):
+    """What every technology's file begins with.
 
-    `load` reads a technology from its file, `save` writes it back unchanged. `classes` lists parts that may be bought
-    instead of those in the sections, by the keys of `CLASSES`; they have no effect on a chip until `with_classes`
-    chooses them.
+    Parameters
+    ----------
+    cell
+        Circuit of the hidden cells, which decides what other sections there are.
+    time_unit
+        Duration of one unit of dimensionless time (s).
     """
 
     format: Literal[1]
     name: Name
     source: Words
-    cell: Name = "opamp_fhn"
+    cell: Name = _CELL
     time_unit: of.TimeUnit
-    supplies: Supplies
-    neuron: NeuronBase
-    resistor: Passive
-    capacitor: Passive
-    opamp: OpAmp
-    multiplier: Multiplier
-    tanh_pair: TanhPair
-    rectifier: Rectifier = Rectifier()
-    row_driver: RowDriver
+
+
+class Technology(Header):
+    """The parts to build with, their spread and the conditions: typed and frozen, a section for each kind of part.
+
+    `load` reads a technology from its file, `save` writes it back unchanged. `classes` lists parts that may be bought
+    instead of those in the sections, by the keys of `CLASSES`; they have no effect on a chip until `with_classes`
+    chooses them. Here stands what any circuit has; a subclass, one for each of `TECHNOLOGIES`, adds the sections of
+    its parts. Its bases are this class and a `Header` with these sections, so that they stand in a file before those
+    of this class.
+
+    Attributes
+    ----------
+    CLASSES
+        Kinds of parts that come in classes.
+    ERRORS
+        What to put in place to leave an error group out; see `with_errors`.
+    SHORT
+        Names of several error groups at once.
+    LOTS
+        Number of the random streams of lots, by section with a `lot_share`. A number means the same section in all
+        technologies and for ever: chips are made of it.
+    READ_OUT
+        Circuit behind the arrays, by its name in `analog_fhn.array.read_out`; `sense_amplifier` is its section.
+    CONSUMPTION
+        How what an answer takes is found, by its name in `analog_fhn.studies.consumption`.
+    BOUGHT
+        Whether parts are bought, so that there is a bill of materials; else prices are areas.
+    INPUT_SCALES
+        Key of the value that the volts in front of a drive stage grow with, by the stage's curve ("tanh", "ramp").
+    """
+
+    CLASSES: ClassVar[Mapping[str, PartKind]] = {
+        "array": ("array", ("programming_error", "stuck_on", "stuck_off", "read_noise", "temperature_coefficient")),
+    }
+    ERRORS: ClassVar[ErrorGroups] = {
+        "programming": {"array": {"programming_error": 0.0}},
+        "faults": {"array": {"stuck_on": 0.0, "stuck_off": 0.0}},
+        "read_noise": {"array": {"read_noise": 0.0}},
+        "drift": {"array": {"drift_time": None}},
+        "array_temperature": {"array": {"temperature_coefficient": 0.0}},
+        "wires": {"array": {"wires": Wires()}},
+        "adc": {"": {"adc": None}},
+        "hold": {"hold": {"offset_sigma": 0.0, "droop_sigma": 0.0, "noise": 0.0}},
+    }
+    SHORT: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "array": ("programming", "faults", "read_noise", "drift", "array_temperature", "wires"),
+        "amplifier": ("amplifier_offset", "amplifier_gain"),
+    }
+    LOTS: ClassVar[Mapping[str, int]] = {"sense_amplifier": 5, "hold": 6}
+    READ_OUT: ClassVar[str] = "transimpedance"
+    CONSUMPTION: ClassVar[str] = "supply currents"
+    BOUGHT: ClassVar[bool] = True
+    INPUT_SCALES: ClassVar[Mapping[str, str]] = {}
+
     low_pass: LowPass = LowPass()
     hold: Hold = Hold()
-    sense_amplifier: SenseAmplifier
+    sense_amplifier: ColumnStage
     array: Array
     adc: Adc | None = None
     conditions: Conditions = Conditions()
     classes: dict[str, list[PartClass]] = Field(default_factory=dict)
 
     @property
+    @abstractmethod
+    def rails(self) -> tuple[float, float]:
+        """Nominal voltages of the positive and of the negative supply against the circuit's ground (V)."""
+
+    @property
+    @abstractmethod
+    def column_range(self) -> float:
+        """Largest magnitude of an output voltage of an array that the design may use (V)."""
+
+    @property
+    def array_series(self) -> ESeries | None:
+        """E series that the resistors of an array of fixed conductances are taken from; None: any value.
+
+        A technology whose arrays are built of bought resistors overrides this.
+        """
+        return None
+
+    @property
+    def supply_span(self) -> float:
+        """Voltage between the supplies under the conditions (V)."""
+        high, low = self.rails
+        return (high - low) * self.conditions.supply
+
+    @property
     def lost_swing(self) -> float:
         """Volts that an output's swing loses at this corner: it keeps its distance to the rail that moved most."""
-        lost = 1.0 - self.conditions.supply
-        return max(lost * self.supplies.positive, -lost * self.supplies.negative)
+        lost, (high, low) = 1.0 - self.conditions.supply, self.rails
+        return max(lost * high, -lost * low)
+
+    @property
+    def column_swing(self) -> float:
+        """Largest output voltage that the stages behind the arrays reach under the conditions (V).
+
+        A technology whose stages reach more than the design may use overrides this.
+        """
+        return self.column_range
+
+    def protocol(self, protocol: Protocol) -> Protocol:
+        """Protocol by which a network with this one is watched on such a chip; a technology may have its own window."""
+        return protocol
+
+    def check_sections(self) -> None:
+        """Refuse sections that do not fit each other; a subclass overrides this.
+
+        Raises
+        ------
+        ValueError
+            Naming the keys and their values.
+        """
 
     @model_validator(mode="after")
-    def _headroom(self) -> Technology:
-        lost = 1.0 - self.conditions.supply
-        limits = {
-            "sense_amplifier.output_limit": self.sense_amplifier.output_limit - self.lost_swing,
-            "supplies.positive": self.supplies.positive - lost * self.supplies.positive,
-            "-supplies.negative": -self.supplies.negative + lost * self.supplies.negative,
-            "opamp.output_limit": self.opamp.output_limit - self.lost_swing,
-            "multiplier.output_limit": self.multiplier.output_limit - self.lost_swing,
-        }
-        corner = f" at conditions.supply = {self.conditions.supply:g}" if lost else ""
-        for name, limit in limits.items():
-            if self.supplies.linear_range >= limit:
-                raise ValueError(
-                    f"supplies.linear_range ({self.supplies.linear_range} V) must be below {name} ({limit:g} V"
-                    f"{corner}): a rail would be reached"
-                )
-        for name in ("opamp", "multiplier", "sense_amplifier"):
-            limit = getattr(self, name).output_limit
-            rail = min(self.supplies.positive, -self.supplies.negative)
-            if limit > rail:
-                raise ValueError(f"{name}.output_limit ({limit:g} V) must not exceed the nearer supply ({rail:g} V)")
+    def _fitting(self) -> Self:
+        self.check_sections()
         return self
 
     @model_validator(mode="after")
-    def _within_range(self) -> Technology:
+    def _within_range(self) -> Self:
         if problems := self.device_problems():
             raise ValueError("; ".join(problems))
         return self
 
     @model_validator(mode="after")
-    def _buyable(self) -> Technology:
+    def _buyable(self) -> Self:
         if problems := list(self._class_problems()):
             raise ValueError(listed(problems))
         return self
 
     def _class_problems(self) -> Iterator[str]:
         for key, offered in self.classes.items():
-            if key not in CLASSES:
-                yield f"classes: {shown(key)} is not one of {', '.join(CLASSES)}"
+            if key not in self.CLASSES:
+                yield f"classes: {shown(key)} is not one of {', '.join(self.CLASSES)}"
                 continue
-            name, settable = CLASSES[key]
+            name, settable = self.CLASSES[key]
             section = getattr(self, name)
             for index, part in enumerate(offered):
                 this = f"classes.{key} {part.name!r}"
@@ -598,21 +232,21 @@ class Technology(Section):
         )
 
     @classmethod
-    def load(cls, name: str | Path) -> Technology:
+    def load(cls, name: str | Path) -> Self:
         """Read a technology by its name in `calibration/` or by the path of a YAML file.
 
         Raises
         ------
         InputError
-            Unknown name, unreadable file, unknown key, wrong type or value out of range; the message names
-            the file and the key.
+            Unknown name, unreadable file, unknown cell or one whose technology is no subclass of this class, unknown
+            key, wrong type or value out of range; the message names the file and the key.
         """
         path = find_yaml(name, "technology", resource("calibration"))
         return cls.from_values(read_yaml(path, "technology"), path, path.parent)
 
     @classmethod
-    def from_values(cls, values: object, source: Path | str, folder: Path | None = None) -> Technology:
-        """Technology with the values that `model_dump` returns, or that a file holds.
+    def from_values(cls, values: object, source: Path | str, folder: Path | None = None) -> Self:
+        """Technology with the values that `model_dump` returns, or that a file holds; its class follows from `cell`.
 
         Parameters
         ----------
@@ -626,8 +260,22 @@ class Technology(Section):
         Raises
         ------
         InputError
-            Unknown or missing key, wrong type or value out of range; the message names the key.
+            Unknown cell or one whose technology is no subclass of this class, unknown or missing key, wrong type or
+            value out of range; the message names the key.
         """
+        cell = values.get("cell", _CELL) if isinstance(values, Mapping) else _CELL
+        # What is no name is refused with all else that is wrong with the values.
+        try:
+            kind = technology_class(cell if isinstance(cell, str) else _CELL)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
+        if not issubclass(kind, cls):
+            fitting = [name for name in TECHNOLOGIES if issubclass(technology_class(name), cls)]
+            raise InputError(f"{source}: cell {shown(cell)}: expected one of {', '.join(fitting)}")
+        return kind._validated(values, source, folder)
+
+    @classmethod
+    def _validated(cls, values: object, source: Path | str, folder: Path | None = None) -> Self:
         try:
             return cls.model_validate(values, context={"folder": folder or Path()})
         except ValidationError as error:
@@ -637,7 +285,7 @@ class Technology(Section):
         """Numbers that are possible but unusual in practice, of the technology and of the classes that it offers."""
         numbers = list(of.unusual(self))
         for key, offered in self.classes.items():
-            name, _ = CLASSES[key]
+            name, _ = self.CLASSES[key]
             for part in offered:
                 changed = getattr(self, name).model_copy(update=part.values)
                 numbers += [
@@ -645,20 +293,27 @@ class Technology(Section):
                 ]
         return numbers
 
-    def under(self, *, temperature: float | None = None, supply: float | None = None) -> Technology:
+    def under(
+        self, *, temperature: float | None = None, supply: float | None = None, **others: float | str | None
+    ) -> Self:
         """Copy under another ambient temperature (K) or other supplies (relative to nominal); None: as it is.
+
+        Parameters
+        ----------
+        others
+            Further conditions that this technology has, by the keys of its section `conditions`.
 
         Raises
         ------
         InputError
-            If a value is out of range.
+            If a value is out of range, or the technology has no such condition.
         """
-        asked = {"temperature": temperature, "supply": supply}
+        asked = {"temperature": temperature, "supply": supply, **others}
         present = dict(self.conditions)
-        changes = {f"conditions.{k}": v for k, v in asked.items() if v is not None and v != present[k]}
+        changes = {f"conditions.{k}": v for k, v in asked.items() if v is not None and v != present.get(k)}
         return self.with_values(changes) if changes else self
 
-    def with_values(self, values: Mapping[str, object]) -> Technology:
+    def with_values(self, values: Mapping[str, object]) -> Self:
         """Copy with single values changed, checked like a file: ``{"resistor.tolerance": 0.02, "array.levels": 16}``.
 
         Raises
@@ -678,9 +333,12 @@ class Technology(Section):
             if last not in section:
                 raise InputError(f"technology {self.name!r} has no key {shown(key)}; there are {', '.join(section)}")
             section[last] = value
-        return Technology.from_values(data, f"technology {self.name!r}")
+        source = f"technology {self.name!r}"
+        if data["cell"] != self.cell:
+            return self.from_values(data, source)
+        return self._validated(data, source)
 
-    def with_classes(self, chosen: Mapping[str, str]) -> Technology:
+    def with_classes(self, chosen: Mapping[str, str]) -> Self:
         """Copy built with other parts.
 
         Parameters
@@ -702,18 +360,18 @@ class Technology(Section):
             if name not in offered:
                 known = ", ".join(map(repr, offered))
                 raise InputError(f"technology {self.name!r}: {key} {name!r}: not one of {known}")
-            values |= {f"{CLASSES[key][0]}.{field}": value for field, value in offered[name].items()}
+            values |= {f"{self.CLASSES[key][0]}.{field}": value for field, value in offered[name].items()}
         return self.with_values(values)
 
     def bought(self, key: str) -> PartClass | None:
         """Class of a key of `classes` whose values the technology has now; None: no class has them."""
         for part in self.classes.get(key, ()):
-            section = getattr(self, CLASSES[key][0])
+            section = getattr(self, self.CLASSES[key][0])
             if all(getattr(section, field) == value for field, value in part.values.items()):
                 return part
         return None
 
-    def with_errors(self, groups: Iterable[str]) -> Technology:
+    def with_errors(self, groups: Iterable[str]) -> Self:
         """Copy with only the named error groups (those of `ERRORS` and `SHORT`); all else is exact.
 
         Each component has its own random stream, so a part that stays spread keeps its value on every chip.
@@ -721,16 +379,16 @@ class Technology(Section):
         Raises
         ------
         InputError
-            If a group is unknown.
+            If this technology has no such group; the message lists those that it has.
         """
         spread = set()  # single groups, short names resolved
         for group in groups:
-            if group not in ERRORS and group not in SHORT:
-                raise InputError(f"error group {group!r}: expected some of {', '.join((*ERRORS, *SHORT))}")
-            spread |= set(SHORT.get(group, (group,)))
+            if group not in self.ERRORS and group not in self.SHORT:
+                raise InputError(f"error group {group!r}: expected some of {', '.join((*self.ERRORS, *self.SHORT))}")
+            spread |= set(self.SHORT.get(group, (group,)))
         changes: dict[str, dict[str, object]] = {}
-        for group in ERRORS.keys() - spread:
-            for section, values in ERRORS[group].items():
+        for group in self.ERRORS.keys() - spread:
+            for section, values in self.ERRORS[group].items():
                 changes.setdefault(section, {}).update(values)
         whole = changes.pop("", {})
         exact = {section: getattr(self, section).model_copy(update=values) for section, values in changes.items()}
@@ -739,3 +397,18 @@ class Technology(Section):
     def save(self, path: str | Path) -> None:
         """Write the technology as YAML; `load` gives an equal one."""
         write_text(path, yaml_text(self.model_dump()))
+
+
+def technology_class(cell: str) -> type[Technology]:
+    """Class of the technology of a cell, by the cell's name.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    if cell not in TECHNOLOGIES:
+        raise InputError(f"cell {shown(cell)}: expected one of {', '.join(TECHNOLOGIES)}")
+    module, attribute = TECHNOLOGIES[cell]
+    kind: type[Technology] = getattr(import_module(module), attribute)
+    return kind

@@ -9,7 +9,8 @@ import pytest
 
 from analog_fhn.array.crossbar import Crossbar, manufacture, map_weights
 from analog_fhn.draws import DeviceDraws
-from analog_fhn.technology.technology import Array, Technology
+from analog_fhn.technology.sections import Array
+from analog_fhn.technology.technology import Technology
 
 
 def array(**changes: Any) -> Array:

@@ -14,8 +14,8 @@ import pytest
 from analog_fhn._support.resources import resource
 from analog_fhn.array.sense import SenseParts, columns
 from analog_fhn.array.wires import solve_tiled
-from analog_fhn.netlist.decks import number
 from analog_fhn.neuron import FloatArray
+from analog_fhn.ngspice.text import number
 from analog_fhn.technology.technology import Technology
 from analog_fhn.technology.wires import Wires
 

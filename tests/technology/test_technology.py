@@ -16,7 +16,8 @@ from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import Protocol
-from analog_fhn.technology.technology import CLASSES, ERRORS, Technology
+from analog_fhn.technology.board import BoardTechnology
+from analog_fhn.technology.technology import Technology
 
 DISCRETE = resource("calibration", "discrete.yaml").read_text(encoding="utf-8")
 
@@ -224,7 +225,7 @@ def test_impossible_corners_are_refused(corner: dict[str, float], message: str) 
 
 def offering(key: str, *offered: dict[str, Any], **more: list[dict[str, Any]]) -> Technology:
     data = Technology.load("discrete").model_dump() | {"classes": {key: list(offered), **more}}
-    return Technology.model_validate(data)
+    return BoardTechnology.model_validate(data)
 
 
 def part(name: str, price: float = 1.0, **values: float) -> dict[str, Any]:
@@ -234,14 +235,14 @@ def part(name: str, price: float = 1.0, **values: float) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["discrete", "memristive"])
 def test_what_a_technology_has_is_among_what_may_be_bought(name: str) -> None:
     technology = Technology.load(name)
-    assert technology.classes.keys() == CLASSES.keys() - ({"array"} if name == "memristive" else set())
+    assert technology.classes.keys() == BoardTechnology.CLASSES.keys() - ({"array"} if name == "memristive" else set())
     for key, offered in technology.classes.items():
         assert technology.bought(key) in offered, key
         assert len(offered) > 1, key
 
 
 def test_a_dearer_class_is_no_worse() -> None:
-    errors = {field for group in ERRORS.values() for values in group.values() for field in values}
+    errors = {field for group in BoardTechnology.ERRORS.values() for values in group.values() for field in values}
     for name in ("discrete", "memristive"):
         for key, offered in Technology.load(name).classes.items():
             for cheap, dear in pairwise(sorted(offered, key=lambda one: one.price)):
@@ -254,7 +255,7 @@ def test_a_dearer_class_is_no_worse() -> None:
 def test_chosen_classes_are_set_and_found_again() -> None:
     before = Technology.load("discrete")
     for key, offered in before.classes.items():
-        name, _ = CLASSES[key]
+        name, _ = BoardTechnology.CLASSES[key]
         for one in offered:
             after = before.with_classes({key: one.name})
             assert after.bought(key) == one

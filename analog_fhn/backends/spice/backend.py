@@ -23,15 +23,16 @@ from numpy.typing import NDArray
 from analog_fhn._support.files import at_once, write_set
 from analog_fhn._support.hashing import sha256
 from analog_fhn._support.threads import usable_cores
-from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
-from analog_fhn.backends.spice.ngspice import SimulatorProcess, run_batch
+from analog_fhn.backends.base import Response, check_drives, refuse_noise
 from analog_fhn.cell.base import Cell, Cells, CircuitCells
-from analog_fhn.errors import InputError, RunError
+from analog_fhn.errors import InputError, RunError, SimulationError
 from analog_fhn.netlist.chip_lines import SCORES
 from analog_fhn.netlist.decks import MAX_STEP, RELTOL, cell_deck, components, neuron_deck
 from analog_fhn.netlist.export import read_manifest
 from analog_fhn.netlist.positions import ACTIVATIONS
 from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.ngspice.batch import run_batch
+from analog_fhn.ngspice.process import SimulatorProcess
 from analog_fhn.noise import Noise
 
 # Any single period may differ by this fraction, a rest value by this much in x, from a run with much tighter settings.
@@ -186,8 +187,7 @@ class Spice:
         self, simulator: SimulatorProcess, cells: Cells, neuron: int, drive: float | None, protocol: Protocol
     ) -> float:
         cell = components(cells).cell
-        q0, q1, _, q3 = cells.dynamics.q[neuron]
-        drive = float((0.5 * q1 - q0) / q3) if drive is None else drive
+        drive = float(cells.dynamics.spiking_drive()[neuron]) if drive is None else drive
         for longer in (1.0, 4.0, 16.0):
             long = replace(protocol, control=longer * protocol.control)
             periods = []

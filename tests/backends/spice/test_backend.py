@@ -11,24 +11,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analog_fhn.backends.base import SimulationError
 from analog_fhn.backends.spice import backend as spice
-from analog_fhn.backends.spice import ngspice
 from analog_fhn.backends.spice.backend import FailedRunError, Spice, cell_power, window_mean
-from analog_fhn.backends.spice.ngspice import SimulatorProcess
 from analog_fhn.cell.base import Cells, CircuitCells
 from analog_fhn.cell.opamp_fhn.layout import groups
 from analog_fhn.design import Design
-from analog_fhn.errors import InputError, MissingProgramError
+from analog_fhn.errors import InputError, MissingProgramError, SimulationError
 from analog_fhn.netlist.decks import RELTOL, cell_deck, neuron_deck
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, FloatArray, Protocol, cycle, cycle_from_samples, waveform_rms
+from analog_fhn.ngspice import process
+from analog_fhn.ngspice.process import SimulatorProcess
 from analog_fhn.technology.technology import Technology
 
 
 def _installed() -> bool:
     try:
-        ngspice.find_library()
+        process.find_library()
     except MissingProgramError:
         return False
     return importlib.util.find_spec("PySpice") is not None

@@ -15,17 +15,17 @@ import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier
 
-from analog_fhn.backends.base import SimulationError
 from analog_fhn.backends.spice.backend import run_exported
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.data import Dataset, load
 from analog_fhn.design import Design
-from analog_fhn.errors import InputError, MissingProgramError
+from analog_fhn.errors import InputError, MissingProgramError, SimulationError
 from analog_fhn.inference import classify
 from analog_fhn.netlist.export import Form, export
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, FloatArray
-from analog_fhn.technology.technology import LowPass, Technology
+from analog_fhn.technology.sections import LowPass
+from analog_fhn.technology.technology import Technology
 from analog_fhn.technology.wires import Wires
 from analog_fhn.training.plain import train_plain
 

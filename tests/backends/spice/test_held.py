@@ -16,17 +16,18 @@ import pytest
 import small_cnn
 from scipy.signal import lfilter
 
+from analog_fhn.draws import RunNoise
 from analog_fhn._support.resources import resource
-from analog_fhn.backends.base import SimulationError
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.spice.backend import run_exported
-from analog_fhn.backends.spice.ngspice import run_batch
 from analog_fhn.chip import HiddenLayer, ManufacturedChip
+from analog_fhn.errors import SimulationError
 from analog_fhn.hold import Hold, HoldParts
 from analog_fhn.inference import classify, hidden_response
-from analog_fhn.netlist.decks import number
 from analog_fhn.netlist.export import Form, export
 from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.ngspice.batch import run_batch
+from analog_fhn.ngspice.text import number
 from analog_fhn.patches import Front, Patches
 
 needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="the program ngspice is not installed")
@@ -104,7 +105,7 @@ def test_every_position_is_what_the_equations_say(case: str, form: Form, tmp_pat
 @needs_ngspice
 def test_scores_are_those_of_classify_but_for_the_sampled_ripple(tmp_path: Path) -> None:
     chip = small_cnn.chip(small_cnn.network("sigmoid"))
-    _, (every,) = hidden_response(chip, small_cnn.image()[None], Direct(), sampled=[None])
+    _, (every,) = hidden_response(chip, small_cnn.image()[None], Direct(), sampled=RunNoise.none(1))
     export(chip, small_cnn.image(), tmp_path, {}, form="reduced")
     scores, layer = run_exported(tmp_path), chip.layers[0]
     assert every.values is not None

@@ -11,17 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analog_fhn.backends.base import SimulationError
 from analog_fhn.backends.spice import backend as spice
-from analog_fhn.backends.spice import ngspice
 from analog_fhn.backends.spice.backend import FailedRunError, Spice, run_exported
-from analog_fhn.backends.spice.ngspice import SimulatorProcess
 from analog_fhn.design import Design
-from analog_fhn.errors import MissingProgramError
+from analog_fhn.errors import MissingProgramError, SimulationError
 from analog_fhn.netlist.decks import neuron_deck
 from analog_fhn.netlist.export import export
 from analog_fhn.network import Network
 from analog_fhn.neuron import Protocol
+from analog_fhn.ngspice import batch, process
+from analog_fhn.ngspice.process import SimulatorProcess
 from analog_fhn.studies import doctor
 from analog_fhn.studies.doctor import mismatched_neuron
 from analog_fhn.technology.technology import Technology
@@ -69,7 +68,7 @@ def test_another_program_is_named(
     body: str, words: str, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = script(tmp_path, monkeypatch, body)
-    monkeypatch.setattr(ngspice, "_COMMAND_LIMIT", 0.5)
+    monkeypatch.setattr(batch, "_VERSION_LIMIT", 0.5)
     with pytest.raises(MissingProgramError, match="apt install ngspice") as error:
         run_exported(exported)
     assert f"{path} {words}" in str(error.value)
@@ -119,7 +118,7 @@ def test_the_time_limit_grows_with_what_the_run_is_expected_to_take(exported: Pa
 def test_a_library_that_hangs_is_stopped_and_deck_and_log_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ngspice, "_STEP_LIMIT", 0.0)
+    monkeypatch.setattr(process, "_STEP_LIMIT", 0.0)
     true = SimulatorProcess.load
 
     def load(simulator: SimulatorProcess, deck: str) -> None:
@@ -140,7 +139,7 @@ def test_a_run_ends_with_the_process_that_began_it(tmp_path: Path) -> None:
     deck = neuron_deck(mismatched_neuron(), 0, -1.0, Protocol(settle=0.0, control=1e6, interval=10.0))
     (tmp_path / "deck.cir").write_text(deck)
     script = (
-        "import pathlib, sys; from analog_fhn.backends.spice.ngspice import SimulatorProcess\n"
+        "import pathlib, sys; from analog_fhn.ngspice.process import SimulatorProcess\n"
         "simulator = SimulatorProcess(); simulator.load(pathlib.Path(sys.argv[1]).read_text())\n"
         "print(simulator.pid, flush=True); simulator.run()"
     )
@@ -162,7 +161,7 @@ def test_another_library_is_named(content: bytes | None, tmp_path: Path, monkeyp
         path.write_bytes(content)
     monkeypatch.setenv("NGSPICE_LIBRARY_PATH", str(path))
     with pytest.raises(MissingProgramError, match="libngspice cannot be loaded from") as error:
-        ngspice.version()
+        process.version()
     assert str(path) in str(error.value)
     assert len(str(error.value).replace(str(path), "")) < 600
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analog_fhn.backends.base import SimulationError
-from analog_fhn.backends.spice import ngspice
-from analog_fhn.backends.spice.ngspice import SimulatorProcess, faults
-from analog_fhn.errors import MissingProgramError
+from analog_fhn.errors import MissingProgramError, SimulationError
+from analog_fhn.ngspice import batch, process
+from analog_fhn.ngspice.messages import faults
+from analog_fhn.ngspice.process import SimulatorProcess
 
 RC = """{title}
 Vin in 0 1
@@ -30,7 +30,7 @@ def rc(title: str = "rc", step: float = 1e-5, stop: float = 5e-3) -> str:
 
 def _installed() -> bool:
     try:
-        ngspice.find_library()
+        process.find_library()
     except MissingProgramError:
         return False
     return importlib.util.find_spec("PySpice") is not None
@@ -139,7 +139,7 @@ def test_pyspice_alone_would_run_the_previous_circuit_again(tmp_path: Path) -> N
     script = f"""
 import logging; logging.disable(logging.CRITICAL)
 from PySpice.Spice.NgSpice.Shared import NgSpiceShared
-NgSpiceShared.LIBRARY_PATH = {ngspice.find_library()!r}
+NgSpiceShared.LIBRARY_PATH = {process.find_library()!r}
 engine = NgSpiceShared.new_instance()
 engine.load_circuit({rc()!r})
 engine.run()
@@ -239,31 +239,31 @@ def test_a_users_init_file_changes_nothing(tmp_path: Path, monkeypatch: pytest.M
 
 @needs_ngspice
 def test_versions_agree() -> None:
-    assert ngspice.version().split(".")[0].isdigit()
-    assert ngspice.version() == ngspice.program_version()
+    assert process.version().split(".")[0].isdigit()
+    assert process.version() == batch.program_version()
 
 
 @needs_ngspice
 def test_the_sign_of_a_cube_is_known() -> None:
-    if ngspice.version() != "39":
+    if process.version() != "39":
         pytest.skip("measured in version 39")
-    assert not ngspice.cube_is_odd(), "x^3 written with a caret uses |x|: netlists write products"
+    assert not process.cube_is_odd(), "x^3 written with a caret uses |x|: netlists write products"
 
 
 def test_missing_programs_say_how_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NGSPICE_LIBRARY_PATH", str(tmp_path / "libngspice.so"))
     with pytest.raises(MissingProgramError, match="apt install"):
-        ngspice.find_library()
+        process.find_library()
     with pytest.raises(MissingProgramError, match="NGSPICE_LIBRARY_PATH"):
         SimulatorProcess()
     (tmp_path / "libngspice.so").write_text("no library")
     with pytest.raises(MissingProgramError, match="cannot be loaded"):
-        ngspice.version()
+        process.version()
     monkeypatch.delenv("NGSPICE_LIBRARY_PATH")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingProgramError, match="ngspice"):
-        ngspice.program_version()
-    monkeypatch.setattr(ngspice.importlib.util, "find_spec", lambda _name: None)
-    monkeypatch.setattr(ngspice, "find_library", lambda: "libngspice.so.0")
+        batch.program_version()
+    monkeypatch.setattr(process.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(process, "find_library", lambda: "libngspice.so.0")
     with pytest.raises(MissingProgramError, match="pip install"):
         SimulatorProcess()

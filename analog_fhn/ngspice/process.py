@@ -6,7 +6,7 @@ latter: an undefined parameter leaves the library unusable for the rest of a pro
 PySpice 1.5 looks for faults in ngspice's standard output only, so that a netlist with an unknown subcircuit passes
 and the *previous* circuit runs again; and it takes every line of standard error for a fault, so that harmless notes
 stop a good run. Here only the loading of the library and the calls into it are PySpice's; what ngspice says is read
-by `faults`, and a run counts only if the circuit just loaded made it, to its end, with finite values.
+by `messages.faults`, and a run counts only if the circuit just loaded made it, to its end, with finite values.
 """
 
 from __future__ import annotations
@@ -20,46 +20,29 @@ import json
 import os
 import pickle
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, TextIO
 
 import numpy as np
 
-from analog_fhn._support.files import at_once, write_text
 from analog_fhn._support.temporary import temporary_folder
-from analog_fhn.backends.base import SimulationError
-from analog_fhn.errors import InputError, MissingProgramError, RunError
+from analog_fhn._support.threads import alarm
+from analog_fhn.errors import MissingProgramError, SimulationError
+from analog_fhn.ngspice.messages import INSTALL, faults, version_in
 
 if TYPE_CHECKING:
     from analog_fhn.neuron import FloatArray
 
-_INSTALL = (
-    "install ngspice and its library (Debian, Ubuntu: apt install ngspice libngspice0) "
-    'and PySpice (pip install "analog-fhn[spice]")'
-)
-
 # Generous: decks of a neuron or cell take 0.1 ms a step, other commands milliseconds, on a machine that is not busy.
 _COMMAND_LIMIT = 60.0  # s
 _STEP_LIMIT = 0.01  # s
-_LONGEST_OUTPUT = 2**24
-
-_FAULT = re.compile(
-    r"^\s*(fatal\b|error\b)|unknown subckt|undefined parameter|cannot compute substitute|unknown parameter"
-    r"|timestep too small|simulation\(s\) aborted|not started|cannot recover",
-    re.IGNORECASE,
-)
-# A singular matrix is only a warning: ngspice may recover from it, and if it does not, it aborts the run.
-_HARMLESS = ("Warning:", "Note:", "Circuit:")
 
 
 def find_library() -> str:
@@ -73,7 +56,7 @@ def find_library() -> str:
     by_user = os.environ.get("NGSPICE_LIBRARY_PATH")
     if by_user:
         if not Path(by_user).is_file():
-            raise MissingProgramError(f"NGSPICE_LIBRARY_PATH = {by_user}: there is no such file; {_INSTALL}")
+            raise MissingProgramError(f"NGSPICE_LIBRARY_PATH = {by_user}: there is no such file; {INSTALL}")
         return by_user
     by_system = ctypes.util.find_library("ngspice")
     if by_system:
@@ -84,118 +67,7 @@ def find_library() -> str:
     for folder, name in itertools.product(folders, names):
         if (path := Path(folder, name)).is_file():
             return str(path)
-    raise MissingProgramError(f"libngspice is not installed, or not where it is looked for; {_INSTALL}")
-
-
-def program_version() -> str:
-    """Version of the `ngspice` program, for instance "39" (exported netlists run in it).
-
-    Raises
-    ------
-    MissingProgramError
-        If there is no such program.
-    """
-    program = _program()
-    status, out, _ = _output([program, "--version"], Path.cwd(), _COMMAND_LIMIT)
-    if status is None:
-        raise MissingProgramError(f"{program} is not ngspice: it does not tell its version; {_INSTALL}")
-    return _version(out, program)
-
-
-def run_batch(deck: Path, timeout: float) -> str:
-    """Run a deck alone, `ngspice -b`, in its own folder, without the user's `.spiceinit`; what it said.
-
-    What it said in a run that fails is kept beside the deck, in a file that ends in `.log`.
-
-    Parameters
-    ----------
-    timeout
-        Seconds after which it is stopped.
-
-    Raises
-    ------
-    MissingProgramError
-        If there is no program ngspice, or one of that name is another program.
-    SimulationError
-        If it ends with a status other than 0, reports a fault, or does not end in time.
-    """
-    program_version()
-    status, *texts = _output([_program(), "-n", "-b", deck.name], deck.parent, timeout)
-    out, err = (
-        [line.strip() for line in text.splitlines() if line.strip() and "Reference value" not in line] for text in texts
-    )
-    messages = faults([*err, *out])
-    if status == 0 and not messages:
-        return texts[0]
-    said = " | ".join(line[:200] for line in dict.fromkeys([*messages[:4], *err[-4:], *out[-2:]]))
-    ended = f"did not end within {timeout:g} s" if status is None else f"ended with status {status}"
-    log = _keep_log(deck, "".join(texts))
-    raise SimulationError(f"ngspice -b {deck} {ended}: {said or 'it said nothing'}{log}")
-
-
-def _program() -> str:
-    program = shutil.which("ngspice")
-    if program is None:
-        raise MissingProgramError(f"the program ngspice is not installed; {_INSTALL}")
-    return program
-
-
-def _output(command: list[str], folder: Path, limit: float) -> tuple[int | None, str, str]:
-    """Status, output and errors of a program.
-
-    The status is None if it had to be stopped: after `limit` seconds, or because it said too much.
-    """
-    try:
-        process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True,
-        )  # fmt: skip
-    except OSError as error:
-        raise MissingProgramError(f"{command[0]} cannot be run ({error.strerror}); {_INSTALL}") from None
-    stopped = threading.Event()
-
-    def stop() -> None:
-        stopped.set()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # a script may have started others
-
-    def read(stream: IO[bytes] | None) -> str:
-        assert stream is not None
-        content = stream.read(_LONGEST_OUTPUT)
-        if len(content) == _LONGEST_OUTPUT:
-            stop()
-        return content.decode(errors="replace")
-
-    alarm = _alarm(limit, stop)
-    with process, ThreadPoolExecutor(2) as pool:
-        try:
-            out, err = pool.map(read, (process.stdout, process.stderr))
-            process.wait()
-        except BaseException:
-            stop()
-            raise
-        finally:
-            alarm.cancel()
-    return None if stopped.is_set() else process.returncode, out, err
-
-
-def _alarm(seconds: float, call: Callable[[], None]) -> threading.Timer:
-    """Timer that runs."""
-    alarm = threading.Timer(min(seconds, threading.TIMEOUT_MAX), call)
-    alarm.daemon = True
-    alarm.start()
-    return alarm
-
-
-def _keep_log(deck: Path, log: str) -> str:
-    """Write what was said beside a deck, and how a message names the file; nothing if it cannot be written."""
-    path = deck.with_suffix(".log")
-    try:
-        with at_once():
-            write_text(path, log)
-    except (InputError, RunError):
-        return ""
-    return f" (log {path})"
+    raise MissingProgramError(f"libngspice is not installed, or not where it is looked for; {INSTALL}")
 
 
 def version() -> str:
@@ -216,15 +88,6 @@ def cube_is_odd() -> bool:
     with SimulatorProcess() as simulator:
         simulator.load(deck)
         return bool(simulator.run()["out"][-1] < 0)
-
-
-def faults(lines: Iterable[str]) -> list[str]:
-    """Those of ngspice's messages that mean that something went wrong.
-
-    Warnings, notes, progress of gmin and source stepping, and names of solvers do not; nor does a title or a netlist
-    line that happens to hold the word "error".
-    """
-    return [line.strip() for line in lines if _FAULT.search(line) and not line.lstrip().startswith(_HARMLESS)]
 
 
 class Simulator:
@@ -259,7 +122,7 @@ class Simulator:
 
     def version(self) -> str:
         """Version of libngspice."""
-        return _version("\n".join(self._command("version -f")), self._library)
+        return version_in("\n".join(self._command("version -f")), self._library)
 
     def load(self, deck: str) -> None:
         """Load a deck in place of the one before.
@@ -364,14 +227,14 @@ class SimulatorProcess:
     def __init__(self) -> None:
         find_library()
         if importlib.util.find_spec("PySpice") is None:
-            raise MissingProgramError(f"the Python package PySpice is not installed; {_INSTALL}")
+            raise MissingProgramError(f"the Python package PySpice is not installed; {INSTALL}")
         self.log = ""
         # ngspice runs the .spiceinit of its working directory, or else that of the user's home.
         self._stack = contextlib.ExitStack()
         self._folder = self._stack.enter_context(temporary_folder("ngspice"))
         self._limit = 0.0
         self._expired = False
-        (self._folder / ".spiceinit").write_text("* defaults\n", encoding="ascii")
+        (self._folder / ".spiceinit").write_text("set num_threads=1\n", encoding="ascii")
         path = [str(Path(entry or ".").resolve()) for entry in sys.path]
         with (self._folder / "stderr.txt").open("wb") as stderr:
             self._process = subprocess.Popen(
@@ -444,7 +307,7 @@ class SimulatorProcess:
         assert stdout is not None
         if stdin.closed:
             raise SimulationError("this simulator process is closed; after a failed run a fresh one is needed")
-        alarm = _alarm(limit, self._expire)
+        timer = alarm(limit, self._expire)
         try:
             pickle.dump((method, arguments), stdin)
             stdin.flush()
@@ -461,7 +324,7 @@ class SimulatorProcess:
             self.close()
             raise
         finally:
-            alarm.cancel()
+            timer.cancel()
         if isinstance(answer, BaseException):
             self.close()
             raise answer
@@ -470,7 +333,7 @@ class SimulatorProcess:
 
 _BOOTSTRAP = (
     "import json, sys; path = json.loads(sys.argv[1]); sys.path[:] = path + [p for p in sys.path if p not in path]; "
-    "from analog_fhn.backends.spice.ngspice import _serve; _serve()"
+    "from analog_fhn.ngspice.process import _serve; _serve()"
 )
 
 
@@ -510,13 +373,6 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _version(text: str, source: str) -> str:
-    match = re.search(r"ngspice-([0-9][0-9.+a-z-]*)", text)
-    if match is None:
-        raise MissingProgramError(f"{source} is not ngspice: asked for its version, it says {text[:80]!r}; {_INSTALL}")
-    return match.group(1)
-
-
 def steps(deck: str) -> float:
     """Number of time steps of a deck's transient, if none is shorter than the first number of its `.tran` line."""
     step, stop = _transient(deck.splitlines())
@@ -540,7 +396,7 @@ def _engine(library: str) -> Any:
     try:
         from PySpice.Spice.NgSpice import Shared
     except ImportError as error:
-        raise MissingProgramError(f"the Python package PySpice cannot be imported ({error}); {_INSTALL}") from None
+        raise MissingProgramError(f"the Python package PySpice cannot be imported ({error}); {INSTALL}") from None
     logging.getLogger(Shared.__name__).setLevel(logging.CRITICAL)
 
     class Engine(Shared.NgSpiceShared):  # type: ignore[misc]
@@ -594,4 +450,4 @@ def _engine(library: str) -> Any:
     try:
         return Engine()
     except (OSError, AttributeError) as error:  # no library, or another one
-        raise MissingProgramError(f"libngspice cannot be loaded from {library} ({error}); {_INSTALL}") from None
+        raise MissingProgramError(f"libngspice cannot be loaded from {library} ({error}); {INSTALL}") from None
