@@ -5,16 +5,18 @@ Equation 1 of Bogatenko et al., Chaos 33(7), 2023, doi:10.1063/5.0152703::
     eps dx/dt = x - x^3/3 - y,        dy/dt = x + a + I
 
 x is the activator, y the inhibitor, I the constant drive. Time is dimensionless everywhere in this module.
-Every manufactured neuron obeys the same equations with nine coefficients of its own (see `Coefficients`).
+Every manufactured neuron on a board obeys the same equations with nine coefficients of its own (see `Coefficients`);
+other circuits have other equations (`Dynamics`).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -159,9 +161,107 @@ class Protocol:
         return self.settle + self.interval * np.arange(1, self.n_samples + 1, dtype=np.float64)
 
 
+Flow = tuple[Callable[[float, FloatArray], list[float]], Callable[..., list[list[float]]]]
+"""Right-hand side and Jacobian as functions of t, (x, y)."""
+
+
+class Dynamics(ABC):
+    """Equations of n neurons with two states x and y, a drive I and an output u(x); time in units of T.
+
+    ``dy/dt`` averaged over a cycle is 0, so that the time average of the output is a line in the drive whatever x and y
+    do (`identity_mean`). Arrays of neurons have the last axis n.
+    """
+
+    eps: float
+    """Nominal time-scale ratio of x and y, which step sizes are measured in."""
+
+    KIND: ClassVar[str]
+    """What these equations are, for messages."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of neurons."""
+
+    @abstractmethod
+    def __getitem__(self, index: slice | NDArray[np.intp]) -> Self:
+        """Equations of some of the neurons."""
+
+    @abstractmethod
+    def arrays(self) -> Mapping[str, FloatArray]:
+        """All numbers of the equations but eps, by name; the first axis of each is that of the neurons."""
+
+    def numbers(self) -> list[tuple[str, FloatArray]]:
+        """The same as people are told of them."""
+        return [(f"{name} of the neurons", values) for name, values in self.arrays().items()]
+
+    @abstractmethod
+    def flow(self, drive: float) -> Flow:
+        """Right-hand side and Jacobian of one neuron's equations as an ODE solver takes them: functions of t, (x, y).
+
+        Raises
+        ------
+        ValueError
+            If these are the equations of more neurons than one.
+        """
+
+    @abstractmethod
+    def output_flow(self) -> tuple[Callable[[float], float], Callable[[float], float]]:
+        """Output u of one neuron and its slope du/dx: functions of x.
+
+        Raises
+        ------
+        ValueError
+            If these are the equations of more neurons than one.
+        """
+
+    @abstractmethod
+    def output(self, x: ArrayLike) -> FloatArray:
+        """Output u at `x` (..., n)."""
+
+    @abstractmethod
+    def identity_mean(self, drive: ArrayLike, mean_y: ArrayLike = 0.0) -> FloatArray:
+        """Time-averaged output that follows from averaging dy/dt.
+
+        A check on a simulation, never a replacement for one.
+        """
+
+    def identity_at(self, neurons: NDArray[np.intp], drive: FloatArray) -> FloatArray:
+        """The same of some of the neurons (m,), each at a drive of its own (m,)."""
+        return self[neurons].identity_mean(drive)
+
+    @property
+    @abstractmethod
+    def slow_slope(self) -> FloatArray:
+        """By how much dy/dt changes with the output, d(dy/dt)/du, shape (n,): ``u - <u> = (dy/dt)/slow_slope``."""
+
+    @abstractmethod
+    def slow_variance(self, mean_output: ArrayLike) -> FloatArray:
+        """Variance of y over the cycle of neurons with this time average (..., n) of the output; 0 at rest."""
+
+    @abstractmethod
+    def fast_nullcline(self, x: ArrayLike) -> FloatArray:
+        """y where dx/dt = 0, at `x` (..., n)."""
+
+    @abstractmethod
+    def rest_point(self, drive: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Rest points (x, y), each of the shape of `drive` (..., n)."""
+
+    @abstractmethod
+    def stable_at_rest(self, drive: ArrayLike) -> NDArray[np.bool_]:
+        """True where the rest point is linearly stable: the neuron is excitable there, else it oscillates."""
+
+    @abstractmethod
+    def spiking_drive(self) -> FloatArray:
+        """A drive of each neuron, shape (n,), at which it spikes: its rest point lies well between its two onsets."""
+
+    @abstractmethod
+    def fast_rate(self, drive: ArrayLike) -> FloatArray:
+        """Bound of the fast rate |d(dx/dt)/dx| (1/T) over all x that a neuron reaches under `drive` (..., n)."""
+
+
 @dataclass(frozen=True)
-class Coefficients:
-    """Nine numbers per neuron; what every ODE backend integrates (time in units of T).
+class Coefficients(Dynamics):
+    """Nine numbers per neuron; what every ODE backend integrates (time in units of T). The output is x itself.
 
     ``dx/dt = (p0 + p1 x + p2 x^2 + p3 x^3 + p4 y)/eps``,  ``dy/dt = q0 + q1 x + q2 y + q3 I``
 
@@ -179,6 +279,8 @@ class Coefficients:
     q: FloatArray
     eps: float
 
+    KIND: ClassVar[str] = "a polynomial of nine coefficients"
+
     def __post_init__(self) -> None:
         if self.p.ndim != 2 or self.p.shape[1] != 5 or self.q.shape != (len(self.p), 4):
             raise ValueError(f"coefficients need shapes (n, 5) and (n, 4), got {self.p.shape} and {self.q.shape}")
@@ -193,8 +295,20 @@ class Coefficients:
     def __len__(self) -> int:
         return len(self.p)
 
-    def __getitem__(self, index: slice | NDArray[np.intp]) -> Coefficients:
+    def __getitem__(self, index: slice | NDArray[np.intp]) -> Self:
         return replace(self, p=self.p[index], q=self.q[index])
+
+    def arrays(self) -> Mapping[str, FloatArray]:
+        """The coefficients: p and q."""
+        return {"p": self.p, "q": self.q}
+
+    def numbers(self) -> list[tuple[str, FloatArray]]:
+        """Each coefficient by its own name."""
+        return [
+            (f"coefficient {letter}{k}", column)
+            for letter, table in self.arrays().items()
+            for k, column in enumerate(table.T)
+        ]
 
     def derivatives(self, x: ArrayLike, y: ArrayLike, drive: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Time derivatives (dx/dt, dy/dt) in units of 1/T; arguments broadcast to (..., n_neurons)."""
@@ -204,7 +318,7 @@ class Coefficients:
         dx, dy = rates(x, y, p0, p1, p2, p3, p4, q0 + q3 * np.asarray(drive, dtype=np.float64), q1, q2)
         return dx, dy
 
-    def flow(self, drive: float) -> tuple[Callable[[float, FloatArray], list[float]], Callable[..., list[list[float]]]]:
+    def flow(self, drive: float) -> Flow:
         """Right-hand side and Jacobian of one neuron's equations as an ODE solver takes them: functions of t, (x, y).
 
         Raises
@@ -227,14 +341,27 @@ class Coefficients:
 
         return rhs, jacobian
 
-    def slow_variance(self, mean_x: ArrayLike) -> FloatArray:
-        """Variance of y over the cycle of neurons with the time average `mean_x` (..., n_neurons) of x; 0 at rest.
+    def output_flow(self) -> tuple[Callable[[float], float], Callable[[float], float]]:
+        """x itself, and its slope of 1; see `Dynamics.output_flow`."""
+        return lambda x: x, lambda x: 1.0
+
+    def output(self, x: ArrayLike) -> FloatArray:
+        """x itself."""
+        return np.asarray(x, dtype=np.float64)
+
+    @property
+    def slow_slope(self) -> FloatArray:
+        """q1."""
+        return self.q[:, 1]
+
+    def slow_variance(self, mean_output: ArrayLike) -> FloatArray:
+        """Variance of y over the cycle of neurons with this time average (..., n_neurons) of x; 0 at rest.
 
         That of the relaxation oscillation of the ideal cubic, whose branches y passes at the rate x - <x>; its ends lie
         beyond the folds by ``2.338 (eps (1 -+ <x>))^(2/3)`` (Mishchenko and Rozov, Differential Equations with Small
         Parameters and Relaxation Oscillations, 1980).
         """
-        m = np.asarray(mean_x, dtype=np.float64)
+        m = np.asarray(mean_output, dtype=np.float64)
         inside = np.minimum(np.abs(m), 1.0)
         late = _FOLD_DELAY * self.eps ** (2.0 / 3.0) * ((1.0 - inside) ** (2.0 / 3.0) + (1.0 + inside) ** (2.0 / 3.0))
         return np.where(np.abs(m) < 1.0, np.interp(inside, *_branch_variance()) * (1.0 + 0.75 * late) ** 2, 0.0)
@@ -286,6 +413,11 @@ class Coefficients:
         _, p1, p2, p3, _ = self.p.T
         return np.asarray((np.abs(p1 + 3.0 * p3 * x**2) + 2.0 * np.abs(p2) * x) / self.eps)
 
+    def spiking_drive(self) -> FloatArray:
+        """Drive of each neuron, shape (n_neurons,), that puts its rest point at x = -1/2, where every neuron spikes."""
+        q0, q1, _, q3 = self.q.T
+        return np.asarray((0.5 * q1 - q0) / q3)
+
     def stable_at_rest(self, drive: ArrayLike) -> NDArray[np.bool_]:
         """True where the rest point is linearly stable: the neuron is excitable there, else it oscillates."""
         x, _ = self.rest_point(drive)
@@ -295,6 +427,24 @@ class Coefficients:
         trace = fast + q2
         determinant = fast * q2 - p4 * q1 / self.eps
         return np.asarray((trace < 0) & (determinant > 0))
+
+
+def coefficients_of(dynamics: Dynamics, what: str) -> Coefficients:
+    """The equations, if they are a polynomial.
+
+    Parameters
+    ----------
+    what
+        Who needs that, as the message begins.
+
+    Raises
+    ------
+    InputError
+        If they are others.
+    """
+    if not isinstance(dynamics, Coefficients):
+        raise InputError(f"{what}: the neurons' equations are {dynamics.KIND}; expected {Coefficients.KIND}")
+    return dynamics
 
 
 @cache
@@ -327,14 +477,14 @@ def regime(fhn: FHN, drive: float) -> Literal["oscillating", "excitable"]:
 
 @dataclass(frozen=True)
 class Cycle:
-    """One period of an oscillating neuron, beginning at the rising zero crossing of x.
+    """One period of an oscillating neuron, beginning at the rising zero crossing of its output.
 
     Parameters
     ----------
     period
         In units of T.
     phase, x
-        Shape (n_phase,): phase in [0, 1) and x there.
+        Shape (n_phase,): phase in [0, 1), and the output there, which is x for a polynomial neuron.
     """
 
     period: float
@@ -342,12 +492,12 @@ class Cycle:
     x: FloatArray
 
 
-def cycle(coefficients: Coefficients, drive: float, n_phase: int = 512, settle: float = 20.0) -> Cycle:
-    """Limit cycle of one neuron by SciPy's Radau (rtol 1e-9), from the crossings of x = 0 in 12 T after `settle`.
+def cycle(dynamics: Dynamics, drive: float, n_phase: int = 512, settle: float = 20.0) -> Cycle:
+    """Limit cycle of one neuron by SciPy's Radau (rtol 1e-9), from where its output crosses 0 in 12 T after `settle`.
 
     Parameters
     ----------
-    coefficients
+    dynamics
         Of exactly one neuron.
     drive
         Constant drive I.
@@ -361,10 +511,11 @@ def cycle(coefficients: Coefficients, drive: float, n_phase: int = 512, settle: 
     ValueError
         If the neuron does not oscillate at this drive.
     """
-    rhs, jacobian = coefficients.flow(drive)
+    rhs, jacobian = dynamics.flow(drive)
+    output, _ = dynamics.output_flow()
 
     def rising(_t: float, u: FloatArray) -> float:
-        return float(u[0])
+        return output(float(u[0]))
 
     rising.direction = 1.0  # type: ignore[attr-defined]
     solution = solve_ivp(
@@ -380,7 +531,7 @@ def cycle(coefficients: Coefficients, drive: float, n_phase: int = 512, settle: 
     period = mean_period(crossings)
     phase = np.arange(n_phase) / n_phase
     x = np.asarray(solution.sol(crossings[0] + phase * period)[0])
-    return Cycle(period, phase, x)
+    return Cycle(period, phase, dynamics.output(x[:, None])[:, 0])
 
 
 def cycle_from_samples(times: ArrayLike, x: ArrayLike, n_phase: int = 512, dip: float = -0.5) -> Cycle | None:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analog_fhn._support.extras import extra
 from analog_fhn._support.files import new_file
-from analog_fhn.neuron import Coefficients, FloatArray
+from analog_fhn.neuron import Dynamics, FloatArray
 
 with extra("plots", "pictures need matplotlib"):
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ def _axes(width: float = 6.4, height: float = 4.2) -> tuple[Figure, Axes]:
 
 
 def phase_plane(
-    coefficients: Coefficients,
+    dynamics: Dynamics,
     drives: Sequence[float],
     trajectories: Mapping[float, tuple[FloatArray, FloatArray]],
     title: str,
@@ -46,8 +46,8 @@ def phase_plane(
 
     Parameters
     ----------
-    coefficients
-        Coefficients of one neuron.
+    dynamics
+        Equations of one neuron.
     drives
         Drives, each of which shifts the nullcline dy/dt = 0.
     trajectories
@@ -55,13 +55,13 @@ def phase_plane(
     """
     figure, axes = _axes()
     x = np.linspace(-2.6, 2.6, 400)[:, None]
-    axes.plot(x, coefficients.fast_nullcline(x), color=INK, lw=1.6, label="dx/dt = 0  (cubic)")
+    axes.plot(x, dynamics.fast_nullcline(x), color=INK, lw=1.6, label="dx/dt = 0  (cubic)")
     for colour, drive in zip(COLOURS, drives, strict=False):
-        rest, height = (float(v[0]) for v in coefficients.rest_point(np.array([drive])))
+        rest, height = (float(v[0]) for v in dynamics.rest_point(np.array([drive])))
         axes.axvline(rest, color=colour, lw=1.2, ls="--")
         if drive in trajectories:
             axes.plot(*trajectories[drive], color=colour, lw=1.3)
-        kind = "rests" if coefficients.stable_at_rest(np.array([drive]))[0] else "spikes"
+        kind = "rests" if dynamics.stable_at_rest(np.array([drive]))[0] else "spikes"
         axes.plot(rest, height, "o", color=colour, ms=6, label=f"dy/dt = 0 at I = {drive:g}: {kind}")
     axes.set(xlabel="activator x", ylabel="inhibitor y", xlim=(-2.6, 2.6), ylim=(-1.1, 1.55), title=title)
     axes.legend(fontsize=8, loc="upper center", ncols=2)

@@ -10,7 +10,7 @@ from typing import Protocol as Interface
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.errors import InputError, RunError
+from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:  # every process of ngspice imports this module, and needs neither SciPy nor Numba
     from analog_fhn.cell.base import Cells
@@ -25,9 +25,10 @@ class Response:
     Parameters
     ----------
     mean
-        Time average of x, shape (n_images, n_neurons); an integral over the window, not a mean of samples.
+        Time average of the neurons' output, which is x for polynomial neurons (`Dynamics.output`), shape (n_images,
+        n_neurons); an integral over the window, not a mean of samples.
     samples
-        x at `Protocol.sample_times`, shape (n_samples, n_images, n_neurons), or None if not asked for.
+        The output at `Protocol.sample_times`, shape (n_samples, n_images, n_neurons), or None if not asked for.
     power
         Mean power that each neuron, without its tanh pair and row driver, draws from the supplies over the control
         window (W), shape (n_images, n_neurons); None where a backend knows no supplies.
@@ -101,13 +102,14 @@ def refuse_noise(name: str, noise: Noise | None) -> None:
 
 
 def check_noise(cells: Cells, noise: Noise | None) -> None:
-    """Raise ValueError if the noise is not that of as many neurons as there are."""
-    if noise is not None and np.shape(noise.x) != (len(cells),):
+    """Refuse noise of another number of neurons (ValueError), or of neurons that are no polynomial (InputError)."""
+    if noise is None:
+        return
+    from analog_fhn.neuron import coefficients_of
+
+    if np.shape(noise.x) != (len(cells),):
         raise ValueError(f"noise has shape {np.shape(noise.x)}; expected ({len(cells)},)")
-
-
-class SimulationError(RunError):
-    """A simulation gave no usable answer; the message says which neuron and where the evidence lies."""
+    coefficients_of(cells.dynamics, "white noise")
 
 
 def check_drives(cells: Cells, drives: FloatArray) -> FloatArray:

@@ -1,4 +1,8 @@
-"""Brian2: the same nine coefficients as equations in text, one parameter set per neuron."""
+"""Brian2: the neurons' equations in text, one parameter set per neuron.
+
+Polynomial neurons are `analog_fhn.neuron.rates` written out. Neurons of curves call functions that look up the same
+cubic of the same cell as everything else does, in each of Brian2's languages: what differs is the step alone.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +20,12 @@ import numpy as np
 
 from analog_fhn._support.extras import extra
 from analog_fhn._support.temporary import temporary_folder
-from analog_fhn.backends.base import Response, SimulationError, check_drives, check_noise
+from analog_fhn.backends.base import Response, check_drives, check_noise
 from analog_fhn.cell.base import Cells
-from analog_fhn.neuron import FloatArray, Protocol, rates
+from analog_fhn.errors import SimulationError
+from analog_fhn.neuron import FloatArray, Protocol, coefficients_of, rates
 from analog_fhn.noise import Noise
+from analog_fhn.transconductors import Characteristic, TransconductorDynamics, cubic
 
 Mode = Literal["auto", "cython", "numpy", "standalone"]
 
@@ -42,6 +48,12 @@ NOISE_PARAMETERS = """sigma_x : 1 (constant)
 sigma_y : 1 (constant)
 white_x : 1
 white_y : 1
+"""
+CURVE_EQUATIONS = """dx/dt = (fast(x, k) + coupling(y, k))/second : 1
+dy/dt = (slow(x, k) + c)/second : 1
+dm/dt = copy(x, k)/second : 1
+k : integer (constant)
+c : 1 (constant)
 """
 NOISE_UPDATE = """
 white_x = randn()/sqrt(dt/second)
@@ -150,18 +162,24 @@ class Brian:
         second = b2.second
         b2.start_scope()
         clock = b2.Clock(dt=step * second)
-        namespace = {"eps": cells.dynamics.eps}
-        equations = dynamics(noisy=noise is not None) + PARAMETERS
         if noise is not None:
-            equations += NOISE_PARAMETERS
             sequence = np.random.SeedSequence([noise.seed, noise.first_image])
             b2.seed(int(sequence.generate_state(1)[0]))
-        group = b2.NeuronGroup(drives.size, equations, method=self.method, clock=clock, namespace=namespace)
-        for i in range(5):
-            setattr(group, f"p{i}", np.tile(cells.dynamics.p[:, i], len(drives)))
-        for i in range(4):
-            setattr(group, f"q{i}", np.tile(cells.dynamics.q[:, i], len(drives)))
-        group.I, group.x, group.y = drives.ravel(), protocol.x0, protocol.y0
+        if isinstance(cells.dynamics, TransconductorDynamics):
+            group = _group_of_curves(b2, cells.dynamics, drives, method=self.method, clock=clock)
+        else:
+            neurons = coefficients_of(cells.dynamics, self.name)
+            equations = dynamics(noisy=noise is not None) + PARAMETERS
+            if noise is not None:
+                equations += NOISE_PARAMETERS
+            namespace = {"eps": neurons.eps}
+            group = b2.NeuronGroup(drives.size, equations, method=self.method, clock=clock, namespace=namespace)
+            for i in range(5):
+                setattr(group, f"p{i}", np.tile(neurons.p[:, i], len(drives)))
+            for i in range(4):
+                setattr(group, f"q{i}", np.tile(neurons.q[:, i], len(drives)))
+            group.I = drives.ravel()
+        group.x, group.y = protocol.x0, protocol.y0
         network = b2.Network(group)
         if noise is not None:
             group.sigma_x, group.sigma_y = np.tile(noise.x, len(drives)), np.tile(noise.y, len(drives))
@@ -180,7 +198,68 @@ class Brian:
             return mean, None
         # The monitor records at the beginning of its intervals; the last sample is the group's final state.
         traces = np.concatenate([np.asarray(monitor.x).T[1:], np.asarray(group.x[:])[None]])
-        return mean, traces.reshape(-1, *drives.shape).astype(np.float32)
+        return mean, cells.dynamics.output(traces.reshape(-1, *drives.shape)).astype(np.float32)
+
+
+def _group_of_curves(b2: Any, dynamics: TransconductorDynamics, drives: FloatArray, **options: Any) -> Any:
+    """Neurons that are given by curves, under drives (n_images, n)."""
+    namespace = {name: _function(b2, name, curve) for name, curve in dynamics.curves.items()}
+    group = b2.NeuronGroup(drives.size, CURVE_EQUATIONS, namespace=namespace, **options)
+    group.k = np.tile(np.arange(len(dynamics)), len(drives))
+    group.c = (dynamics.drive_gain * drives + dynamics.bias).ravel()
+    return group
+
+
+def _function(b2: Any, name: str, curve: Characteristic) -> Any:
+    """A curve as a function of its argument and the number of a neuron, in all languages that Brian2 runs in."""
+    low, step, rows = curve.low, curve.step, curve.coefficients
+    last = curve.n_cells + 1
+
+    def in_numpy(argument: FloatArray, neuron: Any) -> FloatArray:
+        place = (argument - low[neuron]) / step[neuron] + 1.0
+        cell = np.nan_to_num(np.clip(place, 0.0, last)).astype(np.intp)
+        c0, c1, c2, c3 = np.moveaxis(rows[neuron, cell], -1, 0)
+        return np.asarray(cubic(c0, c1, c2, c3, place - cell))
+
+    function = b2.Function(in_numpy, arg_units=[1, 1], return_unit=1, arg_types=["float", "integer"])
+    function.implementations.add_implementation("numpy", in_numpy)
+    arrays = {f"curve_{name}_rows": rows.ravel(), f"curve_{name}_grid": np.stack([low, step], axis=1).ravel()}
+    values = {"NAME": f"curve_{name}", "LAST": str(last), "ROW": str(4 * (last + 1))}
+    for target, text in _LOOK_UP.items():
+        for key, value in values.items():
+            text = text.replace(f"%{key}%", value)
+        function.implementations.add_implementation(target, text, namespace=arrays, name=f"curve_{name}")
+    return function
+
+
+# `analog_fhn.transconductors.cubic` in a cell that is looked up; the first one where the argument is no number
+_LOOK_UP = {
+    "cython": """
+cdef double %NAME%(const double argument, const int neuron):
+    global _namespace%NAME%_rows
+    global _namespace%NAME%_grid
+    cdef double place = (argument - _namespace%NAME%_grid[2*neuron])/_namespace%NAME%_grid[2*neuron + 1] + 1.0
+    cdef int cell = 0
+    if place >= %LAST%:
+        cell = %LAST%
+    elif place > 0.0:
+        cell = <int>place
+    cdef double t = place - cell
+    cdef int c = %ROW%*neuron + 4*cell
+    return _namespace%NAME%_rows[c] + t*(_namespace%NAME%_rows[c + 1] + t*(
+        _namespace%NAME%_rows[c + 2] + t*_namespace%NAME%_rows[c + 3]))
+""",
+    "cpp": """
+static inline double %NAME%(const double argument, const int neuron)
+{
+    const double place = (argument - _namespace%NAME%_grid[2*neuron])/_namespace%NAME%_grid[2*neuron + 1] + 1.0;
+    const int cell = place >= %LAST% ? %LAST% : (place > 0.0 ? (int)place : 0);
+    const double t = place - cell;
+    const double* c = _namespace%NAME%_rows + %ROW%*neuron + 4*cell;
+    return c[0] + t*(c[1] + t*(c[2] + t*c[3]));
+}
+""",
+}
 
 
 @functools.cache

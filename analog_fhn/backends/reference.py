@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
+from analog_fhn.backends.base import Response, check_drives, refuse_noise
 from analog_fhn.cell.base import Cells
+from analog_fhn.errors import SimulationError
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise
 
@@ -37,17 +38,17 @@ class Reference:
         noise: Noise | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Response:
-        """Integrate every neuron; see `Backend.respond`. The mean is a third state, the integral of x."""
+        """Integrate every neuron; see `Backend.respond`. The mean is a third state, the integral of the output."""
         refuse_noise(self.name, noise)
         drives = check_drives(cells, drives)
         times = protocol.sample_times
         mean = np.empty(drives.shape)
         traces = np.empty((protocol.n_samples, *drives.shape), dtype=np.float32) if samples else None
         for done, (image, neuron) in enumerate(np.ndindex(*drives.shape), start=1):
-            x, integral = self._one(cells, neuron, float(drives[image, neuron]), protocol, times)
+            output, integral = self._one(cells, neuron, float(drives[image, neuron]), protocol, times)
             mean[image, neuron] = integral / protocol.control
             if traces is not None:
-                traces[:, image, neuron] = x
+                traces[:, image, neuron] = output
             if progress is not None:
                 progress(done, drives.size)
         return Response(mean, traces)
@@ -55,13 +56,15 @@ class Reference:
     def _one(
         self, cells: Cells, neuron: int, drive: float, protocol: Protocol, times: FloatArray
     ) -> tuple[FloatArray, float]:
-        flow, slopes = cells.dynamics[neuron : neuron + 1].flow(drive)
+        one = cells.dynamics[neuron : neuron + 1]
+        flow, slopes = one.flow(drive)
+        output, slope = one.output_flow()
 
-        def rhs(t: float, u: FloatArray) -> list[float]:
-            return [*flow(t, u[:2]), u[0]]
+        def rhs(t: float, state: FloatArray) -> list[float]:
+            return [*flow(t, state[:2]), output(state[0])]
 
-        def jacobian(t: float, u: FloatArray) -> list[list[float]]:
-            return [*([*row, 0.0] for row in slopes(t, u)), [1.0, 0.0, 0.0]]
+        def jacobian(t: float, state: FloatArray) -> list[list[float]]:
+            return [*([*row, 0.0] for row in slopes(t, state)), [slope(state[0]), 0.0, 0.0]]
 
         solution = solve_ivp(
             rhs,
@@ -75,4 +78,4 @@ class Reference:
         )
         if not solution.success or not np.isfinite(solution.y).all():
             raise SimulationError(f"reference: neuron {neuron} at drive {drive:g}: {solution.message}")
-        return solution.y[0, 1:], float(solution.y[2, -1] - solution.y[2, 0])
+        return one.output(solution.y[0, 1:, None])[:, 0], float(solution.y[2, -1] - solution.y[2, 0])

@@ -13,9 +13,9 @@ from scipy.interpolate import Akima1DInterpolator
 
 from analog_fhn._support.hashing import labelled, sha256
 from analog_fhn._support.progress import Progress
-from analog_fhn.backends.base import Response, SimulationError, check_drives, refuse_noise
+from analog_fhn.backends.base import Response, check_drives, refuse_noise
 from analog_fhn.cell.base import Cells
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, SimulationError
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise
 from analog_fhn.reconstruct.model.maps import free_run

@@ -8,7 +8,7 @@ import numpy as np
 
 from analog_fhn.array.crossbar import MOST_BIAS_ROWS
 from analog_fhn.errors import InputError
-from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, Array
+from analog_fhn.technology.sections import NOMINAL_TEMPERATURE, Array
 from analog_fhn.training.fit import keras_on_jax
 from analog_fhn.training.programming import ProgrammingTable
 

@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from analog_fhn.patches import AveragePool, Patches
-from analog_fhn.technology.technology import Array
+from analog_fhn.technology.sections import Array
 from analog_fhn.training.array import ArrayDense
 from analog_fhn.training.fit import keras_on_jax
 

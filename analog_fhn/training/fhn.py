@@ -112,6 +112,7 @@ class FHN(_Layer):  # type: ignore[misc]
     ) -> None:
         check_one_of("gradient", gradient, Gradient)
         sizes = {name: kwargs.pop(name, None) for name in ("count", "n_drives", "n_samples", "eps", "implicit")}
+        self.n_coefficients: int = kwargs.pop("n_coefficients", 9)
         self.curve: Curve = kwargs.pop("curve", "tanh")
         super().__init__(**kwargs)
         if responses is None and sizes["count"] is None:
@@ -120,6 +121,7 @@ class FHN(_Layer):  # type: ignore[misc]
         self._responses, self._loaded = responses, responses is not None
         if responses is not None:
             self.curve = responses.curve
+            self.n_coefficients = 9 if responses.has_coefficients else 0
             sizes = {
                 "count": len(responses), "n_drives": responses.n_drives, "n_samples": responses.waves.shape[2],
                 "eps": float(responses.eps[0]), "implicit": not responses.explicit_is_stable,
@@ -128,6 +130,11 @@ class FHN(_Layer):  # type: ignore[misc]
         if samples is not None and self.n_samples not in (0, samples.n_samples):
             raise InputError(
                 f"responses hold {self.n_samples} samples; expected {samples.n_samples}, as `samples` asks"
+            )
+        if samples is not None and self.n_samples == 0 and self.n_coefficients == 0:
+            raise InputError(
+                "responses of neurons whose equations are no polynomial: their x(t) is not simulated in training; "
+                "expected responses that hold it (Responses.of with samples=True), or the mean readout"
             )
         self.gradient, self.draw, self.seed = gradient, draw, seed
         self.samples = samples
@@ -145,7 +152,7 @@ class FHN(_Layer):  # type: ignore[misc]
         self.stages = fixed("stages", len(_STAGES), self.count)
         self.mean = fixed("mean", self.count, self.n_drives)
         self.deviation = fixed("deviation", self.count, self.n_drives)
-        self.coefficients = fixed("coefficients", self.count, 9)
+        self.coefficients = fixed("coefficients", self.count, self.n_coefficients)
         self.waves = fixed("waves", self.count, self.n_drives, self.n_samples if self.samples is not None else 0)
         # Between the first neuron of the responses (0) and the drawn ones (1): what a schedule moves.
         self.strength = fixed("strength")
@@ -235,6 +242,7 @@ class FHN(_Layer):  # type: ignore[misc]
             "eps": self.eps,
             "implicit": self.implicit,
             "curve": self.curve,
+            "n_coefficients": self.n_coefficients,
         }
 
     @classmethod

@@ -9,7 +9,7 @@ import numpy as np
 from analog_fhn.array.crossbar import Crossbar, manufacture
 from analog_fhn.draws import DeviceDraws
 from analog_fhn.neuron import FloatArray
-from analog_fhn.technology.technology import Array
+from analog_fhn.technology.sections import Array
 
 _POINTS = 33
 _DEVICES = 2000  # of each side of an array

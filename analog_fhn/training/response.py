@@ -41,11 +41,12 @@ class Responses:
     low, high
         First and last drive, shape (n,).
     mean
-        Time average of x, shape (n, n_drives).
+        Time average of the output, shape (n, n_drives).
     deviation
         Standard deviation of the time average in noise, shape (n, n_drives).
     p, q
-        Coefficients (`neuron.Coefficients`), shapes (n, 5) and (n, 4); time in units of T.
+        Coefficients (`neuron.Coefficients`), shapes (n, 5) and (n, 4), time in units of T; of neurons that have other
+        equations (n, 0): these cannot be simulated in a training step.
     eps
         Nominal time-scale ratio, shape (n,).
     waves
@@ -138,16 +139,18 @@ class Responses:
         elif window:
             mean, deviation = _windows(cells, np.linspace(low, high, n), protocol, noise, repeats)
         else:
-            mean = Table(Direct(), n).means(cells, protocol, window=False).mean
+            mean = Table(Direct(), n, average="settled").means(cells, protocol, window=False).mean
             deviation = np.zeros_like(mean)
         rows = cells.row_stage
         row_gain, row_offset = rows.of(recentre)
         if held or before is not None:
             through = rows.held(protocol) if held or before is None else rows.handed_over(protocol, before)
             row_gain, row_offset = (v * through for v in rows.of(recentre=True))
+        none = np.zeros((len(cells), 0))
+        p, q = (dynamics.p, dynamics.q) if isinstance(dynamics, Coefficients) else (none, none)
         return cls(
             stage.gain, stage.slope, stage.shift, stage.offset, row_gain, row_offset, low, high, mean, deviation,
-            dynamics.p, dynamics.q, np.full(len(cells), dynamics.eps), waves, stage.CURVE,
+            p, q, np.full(len(cells), dynamics.eps), waves, stage.CURVE,
         )  # fmt: skip
 
     @classmethod
@@ -193,8 +196,18 @@ class Responses:
         return int(self.mean.shape[1])
 
     @property
+    def has_coefficients(self) -> bool:
+        """Whether the neurons' equations are a polynomial, by whose coefficients they can be simulated."""
+        return bool(self.p.shape[1] > 0)
+
+    @property
     def explicit_is_stable(self) -> bool:
-        """Whether the explicit method is stable for every neuron and drive at a step of half of eps."""
+        """Whether the explicit method is stable for every neuron and drive at a step of half of eps.
+
+        True of neurons without coefficients, which are not simulated.
+        """
+        if not self.has_coefficients:
+            return True
         neurons = Coefficients(self.p, self.q, float(self.eps[0]))
         return bool(np.all(explicit_is_stable(neurons, np.stack([self.low, self.high]), 0.5 * neurons.eps)))
 

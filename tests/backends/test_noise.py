@@ -24,7 +24,6 @@ from analog_fhn.backends.base import Backend
 from analog_fhn.backends.brian import Brian
 from analog_fhn.backends.direct import backend as direct_module
 from analog_fhn.backends.direct.backend import Direct
-from analog_fhn.backends.spice import ngspice
 from analog_fhn.cell.base import Cells
 from analog_fhn.cell.opamp_fhn.cell import OpAmpFHN
 from analog_fhn.cell.opamp_fhn.layout import groups
@@ -32,9 +31,11 @@ from analog_fhn.cell.opamp_fhn.noise import intensities
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.inference import classify, make_backend
-from analog_fhn.netlist.decks import neuron_deck, number
+from analog_fhn.netlist.decks import neuron_deck
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol
+from analog_fhn.ngspice import process
+from analog_fhn.ngspice.text import number
 from analog_fhn.noise import LARGEST, Noise
 from analog_fhn.technology.technology import Technology
 
@@ -200,7 +201,7 @@ def test_noise_below_the_rounding_of_y_is_not_lost() -> None:
 
 def _has_ngspice() -> bool:
     try:
-        ngspice.find_library()
+        process.find_library()
     except MissingProgramError:
         return False
     return importlib.util.find_spec("PySpice") is not None
@@ -225,7 +226,7 @@ def test_resting_neuron_in_ngspice_fluctuates_as_the_coefficients_say() -> None:
     source = f"In2 sum2 0 dc 0 trnoise({number(amplitude)} {number(spacing)} 0 0)"
     deck, n = re.subn(r"^(Idrive .*)$", rf"\1\n{source}", neuron_deck(cells, 0, DRIVE, protocol), flags=re.MULTILINE)
     assert n == 1
-    with ngspice.SimulatorProcess() as simulator:
+    with process.SimulatorProcess() as simulator:
         simulator.load(deck)
         waves = simulator.run()
     x = np.interp(protocol.sample_times, waves["time"] / cell.time_unit, waves["x"] / cell.volts_per_x)

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from handmade_twin import EPS, handmade
 
-from analog_fhn.backends.base import SimulationError
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import Table
 from analog_fhn.cell.base import Cells
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, SimulationError
 from analog_fhn.neuron import FHN, Protocol
 from analog_fhn.noise import Noise
 from analog_fhn.reconstruct.model.autoencoder import AutoencoderOptions

@@ -22,6 +22,7 @@ from analog_fhn.technology.technology import Technology
 from analog_fhn.training import FHN
 from analog_fhn.training.plain import keras_on_jax
 from analog_fhn.training.response import Responses
+from tests.curve_neurons import cells_of, saturating
 
 
 @pytest.fixture(scope="module")
@@ -277,3 +278,23 @@ def test_relus_survive_their_file(relus: Cells, tmp_path: Path) -> None:
         loaded = keras.models.load_model(tmp_path / "model.keras")
         assert np.array_equal(np.asarray(loaded(inputs)), np.asarray(model(inputs)))
         assert loaded.layers[1].responses.curve == "ramp"
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras, of its own variables
+def test_transistors_train_by_their_means_and_by_waveforms_that_are_recorded(z: np.ndarray, tmp_path: Path) -> None:
+    transistors, short = cells_of(saturating(12)), Protocol(settle=2.0, control=5.0, interval=0.5)
+    responses = Responses.of(transistors, short)
+    layer = FHN(responses)
+    assert np.abs(np.asarray(layer(z)) - responses.activations(z)).max() < 1e-5
+    assert np.abs(gradient(layer, z)).max() > 0.05
+    assert not layer.responses.has_coefficients
+    keras = keras_on_jax()
+    model = keras.Sequential([keras.Input((12,)), layer])
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(np.asarray(again(z)), np.asarray(model(z)))
+    with pytest.raises(InputError, match=r"is not simulated in training; .* samples=True"):
+        FHN(responses, samples=short)
+    recorded = Responses.of(transistors, short, window=True, samples=True, drives=33)
+    x = np.asarray(FHN(recorded, samples=short)(z))
+    assert x.shape == (30, short.n_samples, 12)

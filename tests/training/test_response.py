@@ -19,6 +19,7 @@ from analog_fhn.noise import Noise
 from analog_fhn.patches import Patches
 from analog_fhn.technology.technology import Technology
 from analog_fhn.training.response import Responses
+from tests.curve_neurons import cells_of, saturating
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +124,19 @@ def test_what_is_held_is_what_images_are_judged_by() -> None:
     assert np.abs(found - wanted).max() < 1e-3 * np.abs(wanted).max()
     free = Responses.of(chip.layers[0].cells, protocol).activations(z)
     np.testing.assert_allclose(found, free * (1.0 - np.exp(-3.0)), rtol=0.03, atol=0.02)
+
+
+def test_responses_of_transistors_are_those_of_direct() -> None:
+    cells, short = cells_of(saturating(4)), Protocol(settle=2.0, control=5.0, interval=0.1)
+    z = np.random.default_rng(1).normal(scale=2.0, size=(50, 4))
+    drives = cells.drive_stage.drives(z)
+    settled, window = Responses.of(cells, short), Responses.of(cells, short, window=True)
+    assert not settled.has_coefficients
+    assert settled.explicit_is_stable
+    assert settled.n_drives == 33
+    rows = cells.row_stage
+    long = Direct().respond(cells, drives, Protocol(settle=100.0, control=500.0)).mean
+    assert np.abs(settled.activations(z) - (rows.gain * long + rows.offset)).max() < 5e-3
+    wrong = np.abs(window.activations(z) - (rows.gain * Direct().respond(cells, drives, short).mean + rows.offset))
+    assert np.median(wrong) < 1e-3
+    assert len(Responses.together([settled, settled[1:3]])) == 6

@@ -22,11 +22,14 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from analog_fhn._support.compiled import compiled
-from analog_fhn.backends.base import Response, SimulationError, check_drives, check_noise
+from analog_fhn.backends.base import Response, check_drives, check_noise
 from analog_fhn.backends.direct.steps import FAST, GAMMA, kutta, rosenbrock
+from analog_fhn.backends.direct.transconductors import window_responses
 from analog_fhn.cell.base import Cells
-from analog_fhn.neuron import Coefficients, FloatArray, Protocol, fast_slope
+from analog_fhn.errors import SimulationError
+from analog_fhn.neuron import Coefficients, FloatArray, Protocol, coefficients_of, fast_slope
 from analog_fhn.noise import Noise
+from analog_fhn.transconductors import TransconductorDynamics
 
 _BLOCK = 256  # neurons integrated together; their state and coefficients fit into the first-level cache
 _EARLY = 5.0  # duration (T) of the first jumps from the initial state, where the implicit method steps finely too
@@ -80,16 +83,21 @@ class Direct:
         """Integrate every neuron; see `Backend.respond`."""
         drives = check_drives(cells, drives)
         check_noise(cells, noise)
-        n_steps = self.steps_per_sample(protocol, cells.dynamics.eps, noise is not None)
+        if isinstance(cells.dynamics, TransconductorDynamics):
+            n_steps = self.steps_per_sample(protocol, cells.dynamics.eps)
+            means, traces = window_responses(cells.dynamics, drives, protocol, n_steps, samples)
+            return _response(drives, means, traces if samples else None, progress)
+        dynamics = coefficients_of(cells.dynamics, self.name)
+        n_steps = self.steps_per_sample(protocol, dynamics.eps, noise is not None)
         step = protocol.interval / n_steps
         mean = np.empty(drives.size, dtype=np.float64)
         traces = np.empty((protocol.n_samples if samples else 0, drives.size), dtype=np.float32)
-        coefficients = scaled(cells.dynamics)
-        offsets = (cells.dynamics.q[:, 0] + cells.dynamics.q[:, 3] * drives).astype(np.float32).ravel()
+        coefficients = scaled(dynamics)
+        offsets = (dynamics.q[:, 0] + dynamics.q[:, 3] * drives).astype(np.float32).ravel()
         margin = 1.0 if noise is None else _STABLE_PRODUCT / _NOISY_PRODUCT
-        explicit = explicit_is_stable(cells.dynamics, drives, step * margin).ravel()
+        explicit = explicit_is_stable(dynamics, drives, step * margin).ravel()
 
-        rest, _ = cells.dynamics.rest_point(drives)
+        rest, _ = dynamics.rest_point(drives)
         start = max(2.0, abs(protocol.x0), np.cbrt(3.0 * abs(protocol.y0)))
         # Beyond twice anything that the flow reaches from this start: a step was too long.
         limit = 2.0 * np.maximum(np.abs(rest), start) + 1.0
@@ -105,7 +113,7 @@ class Direct:
         def run(implicit: bool | None, index: NDArray[np.intp], n: int, early: int) -> None:
             share = None
             if noise is not None:
-                share = _share_before_sample(cells.dynamics, drives, protocol.interval / n, implicit is not None)
+                share = _share_before_sample(dynamics, drives, protocol.interval / n, implicit is not None)
             _kernel(
                 implicit,
                 coefficients,
@@ -129,13 +137,13 @@ class Direct:
             )
 
         # A neuron at rest far out has no spikes that would ask for a short step.
-        resting = cells.dynamics.stable_at_rest(drives).ravel()
+        resting = dynamics.stable_at_rest(drives).ravel()
         if noise is None:
             run(None, np.flatnonzero(explicit), n_steps, n_steps)
             run(True, np.flatnonzero(~explicit & resting), (n_steps + 3) // 4, n_steps)
             run(True, np.flatnonzero(~explicit & ~resting), n_steps, n_steps)
         else:
-            finer, stable = _refinement(cells.dynamics, noise, step)
+            finer, stable = _refinement(dynamics, noise, step)
             finer, stable = np.tile(finer, len(drives)), np.tile(stable, len(drives))
             for factor in np.unique(finer):
                 for implicit in (None, True):
@@ -146,16 +154,32 @@ class Direct:
             if bad.size:
                 run(True, bad, n_steps * shorter, n_steps * shorter)
                 bad = np.flatnonzero(~np.isfinite(mean))
-        if bad.size:
-            image, neuron = divmod(int(bad[0]), len(cells))
-            raise SimulationError(
-                f"direct: {bad.size} neurons diverged, the first is neuron {neuron} of image {image} at drive "
-                f"{drives[image, neuron]:g}"
-            )
-        if progress is not None:
-            progress(drives.size, drives.size)
-        shape = drives.shape
-        return Response(mean.reshape(shape), traces.reshape(-1, *shape) if samples else None)
+        return _response(drives, mean, traces if samples else None, progress)
+
+
+def _response(
+    drives: FloatArray,
+    mean: FloatArray,
+    traces: NDArray[np.float32] | None,
+    progress: Callable[[int, int], None] | None,
+) -> Response:
+    """Means (n_images n_neurons,), NaN of neurons that diverged, and samples as a response.
+
+    Raises
+    ------
+    SimulationError
+        If a neuron diverged.
+    """
+    bad = np.flatnonzero(~np.isfinite(mean))
+    if bad.size:
+        image, neuron = divmod(int(bad[0]), drives.shape[1])
+        raise SimulationError(
+            f"direct: {bad.size} neurons diverged, the first is neuron {neuron} of image {image} at drive "
+            f"{drives[image, neuron]:g}"
+        )
+    if progress is not None:
+        progress(drives.size, drives.size)
+    return Response(mean.reshape(drives.shape), None if traces is None else traces.reshape(-1, *drives.shape))
 
 
 def explicit_is_stable(coefficients: Coefficients, drives: FloatArray, step: float) -> NDArray[np.bool_]:

@@ -16,8 +16,10 @@ from numba import njit, prange
 from analog_fhn._support.compiled import compiled
 from analog_fhn.backends.direct.backend import explicit_is_stable, scaled
 from analog_fhn.backends.direct.steps import FAST, fast_slope, kutta, rates, rosenbrock
+from analog_fhn.backends.direct.transconductors import settled
 from analog_fhn.cell.base import Cells
-from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.neuron import FloatArray, Protocol, coefficients_of
+from analog_fhn.transconductors import TransconductorDynamics
 
 _BLOCK = 64
 _LOOK = 1.0  # T between two looks at a neuron that does not oscillate
@@ -30,7 +32,7 @@ _RIPPLE = 0.01  # swing of x below which an oscillation that decays counts as re
 def settled_means(
     cells: Cells, drives: FloatArray, protocol: Protocol, *, longest: float, step_per_eps: float = 0.5
 ) -> tuple[FloatArray, FloatArray]:
-    """Mean of x over a whole cycle, or the settled x at rest, and the period.
+    """Mean of the output over a whole cycle, or the settled output at rest, and the period.
 
     Parameters
     ----------
@@ -54,13 +56,16 @@ def settled_means(
         told from a cycle have theirs.
     """
     step = min(step_per_eps * cells.dynamics.eps, 0.02)
-    q = cells.dynamics.q
+    if isinstance(cells.dynamics, TransconductorDynamics):
+        return settled(cells.dynamics, drives, protocol, longest=longest, step=step)
+    dynamics = coefficients_of(cells.dynamics, "means of settled neurons")
+    q = dynamics.q
     offsets = (q[:, 0] + q[:, 3] * drives).astype(np.float32).ravel()
-    explicit = explicit_is_stable(cells.dynamics, drives, step).ravel()
-    coefficients = scaled(cells.dynamics)
+    explicit = explicit_is_stable(dynamics, drives, step).ravel()
+    coefficients = scaled(dynamics)
     mean, period = np.full((2, drives.size), np.nan)
     # A small oscillation has the angular frequency 1/sqrt(eps), and dy/dt is its x.
-    ripple = _RIPPLE * np.sqrt(cells.dynamics.eps)
+    ripple = _RIPPLE * np.sqrt(dynamics.eps)
     for implicit, chosen in ((None, explicit), (True, ~explicit)):
         index = np.flatnonzero(chosen)
         if index.size:

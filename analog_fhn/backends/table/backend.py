@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -22,15 +22,15 @@ from analog_fhn._support.files import at_once
 from analog_fhn._support.hashing import labelled, sha256, sha256_of_json
 from analog_fhn.backends.base import Backend, Response, check_drives, refuse_noise
 from analog_fhn.backends.direct.backend import Direct
-from analog_fhn.backends.spice import ngspice
 from analog_fhn.backends.spice.backend import Spice
 from analog_fhn.backends.table.build import Maker, TablePlan, grid_range
-from analog_fhn.backends.table.means import MeanTable, make_mean_table
+from analog_fhn.backends.table.means import WINDOW_DRIVES, MeanTable, averages_window, make_mean_table
 from analog_fhn.backends.table.waveforms import FORMAT, ResponseTable, TableQuality
 from analog_fhn.cell.base import Cells, CircuitCells
 from analog_fhn.errors import InputError, RunError
 from analog_fhn.netlist.decks import neuron_deck
 from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.ngspice import process
 from analog_fhn.noise import Noise
 from analog_fhn.readout import Readout
 
@@ -73,6 +73,13 @@ class Table:
     checks
         Runs per neuron, between the drives of the grid, that measure the interpolation error. Two more are made in
         each cell with an onset, where the error is largest.
+    average
+        What means are over: "settled", one cycle or the rest point, or "window", the protocol's control window from its
+        initial state. "auto" is the window with `direct` and neurons that are given by curves, if the window is shorter
+        than 100 T (`analog_fhn.backends.table.means.averages_window`), else settled.
+    window_drives
+        Drives per neuron of a table of window means, or `n` if that is more: they go up and down with the drive. Such
+        tables are not stored. Waveforms that are asked for beside them are settled ones all the same.
 
     Raises
     ------
@@ -87,6 +94,8 @@ class Table:
     control: float = 20.0
     bisections: int = 6
     checks: int = 8
+    average: Literal["auto", "settled", "window"] = "auto"
+    window_drives: int = WINDOW_DRIVES
     _made: dict[str, ResponseTable] = field(default_factory=dict, init=False, repr=False, compare=False)
     _means: dict[str, MeanTable] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -98,6 +107,10 @@ class Table:
                 f"table settle = {self.settle}, control = {self.control}: settle must not be negative, control must "
                 "be positive"
             )
+        if self.average not in ("auto", "settled", "window"):
+            raise InputError(f"table average = {self.average!r}: expected 'auto', 'settled' or 'window'")
+        if self.window_drives < MIN_DRIVES:
+            raise InputError(f"table window_drives = {self.window_drives}: expected at least {MIN_DRIVES}")
         if self.bisections < 1 or self.checks < 1:
             raise InputError(f"table bisections = {self.bisections}, checks = {self.checks}: expected at least 1")
 
@@ -106,10 +119,18 @@ class Table:
         """Name in result files."""
         return f"{self.inner.name} table of {self.n}"
 
-    @property
-    def means_serve(self) -> bool:
-        """Whether a table of means alone is made where no waveforms are asked for: by direct, if none is to be kept."""
-        return isinstance(self.inner, Direct) and self.folder is None
+    def averages_window(self, cells: Cells, protocol: Protocol) -> bool:
+        """Whether the means of these cells are those over the protocol's control window; see `average`."""
+        if self.average == "auto":
+            return isinstance(self.inner, Direct) and averages_window(cells.dynamics, protocol)
+        return self.average == "window"
+
+    def means_serve(self, cells: Cells, protocol: Protocol) -> bool:
+        """Whether a table of means alone is made where no waveforms are asked for.
+
+        By direct, if none is to be kept; and always of window means, which no waveform tells.
+        """
+        return (isinstance(self.inner, Direct) and self.folder is None) or self.averages_window(cells, protocol)
 
     @property
     def _plan(self) -> TablePlan:
@@ -134,19 +155,21 @@ class Table:
         """
         refuse_noise(self.name, noise)
         drives = check_drives(cells, drives)
-        if samples or not self.means_serve:
+        response = None
+        if samples or not self.means_serve(cells, protocol):
             response = self.make(cells, protocol).respond(drives, protocol, samples)
-        else:
+        if response is None or self.averages_window(cells, protocol):
             key = self.key(cells, protocol)
             if key not in self._means:
                 _keep(self._means, key, self.means(cells, protocol, window=False))
-            response = Response(self._means[key].look_up(drives))
+            mean = self._means[key].look_up(drives)
+            response = Response(mean) if response is None else replace(response, mean=mean)
         if progress is not None:
             progress(drives.size, drives.size)
         return response
 
     def means(self, cells: Cells, protocol: Protocol, *, window: bool = True) -> MeanTable:
-        """The chip's table of means alone, which `direct` makes in a few milliseconds.
+        """The chip's table of means alone, which `direct` makes in a few milliseconds; of the kind that `average` says.
 
         Parameters
         ----------
@@ -158,11 +181,15 @@ class Table:
         Raises
         ------
         InputError
-            If the inner backend is not `direct`.
+            If the inner backend is not `direct`, and the means are settled ones.
         """
+        ends = grid_range(cells)
+        if self.averages_window(cells, protocol):
+            n = max(self.n, self.window_drives)
+            return make_mean_table(self.inner, cells, protocol, n, ends, window=window, average="window")
         if not isinstance(self.inner, Direct):
             raise InputError(f"{self.name}: only direct makes tables of means alone")
-        return make_mean_table(self.inner, cells, protocol, self.n, grid_range(cells), window=window)
+        return make_mean_table(self.inner, cells, protocol, self.n, ends, window=window)
 
     def quality(self, cells: Cells, protocol: Protocol) -> TableQuality:
         """Measured errors of the chip's table with its waveforms, which is made if there is none yet."""
@@ -215,7 +242,7 @@ class Table:
         circuit = cells if isinstance(cells, CircuitCells) else None
         parts = [] if circuit is None else circuit.parts[0].items()
         ranges = zip(("low", "high"), grid_range(cells), strict=True)
-        named = [("p", cells.dynamics.p), ("q", cells.dynamics.q), *parts, *ranges]
+        named = [*cells.dynamics.arrays().items(), *parts, *ranges]
         return {
             "format": FORMAT,
             "chip": sha256(*(part for name, values in named for part in labelled(name, values))),
@@ -232,7 +259,10 @@ class Table:
 
 
 def default_drives(backend: str, readout: Readout) -> int:
-    """Drives per neuron of a table where nothing else is said: a mean by `direct` needs few."""
+    """Drives per neuron of a table where nothing else is said: a mean by `direct` needs few.
+
+    That of a settled neuron does; of means over a short window see `Table.window_drives`.
+    """
     return 9 if (backend, readout) == ("direct", "mean") else 33
 
 
@@ -253,7 +283,7 @@ def _simulator(backend: Backend, cells: Cells, protocol: Protocol) -> dict[str, 
 
 @cache
 def _ngspice_version() -> str:
-    return ngspice.version()
+    return process.version()
 
 
 def _settings(backend: Backend) -> str:

@@ -22,9 +22,10 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from analog_fhn._support.compiled import compiled
-from analog_fhn.backends.base import Backend, Response, SimulationError, backend_of
+from analog_fhn.backends.base import Backend, Response, backend_of
 from analog_fhn.backends.table.waveforms import ResponseTable, TableQuality
 from analog_fhn.cell.base import Cells
+from analog_fhn.errors import SimulationError
 from analog_fhn.neuron import FloatArray, Protocol
 
 _WAVE = 128  # phase points per branch
@@ -204,7 +205,7 @@ class Maker:
         error = mean - checks.mean
         both = (checks.period > 0) & (period > 0)
         relative = period[both] / checks.period[both] - 1.0
-        identity = points.mean - self._cells.dynamics[points.neuron].identity_mean(points.drive)
+        identity = points.mean - self._cells.dynamics.identity_at(points.neuron, points.drive)
 
         neuron, drive = window_checks(self._cells, self._protocol)
         single = self._respond(neuron, drive[None], self._protocol, samples=False).mean[0]

@@ -10,15 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.interpolate import Akima1DInterpolator
 
-from analog_fhn.backends.base import SimulationError
 from analog_fhn.backends.spice.backend import failed_run
-from analog_fhn.backends.spice.ngspice import SimulatorProcess
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.design import Design
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, SimulationError
 from analog_fhn.netlist.decks import MAX_STEP, neuron_deck
 from analog_fhn.network import Network
-from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol, cycle_from_samples
+from analog_fhn.neuron import FHN, Coefficients, Dynamics, FloatArray, Protocol, cycle_from_samples
+from analog_fhn.ngspice.process import SimulatorProcess
 from analog_fhn.reconstruct.recordings.recording import Recording
 from analog_fhn.reconstruct.sources.sherman_rinzel import START, ShermanRinzel, integrate, sample_times
 from analog_fhn.technology.technology import Technology
@@ -193,7 +192,7 @@ def _simulated(simulator: SimulatorProcess, deck: str, times: FloatArray, what: 
 
 
 def usual_times(
-    neuron: Coefficients, drive: float, unit: float, duration: float | None, step: float | None
+    neuron: Dynamics, drive: float, unit: float, duration: float | None, step: float | None
 ) -> tuple[float, float]:
     """Length and sampling interval (s) of a recording, where they are not given: 40 periods of 150 samples each.
 
@@ -202,7 +201,7 @@ def usual_times(
     Parameters
     ----------
     neuron
-        Coefficients of one neuron.
+        Equations of one neuron.
     drive
         Dimensionless drive I.
     unit

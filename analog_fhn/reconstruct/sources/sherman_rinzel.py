@@ -29,8 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import ODEintWarning, odeint
 from scipy.optimize import brentq
 
-from analog_fhn.backends.base import SimulationError
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, SimulationError
 from analog_fhn.neuron import FloatArray
 
 START = (-55.0, 0.001, 0.18)

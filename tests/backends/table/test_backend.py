@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from analog_fhn._support.resources import resource
-from analog_fhn.backends.base import Backend, Response, SimulationError
+from analog_fhn.backends.base import Backend, Response
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.spice.backend import Spice
 from analog_fhn.backends.table import backend as table_module
@@ -31,12 +31,13 @@ from analog_fhn.cell.opamp_fhn.cell import OpAmpFHN
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.data import load
 from analog_fhn.design import Design
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, SimulationError
 from analog_fhn.inference import classify, classify_all
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol, cycle, cycle_from_samples, waveform_rms
 from analog_fhn.noise import Noise
-from analog_fhn.technology.technology import Adc, Technology
+from analog_fhn.technology.sections import Adc
+from analog_fhn.technology.technology import Technology
 from analog_fhn.training.plain import train_plain
 
 PROTOCOL = Protocol()

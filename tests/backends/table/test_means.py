@@ -25,7 +25,8 @@ from analog_fhn.errors import InputError
 from analog_fhn.inference import Result, classify, classify_all, scores_of_means
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol
-from analog_fhn.technology.technology import Adc, Technology
+from analog_fhn.technology.sections import Adc
+from analog_fhn.technology.technology import Technology
 
 PROTOCOL = Protocol()
 LONG = Protocol(settle=50.0, control=4000.0)

@@ -8,12 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from analog_fhn.backends.base import SimulationError
-from analog_fhn.backends.spice import ngspice
 from analog_fhn.cell.opamp_fhn.layout import OpAmpLayout
 from analog_fhn.chip import ManufacturedChip
-from analog_fhn.errors import InputError, MissingProgramError
+from analog_fhn.errors import InputError, MissingProgramError, SimulationError
 from analog_fhn.neuron import FHN, Coefficients, cycle, cycle_from_samples
+from analog_fhn.ngspice import process
 from analog_fhn.reconstruct.recordings.recording import Recording
 from analog_fhn.reconstruct.sources.record import circuit_chip, record_circuit, record_fhn, record_sherman, usual_times
 from analog_fhn.reconstruct.sources.sherman_rinzel import ShermanRinzel
@@ -22,7 +21,7 @@ from analog_fhn.technology.technology import Technology
 
 def _installed() -> bool:
     try:
-        ngspice.find_library()
+        process.find_library()
     except MissingProgramError:
         return False
     return importlib.util.find_spec("PySpice") is not None

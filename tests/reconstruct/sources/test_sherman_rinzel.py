@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from analog_fhn.backends.base import SimulationError
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, SimulationError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.sources.sherman_rinzel import START, ShermanRinzel, integrate, sample_times
 
