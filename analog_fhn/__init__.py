@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from analog_fhn.reconstruct.pipeline import reconstruct_neuron
     from analog_fhn.reconstruct.recordings.files import read_recording
     from analog_fhn.reconstruct.twin import Twins
+    from analog_fhn.studies.consumption import consumption
     from analog_fhn.studies.frontier import frontier
     from analog_fhn.studies.low_pass import low_pass
-    from analog_fhn.studies.waterfall import consumption, waterfall
+    from analog_fhn.studies.waterfall import waterfall
     from analog_fhn.sweeps import Study, sweep
     from analog_fhn.technology.technology import Technology
     from analog_fhn.training.circuit import train_fhn
@@ -78,7 +79,7 @@ _HOME = {
     "export": ("netlist.export", "export"),
     "run_exported": ("backends.spice.backend", "run_exported"),
     "waterfall": ("studies.waterfall", "waterfall"),
-    "consumption": ("studies.waterfall", "consumption"),
+    "consumption": ("studies.consumption", "consumption"),
     "frontier": ("studies.frontier", "frontier"),
     "low_pass": ("studies.low_pass", "low_pass"),
     # Repair and living neurons

@@ -10,16 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn.array.crossbar import Crossbar, Writes, manufacture, pulses
-from analog_fhn.array.sense import Columns, SenseParts, columns
+from analog_fhn.array.read_out import Columns, ReadOut
 from analog_fhn.array.wires import Ports, solve_tiled
 from analog_fhn.cell.base import Cell, Cells, CircuitCells, LinearDrive
-from analog_fhn.draws import DeviceDraws, HoldSamples, check_seed, draw_cell_parts, draw_hold_parts, draw_sense_parts
+from analog_fhn.draws import DeviceDraws, ReadNoise, RunNoise, check_seed, draw_cell_parts, draw_hold_parts, draw_sense_parts, hold_samples
 from analog_fhn.errors import InputError
 from analog_fhn.hold import Hold, HoldParts, window_seconds
 from analog_fhn.network import Network
-from analog_fhn.neuron import Coefficients, FloatArray, Protocol
+from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.patches import PLAIN, Front
-from analog_fhn.technology.technology import Adc, Technology
+from analog_fhn.technology.sections import Adc
+from analog_fhn.technology.technology import Technology
 from analog_fhn.technology.typed_yaml import listed
 
 
@@ -37,7 +38,7 @@ class ArrayTarget:
 
     number: int
     crossbar: Crossbar
-    sense: SenseParts
+    sense: ReadOut
     row_volts: tuple[float, float]
     volts: tuple[float, float]
     writes: Writes | None = None
@@ -77,7 +78,7 @@ class ArrayLayer:
 
     crossbar: Crossbar
     ports: Ports
-    sense: SenseParts
+    sense: ReadOut
     columns: Columns
     row_volts: tuple[float, float]
     volts: tuple[float, float]
@@ -100,12 +101,12 @@ class ArrayLayer:
             crossbar.conductance, array.wires, tile_rows=array.tile_rows, tile_columns=array.tile_columns
         )
         sense = draw_sense_parts(target.sense, target.number, technology, seed)
-        gains = columns(sense, ports, technology)
+        gains = sense.columns(ports, technology)
         return cls(crossbar, ports, sense, gains, target.row_volts, target.volts, target.crossbar)
 
-    def with_sense(self, sense: SenseParts, technology: Technology) -> ArrayLayer:
+    def with_sense(self, sense: ReadOut, technology: Technology) -> ArrayLayer:
         """The same devices and wires with other amplifiers."""
-        return replace(self, sense=sense, columns=columns(sense, self.ports, technology))
+        return replace(self, sense=sense, columns=sense.columns(self.ports, technology))
 
     @property
     def weights(self) -> FloatArray:
@@ -172,7 +173,9 @@ class HiddenLayer:
         z: FloatArray = np.asarray(inputs, dtype=np.float64) @ self.weights
         return at_positions(z, self.biases)
 
-    def drives(self, inputs: NDArray[np.floating], ripple: FloatArray | None = None) -> FloatArray:
+    def drives(
+        self, inputs: NDArray[np.floating], ripple: FloatArray | None = None, noise: ReadNoise | None = None
+    ) -> FloatArray:
         """Drives of the neurons, shape (n_runs, n).
 
         Parameters
@@ -182,9 +185,14 @@ class HiddenLayer:
         ripple
             Variance of the ripple on each input, of the same shape, of oscillations that do not know of each other's
             phases; None: no ripple.
+        noise
+            Of the read-out in front of the cells; None: none.
         """
         variance = 0.0 if ripple is None else ripple @ self.weights**2
-        return self.cells.drive_stage.drives(self.pre_activations(inputs), variance)
+        z = self.pre_activations(inputs)
+        if noise is not None:
+            z += noise.drawn(z.shape)
+        return self.cells.drive_stage.drives(z, variance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,9 +259,9 @@ class Chip:
         """What the first linear map is given of images (n_images, n_in)."""
         return images if self.network.inputs is None else self.network.inputs(np.asarray(images, dtype=np.float64))
 
-    def noise_of_holds(self) -> list[HoldSamples | None]:
-        """Random numbers of what the hold stages of each hidden layer sample; None where there are none."""
-        return [None] * len(self.layers)
+    def noise_of_runs(self) -> RunNoise:
+        """What is drawn anew at each run: of the mathematics nothing."""
+        return RunNoise.none(len(self.layers))
 
     def low_passes_before(self, number: int) -> int:
         """Low-passes through which the inputs of hidden layer number `number` come, since they were last held."""
@@ -430,12 +438,14 @@ class ManufacturedChip(Chip):
         )
         return Chip(self.network, layers, self._output_alone(), self.converters)
 
-    def noise_of_holds(self) -> list[HoldSamples | None]:
-        """Random numbers of what the hold stages of each hidden layer sample; None where there are none."""
-        return [
-            None if one.holds is None or self.seed is None else HoldSamples(self.seed, number)
-            for number, one in enumerate(self.hardware)
-        ]
+    def noise_of_runs(self) -> RunNoise:
+        """What is drawn anew at each run: samples of hold stages, noise of read-outs; of a nominal chip nothing."""
+        if self.seed is None:
+            return RunNoise.none(len(self.layers))
+        holds = (None if one.holds is None else hold_samples(self.seed, n) for n, one in enumerate(self.hardware))
+        sigmas = (array.sense.read_noise(self.technology) / array.volts[0] for array in self.arrays)
+        reads = (ReadNoise.of(self.seed, n, sigma) if sigma else None for n, sigma in enumerate(sigmas))
+        return RunNoise(tuple(holds), tuple(reads))
 
     def _output_alone(self) -> OutputLayer:
         return replace(self.output, bias=self.output_array.bias())
@@ -496,15 +506,9 @@ def check_finite(technology: Technology, numbers: Iterable[tuple[str, FloatArray
             )
 
 
-def coefficient_numbers(coefficients: Coefficients) -> list[tuple[str, FloatArray]]:
-    """The coefficients by their names, for `check_finite`."""
-    named = (("p", coefficients.p), ("q", coefficients.q))
-    return [(f"coefficient {letter}{k}", column) for letter, table in named for k, column in enumerate(table.T)]
-
-
 def _numbers(chip: Chip) -> Iterator[tuple[str, FloatArray]]:
     for layer in chip.layers:
-        yield from coefficient_numbers(layer.cells.dynamics)
+        yield from layer.cells.dynamics.numbers()
         yield from ((f"{name} of the drive stages", values) for name, values in layer.cells.drive_stage.items())
         yield from ((f"{name} of the row stages", values) for name, values in layer.cells.row_stage.items())
     for number, layer in enumerate(chip.layers):

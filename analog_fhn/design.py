@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from analog_fhn.array.crossbar import Crossbar, map_weights
-from analog_fhn.array.sense import nominal_sense
+from analog_fhn.array.read_out import read_out_class
 from analog_fhn.cell.base import Cell, cell_class
-from analog_fhn.chip import ArrayTarget, ManufacturedChip, check_finite, coefficient_numbers, draw_chip
+from analog_fhn.chip import ArrayTarget, ManufacturedChip, check_finite, draw_chip
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.technology.technology import Technology
@@ -43,7 +43,7 @@ class Design:
     def __init__(self, network: Network, technology: Technology | str | Path) -> None:
         if not isinstance(technology, Technology):
             technology = Technology.load(technology)
-        object.__setattr__(self, "network", network)
+        object.__setattr__(self, "network", replace(network, protocol=technology.protocol(network.protocol)))
         object.__setattr__(self, "technology", technology)
         self._check()
 
@@ -71,7 +71,7 @@ class Design:
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             for cell in self.cells:
                 nominal = cell.cells(tuple(group[:1] for group in cell.nominal))
-                check_finite(technology, coefficient_numbers(nominal.dynamics))
+                check_finite(technology, nominal.dynamics.numbers())
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -94,7 +94,7 @@ class Design:
     def errors(self) -> dict[str, float]:
         """Relative errors that the E series leave in the cells, and in the gain behind the input array."""
         first = self.arrays[0]
-        gain = float(first.sense.rb[0]) * first.crossbar.siemens_per_weight * first.row_volts[0] / first.volts[0]
+        gain = float(first.sense.transresistance[0]) * first.crossbar.siemens_per_weight * first.row_volts[0] / first.volts[0]
         return {name: error for cell in self.cells for name, error in cell.errors.items()} | {"input_gain": gain - 1.0}
 
     @property
@@ -106,7 +106,7 @@ class Design:
     def arrays(self) -> tuple[ArrayTarget, ...]:
         """Target conductances, nominal sense amplifiers and voltage scales of every array, the output array last."""
         network, technology = self.network, self.technology
-        read = technology.array.read_voltage
+        read, stages = technology.array.read_voltage, read_out_class(technology.READ_OUT)
         largest = max(abs(limit) for limit in network.input_range)
         rows = (read / largest, read / largest)  # V for an input of 1, with recentring and without
         at_read = largest  # the input that is carried by a row at the read voltage
@@ -115,13 +115,13 @@ class Design:
             bar = map_weights(dense.weights, dense.bias, technology.array, layer=number, bias_drive=largest)
             if number < len(self.cells):
                 volts = self.cells[number].volts_per_z
-                sense = nominal_sense(bar, technology, volts * at_read)
+                sense = stages.nominal(bar, technology, volts * at_read)
                 targets.append(ArrayTarget(number, bar, sense, (rows[0], rows[0]), (volts, volts)))
                 rows, largest = self.cells[number].row_volts, self.cells[number].largest_activation
                 at_read = read / rows[0]
             else:
-                sense = nominal_sense(bar, technology, None)
-                gain = float(sense.rb[0]) * bar.siemens_per_weight
+                sense = stages.nominal(bar, technology, None)
+                gain = float(sense.transresistance[0]) * bar.siemens_per_weight
                 targets.append(ArrayTarget(number, bar, sense, rows, (gain * rows[0], gain * rows[1])))
         return tuple(targets)
 

@@ -15,7 +15,8 @@ from scipy.special import ndtr, ndtri
 
 from analog_fhn.cell.parts import Deviation, PartField, Parts
 from analog_fhn.neuron import FloatArray
-from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, Technology
+from analog_fhn.technology.sections import NOMINAL_TEMPERATURE
+from analog_fhn.technology.technology import Technology
 
 P = TypeVar("P", bound=Parts)
 
@@ -29,12 +30,12 @@ _STREAM_SENSE = 5  # of the input array; each array behind it takes the next num
 _STREAM_DEEPER = 1 << 16  # hidden layers behind the first
 _STREAM_HOLD = 1 << 17
 _STREAM_HOLD_NOISE = 1 << 18
+_STREAM_READ_NOISE = 1 << 19
 # Within an array's stream; a device's first programming draws from the stream itself.
 _QUANTITIES: dict[Quantity, int] = {"programming": 0, "drift": 1, "fault": 2, "temperature": 3, "read": 4}
 # Within a component's stream, and its lot's: the temperature coefficient.
 _TEMPERATURE = 1
 
-_LOTS = ("resistor", "capacitor", "opamp", "multiplier", "tanh_pair", "sense_amplifier", "hold")
 _TAIL = 0.0013498980316300933  # share of a standard normal beyond -3
 
 
@@ -110,23 +111,76 @@ def draw_hold_parts(nominal: P, layer: int, technology: Technology, seed: int | 
     return draw_parts(nominal, (_STREAM_HOLD, layer), technology, seed)
 
 
-class HoldSamples:
-    """Standard normal numbers of all that the hold stages of a layer sample, one after another.
+class Samples:
+    """Standard normal numbers of what a chip does anew at each run, one after another.
 
     Parameters
     ----------
     seed
         Of the chip.
-    layer
-        Number of the hidden layer in front of the stages, from 0.
+    stream
+        Number of the kind of noise.
+    number
+        Of the layer or array, from 0.
     """
 
-    def __init__(self, seed: int, layer: int) -> None:
-        self._generator = _generator(seed, (_STREAM_HOLD_NOISE, layer))
+    def __init__(self, seed: int, stream: int, number: int) -> None:
+        self._generator = _generator(seed, (stream, number))
 
     def normal(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """The next numbers, of this shape."""
         return self._generator.standard_normal(shape, dtype=np.float32)
+
+
+def hold_samples(seed: int, layer: int) -> Samples:
+    """Numbers of all that the hold stages behind hidden layer number `layer` sample."""
+    return Samples(seed, _STREAM_HOLD_NOISE, layer)
+
+
+@dataclass(frozen=True, eq=False)
+class ReadNoise:
+    """Noise of the read-out behind an array.
+
+    Parameters
+    ----------
+    sigma
+        Of an output, in the units that it stands for.
+    samples
+        Its numbers.
+    """
+
+    sigma: float
+    samples: Samples
+
+    @classmethod
+    def of(cls, seed: int, array: int, sigma: float) -> ReadNoise:
+        """That of array number `array`."""
+        return cls(sigma, Samples(seed, _STREAM_READ_NOISE, array))
+
+    def drawn(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Noise of the next outputs, of this shape."""
+        return np.float32(self.sigma) * self.samples.normal(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class RunNoise:
+    """What a chip does anew at each run: by it images one after another differ.
+
+    Parameters
+    ----------
+    holds
+        What the hold stages of each hidden layer sample; None: there are none.
+    reads
+        Noise of the read-out behind each array, the output array's last; None: there is none.
+    """
+
+    holds: tuple[Samples | None, ...]
+    reads: tuple[ReadNoise | None, ...]
+
+    @classmethod
+    def none(cls, n_layers: int) -> RunNoise:
+        """No noise at all, for a chip of so many hidden layers."""
+        return cls((None,) * n_layers, (None,) * (n_layers + 1))
 
 
 def draw_parts(nominal: P, key: tuple[int, ...], technology: Technology, seed: int | None) -> P:
@@ -173,7 +227,7 @@ class _Draw:
             return np.zeros(n)
         uniform = _generator(self.seed, (*self.key, *sub)).random(n)
         if section.lot_share > 0.0:
-            key = (_STREAM_LOT, _LOTS.index(self.described.kind.section), *self._lot(), *sub)
+            key = (_STREAM_LOT, self.technology.LOTS[self.described.kind.section], *self._lot(), *sub)
             lot = _generator(self.seed, key).standard_normal()
             uniform = ndtr(np.sqrt(1.0 - section.lot_share) * ndtri(uniform) + np.sqrt(section.lot_share) * lot)
         if not deviation.bounded:

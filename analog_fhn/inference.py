@@ -15,7 +15,7 @@ from analog_fhn._support.threads import single_blas
 from analog_fhn.backends.base import Backend, Response, refuse_noise
 from analog_fhn.cell.base import Cells, DriveStage, RampStage, ramp_with_ripple, tanh_with_ripple
 from analog_fhn.chip import Chip, HiddenLayer, at_positions
-from analog_fhn.draws import HoldSamples
+from analog_fhn.draws import ReadNoise, RunNoise, Samples
 from analog_fhn.errors import InputError
 from analog_fhn.hold import add_samples
 from analog_fhn.network import Network
@@ -23,7 +23,7 @@ from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise
 from analog_fhn.patches import PLAIN, Front
 from analog_fhn.readout import Readout, product_type, vote
-from analog_fhn.technology.technology import Adc
+from analog_fhn.technology.sections import Adc
 
 if TYPE_CHECKING:
     from analog_fhn.backends.table.means import MeanTable
@@ -213,7 +213,8 @@ def judge(
     quality = None
     if isinstance(engine, Table):
         refuse_noise(engine.name, None if noise is None else noise[0])  # before minutes are spent on the table
-        if engine.means_serve and not _needs_samples(chip, readouts):
+        serves = all(engine.means_serve(layer.cells, protocol) for layer in chip.layers)
+        if serves and not _needs_samples(chip, readouts):
             means = [engine.means(layer.cells, protocol, window=window) for layer in chip.layers]
             quality = _worst(table.quality for table in means)
             share = 0.0
@@ -277,7 +278,7 @@ def passes(
     chip: Chip,
     images: NDArray[np.floating],
     means_of: Callable[[int, FloatArray], FloatArray],
-    sampled: Sequence[HoldSamples | None] | None = None,
+    sampled: RunNoise | None = None,
 ) -> Iterator[LayerPass]:
     """The one way from images to hidden layers: each layer's pass over all images, the first layer first.
 
@@ -288,18 +289,18 @@ def passes(
     means_of
         Time averages of x of a layer, by its number, under drives (n_runs, n_neurons).
     sampled
-        Random numbers of what the hold stages sample (`Chip.noise_of_holds`), by which images one after another differ;
+        What is drawn anew at each run (`Chip.noise_of_runs`), by which images one after another differ;
         None: those of the chip's first images.
     """
-    sampled = chip.noise_of_holds() if sampled is None else sampled
+    sampled = chip.noise_of_runs() if sampled is None else sampled
     values, ripple = np.asarray(chip.inputs(images)), None
     for number, layer in enumerate(chip.layers):
         inputs = layer.front.rows(values)
-        drives = layer.drives(inputs, ripple)
+        drives = layer.drives(inputs, ripple, sampled.reads[number])
         means = means_of(number, drives)
         protocol, handed = chip.network.protocol, None
         if chip.network.held[number]:
-            handed, ripple = held(layer, means, protocol, sampled[number]).reshape(len(images), -1), None
+            handed, ripple = held(layer, means, protocol, sampled.holds[number]).reshape(len(images), -1), None
         elif number < len(chip.layers) - 1:
             handed, ripple = handed_over(layer.cells, means, protocol, chip.low_passes_before(number))
         yield LayerPass(layer, inputs, drives, means, handed)
@@ -315,7 +316,7 @@ def hidden_response(
     samples: bool = False,
     noise: Sequence[Noise] | None = None,
     progress: Callable[[int, int], None] | None = None,
-    sampled: Sequence[HoldSamples | None] | None = None,
+    sampled: RunNoise | None = None,
 ) -> tuple[Response, list[LayerPass]]:
     """Response of the last hidden layer to images (n_images, n_in), all at once, and the passes of all layers.
 
@@ -366,7 +367,7 @@ def handed_over(cells: Cells, means: FloatArray, protocol: Protocol, before: int
     return rows.handed_over(protocol, before) * (rows.gain * means + rows.offset), cells.ripple(means)
 
 
-def held(layer: HiddenLayer, means: FloatArray, protocol: Protocol, sampled: HoldSamples | None = None) -> FloatArray:
+def held(layer: HiddenLayer, means: FloatArray, protocol: Protocol, sampled: Samples | None = None) -> FloatArray:
     """Activations that a layer's hold stages sample from its low-passes, without what they add at all images alike.
 
     Parameters
@@ -433,7 +434,7 @@ def layer_values(
     """
     recentre = chip.network.recentre if recentre is None else recentre
     check_readouts(chip.network, [("mean", recentre)])
-    size, sampled = _group(chip), chip.noise_of_holds()
+    size, sampled = _group(chip), chip.noise_of_runs()
     inputs: list[list[FloatArray]] = [[] for _ in (*chip.layers, chip.output)]
     outputs: list[list[FloatArray]] = [[] for _ in chip.layers]
     for first in range(0, len(images), size):
@@ -474,7 +475,7 @@ def _simulate(
     scores = [np.empty((n_images, n_classes)) for _ in readouts]
     unsettled, largest = 0, 0.0
     with_samples = _needs_samples(chip, readouts)
-    group, sampled = _group(chip), chip.noise_of_holds()
+    group, sampled = _group(chip), chip.noise_of_runs()
     total = 0
     if with_samples:
         copies = 1 if chip.network.before_output is None else 2
@@ -496,7 +497,7 @@ def _simulate(
             unsettled += int(np.count_nonzero(deviations > _UNSETTLED))
             total += deviations.size
             largest = max(largest, float(np.max(deviations)))
-        for target, value in zip(scores, _read(chip, response, every[-1], readouts), strict=True):
+        for target, value in zip(scores, _read(chip, response, every[-1], readouts, sampled), strict=True):
             target[part] = value
     return scores, (unsettled / total, largest)
 
@@ -511,7 +512,7 @@ def _looked_up(
 ) -> tuple[list[FloatArray], float]:
     """Scores of the mean readout in double precision, and the share of neurons and images off the identity."""
     scores = [np.empty((len(images), chip.network.layer_sizes[-1])) for _ in readouts]
-    unsettled, total, size, sampled = 0, 0, _group(chip), chip.noise_of_holds()
+    unsettled, total, size, sampled = 0, 0, _group(chip), chip.noise_of_runs()
     with single_blas():
         for first in range(0, len(images), size):
             part = slice(first, first + size)
@@ -521,7 +522,8 @@ def _looked_up(
                 unsettled += int(np.count_nonzero(one.deviations > _UNSETTLED))
                 total += one.means.size
             last = every[-1]
-            for target, value in zip(scores, _read(chip, Response(last.means), last, readouts), strict=True):
+            read = _read(chip, Response(last.means), last, readouts, sampled)
+            for target, value in zip(scores, read, strict=True):
                 target[part] = value
     return scores, unsettled / total
 
@@ -586,18 +588,19 @@ def scores_of_means(
     stages = [(chip.output.weights, chip.output.bias) if kept else chip.scores_of_rows(case) for case in recentre]
     outputs = [(rows.astype(product_type(rows, level, _LARGEST_X)), level) for rows, level in stages]
     scores = [np.empty((len(images), len(level))) for _, level in outputs]
-    sampled = chip.noise_of_holds()
+    sampled = chip.noise_of_runs()
     size = min(_HIDDEN_GROUP, *(layer.images_at_a_time for layer in layers))
     with single_blas():
         for first in range(0, len(images), size):
             part = slice(first, min(first + size, len(images)))
-            x = first_layer.of_images(images, part, pixels)
-            for layer, noise in zip(layers, sampled, strict=True):
-                x = x if layer is first_layer else layer.of_values(x)
-                x = layer.hold_values(x, part.stop - first, noise)
+            x = first_layer.of_images(images, part, pixels, sampled.reads[0])
+            for number, layer in enumerate(layers):
+                x = x if layer is first_layer else layer.of_values(x, sampled.reads[number])
+                x = layer.hold_values(x, part.stop - first, sampled.holds[number])
             x = chip.output.front.rows(x) if kept else x
+            noise = _score_noise(sampled, part.stop - first, len(scores[0].T))
             for target, (rows, level) in zip(scores, outputs, strict=True):
-                target[part] = x @ rows + level
+                target[part] = x @ rows + level + noise
     return scores
 
 
@@ -659,7 +662,11 @@ class _FastLayer:
         if chip.network.held[number]:
             rows, share = layer.cells.row_stage, layer.cells.row_stage.held(protocol)
             activation = (share * rows.gain).astype(kind), (share * rows.offset).astype(kind)
-        deviation = np.sqrt(layer.cells.dynamics.slow_variance(np.linspace(-1.0, 1.0, _DEVIATIONS) * (1.0 - 1e-12)))
+        deviation = np.zeros(_DEVIATIONS)
+        if np.any(layer.cells.ripple_per_y):
+            # Of neurons that differ in it, the average one
+            grid = np.linspace(-1.0, 1.0, _DEVIATIONS)[:, None] * (1.0 - 1e-12)
+            deviation = np.sqrt(layer.cells.dynamics.slow_variance(grid).mean(axis=-1))
         return cls(layer, z.astype(kind), z_shift.astype(kind), behind, before, squares, activation, deviation)
 
     @property
@@ -672,22 +679,33 @@ class _FastLayer:
         """Images whose patches stay in the cache."""
         return max(1, int(_PATCH_VALUES / (self.front.n_positions * max(self.weights.shape))))
 
-    def of_images(self, images: NDArray[np.floating], part: slice, pixels: Pixels | None) -> NDArray[np.floating]:
+    def of_images(
+        self, images: NDArray[np.floating], part: slice, pixels: Pixels | None, noise: ReadNoise | None
+    ) -> NDArray[np.floating]:
         """Means of x for some of the images, of all positions of a convolution."""
         if pixels is not None and self.front == PLAIN:
             argument = np.empty((part.stop - part.start, self.weights.shape[1]), dtype=self.weights.dtype)
             pixels.times(self.weights, self.shift, part, argument)
         else:
             argument = self._argument(np.asarray(images[part], dtype=self.weights.dtype))
+        self._add(noise, argument)
         self.means(argument)
         return argument
 
-    def of_values(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+    def _add(self, noise: ReadNoise | None, argument: NDArray[np.floating]) -> None:
+        """Add the noise of the read-out to arguments of the curve (n_runs, n)."""
+        if noise is not None:
+            stage = self.layer.cells.drive_stage
+            assert isinstance(stage, DriveStage)
+            argument += noise.drawn(argument.shape) * stage.slope.astype(argument.dtype)
+
+    def of_values(self, values: NDArray[np.floating], noise: ReadNoise | None) -> NDArray[np.floating]:
         """Means of x for what the layer before hands on: means of its x, or activations that it holds."""
         variance = None
         if self.before is not None and self.squares is not None:
             variance = self.before.ripple(np.asarray(values, dtype=np.float64)) @ self.squares
         argument = self._argument(values.astype(self.weights.dtype, copy=False))
+        self._add(noise, argument)
         self.means(argument, variance)
         return argument
 
@@ -713,7 +731,7 @@ class _FastLayer:
                 argument[...] = tanh_with_ripple(argument, variance)
         interpolate(argument, *self.table)
 
-    def hold_values(self, x: NDArray[np.floating], n_images: int, sampled: HoldSamples | None) -> NDArray[np.floating]:
+    def hold_values(self, x: NDArray[np.floating], n_images: int, sampled: Samples | None) -> NDArray[np.floating]:
         """What is handed on of means (n_runs, n): these, or activations that are held (n_images, n_values)."""
         if self.activation is None:
             return x
@@ -726,9 +744,28 @@ class _FastLayer:
 
 
 def _read(
-    chip: Chip, response: Response, last: LayerPass, readouts: Sequence[tuple[Readout, bool]]
+    chip: Chip,
+    response: Response,
+    last: LayerPass,
+    readouts: Sequence[tuple[Readout, bool]],
+    sampled: RunNoise,
 ) -> list[FloatArray]:
     """Scores (n_images, n_classes) for each (readout, recentre), from one response and pass of the last layer."""
+    n_images = len(response.mean) // last.layer.front.n_positions
+    noise = _score_noise(sampled, n_images, chip.network.layer_sizes[-1])
+    return [scores + noise for scores in _scores(chip, response, last, readouts)]
+
+
+def _score_noise(sampled: RunNoise, n_images: int, n_classes: int) -> NDArray[np.float32] | float:
+    """Noise that the read-out of the output array adds to the scores."""
+    noise = sampled.reads[-1]
+    return 0.0 if noise is None else noise.drawn((n_images, n_classes))
+
+
+def _scores(
+    chip: Chip, response: Response, last: LayerPass, readouts: Sequence[tuple[Readout, bool]]
+) -> list[FloatArray]:
+    """Scores without noise of the output array's read-out; see `_read`."""
     scores: list[FloatArray] = []
     for readout, recentre in readouts:
         if last.values is not None:

@@ -22,12 +22,12 @@ import threadpoolctl
 import yaml
 from numpy.typing import NDArray
 
-from analog_fhn.backends.base import Response, SimulationError
+from analog_fhn.backends.base import Response
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.cell.base import Cells
 from analog_fhn.data import Dataset, load
 from analog_fhn.design import Design
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, SimulationError
 from analog_fhn.montecarlo.runner import Workers
 from analog_fhn.montecarlo.trial import Job, Trial
 from analog_fhn.network import Network

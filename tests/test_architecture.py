@@ -17,7 +17,7 @@ PACKAGE = Path(analog_fhn.__file__).parent
 # From the ground up; a module may import from its own floor and from those below.
 FLOORS = (
     {"errors"},
-    {"_support", "crossings", "neuron"},
+    {"_support", "crossings", "neuron", "ngspice", "transconductors"},
     {"data", "findings", "plots", "readout", "technology"},
     {"patches"},
     {"cell", "network"},
@@ -186,7 +186,7 @@ def test_importing_a_backend_module_starts_nothing() -> None:
 
 def test_a_process_of_ngspice_loads_little() -> None:
     script = (
-        "import sys; import analog_fhn.backends.spice.ngspice\n"
+        "import sys; import analog_fhn.ngspice.process\n"
         "print(sorted({'scipy', 'numba', 'matplotlib'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -15,7 +15,8 @@ from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.inference import classify
 from analog_fhn.network import Network
-from analog_fhn.technology.technology import ERRORS, Technology
+from analog_fhn.technology.board import BoardTechnology
+from analog_fhn.technology.technology import Technology
 
 IMAGES = 200
 
@@ -58,7 +59,11 @@ def rows(study: ModuleType, network: Network, tmp_path_factory: pytest.TempPathF
 
 def errors_of(technology: Technology) -> set[str]:
     """Groups without which the technology would be another."""
-    return {group for group in ERRORS if technology.with_errors(set(ERRORS) - {group}) != technology}
+    return {
+        group
+        for group in BoardTechnology.ERRORS
+        if technology.with_errors(set(BoardTechnology.ERRORS) - {group}) != technology
+    }
 
 
 def test_every_point_has_its_error_alone(study: ModuleType, network: Network) -> None:

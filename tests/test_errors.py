@@ -6,8 +6,7 @@ import pickle
 
 import pytest
 
-from analog_fhn.backends.base import SimulationError
-from analog_fhn.errors import InputError, MissingProgramError, RunError, brief, printable
+from analog_fhn.errors import InputError, MissingProgramError, RunError, SimulationError, brief, printable
 
 KINDS = (InputError, MissingProgramError, RunError, SimulationError)
 

@@ -22,7 +22,8 @@ from analog_fhn.errors import InputError
 from analog_fhn.inference import _convert, classify, classify_all
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, Protocol
-from analog_fhn.technology.technology import ERRORS, SHORT, Technology
+from analog_fhn.technology.board import BoardTechnology
+from analog_fhn.technology.technology import Technology
 from analog_fhn.technology.wires import Wires
 
 EXACT = Technology.load("discrete").with_errors([])
@@ -40,7 +41,7 @@ def technology(**changes: Any) -> Technology:
     data = EXACT.model_dump()
     for section, values in (*IDEAL.items(), *changes.items()):
         data[section] = {**(data[section] or {}), **values} if isinstance(values, dict) else values
-    return Technology.model_validate(data)
+    return BoardTechnology.model_validate(data)
 
 
 def array(**values: Any) -> Technology:
@@ -546,19 +547,19 @@ ARRAYS = {"array 0", "array 1"} | SEEN
 @pytest.mark.parametrize("group", sorted(PARTS))
 def test_a_group_of_parts_moves_these_parts_alone(group: str) -> None:
     assert moved(group) == PARTS[group]
-    whole, alone = values(chip_with(*ERRORS)), values(chip_with(group))
+    whole, alone = values(chip_with(*BoardTechnology.ERRORS)), values(chip_with(group))
     for name in PARTS[group]:
         np.testing.assert_array_equal(alone[name], whole[name], err_msg=name)
     assert (chip_with(group).technology.adc is None) == (group != "adc")
 
 
-@pytest.mark.parametrize("group", SHORT["array"])
+@pytest.mark.parametrize("group", BoardTechnology.SHORT["array"])
 def test_a_group_of_the_arrays_moves_devices_alone(group: str) -> None:
     assert moved(group) == (SEEN if group == "wires" else ARRAYS)
 
 
 def test_every_group_is_tested_alone() -> None:
-    assert set(ERRORS) == set(PARTS) | set(SHORT["array"])
+    assert set(BoardTechnology.ERRORS) == set(PARTS) | set(BoardTechnology.SHORT["array"])
     assert moved("array") == ARRAYS
     assert moved("amplifier") == PARTS["amplifier_offset"] | PARTS["amplifier_gain"]
 

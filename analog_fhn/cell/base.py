@@ -20,12 +20,16 @@ from analog_fhn._support.resources import resource
 from analog_fhn.cell.parts import CellArrays, Parts
 from analog_fhn.errors import InputError, shown
 from analog_fhn.findings import Finding
-from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol
+from analog_fhn.neuron import FHN, Coefficients, Dynamics, FloatArray, Protocol
+from analog_fhn.ngspice.text import Instance
 from analog_fhn.readout import Activation, recentring
 from analog_fhn.technology.technology import Technology
 
 # Module and class of every cell, by the name that a technology's `cell` calls it.
-CELLS = {"opamp_fhn": ("analog_fhn.cell.opamp_fhn.cell", "OpAmpFHN")}
+CELLS = {
+    "opamp_fhn": ("analog_fhn.cell.opamp_fhn.cell", "OpAmpFHN"),
+    "ota_fhn": ("analog_fhn.cell.ota_fhn.cell", "OtaFHN"),
+}
 
 
 Curve = Literal["tanh", "ramp"]
@@ -180,7 +184,7 @@ class LinearDrive(CellArrays):
 
 @dataclass(frozen=True)
 class RowStage(CellArrays):
-    """Stages that make rows of x: ``gain x + offset``; every field has shape (n,).
+    """Stages that make rows of the neurons' output: ``gain x + offset``; every field has shape (n,).
 
     Parameters
     ----------
@@ -297,7 +301,7 @@ class Cells:
         What stands before and behind each neuron.
     """
 
-    dynamics: Coefficients
+    dynamics: Dynamics
     drive_stage: Drive
     row_stage: RowStage
 
@@ -321,13 +325,13 @@ class Cells:
     def ripple(self, means: FloatArray) -> FloatArray:
         """Variance of what is left of the oscillation behind the low-pass, in units of the activation squared.
 
-        With dy/dt averaged, ``x - <x> = (dy/dt)/q1``: a low-pass of tau far longer than the period hands on
-        ``gain (y - <y>)/(q1 tau)``.
+        With dy/dt averaged, the output is ``u - <u> = (dy/dt)/s`` (s: `Dynamics.slow_slope`): a low-pass of tau far
+        longer than the period hands on ``gain (y - <y>)/(s tau)``.
 
         Parameters
         ----------
         means
-            Time averages of x, shape (..., n).
+            Time averages of the output, shape (..., n).
         """
         per_y = self.ripple_per_y
         if not np.any(per_y):
@@ -338,32 +342,7 @@ class Cells:
     def ripple_per_y(self) -> FloatArray:
         """What the low-pass leaves of an oscillation of y, in units of the activation, shape (n,); see `ripple`."""
         tau = self.row_stage.time_constant
-        return np.asarray(self.row_stage.gain / (self.dynamics.q[:, 1] * np.where(tau > 0.0, tau, np.inf)))
-
-
-@dataclass(frozen=True)
-class Instance:
-    """A subcircuit's instance in a netlist, before it is text.
-
-    Parameters
-    ----------
-    name
-        Begins with X.
-    nodes
-        In the order of the subcircuit's pins.
-    subcircuit
-        Its name.
-    parameters
-        Names and values, in SI units.
-    remark
-        A comment before it; "": none. Fixed text with numbers.
-    """
-
-    name: str
-    nodes: tuple[str, ...]
-    subcircuit: str
-    parameters: Mapping[str, float]
-    remark: str = ""
+        return np.asarray(self.row_stage.gain / (self.dynamics.slow_slope * np.where(tau > 0.0, tau, np.inf)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -423,6 +402,8 @@ class Cell(ABC):
     NAME: ClassVar[str]
     # Libraries of the neuron alone, each after those that it needs.
     NEURON_LIBRARIES: ClassVar[tuple[str, ...]]
+    # Whether a transient begins from an operating point that the initial state is forced upon, not from zeros beside it.
+    BEGINS_SETTLED: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -444,8 +425,7 @@ class Cell(ABC):
     def libraries(self) -> tuple[str, ...]:
         """Libraries of a whole cell, each after those that it needs."""
 
-    @classmethod
-    def library(cls, name: str) -> str:
+    def library(self, name: str) -> str:
         """Text of one of the libraries; those that come with the package stand in `netlists/`."""
         return resource("netlists", name).read_text(encoding="ascii")
 
@@ -499,6 +479,11 @@ class Cell(ABC):
     @abstractmethod
     def cells(self, parts: tuple[Parts, ...]) -> CircuitCells:
         """Reduced equations of cells of these parts."""
+
+    @property
+    def has_trim_codes(self) -> bool:
+        """Whether rows have trim potentiometers; see `trimmed`."""
+        return type(self).trimmed is not Cell.trimmed
 
     def trimmed(self, parts: tuple[Parts, ...], gain: FloatArray, shift: FloatArray) -> tuple[Parts, ...]:
         """Parts with the trim potentiometers of their rows set; a cell that has them overrides this.
@@ -556,7 +541,14 @@ class Cell(ABC):
     @property
     @abstractmethod
     def current_scale(self) -> float:
-        """Typical current (A), for the tolerance of currents of a simulator."""
+        """Typical current (A)."""
+
+    def tolerances(self, reltol: float) -> Mapping[str, float]:
+        """Tolerances of a simulator by ngspice's names, for a relative one.
+
+        Here that of currents is as large a part of a typical one, so that idle branches do not hold up the iterations.
+        """
+        return {"reltol": reltol, "abstol": reltol * self.current_scale}
 
     @abstractmethod
     def noise_densities(self, cells: CircuitCells) -> tuple[FloatArray, FloatArray]:
@@ -571,6 +563,10 @@ class Cell(ABC):
     @abstractmethod
     def findings(self) -> Iterator[Finding]:
         """What may be wrong with this layout."""
+
+    def window_findings(self, protocol: Protocol) -> Iterator[Finding]:
+        """What may be wrong with the times at which such neurons are watched; a cell that knows of any overrides this."""
+        return iter(())
 
     @abstractmethod
     def left_out(self, recentre: bool) -> frozenset[str]:

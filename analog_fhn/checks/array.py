@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analog_fhn.array.sense import SENSE_RESISTOR, SenseParts, noise_gains
+from analog_fhn.array.sense import SENSE_RESISTOR, SenseParts, noise_gains, op_amps
 from analog_fhn.array.wires import expected_loss, propose_tiles, tile_slices
 from analog_fhn.cell.base import Cell, Curve, curve_of
 from analog_fhn.chip import ArrayTarget
@@ -34,22 +34,19 @@ class _Limits:
         Warning and error: sigma of the shift by the amplifiers' offsets.
     swing
         Warning and error: argument where the amplifiers' output ends.
-    key
-        Value of the technology that trades both.
     """
 
     offset: tuple[float, float]
     swing: tuple[float, float]
-    key: str
 
 
 _LIMITS: dict[Curve, _Limits] = {
     # The tanh's slope is 1 at 0, and it has reached 0.96 and 0.76 at 2 and 1. MNIST, one chip each: 0.11 costs 0.05
     # points, 0.35 costs 0.2, 1 costs 2.
-    "tanh": _Limits((0.25, 1.0), (2.0, 1.0), "tanh_pair.volts_per_unit"),
+    "tanh": _Limits((0.25, 1.0), (2.0, 1.0)),
     # The ramp goes from 0 to 1, where the ceiling is. MNIST, a 784-128-32-10 network whose ceilings are the 99.9 %
     # quantiles, 8 chips each: 0.02 costs 0.05 points, 0.05 costs 0.2, 0.1 costs 1, 0.2 costs 6.
-    "ramp": _Limits((0.05, 0.15), (1.0, 1.0), "rectifier.full_scale"),
+    "ramp": _Limits((0.05, 0.15), (1.0, 1.0)),
 }
 
 
@@ -105,9 +102,12 @@ def _wires(design: Design, name: str, array: ArrayTarget) -> Iterator[Finding]:
 
 
 def _amplifiers(design: Design, name: str, array: ArrayTarget) -> Iterator[Finding]:
-    amplifier = design.technology.sense_amplifier
+    sense = array.sense
+    if not isinstance(sense, SenseParts):
+        return
+    amplifier = op_amps(design.technology)
     sums = array.crossbar.conductance.sum(axis=0)
-    for part, gains in zip(("U1", "U2"), noise_gains(array.sense, sums), strict=True):
+    for part, gains in zip(("U1", "U2"), noise_gains(sense, sums), strict=True):
         gain = float(gains.max())
         lost = gain / (amplifier.gain + gain)
         if judged := judge(lost, GAIN_WARNING, GAIN_ERROR):
@@ -117,7 +117,7 @@ def _amplifiers(design: Design, name: str, array: ArrayTarget) -> Iterator[Findi
                 f"{amplifier.gain:.3g}: {100 * lost:.2g} % of the signal are lost",
             )  # fmt: skip
     for part in SenseParts.names(SENSE_RESISTOR):
-        if finding := unusual_resistance(f"R{part[1:]} of the {name}", float(getattr(array.sense, part)[0])):
+        if finding := unusual_resistance(f"R{part[1:]} of the {name}", float(getattr(sense, part)[0])):
             yield finding
     current = design.technology.array.read_voltage * float(sums[0::2].max())
     if 2.0 * current > CURRENT_ERROR:
@@ -132,24 +132,23 @@ def _drive_stages(design: Design, name: str, array: ArrayTarget, cell: Cell) -> 
     """Shift of the argument of a drive stage's curve by an array's amplifiers, and that at which their output ends."""
     technology, fhn, curve = design.technology, cell.fhn, curve_of(cell.unit)
     limits = _LIMITS[curve]
-    amplifier, volts = technology.sense_amplifier, cell.volts_per_z * cell.ceiling
-    first, second = noise_gains(array.sense, array.crossbar.conductance.sum(axis=0))
-    gains = np.hypot(array.sense.rb / array.sense.ra * first, second)
-    sigma = amplifier.offset_spread(technology.conditions.temperature)
-    shift = fhn.slope * sigma * float(np.sqrt(np.mean(gains**2))) / volts
+    volts = cell.volts_per_z * cell.ceiling
+    sigma = array.sense.nominal_offset_sigma(array.crossbar.conductance.sum(axis=0), technology)
+    shift = fhn.slope * sigma / volts
     if judged := judge(shift, *limits.offset):
         yield Finding(
             f"amplifiers of the {name}", f"shift of the {curve} by their offsets (sigma)", shift, judged[1], "1",
             judged[0],
-            f"amplifiers of the {name}: offsets of {1e3 * sigma:.2g} mV times gains of up to "
-            f"{gains.max():.3g} shift the {curve}'s argument by {shift:.2g} (sigma); less offset or "
+            f"amplifiers of the {name}: their offsets make {1e3 * sigma:.2g} mV (sigma) behind the columns, which shifts "
+            f"the {curve}'s argument by {shift:.2g}; less offset or "
             "more array.read_voltage helps",
         )  # fmt: skip
-    swing = fhn.slope * (amplifier.output_limit - technology.lost_swing) / volts
+    swing = fhn.slope * technology.column_swing / volts
     if judged := judge(-swing, *(-limit for limit in limits.swing)):
+        scale = technology.INPUT_SCALES.get(curve)
+        advice = f"; a smaller {scale} leaves more" if scale else ""
         yield Finding(
             f"amplifiers of the {name}", f"argument of the {curve} where their output ends", swing, -judged[1], "1",
             judged[0],
-            f"amplifiers of the {name}: their output ends where the {curve}'s argument is {swing:.2g}; a smaller "
-            f"{limits.key} leaves more",
+            f"amplifiers of the {name}: their output ends where the {curve}'s argument is {swing:.2g}{advice}",
         )  # fmt: skip

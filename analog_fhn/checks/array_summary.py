@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analog_fhn.array.sense import noise_gains, offset_gain
+from analog_fhn.array.sense import SenseParts
 from analog_fhn.array.wires import expected_loss, tile_slices
-from analog_fhn.chip import ArrayLayer, ManufacturedChip
+from analog_fhn.chip import ManufacturedChip
 from analog_fhn.design import Design
 
 
@@ -28,8 +28,10 @@ class ArraySummary:
         k, and the weight that g_max stands for.
     clipped
         Share of the weights that are larger and were clipped.
-    rf, ra, rb
-        Nominal resistors of the sense amplifiers (ohm).
+    rf, ra
+        Nominal resistors of the sense amplifiers (ohm); None: the read-out has none.
+    rb
+        Nominal transresistance (ohm): of sense amplifiers their last resistor.
     volts_per_unit
         Output voltage that stands for 1 (V).
     largest_column_sum
@@ -56,8 +58,8 @@ class ArraySummary:
     siemens_per_weight: float
     largest_weight: float
     clipped: float
-    rf: float
-    ra: float
+    rf: float | None
+    ra: float | None
     rb: float
     volts_per_unit: float
     largest_column_sum: float
@@ -84,6 +86,7 @@ def _summarise(design: Design, chip: ManufacturedChip, number: int) -> ArraySumm
     case = 0 if chip.network.recentre else 1
     trained = design.network.weights[number]
     largest = (array.g_max - array.g_min) / target.crossbar.siemens_per_weight
+    sense = target.sense
     slope = float(np.vdot(trained, chip_array.weights) / max(np.vdot(trained, trained), np.finfo(np.float64).tiny))
     return ArraySummary(
         array=design.array_names[number].removesuffix(" array").removeprefix("array "),
@@ -95,24 +98,16 @@ def _summarise(design: Design, chip: ManufacturedChip, number: int) -> ArraySumm
         siemens_per_weight=target.crossbar.siemens_per_weight,
         largest_weight=largest,
         clipped=float(np.mean(np.abs(trained) > largest * (1.0 + 1e-12))),
-        rf=float(target.sense.rf[0]),
-        ra=float(target.sense.ra[0]),
-        rb=float(target.sense.rb[0]),
+        rf=float(sense.rf[0]) if isinstance(sense, SenseParts) else None,
+        ra=float(sense.ra[0]) if isinstance(sense, SenseParts) else None,
+        rb=float(sense.transresistance[0]),
         volts_per_unit=target.volts[case],
         largest_column_sum=float(g.sum(axis=0).max()),
-        noise_gain=float(np.max(noise_gains(chip_array.sense, chip_array.ports.bit_diagonal)[0])),
-        offset=_offset(chip, chip_array) / target.volts[case],
+        noise_gain=chip_array.sense.largest_noise_gain(chip_array.ports),
+        offset=chip_array.sense.offset_sigma(chip_array.ports, technology) / target.volts[case],
         expected_wire_loss=max(losses),
         wire_loss=1.0 - float(chip_array.ports.effective.sum() / g.sum()) if g.any() else 0.0,
         weight_slope=slope,
         weight_error=float(np.sqrt(np.mean((chip_array.weights - trained) ** 2))),
     )
 
-
-def _offset(chip: ManufacturedChip, chip_array: ArrayLayer) -> float:
-    """Sigma of a column's output voltage from the amplifiers' offsets, rms over the columns."""
-    amplifier = chip.technology.sense_amplifier
-    gain = offset_gain(chip_array.sense, chip_array.ports, chip.technology)
-    share = amplifier.lot_share
-    power = np.mean((1.0 - share) * (gain**2).sum(axis=0) + share * gain.sum(axis=0) ** 2)
-    return float(amplifier.offset_spread(chip.technology.conditions.temperature) * np.sqrt(power))

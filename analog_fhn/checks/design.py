@@ -29,7 +29,7 @@ def _cells(design: Design) -> Iterator[Finding]:
     """Findings about the cells, each once where those of several layers share it."""
     seen = set()
     for cell in design.cells:
-        for finding in cell.findings():
+        for finding in (*cell.findings(), *cell.window_findings(design.network.protocol)):
             if finding.message not in seen:
                 seen.add(finding.message)
                 yield finding

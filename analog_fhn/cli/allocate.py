@@ -21,8 +21,8 @@ def allocate(
 
     Goes on with a run of the same plan in the folder, or begins one. Writes bom.csv and technology.yaml of the choice.
     """
-    from analog_fhn.backends.base import SimulationError
     from analog_fhn.design import Design
+    from analog_fhn.errors import SimulationError
     from analog_fhn.montecarlo.allocation import allocate as search
     from analog_fhn.netlist.bom import bill, write_bill
 

@@ -12,7 +12,7 @@ import typer
 
 from analog_fhn._support.files import write_records
 from analog_fhn.cli import console, costs, outputs, parameters
-from analog_fhn.cli.design import engineering
+from analog_fhn.cli.console import engineering
 from analog_fhn.cli.groups import ChipOptions, NetworkOptions, OneImageOptions
 from analog_fhn.cli.options import takes_option_groups
 
@@ -142,7 +142,7 @@ def table(summaries: Sequence[ArraySummary]) -> list[str]:
         ("devices", lambda a: f"{a.devices}"),
         ("conductance of a weight of 1", lambda a: engineering(a.siemens_per_weight, "S")),
         ("largest weight (share clipped)", lambda a: f"{a.largest_weight:.4g} ({100 * a.clipped:.2g} %)"),
-        ("Rf, Ra", lambda a: f"{engineering(a.rf, 'ohm')}, {engineering(a.ra, 'ohm')}"),
+        ("Rf, Ra", lambda a: ", ".join("-" if r is None else engineering(r, "ohm") for r in (a.rf, a.ra))),
         ("Rb", lambda a: engineering(a.rb, "ohm")),
         ("output voltage of 1", lambda a: engineering(a.volts_per_unit, "V")),
         ("largest column sum", lambda a: engineering(a.largest_column_sum, "S")),

@@ -26,17 +26,15 @@ def load_technology(
     if errors is None:
         return technology
     try:
-        return technology.with_errors(error_groups(errors))
+        return technology.with_errors(error_groups(technology, errors))
     except InputError as error:
         raise InputError(f"--errors {errors!r}: {error}, or none") from None
 
 
-def error_groups(errors: str | None) -> list[str]:
-    """Groups that `--errors` spreads: without the option all of them."""
-    from analog_fhn.technology.technology import ERRORS
-
+def error_groups(technology: Technology, errors: str | None) -> list[str]:
+    """Groups that `--errors` spreads: without the option all that the technology has."""
     if errors is None:
-        return list(ERRORS)
+        return list(technology.ERRORS)
     return [] if errors == "none" else list(dict.fromkeys(group.strip() for group in errors.split(",")))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analog_fhn._support.files import new_table
-from analog_fhn.cli import console, costs, inputs, outputs, parameters
+from analog_fhn.cli import console, consumption, costs, inputs, outputs, parameters
 from analog_fhn.cli.groups import ImageOptions, LoadsNetwork, SeededChipOptions
 from analog_fhn.cli.options import takes_option_groups
 
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from analog_fhn.chip import ManufacturedChip
     from analog_fhn.data import Dataset
     from analog_fhn.network import Network
-    from analog_fhn.studies.waterfall import Consumption, Stage
+    from analog_fhn.studies.consumption import Consumption
+    from analog_fhn.studies.waterfall import Stage, Waterfall
 
 FILES = ("compare.csv", "waterfall.png")
+# Images that the consumption is the mean over, where transients of all cells measure it, and elsewhere.
+_MEASURED, _CALCULATED = 2, 200
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,9 @@ class StageOptions:
             if 0 < numbers[name] < len(images.labels):
                 inputs.tell_unfair(images.head(numbers[name]), f"--{name.replace('_', '-')}")
 
-    def run(self, chip: ManufacturedChip, images: Dataset) -> list[Stage]:
+    def run(self, chip: ManufacturedChip, images: Dataset) -> Waterfall:
         """All stages; without ngspice those that need it are refused before the others take their minutes."""
-        from analog_fhn.backends.spice.ngspice import find_library
+        from analog_fhn.ngspice.process import find_library
         from analog_fhn.studies.waterfall import waterfall
 
         if self.in_spice:
@@ -101,7 +104,9 @@ def compare(
     json: parameters.JsonOption = None,
 ) -> None:
     """Accuracy stage by stage: float, ideal FHN, arrays, held values, mismatched cells; then noise, Brian2, ngspice."""
-    from analog_fhn.studies.waterfall import consumption, picture
+    from analog_fhn.studies.consumption import consumption as consumed
+    from analog_fhn.studies.consumption import is_slow
+    from analog_fhn.studies.waterfall import picture
 
     if output is not None:  # before the work: what pictures need may be absent
         from analog_fhn import plots
@@ -117,14 +122,19 @@ def compare(
     stages = slower.run(chip, images)
     for line in _lines(stages):
         console.say(line, json)
+    for name, why in stages.left_out.items():
+        console.note(f"note: stage '{name}' is left out: {why}")
     if output is not None:
         table_file, picture_file = (output / name for name in FILES)
         _write(table_file, stages, images)
         figure = picture(stages, f"From trained weights to chip {chip.seed} (technology {chip.technology.name})")
         outputs.say_written([table_file, plots.save(figure, picture_file)], json)
-    drawn = consumption(chip, images.images[:2]) if slower.in_spice else None
+    drawn = None
+    if slower.in_spice or not is_slow(chip.technology):
+        drawn = consumed(chip, images.images[: _MEASURED if is_slow(chip.technology) else _CALCULATED])
     if drawn is not None:
-        console.say(_power_line(net, drawn), json)
+        for line in consumption.lines(chip.network, drawn):
+            console.say(line, json)
     settings = outputs.settings(net, chip, errors=circuit.errors) | which.settings(dataset)
     content = _content(stages, drawn) | {"settings": settings | {"spice_table": slower.spice_table}}
     outputs.write_json(json, "compare", circuit.chip, start, content)
@@ -143,16 +153,6 @@ def _lines(stages: Sequence[Stage]) -> list[str]:
     return lines
 
 
-def _power_line(network: Network, drawn: Consumption) -> str:
-    """What people read of power, time and energy."""
-    holds = f", {drawn.holds:.3g} W of hold stages" if drawn.holds else ""
-    windows = f"{network.windows} windows, " if network.windows > 1 else ""
-    return (
-        f"power: {drawn.power_per_neuron:.3f} W a hidden cell (drive stage, neuron, row driver), {drawn.power:.3g} W "
-        f"in all{holds}; an answer takes {windows}{drawn.seconds:.3g} s and {drawn.energy:.3g} J (arrays not counted)"
-    )
-
-
 def _write(path: Path, stages: Sequence[Stage], images: Dataset) -> None:
     """Write a row for each image: its place in the split, its label, and the class that each stage gives it."""
     with new_table(path) as table:
@@ -162,14 +162,11 @@ def _write(path: Path, stages: Sequence[Stage], images: Dataset) -> None:
             table.writerow([place, label, *(s.predictions[i] if i < s.n_images else "" for s in stages)])
 
 
-def _content(stages: Sequence[Stage], drawn: Consumption | None) -> dict[str, Any]:
+def _content(stages: Waterfall, drawn: Consumption | None) -> dict[str, Any]:
     """Numbers of the result, for JSON."""
     names = ("name", "accuracy", "n_images", "backend", "seconds", "agreement")
     return {
         "stages": [{name: getattr(stage, name) for name in names} for stage in stages],
-        "power_per_neuron": None if drawn is None else drawn.power_per_neuron,
-        "power": None if drawn is None else drawn.power,
-        "power_of_holds": None if drawn is None else drawn.holds,
-        "seconds_per_inference": None if drawn is None else drawn.seconds,
-        "energy_per_inference": None if drawn is None else drawn.energy,
+        "left_out": dict(stages.left_out),
+        **consumption.content(drawn),
     }

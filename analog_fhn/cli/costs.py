@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from analog_fhn.network import Network
     from analog_fhn.neuron import Protocol
     from analog_fhn.reconstruct.pipeline import FitOptions
+    from analog_fhn.technology.technology import Technology
     from analog_fhn.training.layers import Plan
 
 # Seconds of one core.
@@ -159,12 +160,10 @@ def _classification(
     return Work(said, seconds, memory)
 
 
-def sweep_plan(plan: Sweep, network: Network, workers: int) -> Work:
+def sweep_plan(plan: Sweep, network: Network, technology: Technology, workers: int) -> Work:
     """What the numbers of a plan alone make large, before its points are made; with so many processes here."""
-    from analog_fhn.technology.technology import ERRORS
-
     choices = (len(plan.points or [1]), *(len(values) for values in (plan.grid or {}).values()))
-    points = product(*choices) + (2 * len(ERRORS) if plan.sensitivity else 0)
+    points = product(*choices) + (2 * len(technology.ERRORS) if plan.sensitivity else 0)
     trials = product(points, plan.chips)
     if plan.allocation is not None:
         trials = max(trials, product(plan.allocation.chips + plan.allocation.confirm))

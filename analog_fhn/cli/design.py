@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -12,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analog_fhn._support.files import write_records
-from analog_fhn.cli import circuits, console, inputs, outputs, parameters
+from analog_fhn.cli import circuits, console, consumption, inputs, outputs, parameters
 from analog_fhn.cli.options import takes_option_groups, values_set
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
     from analog_fhn.design import Design
     from analog_fhn.findings import Finding
+    from analog_fhn.studies.consumption import Consumption
 
 
 @dataclass(frozen=True)
@@ -67,30 +67,30 @@ def design(
 ) -> None:
     """Scales and parts of a hidden cell for eps, a, gamma, T; what the E series leave; what may be wrong (status 1)."""
     from analog_fhn.checks.design import check
-    from analog_fhn.studies.quiescent import hold_stages, quiescent
+    from analog_fhn.studies.consumption import estimated
+    from analog_fhn.studies.quiescent import hold_stages
 
     start = time.perf_counter()
     layout = what.build()
     if output is not None:
         outputs.writable(output / "neuron_parts.csv")
-    findings, parts = check(layout), _parts(layout)
-    for line in _lines(layout, parts, findings):
+    findings, parts, drawn = check(layout), _parts(layout), estimated(layout)
+    for line in _lines(layout, parts, drawn, findings):
         console.say(line, json)
     if output is not None:
         path = output / "neuron_parts.csv"
         write_records(path, parts)
         outputs.say_written([path], json)
-    fhn, technology, drawn = layout.network.fhn, layout.technology, quiescent(layout)
+    fhn, technology = layout.network.fhn, layout.technology
     content = {
         "scales": dict(layout.cells[0].voltage_scales),
         "parts": parts,
         "errors": layout.errors,
-        "positions": [down * along for down, along in _positions(layout)],
+        "positions": [down * along for down, along in consumption.positions(layout)],
         "windows": layout.network.windows,
         "hold_stages": hold_stages(layout),
-        "seconds_per_inference": drawn.seconds,
-        "energy_per_inference": drawn.energy,
-        "quiescent_power": {"cells": drawn.cells, "amplifiers": drawn.amplifiers, "hold": drawn.hold},
+        **consumption.of_answer(drawn),
+        "quiescent_power": consumption.quiescent_powers(drawn),
         "findings": [asdict(finding) for finding in findings],
         "settings": {"fhn": asdict(fhn), "technology": technology.name, "time_unit": layout.time_unit},
     }
@@ -99,58 +99,30 @@ def design(
         raise typer.Exit(1)
 
 
-def _lines(layout: Design, parts: list[dict[str, Any]], findings: list[Finding]) -> Iterator[str]:
+def _lines(
+    layout: Design, parts: list[dict[str, Any]], drawn: Consumption, findings: list[Finding]
+) -> Iterator[str]:  # fmt: skip
     """What people read of a design."""
     fhn, cell = layout.network.fhn, layout.cells[0]
     scales = {name: value for name, value in cell.voltage_scales.items() if name != "time_unit"}
     volts = ", ".join(f"{name[0].upper()}{name[1:]} = {value:.5g} V" for name, value in scales.items())
     yield (
-        f"eps = {fhn.eps:g}, a = {fhn.a:g}, gamma = {fhn.gamma:g}, T = {engineering(cell.time_unit, 's')}, "
+        f"eps = {fhn.eps:g}, a = {fhn.a:g}, gamma = {fhn.gamma:g}, T = {console.engineering(cell.time_unit, 's')}, "
         f"technology {layout.technology.name}\n"
-        f"{volts}, I = 1 is {engineering(cell.drive_current(1.0), 'A')}"
+        f"{volts}, I = 1 is {console.engineering(cell.drive_current(1.0) - cell.drive_current(0.0), 'A')}"
     )
     for part in parts:
         yield (
-            f"  {part['name']:6} {engineering(part['value'], part['unit']):>11}  {part['series'] or 'any':4} "
+            f"  {part['name']:6} {console.engineering(part['value'], part['unit']):>11}  {part['series'] or 'any':4} "
             f"{100 * part['tolerance']:3g} %  {part['purpose']}"
         )
-    if layout.network.windows > 1:
-        yield _time_line(layout)
+    yield from consumption.estimate_lines(layout, drawn)
     left = ", ".join(f"{name} {100 * error:+.2f} %" for name, error in layout.errors.items() if abs(error) >= 5e-6)
     yield f"errors that the series leave: {left or 'none'}"
     for finding in findings:
         yield f"{finding.severity}: {finding.message}"
     if not findings:
         yield "no findings"
-
-
-def _time_line(layout: Design) -> str:
-    """What people read of the time of an answer, of a network whose layers are used at several positions."""
-    from analog_fhn.studies.quiescent import hold_stages, quiescent
-
-    drawn, network = quiescent(layout), layout.network
-    grids = ", ".join(f"{down} x {along}" for down, along in _positions(layout))
-    return (
-        f"{network.sizes_text}: {grids} positions of the hidden layers, {hold_stages(layout)} hold stages; an answer "
-        f"takes {network.windows} windows, {drawn.seconds:.3g} s, and {drawn.energy:.3g} J (quiescent: "
-        f"{drawn.cells:.3g} W of hidden cells, {drawn.amplifiers:.3g} W of amplifiers behind arrays, {drawn.hold:.3g} "
-        "W of hold stages)"
-    )
-
-
-def _positions(layout: Design) -> list[tuple[int, int]]:
-    """Positions of each hidden layer, down and along."""
-    return [(1, 1) if one.window is None else one.window.positions for one in layout.network.hidden_layers]
-
-
-def engineering(value: float, unit: str) -> str:
-    """Value with a prefix between p and M, four significant digits: ``4.42 kohm``."""
-    if value == 0.0:
-        return f"0 {unit}"
-    digits = float(f"{value:.4g}")
-    exponent = min(max(3 * math.floor(math.log10(abs(digits)) / 3 + 1e-12), -12), 6)
-    prefix = {-12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M"}[exponent]
-    return f"{digits / 10.0**exponent:.4g} {prefix}{unit}"
 
 
 def _parts(layout: Design) -> list[dict[str, Any]]:

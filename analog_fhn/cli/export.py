@@ -193,7 +193,8 @@ def _passes(chip: ManufacturedChip, image: FloatArray) -> list[LayerPass]:
     import numpy as np
 
     from analog_fhn.backends.direct.backend import Direct
+    from analog_fhn.draws import RunNoise
     from analog_fhn.inference import hidden_response
 
-    _, passes = hidden_response(chip, image[np.newaxis], Direct(), sampled=[None] * len(chip.layers))
+    _, passes = hidden_response(chip, image[np.newaxis], Direct(), sampled=RunNoise.none(len(chip.layers)))
     return passes

@@ -13,7 +13,7 @@ import typer
 
 from analog_fhn._support.files import new_table
 from analog_fhn.cli import console, costs, inputs, option_values, outputs, parameters
-from analog_fhn.cli.design import engineering
+from analog_fhn.cli.console import engineering
 from analog_fhn.cli.groups import ImageOptions, SeededChipOptions
 from analog_fhn.cli.options import takes_option_groups
 from analog_fhn.errors import InputError

@@ -203,7 +203,7 @@ class TrimmableChipOptions:
             raise InputError(f"--chip {self.chip}: {trim} is the trim of chip {state.seed}")
         under = technology.under(temperature=self.temperature, supply=self.supply)
         if self.errors is not None:
-            under = under.with_errors(circuits.error_groups(self.errors))
+            under = under.with_errors(circuits.error_groups(technology, self.errors))
         design = Design(network, under)
         circuits.warn_of(design)
         return state.chip(design)

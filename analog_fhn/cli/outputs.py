@@ -161,23 +161,22 @@ def settings(
         "technology": None if technology is None else technology.name,
         "technology_values": None if technology is None else technology.model_dump(),
         "conditions": None if technology is None else technology.conditions.model_dump(),
-        "errors": None if technology is None else _errors_left(errors, trim),
+        "errors": None if technology is None else _errors_left(technology, errors, trim),
         "chip": chip.seed if chip is not None else None,
     }
 
 
-def _errors_left(errors: str | None, trim: Path | None) -> list[str]:
+def _errors_left(technology: Technology, errors: str | None, trim: Path | None) -> list[str]:
     if trim is None:
-        return circuits.error_groups(errors)
-    from analog_fhn.technology.technology import SHORT
+        return circuits.error_groups(technology, errors)
     from analog_fhn.trim.state import trim_notes
 
-    before: list[str] = trim_notes(trim).get("errors", circuits.error_groups(None))
+    before: list[str] = trim_notes(trim).get("errors", circuits.error_groups(technology, None))
     if errors is None:
         return before
     # Both lists group by group: what the first one left exact stays so.
     one, other = (
-        [g for group in groups for g in SHORT.get(group, (group,))]
-        for groups in (before, circuits.error_groups(errors))
+        [g for group in groups for g in technology.SHORT.get(group, (group,))]
+        for groups in (before, circuits.error_groups(technology, errors))
     )
     return [group for group in one if group in other]

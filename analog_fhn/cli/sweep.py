@@ -46,7 +46,7 @@ def sweep(
     Every chip is a row of results.sqlite as soon as it is judged; --resume goes on after whatever ended the run.
     """
     from analog_fhn import plots
-    from analog_fhn.backends.base import SimulationError
+    from analog_fhn.errors import SimulationError
     from analog_fhn.sweeps import finish
 
     start = time.perf_counter()
@@ -140,7 +140,7 @@ def begin(
     technology = Technology.load(plan_of_file.technology)
     number = usable_cores() if workers is None else workers
     at_a_time = None if scheduler else number
-    costs.check_work(costs.sweep_plan(plan_of_file, network, 0 if scheduler else number), yes=yes)
+    costs.check_work(costs.sweep_plan(plan_of_file, network, technology, 0 if scheduler else number), yes=yes)
     try:
         every = plan_of_file.all_points(network, technology)
     except InputError as error:

@@ -154,7 +154,7 @@ def trim(
         raise InputError(f"--reading-noise {reading_noise:g}: expected a number from 0 to below 1, in units of x")
     chosen = {"drives": drives, "rounds": rounds, "verify": verify, "reprogram": reprogram, "epochs": epochs}
     job = RepairJob(
-        design, network, steps_of(steps), repair_options(steps, chosen),
+        design, network, steps_of(steps, design), repair_options(steps, chosen, design),
         RepairImageOptions(dataset, 1000 if labelled is None else labelled, held_out, draw, data),
         BenchOptions(chip, backend or "direct", table, tables, reading_noise or 0.0, verify), errors,
     )  # fmt: skip
@@ -173,12 +173,12 @@ def _refuse_simulation(options: dict[str, object]) -> None:
             raise InputError(f"{text} with --measurements: it is for a chip that is drawn and shown images")
 
 
-def steps_of(text: str | None) -> list[StepName]:
-    """Steps that `--steps` names, in their order; without it all."""
-    from analog_fhn.trim.repair import STEPS
+def steps_of(text: str | None, design: Design | None = None) -> list[StepName]:
+    """Steps that `--steps` names, in their order; without it all, of a chip of `design` those that it may have."""
+    from analog_fhn.trim.repair import STEPS, possible_steps
 
     if text is None:
-        return list(STEPS)
+        return list(STEPS) if design is None else possible_steps(design)
     named = [step.strip() for step in text.split(",")]
     unknown = [step for step in named if step not in STEPS]
     if unknown:
@@ -186,7 +186,7 @@ def steps_of(text: str | None) -> list[StepName]:
     return [step for step in STEPS if step in named]
 
 
-def repair_options(steps: str | None, chosen: dict[str, Any]) -> RepairOptions:
+def repair_options(steps: str | None, chosen: dict[str, Any], design: Design | None = None) -> RepairOptions:
     """How the chip is repaired, from the options that were given; those that no step uses are refused."""
     from analog_fhn.trim.repair import RepairOptions
 
@@ -194,9 +194,9 @@ def repair_options(steps: str | None, chosen: dict[str, Any]) -> RepairOptions:
              "reprogram": ("finetune",), "epochs": ("finetune",)}  # fmt: skip
     chosen = {name: value for name, value in chosen.items() if value is not None}
     for name, value in chosen.items():
-        if not set(users[name]) & set(steps_of(steps)):
+        if not set(users[name]) & set(steps_of(steps, design)):
             raise InputError(
-                f"--{name} {value} with --steps {steps}: it is an option of the step{'s' * (len(users[name]) > 1)} "
+                f"--{name} {value} with --steps {steps or ','.join(steps_of(None, design))}: it is an option of the step{'s' * (len(users[name]) > 1)} "
                 f"{' and '.join(users[name])}"
             )
     if chosen.get("epochs") and chosen.get("reprogram") == "output":
@@ -394,7 +394,7 @@ def write_repair(
     write_codes(bench.codes, None, folder / "codes.csv")
     notes = {
         "steps": outputs.without_nan([asdict(step) for step in done]),
-        "errors": circuits.error_groups(job.errors),
+        "errors": circuits.error_groups(job.design.technology, job.errors),
     }
     bench.state.save(folder / "trim.npz", job.design, notes)
     plots.save(picture, folder / "accuracy.png")

@@ -17,7 +17,7 @@ from analog_fhn.errors import InputError, shown
 from analog_fhn.inference import check_converters
 from analog_fhn.network import Network
 from analog_fhn.technology.quantities import Number, Quantity, Share
-from analog_fhn.technology.technology import ERRORS, Technology
+from analog_fhn.technology.technology import Technology
 from analog_fhn.technology.typed_yaml import Place, Section, explain, plain
 
 # Settings of a point that change the network; all others are keys of the technology, or `errors`.
@@ -293,7 +293,7 @@ def _group_points(design: Design) -> list[tuple[Role, list[str]]]:
     """Role, and the group in question before those that stay when it goes, for each group that the design has."""
     technology = design.technology
     exact = technology.with_errors(())
-    present = [group for group in ERRORS if technology.with_errors([group]) != exact]
+    present = [group for group in technology.ERRORS if technology.with_errors([group]) != exact]
     if not any(design.network.held):
         present = [group for group in present if group != "hold"]
     others = [[group, *(other for other in present if other != group)] for group in present]

@@ -24,7 +24,6 @@ from analog_fhn.design import Design
 from analog_fhn.hold import HoldParts, window_seconds
 from analog_fhn.inference import handed_over, held, scores_of_means
 from analog_fhn.neuron import FloatArray
-from analog_fhn.technology.technology import ERRORS
 
 _STEP = 1e-3  # relative; of values near zero (V, scale errors), of z and of its variance absolute
 DEVICES = "array devices"
@@ -85,9 +84,14 @@ class Component:
         return chip.with_parts((*chip.hardware[: self.layer], hardware, *chip.hardware[self.layer + 1 :]))
 
     def errors(self, chip: ManufacturedChip) -> str:
-        """Error group that spreads it, a key of `ERRORS`."""
+        """Error group that spreads it, a key of the technology's `ERRORS`."""
+        kind, groups = type(self.group(chip)).kind_of(self.part), chip.technology.ERRORS
+        return next(name for name, spread in groups.items() if kind.spread.field in spread.get(kind.section, {}))
+
+    def sigma(self, chip: ManufacturedChip) -> float:
+        """Number that the technology spreads it by; see `analog_fhn.cell.parts.Deviation`."""
         kind = type(self.group(chip)).kind_of(self.part)
-        return next(name for name, spread in ERRORS.items() if kind.spread.field in spread.get(kind.section, {}))
+        return float(getattr(getattr(chip.technology, kind.section), kind.spread.field))
 
     def label(self, design: Design) -> str:
         """Its name for people."""
@@ -275,8 +279,10 @@ class Slopes:
         if component.stage == HOLDS:
             return self._hold_slope(component)
         values = component.values(self.nominal)
-        # Relative for resistors and capacitors, which have no value near zero; offsets and scale errors: 1 mV.
-        step = np.where(values == 0.0, _STEP, _STEP * np.abs(values))
+        # Relative for resistors and capacitors, which have no value near zero; offsets and scale errors: 1 mV, or their
+        # sigma if that is less.
+        sigma = component.sigma(self.nominal)
+        step = np.where(values == 0.0, min(_STEP, sigma or _STEP), _STEP * np.abs(values))
         chip = component.with_values(self.nominal, values + step)
         number = component.layer
         if number == len(self._layers):

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from analog_fhn._support.files import CsvTable, write_text
-from analog_fhn.array.sense import SENSE_OFFSET, SENSE_RESISTOR, SenseParts
+from analog_fhn.array.sense import SENSE_OFFSET, SENSE_RESISTOR, SenseParts, op_amps
 from analog_fhn.cell.parts import CAPACITOR, RESISTOR, Kind
 from analog_fhn.design import Design
+from analog_fhn.errors import InputError
 from analog_fhn.netlist.positions import means_matrix
 from analog_fhn.patches import Patches
 from analog_fhn.technology.device import Series, Tolerance
@@ -118,7 +119,12 @@ def _items(design: Design, recentre: bool) -> Iterator[tuple[str, Item]]:
     """Each with the key of `Technology.classes` that it is bought by."""
     yield from _passives_of_cells(design, recentre)
     technology, arrays = design.technology, list(zip(design.array_names, design.arrays, strict=True))
-    sense = technology.sense_amplifier
+    if technology.READ_OUT != "transimpedance":
+        raise InputError(
+            f"technology {technology.name!r} (cell {technology.cell!r}): a chip of transistors has no parts to be bought; "
+            "expected a technology of a board"
+        )
+    sense = op_amps(technology)
     for array, target in arrays:
         for name in SenseParts.names(SENSE_RESISTOR):
             values = getattr(target.sense, name)
@@ -206,7 +212,7 @@ def _devices(design: Design, array: str, target: np.ndarray[tuple[int, int], np.
         yield _plain("array device, settable", target.size, where)
         return
     device, error = technology.array.device, technology.array.programming_error
-    part, series, tolerance = "array resistor", technology.resistor.series, None
+    part, series, tolerance = "array resistor", technology.array_series, None
     if device is not None:
         series = device.levels.series if isinstance(device.levels, Series) else None
         part = "array resistor" if series else f"array device, {device.levels.kind if device.levels else 'settable'}"

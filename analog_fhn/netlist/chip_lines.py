@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from analog_fhn.chip import ManufacturedChip
-from analog_fhn.netlist.decks import cell_suffix, number, supply_lines
+from analog_fhn.netlist.decks import cell_suffix, supply_lines
+from analog_fhn.ngspice.text import number
 
 SCORES = "scores.txt"
 

@@ -1,24 +1,32 @@
-"""The one writer of netlist text: decks that instantiate the subcircuits of `netlists/`.
+"""Decks of neurons, cells and stages that instantiate the subcircuits of `netlists/`.
 
 Numbers are written as plain SI floats that read back exactly; every name and title is fixed text of this module.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from analog_fhn._support.resources import resource
-from analog_fhn.array.sense import SenseParts
-from analog_fhn.cell.base import Cell, Cells, CircuitCells, Instance
+from analog_fhn.array.read_out import ReadOut
+from analog_fhn.array.sense import op_amps
+from analog_fhn.cell.base import Cell, Cells, CircuitCells
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.ngspice.text import Instance, instance_lines, number
 from analog_fhn.technology.amplifier_model import amplifier_parameters
-from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, Technology
+from analog_fhn.technology.sections import NOMINAL_TEMPERATURE
+from analog_fhn.technology.technology import Technology
 
 SENSE_LIBRARIES = ("opamp.lib", "transimpedance.lib")
+# Libraries of what stands around the cells, by the technology's read-out.
+_AROUND = {
+    "transimpedance": SENSE_LIBRARIES,
+    "integrating": ("column_readout.lib", "integrate_hold.lib", "ota_row_driver.lib"),
+}
 HOLD_LIBRARY = "sample_hold.lib"
 
 # Measured on the nominal neuron against reltol 1e-7 with a step of 0.005 T: with these two the period is off by
@@ -224,19 +232,6 @@ def data_file(deck: str) -> str:
     return f"{deck.removesuffix('.cir')}.txt"
 
 
-def number(value: float) -> str:
-    """Plain SI float as netlist text; reads back as the same number.
-
-    Raises
-    ------
-    ValueError
-        If the value is not finite: a simulator would take "nan" for a name.
-    """
-    if not np.isfinite(value):
-        raise ValueError(f"{value} cannot stand in a netlist; expected a finite number")
-    return repr(float(value))
-
-
 def components(cells: Cells) -> CircuitCells:
     """The cells, if they are made of components.
 
@@ -256,7 +251,8 @@ def components(cells: Cells) -> CircuitCells:
 def libraries(*cells: Cell) -> dict[str, bytes]:
     """Content of every file of subcircuits that cells and arrays need, by its name, each after those that it needs."""
     texts = {name: cell.library(name).encode("ascii") for cell in cells for name in cell.libraries}
-    return texts | {name: resource("netlists", name).read_bytes() for name in SENSE_LIBRARIES}
+    around = dict.fromkeys(name for cell in cells for name in _AROUND[cell.technology.READ_OUT])
+    return texts | {name: resource("netlists", name).read_bytes() for name in around}
 
 
 def chip_libraries(chip: ManufacturedChip) -> dict[str, bytes]:
@@ -289,28 +285,11 @@ def stage_lines(cells: CircuitCells, neuron: int, recentre: bool, suffix: str = 
     return instance_lines(cells.cell.stage_instances(cells, neuron, recentre, suffix))
 
 
-def sense_lines(sense: SenseParts, output: int, technology: Technology, name: str, nodes: str) -> list[str]:
+def sense_lines(sense: ReadOut, output: int, technology: Technology, name: str, nodes: str) -> list[str]:
     """Instance `name` of an array's transimpedance amplifier between `nodes`: columns + and -, output."""
     parts = {part: float(values[output]) for part, values in sense.items()}
-    parameters = parts | amplifier_parameters(technology, technology.sense_amplifier)
+    parameters = parts | amplifier_parameters(technology, op_amps(technology))
     return instance_lines([Instance(name, (*nodes.split(), "vcc", "vee"), "transimpedance", parameters)])
-
-
-def instance_lines(instances: Sequence[Instance]) -> list[str]:
-    """Text of instances of subcircuits."""
-    lines = []
-    for instance in instances:
-        lines += [f"* {instance.remark}"] if instance.remark else []
-        lines.append(f"{instance.name} {' '.join(instance.nodes)} {instance.subcircuit}")
-        lines += parameter_lines(instance.parameters)
-    return lines
-
-
-def parameter_lines(parameters: Mapping[str, float], per_line: int = 4) -> list[str]:
-    """Parameters of an instance as continuation lines."""
-    items = [f"{name}={number(value)}" for name, value in parameters.items()]
-    rows = [" ".join(items[k : k + per_line]) for k in range(0, len(items), per_line)]
-    return [f"+ PARAMS: {rows[0]}", *(f"+ {row}" for row in rows[1:])]
 
 
 def accuracy_lines(cell: Cell, reltol: float = RELTOL) -> list[str]:
@@ -319,7 +298,7 @@ def accuracy_lines(cell: Cell, reltol: float = RELTOL) -> list[str]:
     return [
         "* With the usual reltol of 1e-3 and no largest step the period comes out wrong by several per cent, silently.",
         "* abstol is reltol of a typical current, so that idle branches do not hold up the iterations.",
-        f".options reltol={number(reltol)} abstol={number(reltol * cell.current_scale)}",
+        f".options {' '.join(f'{name}={number(value)}' for name, value in cell.tolerances(reltol).items())}",
         f".options temp={number(celsius)} tnom={number(round(NOMINAL_TEMPERATURE - 273.15, 9))}",
     ]
 
@@ -327,7 +306,8 @@ def accuracy_lines(cell: Cell, reltol: float = RELTOL) -> list[str]:
 def transient_line(cell: Cell, protocol: Protocol, max_step: float = MAX_STEP) -> str:
     """The analysis, from the initial conditions through settling time and control window."""
     step = number(max_step * cell.time_unit)
-    return f".tran {step} {number((protocol.settle + protocol.control) * cell.time_unit)} 0 {step} uic"
+    begin = "" if cell.BEGINS_SETTLED else " uic"
+    return f".tran {step} {number((protocol.settle + protocol.control) * cell.time_unit)} 0 {step}{begin}"
 
 
 def check_lines(protocol: Protocol, unit: float) -> list[str]:

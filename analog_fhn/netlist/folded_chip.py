@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn.array.sense import SenseParts
 from analog_fhn.chip import ArrayLayer, ManufacturedChip
 from analog_fhn.netlist.chip_lines import (
     BEGIN,
@@ -26,7 +27,6 @@ from analog_fhn.netlist.decks import (
     chip_libraries,
     mean_lines,
     neuron_lines,
-    number,
     sense_lines,
     stage_lines,
     transient_line,
@@ -47,6 +47,7 @@ from analog_fhn.netlist.positions import (
     vectors,
 )
 from analog_fhn.neuron import FloatArray
+from analog_fhn.ngspice.text import number
 
 # Products of a row's voltage and a conductance that stand in one current source.
 _PER_SOURCE = 8
@@ -203,6 +204,7 @@ def _admittance_lines(nodes: list[str], array: ArrayLayer, columns: slice) -> It
     """Admittance of some of an array's columns; the others stand at their amplifiers' offsets."""
     admittance = array.ports.bit_admittance[columns]
     between = admittance[:, columns]
+    assert isinstance(array.sense, SenseParts)
     offsets = np.stack([array.sense.vos1, array.sense.vos2], axis=-1).reshape(-1)
     offsets[columns] = 0.0
     for j, (node, conductance, pushed) in enumerate(zip(nodes, between.sum(axis=1), admittance @ offsets, strict=True)):

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
-from analog_fhn.cell.base import Instance
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.errors import InputError
 from analog_fhn.hold import HoldParts, window_seconds
 from analog_fhn.netlist.chip_lines import END, row_nodes
-from analog_fhn.netlist.decks import check_lines, instance_lines, number
+from analog_fhn.netlist.decks import check_lines
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.ngspice.text import Instance, instance_lines, number
 from analog_fhn.patches import Front
 from analog_fhn.technology.technology import Technology
 

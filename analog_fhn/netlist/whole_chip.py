@@ -32,7 +32,6 @@ from analog_fhn.netlist.decks import (
     chip_libraries,
     mean_lines,
     neuron_lines,
-    number,
     sense_lines,
     stage_lines,
     transient_line,
@@ -55,7 +54,9 @@ from analog_fhn.netlist.positions import (
     vectors,
 )
 from analog_fhn.neuron import FloatArray
-from analog_fhn.technology.technology import NOMINAL_TEMPERATURE
+from analog_fhn.ngspice.text import number
+from analog_fhn.technology.sections import NOMINAL_TEMPERATURE
+from analog_fhn.technology.wires import Wires
 
 
 def whole_chip(chip: ManufacturedChip, inputs: NDArray[np.floating], *, recentre: bool) -> dict[str, str]:
@@ -123,12 +124,12 @@ def _circuit(chip: ManufacturedChip, segment: Segment, volts: FloatArray, recent
     rows = np.concatenate([volts, array.row_voltages(None, recentre)])
     for row, value in zip(row_nodes(chip, number_of), rows, strict=True):
         yield f"V{row} {row} 0 {number(value)}"
-    yield from _array_lines(chip, number_of)
+    yield from array_lines(chip, number_of, chip.technology.array.wires)
     for layer in segment.layers:
         yield from _hidden_lines(chip, layer, recentre)
         if layer < segment.layers[-1] or segment.output:
             yield from _bias_lines(chip, layer + 1, recentre)
-            yield from _array_lines(chip, layer + 1)
+            yield from array_lines(chip, layer + 1, chip.technology.array.wires)
     if segment.output:
         last, sense = len(chip.hardware), chip.output_array.sense
         for k in range(chip.network.output.n_out):
@@ -244,14 +245,14 @@ def _bias_lines(chip: ManufacturedChip, array: int, recentre: bool) -> Iterator[
         yield f"V{row} {row} 0 {number(volts)}"
 
 
-def _array_lines(chip: ManufacturedChip, array: int) -> Iterator[str]:
+def array_lines(chip: ManufacturedChip, array: int, wires: Wires) -> Iterator[str]:
     """Devices and wires of an array, tile by tile.
 
     Word line i of a tile runs from its row through the driver's resistance and one segment to the first device, and by
     one segment to each next; bit line j from its column through the sense resistance and one segment to the last
     device, and by one segment to each one before.
     """
-    conductance, wires = chip.arrays[array].crossbar.conductance, chip.technology.array.wires
+    conductance = chip.arrays[array].crossbar.conductance
     rows, columns = row_nodes(chip, array), column_nodes(chip, array)
     for down, across in tiles(chip, array):
         yield f"* Array {array}: rows {down.start} to {down.stop - 1}, bit lines {across.start} to {across.stop - 1}"

@@ -18,7 +18,7 @@ from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.hold import window_seconds
 from analog_fhn.inference import classify, passes
-from analog_fhn.studies.waterfall import consumption
+from analog_fhn.studies.consumption import Consumption, consumption
 
 
 @dataclass(frozen=True)
@@ -83,16 +83,16 @@ def low_pass(
     """
     chips = [settled(one) for one in designs(design, time_constants)]
     # The low-passes take no part in the power: their capacitors carry the ripple alone.
-    power = _power(chips[0], images)
+    drawn = _drawn(chips[0], images)
     points = []
     for number, (time_constant, chip) in enumerate(zip(time_constants, chips, strict=True), start=1):
         network, cell = chip.network, chip.hardware[0].cells.cell
         result = classify(chip, images, backend=_engine(chip))
-        latency = network.windows * window_seconds(network.protocol, chip.time_unit)
+        seconds = network.windows * window_seconds(network.protocol, chip.time_unit)
         points.append(
             LowPassPoint(
                 time_constant, *cell.low_pass, network.protocol.settle, _ripple(chip, images),
-                result.accuracy(labels), latency, None if power is None else power * latency,
+                result.accuracy(labels), seconds, None if drawn is None else drawn.energy_in(seconds),
             )
         )  # fmt: skip
         if progress is not None:
@@ -112,6 +112,11 @@ def designs(design: Design, time_constants: Sequence[float]) -> list[Design]:
         raise InputError(
             f"network {design.network.sizes_text} has one hidden layer: there is no low-pass whose time constant could "
             "be chosen; expected two hidden layers or more"
+        )
+    if not any(all(cell.low_pass) for cell in design.cells):
+        raise InputError(
+            f"technology {design.technology.name!r} (cell {design.technology.cell!r}) has no low-passes: its cells "
+            "integrate and hold the time average; the control window is what can be chosen"
         )
     if not time_constants:
         raise ValueError("no time constant; expected one or more")
@@ -143,13 +148,12 @@ def _engine(chip: ManufacturedChip) -> Backend:
     return Direct()
 
 
-def _power(chip: ManufacturedChip, images: NDArray[np.floating]) -> float | None:
-    """Power of hidden cells and hold stages under the first image (W); None: there is no ngspice to measure it."""
+def _drawn(chip: ManufacturedChip, images: NDArray[np.floating]) -> Consumption | None:
+    """What hidden cells and hold stages take under the first image; None: there is no ngspice to measure it."""
     try:
-        drawn = consumption(chip, images[:1])
+        return consumption(chip, images[:1])
     except MissingProgramError:
         return None
-    return drawn.power + drawn.holds
 
 
 def _ripple(chip: ManufacturedChip, images: NDArray[np.floating]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 from analog_fhn.chip import Chip, ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
-from analog_fhn.inference import check_converters, classify, hidden_response
+from analog_fhn.inference import check_converters, classify
 from analog_fhn.montecarlo.statistics import wilson
 from analog_fhn.noise import chip_noise
-from analog_fhn.studies.quiescent import quiescent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_RUNS = 16  # of each cell, in which its power is measured
+_WITH_NOISE = "same chip with the noise of its parts"
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +63,19 @@ class Stage:
 
 
 class Waterfall(list[Stage]):
-    """The stages of a waterfall, in their order."""
+    """The stages of a waterfall, in their order.
+
+    Attributes
+    ----------
+    left_out
+        Stages that were asked for and that such a chip cannot have, by name, with the reason.
+    """
+
+    left_out: Mapping[str, str]
+
+    def __init__(self, stages: Iterable[Stage] = (), left_out: Mapping[str, str] | None = None) -> None:
+        super().__init__(stages)
+        self.left_out = left_out or {}
 
     def save(self, path: str | Path, title: str) -> Path:
         """Write a picture of the stages that judged all images; its name's ending says the format."""
@@ -97,7 +108,7 @@ def waterfall(
         Shapes (n_images, n_in) and (n_images,).
     noise_images, brian_images, spice_images
         How many of the first images these slower stages judge; 0 leaves the stage out. The noise is that of the
-        chip's own parts, seed 0.
+        chip's own parts, seed 0; where the equations of the cells have none, the stage is in `Waterfall.left_out`.
     spice_table
         Drives per neuron of a response table that ngspice makes, with which all images are judged; 0: none.
     tables
@@ -132,8 +143,14 @@ def waterfall(
         (f"mismatched {_stage_words(chip)}", chip, n, plainly),
     ]
     of_chip = len(plan)
+    left_out = {}
     if noise_images:
-        plan.append(("same chip with the noise of its parts", chip, noise_images, {"noise": chip_noise(chip, 0)}))
+        try:
+            noise = chip_noise(chip, 0)
+        except InputError as error:  # the equations of some cells have none
+            left_out[_WITH_NOISE] = str(error)
+        else:
+            plan.append((_WITH_NOISE, chip, noise_images, {"noise": noise}))
     if brian_images:
         plan.append(("same chip in Brian2", chip, brian_images, {"backend": "brian"}))
     if spice_images:
@@ -143,7 +160,8 @@ def waterfall(
         plan.append(("same chip, ngspice response table", chip, n, table))
     start = time.perf_counter()
     plain = network.forward(images).argmax(axis=1)
-    stages = Waterfall([Stage("float", None, plain, float(np.mean(plain == labels)), time.perf_counter() - start)])
+    first = Stage("float", None, plain, float(np.mean(plain == labels)), time.perf_counter() - start)
+    stages = Waterfall([first], left_out)
     direct = plain
     for done, (name, sample, number, options) in enumerate(plan, start=1):
         if progress is not None:
@@ -198,53 +216,6 @@ def _held(chip: ManufacturedChip, ideal: Chip) -> Chip:
             cells = replace(cells, row_stage=rows)
         layers.append(replace(layer, cells=cells))
     return replace(chip, layers=tuple(layers))
-
-
-@dataclass(frozen=True)
-class Consumption:
-    """What the hidden cells of a chip draw from their supplies, measured in ngspice.
-
-    Parameters
-    ----------
-    power_per_neuron
-        Mean over the hidden cells, each of drive stage, neuron and row driver (W).
-    power
-        Of all hidden cells (W); arrays and their amplifiers are not in it.
-    seconds
-        All settling times and control windows of one answer, one after another (see `Network.windows`).
-    holds
-        Quiescent power of all hold stages (W).
-    """
-
-    power_per_neuron: float
-    power: float
-    seconds: float
-    holds: float = 0.0
-
-    @property
-    def energy(self) -> float:
-        """Energy of one answer (J): hidden cells and hold stages draw power throughout."""
-        return (self.power + self.holds) * self.seconds
-
-
-def consumption(chip: ManufacturedChip, images: NDArray[np.floating]) -> Consumption:
-    """Power and energy of the hidden cells, from the supplies' currents in ngspice under some images (n, n_in).
-
-    The power of a convolution's cells is the mean over some of its positions.
-    """
-    from analog_fhn.backends.direct.backend import Direct
-    from analog_fhn.backends.spice.backend import cell_power
-
-    protocol = chip.network.protocol
-    _, every = hidden_response(chip, images, Direct())
-    powers = []
-    for one, hardware in zip(every, chip.hardware, strict=True):
-        z = one.layer.pre_activations(one.inputs)
-        some = np.linspace(0, len(z) - 1, min(len(z), max(_RUNS, len(images)))).round().astype(int)
-        powers.append(cell_power(hardware.cells, z[some], protocol))
-    power = np.concatenate(powers)
-    idle = quiescent(Design(chip.network, chip.technology))
-    return Consumption(float(power.mean()), float(power.sum()), idle.seconds, idle.hold)
 
 
 def picture(stages: Sequence[Stage], title: str) -> Figure:

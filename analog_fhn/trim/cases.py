@@ -13,7 +13,7 @@ from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, FloatArray
-from analog_fhn.technology.technology import Technology
+from analog_fhn.technology.board import BoardTechnology
 
 _NEURONS = 1000  # drawn to measure a spread
 _WIDEST = 0.3  # beyond it some of the neurons no longer work as such
@@ -22,8 +22,8 @@ _SEED = 0
 
 
 def case_technology(
-    base: Technology, programming_error: float, neuron_spread: float, stuck: float, fhn: FHN | None = None
-) -> Technology:
+    base: BoardTechnology, programming_error: float, neuron_spread: float, stuck: float, fhn: FHN | None = None
+) -> BoardTechnology:
     """Technology with the errors of a case, everything else as in `base`.
 
     The spread of the neurons is made by the tolerance of all resistors and capacitors: that which gives a standard
@@ -59,7 +59,7 @@ def case_technology(
     )
 
 
-def activation_spread(technology: Technology, fhn: FHN | None = None) -> tuple[float, float, float]:
+def activation_spread(technology: BoardTechnology, fhn: FHN | None = None) -> tuple[float, float, float]:
     """Standard deviations over 1000 drawn neurons: gain (relative), level, and slope of the tanh (relative).
 
     Measured with `direct` at a few drives: ``activation = level + gain tanh(slope z + shift)``.
@@ -68,7 +68,7 @@ def activation_spread(technology: Technology, fhn: FHN | None = None) -> tuple[f
     return float(gain.std() / gain.mean()), float(level.std()), float(slope.std() / slope.mean())
 
 
-def _activations(technology: Technology, fhn: FHN) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _activations(technology: BoardTechnology, fhn: FHN) -> tuple[FloatArray, FloatArray, FloatArray]:
     weights = np.ones((1, _NEURONS)), np.ones((_NEURONS, 1))
     network = Network.of_weights(weights, fhn=fhn)
     cells = Design(network, technology).chip(_SEED).hardware[0].cells
@@ -84,7 +84,7 @@ def _activations(technology: Technology, fhn: FHN) -> tuple[FloatArray, FloatArr
 
 @lru_cache(maxsize=16)
 def _tolerance(base: str, spread: float, fhn: FHN) -> float:
-    technology = Technology.model_validate_json(base)
+    technology = BoardTechnology.model_validate_json(base)
 
     def reached(tolerance: float) -> float:
         values = {"resistor.tolerance": tolerance, "capacitor.tolerance": tolerance}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.array.sense import SenseParts
+from analog_fhn.array.read_out import ReadOut
 from analog_fhn.cell.base import CircuitCells
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
@@ -106,8 +106,10 @@ class RowCodes:
         Raises
         ------
         InputError
-            If such cells have no codes.
+            If a code is not 0 and such cells have none.
         """
+        if not (self.gain.any() or self.offset.any()):
+            return cells
         gain = np.asarray(1.0 + hardware.gain_step * self.gain)
         shift = np.asarray(1.0 + hardware.offset_step * self.offset)
         return cells.cell.cells(cells.cell.trimmed(cells.parts, gain, shift))
@@ -176,9 +178,9 @@ class TrimCodes:
         """The same with other codes of one hidden layer."""
         return replace(self, rows=(*self.rows[:layer], rows, *self.rows[layer + 1 :]))
 
-    def null(self, sense: SenseParts, hardware: TrimHardware) -> SenseParts:
+    def null(self, sense: ReadOut, hardware: TrimHardware) -> ReadOut:
         """Output amplifiers with the offset nulls set."""
-        return replace(sense, vos2=sense.vos2 + hardware.output_step * self.output)
+        return sense.with_null(np.asarray(hardware.output_step * self.output, dtype=np.float64))
 
 
 def nearest_code(exact: FloatArray, bits: int) -> tuple[IntArray, int]:

@@ -223,10 +223,9 @@ def null_outputs(bench: Bench, biases: FloatArray, images: NDArray[np.floating])
 def score_per_code(design: Design, target: Crossbar, hardware: TrimHardware) -> FloatArray:
     """Change of each score per code of its offset null (n_classes,), with an output array of these conductances."""
     output = design.arrays[-1]
-    sense = output.sense
-    noise_gain = 1.0 + sense.rb / sense.ra + sense.rb * target.g_minus.sum(axis=0)
+    gain = output.sense.null_gain(target.g_minus.sum(axis=0))
     volts = output.volts[0 if design.network.recentre else 1]
-    return np.asarray(hardware.output_step * noise_gain / volts)
+    return np.asarray(hardware.output_step * gain / volts)
 
 
 def with_bias_that_can_be_made(

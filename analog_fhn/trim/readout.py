@@ -273,12 +273,12 @@ def lay_out(readout: LinearReadout, design: Design, present: Crossbar) -> tuple[
     array, sense = technology.array, design.arrays[-1].sense
     largest = (array.g_max - array.g_min) / present.siemens_per_weight
     scale = largest / max(float(np.quantile(np.abs(readout.weights), array.clip(design.arrays[-1].number))), 1e-12)
-    limit = technology.supplies.linear_range / array.read_voltage
+    limit = technology.column_range / array.read_voltage
     for _ in range(20):
         bar = on_array(readout.weights * scale, present, design, readout.bias * scale)
         difference = bar.g_plus - bar.g_minus
         currents = max(float(np.maximum(sign * difference, 0.0).sum(axis=0).max()) for sign in (1.0, -1.0))
-        asked = max(currents * float(sense.rb[0]), float(bar.g_plus.sum(axis=0).max()) * float(sense.rf[0]))
+        asked = sense.largest_output(float(bar.g_plus.sum(axis=0).max()), currents)
         if asked <= limit * 1.02:
             break
         scale *= 0.98 * limit / asked

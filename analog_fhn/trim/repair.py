@@ -196,10 +196,21 @@ def repair(
     return done
 
 
+def possible_steps(design: Design) -> list[StepName]:
+    """Steps that a repair of such a chip may have: `trim` needs rows with trim codes."""
+    return [step for step in STEPS if step != "trim" or all(cell.has_trim_codes for cell in design.cells)]
+
+
 def _check(bench: Bench, steps: Sequence[str], labelled: LabelledImages) -> None:
     unknown = [step for step in steps if step not in STEPS]
     if unknown:
         raise InputError(f"step {unknown[0]!r}: expected some of {', '.join(STEPS)}")
+    possible = possible_steps(bench.design)
+    if "trim" in steps and "trim" not in possible:
+        raise InputError(
+            f"step 'trim': rows of the cell {bench.design.technology.cell!r} have no trim codes; expected some of "
+            f"{', '.join(possible)}, which write devices anew and null the offsets of the outputs"
+        )
     network, different = bench.design.network, labelled.different
     sizes = network.layer_sizes[1:-1]
     n = max(*sizes, network.output.n_in)

@@ -16,7 +16,7 @@ from scipy.special import ndtr
 
 from analog_fhn.array.crossbar import Crossbar, quantised
 from analog_fhn.neuron import FloatArray
-from analog_fhn.technology.technology import Array
+from analog_fhn.technology.sections import Array
 from analog_fhn.trim.bench import Bench, BoolArray
 
 # A device that moved by less than this share of g_max when it was told to move further did not move.

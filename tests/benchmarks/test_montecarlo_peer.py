@@ -15,16 +15,17 @@ import numpy as np
 import pytest
 
 from analog_fhn.backends.spice import backend as spice
-from analog_fhn.backends.spice import ngspice
 from analog_fhn.backends.spice.backend import Spice
 from analog_fhn.cell.base import CircuitCells
 from analog_fhn.cell.opamp_fhn.layout import groups
 from analog_fhn.design import Design
 from analog_fhn.errors import MissingProgramError
 from analog_fhn.montecarlo.runner import Trial, chip_seed, run_chips
-from analog_fhn.netlist.decks import neuron_deck, number
+from analog_fhn.netlist.decks import neuron_deck
 from analog_fhn.network import Network
 from analog_fhn.neuron import Protocol
+from analog_fhn.ngspice import batch, process
+from analog_fhn.ngspice.text import number
 from analog_fhn.technology.technology import Technology
 
 N_RUNS = 60
@@ -111,8 +112,8 @@ print(json.dumps(answer))
 
 def _installed() -> bool:
     try:
-        ngspice.find_library()
-        ngspice.program_version()
+        process.find_library()
+        batch.program_version()
     except MissingProgramError:
         return False
     return importlib.util.find_spec("PySpice") is not None
@@ -208,7 +209,7 @@ def report(name: str, protocol: Protocol, seconds: float, used: float, volts: np
 
 
 def test_montecarlo_beside_spicelib(tmp_path, peer):
-    print(f"\n{N_RUNS} runs, {PARALLEL} at a time, {os.cpu_count()} cores, ngspice {ngspice.program_version()}")
+    print(f"\n{N_RUNS} runs, {PARALLEL} at a time, {os.cpu_count()} cores, ngspice {batch.program_version()}")
     print("length    program    runs/min   CPU s a run   mean V(x) and its spread   load")
     for protocol in LENGTHS:
         design = make_design(N_RUNS, protocol)

@@ -18,6 +18,7 @@ from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.inference import make_backend
 from analog_fhn.network import Network
+from analog_fhn.technology.board import BoardTechnology
 from analog_fhn.technology.technology import Technology
 
 WIRES = {"word": 0.5, "bit": 1.0, "driver": 5.0, "sense": 4.0}
@@ -52,7 +53,7 @@ def wired(**values: Any) -> Technology:
     data = discrete.model_dump()
     data["array"] |= {"wires": WIRES, **values}
     data["name"] = "wired"
-    return Technology.model_validate(data)
+    return BoardTechnology.model_validate(data)
 
 
 def design(folder: Path) -> Design:

@@ -23,14 +23,13 @@ from pyarrow import parquet
 
 from analog_fhn import weights
 from analog_fhn._support.resources import resource
-from analog_fhn.backends.base import SimulationError
 from analog_fhn.cell.base import CircuitCells
 from analog_fhn.chip import Chip
-from analog_fhn.cli.design import engineering
+from analog_fhn.cli.console import engineering
 from analog_fhn.cli.outputs import tables_folder
 from analog_fhn.data import load
 from analog_fhn.design import Design
-from analog_fhn.errors import InputError, RunError
+from analog_fhn.errors import InputError, RunError, SimulationError
 from analog_fhn.inference import classify
 from analog_fhn.montecarlo.open_run import OpenRun
 from analog_fhn.montecarlo.trial import Trial
@@ -38,7 +37,8 @@ from analog_fhn.netlist.bom import bill
 from analog_fhn.network import Network
 from analog_fhn.noise import chip_noise
 from analog_fhn.studies.frontier import CONTROL, SETTLE, FrontierPoint
-from analog_fhn.technology.technology import ERRORS, Technology
+from analog_fhn.technology.board import BoardTechnology
+from analog_fhn.technology.technology import Technology
 
 SHORT = ("--settle", "4", "--control", "6")
 
@@ -307,7 +307,7 @@ def full(net: Path, folder: Path) -> tuple[Any, list[dict[str, str]]]:
 
 def test_errors_are_recorded_and_act(full: tuple[Any, list[dict[str, str]]], net: Path, tmp_path: Path) -> None:
     values = Technology.load("discrete").model_dump()
-    assert full[0]["errors"] == list(ERRORS)
+    assert full[0]["errors"] == list(BoardTechnology.ERRORS)
     assert full[0]["technology_values"] == values
     one, of_one = settings_and_scores(net, tmp_path, "--errors", "opamp")
     assert (one["technology"], one["errors"]) == ("discrete", ["opamp"])
@@ -682,7 +682,7 @@ def test_sweep_states_its_settings(swept: Any, net: Path) -> None:
     settings = swept["settings"]
     assert (settings["chips"], settings["seed"], settings["readout"]) == (3, 4, Network.load(net).readout)
     assert settings["technology_values"] == Technology.load("discrete").model_dump()
-    assert settings["errors"] == list(ERRORS)
+    assert settings["errors"] == list(BoardTechnology.ERRORS)
 
 
 def test_sweep_writes_its_files(swept: Any, folder: Path) -> None:

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import small_cnn
 
+from analog_fhn.draws import RunNoise
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.cli import costs
 from analog_fhn.design import Design
 from analog_fhn.inference import classify, hidden_response
 from analog_fhn.network import Network
-from analog_fhn.studies.waterfall import Consumption
+from analog_fhn.studies.quiescent import BoardConsumption
 from analog_fhn.technology.technology import Technology
 
 needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="the program ngspice is not installed")
@@ -66,7 +67,7 @@ def test_export_of_one_position(folder: Path, tmp_path: Path) -> None:
     chip = Design(network(), Technology.load("discrete")).chip(1)
     with np.load(folder / "data.npz") as data:
         image = data["images"][3:4]
-    _, every = hidden_response(chip, image, Direct(), sampled=[None, None])
+    _, every = hidden_response(chip, image, Direct(), sampled=RunNoise.none(2))
     assert every[0].values is not None
     layer = chip.layers[1]
     rows = layer.front.rows(every[0].values)[1]
@@ -79,7 +80,7 @@ def test_export_of_one_position(folder: Path, tmp_path: Path) -> None:
 def test_neurons_have_the_drives_of_a_position(folder: Path, tmp_path: Path) -> None:
     chip = Design(network(), Technology.load("discrete")).chip(1)
     with np.load(folder / "data.npz") as data:
-        _, every = hidden_response(chip, data["images"][3:4], Direct(), sampled=[None, None])
+        _, every = hidden_response(chip, data["images"][3:4], Direct(), sampled=RunNoise.none(2))
     for position, places in (([], (0, 0)), (["--position", "3,2"], (14, 0)), (["--position", "0,1"], (1, 1))):
         where = tmp_path / f"{places}"
         common = ("--chip", 1, "--dataset", folder / "data.npz", "--image", 3, "--form", "neurons")
@@ -125,8 +126,8 @@ def test_design_of_a_single_neuron_takes_one_window() -> None:
 
 
 def test_compare_has_held_activations(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = Consumption(0.5, 2.0, 1.08, 4.0)
-    monkeypatch.setattr("analog_fhn.studies.waterfall.consumption", lambda *_: drawn)
+    drawn = BoardConsumption(0.5, 2.0, 4.0, seconds=1.08)
+    monkeypatch.setattr("analog_fhn.studies.consumption.consumption", lambda *_: drawn)
     few = ("--noise-images", 0, "--brian-images", 0, "--spice-images", 0)
     content = good("compare", folder / "net.npz", "--dataset", folder / "data.npz", "--chip", 1, *few)
     names = [stage["name"] for stage in content["stages"]]
@@ -144,8 +145,8 @@ def test_power_line_of_compare(folder: Path) -> None:
 
 
 def test_frontier_counts_the_windows(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = Consumption(0.5, 2.0, 1.08, 4.0)
-    monkeypatch.setattr("analog_fhn.studies.waterfall.consumption", lambda *_: drawn)
+    drawn = BoardConsumption(0.5, 2.0, 4.0, seconds=1.08)
+    monkeypatch.setattr("analog_fhn.studies.consumption.consumption", lambda *_: drawn)
     monkeypatch.setattr("analog_fhn.studies.low_pass.consumption", lambda *_: drawn)
     content = good(
         "frontier", folder / "net.npz", "--dataset", folder / "data.npz", "--chip", 1, "--gammas=-1", "--low-pass", "5",

@@ -12,9 +12,9 @@ import pytest
 from handmade_twin import handmade
 
 from analog_fhn._support import estimate
-from analog_fhn.backends.spice import ngspice
 from analog_fhn.errors import MissingProgramError
 from analog_fhn.neuron import FHN
+from analog_fhn.ngspice import process
 from analog_fhn.reconstruct.recordings.files import read_recording
 from analog_fhn.reconstruct.sources.record import circuit_chip, record_circuit, record_fhn, record_sherman
 
@@ -180,7 +180,7 @@ def test_a_large_file_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def _installed() -> bool:
     try:
-        ngspice.find_library()
+        process.find_library()
     except MissingProgramError:
         return False
     return importlib.util.find_spec("PySpice") is not None

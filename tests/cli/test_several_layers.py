@@ -20,7 +20,7 @@ from analog_fhn.inference import classify, hidden_response, layer_inputs
 from analog_fhn.network import Network
 from analog_fhn.noise import chip_noise
 from analog_fhn.studies.low_pass import low_pass
-from analog_fhn.studies.waterfall import Consumption
+from analog_fhn.studies.quiescent import BoardConsumption
 from analog_fhn.technology.technology import Technology
 
 SHORT = ("--settle", 30, "--control", 60)
@@ -218,8 +218,8 @@ def test_design_says_what_is_wrong_with_a_low_pass(net: Path, tmp_path: Path) ->
 @pytest.fixture
 def power(monkeypatch: pytest.MonkeyPatch) -> float:
     """Power that ngspice is taken to measure (W)."""
-    for name in ("waterfall", "low_pass"):
-        monkeypatch.setattr(f"analog_fhn.studies.{name}.consumption", lambda *_: Consumption(0.5, 14.0, 1.0))
+    for name in ("consumption", "low_pass"):
+        monkeypatch.setattr(f"analog_fhn.studies.{name}.consumption", lambda *_: BoardConsumption(0.5, 14.0, seconds=1.0))
     return 14.0
 
 
@@ -266,7 +266,7 @@ def test_low_passes_that_cannot_be_are_refused_before_the_work(
     def reached(*_: object) -> None:
         raise AssertionError("work was begun")
 
-    monkeypatch.setattr("analog_fhn.studies.waterfall.consumption", reached)
+    monkeypatch.setattr("analog_fhn.studies.consumption.consumption", reached)
     shallow = tmp_path / "shallow.npz"
     random_features((8, 0.5)).save(shallow)
     options = ("--dataset", "digits", "--images", 5, "--gammas", "-1", "-o", tmp_path / "new", "--low-pass")

@@ -21,7 +21,8 @@ from analog_fhn.montecarlo.open_run import OpenRun, open_run, technology_file
 from analog_fhn.montecarlo.plan import Sweep
 from analog_fhn.montecarlo.runner import Workers
 from analog_fhn.netlist.bom import bill, cost
-from analog_fhn.technology.technology import PartClass, Technology
+from analog_fhn.technology.sections import PartClass
+from analog_fhn.technology.technology import Technology
 
 # --- the search, on made-up classes ---------------------------------------------------------------------------
 

@@ -16,8 +16,10 @@ import small_cnn
 from analog_fhn.design import Design
 from analog_fhn.netlist.bom import Item, bill, cost, write_bill
 from analog_fhn.network import Network
+from analog_fhn.technology.board import BoardTechnology
 from analog_fhn.technology.device import Device
-from analog_fhn.technology.technology import Adc, Technology
+from analog_fhn.technology.sections import Adc
+from analog_fhn.technology.technology import Technology
 
 N_IN, N_HIDDEN, N_OUT = 7, 5, 3
 
@@ -234,7 +236,7 @@ def test_equal_resistors_of_different_classes_are_bought_apart() -> None:
         "resistor": [{"name": "one", "price": 0.5, "values": {"tolerance": 0.01}}],
         "sense_resistor": [{"name": "other", "price": 0.7, "values": {"resistor_tolerance": 0.01}}],
     }
-    made = Technology.model_validate(one.technology.model_dump() | {"classes": classes})
+    made = BoardTechnology.model_validate(one.technology.model_dump() | {"classes": classes})
     items = [item for item in bill(Design(one.network, made)) if item.part == "resistor"]
     assert {item.choice for item in items} == {"one", "other"}
     assert all(("transimpedance" in item.where) == (item.choice == "other") for item in items)

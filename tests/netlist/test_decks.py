@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from silicon import needs_models
 
 from analog_fhn._support.resources import resource
 from analog_fhn.backends.spice.backend import Spice
@@ -16,17 +17,22 @@ from analog_fhn.cell.opamp_fhn.neuron import NeuronParts
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
-from analog_fhn.netlist.decks import cell_deck, chip_libraries, neuron_deck, number
+from analog_fhn.netlist.decks import cell_deck, chip_libraries, neuron_deck
 from analog_fhn.netlist.export import write_chip
 from analog_fhn.netlist.whole_chip import whole_chip
 from analog_fhn.network import Convolution, Dense, Network
 from analog_fhn.neuron import FHN, FloatArray, Protocol, cycle_from_samples
+from analog_fhn.ngspice.text import number
 from analog_fhn.patches import Patches
 from analog_fhn.readout import Activation, recentring
+from analog_fhn.technology.foundry import KITS
 from analog_fhn.technology.technology import Technology
 from analog_fhn.technology.wires import Wires
 
 LIBRARIES = sorted(path.name for path in resource("netlists").glob("*.lib"))
+# Libraries of transistors need the models of a foundry.
+TRANSISTORS = sorted(name for name in LIBRARIES if "fet_n" in resource("netlists", name).read_text(encoding="ascii"))
+BOARD = sorted(set(LIBRARIES) - set(TRANSISTORS))
 needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="the program ngspice is not installed")
 
 
@@ -51,18 +57,18 @@ def measured(output: str) -> dict[str, float]:
 
 
 def measure(folder: Path, *lines: str) -> dict[str, float]:
-    for name in LIBRARIES:
+    for name in BOARD:
         shutil.copyfile(resource("netlists", name), folder / name)
     deck = folder / "bench.cir"
-    includes = [f".include {name}" for name in LIBRARIES]
+    includes = [f".include {name}" for name in BOARD]
     deck.write_text("\n".join(["bench", *includes, ".options reltol=1e-6", *lines, ".end", ""]))
     run = batch(deck)
     assert run.returncode == 0, run.stdout + run.stderr
     return measured(run.stdout)
 
 
-def check_portable(text: str) -> list[str]:
-    """Lines that are no comments, each within what three simulators share."""
+def check_portable(text: str, directives: tuple[str, ...] = (), elements: str = "") -> list[str]:
+    """Lines that are no comments, each within what three simulators share, or among these directives and elements."""
     assert text.startswith("*")
     code = [line for line in text.splitlines() if line.strip() and not line.startswith("*")]
     for line in code:
@@ -71,12 +77,12 @@ def check_portable(text: str) -> list[str]:
         assert not re.search(r"\b(gnd|poly|trnoise)\b", line, re.I), line
         assert not re.search(r"\d[munpfkgt]\b|\dmeg\b|\dmil\b", line, re.I), f"a number with a unit suffix: {line}"
         if line.startswith("."):
-            assert line.split()[0] in (".subckt", ".ends", ".param", ".model"), line
+            assert line.split()[0] in (".subckt", ".ends", ".param", ".model", *directives), line
         # A transistor has four words after its name: collector, base, emitter, model (LTspice would take a fifth as
         # an area, Xyce a fourth node as the substrate).
         if line[0] == "Q":
             assert len(line.split()) == 5, line
-        assert line[0].upper() in "CDEFGIQRVX.+", line
+        assert line[0].upper() in f"CDEFGHIQRVX.+{elements}", line
         if line[0] in "EG" and "{" in line and "VALUE" not in line:
             assert re.fullmatch(r"[EG]\w+ \w+ \w+ \w+ \w+ \{[^}]*\}", line), line
         for function in re.findall(r"([A-Za-z]\w*)\(", line):
@@ -88,8 +94,11 @@ def check_portable(text: str) -> list[str]:
 
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_libraries_keep_to_what_three_simulators_share(name: str) -> None:
-    code = check_portable(resource("netlists", name).read_text(encoding="ascii"))
-    assert sum(line.startswith(".subckt") for line in code) == 1
+    # The devices of a foundry and what sets initial conditions are for ngspice.
+    allowed, elements = {"gf180mcu.lib": ((".lib",), "M"), "ota_probe.lib": ((".ic",), "")}.get(name, ((), ""))
+    code = check_portable(resource("netlists", name).read_text(encoding="ascii"), allowed, elements)
+    subcircuits = {"gf180mcu.lib": 2, "ota_probe.lib": 4}.get(name, 1)
+    assert sum(line.startswith(".subckt") for line in code) == subcircuits
 
 
 @pytest.mark.parametrize("ohms", [0.0, 2.0])
@@ -119,6 +128,40 @@ BENCHES = {
     "test_sample_hold": {"acquired": 0.3161, "kept": 0.5, "ramp_kept": 0.097, "with_offset": 0.501721, "droop": 2.4e-3,
                          "supply": -13.5e-3},
     "test_transimpedance": {"difference": 0.2, "gains": 0.15, "offsets": 3e-3},
+    "test_ota_probe": {"unit": 0.5, "state": 1.5, "x_left": 0.4415, "y_left": 0.4047, "current": 40e-3, "supply": 1.8},
+}  # fmt: skip
+
+FULL_SCALE = 4.8e-9  # A, of the drive of a transistor neuron
+# Value and tolerance of each measurement that a bench of transistors states; of charges from the supply a tenth.
+TRANSISTOR_BENCHES: dict[str, dict[str, tuple[float, float]]] = {
+    "test_ota_neuron": {
+        "reference": (20e-9, 0.2e-9), "five_periods": (5 * 23.93e-6, 0.1e-6), "mean": (0.0, 2e-3 * FULL_SCALE),
+        "rest": (-FULL_SCALE, 2e-3 * FULL_SCALE), "f": (2.60e-9, 0.01e-9), "g": (1.90e-9, 0.01e-9),
+        "h": (-2.99e-9, 0.01e-9),
+    },
+    "test_ota_tanh": {
+        "balance": (2.4e-9, 0.04e-9), "above": (3.509e-9, 0.04e-9), "below": (1.291e-9, 0.04e-9),
+        "full": (FULL_SCALE, 0.01 * FULL_SCALE), "off": (0.0, 0.02e-9), "twice": (2 * FULL_SCALE, 0.096e-9),
+        "settling": (6e-6, 2e-6),
+    },
+    "test_ota_ramp": {
+        "nothing": (0.0, 0.02e-9), "full": (FULL_SCALE, 0.015 * FULL_SCALE), "centre": (2.4e-9, 0.08e-9),
+        "below": (1.2e-9, 0.08e-9), "above": (3.6e-9, 0.08e-9), "exchanged": (3.6e-9, 0.08e-9),
+        "settling": (13e-6, 5e-6),
+    },
+    "test_column_readout": {
+        "gain": (258e-3, 2e-3), "common": (0.0, 10e-3), "remembered": (0.0, 2e-3), "ground": (0.2, 0.1e-3),
+        "shifted": (0.198, 0.3e-3), "droop": (0.0, 0.1e-3), "charge": (-5 * 97e-12, 50e-12),
+    },
+    "test_integrate_hold": {
+        "full": (346.2e-3, 0.3e-3), "half": (173.3e-3, 0.3e-3), "offset": (0.0, 2e-3), "opening": (0.0, 1e-3),
+        "droop": (0.0, 0.1e-3), "away": (1.2, 1e-3),
+    },
+    "test_ota_row_driver": {
+        "qa": (0.0, 1e-15), "qb": (10.28e-12, 0.03e-12), "qc": (20.54e-12, 0.03e-12), "shift": (10e-9, 1e-9),
+        "width_half": (0.5136e-6, 1e-9), "width_full": (1.027e-6, 1e-9), "load": (0.976, 2e-3),
+        "charge": (-5 * 6e-12, 3e-12),
+    },
 }  # fmt: skip
 
 
@@ -147,8 +190,45 @@ def test_benches_run_alone_and_give_what_they_say(name: str, tmp_path: Path) -> 
             assert found[name] / found["full"] == pytest.approx(1.0804, rel=2e-3)
 
 
+@needs_ngspice
+@needs_models
+@pytest.mark.parametrize("name", TRANSISTOR_BENCHES)
+def test_benches_of_transistors_run_alone_and_give_what_they_say(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "netlists"
+    shutil.copytree(resource("netlists"), folder)
+    kit = KITS["gf180mcu"]
+    (folder / kit.library).write_text(kit.devices_text(kit.found(), "typical"))
+    (folder / ".spiceinit").write_text("set num_threads=1\n")
+    run = batch(folder / f"{name}.cir")
+    assert run.returncode == 0, run.stderr
+    found = measured(run.stdout)
+    for key, (value, tolerance) in TRANSISTOR_BENCHES[name].items():
+        assert found[key] == pytest.approx(value, abs=tolerance), key
+    match name:
+        case "test_ota_neuron":
+            assert found["copy_poa"] - found["g"] == pytest.approx(0.085e-9, abs=0.002e-9)
+            assert found["copy_nob"] - found["g"] == pytest.approx(0.086e-9, abs=0.002e-9)
+            assert found["copy_low"] == pytest.approx(found["g_zero"], abs=1e-3 * FULL_SCALE)
+            # f and h each contain the current at the reference
+            assert found["both"] == pytest.approx(found["f"] + found["h"] + 0.14e-9, abs=3e-3 * FULL_SCALE)
+        case "test_ota_tanh":
+            assert found["threshold"] == pytest.approx(found["same_input"], rel=1e-3)
+            assert found["mobility"] == pytest.approx(1.02 * found["full"], rel=1e-3)
+            assert found["higher"] == pytest.approx(found["full"], rel=1e-3)
+            assert found["settled"] == pytest.approx(found["balance"], rel=1e-3)
+        case "test_ota_ramp":
+            assert found["threshold"] == pytest.approx(found["same_input"], rel=1e-3)
+            assert found["less_kept"] - found["nothing"] == pytest.approx(-0.02e-9, abs=0.002e-9)
+
+
 def test_every_library_has_a_bench() -> None:
-    assert {f"test_{name.removesuffix('.lib')}" for name in LIBRARIES} == set(BENCHES)
+    assert {path.stem for path in resource("netlists").glob("test_*.cir")} == {*BENCHES, *TRANSISTOR_BENCHES}
+    assert set(BENCHES) == {f"test_{name.removesuffix('.lib')}" for name in BOARD}
+    included = set()
+    for name in TRANSISTOR_BENCHES:
+        text = resource("netlists", f"{name}.cir").read_text(encoding="ascii")
+        included |= set(re.findall(r"^\.include (\S+)$", text, re.MULTILINE))
+    assert included == set(TRANSISTORS)
 
 
 def test_every_library_is_needed_by_a_chip(chip: ManufacturedChip) -> None:
@@ -156,7 +236,7 @@ def test_every_library_is_needed_by_a_chip(chip: ManufacturedChip) -> None:
     kernel = Convolution(np.ones((4, 2)), None, "relu", "tanh", 4.0, Patches((2, 3, 1), (2, 2)))
     held = Network((kernel, Dense(np.ones((4, 2)))))
     both = [chip_libraries(one) for one in (chip, *(Design(one, chip.technology).chip(None) for one in (deeper, held)))]
-    assert set().union(*both) == set(LIBRARIES)
+    assert set().union(*both) == set(BOARD) - {"ota_probe.lib"}
     assert "smoothing_driver.lib" not in both[0]
 
 

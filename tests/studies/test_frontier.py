@@ -16,7 +16,8 @@ from analog_fhn.network import Network
 from analog_fhn.neuron import Protocol
 from analog_fhn.studies import frontier as module
 from analog_fhn.studies.frontier import FrontierPoint, cheapest, frontier
-from analog_fhn.technology.technology import Adc, Technology
+from analog_fhn.technology.sections import Adc
+from analog_fhn.technology.technology import Technology
 from analog_fhn.training.plain import train_plain
 
 

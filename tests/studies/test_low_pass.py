@@ -19,7 +19,7 @@ from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
 from analog_fhn.studies import low_pass as module
 from analog_fhn.studies.low_pass import LowPassPoint, low_pass
-from analog_fhn.studies.waterfall import Consumption
+from analog_fhn.studies.quiescent import BoardConsumption
 
 TIME_CONSTANTS = (2.0, 5.0, 20.0)
 
@@ -32,7 +32,7 @@ def network() -> Network:
 @pytest.fixture(scope="module")
 def points(network: Network) -> list[LowPassPoint]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "consumption", lambda *_: Consumption(0.5, 14.0, 1.0))
+        patch.setattr(module, "consumption", lambda *_: BoardConsumption(0.5, 14.0, seconds=1.0))
         return low_pass(Design(network, discrete()), digits().images, digits().labels, TIME_CONSTANTS)
 
 
@@ -94,7 +94,7 @@ def test_ripple_is_that_of_simulated_neurons(network: Network, points: list[LowP
 
 def low_pass_of_images(network: Network, number: int) -> list[LowPassPoint]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "consumption", lambda *_: Consumption(0.5, 14.0, 1.0))
+        patch.setattr(module, "consumption", lambda *_: BoardConsumption(0.5, 14.0, seconds=1.0))
         part = digits().head(number)
         return low_pass(Design(network, discrete()), part.images, part.labels, TIME_CONSTANTS)
 
@@ -153,7 +153,7 @@ def test_what_has_no_low_pass_is_refused(network: Network) -> None:
 
 @pytest.mark.parametrize("hidden", [False, True])
 def test_held_activations_have_low_passes(hidden: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "consumption", lambda *_: Consumption(0.5, 14.0, 1.0, 6.0))
+    monkeypatch.setattr(module, "consumption", lambda *_: BoardConsumption(0.5, 14.0, 6.0, seconds=1.0))
     net = small_cnn.network("sigmoid", two=not hidden, hidden=hidden)
     images = np.random.default_rng(1).random((20, 36))
     labels = net.forward(images).argmax(axis=1)
@@ -170,7 +170,7 @@ def test_held_activations_have_low_passes(hidden: bool, monkeypatch: pytest.Monk
 
 
 def test_ripple_of_held_values_is_that_of_their_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "consumption", lambda *_: Consumption(0.5, 14.0, 1.0))
+    monkeypatch.setattr(module, "consumption", lambda *_: BoardConsumption(0.5, 14.0, seconds=1.0))
     net = small_cnn.network("sigmoid")
     image = small_cnn.IMAGES[:1]
     technology = discrete().with_values({"hold.offset_sigma": 0.0, "hold.droop_sigma": 0.0, "hold.noise": 0.0})

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analog_fhn.cell.base import CircuitCells, Instance, curve_of
+from analog_fhn.cell.base import CircuitCells, curve_of
 from analog_fhn.cell.opamp_fhn import checks, noise
 from analog_fhn.cell.opamp_fhn.layout import DRIVE_CIRCUITS, OpAmpLayout, groups, typed_groups
 from analog_fhn.cell.opamp_fhn.neuron import coefficients, drive_current, inverter
@@ -18,6 +18,7 @@ from analog_fhn.cell.parts import Parts
 from analog_fhn.errors import InputError
 from analog_fhn.findings import Finding
 from analog_fhn.neuron import FloatArray, Protocol
+from analog_fhn.ngspice.text import Instance
 from analog_fhn.technology.amplifier_model import amplifier_parameters, drops
 
 

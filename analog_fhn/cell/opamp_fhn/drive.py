@@ -10,11 +10,13 @@ from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from analog_fhn.cell.base import DriveStage, Instance
+from analog_fhn.cell.base import DriveStage
 from analog_fhn.cell.parts import Parts
 from analog_fhn.neuron import FHN, FloatArray
+from analog_fhn.ngspice.text import Instance
 from analog_fhn.readout import Activation
-from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, Technology
+from analog_fhn.technology.board import BoardTechnology
+from analog_fhn.technology.sections import NOMINAL_TEMPERATURE
 
 
 class DriveParts(Parts):
@@ -38,7 +40,7 @@ class DriveCircuit(ABC, Generic[P]):
 
     fhn: FHN
     unit: Activation
-    technology: Technology
+    technology: BoardTechnology
     n_cells: int
     ceiling: float
     sx: float

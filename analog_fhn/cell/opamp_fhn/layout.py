@@ -15,7 +15,8 @@ from analog_fhn.cell.opamp_fhn.rectifier import Rectifiers
 from analog_fhn.cell.opamp_fhn.stages import DriverParts, TanhPairs, largest_activation, nominal_drivers, row_stage
 from analog_fhn.cell.opamp_fhn.synthesis import Synthesis, synthesise
 from analog_fhn.cell.parts import Parts
-from analog_fhn.technology.technology import NOMINAL_TEMPERATURE
+from analog_fhn.technology.board import BoardTechnology
+from analog_fhn.technology.sections import NOMINAL_TEMPERATURE
 
 # Circuit that makes a curve of a drive stage.
 DRIVE_CIRCUITS: dict[Curve, type[DriveCircuit[Any]]] = {"tanh": TanhPairs, "ramp": Rectifiers}
@@ -24,6 +25,8 @@ DRIVE_CIRCUITS: dict[Curve, type[DriveCircuit[Any]]] = {"tanh": TanhPairs, "ramp
 @dataclass(frozen=True, eq=False)
 class OpAmpLayout(Cell):
     """Cells of op-amps as laid out; `nominal` are `NeuronParts`, `DriveParts` and `DriverParts`."""
+
+    technology: BoardTechnology
 
     @cached_property
     def synthesis(self) -> Synthesis:

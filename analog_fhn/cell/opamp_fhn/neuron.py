@@ -14,7 +14,7 @@ import numpy as np
 from analog_fhn.cell.parts import CAPACITOR, OPAMP_OFFSET, RESISTOR, Deviation, Kind, Parts, part
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN, Coefficients, FloatArray, extremes
-from analog_fhn.technology.technology import Technology
+from analog_fhn.technology.board import BoardTechnology
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class NeuronParts(Parts):
     m2_z: FloatArray = part(MULTIPLIER_OFFSET, lot="z")
 
 
-def choose_scales(fhn: FHN, technology: Technology) -> Scales:
+def choose_scales(fhn: FHN, technology: BoardTechnology) -> Scales:
     """Largest Sx, Sy for which no node leaves the linear range under the largest drive.
 
     x and y reach `extremes`, the cubic's voltage is ``W = Vx^3/Vm^2``. Sy never exceeds Sx: a larger one would win
@@ -96,7 +96,7 @@ def choose_scales(fhn: FHN, technology: Technology) -> Scales:
     return Scales(float(sx), float(sy), technology.time_unit)
 
 
-def nominal_parts(fhn: FHN, technology: Technology, scales: Scales, n_neurons: int) -> NeuronParts:
+def nominal_parts(fhn: FHN, technology: BoardTechnology, scales: Scales, n_neurons: int) -> NeuronParts:
     """Nominal components of `n_neurons` neurons, all errors zero.
 
     Cx = eps T/R1, R2 = 3 Sx^2 R1/Vm^2, R3 = R1 Sy/Sx, Cy = T Sx/(Sy R4), R5 = Vref R4/(a Sx)  (nodal analysis).
@@ -124,7 +124,7 @@ def nominal_parts(fhn: FHN, technology: Technology, scales: Scales, n_neurons: i
 
 
 def coefficients(
-    parts: NeuronParts, scales: Scales, technology: Technology, eps: float, load: FloatArray | float = 0.0
+    parts: NeuronParts, scales: Scales, technology: BoardTechnology, eps: float, load: FloatArray | float = 0.0
 ) -> Coefficients:
     """Nine coefficients of each neuron from its actual parts, by nodal analysis.
 
@@ -189,7 +189,7 @@ def coefficients(
     return Coefficients(p, q, eps)
 
 
-def inverter(parts: NeuronParts, technology: Technology) -> tuple[FloatArray, FloatArray]:
+def inverter(parts: NeuronParts, technology: BoardTechnology) -> tuple[FloatArray, FloatArray]:
     """Gain and output offset (V) of U3, each of shape (n,): ``Vnx = -gain Vx + offset``."""
     ratio = parts.rb / parts.ra
     error = 1.0 / (1.0 + (1.0 + ratio) / technology.opamp.gain)
@@ -203,7 +203,7 @@ def node_conductances(parts: NeuronParts) -> tuple[FloatArray, FloatArray]:
 
 
 def integrators(
-    parts: NeuronParts, technology: Technology, load: FloatArray | float = 0.0
+    parts: NeuronParts, technology: BoardTechnology, load: FloatArray | float = 0.0
 ) -> tuple[FloatArray, FloatArray]:
     """Capacitances (F) on which U1 and U2 integrate, each of shape (n,): Cx (1 + 1/A) + sumG1/wt, likewise Cy.
 
@@ -218,6 +218,6 @@ def integrators(
     return parts.cx * (1.0 + 1.0 / amp.gain) + g1 / wt, parts.cy * (1.0 + 1.0 / amp.gain) + (g2 + load) / wt
 
 
-def drive_current(drive: float, scales: Scales, technology: Technology) -> float:
+def drive_current(drive: float, scales: Scales, technology: BoardTechnology) -> float:
     """Current (A) drawn out of U2's summing node for the drive I: ``Iin = I Sx/R4``, R4 nominal."""
     return drive * scales.sx / technology.neuron.r4

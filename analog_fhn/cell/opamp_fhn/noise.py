@@ -10,7 +10,7 @@ from scipy.constants import Boltzmann
 
 from analog_fhn.cell.opamp_fhn.neuron import NeuronParts, Scales, integrators, node_conductances
 from analog_fhn.neuron import FloatArray
-from analog_fhn.technology.technology import Technology
+from analog_fhn.technology.board import BoardTechnology
 
 # <x^2> of the relaxation oscillation at a + I = 0, eps -> 0: on the branch y = x - x^3/3 from 2 down to 1 time passes
 # as (x - 1/x) dx, so it is the integral of x^3 - x over that of x - 1/x.
@@ -22,7 +22,7 @@ def intensities(
     density_x: ArrayLike,
     density_y: ArrayLike,
     scales: Scales,
-    technology: Technology,
+    technology: BoardTechnology,
     load: FloatArray | float = 0.0,
 ) -> tuple[FloatArray, FloatArray]:
     """Intensities in dx and dy, per square root of T, of current densities at the summing nodes of U1 and U2.
@@ -51,7 +51,7 @@ def intensities(
 
 
 def intrinsic_sources(
-    parts: NeuronParts, load: FloatArray, scales: Scales, technology: Technology
+    parts: NeuronParts, load: FloatArray, scales: Scales, technology: BoardTechnology
 ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     """Densities (A/sqrt(Hz)) by source at the summing nodes of U1 and of U2, each of shape (n_neurons,).
 

@@ -15,15 +15,17 @@ from typing import ClassVar
 import numpy as np
 from scipy.constants import Boltzmann
 
-from analog_fhn.cell.base import DriveStage, Instance, RampStage
+from analog_fhn.cell.base import DriveStage, RampStage
 from analog_fhn.cell.opamp_fhn.drive import DriveCircuit, DriveParts
 from analog_fhn.cell.opamp_fhn.stages import BAND_GAP, full_scale_current, thermal_voltage
 from analog_fhn.cell.parts import OPAMP_OFFSET, RESISTOR, part
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
+from analog_fhn.ngspice.text import Instance
 from analog_fhn.technology.amplifier_model import amplifier_parameters
+from analog_fhn.technology.board import Rectifier
 from analog_fhn.technology.e_series import between, nearest
-from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, Rectifier
+from analog_fhn.technology.sections import NOMINAL_TEMPERATURE
 
 # How far the limit's lower resistor may be from the value that the technology's full scale asks for.
 _FREEDOM = 1.1
@@ -213,7 +215,7 @@ class Rectifiers(DriveCircuit[RectifierParts]):
     def loads(self) -> dict[str, float]:
         """U4 drives Rout; what amplifiers in front of the clamp deliver through Rz at their limit, U5 or D3 take."""
         technology, rz = self.technology, float(self.nominal.rz[0])
-        reached = technology.sense_amplifier.output_limit - technology.lost_swing
+        reached = technology.column_swing
         return {
             "U4": self.limit / float(self.nominal.rout[0]),
             "U5": max(0.0, reached - self.limit) / rz,

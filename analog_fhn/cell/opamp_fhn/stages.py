@@ -10,13 +10,15 @@ from typing import ClassVar
 import numpy as np
 from scipy.constants import Boltzmann, elementary_charge
 
-from analog_fhn.cell.base import DriveStage, Instance, RowStage, TanhStage
+from analog_fhn.cell.base import DriveStage, RowStage, TanhStage
 from analog_fhn.cell.opamp_fhn.drive import DriveCircuit, DriveParts
 from analog_fhn.cell.parts import CAPACITOR, OPAMP_OFFSET, RESISTOR, Deviation, Kind, Parts, part
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN, FloatArray, extremes
+from analog_fhn.ngspice.text import Instance
+from analog_fhn.technology.board import BoardTechnology
 from analog_fhn.technology.e_series import downward, nearest
-from analog_fhn.technology.technology import NOMINAL_TEMPERATURE, Technology
+from analog_fhn.technology.sections import NOMINAL_TEMPERATURE
 
 BOLTZMANN_OVER_CHARGE = 8.617333262e-5  # V/K (CODATA 2018)
 BAND_GAP = 1.11  # V, with the exponent 3 below the usual SPICE defaults of a silicon junction
@@ -106,7 +108,7 @@ def full_scale_current(fhn: FHN, sx: float, r4: float) -> float:
     return abs(fhn.gamma) * sx / r4
 
 
-def nominal_pairs(fhn: FHN, technology: Technology, sx: float, n_neurons: int) -> PairParts:
+def nominal_pairs(fhn: FHN, technology: BoardTechnology, sx: float, n_neurons: int) -> PairParts:
     """Nominal tanh pairs: the attenuated V_z is ``2 slope z V_T``, the tail current gives ``|gamma| Sx/R4``.
 
     Base currents take part of the tail current and load the attenuators, and the mirrors' ratios exceed 1; the nominal
@@ -148,7 +150,7 @@ def nominal_pairs(fhn: FHN, technology: Technology, sx: float, n_neurons: int) -
     return PairParts.alike(n_neurons, values)
 
 
-def drive_stage(parts: PairParts, fhn: FHN, technology: Technology, sx: float) -> DriveStage:
+def drive_stage(parts: PairParts, fhn: FHN, technology: BoardTechnology, sx: float) -> DriveStage:
     """What tanh pairs of these parts make of z, at the technology's temperature and supplies.
 
     With V the voltage between the bases, collector currents ``I1,2 = alpha I_tail (1 +- tanh(V/(2 V_T)))/2``,
@@ -273,7 +275,7 @@ def largest_activation(fhn: FHN, recentring: tuple[float, float]) -> float:
 def nominal_drivers(
     fhn: FHN,
     recentring: tuple[float, float],
-    technology: Technology,
+    technology: BoardTechnology,
     sx: float,
     n_neurons: int,
     smoothed: bool = False,
@@ -308,7 +310,7 @@ def row_stage(
     nominal: DriverParts,
     inverter: tuple[FloatArray, FloatArray],
     recentring: tuple[float, float],
-    technology: Technology,
+    technology: BoardTechnology,
     sx: float,
 ) -> RowStage:
     """What row drivers of these parts make of x, in units of the activation.

@@ -17,8 +17,8 @@ from analog_fhn.cell.opamp_fhn.neuron import NeuronParts, Scales, choose_scales,
 from analog_fhn.cell.parts import CAPACITOR, RESISTOR
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN
+from analog_fhn.technology.board import BoardTechnology
 from analog_fhn.technology.e_series import between, downward, nearest
-from analog_fhn.technology.technology import Technology
 
 # What each relative error may be before a value farther from the technology's own is tried. a decides how far the
 # neuron is from the bifurcation, and its error acts like a shift of every drive; eps and T only move the period, and
@@ -53,7 +53,7 @@ class Synthesis:
     errors: dict[str, float]
 
 
-def synthesise(fhn: FHN, technology: Technology, n_neurons: int) -> Synthesis:
+def synthesise(fhn: FHN, technology: BoardTechnology, n_neurons: int) -> Synthesis:
     """Scales and nominal parts of `n_neurons` neurons, values taken from the technology's E series.
 
     R4 is the technology's, since the drive current I Sx/R4 is scaled with it; so is R1 unless the aims (`AIMS`)
@@ -90,7 +90,7 @@ def synthesise(fhn: FHN, technology: Technology, n_neurons: int) -> Synthesis:
     return Synthesis(best.scales, parts, best.errors)
 
 
-def parameter_errors(fhn: FHN, technology: Technology, scales: Scales, parts: NeuronParts) -> dict[str, float]:
+def parameter_errors(fhn: FHN, technology: BoardTechnology, scales: Scales, parts: NeuronParts) -> dict[str, float]:
     """Relative errors of what the first neuron's parts make, with ideal amplifiers and multipliers.
 
     The neuron obeys the FHN equations with ``eps = R1 Cx/T'``, ``a = Vref R4/(R5 Sx)``, the cubic coefficient
@@ -113,7 +113,7 @@ def _cost(candidate: Synthesis) -> float:
     return sum((error / AIMS[name]) ** 2 for name, error in candidate.errors.items())
 
 
-def _candidates(fhn: FHN, technology: Technology, largest: Scales) -> Iterator[Synthesis]:
+def _candidates(fhn: FHN, technology: BoardTechnology, largest: Scales) -> Iterator[Synthesis]:
     """Single neurons in the order of preference."""
     r_series, c_series = technology.resistor.series, technology.capacitor.series
     vm, r4, unit = technology.multiplier.scale, technology.neuron.r4, largest.time_unit
@@ -130,7 +130,7 @@ def _candidates(fhn: FHN, technology: Technology, largest: Scales) -> Iterator[S
                 yield Synthesis(scales, parts, parameter_errors(fhn, technology, scales, parts))
 
 
-def _r1_values(fhn: FHN, technology: Technology, unit: float) -> list[float]:
+def _r1_values(fhn: FHN, technology: BoardTechnology, unit: float) -> list[float]:
     base, series = technology.neuron.r1, technology.resistor.series
     if series is None:
         return [fhn.eps * unit / nearest(technology.capacitor.series, fhn.eps * unit / base)]
@@ -138,7 +138,7 @@ def _r1_values(fhn: FHN, technology: Technology, unit: float) -> list[float]:
     return sorted(near, key=lambda r1: abs(math.log(r1 / base)))
 
 
-def _slow_side(technology: Technology, r1: float, ratio: float, unit: float) -> list[tuple[float, float]]:
+def _slow_side(technology: BoardTechnology, r1: float, ratio: float, unit: float) -> list[tuple[float, float]]:
     """Pairs (R3, Cy) with R3/R1 = Sy/Sx at most `ratio`, the largest Sy first; T = R4 Cy R3/R1."""
     r_series, c_series, r4 = technology.resistor.series, technology.capacitor.series, technology.neuron.r4
     r3_cy = unit * r1 / r4

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from analog_fhn.backends.spice.backend import window_mean
-from analog_fhn.backends.spice.ngspice import SimulatorProcess
 from analog_fhn.cell.base import CircuitCells
 from analog_fhn.design import Design
 from analog_fhn.netlist.decks import cell_deck
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, Protocol
-from analog_fhn.technology.technology import LowPass, Technology
+from analog_fhn.ngspice.process import SimulatorProcess
+from analog_fhn.technology.sections import LowPass
+from analog_fhn.technology.technology import Technology
 
 pytestmark = pytest.mark.skipif(shutil.which("ngspice") is None, reason="the program ngspice is not installed")
 

@@ -16,7 +16,6 @@ from small_signal import output_noise
 
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.spice.backend import cell_power, run_exported, window_mean
-from analog_fhn.backends.spice.ngspice import SimulatorProcess
 from analog_fhn.cell.base import CircuitCells, RampStage
 from analog_fhn.cell.opamp_fhn.cell import OpAmpFHN
 from analog_fhn.cell.opamp_fhn.layout import groups
@@ -30,6 +29,7 @@ from analog_fhn.netlist.decks import cell_deck, drive_stage_deck
 from analog_fhn.netlist.export import export
 from analog_fhn.network import Dense, Network
 from analog_fhn.neuron import FHN, FloatArray, Protocol, cycle_from_samples
+from analog_fhn.ngspice.process import SimulatorProcess
 from analog_fhn.technology.e_series import in_series
 from analog_fhn.technology.technology import Technology
 

@@ -13,7 +13,6 @@ from scipy.stats import kstest, truncnorm
 
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.spice.backend import window_mean
-from analog_fhn.backends.spice.ngspice import SimulatorProcess
 from analog_fhn.cell.base import CircuitCells, DriveStage
 from analog_fhn.cell.opamp_fhn.cell import OpAmpFHN
 from analog_fhn.cell.opamp_fhn.layout import groups
@@ -24,9 +23,11 @@ from analog_fhn.errors import InputError
 from analog_fhn.netlist.decks import cell_deck, drive_stage_deck
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Protocol
+from analog_fhn.ngspice.process import SimulatorProcess
 from analog_fhn.readout import recentring
+from analog_fhn.technology.board import BoardTechnology
 from analog_fhn.technology.e_series import in_series
-from analog_fhn.technology.technology import SHORT, Technology
+from analog_fhn.technology.technology import Technology
 
 DISCRETE = Technology.load("discrete")
 needs_ngspice = pytest.mark.skipif(shutil.which("ngspice") is None, reason="the program ngspice is not installed")
@@ -198,7 +199,15 @@ def every_part(chip: ManufacturedChip) -> dict[str, NDArray[np.float64]]:
 def test_error_groups_stand_alone() -> None:
     full, nominal = every_part(design().chip(4)), every_part(design().chip(None))
     moved: dict[str, str] = {}
-    for group in ("resistor", "capacitor", "opamp", "multiplier", "tanh_pair", "programming", *SHORT["amplifier"]):
+    for group in (
+        "resistor",
+        "capacitor",
+        "opamp",
+        "multiplier",
+        "tanh_pair",
+        "programming",
+        *BoardTechnology.SHORT["amplifier"],
+    ):
         alone = every_part(design(parts=DISCRETE.with_errors([group])).chip(4))
         changed = [name for name in full if np.any(alone[name] != nominal[name])]
         assert changed, group

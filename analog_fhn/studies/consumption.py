@@ -1,0 +1,134 @@
+"""Energy, power, time and area of an answer: what any circuit says of them, and where each kind finds them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Protocol as Interface
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analog_fhn.chip import ManufacturedChip
+from analog_fhn.design import Design
+from analog_fhn.technology.technology import Technology
+
+# Module of `measured` and `estimated` (see `Circuit`), by the name that a technology's class calls it
+# (`Technology.CONSUMPTION`).
+CIRCUITS = {
+    "supply currents": "analog_fhn.studies.quiescent",
+    "energies": "analog_fhn.studies.energy",
+}
+
+
+@dataclass(frozen=True)
+class Consumption(ABC):
+    """What an answer of a chip takes; a subclass for each kind of circuit.
+
+    Parameters
+    ----------
+    seconds
+        All settling times and control windows of one answer, one after another (see `Network.windows`).
+    """
+
+    seconds: float = field(kw_only=True)
+
+    @property
+    def energy(self) -> float:
+        """Energy of one answer (J)."""
+        return self.energy_in(self.seconds)
+
+    @property
+    def parts(self) -> Mapping[str, float]:
+        """Energy of one answer by what takes it (J), "total" first; empty where it is not told by parts."""
+        return self.parts_in(self.seconds)
+
+    @abstractmethod
+    def energy_in(self, seconds: float) -> float:
+        """Energy of an answer (J) whose settling times and control windows take so long (s)."""
+
+    def parts_in(self, seconds: float) -> Mapping[str, float]:
+        """As `parts`, for an answer whose settling times and control windows take so long (s).
+
+        A circuit whose energy is known by parts overrides this.
+        """
+        return {}
+
+    @property
+    def areas(self) -> Mapping[str, float]:
+        """Area by what takes it (m^2), "total" first; empty where it is not known.
+
+        A circuit whose area is known overrides this.
+        """
+        return {}
+
+    @property
+    def latency(self) -> float:
+        """Time from the image to the answer (s)."""
+        return self.latency_in(self.seconds)
+
+    def latency_in(self, seconds: float) -> float:
+        """Time of an answer (s) whose settling times and control windows take so long (s).
+
+        A circuit whose arrays are read before and after the neurons run overrides this.
+        """
+        return seconds
+
+
+class Circuit(Interface):
+    """How one kind of circuit finds out what it takes: what a module of `CIRCUITS` has.
+
+    Attributes
+    ----------
+    TRANSIENTS
+        Whether `measured` runs transients of all cells, which take long; else it takes about as long as classifying.
+    """
+
+    TRANSIENTS: bool
+
+    def measured(self, chip: ManufacturedChip, images: NDArray[np.floating]) -> Consumption:
+        """What an answer of a chip takes, in ngspice, as a mean over some images (n, n_in)."""
+
+    def estimated(self, design: Design) -> Consumption:
+        """What an answer of a design takes, without images."""
+
+
+def consumption(chip: ManufacturedChip, images: NDArray[np.floating]) -> Consumption:
+    """Power, energy and time of an answer of a chip, measured in ngspice, as a mean over some images (n, n_in).
+
+    On a board these are the hidden cells' supply currents and the hold stages' quiescent ones; arrays and their
+    amplifiers are not in them. On silicon everything is, by parts.
+
+    Raises
+    ------
+    MissingProgramError
+        If ngspice or the models are absent.
+    SimulationError
+        If ngspice fails.
+    """
+    return _circuit(chip.technology).measured(chip, images)
+
+
+def is_slow(technology: Technology) -> bool:
+    """Whether `consumption` takes transients of all cells in ngspice, for chips of a technology."""
+    return _circuit(technology).TRANSIENTS
+
+
+def estimated(design: Design) -> Consumption:
+    """Power, energy and time of an answer of a design, without images.
+
+    On a board by the quiescent currents of all parts. On silicon the energy of the arrays is that with all rows at the
+    read voltage, which no image reaches.
+
+    Raises
+    ------
+    MissingProgramError
+        If the cell is one of transistors, and ngspice or the models are absent.
+    """
+    return _circuit(design.technology).estimated(design)
+
+
+def _circuit(technology: Technology) -> Circuit:
+    return import_module(CIRCUITS[technology.CONSUMPTION])  # type: ignore[return-value]
