@@ -13,7 +13,16 @@ from analog_fhn.array.crossbar import Crossbar, Writes, manufacture, pulses
 from analog_fhn.array.read_out import Columns, ReadOut
 from analog_fhn.array.wires import Ports, solve_tiled
 from analog_fhn.cell.base import Cell, Cells, CircuitCells, LinearDrive
-from analog_fhn.draws import DeviceDraws, ReadNoise, RunNoise, check_seed, draw_cell_parts, draw_hold_parts, draw_sense_parts, hold_samples
+from analog_fhn.draws import (
+    DeviceDraws,
+    ReadNoise,
+    RunNoise,
+    check_seed,
+    draw_cell_parts,
+    draw_hold_parts,
+    draw_sense_parts,
+    hold_samples,
+)
 from analog_fhn.errors import InputError
 from analog_fhn.hold import Hold, HoldParts, window_seconds
 from analog_fhn.network import Network

@@ -56,6 +56,11 @@ class Design:
             )
         if problems := technology.device_problems():
             raise InputError(f"technology {technology.name!r}: {'; '.join(problems)}")
+        if network.readout == "vote" and not cell_class(technology.cell).SHOWS_OSCILLATIONS:
+            raise InputError(
+                f"technology {technology.name!r} (cell {technology.cell!r}): its cells hand on time averages, of which "
+                "there is no vote; expected the readout 'mean'"
+            )
         quantiles = technology.array.clip_quantile
         if isinstance(quantiles, list) and len(quantiles) != len(network.dense):
             raise InputError(
@@ -94,7 +99,8 @@ class Design:
     def errors(self) -> dict[str, float]:
         """Relative errors that the E series leave in the cells, and in the gain behind the input array."""
         first = self.arrays[0]
-        gain = float(first.sense.transresistance[0]) * first.crossbar.siemens_per_weight * first.row_volts[0] / first.volts[0]
+        gain = float(first.sense.transresistance[0]) * first.crossbar.siemens_per_weight
+        gain *= first.row_volts[0] / first.volts[0]
         return {name: error for cell in self.cells for name, error in cell.errors.items()} | {"input_gain": gain - 1.0}
 
     @property

@@ -162,7 +162,7 @@ class Protocol:
 
 
 Flow = tuple[Callable[[float, FloatArray], list[float]], Callable[..., list[list[float]]]]
-"""Right-hand side and Jacobian as functions of t, (x, y)."""
+"""Right-hand side and Jacobian as functions of t and the state, which begins with x and y; see `Dynamics.start`."""
 
 
 class Dynamics(ABC):
@@ -196,7 +196,7 @@ class Dynamics(ABC):
 
     @abstractmethod
     def flow(self, drive: float) -> Flow:
-        """Right-hand side and Jacobian of one neuron's equations as an ODE solver takes them: functions of t, (x, y).
+        """Right-hand side and Jacobian of one neuron's equations as an ODE solver takes them: functions of t and state.
 
         Raises
         ------
@@ -204,9 +204,13 @@ class Dynamics(ABC):
             If these are the equations of more neurons than one.
         """
 
+    def start(self, x: float, y: float) -> list[float]:
+        """State of one neuron that begins at x and y: these two, and what else `flow` integrates, settled at them."""
+        return [x, y]
+
     @abstractmethod
-    def output_flow(self) -> tuple[Callable[[float], float], Callable[[float], float]]:
-        """Output u of one neuron and its slope du/dx: functions of x.
+    def output_flow(self) -> tuple[Callable[[FloatArray], float], Callable[[FloatArray], list[float]]]:
+        """Output u of one neuron and its gradient with respect to the state: functions of the state of `flow`.
 
         Raises
         ------
@@ -216,7 +220,11 @@ class Dynamics(ABC):
 
     @abstractmethod
     def output(self, x: ArrayLike) -> FloatArray:
-        """Output u at `x` (..., n)."""
+        """Output u at `x` (..., n), where it has had time to follow x."""
+
+    def output_of(self, states: FloatArray) -> FloatArray:
+        """Output u at states of `flow`, shape (n_states, ..., n)."""
+        return self.output(states[0])
 
     @abstractmethod
     def identity_mean(self, drive: ArrayLike, mean_y: ArrayLike = 0.0) -> FloatArray:
@@ -341,9 +349,9 @@ class Coefficients(Dynamics):
 
         return rhs, jacobian
 
-    def output_flow(self) -> tuple[Callable[[float], float], Callable[[float], float]]:
-        """x itself, and its slope of 1; see `Dynamics.output_flow`."""
-        return lambda x: x, lambda x: 1.0
+    def output_flow(self) -> tuple[Callable[[FloatArray], float], Callable[[FloatArray], list[float]]]:
+        """x itself; see `Dynamics.output_flow`."""
+        return lambda state: float(state[0]), lambda _state: [1.0, 0.0]
 
     def output(self, x: ArrayLike) -> FloatArray:
         """x itself."""
@@ -515,11 +523,11 @@ def cycle(dynamics: Dynamics, drive: float, n_phase: int = 512, settle: float = 
     output, _ = dynamics.output_flow()
 
     def rising(_t: float, u: FloatArray) -> float:
-        return output(float(u[0]))
+        return output(u)
 
     rising.direction = 1.0  # type: ignore[attr-defined]
     solution = solve_ivp(
-        rhs, (0.0, settle + 12.0), [-1.0, -0.6], method="Radau", rtol=1e-9, atol=1e-11,
+        rhs, (0.0, settle + 12.0), dynamics.start(-1.0, -0.6), method="Radau", rtol=1e-9, atol=1e-11,
         jac=jacobian, events=rising, dense_output=True,
     )  # fmt: skip
     assert solution.t_events is not None
@@ -530,8 +538,8 @@ def cycle(dynamics: Dynamics, drive: float, n_phase: int = 512, settle: float = 
         raise ValueError(f"the neuron does not oscillate at drive {drive} (a rest point is reached)")
     period = mean_period(crossings)
     phase = np.arange(n_phase) / n_phase
-    x = np.asarray(solution.sol(crossings[0] + phase * period)[0])
-    return Cycle(period, phase, dynamics.output(x[:, None])[:, 0])
+    states = np.asarray(solution.sol(crossings[0] + phase * period))
+    return Cycle(period, phase, dynamics.output_of(states[..., None])[:, 0])
 
 
 def cycle_from_samples(times: ArrayLike, x: ArrayLike, n_phase: int = 512, dip: float = -0.5) -> Cycle | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from analog_fhn.neuron import Dynamics, FloatArray
 with extra("plots", "pictures need matplotlib"):
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter, FormatStrFormatter, MaxNLocator
+    from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 
 INK = "#222222"
 NARROW = 4.6  # inches: letters stay readable where the picture is as wide as a phone
@@ -241,6 +242,7 @@ def frontier(
     time_unit: float,
     power: float | None,
     title: str,
+    fixed: float = 0.0,
 ) -> Figure:
     """Accuracy lost against latency: (gamma, readout) -> (latencies in T, accuracies as fractions).
 
@@ -252,6 +254,8 @@ def frontier(
         Accuracy of the plain network (fraction), from which losses count.
     power
         Power of all hidden neurons (W), the largest among the gammas; with it the upper axis shows energies, not times.
+    fixed
+        Energy of an answer that does not grow with its time (J).
     """
     figure, axes = _axes(8.4, 5.4)
     gammas = sorted({gamma for gamma, _ in curves}, reverse=True)
@@ -278,7 +282,7 @@ def frontier(
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks], fontsize=8)
     axes.set_xticks([], minor=True)
     above = axes.secondary_xaxis("top")
-    above.set_xticks(ticks, [_engineering(t * time_unit * (power or 1.0)) for t in ticks], fontsize=8)
+    above.set_xticks(ticks, [_engineering(t * time_unit * (power or 1.0) + fixed) for t in ticks], fontsize=8)
     above.set_xticks([], minor=True)
     which = " at the largest of these gammas' powers" if len(gammas) > 1 else ""
     above.set_xlabel(f"energy of an answer{which} (J)" if power else "time (s)")
@@ -366,6 +370,108 @@ def deviations(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], xlabel: str, y
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
     axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
+    return figure
+
+
+def process_conditions(
+    drives: ArrayLike,
+    conditions: Mapping[tuple[str, float, float], tuple[ArrayLike, float, float]],
+    limit: float,
+    title: str,
+) -> Figure:
+    """A neuron under many conditions: error of its mean output over the drive; period and power over temperature.
+
+    Parameters
+    ----------
+    drives
+        Values of a + I, shape (n,).
+    conditions
+        Per corner of the process, temperature (K) and supply (of nominal): errors (fractions of full scale, (n,)),
+        period (s) and power (W), both at one drive. A period of 0, of a neuron at rest, is left out.
+    limit
+        Error that is marked as a goal (a fraction).
+    """
+    figure = Figure(figsize=(8.4, 4.8), layout="constrained")
+    grid = figure.add_gridspec(2, 2, width_ratios=(1.35, 1.0))
+    error = figure.add_subplot(grid[:, 0])
+    period, power = figure.add_subplot(grid[0, 1]), figure.add_subplot(grid[1, 1])
+    corners = list(dict.fromkeys(corner for corner, _, _ in conditions))
+    supplies = sorted({supply for _, _, supply in conditions})
+    colours = {corner: COLOURS[k % len(COLOURS)] for k, corner in enumerate(corners)}
+    styles = {supply: "--" if supply < 1.0 else ":" if supply > 1.0 else "-" for supply in supplies}
+    floor = 1e-4  # %; what is below is shown there
+    for (corner, _, supply), (errors, _, _) in conditions.items():
+        shown = np.maximum(100 * np.abs(np.asarray(errors)), floor)
+        error.plot(drives, shown, color=colours[corner], ls=styles[supply], lw=0.8, marker="o", ms=2.5, alpha=0.6)
+    error.axhline(100 * limit, color=INK, lw=1)
+    error.annotate(
+        f"goal {100 * limit:g} %", (np.min(drives), 100 * limit), (0, 3), textcoords="offset points", fontsize=8
+    )
+    error.set_yscale("log")
+    error.set(xlabel="drive a + I", ylabel="|mean output + (a + I)| (% of full scale)", ylim=(0.7 * floor, 300 * limit))
+    periods = {key: 1e6 * value for key, (_, value, _) in conditions.items() if value}
+    powers = {key: 1e9 * value for key, (_, _, value) in conditions.items()}
+    for axes, values, label in ((period, periods, "period (us)"), (power, powers, "power (nW)")):
+        for corner, supply in product(corners, supplies):
+            line = sorted((key[1] - 273.15, v) for key, v in values.items() if key[0] == corner and key[2] == supply)
+            if line:
+                x, y = zip(*line, strict=True)
+                axes.plot(x, y, color=colours[corner], ls=styles[supply], lw=1.1, marker="o", ms=3)
+        axes.set(ylabel=label)
+    period.tick_params(labelbottom=False)
+    power.set(xlabel="temperature (°C)")
+    for axes in (error, period, power):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.3)
+    for corner in corners:
+        error.plot([], [], color=colours[corner], lw=2, label=corner)
+    for supply in supplies:
+        error.plot([], [], color=INK, lw=1.2, ls=styles[supply], label=f"supply x {supply:g}")
+    figure.legend(*error.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def mismatch_over_area(
+    areas: ArrayLike, sigmas: Mapping[str, ArrayLike], n: int, names: Sequence[str], title: str
+) -> Figure:
+    """Standard deviations (fractions) of drawn neurons against the area of the transistors that decide them.
+
+    Parameters
+    ----------
+    areas
+        In um^2, shape (k,).
+    sigmas
+        Per quantity: shape (k,). Bars are the 95 % interval that `n` neurons leave.
+    names
+        Of the k areas.
+    """
+    figure, axes = _axes(6.0, 4.2)
+    area = np.asarray(areas, dtype=np.float64)
+    order = np.argsort(area)
+    width = 1.96 / np.sqrt(2.0 * n)
+    for colour, (label, values) in zip(COLOURS, sigmas.items(), strict=False):
+        percent = 100 * np.asarray(values)
+        axes.errorbar(
+            area[order], percent[order], width * percent[order], fmt="o-", color=colour, capsize=3, label=label
+        )
+    law = np.sqrt(area[order[0]] / area[order])
+    largest = 100 * np.asarray(next(iter(sigmas.values())))[order[0]]
+    axes.plot(area[order], largest * law, color=INK, lw=1, ls=":", label="one over the root of the area")
+    top = max(100 * float(np.max(values)) for values in sigmas.values())
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for place, name in zip(area, names, strict=True):
+        axes.annotate(name, (place, 1.25 * top), ha="left", va="bottom", rotation=40, fontsize=8, annotation_clip=False)
+    axes.set_xticks(area, [f"{value:.3g}" for value in area])
+    axes.set_xticks([], minor=True)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set(xlabel="gate area of the four legs (um²)", ylabel=f"sigma of {n} neurons (%)")
+    axes.grid(alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
+    figure.suptitle(title, fontsize=10)
     return figure
 
 

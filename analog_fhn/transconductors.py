@@ -7,6 +7,13 @@ the current that charges the second one::
 
 f, h, g and o are what a circuit simulator's DC sweeps, or a source meter, say of them. Since <dy/dt> = 0, <g> is
 -(d I + b) whatever the curves are, and so is <u> as far as o is a copy of g.
+
+The mirrors through which g and o pass may lag behind x, both by the same time constant tau::
+
+    dx/dt = f(x) + h(y),   tau dw/dt = g(x) - w,   dy/dt = w + d I + b,   tau du/dt = o(x) - u
+
+A low-pass leaves averages as they are, so that <u> is what it was; rest points are, too. Oscillations become slower,
+and u is smoother. f holds what passes into x through mirrors of its own, which are faster.
 """
 
 from __future__ import annotations
@@ -242,7 +249,8 @@ class TransconductorDynamics(Dynamics):
     """Equations of n neurons of transconductors; see the module. Everything is dimensionless.
 
     ``dx/dt = f(x) + h(y)``,  ``dy/dt = g(x) + d I + b``,  ``u = o(x)``, time in units of T, x and y in those of
-    `Protocol`. As in the FHN equations g and o rise with x, h falls with y, and f rises in the middle alone.
+    `Protocol`. As in the FHN equations g and o rise with x, h falls with y, and f rises in the middle alone. With a lag
+    g and u are low-passed; they begin settled, at g and o of the first x.
 
     Parameters
     ----------
@@ -257,11 +265,14 @@ class TransconductorDynamics(Dynamics):
     eps
         Nominal ratio of the time scales of x and y, which step sizes are measured in: one over the largest slope of the
         nominal neuron's f, which for a cubic is the eps of `FHN`.
+    lag
+        tau (T), a number or of shape (n,): above 0 for all neurons, or 0 for all, which then have two states.
 
     Raises
     ------
     ValueError
-        If the curves are not those of equally many neurons, those of x have different grids, or eps is not above 0.
+        If the curves are not those of equally many neurons, those of x have different grids, eps is not above 0, or
+        some neurons have a lag and others none.
     """
 
     fast: Characteristic
@@ -271,6 +282,7 @@ class TransconductorDynamics(Dynamics):
     drive_gain: FloatArray
     bias: FloatArray
     eps: float
+    lag: FloatArray | float = 0.0
 
     KIND: ClassVar[str] = "curves of transconductors"
 
@@ -284,6 +296,17 @@ class TransconductorDynamics(Dynamics):
             raise ValueError("the curves fast, slow and copy have different grids; expected those of one sweep of x")
         if not self.eps > 0.0:
             raise ValueError(f"eps = {self.eps}; expected a number above 0")
+        if np.shape(self.lag) not in ((), (n,)):
+            raise ValueError(f"lag of shape {np.shape(self.lag)}; expected a number, or one for each of {n} neurons")
+        if not (np.all(np.equal(self.lag, 0.0)) or np.all(np.greater(self.lag, 0.0))):
+            raise ValueError(f"lag = {self.lag}; expected 0 for all neurons, or times above 0 for all")
+
+    @cached_property
+    def lags(self) -> FloatArray | None:
+        """tau of each neuron (T), shape (n,); None where there is no lag, and so no further state."""
+        if not np.any(self.lag):
+            return None
+        return np.array(np.broadcast_to(np.asarray(self.lag, dtype=np.float64), (len(self),)))
 
     @property
     def curves(self) -> Mapping[str, Characteristic]:
@@ -294,20 +317,28 @@ class TransconductorDynamics(Dynamics):
         return len(self.drive_gain)
 
     def __getitem__(self, index: slice | NDArray[np.intp]) -> Self:
-        parts = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "eps"}
+        numbers = {"eps", *(["lag"] if np.ndim(self.lag) == 0 else [])}
+        parts = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.name not in numbers}
         return replace(self, **parts)
 
     def arrays(self) -> Mapping[str, FloatArray]:
-        """Grids and coefficients of the curves, gain and bias."""
+        """Grids and coefficients of the curves, gain and bias; lags, if there are any."""
         parts = {
             f"{part} of the {name} curve": getattr(curve, part)
             for name, curve in self.curves.items()
             for part in ("low", "step", "coefficients")
         }
-        return parts | {"drive gain": self.drive_gain, "bias": self.bias}
+        lags = {} if self.lags is None else {"lag": self.lags}
+        return parts | {"drive gain": self.drive_gain, "bias": self.bias} | lags
+
+    def start(self, x: float, y: float) -> list[float]:
+        """x and y; with a lag also g and o of this x. See `Dynamics.start`."""
+        if self.lags is None:
+            return [x, y]
+        return [x, y, self.slow.alone()[0](x), self.copy.alone()[0](x)]
 
     def flow(self, drive: float) -> Flow:
-        """Right-hand side and Jacobian of one neuron's equations; see `Dynamics.flow`."""
+        """Right-hand side and Jacobian of one neuron's equations, of (x, y) or (x, y, w, u); see `Dynamics.flow`."""
         f, f_slope = self.fast.alone()
         h, h_slope = self.coupling.alone()
         g, g_slope = self.slow.alone()
@@ -321,15 +352,40 @@ class TransconductorDynamics(Dynamics):
             x, y = state[:2].tolist()
             return [[f_slope(x), h_slope(y)], [g_slope(x), 0.0]]
 
-        return rhs, jacobian
+        if self.lags is None:
+            return rhs, jacobian
+        o, o_slope = self.copy.alone()
+        rate = 1.0 / float(self.lags[0])
 
-    def output_flow(self) -> tuple[Callable[[float], float], Callable[[float], float]]:
-        """o and its slope; see `Dynamics.output_flow`."""
-        return self.copy.alone()
+        def lagging(_t: float, state: FloatArray) -> list[float]:
+            x, y, w, u = state.tolist()
+            return [f(x) + h(y), w + constant, rate * (g(x) - w), rate * (o(x) - u)]
+
+        def lagging_jacobian(_t: float, state: FloatArray) -> list[list[float]]:
+            x, y = state[:2].tolist()
+            return [
+                [f_slope(x), h_slope(y), 0.0, 0.0],
+                [0.0, 0.0, 1.0, 0.0],
+                [rate * g_slope(x), 0.0, -rate, 0.0],
+                [rate * o_slope(x), 0.0, 0.0, -rate],
+            ]
+
+        return lagging, lagging_jacobian
+
+    def output_flow(self) -> tuple[Callable[[FloatArray], float], Callable[[FloatArray], list[float]]]:
+        """o of x; with a lag the last state. See `Dynamics.output_flow`."""
+        if self.lags is not None:
+            return lambda state: float(state[3]), lambda _state: [0.0, 0.0, 0.0, 1.0]
+        o, slope = self.copy.alone()
+        return lambda state: o(float(state[0])), lambda state: [slope(float(state[0])), 0.0]
 
     def output(self, x: ArrayLike) -> FloatArray:
-        """o at `x` (..., n)."""
+        """o at `x` (..., n); with a lag what the output comes to there."""
         return self.copy(x)
+
+    def output_of(self, states: FloatArray) -> FloatArray:
+        """Output at states of `flow`, shape (2 or 4, ..., n)."""
+        return self.copy(states[0]) if self.lags is None else np.asarray(states[3])
 
     @cached_property
     def _line_of_copy(self) -> tuple[FloatArray, FloatArray]:
@@ -376,7 +432,12 @@ class TransconductorDynamics(Dynamics):
     def stable_at_rest(self, drive: ArrayLike) -> NDArray[np.bool_]:
         """True where the rest point is linearly stable; see `Dynamics.stable_at_rest`."""
         x, y = self.rest_point(drive)
-        return np.asarray((self.fast.slope(x) < 0.0) & (self.coupling.slope(y) * self.slow.slope(x) < 0.0))
+        fast, loop = self.fast.slope(x), self.coupling.slope(y) * self.slow.slope(x)
+        stable = (fast < 0.0) & (loop < 0.0)
+        if self.lags is not None:
+            # Routh and Hurwitz on tau s^3 + (1 - tau f') s^2 - f' s - h' g' = 0; u decays by itself.
+            stable &= (1.0 - self.lags * fast) * fast < self.lags * loop
+        return np.asarray(stable)
 
     def spiking_drive(self) -> FloatArray:
         """Drive of each neuron, shape (n,), that puts its rest point at a quarter of the way between the folds of f."""
@@ -388,9 +449,11 @@ class TransconductorDynamics(Dynamics):
         return np.asarray(-(self.slow(x) + self.bias) / self.drive_gain)
 
     def fast_rate(self, drive: ArrayLike) -> FloatArray:
-        """Largest |df/dx| within the grid, in the shape of `drive` (..., n)."""
+        """Largest |df/dx| within the grid or one over the lag, in the shape of `drive` (..., n)."""
         lowest, highest = self.fast.slopes
         rate = np.maximum(np.abs(lowest), np.abs(highest))
+        if self.lags is not None:
+            rate = np.maximum(rate, 1.0 / self.lags)
         return np.array(np.broadcast_to(rate, np.shape(drive)))
 
     def slow_variance(self, mean_output: ArrayLike) -> FloatArray:
@@ -421,25 +484,37 @@ class TransconductorDynamics(Dynamics):
         h = min(_CYCLE_STEP * self.eps, _STABLE_PRODUCT / float(np.max(self.fast_rate(self.bias))))
         x, y = left + place * (right - left) + 0.1 * (right - left), self.fast_nullcline(left + place * (right - left))
 
-        def flow(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-            return self.fast(x) + self.coupling(y), self.slow(x) + rates
+        lag_rate = None if self.lags is None else 1.0 / self.lags
+        states = [x, y] if lag_rate is None else [x, y, self.slow(x)]
+
+        def flow(x: FloatArray, y: FloatArray, *w: FloatArray) -> list[FloatArray]:
+            slow = self.slow(x)
+            if lag_rate is None:
+                return [self.fast(x) + self.coupling(y), slow + rates]
+            return [self.fast(x) + self.coupling(y), w[0] + rates, lag_rate * (slow - w[0])]
+
+        def ahead(share: float, slopes: list[FloatArray]) -> list[FloatArray]:
+            return [value + share * h * slope for value, slope in zip(states, slopes, strict=True)]
 
         n_settle, n_window = (round(time / h) for time in (_CYCLE_SETTLE, _CYCLE_WINDOW))
         total, first, second, output = (np.zeros(drives.shape) for _ in range(4))
         for step in range(n_settle + n_window):
-            k1, l1 = flow(x, y)
-            k2, l2 = flow(x + 0.5 * h * k1, y + 0.5 * h * l1)
-            k3, l3 = flow(x + 0.5 * h * k2, y + 0.5 * h * l2)
-            k4, l4 = flow(x + h * k3, y + h * l3)
-            x = x + h / 6.0 * (k1 + 2.0 * (k2 + k3) + k4)
-            y = y + h / 6.0 * (l1 + 2.0 * (l2 + l3) + l4)
+            k1 = flow(*states)
+            k2 = flow(*ahead(0.5, k1))
+            k3 = flow(*ahead(0.5, k2))
+            k4 = flow(*ahead(1.0, k3))
+            states = [
+                value + h / 6.0 * (one + 2.0 * (two + three) + four)
+                for value, one, two, three, four in zip(states, k1, k2, k3, k4, strict=True)
+            ]
+            x, y = states[:2]
             if step >= n_settle:
                 # Hann's window suppresses what a window of no whole number of periods adds.
                 weight = 1.0 - np.cos(2.0 * np.pi * (step - n_settle + 0.5) / n_window)
                 total += weight
                 first += weight * y
                 second += weight * y**2
-                output += weight * self.copy(x)
+                output += weight * self.copy(x)  # whose mean is that of the output, lag or not
         means, variances = output / total, second / total - (first / total) ** 2
         order = np.argsort(means, axis=0)
         ends = np.sort(self.copy(np.stack([left, right])), axis=0)

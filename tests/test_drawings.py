@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from analog_fhn.cell.opamp_fhn.neuron import NeuronParts
+from analog_fhn.cell.ota_fhn.library import subcircuit
 from analog_fhn.cell.parts import CAPACITOR, RESISTOR
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -48,8 +49,28 @@ def test_every_part_of_the_netlist_is_named() -> None:
         assert shown.count(name) == 1, name
 
 
+def test_every_transistor_and_capacitor_of_the_netlist_is_named() -> None:
+    shown = texts(DOCS / "images" / "transistor_neuron.svg")
+    circuit = subcircuit("ota_neuron")
+    for name in [one.name for one in circuit.transistors] + [one.title() for one in circuit.capacitors]:
+        assert shown.count(name) == 1, name
+
+
+def test_every_gate_is_at_the_node_of_the_netlist(draw: ModuleType) -> None:
+    netlist = (DOCS.parent / "netlists" / "ota_neuron.lib").read_text(encoding="ascii")
+    gates = dict(re.findall(r"^X(\w+) \w+ (\w+) \w+ \w+ fet_[np] ", netlist, re.MULTILINE))
+    drawn: dict[str, str] = {}
+    keep = draw._transistor
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            draw, "_transistor", lambda d, name, gate, at: drawn.update({name: gate}) or keep(d, name, gate, at)
+        )
+        draw.transistor_neuron()
+    assert drawn == gates
+
+
 def test_no_label_leaves_the_picture() -> None:
-    for name in ("neuron", "neuron_chain"):
+    for name in ("neuron", "neuron_chain", "transistor_neuron", "silicon_answer"):
         root = ElementTree.parse(DOCS / "images" / f"{name}.svg").getroot()
         left, top, width, height = (float(v) for v in root.attrib["viewBox"].split())
         for element in root.iter(f"{SVG}text"):

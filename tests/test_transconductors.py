@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 from scipy.interpolate import CubicSpline
 
 from analog_fhn.errors import InputError
@@ -186,11 +187,65 @@ def test_every_number_is_named_for_hashes_and_checks() -> None:
         ({"slow": tabulated(FHN(), 2, points=61).slow}, "expected those of one sweep of x"),
         ({"coupling": tabulated(FHN(), 3).coupling}, "expected those of 2 neurons"),
         ({"eps": 0.0}, "eps = 0.0; expected a number above 0"),
+        ({"lag": np.ones(3)}, "lag of shape (3,); expected a number, or one for each of 2 neurons"),
+        ({"lag": -0.1}, "expected 0 for all neurons, or times above 0 for all"),
+        ({"lag": np.array([0.0, 0.1])}, "expected 0 for all neurons, or times above 0 for all"),
     ],
 )
 def test_curves_that_do_not_belong_together_are_refused(changed: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         replace(tabulated(FHN(), 2), **changed)  # type: ignore[arg-type]
+
+
+# --- a lag ----------------------------------------------------------------------------------------------------
+
+
+def lines(slope: float, lag: float = 0.0) -> TransconductorDynamics:
+    """Straight curves: ``f = slope x, h = -y, g = x, o = 2 x``, without drive's gain or bias."""
+    x = np.linspace(-4.0, 4.0, 9)[None]
+    curves = (Characteristic.through(-4.0, 4.0, k * x) for k in (slope, -1.0, 1.0, 2.0))
+    return TransconductorDynamics(*curves, np.ones(1), np.zeros(1), 1.0, lag)
+
+
+def test_a_lag_adds_two_low_passes_that_begin_settled() -> None:
+    one = lines(-0.5, 0.25)
+    rhs, jacobian = one.flow(0.3)
+    assert one.start(0.7, -0.2) == pytest.approx([0.7, -0.2, 0.7, 1.4])
+    assert rhs(0.0, np.array([0.7, -0.2, 0.1, 0.5])) == pytest.approx([-0.35 + 0.2, 0.1 + 0.3, 4.0 * 0.6, 4.0 * 0.9])
+    assert np.array(jacobian(0.0, np.zeros(4))) == pytest.approx(
+        np.array([[-0.5, -1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [4.0, 0.0, -4.0, 0.0], [8.0, 0.0, 0.0, -4.0]])
+    )
+    value, gradient = one.output_flow()
+    assert value(np.array([1.0, 2.0, 3.0, 4.0])) == 4.0
+    assert gradient(np.zeros(4)) == [0.0, 0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("lag", [0.01, 0.3, 0.6, 0.7, 3.0])
+def test_a_lag_takes_stability_as_the_eigenvalues_say(lag: float) -> None:
+    for slope in (-2.0, -0.5, -0.2, 0.1):
+        one = lines(slope, lag)
+        jacobian = np.array(one.flow(0.0)[1](0.0, np.zeros(4)))
+        assert one.stable_at_rest(np.zeros(1))[0] == (np.linalg.eigvals(jacobian).real.max() < 0.0)
+
+
+def test_rest_and_identity_are_those_without_a_lag() -> None:
+    plain, lagging = saturating(3), replace(saturating(3), lag=np.array([0.05, 0.1, 0.2]))
+    for one, other in zip(plain.rest_point(DRIVES), lagging.rest_point(DRIVES), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(plain.identity_mean(DRIVES), lagging.identity_mean(DRIVES))
+    assert lagging[1:].lags == pytest.approx([0.1, 0.2])
+    assert "lag" in lagging.arrays()
+    assert plain.lags is None
+
+
+def test_the_swing_of_y_is_that_of_the_cycle_with_a_lag() -> None:
+    plain = tabulated(FHN(eps=0.05), 1)
+    one, zero = replace(plain, lag=0.2), np.zeros((1, 1))
+    # a + I = 0: the mean is 0, half way between the onsets
+    times = np.linspace(20.0, 60.0, 20001)
+    run = solve_ivp(one.flow(-1.0)[0], (0.0, 60.0), one.start(1.0, 0.0), rtol=1e-6, atol=1e-8, t_eval=times)
+    assert one.slow_variance(zero)[0, 0] == pytest.approx(run.y[1].var(), rel=0.02)
+    assert run.y[1].var() > 1.1 * plain.slow_variance(zero)[0, 0]
 
 
 def test_who_needs_a_polynomial_says_so() -> None:

@@ -48,7 +48,10 @@ def programs_at_once() -> int:
 
 
 def stay_single() -> None:
-    """One thread for matrix products, compiled loops and programs of this worker from now on: workers share the cores."""
+    """One thread for matrix products and compiled loops, and one program at once, of this worker from now on.
+
+    The cores are shared by workers.
+    """
     import numba
 
     _of_worker.set()

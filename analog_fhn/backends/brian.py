@@ -55,6 +55,15 @@ dm/dt = copy(x, k)/second : 1
 k : integer (constant)
 c : 1 (constant)
 """
+LAGGING_CURVE_EQUATIONS = """dx/dt = (fast(x, k) + coupling(y, k))/second : 1
+dy/dt = (w + c)/second : 1
+dw/dt = (slow(x, k) - w)/(tau*second) : 1
+du/dt = (copy(x, k) - u)/(tau*second) : 1
+dm/dt = u/second : 1
+k : integer (constant)
+c : 1 (constant)
+tau : 1 (constant)
+"""
 NOISE_UPDATE = """
 white_x = randn()/sqrt(dt/second)
 white_y = randn()/sqrt(dt/second)
@@ -180,6 +189,10 @@ class Brian:
                 setattr(group, f"q{i}", np.tile(neurons.q[:, i], len(drives)))
             group.I = drives.ravel()
         group.x, group.y = protocol.x0, protocol.y0
+        lagging = isinstance(cells.dynamics, TransconductorDynamics) and cells.dynamics.lags is not None
+        if lagging:
+            group.w, group.u = "slow(x, k)", "copy(x, k)"
+        seen = "u" if lagging else "x"
         network = b2.Network(group)
         if noise is not None:
             group.sigma_x, group.sigma_y = np.tile(noise.x, len(drives)), np.tile(noise.y, len(drives))
@@ -188,7 +201,7 @@ class Brian:
         group.m = 0
         monitor = None
         if samples:
-            monitor = b2.StateMonitor(group, "x", record=True, dt=protocol.interval * second)
+            monitor = b2.StateMonitor(group, seen, record=True, dt=protocol.interval * second)
             network.add(monitor)
         network.run(protocol.control * second, namespace={})
         if build_folder is not None:
@@ -197,14 +210,18 @@ class Brian:
         if monitor is None:
             return mean, None
         # The monitor records at the beginning of its intervals; the last sample is the group's final state.
-        traces = np.concatenate([np.asarray(monitor.x).T[1:], np.asarray(group.x[:])[None]])
-        return mean, cells.dynamics.output(traces.reshape(-1, *drives.shape)).astype(np.float32)
+        traces = np.concatenate([np.asarray(getattr(monitor, seen)).T[1:], np.asarray(getattr(group, seen)[:])[None]])
+        traces = traces.reshape(-1, *drives.shape)
+        return mean, (traces if lagging else cells.dynamics.output(traces)).astype(np.float32)
 
 
 def _group_of_curves(b2: Any, dynamics: TransconductorDynamics, drives: FloatArray, **options: Any) -> Any:
     """Neurons that are given by curves, under drives (n_images, n)."""
     namespace = {name: _function(b2, name, curve) for name, curve in dynamics.curves.items()}
-    group = b2.NeuronGroup(drives.size, CURVE_EQUATIONS, namespace=namespace, **options)
+    equations = CURVE_EQUATIONS if dynamics.lags is None else LAGGING_CURVE_EQUATIONS
+    group = b2.NeuronGroup(drives.size, equations, namespace=namespace, **options)
+    if dynamics.lags is not None:
+        group.tau = np.tile(dynamics.lags, len(drives))
     group.k = np.tile(np.arange(len(dynamics)), len(drives))
     group.c = (dynamics.drive_gain * drives + dynamics.bias).ravel()
     return group

@@ -38,7 +38,7 @@ class Reference:
         noise: Noise | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Response:
-        """Integrate every neuron; see `Backend.respond`. The mean is a third state, the integral of the output."""
+        """Integrate every neuron; see `Backend.respond`. The mean is one more state, the integral of the output."""
         refuse_noise(self.name, noise)
         drives = check_drives(cells, drives)
         times = protocol.sample_times
@@ -58,18 +58,18 @@ class Reference:
     ) -> tuple[FloatArray, float]:
         one = cells.dynamics[neuron : neuron + 1]
         flow, slopes = one.flow(drive)
-        output, slope = one.output_flow()
+        output, gradient = one.output_flow()
 
         def rhs(t: float, state: FloatArray) -> list[float]:
-            return [*flow(t, state[:2]), output(state[0])]
+            return [*flow(t, state[:-1]), output(state)]
 
         def jacobian(t: float, state: FloatArray) -> list[list[float]]:
-            return [*([*row, 0.0] for row in slopes(t, state)), [slope(state[0]), 0.0, 0.0]]
+            return [*([*row, 0.0] for row in slopes(t, state)), [*gradient(state), 0.0]]
 
         solution = solve_ivp(
             rhs,
             (0.0, times[-1]),
-            [protocol.x0, protocol.y0, 0.0],
+            [*one.start(protocol.x0, protocol.y0), 0.0],
             method="Radau",
             t_eval=np.concatenate([[protocol.settle], times]),
             rtol=self.rtol,
@@ -78,4 +78,5 @@ class Reference:
         )
         if not solution.success or not np.isfinite(solution.y).all():
             raise SimulationError(f"reference: neuron {neuron} at drive {drive:g}: {solution.message}")
-        return one.output(solution.y[0, 1:, None])[:, 0], float(solution.y[2, -1] - solution.y[2, 0])
+        integral = solution.y[-1]
+        return one.output_of(solution.y[:-1, 1:, None])[:, 0], float(integral[-1] - integral[0])

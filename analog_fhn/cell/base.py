@@ -402,7 +402,11 @@ class Cell(ABC):
     NAME: ClassVar[str]
     # Libraries of the neuron alone, each after those that it needs.
     NEURON_LIBRARIES: ClassVar[tuple[str, ...]]
-    # Whether a transient begins from an operating point that the initial state is forced upon, not from zeros beside it.
+    # Values of gamma that such cells are built for; (): any.
+    GAMMAS: ClassVar[tuple[float, ...]] = ()
+    # Whether what oscillates can be seen outside, as the vote needs it; else only time averages leave the cell.
+    SHOWS_OSCILLATIONS: ClassVar[bool] = True
+    # Whether a transient begins from an operating point that the initial state is forced upon, not from zeros.
     BEGINS_SETTLED: ClassVar[bool] = False
 
     @property
@@ -565,7 +569,10 @@ class Cell(ABC):
         """What may be wrong with this layout."""
 
     def window_findings(self, protocol: Protocol) -> Iterator[Finding]:
-        """What may be wrong with the times at which such neurons are watched; a cell that knows of any overrides this."""
+        """What may be wrong with the times at which such neurons are watched.
+
+        Nothing is known here; a cell that knows of anything overrides this.
+        """
         return iter(())
 
     @abstractmethod

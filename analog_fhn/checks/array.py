@@ -139,9 +139,8 @@ def _drive_stages(design: Design, name: str, array: ArrayTarget, cell: Cell) -> 
         yield Finding(
             f"amplifiers of the {name}", f"shift of the {curve} by their offsets (sigma)", shift, judged[1], "1",
             judged[0],
-            f"amplifiers of the {name}: their offsets make {1e3 * sigma:.2g} mV (sigma) behind the columns, which shifts "
-            f"the {curve}'s argument by {shift:.2g}; less offset or "
-            "more array.read_voltage helps",
+            f"amplifiers of the {name}: their offsets make {1e3 * sigma:.2g} mV (sigma) behind the columns, which "
+            f"shifts the {curve}'s argument by {shift:.2g}; less offset or more array.read_voltage helps",
         )  # fmt: skip
     swing = fhn.slope * technology.column_swing / volts
     if judged := judge(-swing, *(-limit for limit in limits.swing)):

@@ -110,4 +110,3 @@ def _summarise(design: Design, chip: ManufacturedChip, number: int) -> ArraySumm
         weight_slope=slope,
         weight_error=float(np.sqrt(np.mean((chip_array.weights - trained) ** 2))),
     )
-

@@ -19,7 +19,8 @@ def allocate(
 ) -> None:
     """Choose the cheapest tolerance classes of the technology's cost table that still meet the plan's yield.
 
-    Goes on with a run of the same plan in the folder, or begins one. Writes bom.csv and technology.yaml of the choice.
+    Goes on with a run of the same plan in the folder, or begins one. Writes technology.yaml of the choice, and bom.csv
+    of parts that are bought; of a chip of transistors prices are areas.
     """
     from analog_fhn.design import Design
     from analog_fhn.errors import SimulationError
@@ -44,7 +45,10 @@ def allocate(
     if chosen is not None:
         technology = first.technology.with_classes(chosen["classes"])
         technology.save(output / "technology.yaml")
-        write_bill(bill(Design(first.network, technology), recentre=first.network.recentre), output / "bom.csv")
+        files = [output / "technology.yaml"]
+        if technology.BOUGHT:
+            files.insert(0, output / "bom.csv")
+            write_bill(bill(Design(first.network, technology), recentre=first.network.recentre), files[0])
         for key, name in chosen["classes"].items():
             before = outcome["present"]["classes"][key]
             console.say(f"  {key}: {name}" + ("" if name == before else f" (was {before})"), json)
@@ -54,7 +58,7 @@ def allocate(
             f"{100 * confirmed['yield_high']:.1f} %)",
             json,
         )
-        outputs.say_written([output / "bom.csv", output / "technology.yaml"], json)
+        outputs.say_written(files, json)
     if outcome["unpriced"]:
         console.say(f"without a price: {', '.join(outcome['unpriced'])}", json)
     outputs.write_json(json, "allocate", study.plan.seed, start, outcome | {"settings": decided})

@@ -79,9 +79,7 @@ def silicon_lines(network: Network, drawn: SiliconConsumption, bound: str = "") 
         f"{engineering(drawn.energy, 'J')}: {_parts(drawn.parts)}"
     )
     power = f"{engineering(drawn.power_per_neuron, 'W')} a neuron with its drive stage"
-    areas = ", ".join(
-        f"{name} {value / _SQUARE_MICRON:.4g}" for name, value in drawn.areas.items() if name != "total"
-    )
+    areas = ", ".join(f"{name} {value / _SQUARE_MICRON:.4g}" for name, value in drawn.areas.items() if name != "total")
     yield (
         f"{power}; area, before layout: {drawn.areas['total'] / _SQUARE_MICRON:.4g} um^2 ({areas}; "
         f"{drawn.area.neurons / drawn.n_cells / _SQUARE_MICRON:.4g} a neuron)"
@@ -94,6 +92,19 @@ def _parts(energies: Mapping[str, float]) -> str:
 
 def _windows(network: Network) -> str:
     return f"{network.windows} windows, " if network.windows > 1 else ""
+
+
+def power_words(network: Network, drawn: Consumption) -> str:
+    """Power of the hidden cells, of boards with that of the hold stages, in words."""
+    from analog_fhn.studies.energy import SiliconConsumption
+
+    match drawn:
+        case SiliconConsumption():
+            parts = _parts(drawn.parts)
+            return f"{engineering(drawn.power, 'W')} while the neurons run; {engineering(drawn.energy, 'J')}: {parts}"
+    watts = drawn.energy_in(1.0)
+    each = "" if any(network.held) else f"{watts / network.n_hidden:.3f} W a neuron, "
+    return f"{each}{watts:.1f} W in all"
 
 
 def quiescent_powers(drawn: Consumption) -> dict[str, float] | None:

@@ -248,7 +248,15 @@ def training(
     return Work(said, seconds, memory)
 
 
-def frontier(network: Network, n_images: int, gammas: int, times: Sequence[float], low_passes: int = 0) -> Work:
+def frontier(
+    network: Network,
+    n_images: int,
+    gammas: int,
+    times: Sequence[float],
+    low_passes: int = 0,
+    *,
+    control: Sequence[float] | None = None,
+) -> Work:
     """Simulation of all images for each gamma, and of the nominal chip for each low-pass; powers in ngspice before.
 
     One simulation serves all settling times and control windows, as in `analog_fhn.studies.frontier`; with several
@@ -257,7 +265,7 @@ def frontier(network: Network, n_images: int, gammas: int, times: Sequence[float
     from analog_fhn.studies.frontier import CONTROL, INTERVAL
 
     size, deep = Size.of(network), len(network.hidden_layers) > 1
-    pairs = [settle + control for settle in times for control in CONTROL]
+    pairs = [settle + window for settle in times for window in (control or CONTROL)]
     longest = max(pairs)
     tables = _held_table(network)
     if network.held[-1]:

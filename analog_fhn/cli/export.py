@@ -100,8 +100,9 @@ def export(
     written, what = _write(chip, image, folder, {"versions": versions()} | under.settings, form, at)
     if not has_failed(folder / "manifest.json"):
         first = "neuron_000.cir" if form == "neurons" else "run.cir"
+        parts = "bom.csv, " if "bom.csv" in written else ""
         console.say(
-            f"written to {folder}: {what}; conductance tables, bom.csv, manifest.json. "
+            f"written to {folder}: {what}; conductance tables, {parts}manifest.json. "
             f"Try: cd {shlex.quote(str(folder))} && ngspice -b {first}",
             json,
         )
@@ -134,8 +135,8 @@ def _write(
     """Write the chip in a form; names of the files, and in words what they are. `notes` name the image."""
     import numpy as np
 
+    from analog_fhn.netlist.export import default_form, expected_seconds, form_words
     from analog_fhn.netlist.export import export as write_network
-    from analog_fhn.netlist.whole_chip import estimated_seconds
 
     if form == "neurons":
         drive = "each at the drive gamma/2" if image is None else f"driven by image {notes['image']}"
@@ -150,12 +151,12 @@ def _write(
         written = write_network(chip, pixels, folder, notes, form=form, position=position, held=held)
         return written, f"a patch at position {position[0]}, {position[1]}, {under}"
     written = write_network(chip, pixels, folder, notes, form=form)
-    full = "cell_000.cir" not in written
-    minutes = estimated_seconds(chip, full=full) / 60.0
+    form = form or default_form(chip)
+    minutes = expected_seconds(chip, form) / 60.0
     positions = sum(front.n_positions for front in chip.network.fronts[:-1])
-    which = "the whole chip in one circuit" if full else "the chip cell by cell"
+    which = form_words(chip, form)
     if any(chip.network.held):
-        which = f"{'layer by layer' if full else 'cell by cell'} at {positions} positions"
+        which = f"{'layer by layer' if form == 'full' else 'cell by cell'} at {positions} positions"
     return written, f"{which}, {under} (about {max(minutes, 0.1):.1f} min in ngspice)"
 
 

@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from analog_fhn._support.files import new_table
-from analog_fhn.cli import console, costs, inputs, option_values, outputs, parameters
+from analog_fhn.cli import circuits, console, consumption, costs, inputs, option_values, outputs, parameters
 from analog_fhn.cli.console import engineering
 from analog_fhn.cli.groups import ImageOptions, SeededChipOptions
 from analog_fhn.cli.options import takes_option_groups
@@ -25,19 +25,30 @@ if TYPE_CHECKING:
     from analog_fhn.data import Dataset
     from analog_fhn.design import Design
     from analog_fhn.network import Network
+    from analog_fhn.studies.consumption import Consumption
     from analog_fhn.studies.frontier import FrontierPoint
     from analog_fhn.studies.low_pass import LowPassPoint
+    from analog_fhn.technology.technology import Technology
 
 Chips = Mapping[float, "ManufacturedChip"]
+Consumptions = Mapping[float, "Consumption"]
+
+_GAMMAS = (-0.25, -0.5, -1.0, -1.9)
+_CALCULATED = 200  # images that the consumption is the mean over, where no transients measure it
 
 
 @dataclass(frozen=True)
 class ChoiceOptions:
     """What is chosen from."""
 
-    gammas: Annotated[str, typer.Option("--gammas", help="Comma-separated list; the supplies must allow each.")] = (
-        "-0.25,-0.5,-1,-1.9"
-    )
+    gammas: Annotated[
+        str | None,
+        typer.Option(
+            "--gammas",
+            help="Comma-separated list; the supplies must allow each (default: -0.25,-0.5,-1,-1.9, of a cell that is "
+            "built for one alone the network's own).",
+        ),
+    ] = None
     settle: Annotated[
         float, typer.Option("--settle", min=0, help="Settling time (T) of the picture; the table has others too.")
     ] = 2.0
@@ -57,22 +68,26 @@ class ChoiceOptions:
         """Refuse values that are none, and a settling time that the samples do not allow."""
         from analog_fhn.studies.frontier import check_times
 
-        _ = self.each_gamma
-        check_times(self.times)
+        if self.gammas is not None:
+            option_values.numbers("--gammas", self.gammas)
+        check_times([self.settle])
         if not math.isfinite(self.loss):
             raise InputError(f"--loss {self.loss:g}: expected a fraction, 0.003 for instance")
 
-    @property
-    def each_gamma(self) -> list[float]:
+    def each_gamma(self, network: Network, technology: Technology) -> list[float]:
         """Every gamma once."""
-        return list(dict.fromkeys(option_values.numbers("--gammas", self.gammas)))
+        from analog_fhn.cell.base import cell_class
 
-    @property
-    def times(self) -> list[float]:
-        """Settling times of the table (T)."""
-        from analog_fhn.studies.frontier import SETTLE
+        if self.gammas is not None:
+            return list(dict.fromkeys(option_values.numbers("--gammas", self.gammas)))
+        return [network.fhn.gamma] if cell_class(technology.cell).GAMMAS else list(_GAMMAS)
 
-        return sorted({*SETTLE, self.settle})
+    def times(self, technology: Technology) -> tuple[list[float], list[float]]:
+        """Settling times and control windows of the table (T)."""
+        from analog_fhn.studies.frontier import usual_times
+
+        settle, control = usual_times(technology)
+        return sorted({*settle, self.settle}), list(control)
 
     def time_constants(self, network: Network) -> list[float]:
         """Every time constant once (T); a network that has no low-pass is refused."""
@@ -107,33 +122,36 @@ def frontier(
     net = inputs.load_network(network)
     time_constants = choice.time_constants(net)
     images = which.load(dataset, net, data)
-    work = costs.frontier(net, len(images.labels), len(choice.each_gamma), choice.times, len(time_constants))
+    technology = circuits.load_technology(circuit.technology)
+    gammas, times = choice.each_gamma(net, technology), choice.times(technology)
+    settle, control = times
+    work = costs.frontier(net, len(images.labels), len(gammas), settle, len(time_constants), control=control)
     costs.check_work(work, yes=yes)
-    chips = _chips(net, choice.each_gamma, circuit)
-    some = chips[choice.each_gamma[0]]
+    chips = _chips(net, gammas, circuit)
+    some = chips[gammas[0]]
     layout = _design(net, some, time_constants)
     folder = outputs.output_folder(output)
     names = ["frontier.csv", "frontier.png", *(["low_pass.csv", "low_pass.png"] if time_constants else [])]
     files = [outputs.writable(folder / name) for name in names]
     plain = net.accuracy(images.images, images.labels)
-    powers = _powers(chips, images)
-    points = _points(chips, images, choice.times, powers, files[0])
+    drawn = _consumptions(chips, images)
+    points = _points(chips, images, times, drawn, files[0])
     title = f"chip {circuit.chip}, {len(images.labels)} images"
-    plots.save(_picture(points, choice, plain, some.time_unit, max(powers.values()), title), files[1])
-    for line in _lines(net, points, powers, plain, choice.loss, some.time_unit):
+    plots.save(_picture(points, choice.settle, plain, some.time_unit, list(drawn.values()), title), files[1])
+    for line in _lines(net, points, drawn, plain, choice.loss, some.time_unit):
         console.say(line, json)
     low_passes = _low_passes(layout, images, time_constants, plain, files[2:]) if time_constants else []
     for low_pass in low_passes:
         console.say(_low_pass_line(low_pass), json)
     outputs.say_written(files, json)
     best = _cheapest(points, plain, choice.loss)
-    settings = {"gammas": choice.each_gamma, "settle": choice.settle, "loss": choice.loss}
+    settings = {"gammas": gammas, "settle": choice.settle, "loss": choice.loss}
     content = {
         "accuracy_plain": plain,
         "n_images": len(images.labels),
-        "power_watt": [{"gamma": gamma, "power": watts} for gamma, watts in powers.items()],
+        "power_watt": [{"gamma": gamma, "power": _power(one)} for gamma, one in drawn.items()],
         "cheapest": None if best is None else asdict(best),
-        "points": [asdict(point) for point in points],
+        "points": [_point(point, drawn[point.gamma], some.time_unit) for point in points],
         "low_pass": [asdict(point) for point in low_passes],
         "settings": outputs.settings(net, some, errors=circuit.errors) | which.settings(dataset) | settings,
     }
@@ -148,7 +166,7 @@ def _chips(network: Network, gammas: Sequence[float], circuit: SeededChipOptions
     chips = {}
     for gamma in gammas:
         chips[gamma] = circuit.build(network.with_options(gamma=gamma))
-        check_converters(chips[gamma], readouts(network))
+        check_converters(chips[gamma], readouts(chips[gamma]))
     return chips
 
 
@@ -163,24 +181,36 @@ def _design(network: Network, chip: ManufacturedChip, time_constants: Sequence[f
     return layout
 
 
-def _powers(chips: Chips, images: Dataset) -> dict[float, float]:
-    """Power of hidden cells and hold stages under the first image by gamma (W).
+def _consumptions(chips: Chips, images: Dataset) -> dict[float, Consumption]:
+    """What an answer takes by gamma, of slow measurements under the first image.
 
     Measured before the frontiers: minutes, where those can take hours, and an absent ngspice is known at once.
     """
-    from analog_fhn.studies.waterfall import consumption
+    from analog_fhn.studies.consumption import consumption as measured
+    from analog_fhn.studies.consumption import is_slow
 
-    powers: dict[float, float] = {}
+    drawn: dict[float, Consumption] = {}
     with console.progress_bar("powers") as bar:
         for gamma, chip in chips.items():
-            drawn = consumption(chip, images.images[:1])
-            powers[gamma] = drawn.power + drawn.holds
-            bar(len(powers), len(chips))
-    return powers
+            drawn[gamma] = measured(chip, images.images[: 1 if is_slow(chip.technology) else _CALCULATED])
+            bar(len(drawn), len(chips))
+    return drawn
+
+
+def _power(drawn: Consumption) -> float:
+    """Power that is drawn as long as an answer takes (W)."""
+    return drawn.energy_in(1.0) - drawn.energy_in(0.0)
+
+
+def _point(point: FrontierPoint, drawn: Consumption, unit: float) -> dict[str, Any]:
+    """A choice for JSON; `unit` is T in seconds."""
+    seconds = point.latency * unit
+    answer = {"latency_seconds": drawn.latency_in(seconds), "energy_per_inference": consumption.energy(drawn, seconds)}
+    return asdict(point) | answer
 
 
 def _points(
-    chips: Chips, images: Dataset, times: Sequence[float], powers: Mapping[float, float], path: Path
+    chips: Chips, images: Dataset, times: tuple[Sequence[float], Sequence[float]], drawn: Consumptions, path: Path
 ) -> list[FrontierPoint]:
     """Every choice, written to the table as soon as all of one gamma are known: the next gamma may take hours."""
     from analog_fhn.studies.frontier import frontier as frontier_of
@@ -192,34 +222,44 @@ def _points(
             def advance(done: int, total: int, k: int = k) -> None:
                 bar(k * total + done, len(chips) * total)
 
-            points += frontier_of(chip, images.images, images.labels, settle=times, progress=advance)
-            _write(path, points, chip.time_unit, powers)
+            settle, control = times
+            points += frontier_of(
+                chip, images.images, images.labels, settle=settle, control=control, progress=advance
+            )  # fmt: skip
+            _write(path, points, chip.time_unit, drawn)
     return points
 
 
-def _write(path: Path, points: Sequence[FrontierPoint], unit: float, powers: Mapping[float, float]) -> None:
-    """Write a row for each choice; `unit` is T in seconds, `powers` the chip's power (W) by gamma."""
+def _write(path: Path, points: Sequence[FrontierPoint], unit: float, drawn: Consumptions) -> None:
+    """Write a row for each choice; `unit` is T in seconds. Where energies are known by parts, each has a column."""
+    parts = [name for name in next(iter(drawn.values())).parts if name != "total"]
+    names = ["gamma", "readout", "settle", "control", "latency_seconds", "energy_joule", "accuracy"]
     with new_table(path) as table:
-        table.writerow(["gamma", "readout", "settle", "control", "latency_seconds", "energy_joule", "accuracy"])
+        table.writerow([*names, *(f"{name}_joule" for name in parts)])
         for p in points:
-            seconds = p.latency * unit
-            table.writerow([p.gamma, p.readout, p.settle, p.control, seconds, powers[p.gamma] * seconds, p.accuracy])
+            one, seconds = drawn[p.gamma], p.latency * unit
+            energies = one.parts_in(seconds)
+            table.writerow(
+                [p.gamma, p.readout, p.settle, p.control, one.latency_in(seconds), one.energy_in(seconds), p.accuracy,
+                 *(energies[name] for name in parts)]
+            )  # fmt: skip
 
 
 def _picture(
-    points: Sequence[FrontierPoint], choice: ChoiceOptions, plain: float, unit: float, power: float, title: str
+    points: Sequence[FrontierPoint], settle: float, plain: float, unit: float, drawn: Sequence[Consumption], title: str
 ) -> Figure:
-    """Accuracy against time, a curve for each gamma and readout, at the settling time of the options."""
+    """Accuracy against time, a curve for each gamma and readout, at one settling time."""
     from analog_fhn import plots
 
     curves = {}
-    for gamma in choice.each_gamma:
+    most = max(drawn, key=_power)
+    for gamma in dict.fromkeys(p.gamma for p in points):
         for readout in ("mean", "vote"):
-            line = [p for p in points if (p.gamma, p.readout, p.settle) == (gamma, readout, choice.settle)]
+            line = [p for p in points if (p.gamma, p.readout, p.settle) == (gamma, readout, settle)]
             if line:
                 curves[gamma, readout] = [p.latency for p in line], [p.accuracy for p in line]
-    title = f"Accuracy against time and energy, {choice.settle:g} T of settling, {title}"
-    return plots.frontier(curves, plain, unit, power, title)
+    title = f"Accuracy against time and energy, {settle:g} T of settling, {title}"
+    return plots.frontier(curves, plain, unit, _power(most), title, most.energy_in(0.0))
 
 
 def _cheapest(points: Sequence[FrontierPoint], plain: float, loss: float) -> FrontierPoint | None:
@@ -229,23 +269,21 @@ def _cheapest(points: Sequence[FrontierPoint], plain: float, loss: float) -> Fro
 
 
 def _lines(
-    network: Network, points: Sequence[FrontierPoint], powers: Mapping[float, float], plain: float, loss: float,
-    unit: float,
+    network: Network, points: Sequence[FrontierPoint], drawn: Consumptions, plain: float, loss: float, unit: float
 ) -> Iterator[str]:  # fmt: skip
     """What people read of the choices; `unit` is T in seconds."""
     best = _cheapest(points, plain, loss)
-    for gamma, watts in powers.items():
-        each = f"{watts / network.n_hidden:.3f} W a neuron, "
-        yield f"gamma {gamma:g}: {'' if any(network.held) else each}{watts:.1f} W in all"
+    for gamma, one in drawn.items():
+        yield f"gamma {gamma:g}: {consumption.power_words(network, one)}"
     if best is None:
         yield f"no choice comes within {100 * loss:g} points of {console.percent(plain)}"
         return
+    one, seconds = drawn[best.gamma], best.latency * unit
     yield (
         f"shortest within {100 * loss:g} points of the plain network's {console.percent(plain)}: gamma "
         f"{best.gamma:g}, {best.readout}, settle {best.settle:g} T, control {best.control:g} T"
         f"{f', {best.windows} times' if best.windows > 1 else ''}: "
-        f"{console.percent(best.accuracy)}, {best.latency * unit:g} s, "
-        f"{powers[best.gamma] * best.latency * unit:.3g} J an answer"
+        f"{console.percent(best.accuracy)}, {one.latency_in(seconds):g} s, {one.energy_in(seconds):.3g} J an answer"
     )
 
 

@@ -193,10 +193,12 @@ def repair_options(steps: str | None, chosen: dict[str, Any], design: Design | N
     users = {"drives": ("trim",), "rounds": ("readout", "finetune"), "verify": ("readout", "finetune"),
              "reprogram": ("finetune",), "epochs": ("finetune",)}  # fmt: skip
     chosen = {name: value for name, value in chosen.items() if value is not None}
+    asked = steps_of(steps, design)
     for name, value in chosen.items():
-        if not set(users[name]) & set(steps_of(steps, design)):
+        if not set(users[name]) & set(asked):
             raise InputError(
-                f"--{name} {value} with --steps {steps or ','.join(steps_of(None, design))}: it is an option of the step{'s' * (len(users[name]) > 1)} "
+                f"--{name} {value} with --steps {steps or ','.join(asked)}: it is an option of the "
+                f"step{'s' * (len(users[name]) > 1)} "
                 f"{' and '.join(users[name])}"
             )
     if chosen.get("epochs") and chosen.get("reprogram") == "output":

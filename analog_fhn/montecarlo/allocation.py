@@ -225,7 +225,22 @@ def _prices(design: Design, goal: Allocation) -> tuple[dict[str, dict[str, float
 
 
 def _cost(design: Design, classes: Classes) -> tuple[float, list[str]]:
-    return cost(bill(Design(design.network, design.technology.with_classes(classes)), recentre=design.network.recentre))
+    changed = Design(design.network, design.technology.with_classes(classes))
+    if changed.technology.BOUGHT:
+        return cost(bill(changed, recentre=changed.network.recentre))
+    return _priced(changed), []
+
+
+def _priced(design: Design) -> float:
+    """Prices of all parts of a chip that come in classes: one for each device of an array, or for each cell."""
+    technology, total = design.technology, 0.0
+    cells = sum(cell.n_cells for cell in design.cells)
+    devices = sum(array.crossbar.g_plus.size + array.crossbar.g_minus.size for array in design.arrays)
+    for key in technology.classes:
+        part = technology.bought(key)
+        if part is not None:
+            total += part.price * (devices if key == "array" else cells)
+    return total
 
 
 class _Simulations:

@@ -121,8 +121,8 @@ def _items(design: Design, recentre: bool) -> Iterator[tuple[str, Item]]:
     technology, arrays = design.technology, list(zip(design.array_names, design.arrays, strict=True))
     if technology.READ_OUT != "transimpedance":
         raise InputError(
-            f"technology {technology.name!r} (cell {technology.cell!r}): a chip of transistors has no parts to be bought; "
-            "expected a technology of a board"
+            f"technology {technology.name!r} (cell {technology.cell!r}): a chip of transistors has no parts to be "
+            "bought; expected a technology of a board"
         )
     sense = op_amps(technology)
     for array, target in arrays:

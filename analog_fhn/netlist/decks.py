@@ -29,6 +29,9 @@ _AROUND = {
 }
 HOLD_LIBRARY = "sample_hold.lib"
 
+# Threads of ngspice wait for each other by spinning: with two of them a neuron of transistors takes 40 times as long.
+ONE_THREAD = "set num_threads=1"
+
 # Measured on the nominal neuron against reltol 1e-7 with a step of 0.005 T: with these two the period is off by
 # less than 0.02 % at drives -0.1, -0.5 and -1. At reltol 1e-4 it is off by 0.2 %; at the simulator's own 1e-3, with
 # no largest step, by several per cent, without a message.
@@ -387,6 +390,7 @@ def _control(
     waves = " ".join(f"v({node})" for node in nodes)
     return [
         ".control",
+        ONE_THREAD,
         "set numdgt=12",
         "set wr_singlescale",
         "set wr_vecnames",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -23,6 +23,8 @@ from analog_fhn.netlist.decks import chip_libraries, data_file, neuron_decks
 from analog_fhn.netlist.folded_chip import folded_chip
 from analog_fhn.netlist.folded_chip import position_decks as folded_position
 from analog_fhn.netlist.positions import ACTIVATIONS, check_position, row_volts, run_once
+from analog_fhn.netlist.transistor_chip import expected_seconds as transistor_seconds
+from analog_fhn.netlist.transistor_chip import handed_over, transistor_chip
 from analog_fhn.netlist.whole_chip import estimated_seconds, position_seconds, tiles, whole_chip
 from analog_fhn.netlist.whole_chip import position_decks as whole_position
 from analog_fhn.neuron import FloatArray
@@ -32,6 +34,73 @@ _MANIFEST = "manifest.json"
 _LONGEST_MANIFEST = 2**24  # bytes, hundreds of times what there is to say
 # Beyond this the reduced form is the default.
 LONGEST_RUN = 600.0  # s
+
+
+@dataclass(frozen=True)
+class _Netlists:
+    """What writes the netlists of one kind of chip.
+
+    Parameters
+    ----------
+    texts
+        Circuits and `run.cir` of a chip under an image, in the full form or the other, with recentring or without.
+    seconds
+        About how long ngspice takes for them.
+    results
+        Files that runs write besides the scores.
+    full, reduced
+        Both forms in words.
+    of_parts
+        Whether such chips are boards: of parts that are bought, and with convolutions.
+    """
+
+    texts: Callable[[ManufacturedChip, NDArray[np.floating], bool, bool], dict[str, str]]
+    seconds: Callable[[ManufacturedChip, bool], float]
+    results: Callable[[ManufacturedChip], list[str]]
+    full: str
+    reduced: str
+    of_parts: bool
+
+
+def _board(chip: ManufacturedChip, inputs: NDArray[np.floating], full: bool, recentre: bool) -> dict[str, str]:
+    return (whole_chip if full else folded_chip)(chip, inputs, recentre=recentre)
+
+
+# By the technology's read-out.
+_NETLISTS = {
+    "transimpedance": _Netlists(
+        _board,
+        lambda chip, full: estimated_seconds(chip, full=full),
+        lambda chip: [ACTIVATIONS] if any(chip.network.held) else [],
+        "the whole chip in one circuit",
+        "the chip cell by cell",
+        True,
+    ),
+    "integrating": _Netlists(
+        lambda chip, inputs, full, recentre: transistor_chip(chip, inputs, folded=not full, recentre=recentre),
+        lambda chip, full: transistor_seconds(chip, full=full),
+        handed_over,
+        "the whole chip, reads of arrays and cells in turn",
+        "the chip with folded arrays, reads and cells in turn",
+        False,
+    ),
+}
+
+
+def expected_seconds(chip: ManufacturedChip, form: Form) -> float:
+    """About how long ngspice takes for a chip under an image, on one core."""
+    return _NETLISTS[chip.technology.READ_OUT].seconds(chip, form == "full")
+
+
+def default_form(chip: ManufacturedChip) -> Form:
+    """The form of a chip's netlist where none is asked for: full, if it would run in `LONGEST_RUN` or less."""
+    return "full" if expected_seconds(chip, "full") <= LONGEST_RUN else "reduced"
+
+
+def form_words(chip: ManufacturedChip, form: Form) -> str:
+    """A form of a chip's netlist in words."""
+    netlists = _NETLISTS[chip.technology.READ_OUT]
+    return netlists.full if form == "full" else netlists.reduced
 
 
 def export(
@@ -64,7 +133,9 @@ def export(
         Anything JSON can hold, added to the manifest; None: nothing.
     form
         "full": every component in one circuit; "reduced": cell by cell, arrays folded into what their amplifiers see
-        (see `analog_fhn.netlist.whole_chip`). None: full, if it would run in `LONGEST_RUN` or less.
+        (see `analog_fhn.netlist.whole_chip`). Of a chip of transistors both run reads of arrays and cells in turn, and
+        the reduced form has its arrays folded (see `analog_fhn.netlist.transistor_chip`). None: full, if it would run
+        in `LONGEST_RUN` or less.
     recentre
         Whether the rows of the output array carry the activation, or x itself; None: as the network says.
     position
@@ -85,7 +156,8 @@ def export(
     ------
     InputError
         If the form is unknown, the chip has no components, its initial state lies beyond the linear range of the
-        parts, no convolution has the position, or held rows of the output array are asked to carry x.
+        parts, no convolution has the position, held rows of the output array are asked to carry x, or a chip of
+        transistors has what its netlists cannot.
     InputError, RunError
         If a file cannot be written; then none is, and what was in the folder stays.
     """
@@ -100,22 +172,20 @@ def export(
         )
     if position is not None:
         return _export_position(manufactured, np.asarray(inputs), Path(folder), notes or {}, form, position, held)
-    if form is None:
-        form = "full" if estimated_seconds(manufactured, full=True) <= LONGEST_RUN else "reduced"
-    make = whole_chip if form == "full" else folded_chip
-    texts = make(manufactured, inputs, recentre=recentre)
-    kept = any(manufactured.network.held)
+    form = form or default_form(manufactured)
+    netlists = _NETLISTS[manufactured.technology.READ_OUT]
+    texts = netlists.texts(manufactured, inputs, form == "full", recentre)
     facts = {
         "form": form,
         "run": "ngspice -b run.cir",
         "writes": SCORES,
-        "expected_seconds": estimated_seconds(manufactured, full=form == "full"),
+        "expected_seconds": expected_seconds(manufactured, form),
         "windows": manufactured.network.windows,
         "scores": "time averages over the control window, before any converter, in the units of the trained weights",
         "inputs": [float(value) for value in inputs],
         "recentre": recentre,
     }
-    results = [SCORES, "run.log", *([ACTIVATIONS] if kept else [])]
+    results = [SCORES, "run.log", *netlists.results(manufactured)]
     return _write(manufactured, Path(folder), texts, results, facts | (notes or {}), recentre)
 
 
@@ -129,6 +199,11 @@ def _export_position(
     held: Sequence[FloatArray],
 ) -> list[str]:
     """Write the convolutions that have a position, and what goes with them."""
+    if not _NETLISTS[chip.technology.READ_OUT].of_parts:
+        raise InputError(
+            f"position {position}: technology {chip.technology.name!r} has no netlists of convolutions; expected an "
+            "export of the whole network"
+        )
     row, column = position
     layers = [k for k in check_position(chip.network, position) if k <= len(held)]
     if not layers:
@@ -209,7 +284,8 @@ def _write(
     texts = dict(decks)
     for number in range(len(chip.arrays)):
         texts |= _conductances(chip, number)
-    texts["bom.csv"] = bill_text(bill(Design(chip.network, chip.technology), recentre=recentre))
+    if _NETLISTS[chip.technology.READ_OUT].of_parts:
+        texts["bom.csv"] = bill_text(bill(Design(chip.network, chip.technology), recentre=recentre))
     contents = chip_libraries(chip) | {name: text.encode("utf-8") for name, text in texts.items()}
     manifest = {
         "format": 2,

@@ -131,4 +131,4 @@ def estimated(design: Design) -> Consumption:
 
 
 def _circuit(technology: Technology) -> Circuit:
-    return import_module(CIRCUITS[technology.CONSUMPTION])  # type: ignore[return-value]
+    return import_module(CIRCUITS[technology.CONSUMPTION])

@@ -1,4 +1,4 @@
-"""A transistor neuron over drive, temperature, corner and supply: is its mean output minus the drive?
+"""A transistor neuron over drive, temperature, corner and supply: how far its mean output is from minus the drive.
 
 Every point is a transient of the nominal neuron's transistors in ngspice; nothing here comes from reduced equations.
 """

@@ -252,8 +252,8 @@ def silicon_technology(design: Design) -> SiliconTechnology:
     """
     if not isinstance(design.technology, SiliconTechnology):
         raise InputError(
-            f"technology {design.technology.name!r} (cell {design.technology.cell!r}): energies by parts are known of chips "
-            "of transistors; expected a technology of the cell 'ota_fhn'"
+            f"technology {design.technology.name!r} (cell {design.technology.cell!r}): energies by parts are known of "
+            "chips of transistors; expected a technology of the cell 'ota_fhn'"
         )
     return design.technology
 

@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 from analog_fhn.backends.base import Backend, Response
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import Table, default_drives
-from analog_fhn.chip import Chip
+from analog_fhn.chip import Chip, ManufacturedChip
 from analog_fhn.inference import check_converters, classify_all, outputs_over_time, passes
-from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.readout import Readout, vote
+from analog_fhn.technology.technology import Technology
 
 SETTLE = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 CONTROL = (1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0)
+# Where a technology has a short window of its own.
+SHORT_SETTLE = (0.0, 1.0, 2.0, 5.0)
+SHORT_CONTROL = (1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 14.0, 20.0)
 INTERVAL = 0.05  # T; a spike of 1 to 2 T is seen by tens of samples, so short windows average well
 READOUTS: tuple[Readout, ...] = ("mean", "vote")
 _SAMPLE_BYTES = 100e6
@@ -47,8 +50,8 @@ def frontier(
     images: NDArray[np.floating],
     labels: NDArray[np.integer],
     *,
-    settle: Sequence[float] = SETTLE,
-    control: Sequence[float] = CONTROL,
+    settle: Sequence[float] | None = None,
+    control: Sequence[float] | None = None,
     interval: float = INTERVAL,
     backend: Backend | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -66,7 +69,7 @@ def frontier(
     images, labels
         Shapes (n_images, n_in) and (n_images,).
     settle, control
-        In units of T, whole numbers of sampling intervals.
+        In units of T, whole numbers of sampling intervals; None: those of `usual_times`.
     interval
         Sampling interval (T); both readouts are taken from the samples.
     backend
@@ -80,7 +83,9 @@ def frontier(
         If a time is no whole number of intervals, or negative, or the chip has converters: not modelled with the vote.
     """
     network = chip.network
-    check_converters(chip, readouts(network))
+    check_converters(chip, readouts(chip))
+    usual = usual_times(chip.technology if isinstance(chip, ManufacturedChip) else None)
+    settle, control = (given or times for given, times in zip((settle, control), usual, strict=True))
     check_times(settle, control, interval)
     pairs = [(s, c) for s in settle for c in control]
     if network.held[-1]:
@@ -101,12 +106,20 @@ def frontier(
             for readout, scores in by_readout.items():
                 accuracy = float(np.mean(np.argmax(scores, axis=1) == labels))
                 points[readout, s, c] = FrontierPoint(network.fhn.gamma, readout, s, c, accuracy, network.windows)
-    return [points[readout, s, c] for readout in READOUTS for s, c in pairs]
+    return [points[readout, s, c] for readout in readouts(chip) for s, c in pairs]
 
 
-def readouts(network: Network) -> tuple[Readout, ...]:
-    """Readouts of a frontier: where the output array is behind hold stages nothing oscillates that could vote."""
-    return ("mean",) if network.held[-1] else READOUTS
+def readouts(chip: Chip) -> tuple[Readout, ...]:
+    """Readouts of a frontier: where the output array is given time averages nothing oscillates that could vote."""
+    averages = isinstance(chip, ManufacturedChip) and not chip.hardware[-1].cells.cell.SHOWS_OSCILLATIONS
+    return ("mean",) if averages or chip.network.held[-1] else READOUTS
+
+
+def usual_times(technology: Technology | None) -> tuple[Sequence[float], Sequence[float]]:
+    """Settling times and control windows (T) that a frontier has where nothing else is said; None: of ideal neurons."""
+    usual = Protocol()
+    own = technology is not None and technology.protocol(usual) != usual
+    return (SHORT_SETTLE, SHORT_CONTROL) if own else (SETTLE, CONTROL)
 
 
 def _held_frontier(

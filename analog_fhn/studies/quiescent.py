@@ -1,4 +1,4 @@
-"""Power and energy of boards: by the quiescent currents of their parts, and by supply currents that ngspice measures."""
+"""Power and energy of boards: by the quiescent currents of their parts, and by supply currents from ngspice."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol as Interface
@@ -21,6 +22,8 @@ from analog_fhn.trim.codes import TrimCodes, TrimHardware, rows_carry_activation
 from analog_fhn.trim.state import TrimState, with_codes
 
 BoolArray = NDArray[np.bool_]
+
+_MEASURED = 200.0  # T, in which the neurons of cells that hand on time averages are measured
 
 
 @dataclass
@@ -153,6 +156,8 @@ class SimulatedBench:
         array = design.technology.array
         self._verify = array.write_tolerance if verify is None else verify
         self._pulses = array.write_pulses if pulses is None else pulses
+        averages = not all(cell.SHOWS_OSCILLATIONS for cell in design.cells)
+        self._windows = math.ceil(_MEASURED / design.network.protocol.control) if averages else 1
         self._as_made = design.chip(seed)
         self._arrays = self._as_made.arrays
         self.state = TrimState.untouched(design, seed, self.hardware)
@@ -191,8 +196,19 @@ class SimulatedBench:
         return self._noisy(scores, self._noise_of_scores())
 
     def both(self, images: NDArray[np.floating], array: int) -> tuple[FloatArray, FloatArray]:
-        """See `Bench.both`."""
-        rows, behind = layer_values(self._chip, images, self._engine)
+        """See `Bench.both`.
+
+        Cells that hand on time averages over short windows are measured over many, one after another, while their
+        neurons run on: each single window errs by where in a period it ends.
+        """
+        windows = self._windows if array < len(self._chip.layers) else 1
+        protocol = self.design.network.protocol
+        chip = (
+            self._chip
+            if windows == 1
+            else self._chip.with_protocol(replace(protocol, control=windows * protocol.control))
+        )
+        rows, behind = layer_values(chip, images, self._engine)
         inputs, read = rows[array], 0
         if array > 0:
             read, inputs = inputs.size, self._noisy(inputs, self._noise_of_rows(array - 1))
@@ -200,7 +216,7 @@ class SimulatedBench:
             outputs, noise = behind[array], self._noise_of_rows(array)
         else:
             outputs, noise = self._scores(rows[array]), self._noise_of_scores()
-        self._show(len(images), read + outputs.size)
+        self._show(windows * len(images), windows * (read + outputs.size))
         return inputs, self._noisy(outputs, noise)
 
     def classify(self, images: NDArray[np.floating]) -> NDArray[np.intp]:

@@ -68,6 +68,7 @@ _PER_ROW = (
 )
 # Runs that the ends of a relu's or a convolution's activations are fitted to, and of a convolution the fewest images.
 _FOR_ENDS, _FEWEST_FOR_ENDS = 400, 10
+_WEIGHT_NOISE = 0.02  # sigma; what writing until it is right leaves of an error
 _VALIDATED = 5000  # images on which a penalty is chosen, where there are as many
 
 
@@ -197,8 +198,20 @@ def repair(
 
 
 def possible_steps(design: Design) -> list[StepName]:
-    """Steps that a repair of such a chip may have: `trim` needs rows with trim codes."""
-    return [step for step in STEPS if step != "trim" or all(cell.has_trim_codes for cell in design.cells)]
+    """Steps that a repair of such a chip may have.
+
+    `trim` needs rows with trim codes, and `finetune` read-outs that tell the weight of a single row from their noise.
+    """
+    impossible = set() if all(cell.has_trim_codes for cell in design.cells) else {"trim"}
+    if weight_noise(design) > _WEIGHT_NOISE:
+        impossible.add("finetune")
+    return [step for step in STEPS if step not in impossible]
+
+
+def weight_noise(design: Design) -> float:
+    """Sigma of a weight that one reading of a row alone tells, by the noise of the read-outs before hidden layers."""
+    technology = design.technology
+    return max(array.sense.read_noise(technology) / array.volts[0] for array in design.arrays[:-1])
 
 
 def _check(bench: Bench, steps: Sequence[str], labelled: LabelledImages) -> None:
@@ -209,7 +222,14 @@ def _check(bench: Bench, steps: Sequence[str], labelled: LabelledImages) -> None
     if "trim" in steps and "trim" not in possible:
         raise InputError(
             f"step 'trim': rows of the cell {bench.design.technology.cell!r} have no trim codes; expected some of "
-            f"{', '.join(possible)}, which write devices anew and null the offsets of the outputs"
+            f"{', '.join(possible)}: writing devices anew and nulling the offsets of the outputs is what trims such a "
+            "chip"
+        )
+    if "finetune" in steps and "finetune" not in possible:
+        raise InputError(
+            f"step 'finetune' measures every weight by itself, and a read-out of technology "
+            f"{bench.design.technology.name!r} has a noise of {weight_noise(bench.design):.2g} in such a weight; "
+            f"expected {', '.join(possible)}, or a chip without this noise"
         )
     network, different = bench.design.network, labelled.different
     sizes = network.layer_sizes[1:-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 
 import numpy as np
@@ -151,6 +152,53 @@ def test_settled_means_follow_the_identity_as_far_as_the_copies_are_alike() -> N
     assert np.isfinite(period).all()
     assert (period[2] > 1.0).all()  # at I = -1/2
     assert (period[-1] == 0.0).all()
+
+
+# --- with a lag -----------------------------------------------------------------------------------------------
+
+LAGS = np.array([0.08, 0.12])
+
+
+def lagging(lag: FloatArray | float = LAGS) -> Cells:
+    return cells_of(replace(saturating(2), lag=lag))
+
+
+def test_a_lag_is_the_same_in_reference_direct_and_brian(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = lagging()
+    drives = spread(cells, 4)[:3]
+    exact = Reference().respond(cells, drives, SHORT, samples=True)
+    assert np.abs(exact.mean - Reference(1e-6).respond(transistors(2), drives, SHORT).mean).max() > 0.02  # it matters
+    runs = [(Direct(), 1e-3, 0.1), (Direct(refine=4), 2e-5, 1e-3)]
+    if importlib.util.find_spec("brian2"):
+        runs.append((Brian(mode="numpy"), 2e-4, 1e-2))  # type: ignore[arg-type]
+    for backend, of_mean, of_samples in runs:
+        found = backend.respond(cells, drives, SHORT, samples=True)
+        np.testing.assert_allclose(found.mean, exact.mean, atol=of_mean)
+        np.testing.assert_allclose(found.samples, exact.samples, atol=of_samples)
+    monkeypatch.setattr(transconductors, "_integrate", _implicitly(transconductors._integrate))
+    np.testing.assert_allclose(Direct(refine=4).respond(cells, drives, SHORT).mean, exact.mean, atol=1e-3)
+
+
+def test_a_lag_leaves_settled_means_and_lengthens_periods() -> None:
+    cells, drives = lagging(), spread(transistors(2), 9)
+    mean, period = settled_means(cells, drives, Protocol(), longest=100.0)
+    plain, shorter = settled_means(transistors(2), drives, Protocol(), longest=100.0)
+    # Copies differ from lines of g, so that the means move with the cycle; by less than both are off the identity.
+    assert np.abs(mean - plain).max() < 2e-3
+    assert (period[2] > 1.01 * shorter[2]).all()
+    np.testing.assert_allclose(mean[-1], plain[-1], atol=1e-6)  # at rest
+    assert (period[-1] == 0.0).all()
+    exact = cycle(cells.dynamics[:1], float(drives[2, 0]), settle=6.0)
+    assert period[2, 0] == pytest.approx(exact.period, rel=5e-4)
+
+
+def test_a_lag_that_vanishes_leaves_two_states() -> None:
+    drives = spread(transistors(2), 4)
+    # The explicit method is unstable at this lag: the implicit one takes its place.
+    one, other = (Direct(refine=4).respond(c, drives, SHORT).mean for c in (lagging(1e-6), transistors(2)))
+    np.testing.assert_allclose(one, other, atol=2e-3)
+    exact = Reference(1e-7).respond(transistors(2), drives[:2], SHORT).mean
+    np.testing.assert_allclose(Reference(1e-7).respond(lagging(1e-6), drives[:2], SHORT).mean, exact, atol=1e-5)
 
 
 # --- what is done step by step --------------------------------------------------------------------------------

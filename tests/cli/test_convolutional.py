@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import small_cnn
 
-from analog_fhn.draws import RunNoise
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.cli import costs
 from analog_fhn.design import Design
+from analog_fhn.draws import RunNoise
 from analog_fhn.inference import classify, hidden_response
 from analog_fhn.network import Network
 from analog_fhn.studies.quiescent import BoardConsumption

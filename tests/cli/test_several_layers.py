@@ -219,7 +219,8 @@ def test_design_says_what_is_wrong_with_a_low_pass(net: Path, tmp_path: Path) ->
 def power(monkeypatch: pytest.MonkeyPatch) -> float:
     """Power that ngspice is taken to measure (W)."""
     for name in ("consumption", "low_pass"):
-        monkeypatch.setattr(f"analog_fhn.studies.{name}.consumption", lambda *_: BoardConsumption(0.5, 14.0, seconds=1.0))
+        drawn = BoardConsumption(0.5, 14.0, seconds=1.0)
+        monkeypatch.setattr(f"analog_fhn.studies.{name}.consumption", lambda *_, drawn=drawn: drawn)
     return 14.0
 
 

@@ -240,6 +240,18 @@ def test_every_library_is_needed_by_a_chip(chip: ManufacturedChip) -> None:
     assert "smoothing_driver.lib" not in both[0]
 
 
+@needs_models
+def test_every_library_of_transistors_is_needed_by_a_chip() -> None:
+    weights = np.ones((3, 2)), np.ones((2, 2))
+    relu = Network((Dense(weights[0], None, "relu", "tanh", 2.0), Dense(weights[1])))
+    technology = Technology.load("silicon")
+    names = set()
+    for network in (Network.of_weights(weights), relu):
+        names |= set(chip_libraries(Design(network, technology).chip(None)))
+    # The devices have the path of the models in them, and so another name.
+    assert names - {"devices.lib"} == {*TRANSISTORS, "ota_probe.lib"} - {"gf180mcu.lib"}
+
+
 SUPPLIES = ("Vcc vcc 0 15", "Vee vee 0 -15")
 
 

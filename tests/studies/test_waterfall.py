@@ -16,7 +16,7 @@ from analog_fhn.inference import classify
 from analog_fhn.network import Dense, Network
 from analog_fhn.neuron import FHN, FloatArray, Protocol
 from analog_fhn.studies.consumption import consumption
-from analog_fhn.studies.quiescent import BoardConsumption, quiescent
+from analog_fhn.studies.quiescent import quiescent
 from analog_fhn.studies.waterfall import Stage, waterfall
 from analog_fhn.technology.sections import Adc
 from analog_fhn.technology.technology import Technology

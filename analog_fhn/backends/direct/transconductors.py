@@ -2,7 +2,8 @@
 
 Neurons that share their curves are integrated one after another, so that these stay in the first-level cache. All begin
 with Ralston's explicit method of order 3; those whose fast rate turns out to be too large for it on their way, or that
-diverge, are integrated again by the L-stable Rosenbrock method of order 2 (`steps`).
+diverge, are integrated again by the L-stable Rosenbrock method of order 2 (`steps`). Neurons with and without a lag are
+compiled apart: None in place of the lags' rates leaves the states w and u out.
 """
 
 from __future__ import annotations
@@ -45,12 +46,15 @@ class Curves:
         First argument and cells per unit, of x and of y; shape (n, 4).
     bounds
         Lowest and highest x, and y, that count as finite; shape (n, 4).
+    lag_rates
+        One over the lags, shape (n,); None: there are none.
     """
 
     of_x: FloatArray
     of_y: FloatArray
     grids: FloatArray
     bounds: FloatArray
+    lag_rates: FloatArray | None
 
     @classmethod
     def of(cls, dynamics: TransconductorDynamics) -> Curves:
@@ -63,6 +67,7 @@ class Curves:
             np.ascontiguousarray(y.coefficients),
             np.stack([x.low, 1.0 / x.step, y.low, 1.0 / y.step], axis=1),
             np.stack([x.low - width_x, x.high + width_x, y.low - width_y, y.high + width_y], axis=1),
+            None if dynamics.lags is None else 1.0 / dynamics.lags,
         )
 
 
@@ -104,7 +109,7 @@ def window_responses(
 
     def run(implicit: bool | None, index: NDArray[np.intp], steps: int) -> None:
         _integrate(
-            implicit, curves.of_x, curves.of_y, curves.grids, curves.bounds, constant,
+            implicit, curves.lag_rates, curves.of_x, curves.of_y, curves.grids, curves.bounds, constant,
             *blocks(index, len(dynamics)), protocol.interval, steps, protocol.n_settle, protocol.n_samples,
             protocol.x0, protocol.y0, mean, stiff, traces,
         )  # fmt: skip
@@ -211,11 +216,60 @@ def rosenbrock(x, y, h, constant, of_x, of_y, grid):  # type: ignore[no-untyped-
     return x + 1.5 * kx + 0.5 * lx, y + 1.5 * ky + 0.5 * ly, fast
 
 
-# `implicit` is None or True: Numba compiles the two cases apart.
+@njit(inline="always", fastmath=FAST)
+def lagging_rates(x, y, w, u, lag_rate, constant, of_x, of_y, grid):  # type: ignore[no-untyped-def]
+    """dx/dt, dy/dt, dw/dt and du/dt of a neuron with a lag."""
+    i, s = place_in(x, grid[0], grid[1], of_x.shape[0] - 1)
+    j, t = place_in(y, grid[2], grid[3], of_y.shape[0] - 1)
+    dw, du = lag_rate * (value(of_x[i], _G, s) - w), lag_rate * (value(of_x[i], _O, s) - u)
+    return value(of_x[i], _F, s) + value(of_y[j], 0, t), w + constant, dw, du
+
+
+@njit(inline="always", fastmath=FAST)
+def lagging_kutta(x, y, w, u, h, lag_rate, constant, of_x, of_y, grid):  # type: ignore[no-untyped-def]
+    """`kutta` with a lag."""
+    i, s = place_in(x, grid[0], grid[1], of_x.shape[0] - 1)
+    fast = grid[1] * slope(of_x[i], _F, s)
+    k1, l1, m1, n1 = lagging_rates(x, y, w, u, lag_rate, constant, of_x, of_y, grid)
+    a = 0.5 * h
+    k2, l2, m2, n2 = lagging_rates(x + a * k1, y + a * l1, w + a * m1, u + a * n1, lag_rate, constant, of_x, of_y, grid)
+    a = 0.75 * h
+    k3, l3, m3, n3 = lagging_rates(x + a * k2, y + a * l2, w + a * m2, u + a * n2, lag_rate, constant, of_x, of_y, grid)
+    a = h * (1.0 / 9.0)
+    x, y = x + a * (2.0 * k1 + 3.0 * k2 + 4.0 * k3), y + a * (2.0 * l1 + 3.0 * l2 + 4.0 * l3)
+    return x, y, w + a * (2.0 * m1 + 3.0 * m2 + 4.0 * m3), u + a * (2.0 * n1 + 3.0 * n2 + 4.0 * n3), fast
+
+
+@njit(inline="always", fastmath=FAST)
+def lagging_solution(a, b, c, d, gamma, lag, fast, coupling, slow, copied):  # type: ignore[no-untyped-def]
+    """What ``1 - gamma J`` takes to (a, b, c, d), by elimination; gamma has the step in it, lag is gamma over tau."""
+    passed = 1.0 / (1.0 + lag)
+    right = a + gamma * coupling * (b + gamma * passed * c)
+    kx = right / (1.0 - gamma * fast - gamma * gamma * coupling * slow * lag * passed)
+    kw = passed * (c + lag * slow * kx)
+    return kx, b + gamma * kw, kw, passed * (d + lag * copied * kx)
+
+
+@njit(inline="always", fastmath=FAST)
+def lagging_rosenbrock(x, y, w, u, h, lag_rate, constant, of_x, of_y, grid):  # type: ignore[no-untyped-def]
+    """`rosenbrock` with a lag."""
+    i, s = place_in(x, grid[0], grid[1], of_x.shape[0] - 1)
+    _, _, fast, coupling, slow = rates_and_slopes(x, y, constant, of_x, of_y, grid)
+    copied, gamma = grid[1] * slope(of_x[i], _O, s), h * _GAMMA
+    lag = gamma * lag_rate
+    dx, dy, dw, du = lagging_rates(x, y, w, u, lag_rate, constant, of_x, of_y, grid)
+    kx, ky, kw, ku = lagging_solution(h * dx, h * dy, h * dw, h * du, gamma, lag, fast, coupling, slow, copied)
+    dx, dy, dw, du = lagging_rates(x + kx, y + ky, w + kw, u + ku, lag_rate, constant, of_x, of_y, grid)
+    dx, dy, dw, du = h * dx - 2.0 * kx, h * dy - 2.0 * ky, h * dw - 2.0 * kw, h * du - 2.0 * ku
+    lx, ly, lw, lu = lagging_solution(dx, dy, dw, du, gamma, lag, fast, coupling, slow, copied)
+    return x + 1.5 * kx + 0.5 * lx, y + 1.5 * ky + 0.5 * ly, w + 1.5 * kw + 0.5 * lw, u + 1.5 * ku + 0.5 * lu, fast
+
+
+# `implicit` is None or True, `lag_rates` None or an array: Numba compiles these cases apart.
 @compiled(parallel=True, fastmath=FAST, error_model="numpy")
 def _integrate(  # type: ignore[no-untyped-def]
-    implicit, of_x, of_y, grids, bounds, constant, index, blocks, interval, n_steps, n_settle, n_samples, x0, y0,
-    mean, stiff, traces,
+    implicit, lag_rates, of_x, of_y, grids, bounds, constant, index, blocks, interval, n_steps, n_settle, n_samples,
+    x0, y0, mean, stiff, traces,
 ):  # fmt: skip
     """Integrate the runs `index` over all sampling intervals; fills `mean`, `stiff` and `traces`.
 
@@ -232,28 +286,53 @@ def _integrate(  # type: ignore[no-untyped-def]
         drive, within = np.zeros(_LANES), np.ones(_LANES, dtype=np.bool_)
         for i in range(n):
             drive[i] = constant[index[start + i]]
+        if lag_rates is not None:
+            lag_rate = lag_rates[k]
+            w, u = np.full(_LANES, value_of_g(x0, curves_x, grid)), np.full(_LANES, output(x0, curves_x, grid))
+            largest[:] = lag_rate
         for sample in range(n_settle + n_samples):
             reads = sample >= n_settle
             if sample == n_settle:
                 for i in range(n):
-                    end = h / 12.0 * output_rate(x[i], y[i], curves_x, curves_y, grid)
-                    total[i] = 0.5 * output(x[i], curves_x, grid) + end
+                    if lag_rates is None:
+                        end = h / 12.0 * output_rate(x[i], y[i], curves_x, curves_y, grid)
+                        total[i] = 0.5 * output(x[i], curves_x, grid) + end
+                    else:
+                        total[i] = 0.5 * u[i] + h / 12.0 * lag_rate * (output(x[i], curves_x, grid) - u[i])
             for _ in range(n_steps):
                 for i in range(n):
-                    if implicit is None:
-                        x[i], y[i], fast = kutta(x[i], y[i], h, drive[i], curves_x, curves_y, grid)
+                    if lag_rates is None:
+                        if implicit is None:
+                            x[i], y[i], fast = kutta(x[i], y[i], h, drive[i], curves_x, curves_y, grid)
+                        else:
+                            x[i], y[i], fast = rosenbrock(x[i], y[i], h, drive[i], curves_x, curves_y, grid)
+                    elif implicit is None:
+                        x[i], y[i], w[i], u[i], fast = lagging_kutta(
+                            x[i], y[i], w[i], u[i], h, lag_rate, drive[i], curves_x, curves_y, grid
+                        )
                     else:
-                        x[i], y[i], fast = rosenbrock(x[i], y[i], h, drive[i], curves_x, curves_y, grid)
+                        x[i], y[i], w[i], u[i], fast = lagging_rosenbrock(
+                            x[i], y[i], w[i], u[i], h, lag_rate, drive[i], curves_x, curves_y, grid
+                        )
                     largest[i] = max(largest[i], abs(fast))
                     if reads:
-                        total[i] += output(x[i], curves_x, grid)
+                        if lag_rates is None:
+                            total[i] += output(x[i], curves_x, grid)
+                        else:
+                            total[i] += u[i]
             for i in range(n):
                 within[i] &= bound[0] < x[i] and x[i] < bound[1] and bound[2] < y[i] and y[i] < bound[3]
                 if traces.shape[0] > 0 and reads:
-                    traces[sample - n_settle, index[start + i]] = output(x[i], curves_x, grid)
+                    if lag_rates is None:
+                        traces[sample - n_settle, index[start + i]] = output(x[i], curves_x, grid)
+                    else:
+                        traces[sample - n_settle, index[start + i]] = u[i]
         for i in range(n):
-            end = h / 12.0 * output_rate(x[i], y[i], curves_x, curves_y, grid)
-            whole = total[i] - 0.5 * output(x[i], curves_x, grid) - end
+            if lag_rates is None:
+                end = h / 12.0 * output_rate(x[i], y[i], curves_x, curves_y, grid)
+                whole = total[i] - 0.5 * output(x[i], curves_x, grid) - end
+            else:
+                whole = total[i] - 0.5 * u[i] - h / 12.0 * lag_rate * (output(x[i], curves_x, grid) - u[i])
             mean[index[start + i]] = whole / (n_samples * n_steps) if within[i] else np.nan
             stiff[index[start + i]] = implicit is None and h * largest[i] > _STABLE_PRODUCT
 
@@ -269,33 +348,42 @@ def settled(
     constant = dynamics.drive_gain * drives + dynamics.bias
     mean, period = np.full((2, *drives.shape), np.nan)
     _follow(
-        curves.of_x, curves.of_y, curves.grids, curves.bounds, constant, step, max(1, round(_LOOK / step)), longest,
-        protocol.x0, protocol.y0, _RIPPLE * np.sqrt(dynamics.eps), mean, period,
+        curves.lag_rates, curves.of_x, curves.of_y, curves.grids, curves.bounds, constant, step,
+        max(1, round(_LOOK / step)), longest, protocol.x0, protocol.y0, _RIPPLE * np.sqrt(dynamics.eps), mean, period,
     )  # fmt: skip
     return mean, period
 
 
 @compiled(parallel=True, fastmath=FAST, error_model="numpy")
 def _follow(  # type: ignore[no-untyped-def]
-    of_x, of_y, grids, bounds, constant, h, watch, longest, x0, y0, ripple, mean, period
+    lag_rates, of_x, of_y, grids, bounds, constant, h, watch, longest, x0, y0, ripple, mean, period
 ):
     """Follow every neuron until it has closed its orbit or rests; fills `mean` and `period` (m, n)."""
     m, n = constant.shape
     for run in prange(m * n):
         row, k = run // n, run % n
         one = (of_x[k], of_y[k], grids[k])
-        average, length, stiff = _one(None, constant[row, k], one, bounds[k], h, watch, longest, x0, y0, ripple)
+        lag_rate = None if lag_rates is None else lag_rates[k]
+        average, length, stiff = _one(
+            None, lag_rate, constant[row, k], one, bounds[k], h, watch, longest, x0, y0, ripple
+        )
         if stiff or not np.isfinite(average):
-            average, length, _ = _one(True, constant[row, k], one, bounds[k], h, watch, longest, x0, y0, ripple)
+            average, length, _ = _one(
+                True, lag_rate, constant[row, k], one, bounds[k], h, watch, longest, x0, y0, ripple
+            )
         mean[row, k], period[row, k] = average, length
 
 
 @njit(fastmath=FAST, error_model="numpy")
-def _one(implicit, constant, curves, bound, h, watch, longest, x0, y0, ripple):  # type: ignore[no-untyped-def]
+def _one(implicit, lag_rate, constant, curves, bound, h, watch, longest, x0, y0, ripple):  # type: ignore[no-untyped-def]
     """Mean, period, and whether the explicit method is unstable on the way; NaN where the neuron does not settle."""
     of_x, of_y, grid = curves
     x, y, u = x0, y0, output(x0, of_x, grid)
     rate = value_of_g(x, of_x, grid) + constant
+    if lag_rate is not None:
+        w = rate - constant
+        if implicit is None and h * lag_rate > _STABLE_PRODUCT:
+            return np.nan, np.nan, True
     area, crossed = 0.0, -1.0  # integral of u since the last upward crossing, and its time, in steps
     bottom, top = 0.0, 0.0  # y at the last upward and downward crossing of dy/dt = 0: its minimum and maximum
     seen, before = np.inf, 0.0  # x at the last look, and Newton's step there
@@ -304,13 +392,21 @@ def _one(implicit, constant, curves, bound, h, watch, longest, x0, y0, ripple): 
         for _ in range(watch):
             x_before, u_before, rate_before = x, u, rate
             if implicit is None:
-                x, y, fast = kutta(x, y, h, constant, of_x, of_y, grid)
+                if lag_rate is None:
+                    x, y, fast = kutta(x, y, h, constant, of_x, of_y, grid)
+                else:
+                    x, y, w, u, fast = lagging_kutta(x, y, w, u, h, lag_rate, constant, of_x, of_y, grid)
                 if h * abs(fast) > _STABLE_PRODUCT:
                     return np.nan, np.nan, True
-            else:
+            elif lag_rate is None:
                 x, y, fast = rosenbrock(x, y, h, constant, of_x, of_y, grid)
+            else:
+                x, y, w, u, fast = lagging_rosenbrock(x, y, w, u, h, lag_rate, constant, of_x, of_y, grid)
             time += 1
-            u, rate = output(x, of_x, grid), value_of_g(x, of_x, grid) + constant
+            if lag_rate is None:
+                u, rate = output(x, of_x, grid), value_of_g(x, of_x, grid) + constant
+            else:
+                rate = w + constant
             area += 0.5 * (u_before + u)
             if (rate_before < 0.0) == (rate < 0.0):
                 continue
@@ -321,7 +417,10 @@ def _one(implicit, constant, curves, bound, h, watch, longest, x0, y0, ripple): 
             place = rate_before / (rate_before - rate)
             lowest = y - 0.5 * rate * (1.0 - place) * h
             # What this step holds after the crossing belongs to the cycle that begins.
-            late = (1.0 - place) * 0.5 * (output(x_before + place * (x - x_before), of_x, grid) + u)
+            if lag_rate is None:
+                late = (1.0 - place) * 0.5 * (output(x_before + place * (x - x_before), of_x, grid) + u)
+            else:
+                late = (1.0 - place) * 0.5 * (u_before + place * (u - u_before) + u)
             now = time - 1 + place
             if crossed >= 0.0:
                 swing = top - lowest
@@ -330,7 +429,7 @@ def _one(implicit, constant, curves, bound, h, watch, longest, x0, y0, ripple): 
             crossed, bottom, area = now, lowest, late
         if not (bound[0] < x and x < bound[1] and bound[2] < y and y < bound[3]):
             return np.nan, np.nan, False
-        # Newton's step to the rest point: J (dx, dy) = -(dx/dt, dy/dt), where dy/dt depends on x alone
+        # Newton's step to the rest point, whose x makes g + constant 0: dy/dt, lag or not, depends on x alone there.
         _, slow, _, _, slow_slope = rates_and_slopes(x, y, constant, of_x, of_y, grid)
         left = -slow / slow_slope
         near = abs(left) < _APPROACH_LEFT and abs(x - seen) < _APPROACH_LEFT

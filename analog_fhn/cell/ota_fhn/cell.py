@@ -30,6 +30,8 @@ class OtaFHN(OtaLayout):
 
     NAME: ClassVar[str] = "ota_fhn"
     BEGINS_SETTLED: ClassVar[bool] = True
+    GAMMAS: ClassVar[tuple[float, ...]] = (-1.0, 1.0)
+    SHOWS_OSCILLATIONS: ClassVar[bool] = False
 
     @property
     def streams(self) -> Mapping[str, int]:
@@ -207,8 +209,8 @@ class OtaFHN(OtaLayout):
 
     def _without_noise(self) -> InputError:
         return InputError(
-            f"technology {self.technology.name!r} (cell {self.NAME!r}): the equations of transistor neurons have no noise; "
-            "expected a run without it"
+            f"technology {self.technology.name!r} (cell {self.NAME!r}): the equations of transistor neurons have no "
+            "noise; expected a run without it"
         )
 
     def findings(self) -> Iterator[Finding]:

@@ -263,6 +263,8 @@ class Timing:
         Of the equations; see `analog_fhn.transconductors.TransconductorDynamics`.
     reach
         Lowest and highest voltage of x, relative to the reference, over the last period of both runs (V).
+    lag
+        Time constant of the mirrors into y and into the output (s); 0: the equations have none.
     """
 
     fast: float
@@ -271,6 +273,7 @@ class Timing:
     supply_current: float
     eps: float
     reach: tuple[float, float]
+    lag: float
 
 
 def neuron_curves(currents: Currents, sweeps: Mapping[str, Sweep]) -> NeuronCurves:

@@ -292,8 +292,8 @@ class OtaLayout(Cell):
         """
         distinct, place = _distinct(neurons, drives)
         if len(distinct) < len(neurons):
-            curves, *currents = self.curves(neurons[distinct], drives[distinct])
-            return curves[place], currents[0][place], currents[1][place]
+            curves, drawn, drain = self.curves(neurons[distinct], drives[distinct])
+            return curves[place], drawn[place], drain[place]
         sweeps = {"x": STATE_X, "y": STATE_Y, "z": self.input_sweep}
         cells = []
         for k in range(len(neurons)):
@@ -346,6 +346,7 @@ class OtaLayout(Cell):
             gain,
             self.fhn.a * gain,
             timing.eps,
+            timing.lag / self.time_unit,
         )
 
 

@@ -16,11 +16,11 @@ import pytest
 import small_cnn
 from scipy.signal import lfilter
 
-from analog_fhn.draws import RunNoise
 from analog_fhn._support.resources import resource
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.spice.backend import run_exported
 from analog_fhn.chip import HiddenLayer, ManufacturedChip
+from analog_fhn.draws import RunNoise
 from analog_fhn.errors import SimulationError
 from analog_fhn.hold import Hold, HoldParts
 from analog_fhn.inference import classify, hidden_response
