@@ -150,7 +150,7 @@ def frontier(
         "accuracy_plain": plain,
         "n_images": len(images.labels),
         "power_watt": [{"gamma": gamma, "power": _power(one)} for gamma, one in drawn.items()],
-        "cheapest": None if best is None else asdict(best),
+        "cheapest": None if best is None else _point(best, drawn[best.gamma], some.time_unit),
         "points": [_point(point, drawn[point.gamma], some.time_unit) for point in points],
         "low_pass": [asdict(point) for point in low_passes],
         "settings": outputs.settings(net, some, errors=circuit.errors) | which.settings(dataset) | settings,

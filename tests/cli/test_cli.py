@@ -504,8 +504,9 @@ def test_frontier_table_holds_every_choice(frontier: Any, folder: Path) -> None:
         assert float(row["latency_seconds"]) == pytest.approx(seconds)
         assert float(row["energy_joule"]) == pytest.approx(powers[float(row["gamma"])] * seconds)
         assert point["windows"] == 1  # of a network without convolutions, which the table leaves to the latency
+        assert point["energy_per_inference"] == float(row["energy_joule"])
         assert {name: row[name] for name in row.keys() & point.keys()} == {
-            name: str(value) for name, value in point.items() if name != "windows"
+            name: str(value) for name, value in point.items() if name not in ("windows", "energy_per_inference")
         }
 
 

@@ -6,7 +6,7 @@ number takes its place: the charge that the mirrors take up from one end to the 
 Gates and diffusions add to the capacitors of x and y, and the lag of -g into x acts like a negative capacitor there:
 two periods of the nominal neuron tell what is effective.
 
-In 30 mismatched neurons (gf180mcu, 27 C) periods are off by 0.9 % (standard deviation) with the lag, by 2.3 % without.
+In 30 mismatched neurons (gf180mcu, 27 C) periods are off by 0.8 % (standard deviation) with the lag, by 2.2 % without.
 """
 
 from __future__ import annotations
