@@ -68,7 +68,8 @@ class Design:
                 f"{len(network.dense)}, one for each array of the network"
             )
         tau = technology.low_pass.time_constant
-        if (len(network.hidden_layers) > 1 or network.held[-1]) and tau > network.protocol.control:
+        smoothed = cell_class(technology.cell).HAS_LOW_PASSES and (len(network.hidden_layers) > 1 or network.held[-1])
+        if smoothed and tau > network.protocol.control:
             raise InputError(
                 f"technology {technology.name!r}: low_pass.time_constant = {tau:g} T is longer than the control window "
                 f"of {network.protocol.control:g} T; expected a fraction of it (longer windows or a faster low-pass)"

@@ -406,6 +406,8 @@ class Cell(ABC):
     GAMMAS: ClassVar[tuple[float, ...]] = ()
     # Whether what oscillates can be seen outside, as the vote needs it; else only time averages leave the cell.
     SHOWS_OSCILLATIONS: ClassVar[bool] = True
+    # Whether low-passes stand between rows and the next array; else something holds the exact time average.
+    HAS_LOW_PASSES: ClassVar[bool] = True
     # Whether a transient begins from an operating point that the initial state is forced upon, not from zeros.
     BEGINS_SETTLED: ClassVar[bool] = False
 

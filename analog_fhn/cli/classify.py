@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from analog_fhn.noise import Noise
 
 
+_FEW_PERIODS = 50.0  # T: in shorter windows the ends of a mean count
+
+
 @dataclass(frozen=True)
 class EngineOptions:
     """What integrates the neurons."""
@@ -152,6 +155,7 @@ def classify(
     backend, table = engine.load(), response.drives(engine.backend)
     net = how.load(network, circuit.trim)
     chip = circuit.build_if_asked(net, engine.backend)
+    net = net if chip is None else chip.network  # with the technology's own window
     layer_noise = noise.build(chip)
     images = which.load(dataset, net, data)
     if predictions is not None:
@@ -218,9 +222,13 @@ def _lines(what: str, network: Network, content: dict[str, Any], result: Result,
     if result.unsettled > 0.01:
         share = f"note: {100 * result.unsettled:.1f} % of the neurons"
         off = "time average off by more than 0.05 from -(a + I)"
+        short = network.protocol.control < _FEW_PERIODS
+        what_helps = f"{share} were off in a window of {network.protocol.control:g} T ({off}), which holds few periods"
         yield (
             f"{share} are no good twins there ({off}); recordings at more drives may help"
             if twins
+            else f"{what_helps}; a longer --control may change the answer"
+            if short
             else f"{share} had not settled ({off}); a longer --settle or --control may change the answer"
         )
 

@@ -216,7 +216,9 @@ def _consumption(design: Design, energies: EnergyParts) -> SiliconConsumption:
         areas(design),
         sum(cell.n_cells for cell in design.cells),
         sum(front.n_positions for front in network.fronts) * reading.cycle,
-        seconds=network.windows * window_seconds(network.protocol, design.time_unit),
+        # Each layer is given what the one before has integrated, and waits for it.
+        seconds=sum(front.n_positions for front in network.fronts[:-1])
+        * window_seconds(network.protocol, design.time_unit),
     )
 
 

@@ -30,6 +30,7 @@ class OtaFHN(OtaLayout):
 
     NAME: ClassVar[str] = "ota_fhn"
     BEGINS_SETTLED: ClassVar[bool] = True
+    HAS_LOW_PASSES: ClassVar[bool] = False
     GAMMAS: ClassVar[tuple[float, ...]] = (-1.0, 1.0)
     SHOWS_OSCILLATIONS: ClassVar[bool] = False
 
