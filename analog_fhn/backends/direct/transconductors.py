@@ -123,11 +123,11 @@ def window_responses(
     return mean, traces
 
 
-cubic = njit(inline="always", fastmath=FAST)(transconductors.cubic)
-cubic_slope = njit(inline="always", fastmath=FAST)(transconductors.cubic_slope)
+cubic = njit(fastmath=FAST)(transconductors.cubic)
+cubic_slope = njit(fastmath=FAST)(transconductors.cubic_slope)
 
 
-@njit(inline="always", fastmath=FAST)
+@njit(fastmath=FAST)
 def place_in(argument, low, per_unit, last):  # type: ignore[no-untyped-def]
     """Cell of an argument, and the place in it; the first cell where it is no number."""
     place = (argument - low) * per_unit + 1.0
@@ -137,19 +137,19 @@ def place_in(argument, low, per_unit, last):  # type: ignore[no-untyped-def]
     return cell, place - cell
 
 
-@njit(inline="always", fastmath=FAST)
+@njit(fastmath=FAST)
 def value(row, first, t):  # type: ignore[no-untyped-def]
     """Value of the curve whose coefficients in a cell are row[first], ..., row[first + 3]."""
     return cubic(row[first], row[first + 1], row[first + 2], row[first + 3], t)
 
 
-@njit(inline="always", fastmath=FAST)
+@njit(fastmath=FAST)
 def slope(row, first, t):  # type: ignore[no-untyped-def]
     """Its derivative, per cell."""
     return cubic_slope(row[first + 1], row[first + 2], row[first + 3], t)
 
 
-@njit(inline="always", fastmath=FAST)
+@njit(fastmath=FAST)
 def rates(x, y, constant, of_x, of_y, grid):  # type: ignore[no-untyped-def]
     """dx/dt and dy/dt of a neuron with the curves `of_x` (cells, 12) and `of_y` (cells, 4)."""
     i, s = place_in(x, grid[0], grid[1], of_x.shape[0] - 1)
@@ -157,7 +157,7 @@ def rates(x, y, constant, of_x, of_y, grid):  # type: ignore[no-untyped-def]
     return value(of_x[i], _F, s) + value(of_y[j], 0, t), value(of_x[i], _G, s) + constant
 
 
-@njit(inline="always", fastmath=FAST)
+@njit(fastmath=FAST)
 def rates_and_slopes(x, y, constant, of_x, of_y, grid):  # type: ignore[no-untyped-def]
     """The same, and df/dx, dh/dy, dg/dx."""
     i, s = place_in(x, grid[0], grid[1], of_x.shape[0] - 1)
@@ -166,21 +166,21 @@ def rates_and_slopes(x, y, constant, of_x, of_y, grid):  # type: ignore[no-untyp
     return dx, dy, grid[1] * slope(of_x[i], _F, s), grid[3] * slope(of_y[j], 0, t), grid[1] * slope(of_x[i], _G, s)
 
 
-@njit(inline="always", fastmath=FAST)
+@njit(fastmath=FAST)
 def output(x, of_x, grid):  # type: ignore[no-untyped-def]
     """The output u."""
     i, s = place_in(x, grid[0], grid[1], of_x.shape[0] - 1)
     return value(of_x[i], _O, s)
 
 
-@njit(inline="always", fastmath=FAST)
+@njit(fastmath=FAST)
 def value_of_g(x, of_x, grid):  # type: ignore[no-untyped-def]
     """g."""
     i, s = place_in(x, grid[0], grid[1], of_x.shape[0] - 1)
     return value(of_x[i], _G, s)
 
 
-@njit(inline="always", fastmath=FAST)
+@njit(fastmath=FAST)
 def output_rate(x, y, of_x, of_y, grid):  # type: ignore[no-untyped-def]
     """du/dt."""
     i, s = place_in(x, grid[0], grid[1], of_x.shape[0] - 1)
@@ -188,7 +188,7 @@ def output_rate(x, y, of_x, of_y, grid):  # type: ignore[no-untyped-def]
     return grid[1] * slope(of_x[i], _O, s) * dx
 
 
-@njit(inline="always", fastmath=FAST)
+@njit(fastmath=FAST)
 def kutta(x, y, h, constant, of_x, of_y, grid):  # type: ignore[no-untyped-def]
     """State a step h later by Ralston's method (nodes 0, 1/2, 3/4, weights 2/9, 3/9, 4/9), and df/dx before."""
     i, s = place_in(x, grid[0], grid[1], of_x.shape[0] - 1)
@@ -200,7 +200,7 @@ def kutta(x, y, h, constant, of_x, of_y, grid):  # type: ignore[no-untyped-def]
     return x + ninth * (2.0 * k1 + 3.0 * k2 + 4.0 * k3), y + ninth * (2.0 * l1 + 3.0 * l2 + 4.0 * l3), fast
 
 
-@njit(inline="always", fastmath=FAST)
+@njit(fastmath=FAST)
 def rosenbrock(x, y, h, constant, of_x, of_y, grid):  # type: ignore[no-untyped-def]
     """The same by ROS2."""
     # (1 - gamma h J) k1 = h f(u);  (1 - gamma h J) k2 = h f(u + k1) - 2 k1;  u += 3/2 k1 + 1/2 k2
@@ -216,7 +216,7 @@ def rosenbrock(x, y, h, constant, of_x, of_y, grid):  # type: ignore[no-untyped-
     return x + 1.5 * kx + 0.5 * lx, y + 1.5 * ky + 0.5 * ly, fast
 
 
-@njit(inline="always", fastmath=FAST)
+@njit(fastmath=FAST)
 def lagging_rates(x, y, w, u, lag_rate, constant, of_x, of_y, grid):  # type: ignore[no-untyped-def]
     """dx/dt, dy/dt, dw/dt and du/dt of a neuron with a lag."""
     i, s = place_in(x, grid[0], grid[1], of_x.shape[0] - 1)
@@ -225,7 +225,7 @@ def lagging_rates(x, y, w, u, lag_rate, constant, of_x, of_y, grid):  # type: ig
     return value(of_x[i], _F, s) + value(of_y[j], 0, t), w + constant, dw, du
 
 
-@njit(inline="always", fastmath=FAST)
+@njit(fastmath=FAST)
 def lagging_kutta(x, y, w, u, h, lag_rate, constant, of_x, of_y, grid):  # type: ignore[no-untyped-def]
     """`kutta` with a lag."""
     i, s = place_in(x, grid[0], grid[1], of_x.shape[0] - 1)
@@ -240,7 +240,7 @@ def lagging_kutta(x, y, w, u, h, lag_rate, constant, of_x, of_y, grid):  # type:
     return x, y, w + a * (2.0 * m1 + 3.0 * m2 + 4.0 * m3), u + a * (2.0 * n1 + 3.0 * n2 + 4.0 * n3), fast
 
 
-@njit(inline="always", fastmath=FAST)
+@njit(fastmath=FAST)
 def lagging_solution(a, b, c, d, gamma, lag, fast, coupling, slow, copied):  # type: ignore[no-untyped-def]
     """What ``1 - gamma J`` takes to (a, b, c, d), by elimination; gamma has the step in it, lag is gamma over tau."""
     passed = 1.0 / (1.0 + lag)
@@ -250,7 +250,7 @@ def lagging_solution(a, b, c, d, gamma, lag, fast, coupling, slow, copied):  # t
     return kx, b + gamma * kw, kw, passed * (d + lag * copied * kx)
 
 
-@njit(inline="always", fastmath=FAST)
+@njit(fastmath=FAST)
 def lagging_rosenbrock(x, y, w, u, h, lag_rate, constant, of_x, of_y, grid):  # type: ignore[no-untyped-def]
     """`rosenbrock` with a lag."""
     i, s = place_in(x, grid[0], grid[1], of_x.shape[0] - 1)

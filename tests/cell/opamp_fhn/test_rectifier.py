@@ -436,10 +436,12 @@ def test_sense_amplifiers_must_reach_the_ceiling(volts: float, severity: list[st
 
 def test_offsets_in_front_of_a_relu_are_announced_as_large_as_chips_have_them() -> None:
     made = design(technology(sense_amplifier={"offset_sigma": 150e-3}), n_hidden=40)
-    ((severity, message),) = [one for one in messages(made, "amplifiers of the input array") if "offsets of" in one[1]]
+    ((severity, message),) = [
+        one for one in messages(made, "amplifiers of the input array") if "their offsets" in one[1]
+    ]
     assert severity == "warning"
     assert "tanh" not in message
-    told = float(message.split("shift the ramp's argument by ")[1].split()[0])
+    told = float(message.split("shifts the ramp's argument by ")[1].split(";")[0])
     z = np.concatenate([made.chip(seed).layers[0].bias for seed in range(60)])
     assert told == pytest.approx(float(np.sqrt(np.mean(z**2))) / CEILING, rel=0.1)
 
