@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench hostile docs ngspice chromium install clean
+.PHONY: help demo test slow check bench hostile docs ngspice chromium install clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -15,6 +15,9 @@ demo: install ## train, put FHN neurons in, compare all simulators, export, 200 
 
 test: check chromium ## checks, then the tests, a file at a time on every core
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+slow: install ## further cases of the tests that take longest
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow --ignore tests/benchmarks
 
 check: install ## ruff, mypy --strict, strict docs build
 	$(BIN)/ruff check .

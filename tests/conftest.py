@@ -8,6 +8,33 @@ import pytest
 
 from analog_fhn._support.threads import usable_cores
 
+# Further cases of what other tests check with fewer; together they would take `make test` beyond a quarter of an hour
+# on two cores. `make slow` runs them.
+FURTHER_CASES = {
+    "backends/test_agreement.py::test_direct_oscillates_as_the_reference_does[1]",
+    "backends/test_noise.py::test_brian_repeats_itself_by_its_seed[numpy]",
+    "backends/test_noise.py::test_correlation_time_in_brian",
+    "backends/test_noise.py::test_resting_neuron_fluctuates_as_its_linearisation_does[brian-x]",
+    "backends/test_noise.py::test_resting_neuron_fluctuates_as_its_linearisation_does[brian-y]",
+    "backends/test_noise.py::test_variance_in_brian_is_below_by_what_it_states",
+    "backends/test_transconductors.py::test_brian_integrates_a_tabulated_cubic_as_the_polynomial[numpy]",
+    "cell/opamp_fhn/test_rectifier.py::test_the_exported_chip_gives_the_scores_of_classify[units1]",
+    "cli/test_section4.py::test_several_layers_inside",
+    "cli/test_train.py::test_units_and_ceilings_of_dense_layers",
+    "papers/test_kuptsov2025.py::test_everything_for_one_neuron",
+    "training/test_circuit.py::test_chips_of_convolutions_get_better_too",
+    "training/test_circuit.py::test_chips_of_relus_get_better_by_training_with_their_kind",
+    "training/test_circuit.py::test_chips_with_two_hidden_layers_get_better_too",
+    "trim/test_trim_command.py::test_both_hidden_layers_are_tuned_with_the_chip_in_the_forward_pass",
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.removeprefix("tests/") in FURTHER_CASES:
+            item.add_marker(pytest.mark.slow)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)

@@ -168,8 +168,8 @@ def test_what_netlists_of_transistors_cannot_have(chip: ManufacturedChip, tmp_pa
         export(chip, IMAGE, tmp_path, {}, position=(0, 0))
     with pytest.raises(InputError, match="activations of units 'tanh' have both signs"):
         export(Design(network("tanh"), silicon()).chip(None), IMAGE, tmp_path, {})
-    long = chip.with_protocol(replace(chip.network.protocol, control=20.0))
-    with pytest.raises(InputError, match=r"integrators of 8\.2e-13 F go down by 1\.4\d* V .* less than 1\.35 V"):
+    long = chip.with_protocol(replace(chip.network.protocol, control=40.0))
+    with pytest.raises(InputError, match=r"integrators of 1\.15e-12 F go down by 2\.\d* V .* less than 1\.35 V"):
         export(long, IMAGE, tmp_path, {})
     fast = Design(chip.network, silicon(reading={"duration": 1e-8})).chip(None)
     with pytest.raises(InputError, match="leaves no hold capacitor"):

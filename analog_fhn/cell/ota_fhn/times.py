@@ -126,7 +126,15 @@ def _solved(
         return function(float(one), float(other))
 
     values = at(place)
-    slopes = np.stack([(at(place + step) - values) / _DIFFERENCE for step in _DIFFERENCE * np.eye(2)], axis=1)
+
+    def slope(step: FloatArray) -> FloatArray:
+        """Change with one argument; 0, so that it stays, where nothing oscillates on either side of it."""
+        for sign in (1.0, -1.0):
+            if np.isfinite(found := at(place + sign * step)).all():
+                return np.asarray((found - values) / (sign * _DIFFERENCE))
+        return np.zeros(2)
+
+    slopes = np.stack([slope(step) for step in _DIFFERENCE * np.eye(2)], axis=1)
     for _ in range(_MOST_STEPS):
         if np.abs(values).max() < _CLOSE:
             break
@@ -134,7 +142,7 @@ def _solved(
         moved = np.clip(place + step, low, high) - place
         while not np.isfinite(found := at(place + moved)).all():  # too far: nothing oscillates there
             moved = 0.5 * moved
-        if moved[0] == 0.0:
+        if not moved.any() or (moved[0] == 0.0 and slopes[:, 0].any()):  # at its lower end
             break
         slopes = slopes + np.outer(found - values - slopes @ moved, moved) / (moved @ moved)
         place, values = place + moved, found
