@@ -20,11 +20,14 @@ FURTHER_CASES = {
     "backends/test_transconductors.py::test_brian_integrates_a_tabulated_cubic_as_the_polynomial[numpy]",
     "cell/opamp_fhn/test_rectifier.py::test_the_exported_chip_gives_the_scores_of_classify[units1]",
     "cli/test_section4.py::test_several_layers_inside",
+    "cli/test_section4.py::test_fresh_chips_of_a_technology",
     "cli/test_train.py::test_units_and_ceilings_of_dense_layers",
     "papers/test_kuptsov2025.py::test_everything_for_one_neuron",
     "training/test_circuit.py::test_chips_of_convolutions_get_better_too",
     "training/test_circuit.py::test_chips_of_relus_get_better_by_training_with_their_kind",
     "training/test_circuit.py::test_chips_with_two_hidden_layers_get_better_too",
+    "training/test_circuit.py::test_noise_of_the_parts_is_seen",
+    "training/test_circuit.py::test_relus_and_convolutions_learn_with_neurons_inside",
     "trim/test_trim_command.py::test_both_hidden_layers_are_tuned_with_the_chip_in_the_forward_pass",
 }
 
