@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Self
 
+from analog_fhn._support.plugins import named_class
 from analog_fhn.cell.parts import Parts
 from analog_fhn.neuron import FloatArray
 
@@ -107,6 +107,5 @@ class ReadOut(Parts, ABC):
 
 def read_out_class(name: str) -> type[ReadOut]:
     """Class of a read-out by its name in `READ_OUTS`."""
-    module, attribute = READ_OUTS[name]
-    kind: type[ReadOut] = getattr(import_module(module), attribute)
+    kind: type[ReadOut] = named_class(READ_OUTS, name, "read-out")
     return kind

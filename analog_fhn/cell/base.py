@@ -9,16 +9,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
+from analog_fhn._support.plugins import named_class
 from analog_fhn._support.resources import resource
 from analog_fhn.cell.parts import CellArrays, Parts
-from analog_fhn.errors import InputError, shown
+from analog_fhn.errors import InputError
 from analog_fhn.findings import Finding
 from analog_fhn.neuron import FHN, Coefficients, Dynamics, FloatArray, Protocol
 from analog_fhn.ngspice.text import Instance
@@ -597,8 +597,5 @@ def cell_class(name: str) -> type[Cell]:
     InputError
         If there is none of that name.
     """
-    if name not in CELLS:
-        raise InputError(f"cell {shown(name)}: expected one of {', '.join(CELLS)}")
-    module, attribute = CELLS[name]
-    kind: type[Cell] = getattr(import_module(module), attribute)
+    kind: type[Cell] = named_class(CELLS, name, "cell")
     return kind

@@ -20,11 +20,10 @@ from analog_fhn.cell.base import Cells, CircuitCells
 from analog_fhn.cell.ota_fhn.cell import OtaFHN
 from analog_fhn.cell.parts import Parts
 from analog_fhn.crossings import Rises
-from analog_fhn.errors import InputError
 from analog_fhn.netlist.decks import neuron_deck
 from analog_fhn.neuron import FHN, FloatArray, Protocol
 from analog_fhn.ngspice.process import SimulatorProcess
-from analog_fhn.technology.silicon import SiliconTechnology
+from analog_fhn.technology.silicon import SiliconTechnology, of_transistors
 from analog_fhn.technology.technology import Technology
 
 TEMPERATURES = (273.15, 300.0, 343.15)  # K
@@ -106,9 +105,7 @@ def identity(
     SimulationError
         If a run fails.
     """
-    loaded = technology if isinstance(technology, Technology) else Technology.load(technology)
-    if not isinstance(loaded, SiliconTechnology):
-        raise InputError(f"technology {loaded.name!r} has no process corners; expected one of the cell 'ota_fhn'")
+    loaded = of_transistors(technology)
     conditions = list(product(corners, temperatures, supplies))
 
     def one(condition: tuple[str, float, float]) -> Corner:

@@ -21,7 +21,7 @@ from analog_fhn.draws import draw_cell_parts
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN, FloatArray, Protocol
 from analog_fhn.studies.corners import orbits
-from analog_fhn.technology.silicon import SiliconTechnology
+from analog_fhn.technology.silicon import of_transistors
 from analog_fhn.technology.technology import Technology
 
 DRIVES = np.linspace(0.0, 2.0, 11)  # a + I
@@ -73,9 +73,7 @@ def drawn_neurons(technology: Technology | str | Path, n: int, seed: int) -> Cir
     SimulationError
         If ngspice fails.
     """
-    loaded = technology if isinstance(technology, Technology) else Technology.load(technology)
-    if not isinstance(loaded, SiliconTechnology):
-        raise InputError(f"technology {loaded.name!r} has no transistors; expected one of the cell 'ota_fhn'")
+    loaded = of_transistors(technology)
     cell = OtaFHN(FHN(), "sigmoid", loaded, n)
     streams = zip(cell.nominal, cell.streams.values(), strict=True)
     return cell.cells(tuple(draw_cell_parts(group, stream, 0, loaded, seed) for group, stream in streams))

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
-from analog_fhn.errors import shown
+from analog_fhn.errors import InputError, shown
 from analog_fhn.neuron import Protocol
 from analog_fhn.technology import quantities as of
 from analog_fhn.technology.foundry import KITS, Corner, Extent, Kit, Mismatch, Polarity
@@ -382,3 +382,19 @@ class SiliconTechnology(Technology, SiliconSections):
                 f"supplies.reference ({self.supplies.reference:g} V) must lie between 0 and supplies.vdd "
                 f"({self.supplies.vdd:g} V)"
             )
+
+
+def of_transistors(technology: Technology | str | Path) -> SiliconTechnology:
+    """A technology, or the one that `Technology.load` reads, as one of a chip of transistors.
+
+    Raises
+    ------
+    InputError
+        If it is of another cell, or cannot be loaded.
+    """
+    loaded = technology if isinstance(technology, Technology) else Technology.load(technology)
+    if not isinstance(loaded, SiliconTechnology):
+        raise InputError(
+            f"technology {loaded.name!r} (cell {loaded.cell!r}) has no transistors; expected one of the cell 'ota_fhn'"
+        )
+    return loaded

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from analog_fhn._support.files import write_text
+from analog_fhn._support.plugins import named_class
 from analog_fhn._support.resources import resource
 from analog_fhn._support.yaml_files import read_yaml, yaml_text
 from analog_fhn.errors import InputError, shown
@@ -407,8 +407,5 @@ def technology_class(cell: str) -> type[Technology]:
     InputError
         If there is none of that name.
     """
-    if cell not in TECHNOLOGIES:
-        raise InputError(f"cell {shown(cell)}: expected one of {', '.join(TECHNOLOGIES)}")
-    module, attribute = TECHNOLOGIES[cell]
-    kind: type[Technology] = getattr(import_module(module), attribute)
+    kind: type[Technology] = named_class(TECHNOLOGIES, cell, "cell")
     return kind

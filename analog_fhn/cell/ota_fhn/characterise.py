@@ -7,7 +7,6 @@ These are operating points: milliseconds, where a transient of a period takes as
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,17 +15,13 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn._support.files import at_once, new_file
 from analog_fhn._support.hashing import sha256
-from analog_fhn._support.npz import read_npz
-from analog_fhn._support.resources import cache_folder
+from analog_fhn._support.kept import kept_arrays
 from analog_fhn._support.threads import programs_at_once
-from analog_fhn.errors import InputError, RunError, SimulationError
+from analog_fhn.errors import SimulationError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.ngspice.batch import program_version, run_tables, table_lines
 from analog_fhn.ngspice.text import Instance, instance_lines, number
-
-_log = logging.getLogger(__name__)
 
 _CELLS = 25  # of one deck: loading the models takes as long as the sweeps of three
 _LIMIT = 600.0  # s, of a deck
@@ -182,28 +177,19 @@ def _deck(surroundings: Surroundings, cells: Sequence[Sequence[Held]], sweeps: M
     )
 
 
-def _table(deck: str, surroundings: Surroundings) -> dict[str, FloatArray]:
+def _table(deck: str, surroundings: Surroundings) -> Mapping[str, FloatArray]:
     """Currents of a deck, by "sweep name number": from the cache, or by running it."""
     key = sha256(surroundings.identity, program_version(), deck_identity(deck))
-    path = cache_folder("curves") / f"{key}.npz"
-    if path.exists():
-        try:
-            return read_npz(path, "static curves")
-        except InputError as error:
-            _log.warning("%s; the curves are measured again", error)
-    tables = run_tables(deck, _LIMIT)
-    found = {
-        f"{swept} {match[1]} {match[2]}": values
-        for swept, columns in tables.items()
-        for vector, values in columns.items()
-        if (match := _CURRENT.fullmatch(vector))
-    }
-    try:
-        with at_once(), new_file(path) as stream:  # results do not need it
-            np.savez(stream, **found)  # type: ignore[arg-type]
-    except (InputError, RunError) as error:
-        _log.warning("static curves cannot be stored: %s", error)
-    return found
+
+    def run() -> dict[str, FloatArray]:
+        return {
+            f"{swept} {match[1]} {match[2]}": values
+            for swept, columns in run_tables(deck, _LIMIT).items()
+            for vector, values in columns.items()
+            if (match := _CURRENT.fullmatch(vector))
+        }
+
+    return kept_arrays("curves", key, "static curves", run)
 
 
 def deck_identity(deck: str) -> str:

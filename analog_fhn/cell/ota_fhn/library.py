@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, make_dataclass
 from functools import cache
 
-import numpy as np
-
 from analog_fhn._support.resources import resource
 from analog_fhn.cell.parts import CAPACITOR, Deviation, Kind, Parts, part
 from analog_fhn.errors import InputError, shown
@@ -147,13 +145,6 @@ class Subcircuit:
             if gain:
                 values[f"beta_{one.name}"] = 1.0 + gain / areas[one.name]
         return values
-
-
-def scaled_sigmas(
-    subcircuit: Subcircuit, areas: Mapping[str, float], mismatch: Mapping[Polarity, Mismatch]
-) -> FloatArray:
-    """Sigma of each transistor's threshold (V), in the order of the file."""
-    return np.array([mismatch[one.polarity].threshold / areas[one.name] for one in subcircuit.transistors])
 
 
 @cache

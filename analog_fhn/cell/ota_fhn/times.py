@@ -11,26 +11,21 @@ In 30 mismatched neurons (gf180mcu, 27 C) periods are off by 0.8 % (standard dev
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import numpy as np
 from scipy.integrate import cumulative_trapezoid, solve_ivp, trapezoid
 
-from analog_fhn._support.files import at_once, new_file
 from analog_fhn._support.hashing import sha256, sha256_of_arrays
-from analog_fhn._support.npz import read_npz
-from analog_fhn._support.resources import cache_folder
-from analog_fhn.cell.ota_fhn.characterise import OPTIONS, Timing, deck_identity, supplied
+from analog_fhn._support.kept import kept_arrays
+from analog_fhn.cell.ota_fhn.characterise import OPTIONS, NeuronCurves, Timing, deck_identity, supplied
 from analog_fhn.cell.ota_fhn.layout import OtaLayout
 from analog_fhn.crossings import Rises, mean_period
-from analog_fhn.errors import InputError, RunError
+from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.ngspice.batch import program_version, run_tables, table_lines
 from analog_fhn.ngspice.text import Instance, instance_lines, number
 from analog_fhn.transconductors import TransconductorDynamics
-
-_log = logging.getLogger(__name__)
 
 TRANSIENT = "reltol=1e-4 abstol=1e-16 vntol=1e-7 gmin=1e-16 chgtol=1e-19"
 MAX_STEP = 0.01  # T
@@ -69,13 +64,18 @@ def fitted_timing(cell: OtaLayout, *, lagging: bool = True) -> Timing:
     arrays = {name: getattr(curves, name) for name in ("x", "y", "fast", "coupling", "slow")}
     of_lag = deck_identity(_lag_deck(cell, (-1.0, 1.0))) + str(_LEAST_FAST) if lagging else "no lag"
     key = sha256(cell.surroundings.identity, program_version(), deck_identity(deck), of_lag, sha256_of_arrays(arrays))
-    path = cache_folder("curves") / f"{key}.npz"
-    if path.exists():
-        try:
-            fast, slow, one, other, supply, eps, lowest, highest, lag = read_npz(path, "timing")["timing"].tolist()
-            return Timing(fast, slow, (one, other), supply, eps, (lowest, highest), lag)
-        except (InputError, KeyError, ValueError) as error:
-            _log.warning("%s; the neuron is timed again", error)
+
+    def fit() -> dict[str, FloatArray]:
+        return {"timing": _timing(cell, curves, deck, lagging)}
+
+    found = kept_arrays("curves", key, "timing", fit, lambda kept: "timing" in kept and kept["timing"].shape == (9,))
+    fast, slow, one, other, supply, eps, lowest, highest, lag = found["timing"].tolist()
+    return Timing(fast, slow, (one, other), supply, eps, (lowest, highest), lag)
+
+
+def _timing(cell: OtaLayout, curves: NeuronCurves, deck: str, lagging: bool) -> FloatArray:
+    """The numbers of the timing, in the order in which they are kept."""
+    neurons = cell.nominal[0][:1]
     periods, supply, reach = _measured(cell, deck)
     lag = _lag(cell, reach) if lagging else 0.0
 
@@ -100,13 +100,7 @@ def fitted_timing(cell: OtaLayout, *, lagging: bool = True) -> Timing:
         fast = lowest
         lag, slow = _solved(lambda lag, slow: mismatch(lowest, slow, lag), (0.7 * lag, slow))
     eps = float(1.0 / dynamics(fast, slow, lag).fast.largest_slope[0])
-    result = np.array([fast, slow, *periods, supply, eps, *reach, lag])
-    try:
-        with at_once(), new_file(path) as stream:
-            np.savez(stream, timing=result)
-    except (InputError, RunError) as error:
-        _log.warning("times of the neuron cannot be stored: %s", error)
-    return Timing(fast, slow, periods, supply, eps, reach, lag)
+    return np.array([fast, slow, *periods, supply, eps, *reach, lag])
 
 
 def _solved(
