@@ -295,6 +295,11 @@ class Chip:
         shift: FloatArray = offset @ self.output.weights
         return gain[:, None] * self.output.weights, shift + self.output.bias_of(recentre)
 
+    @property
+    def windows(self) -> int:
+        """Settling times and control windows that an image takes, one after another."""
+        return self.network.windows
+
     def with_protocol(self, protocol: Protocol) -> Chip:
         """Copy with another protocol; hold stages droop by its windows."""
         return replace(self, network=replace(self.network, protocol=protocol))
@@ -425,6 +430,11 @@ class ManufacturedChip(Chip):
     def time_unit(self) -> float:
         """Duration of one unit of dimensionless time (s)."""
         return self.hardware[0].cells.cell.time_unit
+
+    @property
+    def windows(self) -> int:
+        """See `Chip.windows`."""
+        return self.network.windows_where(integrated=not self.hardware[0].cells.cell.HAS_LOW_PASSES)
 
     def with_parts(
         self, hardware: tuple[Hardware, ...] | None = None, output_array: ArrayLayer | None = None

@@ -97,6 +97,11 @@ class Design:
         return self.cells[0].time_unit
 
     @property
+    def windows(self) -> int:
+        """Settling times and control windows that an image takes, one after another."""
+        return self.network.windows_where(integrated=not self.cells[0].HAS_LOW_PASSES)
+
+    @property
     def errors(self) -> dict[str, float]:
         """Relative errors that the E series leave in the cells, and in the gain behind the input array."""
         first = self.arrays[0]

@@ -354,15 +354,26 @@ class Network:
 
     @property
     def windows(self) -> int:
+        """Settling times and control windows that an image takes, one after another, with low-passes between layers.
+
+        See `windows_where`.
+        """
+        return self.windows_where(integrated=False)
+
+    def windows_where(self, *, integrated: bool) -> int:
         """Settling times and control windows that an image takes, one after another.
 
-        Each position of a layer that is held takes one; layers that drive the next array directly share one.
+        Parameters
+        ----------
+        integrated
+            Whether each cell integrates its output over a window before the next array is read, so that every position
+            of every hidden layer takes one. Else each position of a layer that is held takes one, and layers that drive
+            the next array directly share one.
         """
+        if integrated:
+            return sum(front.n_positions for front in self.fronts[:-1])
         shared = 0 if self.held[-1] else 1
-        for k, held in enumerate(self.held):
-            if held:
-                shared += self.fronts[k].n_positions
-        return shared
+        return shared + sum(front.n_positions for front, held in zip(self.fronts, self.held, strict=False) if held)
 
     @property
     def weights(self) -> tuple[FloatArray, ...]:

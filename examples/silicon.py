@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from analog_fhn import Technology, plots
-from analog_fhn.studies.corners import CORNERS, SUPPLIES, TEMPERATURES, Corner, identity
+from analog_fhn.studies.corners import CORNERS, SUPPLIES, TEMPERATURES, CornerResult, identity
 from analog_fhn.studies.spread import Spread, compared, drawn_neurons, spread
 
 DRIVES = (-2.0, -1.0, 0.0, 0.5, 1.0, 1.5, 2.0)  # a + I; full scale is from 0 to 2
 GOAL = 0.002  # of full scale
 
 
-def over_conditions(arguments: argparse.Namespace) -> list[Corner]:
+def over_conditions(arguments: argparse.Namespace) -> list[CornerResult]:
     """The nominal neuron under every combination of the conditions, told line by line."""
 
     def told(done: int, total: int) -> None:
@@ -63,7 +63,7 @@ def legs_by_class(arguments: argparse.Namespace) -> dict[str, tuple[float, Sprea
     return found
 
 
-def write_conditions(found: list[Corner], folder: Path) -> None:
+def write_conditions(found: list[CornerResult], folder: Path) -> None:
     with (folder / "conditions.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["corner", "kelvin", "supply", "drive", "error_of_full_scale", "period_s", "power_w"])

@@ -102,12 +102,12 @@ def _samples(part: str, cell: Cell, design: Design) -> Iterator[Finding]:
 
 
 def _time(design: Design) -> Iterator[Finding]:
-    network, window = design.network, window_seconds(design.network.protocol, design.time_unit)
-    seconds = network.windows * window
+    window = window_seconds(design.network.protocol, design.time_unit)
+    seconds = design.windows * window
     if seconds > LONG:
         yield Finding(
             "network", "time of an answer", seconds, LONG, "s", "note",
-            f"an answer takes {seconds:.3g} s: {network.windows} settling times and control windows of {window:.3g} s, "
+            f"an answer takes {seconds:.3g} s: {design.windows} settling times and control windows of {window:.3g} s, "
             "one after another, for the positions of the patches",
         )  # fmt: skip
 

@@ -222,15 +222,15 @@ def _lines(what: str, network: Network, content: dict[str, Any], result: Result,
     if result.unsettled > 0.01:
         share = f"note: {100 * result.unsettled:.1f} % of the neurons"
         off = "time average off by more than 0.05 from -(a + I)"
-        short = network.protocol.control < _FEW_PERIODS
-        what_helps = f"{share} were off in a window of {network.protocol.control:g} T ({off}), which holds few periods"
-        yield (
-            f"{share} are no good twins there ({off}); recordings at more drives may help"
-            if twins
-            else f"{what_helps}; a longer --control may change the answer"
-            if short
-            else f"{share} had not settled ({off}); a longer --settle or --control may change the answer"
-        )
+        if twins:
+            yield f"{share} are no good twins there ({off}); recordings at more drives may help"
+        elif network.protocol.control < _FEW_PERIODS:
+            yield (
+                f"{share} were off in a window of {network.protocol.control:g} T ({off}), which holds few periods; a "
+                "longer --control may change the answer"
+            )
+        else:
+            yield f"{share} had not settled ({off}); a longer --settle or --control may change the answer"
 
 
 def table_line(quality: TableQuality, control: float) -> str:

@@ -133,7 +133,7 @@ def compare(
     if slower.in_spice or not is_slow(chip.technology):
         drawn = consumed(chip, images.images[: _MEASURED if is_slow(chip.technology) else _CALCULATED])
     if drawn is not None:
-        for line in consumption.lines(chip.network, drawn):
+        for line in consumption.lines(drawn):
             console.say(line, json)
     settings = outputs.settings(net, chip, errors=circuit.errors) | which.settings(dataset)
     content = _content(stages, drawn) | {"settings": settings | {"spice_table": slower.spice_table}}

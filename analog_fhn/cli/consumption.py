@@ -45,28 +45,28 @@ def energy(drawn: Consumption, seconds: float) -> float | dict[str, float]:
     return dict(drawn.parts_in(seconds)) or drawn.energy_in(seconds)
 
 
-def lines(network: Network, drawn: Consumption) -> Iterator[str]:
+def lines(drawn: Consumption) -> Iterator[str]:
     """What people read of what was measured of a chip."""
     from analog_fhn.studies.energy import SiliconConsumption
     from analog_fhn.studies.quiescent import BoardConsumption
 
     match drawn:
         case BoardConsumption():
-            yield _board_line(network, drawn)
+            yield _board_line(drawn)
         case SiliconConsumption():
-            yield from silicon_lines(network, drawn)
+            yield from silicon_lines(drawn)
 
 
-def _board_line(network: Network, drawn: BoardConsumption) -> str:
+def _board_line(drawn: BoardConsumption) -> str:
     holds = f", {drawn.holds:.3g} W of hold stages" if drawn.holds else ""
     return (
         f"power: {drawn.power_per_neuron:.3f} W a hidden cell (drive stage, neuron, row driver), {drawn.power:.3g} W "
-        f"in all{holds}; an answer takes {_windows(network)}{drawn.seconds:.3g} s and {drawn.energy:.3g} J (arrays not "
+        f"in all{holds}; an answer takes {_windows(drawn)}{drawn.seconds:.3g} s and {drawn.energy:.3g} J (arrays not "
         "counted)"
     )
 
 
-def silicon_lines(network: Network, drawn: SiliconConsumption, bound: str = "") -> Iterator[str]:
+def silicon_lines(drawn: SiliconConsumption, bound: str = "") -> Iterator[str]:
     """Energy, time and area of an answer of a chip of transistors.
 
     Parameters
@@ -75,7 +75,7 @@ def silicon_lines(network: Network, drawn: SiliconConsumption, bound: str = "") 
         Words in front of the energy, where it is no measured one.
     """
     yield (
-        f"an answer takes {_windows(network)}{engineering(drawn.latency, 's')} and {bound}"
+        f"an answer takes {_windows(drawn)}{engineering(drawn.latency, 's')} and {bound}"
         f"{engineering(drawn.energy, 'J')}: {_parts(drawn.parts)}"
     )
     power = f"{engineering(drawn.power_per_neuron, 'W')} a neuron with its drive stage"
@@ -90,8 +90,8 @@ def _parts(energies: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {engineering(value, 'J')}" for name, value in energies.items() if name != "total")
 
 
-def _windows(network: Network) -> str:
-    return f"{network.windows} windows, " if network.windows > 1 else ""
+def _windows(drawn: Consumption) -> str:
+    return f"{drawn.windows} windows, " if drawn.windows > 1 else ""
 
 
 def power_words(network: Network, drawn: Consumption) -> str:
@@ -123,10 +123,10 @@ def estimate_lines(layout: Design, drawn: Consumption) -> Iterator[str]:
     from analog_fhn.studies.quiescent import Quiescent
 
     match drawn:
-        case Quiescent() if layout.network.windows > 1:
+        case Quiescent() if drawn.windows > 1:
             yield _positions_line(layout, drawn)
         case SiliconConsumption():
-            yield from silicon_lines(layout.network, drawn, "at most ")
+            yield from silicon_lines(drawn, "at most ")
 
 
 def _positions_line(layout: Design, drawn: Quiescent) -> str:
@@ -137,7 +137,7 @@ def _positions_line(layout: Design, drawn: Quiescent) -> str:
     grids = ", ".join(f"{down} x {along}" for down, along in positions(layout))
     return (
         f"{network.sizes_text}: {grids} positions of the hidden layers, {hold_stages(layout)} hold stages; an answer "
-        f"takes {network.windows} windows, {drawn.seconds:.3g} s, and {drawn.energy:.3g} J (quiescent: "
+        f"takes {drawn.windows} windows, {drawn.seconds:.3g} s, and {drawn.energy:.3g} J (quiescent: "
         f"{drawn.cells:.3g} W of hidden cells, {drawn.amplifiers:.3g} W of amplifiers behind arrays, {drawn.hold:.3g} "
         "W of hold stages)"
     )

@@ -87,7 +87,7 @@ def design(
         "parts": parts,
         "errors": layout.errors,
         "positions": [down * along for down, along in consumption.positions(layout)],
-        "windows": layout.network.windows,
+        "windows": layout.windows,
         "hold_stages": hold_stages(layout),
         **consumption.of_answer(drawn),
         "quiescent_power": consumption.quiescent_powers(drawn),

@@ -180,7 +180,7 @@ def export(
         "run": "ngspice -b run.cir",
         "writes": SCORES,
         "expected_seconds": expected_seconds(manufactured, form),
-        "windows": manufactured.network.windows,
+        "windows": manufactured.windows,
         "scores": "time averages over the control window, before any converter, in the units of the trained weights",
         "inputs": [float(value) for value in inputs],
         "recentre": recentre,

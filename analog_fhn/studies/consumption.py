@@ -30,10 +30,13 @@ class Consumption(ABC):
     Parameters
     ----------
     seconds
-        All settling times and control windows of one answer, one after another (see `Network.windows`).
+        All settling times and control windows of one answer, one after another.
+    windows
+        How many they are; see `Design.windows`.
     """
 
     seconds: float = field(kw_only=True)
+    windows: int = field(default=1, kw_only=True)
 
     @property
     def energy(self) -> float:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from scipy.integrate import cumulative_trapezoid
@@ -23,11 +24,12 @@ from analog_fhn.crossings import Rises
 from analog_fhn.netlist.decks import neuron_deck
 from analog_fhn.neuron import FHN, FloatArray, Protocol
 from analog_fhn.ngspice.process import SimulatorProcess
+from analog_fhn.technology.foundry import Corner
 from analog_fhn.technology.silicon import SiliconTechnology, of_transistors
 from analog_fhn.technology.technology import Technology
 
 TEMPERATURES = (273.15, 300.0, 343.15)  # K
-CORNERS = ("typical", "ff", "ss", "fs", "sf")
+CORNERS: tuple[str, ...] = get_args(Corner)
 SUPPLIES = (0.9, 1.0, 1.1)
 _RUN = Protocol(settle=0.0, control=16.0, interval=0.2, x0=1.0, y0=0.0)
 _FIRST = 3.0  # T, from where on whole periods count
@@ -55,7 +57,7 @@ class Orbit:
 
 
 @dataclass(frozen=True)
-class Corner:
+class CornerResult:
     """A neuron under one set of conditions.
 
     Parameters
@@ -88,7 +90,7 @@ def identity(
     corners: Sequence[str] = CORNERS,
     supplies: Sequence[float] = SUPPLIES,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Corner]:
+) -> list[CornerResult]:
     """The nominal neuron under every combination of conditions.
 
     Parameters
@@ -108,14 +110,14 @@ def identity(
     loaded = of_transistors(technology)
     conditions = list(product(corners, temperatures, supplies))
 
-    def one(condition: tuple[str, float, float]) -> Corner:
+    def one(condition: tuple[str, float, float]) -> CornerResult:
         corner, kelvin, supply = condition
         under = loaded.with_values(
             {"conditions.corner": corner, "conditions.temperature": kelvin, "conditions.supply": supply}
         )
         assert isinstance(under, SiliconTechnology)
         cell = OtaFHN(FHN(), "sigmoid", under, 1)
-        return Corner(corner, kelvin, supply, np.array(drives), tuple(orbits(cell, cell.nominal, drives)))
+        return CornerResult(corner, kelvin, supply, np.array(drives), tuple(orbits(cell, cell.nominal, drives)))
 
     found = []
     with ThreadPoolExecutor(usable_cores()) as pool:

@@ -22,7 +22,21 @@ TRANSIENTS = False  # see `analog_fhn.studies.consumption.Circuit`
 
 
 @dataclass(frozen=True)
-class EnergyParts:
+class Summed:
+    """Numbers by what makes them; a subclass has a field for each."""
+
+    @property
+    def total(self) -> float:
+        """All parts together."""
+        return float(sum(asdict(self).values()))
+
+    def by_name(self) -> dict[str, float]:
+        """The total first, then the parts."""
+        return {"total": self.total, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class EnergyParts(Summed):
     """Energy of one answer by what takes it (J).
 
     Parameters
@@ -49,15 +63,6 @@ class EnergyParts:
     hold: float
     bias: float
 
-    @property
-    def total(self) -> float:
-        """All parts together (J)."""
-        return float(sum(asdict(self).values()))
-
-    def by_name(self) -> dict[str, float]:
-        """The total first, then the parts."""
-        return {"total": self.total, **asdict(self)}
-
     def in_windows(self, ratio: float) -> EnergyParts:
         """Those of windows that are longer by this factor: arrays are read and capacitors charged as before."""
         return EnergyParts(
@@ -66,7 +71,7 @@ class EnergyParts:
 
 
 @dataclass(frozen=True)
-class AreaParts:
+class AreaParts(Summed):
     """Area by what takes it (m^2).
 
     Parameters
@@ -83,15 +88,6 @@ class AreaParts:
     drives: float
     arrays: float
     amplifiers: float
-
-    @property
-    def total(self) -> float:
-        """All parts together (m^2)."""
-        return float(sum(asdict(self).values()))
-
-    def by_name(self) -> dict[str, float]:
-        """The total first, then the parts."""
-        return {"total": self.total, **asdict(self)}
 
 
 @dataclass(frozen=True)
@@ -216,9 +212,8 @@ def _consumption(design: Design, energies: EnergyParts) -> SiliconConsumption:
         areas(design),
         sum(cell.n_cells for cell in design.cells),
         sum(front.n_positions for front in network.fronts) * reading.cycle,
-        # Each layer is given what the one before has integrated, and waits for it.
-        seconds=sum(front.n_positions for front in network.fronts[:-1])
-        * window_seconds(network.protocol, design.time_unit),
+        seconds=design.windows * window_seconds(network.protocol, design.time_unit),
+        windows=design.windows,
     )
 
 

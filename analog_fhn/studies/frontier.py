@@ -105,7 +105,7 @@ def frontier(
         for (s, c), by_readout in totals.items():
             for readout, scores in by_readout.items():
                 accuracy = float(np.mean(np.argmax(scores, axis=1) == labels))
-                points[readout, s, c] = FrontierPoint(network.fhn.gamma, readout, s, c, accuracy, network.windows)
+                points[readout, s, c] = FrontierPoint(network.fhn.gamma, readout, s, c, accuracy, chip.windows)
     return [points[readout, s, c] for readout in readouts(chip) for s, c in pairs]
 
 
@@ -137,9 +137,7 @@ def _held_frontier(
         timed = chip.with_protocol(replace(chip.network.protocol, settle=s, control=c, interval=interval))
         readout = [("mean", True)]
         (result,) = classify_all(timed, images, readout, backend=engine)  # type: ignore[arg-type]
-        points.append(
-            FrontierPoint(chip.network.fhn.gamma, "mean", s, c, result.accuracy(labels), chip.network.windows)
-        )
+        points.append(FrontierPoint(chip.network.fhn.gamma, "mean", s, c, result.accuracy(labels), chip.windows))
         if progress is not None:
             progress(done * len(images), len(pairs) * len(images))
     return points

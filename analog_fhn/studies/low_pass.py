@@ -88,7 +88,7 @@ def low_pass(
     for number, (time_constant, chip) in enumerate(zip(time_constants, chips, strict=True), start=1):
         network, cell = chip.network, chip.hardware[0].cells.cell
         result = classify(chip, images, backend=_engine(chip))
-        seconds = network.windows * window_seconds(network.protocol, chip.time_unit)
+        seconds = chip.windows * window_seconds(network.protocol, chip.time_unit)
         points.append(
             LowPassPoint(
                 time_constant, *cell.low_pass, network.protocol.settle, _ripple(chip, images),

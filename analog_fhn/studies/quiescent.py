@@ -80,9 +80,9 @@ def quiescent(design: Design) -> Quiescent:
     )
     per_stage = len(SenseParts.names(SENSE_OFFSET)) * op_amps(technology).quiescent_current
     stages = sum(array.crossbar.g_plus.shape[1] for array in design.arrays)
-    seconds = network.windows * window_seconds(network.protocol, design.time_unit)
+    seconds = design.windows * window_seconds(network.protocol, design.time_unit)
     hold = hold_stages(design) * technology.hold.quiescent_current
-    return Quiescent(volts * cells, volts * per_stage * stages, volts * hold, seconds=seconds)
+    return Quiescent(volts * cells, volts * per_stage * stages, volts * hold, seconds=seconds, windows=design.windows)
 
 
 def hold_stages(design: Design) -> int:
@@ -108,7 +108,9 @@ def measured(chip: ManufacturedChip, images: NDArray[np.floating]) -> BoardConsu
         powers.append(cell_power(hardware.cells, z[some], protocol))
     power = np.concatenate(powers)
     idle = quiescent(Design(chip.network, chip.technology))
-    return BoardConsumption(float(power.mean()), float(power.sum()), idle.hold, seconds=idle.seconds)
+    return BoardConsumption(
+        float(power.mean()), float(power.sum()), idle.hold, seconds=idle.seconds, windows=idle.windows
+    )
 
 
 def estimated(design: Design) -> Quiescent:

@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 
+from analog_fhn._support.hashing import sha256
 from analog_fhn._support.resources import resource
 from analog_fhn.errors import InputError, MissingProgramError, shown
 
@@ -145,6 +146,10 @@ class Kit:
         heading, code = _parted(text)
         return heading + code.replace("@models@", path).replace("@n@", n).replace("@p@", p)
 
+    def identity(self, models: Path) -> str:
+        """SHA-256 of the file."""
+        return _identity(models)
+
     def extent(self, models: Path, polarity: Polarity) -> Extent:
         """Sizes that the foundry's models are made for.
 
@@ -202,6 +207,11 @@ def _text(models: Path) -> str:
         return models.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise InputError(f"{models}: cannot be read: {error.strerror or error}") from None
+
+
+@cache
+def _identity(models: Path) -> str:
+    return sha256(models.read_bytes())
 
 
 @cache

@@ -282,8 +282,8 @@ class SimulatedBench:
         self.costs.readings += readings
 
     def _show(self, images: int, readings: int) -> None:
-        """Count images that are shown, each of which takes the network's windows."""
-        self._spend(images * self.design.network.windows, readings)
+        """Count images that are shown, each of which takes all windows of an answer."""
+        self._spend(images * self.design.windows, readings)
 
     def _rows(self, images: NDArray[np.floating]) -> list[FloatArray]:
         """What the rows of each array carry, each of shape (n_images, n_in of the array)."""

@@ -125,3 +125,16 @@ def test_boards_have_one_number() -> None:
 def test_areas_of_boards_are_refused() -> None:
     with pytest.raises(InputError, match="expected a technology of the cell 'ota_fhn'"):
         areas(Design(network(), "discrete"))
+
+
+@needs_models
+def test_each_hidden_layer_waits_for_the_integrals_of_the_one_before() -> None:
+    rng = np.random.default_rng(0)
+    deep = Network.of_weights((rng.normal(size=(6, 2)), rng.normal(size=(2, 2)), rng.normal(size=(2, 3))))
+    design = Design(deep, "silicon")
+    assert design.windows == design.chip(1).windows == estimated(design).windows == 2
+    protocol = design.network.protocol
+    window = (protocol.settle + protocol.control) * design.time_unit
+    assert estimated(design).seconds == pytest.approx(2 * window)
+    on_board = Design(deep, "discrete")
+    assert on_board.windows == on_board.chip(1).windows == 1

@@ -76,8 +76,7 @@ class OtaFHN(OtaLayout):
     @cached_property
     def drive_supply_current(self) -> float:
         """Current from the supply of a nominal drive stage (A), the mean over its inputs."""
-        neurons, drives, _ = _groups(tuple(group[:1] for group in self.nominal))
-        return float(self.curves(neurons, drives)[2].mean())
+        return float(self.nominal_curves[2].mean())
 
     @property
     def bias_current(self) -> float:
@@ -216,9 +215,8 @@ class OtaFHN(OtaLayout):
 
     def findings(self) -> Iterator[Finding]:
         """See `analog_fhn.cell.ota_fhn.checks`."""
-        neurons, drives, _ = _groups(tuple(group[:1] for group in self.nominal))
-        curves, _, _ = self.curves(neurons, drives)
-        return checks.findings(self, self.timing, self.dynamics(neurons, curves, self.timing))
+        curves, _, _ = self.nominal_curves
+        return checks.findings(self, self.timing, self.dynamics(self.nominal[0][:1], curves, self.timing))
 
     def window_findings(self, protocol: Protocol) -> Iterator[Finding]:
         """See `analog_fhn.cell.ota_fhn.checks`."""

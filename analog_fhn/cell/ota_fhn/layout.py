@@ -10,7 +10,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn._support.hashing import sha256
 from analog_fhn.cell.base import Cell, Curve, curve_of
 from analog_fhn.cell.ota_fhn.characterise import (
     Currents,
@@ -206,7 +205,7 @@ class OtaLayout(Cell):
             "vdd",
             "vref",
             round(self.celsius, 9),
-            sha256(pdk.file.read_bytes()),
+            pdk.process.identity(pdk.file),
         )
 
     @property
@@ -324,6 +323,12 @@ class OtaLayout(Cell):
             )
         currents: Currents = measured(self.surroundings, cells, sweeps)
         return neuron_curves(currents, sweeps), currents["z"]["current"], -currents["z"]["drain"]
+
+    @cached_property
+    def nominal_curves(self) -> tuple[NeuronCurves, FloatArray, FloatArray]:
+        """Those of one neuron and one drive stage without deviations; see `curves`."""
+        neurons, drives, _ = (group[:1] for group in self.nominal)
+        return self.curves(neurons, drives)
 
     def drive_current(self, drive: float) -> float:
         """Current (A) drawn out of node `sum2`: ``a + I`` flows into it."""

@@ -58,8 +58,7 @@ def fitted_timing(cell: OtaLayout, *, lagging: bool = True) -> Timing:
     InputError
         If the nominal neuron does not oscillate.
     """
-    neurons, drives, _ = (group[:1] for group in cell.nominal)
-    curves, *_ = cell.curves(neurons, drives)
+    curves, *_ = cell.nominal_curves
     deck = _deck(cell)
     arrays = {name: getattr(curves, name) for name in ("x", "y", "fast", "coupling", "slow")}
     of_lag = deck_identity(_lag_deck(cell, (-1.0, 1.0))) + str(_LEAST_FAST) if lagging else "no lag"
