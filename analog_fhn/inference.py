@@ -215,7 +215,7 @@ def judge(
         refuse_noise(engine.name, None if noise is None else noise[0])  # before minutes are spent on the table
         serves = all(engine.means_serve(layer.cells, protocol) for layer in chip.layers)
         if serves and not _needs_samples(chip, readouts):
-            means = [engine.means(layer.cells, protocol, window=window) for layer in chip.layers]
+            means = [engine.means(layer.cells, protocol, window=window, progress=progress) for layer in chip.layers]
             quality = _worst(table.quality for table in means)
             share = 0.0
             if quality.identity_deviation > _UNSETTLED:

@@ -187,6 +187,10 @@ class Dynamics(ABC):
         """Equations of some of the neurons."""
 
     @abstractmethod
+    def slower(self, factor: FloatArray) -> Self:
+        """Equations of the same neurons whose states take `factor` times as long, shape (n,)."""
+
+    @abstractmethod
     def arrays(self) -> Mapping[str, FloatArray]:
         """All numbers of the equations but eps, by name; the first axis of each is that of the neurons."""
 
@@ -305,6 +309,10 @@ class Coefficients(Dynamics):
 
     def __getitem__(self, index: slice | NDArray[np.intp]) -> Self:
         return replace(self, p=self.p[index], q=self.q[index])
+
+    def slower(self, factor: FloatArray) -> Self:
+        """See `Dynamics.slower`."""
+        return replace(self, p=self.p / factor[:, None], q=self.q / factor[:, None])
 
     def arrays(self) -> Mapping[str, FloatArray]:
         """The coefficients: p and q."""

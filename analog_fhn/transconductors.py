@@ -119,6 +119,10 @@ class Characteristic:
         coefficients[:, -1, 0] = inner[:, -1].sum(axis=1)
         return cls(first, step, coefficients)
 
+    def times(self, factor: FloatArray) -> Characteristic:
+        """The curves times a number of each neuron, shape (n,)."""
+        return Characteristic(self.low, self.step, self.coefficients * factor[:, None, None])
+
     def __len__(self) -> int:
         return len(self.low)
 
@@ -320,6 +324,12 @@ class TransconductorDynamics(Dynamics):
         numbers = {"eps", *(["lag"] if np.ndim(self.lag) == 0 else [])}
         parts = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.name not in numbers}
         return replace(self, **parts)
+
+    def slower(self, factor: FloatArray) -> Self:
+        """See `Dynamics.slower`."""
+        rates = {name: getattr(self, name).times(1.0 / factor) for name in ("fast", "coupling", "slow")}
+        gains = {name: getattr(self, name) / factor for name in ("drive_gain", "bias")}
+        return replace(self, **rates, **gains, lag=self.lag if self.lags is None else self.lags * factor)
 
     def arrays(self) -> Mapping[str, FloatArray]:
         """Grids and coefficients of the curves, gain and bias; lags, if there are any."""

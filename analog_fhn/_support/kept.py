@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,16 @@ def kept_arrays(
     usable
         Whether what the file holds is what `compute` would have returned, as far as one can see.
     """
-    path = cache_folder(folder) / f"{key}.npz"
+    return arrays_in(cache_folder(folder) / f"{key}.npz", what, compute, usable)
+
+
+def arrays_in(
+    path: Path,
+    what: str,
+    compute: Callable[[], Mapping[str, NDArray[Any]]],
+    usable: Callable[[Mapping[str, NDArray[Any]]], bool] = bool,
+) -> Mapping[str, NDArray[Any]]:
+    """As `kept_arrays`, of a file that is named."""
     if path.exists():
         try:
             if usable(found := read_npz(path, what)):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from analog_fhn.backends.table.means import averages_window
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.data import Dataset
 from analog_fhn.design import Design
@@ -100,7 +101,7 @@ class Inside:
         Way back through the neurons: "response" or "sigmoid"; see `FHN`.
     window
         Whether training sees the average over the control window, from the protocol's initial state, or that of settled
-        neurons.
+        neurons. Of chips whose cells integrate over a short window it sees that in any case, in the technology's times.
     instants
         With a protocol, training sees x(t) of the last hidden layer at its times, and the loss is the mean over them:
         for the vote. It is seen without noise.
@@ -307,9 +308,10 @@ def _of_layer(number: int, chips: list[ManufacturedChip], inside: Inside, hardwa
     """Responses of hidden layer number `number` of chips, of the first chip those of one neuron alone."""
     cells, held = [chip.hardware[number].cells for chip in chips], chips[0].network.held[number]
     before = None if number == len(chips[0].layers) - 1 else chips[0].low_passes_before(number)
-    one = cells[0][np.zeros(1, dtype=np.intp)]
+    one, protocol = cells[0][np.zeros(1, dtype=np.intp)], chips[0].network.protocol
+    window = inside.window or averages_window(one.dynamics, protocol)
     bank = Responses.together([
-        Responses.of(some, inside.protocol, recentre=inside.recentre, before=before, held=held, window=inside.window)
+        Responses.of(some, protocol, recentre=inside.recentre, before=before, held=held, window=window)
         for some in (one, *cells[1:])
     ])  # fmt: skip
     if hardware.noise is None:
@@ -320,7 +322,7 @@ def _of_layer(number: int, chips: list[ManufacturedChip], inside: Inside, hardwa
         else Noise.from_density(one, hardware.noise, hardware.noise, hardware.first_chip)
     )
     quiet, noisy = (
-        Responses.of(one, inside.protocol, window=True, drives=bank.n_drives, noise=case) for case in (None, white)
+        Responses.of(one, protocol, window=True, drives=bank.n_drives, noise=case) for case in (None, white)
     )
     # The first neuron is the one outside training, and where a ramp begins: it stays quiet.
     drawn = np.arange(len(bank))[:, None] > 0

@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analog_fhn._support.files import at_once
 from analog_fhn._support.hashing import labelled, sha256, sha256_of_json
 from analog_fhn.backends.base import Backend, Response, check_drives, refuse_noise
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.spice.backend import Spice
-from analog_fhn.backends.table.build import Maker, TablePlan, grid_range
-from analog_fhn.backends.table.means import WINDOW_DRIVES, MeanTable, averages_window, make_mean_table
+from analog_fhn.backends.spice.tuned import TUNED_FORMAT, Tuning, kept_tuning
+from analog_fhn.backends.table.build import Maker, TablePlan, grid_range, largest, rms, window_checks
+from analog_fhn.backends.table.means import WINDOW_DRIVES, MeanTable, averages_window, make_mean_table, settled
 from analog_fhn.backends.table.waveforms import FORMAT, ResponseTable, TableQuality
 from analog_fhn.cell.base import Cells, CircuitCells
 from analog_fhn.errors import InputError, RunError
@@ -37,6 +39,9 @@ from analog_fhn.readout import Readout
 T = TypeVar("T")
 
 MIN_DRIVES = 5
+
+_EQUATION_DRIVES = 33  # of tables that tuned equations fill
+_WINDOW_TIME = 20.0  # simulated time (T) per neuron in ngspice of the checks against the user's control window
 
 _KEPT = 8  # tables kept in memory; a chip has one for each hidden layer
 # Of a technology, what a neuron's response to a drive does not depend on; the range of drives is in the key by itself.
@@ -55,6 +60,9 @@ class Table:
     Each neuron's grid is spread evenly over the drives that the chip can produce. In a cell whose ends differ in
     regime (rest, spikes, or oscillations between them), the onset is bisected with the inner backend; those runs stay
     in the table, so the grid is densest where the period changes fastest. All times are in units of T.
+
+    Of ngspice as the inner backend a few short runs are asked at each of the `n` drives, which tune each neuron's
+    equations to its circuit (`analog_fhn.backends.spice.tuned`); these fill the table, at 33 drives or more.
 
     Parameters
     ----------
@@ -75,8 +83,10 @@ class Table:
         each cell with an onset, where the error is largest.
     average
         What means are over: "settled", one cycle or the rest point, or "window", the protocol's control window from its
-        initial state. "auto" is the window with `direct` and neurons that are given by curves, if the window is shorter
-        than 100 T (`analog_fhn.backends.table.means.averages_window`), else settled.
+        initial state. "auto" is the window where equations fill the table and neurons are given by curves, if it is
+        shorter than 100 T (`analog_fhn.backends.table.means.averages_window`), else settled.
+    tuned
+        Whether that is so; else ngspice makes all runs of the table, which takes fifty times as long.
     window_drives
         Drives per neuron of a table of window means, or `n` if that is more: they go up and down with the drive. Such
         tables are not stored. Waveforms that are asked for beside them are settled ones all the same.
@@ -96,6 +106,8 @@ class Table:
     checks: int = 8
     average: Literal["auto", "settled", "window"] = "auto"
     window_drives: int = WINDOW_DRIVES
+    tuned: bool = True
+    _tunings: dict[str, Tuning] = field(default_factory=dict, init=False, repr=False, compare=False)
     _made: dict[str, ResponseTable] = field(default_factory=dict, init=False, repr=False, compare=False)
     _means: dict[str, MeanTable] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -122,15 +134,25 @@ class Table:
     def averages_window(self, cells: Cells, protocol: Protocol) -> bool:
         """Whether the means of these cells are those over the protocol's control window; see `average`."""
         if self.average == "auto":
-            return isinstance(self.inner, Direct) and averages_window(cells.dynamics, protocol)
+            return self._by_equations and averages_window(cells.dynamics, protocol)
         return self.average == "window"
 
     def means_serve(self, cells: Cells, protocol: Protocol) -> bool:
         """Whether a table of means alone is made where no waveforms are asked for.
 
-        By direct, if none is to be kept; and always of window means, which no waveform tells.
+        By equations, if none is to be kept; and always of window means, which no waveform tells.
         """
-        return (isinstance(self.inner, Direct) and self.folder is None) or self.averages_window(cells, protocol)
+        kept = self.folder is not None and isinstance(self.inner, Direct)
+        return (self._by_equations and not kept) or self.averages_window(cells, protocol)
+
+    @property
+    def _tunes(self) -> bool:
+        return self.tuned and isinstance(self.inner, Spice)
+
+    @property
+    def _by_equations(self) -> bool:
+        """Whether equations fill the table: runs cost little."""
+        return self._tunes or isinstance(self.inner, Direct)
 
     @property
     def _plan(self) -> TablePlan:
@@ -168,12 +190,19 @@ class Table:
             progress(drives.size, drives.size)
         return response
 
-    def means(self, cells: Cells, protocol: Protocol, *, window: bool = True) -> MeanTable:
-        """The chip's table of means alone, which `direct` makes in a few milliseconds; of the kind that `average` says.
+    def means(
+        self,
+        cells: Cells,
+        protocol: Protocol,
+        *,
+        window: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> MeanTable:
+        """The chip's table of means alone, which equations make in a few milliseconds; of the kind that `average` says.
 
         Parameters
         ----------
-        protocol
+        protocol, progress
             As for `make`.
         window
             Whether it is compared with the protocol's control window; that takes longer than the table.
@@ -181,15 +210,77 @@ class Table:
         Raises
         ------
         InputError
-            If the inner backend is not `direct`, and the means are settled ones.
+            If the inner backend is not `direct` or ngspice, and the means are settled ones.
+        SimulationError
+            If ngspice fails.
         """
         ends = grid_range(cells)
+        if self._tunes:
+            return self._tuned_means(cells, protocol, window, progress)
         if self.averages_window(cells, protocol):
             n = max(self.n, self.window_drives)
             return make_mean_table(self.inner, cells, protocol, n, ends, window=window, average="window")
         if not isinstance(self.inner, Direct):
             raise InputError(f"{self.name}: only direct makes tables of means alone")
         return make_mean_table(self.inner, cells, protocol, self.n, ends, window=window)
+
+    def _tuned_means(
+        self, cells: Cells, protocol: Protocol, window: bool, progress: Callable[[int, int], None] | None
+    ) -> MeanTable:
+        tuning, ends = self._tuning(cells, protocol, progress), grid_range(cells)
+        whole = self.averages_window(cells, protocol)
+        n = max(self.n, self.window_drives if whole else _EQUATION_DRIVES)
+        made = make_mean_table(
+            tuning.equations, cells, protocol, n, ends, window=False, average="window" if whole else "settled"
+        )
+        against = self._against_windows(cells, protocol, lambda who, at: made.only(who).look_up(at)) if window else None
+        error = made.look_up(tuning.checks) - self._tuned_at_checks(tuning, cells, protocol, whole)
+        return replace(made, quality=self._tuned_quality(made.quality, tuning, error, against))
+
+    def _tuned_at_checks(self, tuning: Tuning, cells: Cells, protocol: Protocol, whole: bool) -> FloatArray:
+        """Means by tuned equations, without a table between, at the drives where they were compared with circuits."""
+        if whole:
+            return tuning.equations.respond(cells, tuning.checks, protocol).mean
+        return settled(tuning.equations, cells, tuning.checks, protocol)
+
+    def _tuning(self, cells: Cells, protocol: Protocol, progress: Callable[[int, int], None] | None = None) -> Tuning:
+        """Tuned equations of the chip: from memory, from the folder, or by ngspice."""
+        assert isinstance(self.inner, Spice)
+        decided_by = self._decided_by(cells, protocol) | {"tuned": TUNED_FORMAT}
+        key = sha256_of_json(decided_by)
+        if key not in self._tunings:
+            path = None if self.folder is None else self.folder / f"tuned-{key}.npz"
+            _keep(
+                self._tunings, key, kept_tuning(path, self.inner, cells, grid_range(cells), protocol, self.n, progress)
+            )
+        return self._tunings[key]
+
+    def _against_windows(
+        self, cells: Cells, protocol: Protocol, look_up: Callable[[NDArray[np.intp], FloatArray], FloatArray]
+    ) -> FloatArray:
+        """Means over the protocol's control window in ngspice, less those of a table, at some neurons and drives."""
+        who, drive = window_checks(cells, protocol, _WINDOW_TIME, least=4)
+        response = self.inner.respond(cells[who], drive[None], protocol)
+        return np.asarray(response.mean - look_up(who, drive[None]))
+
+    def _tuned_quality(
+        self, made: TableQuality, tuning: Tuning, between: FloatArray, against: FloatArray | None
+    ) -> TableQuality:
+        """Quality of a table of tuned equations, measured in ngspice.
+
+        Parameters
+        ----------
+        between
+            What the table's interpolation adds to the equations' errors where these were measured.
+        against
+            See `_against_windows`; None: not measured.
+        """
+        errors, periods = (tuning.errors + between).ravel(), tuning.period_errors
+        against = np.zeros(0) if against is None else against
+        return TableQuality(
+            self.n, tuning.runs, len(errors), rms(errors), largest(errors), rms(periods), largest(periods),
+            made.identity_deviation, against.size, rms(against), largest(against),
+        )  # fmt: skip
 
     def quality(self, cells: Cells, protocol: Protocol) -> TableQuality:
         """Measured errors of the chip's table with its waveforms, which is made if there is none yet."""
@@ -216,8 +307,8 @@ class Table:
         key = sha256_of_json(decided_by)
         if key in self._made:
             return self._made[key]
-        path = None if self.folder is None else self.folder / f"{key}.npz"
-        table = None
+        path = None if self.folder is None or self._tunes else self.folder / f"{key}.npz"
+        table = self._tuned_table(cells, protocol, progress) if self._tunes else None
         if path is not None and path.exists():
             try:
                 table = ResponseTable.load(path, key, grid_range(cells))
@@ -233,6 +324,17 @@ class Table:
                     _log.warning("the response table cannot be stored: %s", error)
         _keep(self._made, key, table)
         return table
+
+    def _tuned_table(
+        self, cells: Cells, protocol: Protocol, progress: Callable[[int, int], None] | None
+    ) -> ResponseTable:
+        tuning = self._tuning(cells, protocol, progress)
+        plan = replace(self._plan, n=max(self.n, _EQUATION_DRIVES), checks=1)
+        made = Maker(self.name, tuning.equations, plan, cells, protocol, None).table()
+        against = self._against_windows(cells, protocol, lambda who, at: made.look_up(who, at[0])[0][None])
+        mean = made.look_up(np.tile(np.arange(len(cells)), len(tuning.checks)), tuning.checks.ravel())[0]
+        error = mean.reshape(tuning.checks.shape) - self._tuned_at_checks(tuning, cells, protocol, whole=False)
+        return replace(made, quality=self._tuned_quality(made.quality, tuning, error, against))
 
     def key(self, cells: Cells, protocol: Protocol) -> str:
         """SHA-256 of everything that decides the table; the name of its file."""
@@ -261,9 +363,10 @@ class Table:
 def default_drives(backend: str, readout: Readout) -> int:
     """Drives per neuron of a table where nothing else is said: a mean by `direct` needs few.
 
-    That of a settled neuron does; of means over a short window see `Table.window_drives`.
+    That of a settled neuron does; of means over a short window see `Table.window_drives`. In ngspice it is at these
+    drives that equations are tuned.
     """
-    return 9 if (backend, readout) == ("direct", "mean") else 33
+    return 9 if backend == "spice" or (backend, readout) == ("direct", "mean") else 33
 
 
 def _keep(tables: dict[str, T], key: str, table: T) -> None:

@@ -58,10 +58,20 @@ def grid_range(cells: Cells) -> tuple[FloatArray, FloatArray]:
     return low - margin, high + margin
 
 
-def window_checks(cells: Cells, protocol: Protocol) -> tuple[NDArray[np.intp], FloatArray]:
-    """Neurons and drives, each of shape (m,), at which a table is compared with the user's control window."""
+def window_checks(
+    cells: Cells, protocol: Protocol, time: float = _WINDOW_TIME, *, least: int = 8
+) -> tuple[NDArray[np.intp], FloatArray]:
+    """Neurons and drives, each of shape (m,), at which a table is compared with the user's control window.
+
+    Parameters
+    ----------
+    time
+        Simulated time (T) per neuron, at most.
+    least
+        Number of checks all the same.
+    """
     n_neurons = len(cells)
-    number = int(np.clip(_WINDOW_TIME * n_neurons / (protocol.settle + protocol.control), 8, 64))
+    number = int(np.clip(time * n_neurons / (protocol.settle + protocol.control), least, 64))
     i = np.arange(number)
     neuron = i * n_neurons // number if number <= n_neurons else i % n_neurons
     place = (i + 0.5) * _GOLDEN % 1.0

@@ -22,6 +22,7 @@ from analog_fhn._support.compiled import compiled
 from analog_fhn.backends.base import Backend, backend_of
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.direct.settled import settled_means
+from analog_fhn.backends.spice.tuned import TunedEquations
 from analog_fhn.backends.table.build import largest, rms, window_checks
 from analog_fhn.backends.table.waveforms import TableQuality, outside_table
 from analog_fhn.cell.base import Cells, DriveStage
@@ -131,8 +132,8 @@ def make_mean_table(
     Parameters
     ----------
     inner
-        `direct`, whose step is used; it serves neurons that do not settle within the protocol's time, and the
-        comparison with its control window. Any backend for window means.
+        `direct`, or equations that it integrates: its step is used, and it serves neurons that do not settle within the
+        protocol's time, and the comparison with its control window. Any backend for window means.
     drives
         Lowest and highest drive of each neuron.
     window
@@ -144,7 +145,7 @@ def make_mean_table(
     Raises
     ------
     InputError
-        If means of settled neurons are asked of another backend than `direct`.
+        If means of settled neurons are asked of another backend than `direct` or tuned equations.
     SimulationError
         If a neuron diverges.
     """
@@ -162,7 +163,7 @@ def make_mean_table(
     if average == "window":
         means = inner.respond(cells, drives_to_run, protocol).mean
     else:
-        means = _settled(inner, cells, drives_to_run, protocol)
+        means = settled(inner, cells, drives_to_run, protocol)
     table = MeanTable(low, high, np.ascontiguousarray(means[:n].T), _NOTHING)
     error = table.look_up(between) - means[n:]
     deviation = means - cells.dynamics.identity_mean(drives_to_run)
@@ -178,8 +179,18 @@ def make_mean_table(
     return replace(table, quality=quality)
 
 
-def _settled(inner: Backend, cells: Cells, drives: FloatArray, protocol: Protocol) -> FloatArray:
-    """Means of settled neurons under drives (m, n)."""
+def settled(inner: Backend, cells: Cells, drives: FloatArray, protocol: Protocol) -> FloatArray:
+    """Means of settled neurons under drives (m, n), by `direct` or by tuned equations.
+
+    Raises
+    ------
+    InputError
+        If the backend is another one.
+    SimulationError
+        If a neuron diverges.
+    """
+    if isinstance(inner, TunedEquations):
+        return inner.means(cells, drives, protocol, lambda tuned, at: settled(inner.direct, tuned, at, protocol))
     if not isinstance(inner, Direct):
         raise InputError(f"{inner.name}: only direct makes tables of means of settled neurons alone")
     longest = max(100.0, protocol.settle + protocol.control)
