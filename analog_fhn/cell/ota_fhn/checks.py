@@ -138,11 +138,13 @@ def window_findings(cell: OtaLayout, timing: Timing, protocol: Protocol) -> Iter
 
 
 def _mismatch(cell: OtaLayout) -> Iterator[Finding]:
-    """Constants of the technology against those that the foundry's file states; 0 leaves an error out."""
+    """Constants of the technology against those that the foundry's file states, if any; 0 leaves an error out."""
     for polarity, stated in cell.technology.mismatch.items():
         section = cell.technology.fet_n if polarity == "n" else cell.technology.fet_p
         for name in ("threshold", "gain"):
-            value, foundry = float(getattr(section, name)), float(getattr(stated, name))
+            value, foundry = float(getattr(section, name)), getattr(stated, name)
+            if foundry is None:
+                continue
             off = abs(value / foundry - 1.0)
             if value and off > MISMATCH_WARNING:
                 yield Finding(
