@@ -19,6 +19,8 @@ ByDevice = Literal["device"]
 ESeries = Literal["E12", "E24", "E48", "E96", "E192"]
 Levels = Annotated[int, of.Quantity("1", (2, 65536))]
 
+_MOST_CURVED = 20  # read voltages over V0; beyond, a device would carry next to nothing below the read voltage
+
 NOMINAL_TEMPERATURE = 300.0  # K; part values are those at this temperature
 
 
@@ -213,6 +215,9 @@ class Array(Section):
     temperature_coefficient
         Limit of the relative change per kelvin from 300 K, or "device"; each device has its own, normal with sigma a
         third of the limit, cut there.
+    nonlinearity
+        V0 (V) of all devices' characteristics, ``I = G V_r sinh(V/V0)/sinh(V_r/V0)`` with G at the read voltage V_r, or
+        "device"; null: ohmic.
     wires
         Resistances of the lines.
     """
@@ -234,6 +239,7 @@ class Array(Section):
     read_noise: of.Tolerance | ByDevice = 0.0
     drift_time: of.Age | None = None
     temperature_coefficient: of.TemperatureCoefficient | ByDevice = 0.0
+    nonlinearity: of.SinhVoltage | ByDevice | None = None
     wires: Wires = Wires()
 
     @field_validator("device", mode="before")
@@ -259,9 +265,14 @@ class Array(Section):
                     f"levels from {self.levels[0]:g} to {self.levels[-1]:g} S: expected them between g_min "
                     f"({self.g_min:g}) and g_max ({self.g_max:g})"
                 )
+        if isinstance(self.nonlinearity, float) and self.read_voltage > _MOST_CURVED * self.nonlinearity:
+            raise ValueError(
+                f"nonlinearity = {self.nonlinearity:g}: expected at least a {_MOST_CURVED}th of read_voltage "
+                f"({self.read_voltage:g} V)"
+            )
         if self.stuck_on + self.stuck_off > 1.0:
             raise ValueError(f"stuck_on + stuck_off = {self.stuck_on + self.stuck_off:g}: expected at most 1")
-        for name in ("levels", "programming_error", "read_noise", "drift_time", "temperature_coefficient"):
+        for name in ("levels", "programming_error", "read_noise", "drift_time", "temperature_coefficient", "nonlinearity"):
             if self.device is None and self.asks_device(name):
                 raise ValueError(f"{name} = {getattr(self, name)!r} needs a device (key 'device')")
         return self
@@ -287,6 +298,15 @@ class Array(Section):
     def clip(self, layer: int) -> float:
         """Clip quantile of a layer."""
         return self.clip_quantile[layer] if isinstance(self.clip_quantile, list) else self.clip_quantile
+
+    def sinh_volts(self, conductance: FloatArray) -> FloatArray | None:
+        """V0 of the characteristics of devices of these conductances (S), of the same shape, in volts; None: ohmic."""
+        if self.nonlinearity is None:
+            return None
+        if not isinstance(self.nonlinearity, str):
+            return np.full(conductance.shape, self.nonlinearity)
+        assert self.device is not None
+        return self.device.sinh_volts(conductance, read_voltage=self.read_voltage)
 
     @property
     def change_per_kelvin(self) -> float:

@@ -97,12 +97,13 @@ class Technology(Header):
         "read_noise": {"array": {"read_noise": 0.0}},
         "drift": {"array": {"drift_time": None}},
         "array_temperature": {"array": {"temperature_coefficient": 0.0}},
+        "nonlinearity": {"array": {"nonlinearity": None}},
         "wires": {"array": {"wires": Wires()}},
         "adc": {"": {"adc": None}},
         "hold": {"hold": {"offset_sigma": 0.0, "droop_sigma": 0.0, "noise": 0.0}},
     }
     SHORT: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "array": ("programming", "faults", "read_noise", "drift", "array_temperature", "wires"),
+        "array": ("programming", "faults", "read_noise", "drift", "array_temperature", "nonlinearity", "wires"),
         "amplifier": ("amplifier_offset", "amplifier_gain"),
     }
     LOTS: ClassVar[Mapping[str, int]] = {"sense_amplifier": 5, "hold": 6}
@@ -229,6 +230,7 @@ class Technology(Header):
             drift=array.asks_device("drift_time"),
             levels=array.asks_device("levels"),
             temperature_coefficient=array.asks_device("temperature_coefficient"),
+            nonlinearity=array.asks_device("nonlinearity"),
         )
 
     @classmethod
