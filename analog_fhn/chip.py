@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn.array.converters import ConvertedFront, Converters
 from analog_fhn.array.crossbar import Crossbar, Writes, manufacture, pulses
 from analog_fhn.array.nonlinear import NonlinearArray
 from analog_fhn.array.read_out import Columns, ReadOut
@@ -143,7 +144,7 @@ class ArrayLayer:
         """Currents out of the columns, shape (2 n_out,), for voltages of all rows (n_rows,), bias rows last (A)."""
         if self.nonlinear is None:
             return np.asarray(rows @ self.ports.effective)
-        return self.nonlinear.currents(rows[None])[0]
+        return np.asarray(self.nonlinear.currents(rows[None])[0])
 
     def excess(self, recentre: bool = True) -> Excess | None:
         """What the devices' characteristics add to the outputs; None: they are ohmic."""
@@ -194,7 +195,7 @@ class Excess:
         values = np.asarray(inputs, dtype=np.float64)
         rows = np.hstack([values * unit, np.broadcast_to(bias, (len(values), len(bias)))])
         currents = self.nonlinear.currents(rows) - rows @ self.array.ports.effective
-        return self.array.columns.outputs(currents) / self.array.volts[0 if self.recentre else 1]
+        return np.asarray(self.array.columns.outputs(currents) / self.array.volts[0 if self.recentre else 1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +241,7 @@ class HiddenLayer:
         return z if self.excess is None else z + self.excess_of(inputs)
 
     def excess_of(self, inputs: NDArray[np.floating]) -> FloatArray:
-        """What curved characteristics add to z, shape (n_runs, n), for inputs (n_runs, n_in); of ohmic devices zeros."""
+        """What curved characteristics add to z, shape (n_runs, n), for inputs (n_runs, n_in); 0 of ohmic devices."""
         if self.excess is None:
             return np.zeros((len(inputs), len(self.bias)))
         return self.excess(inputs if self.row_errors is None else at_positions(inputs, self.row_errors))
@@ -357,7 +358,8 @@ class Chip:
         Raises
         ------
         InputError
-            If there are units between rows and output array, or its devices are not ohmic: scores are then no such product.
+            If there are units between rows and output array, or its devices are not ohmic: scores are then no such
+            product.
         """
         if self.output.excess is not None:
             raise InputError("the devices of the output array are not ohmic: scores are not linear in x")
@@ -381,9 +383,7 @@ class Chip:
     def with_ideal_cells(self) -> Chip:
         """Copy whose cells are ideal; only the arrays keep their errors."""
         layers = tuple(
-            HiddenLayer(
-                layer.weights, layer.bias, ideal_cells(self.network, number), layer.front, excess=layer.excess
-            )
+            HiddenLayer(layer.weights, layer.bias, ideal_cells(self.network, number), layer.front, excess=layer.excess)
             for number, layer in enumerate(self.layers)
         )
         return Chip(self.network, layers, self._output_alone(), self.converters)
@@ -481,7 +481,11 @@ class ManufacturedChip(Chip):
         InputError
             If a number that follows from them is not finite.
         """
-        fronts, layers, errors = network.fronts, [], None
+        fronts, layers, errors = list(network.fronts), [], None
+        if technology.dac is not None:
+            n_rows = hardware[0].array.crossbar.n_in
+            converters = Converters.of(technology.dac, network.input_range, n_rows, seed)
+            fronts[0] = ConvertedFront(fronts[0].pools, fronts[0].patches, converters)
         timed = False  # of rows that are at the read voltage or at 0 V the characteristics do not matter
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             for number, one in enumerate(hardware):
@@ -500,6 +504,12 @@ class ManufacturedChip(Chip):
         chip = cls(network, tuple(layers), output, technology.adc, technology, hardware, output_array, seed)
         check_finite(technology, _numbers(chip))
         return chip
+
+    @property
+    def input_converters(self) -> Converters | None:
+        """Converters in front of the input array; None: there are none."""
+        front = self.layers[0].front
+        return front.converters if isinstance(front, ConvertedFront) else None
 
     @property
     def arrays(self) -> tuple[ArrayLayer, ...]:

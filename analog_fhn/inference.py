@@ -853,7 +853,9 @@ def _curved_outputs(
     for first in range(0, len(samples), size):
         part = slice(first, first + size)
         rows = (gain * samples[part] + offset).reshape(-1, samples.shape[2])
-        outputs[part] = (rows @ chip.output.weights + chip.output.excess_of(rows, recentre)).reshape(outputs[part].shape)
+        outputs[part] = (rows @ chip.output.weights + chip.output.excess_of(rows, recentre)).reshape(
+            outputs[part].shape
+        )
     return outputs, chip.output.bias_of(recentre)
 
 

@@ -51,7 +51,7 @@ class NonlinearArray:
     conductance: FloatArray
     v0: FloatArray
     read_voltage: float
-    wires: Wires = Wires()
+    wires: Wires
     tile_rows: int | None = None
     tile_columns: int | None = None
 
@@ -77,7 +77,7 @@ class NonlinearArray:
     def _without_wires(self, rows: FloatArray) -> FloatArray:
         """The law's power series, a product of matrices for each odd power; all terms are of one sign."""
         if np.ptp(self.v0) == 0.0:
-            return self._scale(self.v0[0, 0]) * np.sinh(rows / self.v0[0, 0]) @ self.conductance
+            return np.asarray(np.sinh(rows / self.v0[0, 0]) @ self.scale)
         relative, x = rows / self.read_voltage, self.read_voltage / self.v0
         square, power = relative**2, relative.copy()
         term = self.conductance * self.read_voltage * (x / np.sinh(x))
@@ -92,19 +92,21 @@ class NonlinearArray:
             if (ratio := largest**2 / ((last + 2) * (last + 3))) < 0.5 and _term(largest, last + 1) < 1e-17 * ratio:
                 return np.asarray(currents)
 
-    def _scale(self, v0: FloatArray | float) -> FloatArray:
-        """``V_r/sinh(V_r/V0)``, in volts."""
-        return np.asarray(self.read_voltage / np.sinh(self.read_voltage / v0))
+    @cached_property
+    def scale(self) -> FloatArray:
+        """``G V_r/sinh(V_r/V0)`` of each device, shape (n_in, n_out), in amperes."""
+        return self.conductance * (self.read_voltage / np.sinh(self.read_voltage / self.v0))
 
     @cached_property
     def _tiles(self) -> list[_Tile]:
+        def part(values: FloatArray, place: tuple[slice, slice]) -> FloatArray:
+            return np.ascontiguousarray(values[place])
+
         slices = tile_slices((self.conductance.shape[0], self.conductance.shape[1]), self.tile_rows, self.tile_columns)
-        scale = self.conductance * self._scale(self.v0)
         return [
-            _Tile(rows, columns, *(np.ascontiguousarray(a[rows, columns]) for a in (self.conductance, self.v0, scale)),
-                  self.wires)
-            for rows, columns in slices
-        ]  # fmt: skip
+            _Tile(*tile, part(self.conductance, tile), part(self.v0, tile), part(self.scale, tile), self.wires)
+            for tile in slices
+        ]
 
 
 def _term(argument: float, power: int) -> float:

@@ -98,8 +98,8 @@ def regression(job: Job, point: SweepPoint, trials: Sequence[Trial]) -> Regressi
     Returns
     -------
     Regression or None
-        None where it cannot be made: another backend than direct, the vote readout, converters, devices that are not ohmic, fewer chips than three
-        for each group, or accuracies that are all the same.
+        None where it cannot be made: another backend than direct, the vote readout, converters, curved devices,
+        fewer chips than three for each group, or accuracies that are all the same.
     """
     design = point.design(job.network, job.technology)
     trials = [trial for trial in trials if trial.accuracy is not None][:_CHIPS]

@@ -20,6 +20,7 @@ ESeries = Literal["E12", "E24", "E48", "E96", "E192"]
 Levels = Annotated[int, of.Quantity("1", (2, 65536))]
 
 _MOST_CURVED = 20  # read voltages over V0; beyond, a device would carry next to nothing below the read voltage
+_BITS_OF_CODES = 12
 
 NOMINAL_TEMPERATURE = 300.0  # K; part values are those at this temperature
 
@@ -178,6 +179,44 @@ class Adc(Section):
     margin: of.Margin = 1.2
 
 
+class Dac(Section):
+    """Converters in front of the input array, one for each of its rows that carries no bias.
+
+    Codes are whole numbers from 0 to ``2^bits - 1`` at equal steps from one end of the range to the other; an input
+    becomes the nearest code's output. Errors are in steps, as data sheets have them in LSB: the integral nonlinearity
+    is a smooth bow, as of a string of resistors whose values have a gradient, and what is left of it differs from code
+    to code.
+
+    Parameters
+    ----------
+    bits
+        Resolution of each converter.
+    range
+        Inputs at the first and the last code, in units of the network's inputs; null: the network's own range.
+    bow
+        Deviation in the middle of the range, steps: ``4 bow u (1 - u)`` at the share u of the range; the ends are
+        exact.
+    code_sigma
+        Sigma of the deviation of each code of each converter, steps; at most 12 bits.
+    """
+
+    bits: Annotated[int, of.Quantity("1", (1, 24))]
+    range: Annotated[tuple[of.Number, of.Number], Field(strict=False)] | None = None
+    bow: Annotated[float, of.Quantity("1", (-1e4, 1e4), (-16, 16))] = 0.0
+    code_sigma: Annotated[float, of.Quantity("1", (0, 1e4), (0, 4))] = 0.0
+
+    @model_validator(mode="after")
+    def _possible(self) -> Dac:
+        if self.range is not None and self.range[0] >= self.range[1]:
+            raise ValueError(f"range = {list(self.range)}: expected two rising numbers")
+        if self.code_sigma and self.bits > _BITS_OF_CODES:
+            raise ValueError(
+                f"bits = {self.bits} with code_sigma = {self.code_sigma:g}: expected at most {_BITS_OF_CODES} bits, "
+                "because each code of each converter is drawn"
+            )
+        return self
+
+
 class Array(Section):
     """Crossbar devices and lines.
 
@@ -272,7 +311,14 @@ class Array(Section):
             )
         if self.stuck_on + self.stuck_off > 1.0:
             raise ValueError(f"stuck_on + stuck_off = {self.stuck_on + self.stuck_off:g}: expected at most 1")
-        for name in ("levels", "programming_error", "read_noise", "drift_time", "temperature_coefficient", "nonlinearity"):
+        for name in (
+            "levels",
+            "programming_error",
+            "read_noise",
+            "drift_time",
+            "temperature_coefficient",
+            "nonlinearity",
+        ):
             if self.device is None and self.asks_device(name):
                 raise ValueError(f"{name} = {getattr(self, name)!r} needs a device (key 'device')")
         return self

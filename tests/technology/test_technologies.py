@@ -88,8 +88,8 @@ def test_the_order_of_a_boards_sections_is_that_of_its_files() -> None:
     # Keys of tables and configurations of runs are made of it.
     assert list(BoardTechnology.model_fields) == [
         "format", "name", "source", "cell", "time_unit", "supplies", "neuron", "resistor", "capacitor", "opamp",
-        "multiplier", "tanh_pair", "rectifier", "row_driver", "low_pass", "hold", "sense_amplifier", "array", "adc",
-        "conditions", "classes",
+        "multiplier", "tanh_pair", "rectifier", "row_driver", "low_pass", "hold", "sense_amplifier", "array", "dac",
+        "adc", "conditions", "classes",
     ]  # fmt: skip
 
 
