@@ -11,8 +11,9 @@ from numpy.polynomial.polynomial import polyder, polyval
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from scipy.special import ndtr
 
+from analog_fhn._support.files import write_text
 from analog_fhn._support.resources import resource
-from analog_fhn._support.yaml_files import read_yaml
+from analog_fhn._support.yaml_files import read_yaml, yaml_text
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.technology import quantities as of
@@ -81,6 +82,30 @@ class Saturating(Section):
     def sigma(self, q: FloatArray) -> FloatArray:
         """Standard deviation, shape of `q`."""
         return -self.a * np.expm1(-np.maximum(q, 0.0) / self.b)
+
+    def deviation(self, q: FloatArray, normal: FloatArray) -> FloatArray:
+        """Deviations from the target, of standard normal draws of the shape of `q`."""
+        return self.sigma(q) * normal
+
+
+class Tabulated(Section):
+    """Normal error whose sigma was measured at some values of q: linear between them, beyond them as at the ends."""
+
+    kind: Literal["table"]
+    q: Annotated[tuple[of.DeviceConductance, ...], Field(strict=False, min_length=1, max_length=1000)]
+    values: Annotated[tuple[of.DeviceSpread, ...], Field(strict=False, min_length=1, max_length=1000)]
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Tabulated:
+        if list(self.q) != sorted(set(self.q)):
+            raise ValueError("q: expected rising numbers, each once")
+        if len(self.q) != len(self.values):
+            raise ValueError(f"values: {len(self.values)} numbers; expected {len(self.q)}, one for each of q")
+        return self
+
+    def sigma(self, q: FloatArray) -> FloatArray:
+        """Standard deviation, shape of `q`."""
+        return np.asarray(np.interp(q, self.q, self.values))
 
     def deviation(self, q: FloatArray, normal: FloatArray) -> FloatArray:
         """Deviations from the target, of standard normal draws of the shape of `q`."""
@@ -345,7 +370,7 @@ class Device(Section):
     temperature_range: TemperatureRange | None = None
     fit_error: Annotated[tuple[FitError, ...], Field(strict=False, min_length=1)] | None = None
     fit_error_note: Words = NOT_STATED
-    programming: Annotated[Polynomial | Saturating | Tolerance, Field(discriminator="kind")] | None = None
+    programming: Annotated[Polynomial | Saturating | Tabulated | Tolerance, Field(discriminator="kind")] | None = None
     drift: Annotated[PowerLaw | Logarithmic | Measured, Field(discriminator="kind")] | None = None
     read_noise: Annotated[OneOverF | Saturating, Field(discriminator="kind")] | None = None
     levels: Annotated[Series | Codes, Field(discriminator="kind")] | None = None
@@ -376,6 +401,14 @@ class Device(Section):
             return cls.model_validate(data)
         except ValidationError as error:
             raise InputError(explain(path, error, data)) from None
+
+    def save(self, path: str | Path) -> None:
+        """Write the device as YAML without the keys that are null; `load` gives an equal one."""
+        write_text(path, self.text())
+
+    def text(self) -> str:
+        """The device's file."""
+        return yaml_text(self.model_dump(mode="json", exclude_none=True))
 
     def problems(
         self,
