@@ -26,7 +26,7 @@ def measured(
     device, rng = Device.load(name), np.random.default_rng(seed)
     assert device.g_range is not None
     low, high = device.g_range
-    target = rng.choice(np.linspace(max(low, 0.1 * high), high, states), n)
+    target = rng.choice(np.linspace(high, max(low, 0.1 * high), states), n)
     first = target + device.programming_deviation(target, rng.normal(size=n), read_voltage=0.2)
     normal = rng.normal(size=n)
     read = [first, *(device.drifted(first, t, normal) for t in times)]
@@ -74,8 +74,7 @@ def test_intervals_of_the_fit_hold_what_they_say() -> None:
 def test_drift_exponents_come_back(noise: float) -> None:
     readings = measured("pcm", 1, n=1500, states=1, times=(100.0, 1e4, 1e6), noise=noise)
     found = fit_device(readings, "again")
-    # At 25 uS: mean clip(0.0244, 0.049, 0.1) = 0.049, sigma clip(-0.0059, 0.008, 0.045) = 0.008; the state that
-    # was programmed is near the target
+    # At 25 uS, near which the devices are: mean clip(0.0244, 0.049, 0.1), sigma clip(-0.0059, 0.008, 0.045)
     assert found.drift is not None
     assert abs(found.drift.mean - 0.049) < 4 * found.drift.mean_error
     assert abs(found.drift.sigma - 0.008) < 4 * found.drift.sigma_error
@@ -91,7 +90,8 @@ def test_exponents_may_depend_on_the_state() -> None:
     found = fit_device(measured("pcm", 2, n=2000, times=(1e3, 1e5)), "again").device
     known = Device.load("pcm")
     g = np.array([3e-6, 12e-6, 24e-6])
-    np.testing.assert_allclose(found.drifted(g, 1e5, None), known.drifted(g, 1e5, None), rtol=0.03)
+    # The preset's mean is a line with a limit, the fit's a line
+    np.testing.assert_allclose(found.drifted(g, 1e5, None), known.drifted(g, 1e5, None), rtol=0.05)
     spread = [d.drifted(g, 1e5, np.ones(3)) / d.drifted(g, 1e5, None) for d in (found, known)]
     np.testing.assert_allclose(np.log(spread[0]), np.log(spread[1]), rtol=0.3)
 
