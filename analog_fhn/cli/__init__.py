@@ -17,6 +17,7 @@ from analog_fhn.cli import (
     allocate,
     arrays,
     classify,
+    combine,
     compare,
     design,
     device,
@@ -55,6 +56,7 @@ app.command("frontier")(frontier.frontier)
 app.command("sweep")(sweep.sweep)
 app.command("status")(sweep.status)
 app.command("allocate")(allocate.allocate)
+app.command("combine")(combine.combine)
 app.command("report")(report.report)
 app.command("trim")(trim.trim)
 app.command("record")(record.record)

@@ -50,6 +50,7 @@ _WORKER = 150e6
 _TASK = 200.0  # a trial that waits
 _ROW = 400.0  # a trial's row without its confusion
 _PER_WEIGHT = 500.0  # of a chip, with all that its arrays are made of
+_TUNING_TIME = 5.5  # T, of a run that tunes equations
 _TEXT = 250.0  # a weight in netlists and tables
 _SAMPLES = 200e6  # samples of a group of images
 _DRIVE_ENTRY = 64.0  # a neuron at one drive, in a table of means
@@ -408,9 +409,14 @@ def _runs(backend: str, number: float, time: float, eps: float, interval: float 
 def _table(backend: str, n: int, neurons: int, protocol: Protocol, eps: float, *, waves: bool) -> tuple[float, float]:
     """Wall seconds and bytes of a response table, its comparisons with the control window among them."""
     time = protocol.settle + protocol.control
+    entries = product(n, neurons)
+    if backend == "spice":
+        # What tunes the equations, which then fill the table; and a few runs of the protocol
+        tuning = _runs(backend, product(n + 3, neurons), _TUNING_TIME, eps)
+        own = _runs(backend, min(64.0, max(4.0, product(20, neurons, 1 / time))), time, eps)
+        return tuning + own, product(33, neurons, _WAVE_ENTRY)
     checks = min(64.0, max(8.0, product(100, neurons, 1 / time)))
     compared = _runs(backend, checks, time, eps)
-    entries = product(n, neurons)
     if not waves:
         return compared + product(entries, _MEAN, max(1.0, 0.01 / eps)) / usable_cores(), product(entries, _DRIVE_ENTRY)
     number = entries + product(14, neurons)  # with those that find onsets, and the checks

@@ -45,7 +45,6 @@ def sweep(
 
     Every chip is a row of results.sqlite as soon as it is judged; --resume goes on after whatever ended the run.
     """
-    from analog_fhn import plots
     from analog_fhn.errors import SimulationError
     from analog_fhn.sweeps import finish
 
@@ -57,6 +56,8 @@ def sweep(
     results = study.results
     values = study.accuracies() if results.outcomes else ()
     if len(values):
+        from analog_fhn import plots  # half a second, which the first chip need not wait for
+
         title = f"{len(values)} chips, technology {run.technology.name}"
         picture = plots.histogram(values, results.specification, results.plain, title)
         plots.save(picture, output / "histogram.png")

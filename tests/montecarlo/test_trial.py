@@ -165,7 +165,7 @@ def test_window_error_is_that_of_classify() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "readout", "drives"), [("direct", "mean", 9), ("direct", "vote", 33), ("spice", "mean", 33)]
+    ("backend", "readout", "drives"), [("direct", "mean", 9), ("direct", "vote", 33), ("spice", "mean", 9)]
 )
 def test_default_drives(backend: str, readout: str, drives: int) -> None:
     assert default_drives(backend, readout) == drives

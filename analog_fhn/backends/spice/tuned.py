@@ -344,12 +344,15 @@ def tune(
         ~(np.abs(drive[..., None] - onsets - moved) < _CLOSE * beside[:, None]).any(axis=2)
         for drive in (nodes, between)
     )
+
+    def by_drive(values: FloatArray) -> FloatArray:
+        return np.take_along_axis(values, order, axis=0).T
+
+    # A neuron that has not settled is compared with equations that have taken as long.
+    first_look = _Compared.of(circuits[:n], _waves(equations, cells, nodes, protocol, lengths[:n]))
+    equations = replace(equations, factor=_filled(at, _without_outliers(by_drive(first_look.factor)), 1.0))
     compared = _Compared.of(circuits[:n], _waves(equations, cells, nodes, protocol, lengths[:n]))
-    factor, shift = (
-        np.take_along_axis(values, order, axis=0).T
-        for values in (compared.factor, np.where(node_far, compared.shift, np.nan))
-    )
-    equations = replace(equations, factor=_filled(at, _without_outliers(factor), 1.0), shift=_filled(at, shift, 0.0))
+    equations = replace(equations, shift=_filled(at, by_drive(np.where(node_far, compared.shift, np.nan)), 0.0))
     checked = _Compared.of(circuits[n:], _waves(equations, cells, between, protocol, lengths[n:]))
     strange = np.asarray(
         np.isnan(moved).any(axis=1)

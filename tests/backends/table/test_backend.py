@@ -675,7 +675,7 @@ def test_spice_table_is_spice() -> None:
     cells = mismatched(2)
     protocol = Protocol(settle=20.0, control=40.0)
     calls: list[tuple[int, int]] = []
-    table = Table(Spice(), 5, checks=2, bisections=2)
+    table = Table(Spice(), 5, checks=2, bisections=2, tuned=False)
     quality = table.make(cells, protocol, lambda done, total: calls.append((done, total))).quality
     drives = np.array([[-0.77, -0.41], [-0.2, 0.3]])
     one, other = table.respond(cells, drives, protocol), Spice().respond(cells, drives, protocol)

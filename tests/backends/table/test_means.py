@@ -149,7 +149,7 @@ def test_neurons_that_do_not_settle_are_seen_by_the_users_protocol() -> None:
 
 def test_only_direct_makes_them() -> None:
     with pytest.raises(InputError, match="spice table of 9: only direct makes tables of means alone"):
-        Table(Spice(), 9).means(drawn(), PROTOCOL)
+        Table(Spice(), 9, tuned=False).means(drawn(), PROTOCOL)
 
 
 # --- looking up -----------------------------------------------------------------------------------------------
