@@ -245,6 +245,10 @@ def _bias_lines(chip: ManufacturedChip, array: int, recentre: bool) -> Iterator[
         yield f"V{row} {row} 0 {number(volts)}"
 
 
+# Volts over V0 beyond which no device comes; steps of a simulator on the way to a solution do.
+_LARGEST_SINH = 60.0
+
+
 def array_lines(chip: ManufacturedChip, array: int, wires: Wires) -> Iterator[str]:
     """Devices and wires of an array, tile by tile.
 
@@ -274,8 +278,10 @@ def array_lines(chip: ManufacturedChip, array: int, wires: Wires) -> Iterator[st
                     if nonlinear is None:
                         yield f"R{array}_{i:03d}_{j:03d} {' '.join(ends)} {number(1.0 / g)}"
                     else:
-                        law = f"{number(nonlinear.scale[i, j])}*sinh(v({','.join(ends)})/{number(nonlinear.v0[i, j])})"
-                        yield f"G{array}_{i:03d}_{j:03d} {' '.join(ends)} VALUE={{{law}}}"
+                        argument = f"v({','.join(ends)})/{number(nonlinear.v0[i, j])}"
+                        law = f"sinh(max(-{_LARGEST_SINH},min({_LARGEST_SINH},{argument})))"
+                        value = f"{number(nonlinear.scale[i, j])}*{law}"
+                        yield f"G{array}_{i:03d}_{j:03d} {' '.join(ends)} VALUE={{{value}}}"
         for _, resistors in (*words.values(), *bits.values()):
             yield from resistors
 
