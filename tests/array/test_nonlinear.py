@@ -19,6 +19,7 @@ from analog_fhn.array.wires import _nodal
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.spice.backend import run_exported
 from analog_fhn.backends.table.backend import Table
+from analog_fhn.checks.array import check_arrays
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, SimulationError
@@ -281,3 +282,12 @@ def test_scores_of_the_whole_chip_in_ngspice(tmp_path: Path) -> None:
     error = np.abs(found - expected).max()
     assert error < 0.02 * np.ptp(expected)
     assert error < 0.2 * np.abs(ohmic - expected).max()
+
+
+def test_a_great_curvature_is_a_finding() -> None:
+    def lacking(v0: float) -> list[float]:
+        design = Design(network(12, 5, 3), Technology.load("discrete").with_values({"array.nonlinearity": v0}))
+        return [one.value for one in check_arrays(design) if "half the read voltage" in one.quantity]
+
+    assert lacking(1.0) == []
+    np.testing.assert_allclose(lacking(0.5), [1.0 - 1.0 / np.cosh(1.0)] * 2)
