@@ -13,7 +13,7 @@ _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _ITEM = re.compile(r"([vi])\(([a-z0-9_]+)\)")
 # Words that begin a line of VACASK's own.
 _RESERVED = frozenset(
-    "include section endsection load model global ground subckt ends parameters control endc embed".split()
+    ("include", "section", "endsection", "load", "model", "global", "ground", "subckt", "ends", "parameters", "control")
 )
 
 
@@ -196,7 +196,9 @@ def _words(line: str) -> list[str]:
     words = []
     for match in _WORD.finditer(line):
         braced, quoted = match.group(1), match.group(2)
-        words.append(match.group() if braced is None and quoted is None else f"({braced if quoted is None else quoted})")
+        words.append(
+            match.group() if braced is None and quoted is None else f"({braced if quoted is None else quoted})"
+        )
     return [word for word in words if word != "params:"]
 
 

@@ -8,7 +8,7 @@ operating point that a transient begins from.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +51,8 @@ class Translation:
         Largest time step and end of the transient (s).
     saved
         Such as v(x) and i(vcc).
+    behaviours
+        Sources given by expressions, each with its subcircuit: VACASK compiles them.
     """
 
     text: str
@@ -59,32 +61,38 @@ class Translation:
     step: float
     stop: float
     saved: tuple[str, ...]
+    behaviours: tuple[str, ...]
 
-    def deck(self, runs: Iterable[Mapping[str, float]], ascii_results: bool = False, after: str = "") -> str:
-        """Complete text of a deck that runs one transient after another: run0, run1, ....
+    def deck(self, sources: Mapping[str, float] | None = None) -> str:
+        """Complete text of a deck that writes the transient's waveforms to `run.raw`.
 
         Parameters
         ----------
-        runs
-            Of each the currents or voltages of sources that are set before it, by name.
-        ascii_results
-            Whether results are written as text.
-        after
-            Lines at the end of the control block, and what stands behind it where a line `endc` is among them.
+        sources
+            Currents (A) or voltages (V) of sources that are set before it, by name; None: none.
         """
-        settings = [f"{name}={number(value)}" for name, value in self.options.items()]
-        settings += ['rawfile="ascii"'] if ascii_results else []
-        begin = ", ".join(
+        return self.text + "\n".join(["control", *self.run_lines(sources or {}), "endc", ""])
+
+    def run_lines(self, sources: Mapping[str, float], options: str = "") -> list[str]:
+        """Lines of a control block that make a run; see `deck`.
+
+        Parameters
+        ----------
+        options
+            Further options.
+        """
+        settings = " ".join(f"{name}={number(value)}" for name, value in self.options.items())
+        initial = ", ".join(
             f"{', '.join(chr(34) + node + chr(34) for node in nodes)}, {number(volts)}" for nodes, volts in self.initial
         )
-        lines = ["control", "abort always", f"options {' '.join(settings)}", f"save {' '.join(self.saved)}"]
-        for k, sources in enumerate(runs):
-            lines += [f'alter instance("{name}") dc={number(value)}' for name, value in sources.items()]
-            lines.append(
-                f"analysis run{k} tran step={number(self.step)} maxstep={number(self.step)} stop={number(self.stop)} "
-                f'icmode="op" ic={{{begin}}}'
-            )
-        return self.text + "\n".join(lines) + "\n" + (after or "endc\n")
+        return [
+            "abort always",
+            f"options {settings}{options}",
+            f"save {' '.join(self.saved)}",
+            *(f'alter instance("{name}") dc={number(value)}' for name, value in sources.items()),
+            f"analysis run tran step={number(self.step)} maxstep={number(self.step)} stop={number(self.stop)} "
+            f'icmode="op" ic={{{initial}}}',
+        ]
 
 
 def translate(text: str) -> Translation:
@@ -104,7 +112,9 @@ def translate(text: str) -> Translation:
     survey = _Survey(deck)
     survey.visit(deck.top, "", {}, {})
     writer = _Writer(deck, survey)
-    body = [line for scope in deck.subcircuits.values() if scope.name in survey.used for line in writer.subcircuit(scope)]
+    body = [
+        line for scope in deck.subcircuits.values() if scope.name in survey.used for line in writer.subcircuit(scope)
+    ]
     body += writer.elements(deck.top, "")
     title = "Translated from a netlist for ngspice by analog_fhn"
     lines = [title, *writer.heading(), *body]
@@ -115,6 +125,12 @@ def translate(text: str) -> Translation:
         deck.step,
         deck.stop,
         tuple(f"{kind}({name})" for kind, name in deck.saved),
+        tuple(
+            f"{scope.name} {element.name} {' '.join(element.nodes)} {element.value}"
+            for scope in (*deck.subcircuits.values(), deck.top)
+            for element in scope.elements
+            if element.behaviour
+        ),
     )
 
 
@@ -293,7 +309,7 @@ class _Writer:
     def _transistor(self, begin: str, element: Element, given: dict[str, str]) -> list[str]:
         """A MOSFET under the condition of its size, once for each model in use."""
         written = " ".join(f"{'$mfactor' if name == 'm' else name}={text}" for name, text in given.items())
-        lines = []
+        lines: list[str] = []
         for name in sorted(self.survey.bins.get(element.of, ())):
             edges = {edge: value_of(self.deck.top.models[name].parameters[edge], {}) * (1 - _CLOSE) for edge in _EDGES}
             condition = " && ".join(
