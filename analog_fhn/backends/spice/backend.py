@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +32,12 @@ from analog_fhn.netlist.chip_lines import SCORES
 from analog_fhn.netlist.decks import MAX_STEP, RELTOL, cell_deck, components, neuron_deck
 from analog_fhn.netlist.export import read_manifest
 from analog_fhn.netlist.positions import ACTIVATIONS
+from analog_fhn.netlist.vacask_run import DECK as VACASK_DECK
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.ngspice.batch import run_batch
 from analog_fhn.ngspice.process import SimulatorProcess, version
 from analog_fhn.noise import Noise
+from analog_fhn.vacask.process import run_deck
 
 # Any single period may differ by this fraction, a rest value by this much in x, from a run with much tighter settings.
 # With the default settings it is 1e-4; with ngspice's own reltol of 1e-3 at least 5e-3 (12 neurons, 4 chips).
@@ -481,10 +484,12 @@ def cell_power(cells: Cells, z: FloatArray, protocol: Protocol) -> FloatArray:
     return power
 
 
-def run_exported(folder: str | Path, timeout: float | None = None) -> FloatArray:
+def run_exported(
+    folder: str | Path, timeout: float | None = None, simulator: Literal["ngspice", "vacask"] = "ngspice"
+) -> FloatArray:
     """Run a network, or a patch at one position, that `analog_fhn.netlist.export.export` wrote.
 
-    As `ngspice -b run.cir` does.
+    As `ngspice -b run.cir` does, or `vacask run_vacask.sim`.
 
     Parameters
     ----------
@@ -493,6 +498,8 @@ def run_exported(folder: str | Path, timeout: float | None = None) -> FloatArray
     timeout
         Seconds after which the run is stopped; None: a minute and 20 times what the folder's manifest expects, an hour
         if it does not say.
+    simulator
+        The program; VACASK runs whole chips in one circuit.
 
     Returns
     -------
@@ -503,20 +510,25 @@ def run_exported(folder: str | Path, timeout: float | None = None) -> FloatArray
     Raises
     ------
     InputError
-        If there is no `run.cir` in the folder.
+        If there is no `run.cir` or `run_vacask.sim` in the folder.
     MissingProgramError
-        If there is no program ngspice.
+        If there is no such program.
     SimulationError
         If the run fails, or leaves no finite score for every class.
     """
     folder = Path(folder)
-    deck, manifest = folder / "run.cir", read_manifest(folder)
+    deck, manifest = folder / ("run.cir" if simulator == "ngspice" else VACASK_DECK), read_manifest(folder)
     if not deck.is_file():
-        raise InputError(f"{deck}: there is no such file; expected a folder written by 'analog-fhn export'")
+        option = "" if simulator == "ngspice" else " --form full"
+        raise InputError(f"{deck}: there is no such file; expected a folder written by 'analog-fhn export{option}'")
     at_position = manifest.get("writes") == ACTIVATIONS
     results = folder / (ACTIVATIONS if at_position else SCORES)
     results.unlink(missing_ok=True)
-    run_batch(deck, longest_run(folder) if timeout is None else timeout)
+    timeout = longest_run(folder) if timeout is None else timeout
+    if simulator == "ngspice":
+        run_batch(deck, timeout)
+    else:
+        run_deck(deck, timeout, postprocess=True)
     text = results.read_text(encoding="ascii", errors="replace") if results.is_file() else "no such file"
     # Index and score; or, under a heading, layer, channel and activation.
     lines, width, what = text.splitlines(), 2, "score for every class"
