@@ -13,7 +13,13 @@ from analog_fhn.vacask.translate import translate
 DECK = "run_vacask.sim"
 _SCRIPT = "vacask_scores.py"
 # What a run leaves behind: waveforms, what it compiles of expressions, and the script.
-LEFT = ("run.raw", _SCRIPT, f"{_SCRIPT}.origin", "run_vacask.log", *(f"{DECK}__behavioral.{kind}" for kind in ("va", "va.origin", "osdi")))
+LEFT = (
+    "run.raw",
+    _SCRIPT,
+    f"{_SCRIPT}.origin",
+    "run_vacask.log",
+    *(f"{DECK}__behavioral.{kind}" for kind in ("va", "va.origin", "osdi")),
+)
 
 # Python's own library alone: means over the control window, edges interpolated.
 _MEANS = """\

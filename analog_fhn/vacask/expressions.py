@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Mapping
 
 from analog_fhn.errors import InputError, shown
 
 _FUNCTIONS = {"abs": abs, "exp": math.exp, "max": max, "min": min, "sqrt": math.sqrt, "tanh": math.tanh}
 _OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
+_NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 _SIGNS = {ast.UAdd: "+", ast.USub: "-"}
 
 
@@ -59,17 +61,17 @@ def translated(text: str, probes: bool = False) -> str:
 
 
 def _tree(text: str) -> ast.expr:
+    """Tree of an expression by Python's rules, each name behind an underscore: `in` and `is` are no names there."""
     try:
-        return ast.parse(text.strip(), mode="eval").body
+        return ast.parse(_NAME.sub(r"_\g<0>", text.strip()), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise InputError(f"netlist expression {shown(text)}: expected sums, products and functions") from None
 
 
 def _refused(node: ast.expr) -> InputError:
     known = ", ".join(_FUNCTIONS)
-    return InputError(
-        f"netlist expression {shown(ast.unparse(node))}: VACASK is given numbers, names, + - * / and {known} alone"
-    )
+    text = _NAME.sub(lambda match: match.group()[1:], ast.unparse(node))
+    return InputError(f"netlist expression {shown(text)}: VACASK is given numbers, names, + - * / and {known} alone")
 
 
 def _evaluate(node: ast.expr, values: Mapping[str, float]) -> float:
@@ -77,9 +79,10 @@ def _evaluate(node: ast.expr, values: Mapping[str, float]) -> float:
         case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
             return float(value)
         case ast.Name(id=name):
-            if name not in values:
-                raise InputError(f"netlist parameter {shown(name)} has no value; known: {', '.join(values) or 'none'}")
-            return values[name]
+            if name[1:] not in values:
+                known = ", ".join(values) or "none"
+                raise InputError(f"netlist parameter {shown(name[1:])} has no value; known: {known}")
+            return values[name[1:]]
         case ast.UnaryOp(op=ast.UAdd() | ast.USub() as sign, operand=operand):
             value = _evaluate(operand, values)
             return -value if isinstance(sign, ast.USub) else value
@@ -96,8 +99,8 @@ def _evaluate(node: ast.expr, values: Mapping[str, float]) -> float:
                     return a / b
         case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]):
             return float(_evaluate(left, values) == _evaluate(right, values))
-        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in _FUNCTIONS:
-            return float(_FUNCTIONS[name](*(_evaluate(argument, values) for argument in arguments)))  # type: ignore[operator]
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name[1:] in _FUNCTIONS:
+            return float(_FUNCTIONS[name[1:]](*(_evaluate(argument, values) for argument in arguments)))  # type: ignore[operator]
     raise _refused(node)
 
 
@@ -106,13 +109,13 @@ def _text(node: ast.expr, probes: bool) -> str:
         case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
             return repr(value)
         case ast.Name(id=name):
-            return name
+            return name[1:]
         case ast.UnaryOp(op=ast.UAdd() | ast.USub() as sign, operand=operand):
             return f"({_SIGNS[type(sign)]}{_text(operand, probes)})"
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() as operator, right=right):
             return f"({_text(left, probes)}{_OPERATORS[type(operator)]}{_text(right, probes)})"
-        case ast.Call(func=ast.Name(id="v" | "i" as name), args=[ast.Name(id=one)], keywords=[]) if probes:
-            return f"{name}({one})"
-        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in _FUNCTIONS:
-            return f"{name}({','.join(_text(argument, probes) for argument in arguments)})"
+        case ast.Call(func=ast.Name(id="_v" | "_i" as name), args=[ast.Name(id=one)], keywords=[]) if probes:
+            return f"{name[1:]}({one[1:]})"
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name[1:] in _FUNCTIONS:
+            return f"{name[1:]}({','.join(_text(argument, probes) for argument in arguments)})"
     raise _refused(node)
