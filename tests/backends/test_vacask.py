@@ -99,7 +99,7 @@ def test_transistor_neurons_are_those_of_ngspice_with_the_same_generation_of_mod
     shutil.copytree(file.parent, tmp_path / "models")
     (tmp_path / "models" / file.name).write_text(text, encoding="latin-1")
     monkeypatch.setenv(VARIABLE, str(tmp_path / "models"))
-    agree(cells_of(n, "silicon"), np.linspace(-0.3, 0.0, n), period=1e-3, mean=0.01)
+    agree(cells_of(n, "silicon"), np.linspace(-0.3, 0.0, n), period=6e-4, mean=5e-3)
 
 
 @needs_vacask
