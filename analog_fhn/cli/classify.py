@@ -34,7 +34,7 @@ class EngineOptions:
     """What integrates the neurons."""
 
     backend: Annotated[
-        Literal["direct", "reference", "brian", "spice", "twin"],
+        Literal["direct", "reference", "brian", "spice", "vacask", "twin"],
         typer.Option("--backend", help="What integrates the neurons; twin: reconstructions of recorded neurons."),
     ] = "direct"
     twin: Annotated[

@@ -295,7 +295,14 @@ def _held_table(network: Network) -> int | None:
 
 
 def comparison(
-    network: Network, n_images: int, *, noise_images: int, brian_images: int, spice_images: int, spice_table: int
+    network: Network,
+    n_images: int,
+    *,
+    noise_images: int,
+    brian_images: int,
+    spice_images: int,
+    spice_table: int,
+    vacask_images: int = 0,
 ) -> Work:
     """Stages of `compare`: about eight by `direct`, and the slower ones on fewer images."""
     return together([
@@ -304,6 +311,7 @@ def comparison(
         classification(network, min(brian_images, n_images), backend="brian"),
         classification(network, min(spice_images, n_images), backend="spice"),
         classification(network, n_images if spice_table else 0, backend="spice", table=spice_table),
+        classification(network, min(vacask_images, n_images), backend="vacask"),
     ])  # fmt: skip
 
 
@@ -398,7 +406,7 @@ def _runs(backend: str, number: float, time: float, eps: float, interval: float 
     match backend:
         case "reference":  # has one core
             return product(number, time, _REFERENCE_TIME)
-        case "spice":
+        case "spice" | "vacask":
             return product(number, time, _SPICE_TIME) / usable_cores()
         case "brian":
             return product(number, time / ((0.1 if noisy else 0.5) * eps), _BRIAN_STEP)

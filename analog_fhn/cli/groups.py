@@ -169,7 +169,7 @@ class TrimmableChipOptions:
     def build_if_asked(self, network: Network, backend: str) -> ManufacturedChip | None:
         """As `build`; None: the options ask for ideal neurons and float weights.
 
-        The spice backend needs components: without a technology it gets the nominal chip of `discrete`.
+        The backends spice and vacask need components: without a technology they get the nominal chip of `discrete`.
         """
         if self.trim is None and self.technology is None:
             for option in ("chip", "errors", "temperature", "supply"):
@@ -178,7 +178,7 @@ class TrimmableChipOptions:
                         f"--{option} {value} needs a --technology to draw the chip from (for example --technology "
                         "discrete)"
                     )
-            if backend != "spice":
+            if backend not in ("spice", "vacask"):
                 return None
         return self.build(network)
 
