@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn.array.converters import ConvertedFront, Converters
 from analog_fhn.array.crossbar import Crossbar, Writes, manufacture, pulses
+from analog_fhn.array.nonlinear import NonlinearArray
 from analog_fhn.array.read_out import Columns, ReadOut
 from analog_fhn.array.wires import Ports, solve_tiled
 from analog_fhn.cell.base import Cell, Cells, CircuitCells, LinearDrive
@@ -83,6 +85,9 @@ class ArrayLayer:
         Output voltage that stands for 1 (V), in the same two cases.
     target
         Conductances that the devices were programmed to.
+    nonlinear
+        The array with its devices' current-voltage characteristics; None: they are ohmic, as `ports` and `columns` have
+        them. These hold the conductances at the read voltage.
     """
 
     crossbar: Crossbar
@@ -92,6 +97,7 @@ class ArrayLayer:
     row_volts: tuple[float, float]
     volts: tuple[float, float]
     target: Crossbar
+    nonlinear: NonlinearArray | None = None
 
     @classmethod
     def made(cls, target: ArrayTarget, technology: Technology, seed: int | None) -> ArrayLayer:
@@ -111,7 +117,12 @@ class ArrayLayer:
         )
         sense = draw_sense_parts(target.sense, target.number, technology, seed)
         gains = sense.columns(ports, technology)
-        return cls(crossbar, ports, sense, gains, target.row_volts, target.volts, target.crossbar)
+        conductance, nonlinear = crossbar.conductance, None
+        if (v0 := array.sinh_volts(conductance)) is not None:
+            nonlinear = NonlinearArray(
+                conductance, v0, array.read_voltage, array.wires, array.tile_rows, array.tile_columns
+            )
+        return cls(crossbar, ports, sense, gains, target.row_volts, target.volts, target.crossbar, nonlinear)
 
     def with_sense(self, sense: ReadOut, technology: Technology) -> ArrayLayer:
         """The same devices and wires with other amplifiers."""
@@ -129,6 +140,16 @@ class ArrayLayer:
         constant = row * self.columns.gain[self.crossbar.n_in :].sum(axis=0)
         return np.asarray((constant + self.columns.offset) / self.volts[case])
 
+    def column_currents(self, rows: FloatArray) -> FloatArray:
+        """Currents out of the columns, shape (2 n_out,), for voltages of all rows (n_rows,), bias rows last (A)."""
+        if self.nonlinear is None:
+            return np.asarray(rows @ self.ports.effective)
+        return np.asarray(self.nonlinear.currents(rows[None])[0])
+
+    def excess(self, recentre: bool = True) -> Excess | None:
+        """What the devices' characteristics add to the outputs; None: they are ohmic."""
+        return None if self.nonlinear is None else Excess(self, self.nonlinear, recentre)
+
     def row_voltages(self, inputs: NDArray[np.floating] | None, recentre: bool = True) -> FloatArray:
         """Voltages of the rows under one image's inputs (n_in,), the bias rows last; None: of the bias rows alone (V).
 
@@ -142,6 +163,39 @@ class ArrayLayer:
         if inputs is not None and values.shape != (bar.n_in,):
             raise ValueError(f"inputs have shape {values.shape}; expected ({bar.n_in},)")
         return np.concatenate([values * unit, np.full(bar.bias_rows, bar.bias_drive * unit)])
+
+
+@dataclass(frozen=True, eq=False)
+class Excess:
+    """What curved characteristics of an array's devices add to its outputs as ohmic devices would make them.
+
+    Parameters
+    ----------
+    array
+        The array.
+    nonlinear
+        The array with the characteristics.
+    recentre
+        Whether rows and outputs are scaled as with recentring.
+    """
+
+    array: ArrayLayer
+    nonlinear: NonlinearArray
+    recentre: bool
+
+    def __call__(self, inputs: NDArray[np.floating]) -> FloatArray:
+        """Addition, shape (n_runs, n), in the units of the outputs, for inputs (n_runs, n_in).
+
+        Raises
+        ------
+        SimulationError
+            If the voltages of the devices cannot be found.
+        """
+        unit, bias = self.array.row_volts[0 if self.recentre else 1], self.array.row_voltages(None, self.recentre)
+        values = np.asarray(inputs, dtype=np.float64)
+        rows = np.hstack([values * unit, np.broadcast_to(bias, (len(values), len(bias)))])
+        currents = self.nonlinear.currents(rows) - rows @ self.array.ports.effective
+        return np.asarray(self.array.columns.outputs(currents) / self.array.volts[0 if self.recentre else 1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +217,8 @@ class HiddenLayer:
         What holds the activations until the next layer reads them; None: they drive it as they are.
     row_errors
         What errors of the hold stages before add to the rows, shape (n_positions, n_in); None: nothing.
+    excess
+        What curved characteristics of the devices add to z; None: they are ohmic.
     """
 
     weights: FloatArray
@@ -171,6 +227,7 @@ class HiddenLayer:
     front: Front = PLAIN
     hold: Hold | None = None
     row_errors: FloatArray | None = None
+    excess: Excess | None = None
 
     @property
     def biases(self) -> FloatArray:
@@ -180,7 +237,14 @@ class HiddenLayer:
     def pre_activations(self, inputs: NDArray[np.floating]) -> FloatArray:
         """z, shape (n_runs, n), for inputs (n_runs, n_in)."""
         z: FloatArray = np.asarray(inputs, dtype=np.float64) @ self.weights
-        return at_positions(z, self.biases)
+        z = at_positions(z, self.biases)
+        return z if self.excess is None else z + self.excess_of(inputs)
+
+    def excess_of(self, inputs: NDArray[np.floating]) -> FloatArray:
+        """What curved characteristics add to z, shape (n_runs, n), for inputs (n_runs, n_in); 0 of ohmic devices."""
+        if self.excess is None:
+            return np.zeros((len(inputs), len(self.bias)))
+        return self.excess(inputs if self.row_errors is None else at_positions(inputs, self.row_errors))
 
     def drives(
         self, inputs: NDArray[np.floating], ripple: FloatArray | None = None, noise: ReadNoise | None = None
@@ -216,16 +280,25 @@ class OutputLayer:
         Bias without recentring: offsets count more on the smaller rows.
     front
         What stands between the values of the last hidden layer and the rows.
+    excess, raw_excess
+        What curved characteristics of the devices add to the scores, with recentring and without; None: they are ohmic.
     """
 
     weights: FloatArray
     bias: FloatArray
     raw_bias: FloatArray
     front: Front = PLAIN
+    excess: Excess | None = None
+    raw_excess: Excess | None = None
 
     def bias_of(self, recentre: bool) -> FloatArray:
         """Bias with recentring or without, shape (n_classes,)."""
         return self.bias if recentre else self.raw_bias
+
+    def excess_of(self, rows: NDArray[np.floating], recentre: bool = True) -> FloatArray | float:
+        """What curved characteristics add to the scores, shape (n, n_classes), for rows (n, n_in)."""
+        excess = self.excess if recentre else self.raw_excess
+        return 0.0 if excess is None else excess(rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,8 +358,11 @@ class Chip:
         Raises
         ------
         InputError
-            If there are units between rows and output array: scores are then no such product.
+            If there are units between rows and output array, or its devices are not ohmic: scores are then no such
+            product.
         """
+        if self.output.excess is not None:
+            raise InputError("the devices of the output array are not ohmic: scores are not linear in x")
         if self.network.before_output is not None:
             raise InputError(
                 f"network with {self.network.stages_text}: its scores are not linear in x; expected behind 'linear'"
@@ -307,7 +383,7 @@ class Chip:
     def with_ideal_cells(self) -> Chip:
         """Copy whose cells are ideal; only the arrays keep their errors."""
         layers = tuple(
-            HiddenLayer(layer.weights, layer.bias, ideal_cells(self.network, number), layer.front)
+            HiddenLayer(layer.weights, layer.bias, ideal_cells(self.network, number), layer.front, excess=layer.excess)
             for number, layer in enumerate(self.layers)
         )
         return Chip(self.network, layers, self._output_alone(), self.converters)
@@ -405,21 +481,35 @@ class ManufacturedChip(Chip):
         InputError
             If a number that follows from them is not finite.
         """
-        fronts, layers, errors = network.fronts, [], None
+        fronts, layers, errors = list(network.fronts), [], None
+        if technology.dac is not None:
+            n_rows = hardware[0].array.crossbar.n_in
+            converters = Converters.of(technology.dac, network.input_range, n_rows, seed)
+            fronts[0] = ConvertedFront(fronts[0].pools, fronts[0].patches, converters)
+        timed = False  # of rows that are at the read voltage or at 0 V the characteristics do not matter
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             for number, one in enumerate(hardware):
                 hold = one.hold(technology, window_seconds(network.protocol, one.cells.cell.time_unit))
                 weights, bias = one.array.weights, one.array.bias()
-                layers.append(HiddenLayer(weights, bias, one.cells, fronts[number], hold, errors))
+                excess = None if timed else one.array.excess()
+                layers.append(HiddenLayer(weights, bias, one.cells, fronts[number], hold, errors, excess))
+                timed = one.cells.cell.ROWS_ARE_TIMED
                 driven = number + 1 < len(hardware)
                 errors = None if hold is None else hold.errors(fronts[number + 1], driven=driven)
             weights, bias, raw = output_array.weights, output_array.bias(), output_array.bias(recentre=False)
             if errors is not None:
                 bias = bias + errors[0] @ weights
-            output = OutputLayer(weights, bias, raw, fronts[-1])
+            curves = (None, None) if timed else (output_array.excess(), output_array.excess(recentre=False))
+            output = OutputLayer(weights, bias, raw, fronts[-1], *curves)
         chip = cls(network, tuple(layers), output, technology.adc, technology, hardware, output_array, seed)
         check_finite(technology, _numbers(chip))
         return chip
+
+    @property
+    def input_converters(self) -> Converters | None:
+        """Converters in front of the input array; None: there are none."""
+        front = self.layers[0].front
+        return front.converters if isinstance(front, ConvertedFront) else None
 
     @property
     def arrays(self) -> tuple[ArrayLayer, ...]:

@@ -31,6 +31,7 @@ _STREAM_DEEPER = 1 << 16  # hidden layers behind the first
 _STREAM_HOLD = 1 << 17
 _STREAM_HOLD_NOISE = 1 << 18
 _STREAM_READ_NOISE = 1 << 19
+_STREAM_CODES = 1 << 20
 # Within an array's stream; a device's first programming draws from the stream itself.
 _QUANTITIES: dict[Quantity, int] = {"programming": 0, "drift": 1, "fault": 2, "temperature": 3, "read": 4}
 # Within a component's stream, and its lot's: the temperature coefficient.
@@ -109,6 +110,11 @@ def draw_sense_parts(nominal: P, array: int, technology: Technology, seed: int |
 def draw_hold_parts(nominal: P, layer: int, technology: Technology, seed: int | None) -> P:
     """Hold stages behind hidden layer number `layer`, from 0, as they are made; see `draw_parts`."""
     return draw_parts(nominal, (_STREAM_HOLD, layer), technology, seed)
+
+
+def draw_code_errors(n_converters: int, n_codes: int, seed: int) -> NDArray[np.float32]:
+    """Standard normal numbers, one for each code of each converter in front of the input array."""
+    return _generator(seed, (_STREAM_CODES,)).standard_normal((n_converters, n_codes), dtype=np.float32)
 
 
 class Samples:

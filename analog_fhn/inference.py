@@ -585,6 +585,8 @@ def scores_of_means(
 
     if not chip.network.plain_stages:
         raise InputError(f"means alone do not serve a network with {chip.network.stages_text}")
+    if not chip.network.held[-1] and chip.output.excess is not None:
+        raise InputError("means alone do not serve an output array whose devices are not ohmic")
     layers = [_FastLayer.of(chip, number, table) for number, table in enumerate(tables)]
     first_layer, kept = layers[0], chip.network.held[-1]
     if first_layer.front == PLAIN and pixels is None:
@@ -605,6 +607,8 @@ def scores_of_means(
             noise = _score_noise(sampled, part.stop - first, len(scores[0].T))
             for target, (rows, level) in zip(scores, outputs, strict=True):
                 target[part] = x @ rows + level + noise
+                if kept:
+                    target[part] += chip.output.excess_of(x)
     return scores
 
 
@@ -629,6 +633,8 @@ class _FastLayer:
         Gain and offset from the mean of x to the activation that is held; None: the next layer is given the mean.
     deviation
         Standard deviation of y at time averages of x that lie evenly from -1 to 1; see `analog_fhn.hold.add_samples`.
+    handed
+        Gain and offset from the mean of x of the layer before to its activation; None: images and held activations.
     """
 
     layer: HiddenLayer
@@ -639,6 +645,7 @@ class _FastLayer:
     squares: FloatArray | None
     activation: tuple[NDArray[np.floating], NDArray[np.floating]] | None
     deviation: FloatArray
+    handed: tuple[FloatArray, FloatArray] | None = None
 
     @classmethod
     def of(cls, chip: Chip, number: int, table: MeanTable) -> _FastLayer:
@@ -647,7 +654,7 @@ class _FastLayer:
         if not isinstance(stage, DriveStage):
             raise InputError(f"means alone do not serve a network with {chip.network.stages_text}")
         z, z_shift, largest = layer.weights * stage.slope, stage.shift + stage.slope * layer.biases, _LARGEST_X
-        before, squares = None, None
+        before, squares, handed = None, None, None
         if number == 0:
             largest = max(1.0, *map(abs, chip.network.input_range))
         elif chip.network.held[number - 1]:
@@ -658,6 +665,7 @@ class _FastLayer:
             share = rows.handed_over(protocol, chip.low_passes_before(number - 1))
             if np.any(rows.time_constant):
                 before, squares = cells, z**2
+            handed = share * rows.gain, share * rows.offset
             z_shift = z_shift + (share * rows.offset) @ z
             z = (share * rows.gain)[:, None] * z
         kind = product_type(z, z_shift, largest)
@@ -671,7 +679,7 @@ class _FastLayer:
             # Of neurons that differ in it, the average one
             grid = np.linspace(-1.0, 1.0, _DEVIATIONS)[:, None] * (1.0 - 1e-12)
             deviation = np.sqrt(layer.cells.dynamics.slow_variance(grid).mean(axis=-1))
-        return cls(layer, z.astype(kind), z_shift.astype(kind), behind, before, squares, activation, deviation)
+        return cls(layer, z.astype(kind), z_shift.astype(kind), behind, before, squares, activation, deviation, handed)
 
     @property
     def front(self) -> Front:
@@ -693,8 +701,26 @@ class _FastLayer:
         else:
             argument = self._argument(np.asarray(images[part], dtype=self.weights.dtype))
         self._add(noise, argument)
+        self._add_excess(np.asarray(images[part]), argument)
         self.means(argument)
         return argument
+
+    def _add_excess(self, values: NDArray[np.floating], argument: NDArray[np.floating]) -> None:
+        """Add to arguments of the curve (n_runs, n) what curved characteristics of the devices do.
+
+        Parameters
+        ----------
+        values
+            Images, activations that are held, or means of x of the layer before.
+        """
+        if self.layer.excess is None:
+            return
+        if self.handed is not None:
+            gain, offset = self.handed
+            values = gain * values + offset
+        stage = self.layer.cells.drive_stage
+        assert isinstance(stage, DriveStage)
+        argument += (stage.slope * self.layer.excess_of(self.front.rows(values))).astype(argument.dtype)
 
     def _add(self, noise: ReadNoise | None, argument: NDArray[np.floating]) -> None:
         """Add the noise of the read-out to arguments of the curve (n_runs, n)."""
@@ -710,6 +736,7 @@ class _FastLayer:
             variance = self.before.ripple(np.asarray(values, dtype=np.float64)) @ self.squares
         argument = self._argument(values.astype(self.weights.dtype, copy=False))
         self._add(noise, argument)
+        self._add_excess(values, argument)
         self.means(argument, variance)
         return argument
 
@@ -774,9 +801,9 @@ def _scores(
     for readout, recentre in readouts:
         if last.values is not None:
             rows = chip.output.front.rows(last.values)
-            scores.append(rows @ chip.output.weights + chip.output.bias)
+            scores.append(rows @ chip.output.weights + chip.output.bias + chip.output.excess_of(rows))
             continue
-        if readout == "mean" and chip.network.before_output is None:
+        if readout == "mean" and chip.network.before_output is None and chip.output.excess is None:
             weights, shift = chip.scores_of_rows(recentre)
             scores.append(response.mean @ weights + shift)
             continue
@@ -804,6 +831,8 @@ def outputs_over_time(
     outputs, shift
         Shapes (n_samples, n_images, n_classes) and (n_classes,); the scores are their sum.
     """
+    if chip.output.excess is not None:
+        return _curved_outputs(chip, samples, recentre)
     if chip.network.before_output is None:
         weights, shift = chip.scores_of_rows(recentre)
         return samples @ weights.astype(product_type(weights, shift, _LARGEST_X)), shift
@@ -818,8 +847,26 @@ def outputs_over_time(
     return units @ weights.astype(product_type(weights, shift, _LARGEST_X)), shift
 
 
+def _curved_outputs(
+    chip: Chip, samples: NDArray[np.float32], recentre: bool
+) -> tuple[NDArray[np.floating], FloatArray]:
+    """Output layer whose devices are not ohmic at each instant; see `outputs_over_time`."""
+    gain, offset = chip.last.cells.row_stage.of(recentre)
+    outputs = np.empty((*samples.shape[:2], chip.output.weights.shape[1]))
+    size = max(1, int(_SAMPLE_BYTES / (16 * samples.shape[1] * samples.shape[2])))
+    for first in range(0, len(samples), size):
+        part = slice(first, first + size)
+        rows = (gain * samples[part] + offset).reshape(-1, samples.shape[2])
+        outputs[part] = (rows @ chip.output.weights + chip.output.excess_of(rows, recentre)).reshape(
+            outputs[part].shape
+        )
+    return outputs, chip.output.bias_of(recentre)
+
+
 def _needs_samples(chip: Chip, readouts: Sequence[tuple[Readout, bool]]) -> bool:
     """Whether x(t) is needed; means suffice where the scores are linear in x, and drives stem from a tanh."""
+    if not chip.network.held[-1] and chip.output.excess is not None:
+        return True
     return not chip.network.plain_stages or any(readout == "vote" for readout, _ in readouts)
 
 

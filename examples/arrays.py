@@ -1,7 +1,8 @@
 """What may the arrays suffer? Accuracy against each of their errors alone.
 
 The neurons are ideal and all but one error are off: levels, programming error, stuck devices, wires with and without
-tiles, offsets of the amplifiers at two read voltages, drift of phase-change memory. The means of x come from a response
+tiles, offsets of the amplifiers at two read voltages, drift of phase-change memory, curved characteristics of the
+devices, converters in front of the input array. The means of x come from a response
 table that `direct` makes of the neurons; every chip has conductances of its own.
 
     python examples/arrays.py net.npz --dataset mnist -o out/arrays
@@ -25,6 +26,7 @@ from analog_fhn.array.wires import propose_tiles
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import Table
 from analog_fhn.data import load
+from analog_fhn.technology.sections import Dac
 from analog_fhn.technology.wires import Wires
 
 ALLOWED = 0.003
@@ -32,7 +34,9 @@ DRIVES = 33
 
 LEVELS, PROGRAMMING, FAULTS = "settable levels", "programming error", "stuck devices"
 WIRES, OFFSET, DRIFT = "wires", "amplifier offset", "drift of phase-change memory"
+CURVED, CONVERTERS = "curved devices", "input converters"
 TIMES = {1.0: "1 s", 60.0: "1 min", 3600.0: "1 h", 86_400.0: "1 day", 2.63e6: "1 month", 3.15e7: "1 year"}
+ERRORS_OF_CODES = {"code_sigma": 0.5, "bow": 1.0}
 AXES: dict[str, tuple[str, dict[float, str]]] = {
     LEVELS: ("number of conductances", {n: f"{n}" for n in (2, 4, 8, 16, 32, 64)}),
     PROGRAMMING: ("sigma relative to the target (%)", {s: f"{s:g}" for s in (0.5, 1, 2, 5, 10, 20)}),
@@ -40,6 +44,8 @@ AXES: dict[str, tuple[str, dict[float, str]]] = {
     WIRES: ("r × Gmax of a segment", {10.0**-k: f"1e-{k}" for k in (8, 7, 6, 5, 4)}),
     OFFSET: ("sigma (mV)", {s: f"{s:g}" for s in (0.1, 0.2, 0.5, 1, 2, 3, 5)}),
     DRIFT: ("time after programming", TIMES),
+    CURVED: ("read voltage over V0", {x: f"{x:g}" for x in (0.25, 0.5, 1, 2, 4, 8)}),
+    CONVERTERS: ("bits", {n: f"{n}" for n in (1, 2, 3, 4, 6, 8)}),
 }
 
 
@@ -108,6 +114,13 @@ def plan(network: Network) -> Iterator[Point]:
     ):
         for seconds in TIMES:
             yield Point(DRIFT, curve, seconds, phase_change(drift_time=seconds, **errors), random=True)
+    for size in AXES[CURVED][1]:
+        made = with_array(base, nonlinearity=base.array.read_voltage / size)
+        yield Point(CURVED, "all devices alike", size, made, random=False)
+    for curve, errors in (("rounding alone", {}), ("codes off by half a step (sigma), bow of one", ERRORS_OF_CODES)):
+        for n in AXES[CONVERTERS][1]:
+            made = base.model_copy(update={"dac": Dac(bits=int(n), **errors)})
+            yield Point(CONVERTERS, curve, n, made, random=bool(errors))
 
 
 def judge(

@@ -69,7 +69,8 @@ def errors_of(technology: Technology) -> set[str]:
 def test_every_point_has_its_error_alone(study: ModuleType, network: Network) -> None:
     allowed = {
         study.LEVELS: set(), study.PROGRAMMING: {"programming"}, study.FAULTS: {"faults"}, study.WIRES: {"wires"},
-        study.OFFSET: {"amplifier_offset"}, study.DRIFT: {"drift"},
+        study.OFFSET: {"amplifier_offset"}, study.DRIFT: {"drift"}, study.CURVED: {"nonlinearity"},
+        study.CONVERTERS: {"dac"},
     }  # fmt: skip
     everything = {"programming", "drift", "read_noise"}
     for point in study.plan(network):
@@ -85,7 +86,7 @@ def test_every_panel_and_size_is_in_the_table(study: ModuleType, rows: list[dict
         for row in rows:
             if row["error"] == panel:
                 curves.setdefault(row["variant"], []).append(float(row["size"]))
-        assert len(curves) == (3 if panel in (study.FAULTS, study.WIRES) else 2)
+        assert len(curves) == {study.FAULTS: 3, study.WIRES: 3, study.CURVED: 1}.get(panel, 2)
         assert all(sizes == list(ticks) for sizes in curves.values())
 
 

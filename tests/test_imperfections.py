@@ -488,7 +488,7 @@ def test_noise_gains_of_the_offsets(wires: dict[str, float]) -> None:
 ALL = {
     "array": {
         **PCM, "programming_error": 0.05, "stuck_on": 0.05, "stuck_off": 0.05, "read_noise": 0.03, "drift_time": 1e4,
-        "temperature_coefficient": 1e-3,
+        "temperature_coefficient": 1e-3, "nonlinearity": 0.3,
     },
     "sense_amplifier": {"offset_sigma": 1e-3, "offset_drift": 1e-5, "resistor_tolerance": 0.01},
     "resistor": {"tolerance": 0.01, "temperature_coefficient": 50e-6},
@@ -497,6 +497,7 @@ ALL = {
     "multiplier": {"scale_sigma": 2.5e-3, "offset_sigma": 5e-3},
     "tanh_pair": {"offset_sigma": 0.4e-3, "mirror_sigma": 0.2e-3, "beta_tolerance": 0.5},
     "conditions": {"temperature": 320.0},
+    "dac": {"bits": 8},
     "adc": {"bits": 8},
 }  # fmt: skip
 ALL["array"]["wires"] = {"word": 5.0, "bit": 5.0, "driver": 10.0, "sense": 10.0}
@@ -537,6 +538,7 @@ PARTS = {
     "tanh_pair": {f"pair.{p}" for p in ("vos", "dvbe_tail", "dvbe_sink", "dvbe_source", "bn", "bp")},
     "amplifier_offset": {f"sense {k}.vos{n}" for k in (0, 1) for n in (1, 2)},
     "amplifier_gain": {f"sense {k}.{r}" for k in (0, 1) for r in ("rf", "ra", "rb")},
+    "dac": set(),
     "adc": set(),
     "hold": set(),  # this network has no layer that is held; those are in test_convolution
 }
@@ -551,11 +553,13 @@ def test_a_group_of_parts_moves_these_parts_alone(group: str) -> None:
     for name in PARTS[group]:
         np.testing.assert_array_equal(alone[name], whole[name], err_msg=name)
     assert (chip_with(group).technology.adc is None) == (group != "adc")
+    assert (chip_with(group).input_converters is None) == (group != "dac")
 
 
 @pytest.mark.parametrize("group", BoardTechnology.SHORT["array"])
 def test_a_group_of_the_arrays_moves_devices_alone(group: str) -> None:
-    assert moved(group) == (SEEN if group == "wires" else ARRAYS)
+    assert moved(group) == {"wires": SEEN, "nonlinearity": set()}.get(group, ARRAYS)
+    assert (layer_of(chip_with(group), 0).nonlinear is None) == (group != "nonlinearity")
 
 
 def test_every_group_is_tested_alone() -> None:

@@ -214,6 +214,72 @@ def read_text_table(path: Path, what: str) -> TextTable:
     return TextTable(path, lines, find_layout(path, lines))
 
 
+def named_rows(
+    table: TextTable, columns: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> list[tuple[int, list[str]]]:
+    """Lines of data below a line of names: the number of each line and its cells.
+
+    Parameters
+    ----------
+    columns
+        Names of the columns, in the order in which their cells are returned; a file may have them in any other.
+    optional
+        Further columns that a file may lack; their cells come last, empty where the column is missing.
+
+    Raises
+    ------
+    InputError
+        If no line has the names, or a line has more or fewer cells than that one.
+    """
+    path, lines, known = table.path, table.without_comments(), (*columns, *optional)
+
+    def fits(names: list[str]) -> bool:
+        return len(set(names)) == len(names) and set(columns) <= set(names) <= set(known)
+
+    named = [line for line in table.lines if fits(_names(table, line))][:1]
+    first = named[0] if named else (lines or table.lines)[0]
+    header = _names(table, first)
+    if not named:
+        unknown, missing = [n for n in header if n not in known], [n for n in columns if n not in header]
+        wrong = "; ".join(
+            f"{what} {', '.join(map(excerpt, names[:5]))}{' and more' if len(names) > 5 else ''}"
+            for what, names in (("unknown column", unknown), ("missing column", missing))
+            if names
+        )
+        raise InputError(
+            f"{path}, line {first.number}: {wrong or 'a column twice'}; expected the columns {','.join(columns)}"
+            f"{' and, where there is more, ' if optional else ''}{','.join(optional)}"
+        )
+    order = [header.index(name) if name in header else None for name in known]
+    data = []
+    for line in lines:
+        if line.number <= first.number:
+            continue
+        cells = table.cells(line)
+        if len(cells) != len(header):
+            raise InputError(f"{path}, line {line.number}: {len(cells)} values; expected {len(header)}")
+        data.append((line.number, ["" if k is None else cells[k] for k in order]))
+    return data
+
+
+def finite_number(table: TextTable, line: int, column: str, text: str) -> float:
+    """Number in a cell of a named column.
+
+    Raises
+    ------
+    InputError
+        If it is none, or not finite; the message names file, line and column.
+    """
+    value = table.layout.number(text)
+    if value is None or not np.isfinite(value):
+        raise InputError(f"{table.path}, line {line}, column {column!r}: {excerpt(text)}; expected a finite number")
+    return value
+
+
+def _names(table: TextTable, line: Line) -> list[str]:
+    return [name.strip().lower() for name in table.cells(Line(line.number, line.text.lstrip("".join(COMMENT))))]
+
+
 def read_lines(path: Path, what: str) -> list[Line]:
     """Lines of a text file that are not blank; arguments and errors as for `read_text_table`."""
     text = _text(path, what)

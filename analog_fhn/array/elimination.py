@@ -50,6 +50,67 @@ def eliminate(g: FloatArray, wires: Wires, *, admittance: bool) -> tuple[FloatAr
     return mirrored(effective), np.ascontiguousarray(bit_admittance[::-1, ::-1])
 
 
+class Elimination:
+    """Elimination of one array, kept for many voltages of its rows and many currents beside its devices.
+
+    Device (i, j) carries ``g v + s`` at the voltage v over it; the sources s of `solve` run from the word line to the
+    bit line. Currents go down the bit lines as in `_sweep`, ``J_i+1 = P_i J_i + c_i+1``, with the currents c of the
+    word lines while all bit lines are at 0 V; voltages come back up as ``b_i = P_i (b_i+1 + r_bit J_i)``.
+
+    It keeps one matrix of (n_out, n_out) for each word line.
+
+    Parameters
+    ----------
+    g
+        Conductances of the devices, shape (n_in, n_out), in siemens.
+    wires
+        Resistances of the wires.
+    """
+
+    def __init__(self, g: FloatArray, wires: Wires) -> None:
+        self._g, self._wires = g, wires
+        self._first = wires.driver + wires.word
+        self._ratio = _ladders(g, wires.word, self._first)[0]
+        self._passed: list[FloatArray] = []
+        if wires.bit or wires.sense:
+            _sweep(g, wires, of_words=False, passed=self._passed)
+
+    def solve(self, rows: FloatArray, sources: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Voltages over the devices, and currents out of the bit lines into 0 V.
+
+        Parameters
+        ----------
+        rows
+            Voltages of the word-line drivers, shape (n_in, n), in volts.
+        sources
+            Currents beside the devices, shape (n_in, n, n_out), in amperes.
+
+        Returns
+        -------
+        voltages, currents
+            Shapes (n_in, n, n_out) and (n, n_out), in volts and amperes.
+        """
+        n_in, wires, passed = len(self._g), self._wires, self._passed
+        bits = np.zeros_like(sources)
+        down = self._words(rows, sources, bits)
+        down *= self._g[:, None, :]
+        down += sources
+        for i in range(1, n_in):
+            down[i] += down[i - 1] @ passed[i - 1] if wires.bit else down[i - 1]
+        end = wires.bit + wires.sense
+        out = down[-1] @ passed[-1] if end else down[-1].copy()
+        bits[-1] = end * out
+        for i in range(n_in - 2, -1, -1):
+            bits[i] = (bits[i + 1] + wires.bit * down[i]) @ passed[i] if wires.bit else bits[i + 1]
+        voltages = self._words(rows, sources, bits)
+        voltages -= bits
+        return voltages, out
+
+    def _words(self, rows: FloatArray, sources: FloatArray, bits: FloatArray) -> FloatArray:
+        """Voltages of the word lines at the devices, shape (n_in, n, n_out), the bit lines at these voltages."""
+        return np.asarray(_word_lines(self._g, self._ratio, self._wires.word, self._first, rows, sources, bits))
+
+
 def admittance_of_ends(mutual: FloatArray, to_other_side: FloatArray) -> FloatArray:
     """Admittance of the ends of one side of the array, shape (n, n), in siemens, symmetric.
 
@@ -67,8 +128,14 @@ def admittance_of_ends(mutual: FloatArray, to_other_side: FloatArray) -> FloatAr
     return np.diag(to_other_side + mutual.sum(axis=0)) - mutual
 
 
-def _sweep(g: FloatArray, wires: Wires, *, of_words: bool) -> tuple[FloatArray, FloatArray]:
-    """G_eff and the admittance of the bit lines' ends, or instead of it that of the word lines' ends."""
+def _sweep(
+    g: FloatArray, wires: Wires, *, of_words: bool, passed: list[FloatArray] | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """G_eff and the admittance of the bit lines' ends, or instead of it that of the word lines' ends.
+
+    The matrices P of all pieces of the bit lines that have a resistance, the first word line's first, are added to
+    `passed`, each of shape (n_out, n_out).
+    """
     n_in, n_out = g.shape
     width = -(-n_out // 4) * 4  # `_invert_leaf` takes four columns at a time; columns without devices change nothing
     devices = np.zeros((n_in, width))
@@ -83,6 +150,8 @@ def _sweep(g: FloatArray, wires: Wires, *, of_words: bool) -> tuple[FloatArray, 
         for i in range(n_in):
             if i and wires.bit:
                 front.pass_wire(wires.bit)
+                if passed is not None:
+                    passed.append(front.matrix[:n_out, :n_out].copy())
             front.add_currents(i, transfer[i])
             # U_i+1 = P_i U_i + M_i+1, where P_i U_i = (1 - P_i)/r_bit, scaled by the r that comes next.
             if wires.bit:
@@ -94,6 +163,8 @@ def _sweep(g: FloatArray, wires: Wires, *, of_words: bool) -> tuple[FloatArray, 
             _add_word(front.matrix, scale, r, front.of_all_drivers, devices[i], ratio[i], resistance[i])
         if end:
             front.pass_wire(end)
+            if passed is not None:
+                passed.append(front.matrix[:n_out, :n_out].copy())
         front.close_segment(n_in)
 
     effective = np.ascontiguousarray(front.effective[:, :n_out])
@@ -296,6 +367,30 @@ def _ladders(g, r, r_first):  # type: ignore[no-untyped-def]
             voltage *= ratio[i, j]
             transfer[i, j] = g[i, j] * voltage
     return ratio, resistance, transfer
+
+
+@compiled(error_model="numpy")
+def _word_lines(g, ratio, r, r_first, rows, sources, bits):  # type: ignore[no-untyped-def]
+    """Voltages of the word lines at the devices; shapes as for `Elimination.solve`.
+
+    A device draws ``g w - q`` from its word line at w, with ``q = g b - s``. From the far end on, a device and all
+    beyond it are a Norton equivalent ``Y w - Q`` with ``Q_j = q_j + ratio_j+1 Q_j+1``; from the driver on ``w_j =
+    ratio_j (w_j-1 + r Q_j)``.
+    """
+    n_in, n, n_out = sources.shape
+    words = np.empty_like(sources)
+    for i in range(n_in):
+        for k in range(n):
+            beyond = 0.0
+            for j in range(n_out - 1, -1, -1):
+                beyond += g[i, j] * bits[i, k, j] - sources[i, k, j]
+                words[i, k, j] = beyond
+                beyond *= ratio[i, j]
+            voltage = rows[i, k]
+            for j in range(n_out):
+                voltage = ratio[i, j] * (voltage + (r if j else r_first) * words[i, k, j])
+                words[i, k, j] = voltage
+    return words
 
 
 @compiled(error_model="numpy")

@@ -71,7 +71,10 @@ class IntegratingParts(ReadOut):
         warmer = technology.conditions.temperature / NOMINAL_TEMPERATURE if made.drive.compensated else 1.0
         plus, minus = ports.effective[:, 0::2], ports.effective[:, 1::2]
         gain = self.transresistance * ((1.0 + self.plus) * plus - (1.0 + self.minus) * minus)
-        return Columns(warmer * gain, self.transresistance * self.offset)
+        each = warmer * self.transresistance
+        return Columns(
+            warmer * gain, self.transresistance * self.offset, each * (1.0 + self.plus), -each * (1.0 + self.minus)
+        )
 
     def offset_sigma(self, ports: Ports, technology: Technology) -> float:
         """See `ReadOut.offset_sigma`."""

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
 from analog_fhn._support.plugins import named_class
 from analog_fhn.cell.parts import Parts
 from analog_fhn.neuron import FloatArray
@@ -32,10 +34,18 @@ class Columns:
         Output voltage per volt of a row, shape (n_rows, n_out), V/V.
     offset
         Output voltage without input (V), shape (n_out,).
+    plus, minus
+        Output voltage per ampere out of the positive and out of the negative column (ohm), shape (n_out,).
     """
 
     gain: FloatArray
     offset: FloatArray
+    plus: FloatArray
+    minus: FloatArray
+
+    def outputs(self, currents: FloatArray) -> FloatArray:
+        """Output voltages (n, n_out) for currents out of the columns (n, 2 n_out), without the offsets (V)."""
+        return np.asarray(self.plus * currents[:, 0::2] + self.minus * currents[:, 1::2])
 
 
 class ReadOut(Parts, ABC):

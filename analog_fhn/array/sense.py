@@ -150,7 +150,8 @@ def columns(parts: SenseParts, ports: Ports, technology: Technology) -> Columns:
     ratio = parts.rf / (parts.ra * half_loss)
     half = (parts.vos1 + parts.rf * (pushed[:, 0] + ib)) / half_loss
     offset = parts.vos2 * (1.0 + parts.rb / parts.ra) - parts.rb * (half / parts.ra - pushed[:, 1] - ib)
-    return Columns(parts.rb / loss * (ratio * plus - minus), offset / loss)
+    transresistance = parts.rb / loss
+    return Columns(transresistance * (ratio * plus - minus), offset / loss, transresistance * ratio, -transresistance)
 
 
 def noise_gains(parts: SenseParts, column: FloatArray) -> tuple[FloatArray, FloatArray]:

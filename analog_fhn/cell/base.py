@@ -408,6 +408,8 @@ class Cell(ABC):
     SHOWS_OSCILLATIONS: ClassVar[bool] = True
     # Whether low-passes stand between rows and the next array; else something holds the exact time average.
     HAS_LOW_PASSES: ClassVar[bool] = True
+    # Whether a row behind a cell is driven at the read voltage for a time that is its activation, not at a voltage.
+    ROWS_ARE_TIMED: ClassVar[bool] = False
     # Whether a transient begins from an operating point that the initial state is forced upon, not from zeros.
     BEGINS_SETTLED: ClassVar[bool] = False
 

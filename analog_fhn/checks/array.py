@@ -1,4 +1,4 @@
-"""Checks the arrays of a design: wires, amplifiers behind the columns, what their offsets do to the answer."""
+"""Checks the arrays of a design: converters, devices, wires, amplifiers, what their offsets do to the answer."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from analog_fhn.neuron import FloatArray
 WIRES_WARNING, WIRES_ERROR = 0.05, 0.3
 # Share of the signal that an amplifier's finite gain takes.
 GAIN_WARNING, GAIN_ERROR = 0.01, 0.1
+# Current that devices lack at half the read voltage. MNIST: see "How much an array may suffer" in docs/arrays.md.
+CURVED_WARNING, CURVED_ERROR = 0.1, 0.5
 # Rms of what clipping takes off the weights, relative to that of the weights. MNIST: 0.03 costs a 784-100-10 network
 # nothing, 0.15 and 0.06 cost a 784-64-32-10 network 0.4 points.
 CLIPPED_WARNING = 0.05
@@ -55,9 +57,11 @@ def check_arrays(design: Design) -> Iterator[Finding]:
     for name, array, dense in zip(design.array_names, design.arrays, design.network.dense, strict=True):
         yield from _clipping(design, name, array, dense.weights)
         yield from _wires(design, name, array)
+        yield from _characteristic(design, name, array)
         yield from _amplifiers(design, name, array)
     for name, array, cell in zip(design.array_names, design.arrays, design.cells, strict=False):
         yield from _drive_stages(design, name, array, cell)
+    yield from _converters(design)
 
 
 def _clipping(design: Design, name: str, array: ArrayTarget, weights: FloatArray) -> Iterator[Finding]:
@@ -98,6 +102,52 @@ def _wires(design: Design, name: str, array: ArrayTarget) -> Iterator[Finding]:
             f"{name} of {g.shape[0]} x {g.shape[1]} devices: its wires are expected to take {100 * loss:.2g} % of the "
             f"current (largest sum of a row {g.sum(axis=1).max():.2g} S, of a column {g.sum(axis=0).max():.2g} S); "
             f"{advice}",
+        )  # fmt: skip
+
+
+def _characteristic(design: Design, name: str, array: ArrayTarget) -> Iterator[Finding]:
+    """What devices lack at half the read voltage, on average weighted by their conductances: ``1 - 1/cosh(x/2)``."""
+    settings, g = design.technology.array, array.crossbar.conductance
+    v0 = settings.sinh_volts(g)
+    timed = array.number > 0 and design.cells[array.number - 1].ROWS_ARE_TIMED
+    if v0 is None or timed or not g.any():
+        return
+    lacking = float(np.average(1.0 - 1.0 / np.cosh(0.5 * settings.read_voltage / v0), weights=g))
+    if judged := judge(lacking, CURVED_WARNING, CURVED_ERROR):
+        yield Finding(
+            name, "current that its devices lack at half the read voltage", lacking, judged[1], "1", judged[0],
+            f"{name}: at half of array.read_voltage = {settings.read_voltage:g} V its devices carry "
+            f"{100 * lacking:.2g} % less than ohmic ones (array.nonlinearity); a lower read voltage lowers that",
+        )  # fmt: skip
+
+
+def _converters(design: Design) -> Iterator[Finding]:
+    """Shift of the first drive stages by the steps and errors of the converters, and inputs beyond their range."""
+    dac, network, cell = design.technology.dac, design.network, design.cells[0]
+    if dac is None:
+        return
+    low, high = network.input_range if dac.range is None else dac.range
+    beyond = max(low - network.input_range[0], network.input_range[1] - high) / (
+        network.input_range[1] - network.input_range[0]
+    )
+    if beyond > 1e-9:
+        yield Finding(
+            "input converters", "share of the inputs' range that is beyond theirs", beyond, 0.0, "1", "warning",
+            f"input converters: their range, {low:g} to {high:g} (dac.range), leaves out {100 * beyond:.2g} % of the "
+            f"network's, {network.input_range[0]:g} to {network.input_range[1]:g}",
+        )  # fmt: skip
+    step, weights = (high - low) / (2**dac.bits - 1), network.dense[0].weights
+    # Rounding and codes' own errors are independent from row to row; the bow, two thirds of it on average, is not.
+    variance = (1.0 / 12.0 + dac.code_sigma**2) * (weights**2).sum(axis=0)
+    variance = variance + (2.0 / 3.0 * dac.bow * weights.sum(axis=0)) ** 2
+    shift = float(cell.fhn.slope * step * np.sqrt(np.mean(variance)) / cell.ceiling)
+    curve = curve_of(cell.unit)
+    if judged := judge(shift, *_LIMITS[curve].offset):
+        yield Finding(
+            "input converters", f"shift of the {curve} by their steps and errors (sigma)", shift, judged[1], "1",
+            judged[0],
+            f"input converters: steps of {step:.2g} (dac.bits = {dac.bits}) with their errors shift the {curve}'s "
+            f"argument by {shift:.2g} (sigma, bright images)",
         )  # fmt: skip
 
 

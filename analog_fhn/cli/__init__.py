@@ -20,6 +20,7 @@ from analog_fhn.cli import (
     combine,
     compare,
     design,
+    device,
     doctor,
     export,
     frontier,
@@ -48,6 +49,7 @@ app.command("import")(import_.import_)
 app.command("classify")(classify.classify)
 app.command("compare")(compare.compare)
 app.command("design")(design.design)
+app.add_typer(device.app, name="device")
 app.command("arrays")(arrays.arrays)
 app.command("export")(export.export)
 app.command("frontier")(frontier.frontier)

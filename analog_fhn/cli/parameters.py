@@ -79,7 +79,8 @@ ErrorsOption = Annotated[
         "--errors",
         metavar="GROUP,...|none",
         help="Only these errors: resistor, capacitor, opamp, multiplier, tanh_pair, array (programming, faults, "
-        "read_noise, drift, array_temperature, wires), amplifier (amplifier_offset, amplifier_gain), hold, adc.",
+        "read_noise, drift, array_temperature, nonlinearity, wires), amplifier (amplifier_offset, "
+        "amplifier_gain), hold, dac, adc.",
     ),
 ]
 TemperatureOption = Annotated[

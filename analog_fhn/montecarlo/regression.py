@@ -98,14 +98,15 @@ def regression(job: Job, point: SweepPoint, trials: Sequence[Trial]) -> Regressi
     Returns
     -------
     Regression or None
-        None where it cannot be made: another backend than direct, the vote readout, converters, fewer chips than three
-        for each group, or accuracies that are all the same.
+        None where it cannot be made: another backend than direct, the vote readout, converters, curved devices,
+        fewer chips than three for each group, or accuracies that are all the same.
     """
     design = point.design(job.network, job.technology)
     trials = [trial for trial in trials if trial.accuracy is not None][:_CHIPS]
     accuracy = np.array([trial.accuracy for trial in trials])
+    exact = design.technology.adc is None and design.technology.array.nonlinearity is None
     if (
-        job.backend_name != "direct" or design.network.readout != "mean" or design.technology.adc is not None
+        job.backend_name != "direct" or design.network.readout != "mean" or not exact
         or len(trials) < _PROBES or accuracy.std() == 0.0
     ):  # fmt: skip
         return None

@@ -297,8 +297,9 @@ def _folded_columns(chip: ManufacturedChip, array: ArrayLayer, columns: list[str
     """What an image drives into the columns of the input array, and what these conduct to the virtual ground."""
     technology, ports = silicon(chip), array.ports
     yield "* What the rows drive into each column at the virtual ground, and what it conducts to what is there."
+    currents = array.column_currents(volts) * _warmer(technology)
     for j, column in enumerate(columns):
-        current = float(volts @ ports.effective[:, j]) * _warmer(technology)
+        current = float(currents[j])
         pulse = " ".join(
             f"{number(t)} {number(i)}" for t, i in _pulse(_PULSE, technology.reading.duration, 0.0, current)
         )

@@ -144,6 +144,9 @@ def _items(design: Design, recentre: bool) -> Iterator[tuple[str, Item]]:
     for array, target in arrays:
         for item in _devices(design, array, target.crossbar.conductance):
             yield "array", item
+    if technology.dac is not None:
+        item = _plain("digital-to-analog converter", design.crossbars[0].n_in, "rows of the input array")
+        yield "dac", replace(item, value=technology.dac.bits, unit="bit")
     if technology.adc is not None:
         item = _plain("analog-to-digital converter", design.network.output.n_out, "outputs")
         yield "adc", replace(item, value=technology.adc.bits, unit="bit")

@@ -95,7 +95,12 @@ def expected_seconds(chip: ManufacturedChip, form: Form) -> float:
 
 
 def default_form(chip: ManufacturedChip) -> Form:
-    """The form of a chip's netlist where none is asked for: full, if it would run in `LONGEST_RUN` or less."""
+    """The form of a chip's netlist where none is asked for: full, if it would run in `LONGEST_RUN` or less.
+
+    Full, too, where a board's devices are not ohmic: its reduced form has no such devices.
+    """
+    if chip.output_array.nonlinear is not None and chip.technology.READ_OUT == "transimpedance":
+        return "full"
     return "full" if expected_seconds(chip, "full") <= LONGEST_RUN else "reduced"
 
 

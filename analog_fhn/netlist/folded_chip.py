@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from analog_fhn.array.sense import SenseParts
 from analog_fhn.chip import ArrayLayer, ManufacturedChip
+from analog_fhn.errors import InputError, shown
 from analog_fhn.netlist.chip_lines import (
     BEGIN,
     END,
@@ -82,10 +83,11 @@ def folded_chip(chip: ManufacturedChip, inputs: NDArray[np.floating], *, recentr
     Raises
     ------
     InputError
-        If the initial state lies beyond the linear range of the parts.
+        If the initial state lies beyond the linear range of the parts, or the arrays' devices are not ohmic.
     ValueError
         If the inputs' shape does not fit or a number is not finite.
     """
+    check_ohmic(chip)
     inputs = np.asarray(inputs, dtype=np.float64)
     files = {}
     for layer, one in enumerate(chip.hardware):
@@ -100,6 +102,7 @@ def position_decks(
     chip: ManufacturedChip, layer: int, position: tuple[int, int], volts: FloatArray, recentre: bool
 ) -> list[PositionDeck]:
     """The circuits of a convolution's cells at one position, with these voltages of its array's rows (V)."""
+    check_ohmic(chip)
     index = Rows.of(chip, layer).number(position)
     array = chip.hardware[layer].array
     rows = np.concatenate([volts, array.row_voltages(None)])
@@ -110,6 +113,22 @@ def position_decks(
         )
         for k in range(len(chip.hardware[layer].cells))
     ]  # fmt: skip
+
+
+def check_ohmic(chip: ManufacturedChip) -> None:
+    """Refuse devices that are not ohmic: of their arrays there are no effective conductances.
+
+    Raises
+    ------
+    InputError
+        If there are some.
+    """
+    if chip.output_array.nonlinear is not None:
+        raise InputError(
+            f"technology {chip.technology.name!r}: array.nonlinearity = {shown(chip.technology.array.nonlinearity)}: "
+            "the reduced form folds arrays into conductances, which devices with curved characteristics do not have; "
+            "expected the form 'full', or array.nonlinearity: null"
+        )
 
 
 def _cell_file(layer: int, k: int) -> str:
@@ -146,7 +165,7 @@ def _cell(chip: ManufacturedChip, layer: int, k: int, rows: list[str], position:
 
 def _rows(chip: ManufacturedChip, layer: int, k: int, inputs: NDArray[np.floating], recentre: bool) -> list[str]:
     """What drives the columns of one cell: the image at an input array that is used once, else rows to be altered."""
-    front = chip.network.fronts[0]
+    front = chip.layers[0].front
     if layer or front.patches is not None:
         return _altered_rows(chip, layer, k, recentre)
     array = chip.hardware[0].array

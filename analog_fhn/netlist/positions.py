@@ -205,7 +205,10 @@ def row_volts(
     """
     rows, layer = Rows.of(chip, array), chip.arrays[array]
     handed = _means(chip.network.fronts[array], values[None])[0]
-    volts = rows.padded(handed, 1.0)[rows.at(position)] * layer.row_volts[0]
+    given = rows.padded(handed, 1.0)[rows.at(position)]
+    if array == 0 and chip.input_converters is not None:
+        given = chip.input_converters(given[None])[0]
+    volts = given * layer.row_volts[0]
     errors = chip.layers[array].row_errors if array < len(chip.layers) else None
     if errors is None:
         return np.asarray(volts)
@@ -224,7 +227,7 @@ def tables(chip: ManufacturedChip, inputs: NDArray[np.floating]) -> str:
     ]
     first = Rows.of(chip, 0)
     if first.several:
-        values = first.padded(_means(chip.network.fronts[0], inputs[None])[0], 1.0)
+        values = _converted(chip, first.padded(_means(chip.network.fronts[0], inputs[None])[0], 1.0))
         lines += _vector("values_0", values * chip.arrays[0].row_volts[0])
     for layer, held in enumerate(chip.network.held):
         if not held:
@@ -236,6 +239,25 @@ def tables(chip: ManufacturedChip, inputs: NDArray[np.floating]) -> str:
             drift = Rows.of(chip, layer + 1).padded(means_matrix(front, len(droop)) @ droop)
             lines += _vector(f"drift_{layer + 1}", drift)
     return "\n".join([*lines, ".endc", ".end", ""])
+
+
+def _converted(chip: ManufacturedChip, values: FloatArray) -> FloatArray:
+    """Values of an image as the converters of all rows of a convolution give them.
+
+    Raises
+    ------
+    InputError
+        If the converters differ: each value would be another at each position.
+    """
+    converters, dac = chip.input_converters, chip.technology.dac
+    if converters is None or dac is None:
+        return values
+    if converters.errors is not None:
+        raise InputError(
+            f"technology {chip.technology.name!r}: dac.code_sigma = {dac.code_sigma:g}: the netlist that runs every "
+            "position has one value for all rows; expected dac.code_sigma: 0, or an export of one position"
+        )
+    return converters.alike(values)
 
 
 def _means(front: Front, values: NDArray[np.floating]) -> FloatArray:

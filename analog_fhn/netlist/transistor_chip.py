@@ -79,7 +79,7 @@ def transistor_chip(
     layers = [HiddenCells(chip, number) for number in range(len(chip.hardware))]
     _check(chip, layers, recentre)
     first = chip.hardware[0].array
-    volts = first.row_voltages(chip.network.fronts[0].rows(np.asarray(inputs, dtype=np.float64)[None])[0])
+    volts = first.row_voltages(chip.layers[0].front.rows(np.asarray(inputs, dtype=np.float64)[None])[0])
     if not np.isfinite(volts).all():
         raise ValueError("the inputs are not all finite")
     if volts.min() < 0.0:

@@ -112,7 +112,7 @@ def whole_chip(chip: ManufacturedChip, inputs: NDArray[np.floating], *, recentre
 
 def _image_volts(chip: ManufacturedChip, inputs: NDArray[np.floating]) -> FloatArray:
     """Voltages of the rows of an input array that is used once; those of the biases are not among them."""
-    handed = chip.network.fronts[0].rows(np.asarray(inputs, dtype=np.float64)[None])[0]
+    handed = chip.layers[0].front.rows(np.asarray(inputs, dtype=np.float64)[None])[0]
     first = chip.hardware[0].array
     return first.row_voltages(handed)[: first.crossbar.n_in]
 
@@ -256,7 +256,7 @@ def array_lines(chip: ManufacturedChip, array: int, wires: Wires) -> Iterator[st
     one segment to each next; bit line j from its column through the sense resistance and one segment to the last
     device, and by one segment to each one before.
     """
-    conductance = chip.arrays[array].crossbar.conductance
+    conductance, nonlinear = chip.arrays[array].crossbar.conductance, chip.arrays[array].nonlinear
     rows, columns = row_nodes(chip, array), column_nodes(chip, array)
     for down, across in tiles(chip, array):
         yield f"* Array {array}: rows {down.start} to {down.stop - 1}, bit lines {across.start} to {across.stop - 1}"
@@ -274,8 +274,12 @@ def array_lines(chip: ManufacturedChip, array: int, wires: Wires) -> Iterator[st
             for j in across:
                 g = conductance[i, j]
                 if g > 0.0:
-                    ends = f"{words[i][0][j - across.start]} {bits[j][0][down.stop - 1 - i]}"
-                    yield f"R{array}_{i:03d}_{j:03d} {ends} {number(1.0 / g)}"
+                    ends = words[i][0][j - across.start], bits[j][0][down.stop - 1 - i]
+                    if nonlinear is None:
+                        yield f"R{array}_{i:03d}_{j:03d} {' '.join(ends)} {number(1.0 / g)}"
+                    else:
+                        law = f"{number(nonlinear.scale[i, j])}*sinh(v({','.join(ends)})/{number(nonlinear.v0[i, j])})"
+                        yield f"G{array}_{i:03d}_{j:03d} {' '.join(ends)} VALUE={{{law}}}"
         for _, resistors in (*words.values(), *bits.values()):
             yield from resistors
 

@@ -196,6 +196,7 @@ def _arrays(chip: ManufacturedChip) -> list[tuple[str, Chip]]:
     stages = [(mapped, Design(network, technology).chip(None).with_ideal_cells())]
     groups: list[str] = []
     for name, added in (
+        ("input converters", ("dac",)),
         ("wires", ("wires",)),
         ("devices", ("array",)),
         ("sense amplifiers", ("amplifier",)),

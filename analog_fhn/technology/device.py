@@ -11,8 +11,9 @@ from numpy.polynomial.polynomial import polyder, polyval
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from scipy.special import ndtr
 
+from analog_fhn._support.files import write_text
 from analog_fhn._support.resources import resource
-from analog_fhn._support.yaml_files import read_yaml
+from analog_fhn._support.yaml_files import read_yaml, yaml_text
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.technology import quantities as of
@@ -81,6 +82,30 @@ class Saturating(Section):
     def sigma(self, q: FloatArray) -> FloatArray:
         """Standard deviation, shape of `q`."""
         return -self.a * np.expm1(-np.maximum(q, 0.0) / self.b)
+
+    def deviation(self, q: FloatArray, normal: FloatArray) -> FloatArray:
+        """Deviations from the target, of standard normal draws of the shape of `q`."""
+        return self.sigma(q) * normal
+
+
+class Tabulated(Section):
+    """Normal error whose sigma was measured at some values of q: linear between them, beyond them as at the ends."""
+
+    kind: Literal["table"]
+    q: Annotated[tuple[of.DeviceConductance, ...], Field(strict=False, min_length=1, max_length=1000)]
+    values: Annotated[tuple[of.DeviceSpread, ...], Field(strict=False, min_length=1, max_length=1000)]
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Tabulated:
+        if list(self.q) != sorted(set(self.q)):
+            raise ValueError("q: expected rising numbers, each once")
+        if len(self.q) != len(self.values):
+            raise ValueError(f"values: {len(self.values)} numbers; expected {len(self.q)}, one for each of q")
+        return self
+
+    def sigma(self, q: FloatArray) -> FloatArray:
+        """Standard deviation, shape of `q`."""
+        return np.asarray(np.interp(q, self.q, self.values))
 
     def deviation(self, q: FloatArray, normal: FloatArray) -> FloatArray:
         """Deviations from the target, of standard normal draws of the shape of `q`."""
@@ -255,6 +280,25 @@ class OneOverF(Section):
         return np.abs(q) * share * math.sqrt(math.log((t + self.t_read) / (2.0 * self.t_read)))
 
 
+class Sinh(Section):
+    """Current-voltage characteristic ``I = G V_r sinh(V/V0)/sinh(V_r/V0)``, G at the read voltage V_r.
+
+    Its source is in `analog_fhn.array.nonlinear`. V0 (V) is `volts` at ``u = q/scale``.
+    """
+
+    kind: Literal["sinh"]
+    scale: of.DeviceUnit
+    volts: ClippedLine
+
+    @model_validator(mode="after")
+    def _above_zero(self) -> Sinh:
+        if not 1e-3 <= self.volts.low <= self.volts.high:
+            raise ValueError(
+                f"volts.low = {self.volts.low:g}, volts.high = {self.volts.high:g}: expected 0.001 V <= low <= high"
+            )
+        return self
+
+
 class Series(Section):
     """Resistors of an E series (IEC 60063) within a range of resistance (ohm)."""
 
@@ -311,6 +355,8 @@ class Device(Section):
         Conductances that can be set; null: all.
     temperature_coefficient
         Limit of the relative change per kelvin.
+    nonlinearity
+        Current-voltage characteristic; null: ohmic as far as is known.
     """
 
     format: Literal[1]
@@ -324,11 +370,12 @@ class Device(Section):
     temperature_range: TemperatureRange | None = None
     fit_error: Annotated[tuple[FitError, ...], Field(strict=False, min_length=1)] | None = None
     fit_error_note: Words = NOT_STATED
-    programming: Annotated[Polynomial | Saturating | Tolerance, Field(discriminator="kind")] | None = None
+    programming: Annotated[Polynomial | Saturating | Tabulated | Tolerance, Field(discriminator="kind")] | None = None
     drift: Annotated[PowerLaw | Logarithmic | Measured, Field(discriminator="kind")] | None = None
     read_noise: Annotated[OneOverF | Saturating, Field(discriminator="kind")] | None = None
     levels: Annotated[Series | Codes, Field(discriminator="kind")] | None = None
     temperature_coefficient: of.TemperatureCoefficient | None = None
+    nonlinearity: Sinh | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Device:
@@ -355,6 +402,14 @@ class Device(Section):
         except ValidationError as error:
             raise InputError(explain(path, error, data)) from None
 
+    def save(self, path: str | Path) -> None:
+        """Write the device as YAML without the keys that are null; `load` gives an equal one."""
+        write_text(path, self.text())
+
+    def text(self) -> str:
+        """The device's file."""
+        return yaml_text(self.model_dump(mode="json", exclude_none=True))
+
     def problems(
         self,
         *,
@@ -368,6 +423,7 @@ class Device(Section):
         levels: bool,
         temperature: float | None = None,
         temperature_coefficient: bool = False,
+        nonlinearity: bool = False,
     ) -> list[str]:
         """Sentences on what an array asks of the device beyond what is known of it; each names the array's key.
 
@@ -377,7 +433,7 @@ class Device(Section):
             Conductance range (S) and read voltage (V) of the array.
         seconds
             Time since the first reading (s); None or 0: at the first reading.
-        programming, read_noise, drift, levels, temperature_coefficient
+        programming, read_noise, drift, levels, temperature_coefficient, nonlinearity
             Whether the array takes this from the device's model.
         temperature
             Ambient temperature (K); None: it is not checked.
@@ -393,6 +449,8 @@ class Device(Section):
         ]
         if temperature_coefficient and self.temperature_coefficient is None:
             sentences.append(f"array.temperature_coefficient: {self._missing('temperature coefficient')}")
+        if nonlinearity and self.nonlinearity is None:
+            sentences.append(f"array.nonlinearity: {self._missing('current-voltage characteristic')}")
         sentences += self._out_of_range(g_min, g_max, read_voltage, drifting=drift and bool(seconds))
         limit = self.read_voltage_limit
         if limit is not None and read_voltage > limit * (1.0 + 1e-9):
@@ -538,6 +596,18 @@ class Device(Section):
     ) -> FloatArray:
         """Deviations (S) of one reading, from one standard normal draw per device; else as `read_sigma`."""
         return self.read_sigma(g, read_voltage=read_voltage, seconds=seconds, programmed=programmed) * normal
+
+    def sinh_volts(self, g: FloatArray, *, read_voltage: float) -> FloatArray:
+        """V0 of the characteristic (V) of devices of conductance `g` (S) at the read voltage (V), shape of `g`.
+
+        Raises
+        ------
+        InputError
+            If the device has no characteristic.
+        """
+        if self.nonlinearity is None:
+            raise self._missing("current-voltage characteristic")
+        return self.nonlinearity.volts.value(_float(g) * self._volt(read_voltage) / self.nonlinearity.scale)
 
     def level_values(self, g_min: float, g_max: float) -> tuple[float, ...] | None:
         """All conductances (S) from `g_min` to `g_max` that can be set, rising; None: continuous."""

@@ -19,6 +19,9 @@ ByDevice = Literal["device"]
 ESeries = Literal["E12", "E24", "E48", "E96", "E192"]
 Levels = Annotated[int, of.Quantity("1", (2, 65536))]
 
+_MOST_CURVED = 20  # read voltages over V0; beyond, a device would carry next to nothing below the read voltage
+_BITS_OF_CODES = 12
+
 NOMINAL_TEMPERATURE = 300.0  # K; part values are those at this temperature
 
 
@@ -176,6 +179,44 @@ class Adc(Section):
     margin: of.Margin = 1.2
 
 
+class Dac(Section):
+    """Converters in front of the input array, one for each of its rows that carries no bias.
+
+    Codes are whole numbers from 0 to ``2^bits - 1`` at equal steps from one end of the range to the other; an input
+    becomes the nearest code's output. Errors are in steps, as data sheets have them in LSB: the integral nonlinearity
+    is a smooth bow, as of a string of resistors whose values have a gradient, and what is left of it differs from code
+    to code.
+
+    Parameters
+    ----------
+    bits
+        Resolution of each converter.
+    range
+        Inputs at the first and the last code, in units of the network's inputs; null: the network's own range.
+    bow
+        Deviation in the middle of the range, steps: ``4 bow u (1 - u)`` at the share u of the range; the ends are
+        exact.
+    code_sigma
+        Sigma of the deviation of each code of each converter, steps; at most 12 bits.
+    """
+
+    bits: Annotated[int, of.Quantity("1", (1, 24))]
+    range: Annotated[tuple[of.Number, of.Number], Field(strict=False)] | None = None
+    bow: Annotated[float, of.Quantity("1", (-1e4, 1e4), (-16, 16))] = 0.0
+    code_sigma: Annotated[float, of.Quantity("1", (0, 1e4), (0, 4))] = 0.0
+
+    @model_validator(mode="after")
+    def _possible(self) -> Dac:
+        if self.range is not None and self.range[0] >= self.range[1]:
+            raise ValueError(f"range = {list(self.range)}: expected two rising numbers")
+        if self.code_sigma and self.bits > _BITS_OF_CODES:
+            raise ValueError(
+                f"bits = {self.bits} with code_sigma = {self.code_sigma:g}: expected at most {_BITS_OF_CODES} bits, "
+                "because each code of each converter is drawn"
+            )
+        return self
+
+
 class Array(Section):
     """Crossbar devices and lines.
 
@@ -213,6 +254,9 @@ class Array(Section):
     temperature_coefficient
         Limit of the relative change per kelvin from 300 K, or "device"; each device has its own, normal with sigma a
         third of the limit, cut there.
+    nonlinearity
+        V0 (V) of all devices' characteristics, ``I = G V_r sinh(V/V0)/sinh(V_r/V0)`` with G at the read voltage V_r, or
+        "device"; null: ohmic.
     wires
         Resistances of the lines.
     """
@@ -234,6 +278,7 @@ class Array(Section):
     read_noise: of.Tolerance | ByDevice = 0.0
     drift_time: of.Age | None = None
     temperature_coefficient: of.TemperatureCoefficient | ByDevice = 0.0
+    nonlinearity: of.SinhVoltage | ByDevice | None = None
     wires: Wires = Wires()
 
     @field_validator("device", mode="before")
@@ -259,9 +304,21 @@ class Array(Section):
                     f"levels from {self.levels[0]:g} to {self.levels[-1]:g} S: expected them between g_min "
                     f"({self.g_min:g}) and g_max ({self.g_max:g})"
                 )
+        if isinstance(self.nonlinearity, float) and self.read_voltage > _MOST_CURVED * self.nonlinearity:
+            raise ValueError(
+                f"nonlinearity = {self.nonlinearity:g}: expected at least a {_MOST_CURVED}th of read_voltage "
+                f"({self.read_voltage:g} V)"
+            )
         if self.stuck_on + self.stuck_off > 1.0:
             raise ValueError(f"stuck_on + stuck_off = {self.stuck_on + self.stuck_off:g}: expected at most 1")
-        for name in ("levels", "programming_error", "read_noise", "drift_time", "temperature_coefficient"):
+        for name in (
+            "levels",
+            "programming_error",
+            "read_noise",
+            "drift_time",
+            "temperature_coefficient",
+            "nonlinearity",
+        ):
             if self.device is None and self.asks_device(name):
                 raise ValueError(f"{name} = {getattr(self, name)!r} needs a device (key 'device')")
         return self
@@ -287,6 +344,15 @@ class Array(Section):
     def clip(self, layer: int) -> float:
         """Clip quantile of a layer."""
         return self.clip_quantile[layer] if isinstance(self.clip_quantile, list) else self.clip_quantile
+
+    def sinh_volts(self, conductance: FloatArray) -> FloatArray | None:
+        """V0 of the characteristics of devices of these conductances (S), of the same shape, in volts; None: ohmic."""
+        if self.nonlinearity is None:
+            return None
+        if not isinstance(self.nonlinearity, str):
+            return np.full(conductance.shape, self.nonlinearity)
+        assert self.device is not None
+        return self.device.sinh_volts(conductance, read_voltage=self.read_voltage)
 
     @property
     def change_per_kelvin(self) -> float:

@@ -16,7 +16,7 @@ from analog_fhn._support.yaml_files import read_yaml, yaml_text
 from analog_fhn.errors import InputError, shown
 from analog_fhn.neuron import Protocol
 from analog_fhn.technology import quantities as of
-from analog_fhn.technology.sections import Adc, Array, ColumnStage, Conditions, ESeries, Hold, LowPass, PartClass
+from analog_fhn.technology.sections import Adc, Array, ColumnStage, Conditions, Dac, ESeries, Hold, LowPass, PartClass
 from analog_fhn.technology.typed_yaml import Name, Section, Words, explain, find_yaml, listed, plain
 from analog_fhn.technology.wires import Wires
 
@@ -97,12 +97,14 @@ class Technology(Header):
         "read_noise": {"array": {"read_noise": 0.0}},
         "drift": {"array": {"drift_time": None}},
         "array_temperature": {"array": {"temperature_coefficient": 0.0}},
+        "nonlinearity": {"array": {"nonlinearity": None}},
         "wires": {"array": {"wires": Wires()}},
+        "dac": {"": {"dac": None}},
         "adc": {"": {"adc": None}},
         "hold": {"hold": {"offset_sigma": 0.0, "droop_sigma": 0.0, "noise": 0.0}},
     }
     SHORT: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "array": ("programming", "faults", "read_noise", "drift", "array_temperature", "wires"),
+        "array": ("programming", "faults", "read_noise", "drift", "array_temperature", "nonlinearity", "wires"),
         "amplifier": ("amplifier_offset", "amplifier_gain"),
     }
     LOTS: ClassVar[Mapping[str, int]] = {"sense_amplifier": 5, "hold": 6}
@@ -115,6 +117,7 @@ class Technology(Header):
     hold: Hold = Hold()
     sense_amplifier: ColumnStage
     array: Array
+    dac: Dac | None = None
     adc: Adc | None = None
     conditions: Conditions = Conditions()
     classes: dict[str, list[PartClass]] = Field(default_factory=dict)
@@ -229,6 +232,7 @@ class Technology(Header):
             drift=array.asks_device("drift_time"),
             levels=array.asks_device("levels"),
             temperature_coefficient=array.asks_device("temperature_coefficient"),
+            nonlinearity=array.asks_device("nonlinearity"),
         )
 
     @classmethod

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from analog_fhn._support.npz import read_npz
-from analog_fhn._support.tables import COMMENT, Line, TextTable, excerpt, read_text_table
+from analog_fhn._support.tables import TextTable, excerpt, finite_number, named_rows, read_text_table
 from analog_fhn.data.class_shares import missing_classes
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
@@ -156,13 +156,13 @@ def _from_csv(path: Path, design: Design) -> Measurements:
     points: list[list[list[tuple[float, float]]]] = [
         [[] for _ in range(dense.n_out)] for dense in design.network.hidden_layers
     ]
-    for line, cells in _without_header(table, columns):
+    for line, cells in named_rows(table, columns):
         values = dict(zip(columns, cells, strict=True))
         layer = 0
         if "layer" in values:
             layer = _index(table, line, "layer", values["layer"], len(points), "hidden layers")
         neuron = _index(table, line, "neuron", values["neuron"], len(points[layer]), "neurons")
-        drive, response = (_finite(table, line, name, values[name]) for name in ("drive", "response"))
+        drive, response = (finite_number(table, line, name, values[name]) for name in ("drive", "response"))
         points[layer][neuron].append((drive, response))
     layers = []
     for neurons, place in zip(points, design.layer_names, strict=True):
@@ -189,45 +189,6 @@ def _index(table: TextTable, line: int, column: str, text: str, n: int, things: 
             f"{table.path}, line {line}, column {column!r}: {number:g}; the network has {things} 0 to {n - 1}"
         )
     return int(number)
-
-
-def _finite(table: TextTable, line: int, column: str, text: str) -> float:
-    value = table.layout.number(text)
-    if value is None or not np.isfinite(value):
-        raise InputError(f"{table.path}, line {line}, column {column!r}: {excerpt(text)}; expected a finite number")
-    return value
-
-
-def _without_header(table: TextTable, columns: tuple[str, ...]) -> list[tuple[int, list[str]]]:
-    """Lines of data: the number of each and its cells, in the order of `columns`."""
-    path, lines = table.path, table.without_comments()
-    named = [line for line in table.lines if sorted(_names(table, line)) == sorted(columns)][:1]
-    first = named[0] if named else (lines or table.lines)[0]
-    header = _names(table, first)
-    if not named:
-        unknown, missing = [n for n in header if n not in columns], [n for n in columns if n not in header]
-        wrong = "; ".join(
-            f"{what} {', '.join(map(excerpt, names[:5]))}{' and more' if len(names) > 5 else ''}"
-            for what, names in (("unknown column", unknown), ("missing column", missing))
-            if names
-        )
-        raise InputError(
-            f"{path}, line {first.number}: {wrong or 'a column twice'}; expected the columns {','.join(columns)}"
-        )
-    order = [header.index(name) for name in columns]
-    data = []
-    for line in lines:
-        if line.number <= first.number:
-            continue
-        cells = table.cells(line)
-        if len(cells) != len(header):
-            raise InputError(f"{path}, line {line.number}: {len(cells)} values; expected {len(header)}")
-        data.append((line.number, [cells[k] for k in order]))
-    return data
-
-
-def _names(table: TextTable, line: Line) -> list[str]:
-    return [name.strip().lower() for name in table.cells(Line(line.number, line.text.lstrip("".join(COMMENT))))]
 
 
 def _from_npz(path: Path, design: Design) -> Measurements:

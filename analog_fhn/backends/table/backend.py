@@ -42,8 +42,8 @@ _WINDOW_TIME = 20.0  # simulated time (T) per neuron in ngspice of the checks ag
 _KEPT = 8  # tables kept in memory; a chip has one for each hidden layer
 # Of a technology, what a neuron's response to a drive does not depend on; the range of drives is in the key by itself.
 _UNINVOLVED = {
-    "name", "source", "tanh_pair", "rectifier", "row_driver", "low_pass", "hold", "sense_amplifier", "array", "adc",
-    "classes",
+    "name", "source", "tanh_pair", "rectifier", "row_driver", "low_pass", "hold", "sense_amplifier", "array", "dac",
+    "adc", "classes",
 }  # fmt: skip
 
 _log = logging.getLogger(__name__)

@@ -33,6 +33,7 @@ class OtaFHN(OtaLayout):
     HAS_LOW_PASSES: ClassVar[bool] = False
     GAMMAS: ClassVar[tuple[float, ...]] = (-1.0, 1.0)
     SHOWS_OSCILLATIONS: ClassVar[bool] = False
+    ROWS_ARE_TIMED: ClassVar[bool] = True
 
     @property
     def streams(self) -> Mapping[str, int]:
