@@ -17,6 +17,7 @@ from analog_fhn.draws import (
     DeviceDraws,
     ReadNoise,
     RunNoise,
+    Shift,
     check_seed,
     draw_cell_parts,
     draw_hold_parts,
@@ -52,9 +53,11 @@ class ArrayTarget:
     volts: tuple[float, float]
     writes: Writes | None = None
 
-    def draws(self, seed: int | None) -> DeviceDraws | None:
-        """Random numbers of its devices on the chip of this seed; None: nominal devices."""
-        return None if seed is None else DeviceDraws(seed, self.number, self.crossbar.g_plus.shape)
+    def draws(self, seed: int | None, shift: Shift | None = None) -> DeviceDraws | None:
+        """Random numbers of its devices on the chip of this seed, shifted; None: nominal devices."""
+        if seed is None and shift is None:
+            return None
+        return DeviceDraws(seed, self.number, self.crossbar.g_plus.shape, shift)
 
     def write_pulses(self, technology: Technology, seed: int | None) -> int:
         """Pulses that the last round of `writes` took on the chip of this seed."""
@@ -94,7 +97,9 @@ class ArrayLayer:
     target: Crossbar
 
     @classmethod
-    def made(cls, target: ArrayTarget, technology: Technology, seed: int | None) -> ArrayLayer:
+    def made(
+        cls, target: ArrayTarget, technology: Technology, seed: int | None, shift: Shift | None = None
+    ) -> ArrayLayer:
         """Draw an array's devices and sense amplifiers, and solve its wires.
 
         A device that was written again (`ArrayTarget.writes`) is the same device with another programming error.
@@ -103,13 +108,15 @@ class ArrayLayer:
         ----------
         seed
             Of the chip; None: nominal devices and amplifiers.
+        shift
+            Moves normal numbers; None: nothing does.
         """
         array, kelvin = technology.array, technology.conditions.temperature
-        crossbar = manufacture(target.crossbar, array, kelvin, target.draws(seed), target.writes)
+        crossbar = manufacture(target.crossbar, array, kelvin, target.draws(seed, shift), target.writes)
         ports = solve_tiled(
             crossbar.conductance, array.wires, tile_rows=array.tile_rows, tile_columns=array.tile_columns
         )
-        sense = draw_sense_parts(target.sense, target.number, technology, seed)
+        sense = draw_sense_parts(target.sense, target.number, technology, seed, shift)
         gains = sense.columns(ports, technology)
         return cls(crossbar, ports, sense, gains, target.row_volts, target.volts, target.crossbar)
 
@@ -478,6 +485,7 @@ def draw_chip(
     cells: tuple[Cell, ...],
     targets: tuple[ArrayTarget, ...],
     seed: int | None,
+    shift: Shift | None = None,
 ) -> ManufacturedChip:
     """Draw every component from one integer seed (see `analog_fhn.draws`); with None all have their nominal values.
 
@@ -487,6 +495,8 @@ def draw_chip(
         Layout of each hidden layer's cells.
     targets
         All arrays before programming.
+    shift
+        Moves normal numbers; None: nothing does.
 
     Raises
     ------
@@ -494,15 +504,15 @@ def draw_chip(
         If the seed is negative.
     """
     check_seed(seed)
-    arrays = [ArrayLayer.made(target, technology, seed) for target in targets]
+    arrays = [ArrayLayer.made(target, technology, seed, shift) for target in targets]
     hardware = []
     for number, (array, cell) in enumerate(zip(arrays, cells, strict=False)):
         streams = zip(cell.nominal, cell.streams.values(), strict=True)
-        parts = tuple(draw_cell_parts(group, stream, number, technology, seed) for group, stream in streams)
+        parts = tuple(draw_cell_parts(group, stream, number, technology, seed, shift) for group, stream in streams)
         holds = None
         if network.held[number]:
             nominal = HoldParts.alike(network.hidden_layers[number].n_values, {})
-            holds = draw_hold_parts(nominal, number, technology, seed)
+            holds = draw_hold_parts(nominal, number, technology, seed, shift)
         hardware.append(Hardware(array, cell.cells(parts), holds))
     return ManufacturedChip.assembled(network, technology, tuple(hardware), arrays[-1], seed)
 
