@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -34,10 +35,14 @@ _STREAM_DEEPER = 1 << 16  # hidden layers behind the first
 _STREAM_HOLD = 1 << 17
 _STREAM_HOLD_NOISE = 1 << 18
 _STREAM_READ_NOISE = 1 << 19
+_STREAM_SOBOL = 1 << 20
 # Within an array's stream; a device's first programming draws from the stream itself.
 _QUANTITIES: dict[Quantity, int] = {"programming": 0, "drift": 1, "fault": 2, "temperature": 3, "read": 4}
 # Within a component's stream, and its lot's: the temperature coefficient.
 _TEMPERATURE = 1
+
+_SOBOL_BLOCK = 1024  # points that are made at a time
+_SOBOL_HALF = 2.0**-31  # half a step of their grid
 
 _TAIL = 0.0013498980316300933  # share of a standard normal beyond -3
 
@@ -206,6 +211,30 @@ class RunNoise:
     def none(cls, n_layers: int) -> RunNoise:
         """No noise at all, for a chip of so many hidden layers."""
         return cls((None,) * n_layers, (None,) * (n_layers + 1))
+
+
+def sobol_normal(seed: int, dimensions: int, number: int) -> FloatArray:
+    """Point number `number`, from 0, of a scrambled Sobol sequence, made standard normal; shape (dimensions,).
+
+    Sobol', USSR Comput. Math. Math. Phys. 7(4):86, 1967; the scrambling is that of `scipy.stats.qmc.Sobol`.
+
+    Parameters
+    ----------
+    seed
+        Root seed of the chips.
+    """
+    first = number - number % _SOBOL_BLOCK
+    return np.asarray(_sobol_block(seed, dimensions, first)[number - first])
+
+
+@lru_cache(maxsize=4)
+def _sobol_block(seed: int, dimensions: int, first: int) -> FloatArray:
+    from scipy.stats.qmc import Sobol
+
+    sequence = Sobol(dimensions, rng=_generator(seed, (_STREAM_SOBOL, dimensions)))
+    uniform = sequence.fast_forward(first).random(_SOBOL_BLOCK)
+    # Points of the sequence lie on a grid that begins at 0.
+    return np.asarray(ndtri(uniform + _SOBOL_HALF))
 
 
 def draw_parts(nominal: P, key: Key, technology: Technology, seed: int | None, shift: Shift | None = None) -> P:

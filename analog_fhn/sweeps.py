@@ -100,12 +100,10 @@ def sweep(
         "chips": chips, "grid": grid, "points": points, "settings": settings or {}, "errors": errors, "until": until,
         "sensitivity": sensitivity, "seed": seed, "specification": specification, "backend": backend, "table": table,
     }  # fmt: skip
-    plan = _plan(values)
+    plan = checked_plan(values, "sweep")
     if workers is not None and workers < 1:
         raise InputError(f"sweep: workers = {workers}: expected at least 1")
-    if not isinstance(data, Dataset) and len(data) != 2:
-        raise InputError(f"sweep: data = {shown(data)}: expected a Dataset, or images and labels")
-    dataset = data if isinstance(data, Dataset) else from_arrays(*data)
+    dataset = as_dataset(data, "sweep")
     place = None if folder is None else _folder(Path(folder))
     notes = {"versions": versions()}
     run = open_run(place, plan, design.network, design.technology, dataset, resume=True, notes=notes)
@@ -251,12 +249,22 @@ class Study:
         return self.results.outcomes[point]
 
 
-def _plan(values: dict[str, Any]) -> SweepPlan:
+def as_dataset(data: Dataset | tuple[ArrayLike, ArrayLike], caller: str) -> Dataset:
+    """Labelled images that a function was given; `caller` is its name, for the message."""
+    if isinstance(data, Dataset):
+        return data
+    if len(data) != 2:
+        raise InputError(f"{caller}: data = {shown(data)}: expected a Dataset, or images and labels")
+    return from_arrays(*data)
+
+
+def checked_plan(values: dict[str, Any], caller: str) -> SweepPlan:
+    """Plan of the arguments of a function; `caller` is its name, for the message."""
     plain = _plain(values)
     try:
         return SweepPlan.model_validate(plain)
     except ValidationError as error:
-        raise InputError(explain("sweep", error, plain)) from None
+        raise InputError(explain(caller, error, plain)) from None
 
 
 def _plain(value: Any) -> Any:

@@ -84,12 +84,15 @@ class SweepPoint:
         What differs from the plan's other points.
     settings
         Network settings, technology keys, and `errors`, the groups that are spread.
+    amounts
+        How far the chips are shifted along the directions of the job, in sigmas; None: they are not.
     """
 
     number: int
     role: Role
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    amounts: tuple[float, ...] | None = None
 
     def design(self, network: Network, technology: Technology) -> Design:
         """The design under these conditions.

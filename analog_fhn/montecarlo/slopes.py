@@ -31,6 +31,23 @@ DEVICES = "array devices"
 HOLDS = -1  # in place of the number of a group of a cell's parts
 
 
+def no_slopes(design: Design, backend: str) -> str | None:
+    """Why the accuracy of a design's chips has no slopes; None: it has.
+
+    Parameters
+    ----------
+    backend
+        Name of what integrates the neurons.
+    """
+    if backend != "direct":
+        return f"backend {backend!r}: expected 'direct', whose means follow the parts smoothly"
+    if design.network.readout != "mean":
+        return f"readout {design.network.readout!r}: expected 'mean', which follows the parts smoothly"
+    if design.technology.adc is not None:
+        return "adc: converters answer in steps; expected a technology without them"
+    return None
+
+
 @dataclass(frozen=True)
 class Component:
     """One part of all cells of a hidden layer, of all its hold stages, or of all sense amplifiers of an array.
@@ -116,6 +133,11 @@ def components(design: Design) -> Iterator[Component]:
             yield from (Component(layer, HOLDS, f.name) for f in HoldParts.described())
     for layer, array in enumerate(design.arrays):
         yield from (Component(layer, None, name) for name, _ in array.sense.items())
+
+
+def device_labels(design: Design) -> list[str]:
+    """Names for people of the devices of each array."""
+    return [f"{DEVICES} of {array if array[-1].isdigit() else f'the {array}'}" for array in design.array_names]
 
 
 @dataclass(frozen=True, eq=False)
