@@ -127,16 +127,12 @@ def draw_cell_parts(
     return draw_parts(nominal, (_STREAM_DEEPER, layer, stream) if layer else (stream,), technology, seed, shift)
 
 
-def draw_sense_parts(
-    nominal: P, array: int, technology: Technology, seed: int | None, shift: Shift | None = None
-) -> P:
+def draw_sense_parts(nominal: P, array: int, technology: Technology, seed: int | None, shift: Shift | None = None) -> P:
     """Parts of the amplifiers behind array number `array` as they are made; see `draw_parts`."""
     return draw_parts(nominal, (_STREAM_SENSE + array,), technology, seed, shift)
 
 
-def draw_hold_parts(
-    nominal: P, layer: int, technology: Technology, seed: int | None, shift: Shift | None = None
-) -> P:
+def draw_hold_parts(nominal: P, layer: int, technology: Technology, seed: int | None, shift: Shift | None = None) -> P:
     """Hold stages behind hidden layer number `layer`, from 0, as they are made; see `draw_parts`."""
     return draw_parts(nominal, (_STREAM_HOLD, layer), technology, seed, shift)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,16 +19,15 @@ from analog_fhn.errors import InputError, SimulationError
 from analog_fhn.montecarlo.design_point import DesignPoint, WorstCase, design_point
 from analog_fhn.montecarlo.design_point import worst_case as first_failing
 from analog_fhn.montecarlo.directions import Along, Directions
+from analog_fhn.montecarlo.gradient import LEAST_PART
 from analog_fhn.montecarlo.importance import Probability, Search, log_weights, search
 from analog_fhn.montecarlo.open_run import OpenRun, open_run
 from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.runner import Workers, local_workers, run_trials
 from analog_fhn.montecarlo.shift_file import ShiftFile
-from analog_fhn.montecarlo.trial import Job, ShiftedTrial, Trial
+from analog_fhn.montecarlo.trial import ShiftedTrial, Trial
 from analog_fhn.neuron import FloatArray
 from analog_fhn.sweeps import as_dataset, checked_plan
-
-_LEAST = 0.05  # of the distance of the design point, that a group's part must exceed to be a direction
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -169,7 +167,7 @@ def rare(
     with _begun(design, data, specification, seed, table) as run:
         point = design_point(run.job, design, specification)
         worst = first_failing(run.job, design, specification, point)
-        directions, lengths = Directions.of(point.point, point.gradient.groups, _LEAST)
+        directions, lengths = Directions.of(point.point, point.gradient.groups, LEAST_PART)
         job = replace(run.job, directions=directions)
         with local_workers(job, workers) as where:
             source = _Source(where, progress, chips + 2 * pilot)
@@ -217,7 +215,9 @@ def _begun(
     design: Design, data: Dataset | tuple[ArrayLike, ArrayLike], specification: float, seed: int, table: int | None
 ) -> Iterator[OpenRun]:
     """A run in memory, whose images and specification are checked."""
-    plan = checked_plan({"chips": 1, "seed": seed, "specification": specification, "table": table, "settings": {}}, "rare")
+    plan = checked_plan(
+        {"chips": 1, "seed": seed, "specification": specification, "table": table, "settings": {}}, "rare"
+    )
     run = open_run(None, plan, design.network, design.technology, as_dataset(data, "rare"))
     with run.store:
         yield run

@@ -22,6 +22,7 @@ from analog_fhn.montecarlo.open_run import OpenRun, open_run
 from analog_fhn.montecarlo.outcome import Outcome, Results, collect
 from analog_fhn.montecarlo.plan import SweepPlan
 from analog_fhn.montecarlo.regression import Regression, regression
+from analog_fhn.montecarlo.shift_file import ShiftFile
 from analog_fhn.montecarlo.store import table_rows
 from analog_fhn.montecarlo.trial import Job, Trial
 from analog_fhn.neuron import FloatArray
@@ -40,6 +41,7 @@ def sweep(
     settings: Settings | None = None,
     errors: Sequence[str] | None = None,
     sensitivity: bool = False,
+    sobol: bool = False,
     until: Mapping[str, Any] | None = None,
     seed: int = 0,
     specification: float | None = None,
@@ -71,6 +73,8 @@ def sweep(
         Error groups that are spread; None: all.
     sensitivity
         Whether each error group is judged alone and left out, at points of their own.
+    sobol
+        Whether chips are drawn at Sobol's points along the slopes of the accuracy; `chips` is then a power of 2.
     until
         Sequential stopping, such as ``{"width": 0.02}``: chips are drawn until the yield's 95 % interval is no wider.
     seed
@@ -98,7 +102,7 @@ def sweep(
     """
     values = {
         "chips": chips, "grid": grid, "points": points, "settings": settings or {}, "errors": errors, "until": until,
-        "sensitivity": sensitivity, "seed": seed, "specification": specification, "backend": backend, "table": table,
+        "sensitivity": sensitivity, "sobol": sobol, "seed": seed, "specification": specification, "backend": backend, "table": table,
     }  # fmt: skip
     plan = checked_plan(values, "sweep")
     if workers is not None and workers < 1:
@@ -218,6 +222,19 @@ class Study:
     def design(self, point: int = 0) -> Design:
         """Design of one point; ``study.design(point).chip(trial.chip_seed)`` is the chip of a trial."""
         return self._outcome(point).point.design(self.job.network, self.job.technology)
+
+    @property
+    def shift(self) -> ShiftFile:
+        """What chips of a sweep with Sobol's points are shifted by: ``shift.chip(study.design(), trial.chip_seed)``.
+
+        Raises
+        ------
+        ValueError
+            If the sweep has none.
+        """
+        if self.job.directions is None:
+            raise ValueError("a sweep without sobol: its chips are not shifted")
+        return ShiftFile(self.job.directions, None, self.job.seed)
 
     def regression(self) -> Regression | None:
         """Accuracies of the first point's chips, regressed on the component values that were drawn for them.

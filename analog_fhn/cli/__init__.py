@@ -18,11 +18,13 @@ from analog_fhn.cli import (
     arrays,
     classify,
     compare,
+    corners,
     design,
     doctor,
     export,
     frontier,
     import_,
+    rare,
     reconstruct,
     record,
     report,
@@ -53,6 +55,8 @@ app.command("frontier")(frontier.frontier)
 app.command("sweep")(sweep.sweep)
 app.command("status")(sweep.status)
 app.command("allocate")(allocate.allocate)
+app.command("rare")(rare.rare)
+app.command("corners")(corners.corners)
 app.command("report")(report.report)
 app.command("trim")(trim.trim)
 app.command("record")(record.record)

@@ -15,11 +15,10 @@ from analog_fhn.design import Design
 from analog_fhn.draws import Key
 from analog_fhn.errors import InputError, SimulationError
 from analog_fhn.inference import judge
-from analog_fhn.montecarlo.directions import Means, Point, distance
-from analog_fhn.montecarlo.gradient import Gradient
-from analog_fhn.montecarlo.regression import PROBES, labelled, slope_table
-from analog_fhn.montecarlo.slopes import Slopes, no_slopes
-from analog_fhn.montecarlo.trial import Job, chip_seed
+from analog_fhn.montecarlo.directions import Directions, Means, Point, distance
+from analog_fhn.montecarlo.gradient import Gradient, SlopesOfJob
+from analog_fhn.montecarlo.shift_file import ShiftFile
+from analog_fhn.montecarlo.trial import Job
 
 _STEPS = 30
 _DAMPING = 0.7  # share of the way to the point of the linear model that a step goes
@@ -59,8 +58,8 @@ class DesignPoint:
 def design_point(job: Job, design: Design, specification: float) -> DesignPoint:
     """Design point of a specification, by the iteration of Hasofer and Lind.
 
-    A step goes to ``x = lambda grad A`` with ``A(u) + grad A (x - u) = specification`` of the accuracy A that is expected
-    of chips around u (`Slopes.accuracy`), damped.
+    A step goes to ``x = lambda grad A`` with ``A(u) + grad A (x - u) = specification`` of the accuracy A that is
+    expected of chips around u (`Slopes.accuracy`), damped.
 
     Parameters
     ----------
@@ -77,28 +76,19 @@ def design_point(job: Job, design: Design, specification: float) -> DesignPoint:
     SimulationError
         If the iteration does not settle.
     """
-    if reason := no_slopes(design, job.backend_name):
-        raise InputError(reason)
-    data, table = labelled(job, design), slope_table(job)
-    seeds = [chip_seed(job.seed, k) for k in range(PROBES)]
+    slopes = SlopesOfJob(job, design)
     point: Point = {}
     nominal = 1.0
     for step in range(_STEPS):
-        slopes = Slopes(design, data, table, seeds, Means(point) if point else None)
-        gradient = Gradient.at(slopes, point)
+        accuracy, gradient = slopes.at(point)
         if step == 0:
-            nominal = slopes.accuracy
+            nominal = accuracy
             if specification >= nominal:
                 raise InputError(
-                    f"specification = {specification:g}: chips are expected to be right on {nominal:.2%} of the images, "
-                    "and about half of them would fail; expected less (of failures that are not rare a sweep tells)"
+                    f"specification = {specification:g}: chips are expected to be right on {nominal:.2%} of the "
+                    "images, so that about half of them fail; expected less (failures that are not rare a sweep counts)"
                 )
-        if gradient.square == 0.0:
-            raise InputError(
-                f"technology {design.technology.name!r}: no normal part moves the accuracy; expected a technology that "
-                "spreads some (parts that are uniform within their tolerance, and stuck devices, are not shifted)"
-            )
-        factor = (gradient.along(point) + specification - slopes.accuracy) / gradient.square
+        factor = (gradient.along(point) + specification - accuracy) / gradient.square
         share = _DAMPING if point else 1.0
         to = {
             key: (1.0 - share) * point.get(key, np.zeros_like(values)) + share * factor * values
@@ -106,8 +96,8 @@ def design_point(job: Job, design: Design, specification: float) -> DesignPoint:
         }
         if distance(to) > _FARTHEST:
             raise InputError(
-                f"specification = {specification:g}: {distance(to):.3g} sigmas from the nominal chip, which is expected "
-                f"to be right on {nominal:.2%}; expected at most {_FARTHEST:g} sigmas"
+                f"specification = {specification:g}: {distance(to):.3g} sigmas from the nominal chip, which is "
+                f"expected to be right on {nominal:.2%}; expected at most {_FARTHEST:g} sigmas"
             )
         moved = distance({key: values - point.get(key, 0.0) for key, values in to.items()})
         point = to
@@ -129,8 +119,8 @@ class WorstPart:
     share
         Of the squared distance of the worst case.
     largest, index
-        Largest deviation of one of these parts (sigmas, with its sign), and its number among them, from 0, devices row by
-        row.
+        Largest deviation of one of these parts (sigmas, with its sign), and its number among them, from 0, devices row
+        by row.
     """
 
     part: str
@@ -175,6 +165,12 @@ class WorstCase:
         """What makes the chip: ``design.chip(None, worst.shift)``."""
         return Means(self.point)
 
+    @property
+    def file(self) -> ShiftFile:
+        """The shift as it is written to a file."""
+        directions, lengths = Directions.of(self.point, self.groups)
+        return ShiftFile(directions, tuple(float(length) for length in lengths))
+
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
@@ -210,7 +206,7 @@ def worst_case(job: Job, design: Design, specification: float, found: DesignPoin
     if nominal < specification:
         raise InputError(f"specification = {specification:g}: the nominal chip reaches {nominal:.2%}; expected less")
     for factor in np.arange(_SCAN, _SCANNED + _SCAN, _SCAN):
-        reached = accuracy(factor)
+        reached = accuracy(float(factor))
         if reached < specification:
             point = {key: factor * values for key, values in found.point.items()}
             groups = {key: found.gradient.groups[key] for key in point}

@@ -1,7 +1,7 @@
 """Gradient of the accuracy in the standard normal numbers that a chip is drawn from.
 
-The slope of the accuracy in each component value (`analog_fhn.montecarlo.slopes`), times that of the value in the number
-that it is drawn from.
+It is the slope of the accuracy in each component value (`analog_fhn.montecarlo.slopes`), times that of the value in the
+number that it is drawn from.
 """
 
 from __future__ import annotations
@@ -14,10 +14,14 @@ import numpy as np
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.draws import Key, Shift
-from analog_fhn.montecarlo.directions import Means, Point, distance
-from analog_fhn.montecarlo.slopes import DEVICES, Slopes, device_labels
+from analog_fhn.errors import InputError
+from analog_fhn.montecarlo.directions import Directions, Means, Point, distance
+from analog_fhn.montecarlo.regression import PROBES, labelled, slope_table
+from analog_fhn.montecarlo.slopes import DEVICES, Slopes, device_labels, no_slopes
+from analog_fhn.montecarlo.trial import Job, chip_seed
 from analog_fhn.neuron import FloatArray
 
+LEAST_PART = 0.05  # of a point's distance, that a group's part must exceed to be a direction of its own
 _STEP = 1e-3  # of a normal number, whose sigma is 1
 
 
@@ -64,7 +68,7 @@ class Gradient:
 
     @classmethod
     def at(cls, slopes: Slopes, point: Point) -> Gradient:
-        """Gradient at `point`, where the chip lies that the slopes were taken at; by finite differences of the values."""
+        """Gradient at `point`, where the chip lies that the slopes were taken at, by differences of the values."""
         design, base, of_devices = slopes.design, slopes.nominal, slopes.devices()
         found: dict[Key, FloatArray] = {}
         groups: dict[Key, str] = {}
@@ -89,12 +93,69 @@ class Gradient:
         return float(sum(float(np.sum(s * point[key])) for key, s in self.slopes.items() if key in point))
 
 
+class SlopesOfJob:
+    """Slopes and gradients of the accuracy of a job's chips, at one point after another.
+
+    Parameters
+    ----------
+    job
+        Images, response tables and root seed.
+    design
+        What the chips are made from.
+
+    Raises
+    ------
+    InputError
+        If the accuracy has no slopes.
+    """
+
+    def __init__(self, job: Job, design: Design) -> None:
+        if reason := no_slopes(design, job.backend_name):
+            raise InputError(reason)
+        self._design, self._data, self._table = design, labelled(job, design), slope_table(job)
+        self._seeds = [chip_seed(job.seed, k) for k in range(PROBES)]
+
+    def at(self, point: Point) -> tuple[float, Gradient]:
+        """Accuracy that is expected of chips around a point, and its gradient.
+
+        Raises
+        ------
+        InputError
+            If the gradient is zero.
+        """
+        slopes = Slopes(self._design, self._data, self._table, self._seeds, Means(point) if point else None)
+        gradient = Gradient.at(slopes, point)
+        if gradient.square == 0.0:
+            raise InputError(
+                f"technology {self._design.technology.name!r}: no normal part moves the accuracy; expected a "
+                "technology that spreads some (parts that are uniform within their tolerance, and stuck devices, are not "
+                "shifted)"
+            )
+        return slopes.accuracy, gradient
+
+
+def directions_of_slopes(job: Job, design: Design) -> Directions:
+    """Directions along which the parts of each error group move the accuracy of the nominal chip, the steepest first.
+
+    Raises
+    ------
+    InputError
+        If the accuracy has no slopes in normal parts.
+    """
+    _, gradient = SlopesOfJob(job, design).at({})
+    return Directions.of(gradient.slopes, gradient.groups, LEAST_PART)[0]
+
+
 def _changes(
     slopes: Slopes, of_devices: list[tuple[FloatArray, FloatArray]], base: ManufacturedChip, changed: ManufacturedChip
 ) -> list[tuple[str, str, FloatArray]]:
-    """Error group, name, and changes of the accuracy by the values of each component and by the devices of each array."""
+    """Error group, name, and change of the accuracy by each value of each component, and by each device."""
     found = [
-        (component.errors(base), component.label(slopes.design), slope * (component.values(changed) - component.values(base)))
+        (
+            component.errors(base),
+            component.label(slopes.design),
+            slope * (component.values(changed) - component.values(base)),
+        )
         for component, slope in slopes.of.items()
     ]
     arrays = zip(of_devices, device_labels(slopes.design), changed.arrays, base.arrays, strict=True)

@@ -1,8 +1,8 @@
 """Probability that a chip misses a specification, where that is rare: importance sampling by a shift of the mean.
 
 Chips are drawn with their normal numbers shifted towards failure, and each counts with its likelihood ratio. The shift
-lies along the parts that the error groups have of the design point (`analog_fhn.montecarlo.design_point`); how far along
-each is estimated anew from weighted failing chips, as the cross-entropy method does (Rubinstein and Kroese, The
+lies along the parts that the error groups have of the design point (`analog_fhn.montecarlo.design_point`); how far
+along each is estimated anew from weighted failing chips, as the cross-entropy method does (Rubinstein and Kroese, The
 Cross-Entropy Method, 2004).
 """
 
@@ -29,8 +29,8 @@ _FEWEST_ROUND = 5.0  # effective failing chips that a round's amounts are estima
 _SETTLED = 0.3  # sigmas that amounts move from round to round in the end
 
 Draw = Callable[[tuple[float, ...], int], tuple[FloatArray, FloatArray]]
-"""Draws chips with the amounts given and as many as given: their accuracies (n,), and the projections of their unshifted
-numbers on the directions (n, k)."""
+"""Draws chips with these amounts and so many: their accuracies (n,), and the projections of their unshifted numbers on
+the directions (n, k)."""
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,8 @@ def search(lengths: FloatArray, specification: float, chips: int, draw: Draw) ->
     """Find how far to shift along each direction.
 
     Unshifted chips tell which share r2 of the variance the linear model explains. Of a linear model the mean of failing
-    chips lies at r2 times the design point. From there on each round of chips goes on towards the weighted mean of those
-    that fail, by the share n/(n + k) of the way for n effective chips in k directions.
+    chips lies at r2 times the design point. From there on each round of chips goes on towards the weighted mean of
+    those that fail, by the share n/(n + k) of the way for n effective chips in k directions.
 
     Parameters
     ----------
@@ -178,8 +178,8 @@ def search(lengths: FloatArray, specification: float, chips: int, draw: Draw) ->
     explained = _explained(accuracy, -projections @ lengths)
     if explained < LEAST_EXPLAINED:
         raise InputError(
-            f"the linear model of the parts explains {explained:.0%} of the variance of the accuracy from chip to chip; "
-            f"expected at least {LEAST_EXPLAINED:.0%} for a shift along its slopes to lead to failing chips"
+            f"the linear model of the parts explains {explained:.0%} of the variance of the accuracy from chip to "
+            f"chip; expected at least {LEAST_EXPLAINED:.0%} for a shift along its slopes to lead to failing chips"
         )
     failing = int(np.count_nonzero(accuracy < specification))
     rounds = [Round(nothing, specification, failing, float(failing))]

@@ -7,7 +7,7 @@ values should cost the chip; the regression of the measured accuracies on these 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,10 +17,11 @@ from scipy.stats import t as student
 
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import Table, default_drives
+from analog_fhn.chip import ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.slopes import DEVICES, Labelled, Slopes, device_labels, no_slopes
-from analog_fhn.montecarlo.trial import Job, Trial
+from analog_fhn.montecarlo.trial import Job, Trial, shift_of
 from analog_fhn.neuron import FloatArray
 
 _CHIPS = 1000  # at most
@@ -109,7 +110,8 @@ def regression(job: Job, point: SweepPoint, trials: Sequence[Trial]) -> Regressi
     seeds = [trial.chip_seed for trial in trials]
     data = labelled(job, design)
     slopes = Slopes(design, data, slope_table(job), seeds[:PROBES])
-    names, groups, expected = _expected(slopes, seeds)
+    chips = (design.chip(one.chip_seed, shift_of(job, point, design, one.trial)) for one in trials)
+    names, groups, expected = _expected(slopes, chips)
     spread = {g: float(_sum(expected, groups, g).std()) for g in dict.fromkeys(groups)}
     present = [g for g in spread if spread[g] > 0.01 * accuracy.std()]
     if len(trials) < 3 * len(present) + 1 or not present:
@@ -159,7 +161,7 @@ def _chosen(design: Design, n_images: int) -> NDArray[np.intp]:
     return np.linspace(0, n_images - 1, n).round().astype(np.intp)
 
 
-def _expected(slopes: Slopes, seeds: Sequence[int]) -> tuple[list[str], list[str], FloatArray]:
+def _expected(slopes: Slopes, chips: Iterable[ManufacturedChip]) -> tuple[list[str], list[str], FloatArray]:
     """Accuracy that each component should cost each chip.
 
     Returns
@@ -173,17 +175,16 @@ def _expected(slopes: Slopes, seeds: Sequence[int]) -> tuple[list[str], list[str
     groups = [component.errors(nominal) for component in slopes.of]
     names += device_labels(design)
     groups += [DEVICES] * len(design.arrays)
-    expected = np.zeros((len(seeds), len(names)))
-    for row, seed in zip(expected, seeds, strict=True):
-        chip = design.chip(seed)
+    expected = []
+    for chip in chips:
         costs = [float(slope @ (part.values(chip) - part.values(nominal))) for part, slope in slopes.of.items()]
         for (weights, bias), array, exact in zip(devices, chip.arrays, nominal.arrays, strict=True):
             cost = float(np.sum(weights * (array.crossbar.weights - exact.crossbar.weights)))
             if array.crossbar.bias is not None and exact.crossbar.bias is not None:
                 cost += float(bias @ (array.crossbar.bias - exact.crossbar.bias))
             costs.append(cost)
-        row[:] = costs
-    return names, groups, expected
+        expected.append(costs)
+    return names, groups, np.array(expected)
 
 
 def _sum(expected: FloatArray, groups: list[str], group: str) -> FloatArray:

@@ -82,7 +82,9 @@ class ShiftFile:
             if any(number not in range(len(names)) for number in numbers.values()):
                 raise InputError(f"{path}: numbers = {shown(meta['numbers'])}: expected 0 to {len(names) - 1}")
             if (amounts is None) is (root is None) or (amounts is not None and len(amounts) != len(names)):
-                raise InputError(f"{path}: amounts = {shown(meta['amounts'])}: expected {len(names)} numbers, or a root")
+                raise InputError(
+                    f"{path}: amounts = {shown(meta['amounts'])}: expected {len(names)} numbers, or a root"
+                )
             if not all(np.all(np.isfinite(part)) for part in (*parts.values(), np.array(amounts or 0.0))):
                 raise InputError(f"{path}: holds infinite numbers or NaN: expected none")
         return cls(Directions(names, numbers, parts), amounts, root)
@@ -106,8 +108,9 @@ class ShiftFile:
         if self.amounts is not None:
             if lacking:
                 raise InputError(
-                    f"technology {design.technology.name!r}: does not spread {lacking} of the {len(self.directions.parts)} "
-                    "kinds of parts that the shift moves; expected the technology, errors and conditions it was made for"
+                    f"technology {design.technology.name!r}: does not spread {lacking} of the "
+                    f"{len(self.directions.parts)} kinds of parts that the shift moves; expected the technology, "
+                    "errors and conditions that it was made for"
                 )
             return chip
         assert self.root is not None

@@ -214,7 +214,7 @@ def run_trial(job: Job | str, point: SweepPoint, trial: int) -> Trial:
         design = _design(job, point)
         network = design.network
         engine = job.engine(network.readout, f"point_{point.number}_chip_{trial}")
-        shift = _shift(job, point, design, seed, trial)
+        shift = shift_of(job, point, design, trial)
         result = judge(
             design.chip(seed, shift), images, [(network.readout, network.recentre)], engine,
             pixels=pixels, window=trial < WINDOW_CHECKS,
@@ -237,13 +237,15 @@ def run_trial(job: Job | str, point: SweepPoint, trial: int) -> Trial:
     return done if point.amounts is None or shift is None else ShiftedTrial(**vars(done), projections=shift.projections)
 
 
-def _shift(job: Job, point: SweepPoint, design: Design, seed: int, trial: int) -> Along | None:
-    """What moves the normal numbers of a chip; None: nothing does."""
+def shift_of(job: Job, point: SweepPoint, design: Design, trial: int) -> Along | None:
+    """What moves the normal numbers of chip number `trial` of a point, whose design this is; None: nothing does."""
     if job.directions is None:
         return None
     if point.amounts is not None:
         return Along(job.directions, point.amounts)
-    return at_sobol(job.directions, design, seed, sobol_normal(job.seed, len(job.directions.names), trial))
+    return at_sobol(
+        job.directions, design, chip_seed(job.seed, trial), sobol_normal(job.seed, len(job.directions.names), trial)
+    )
 
 
 def at_sobol(directions: Directions, design: Design, seed: int, normal: FloatArray) -> Along:
