@@ -102,7 +102,8 @@ def sweep(
     """
     values = {
         "chips": chips, "grid": grid, "points": points, "settings": settings or {}, "errors": errors, "until": until,
-        "sensitivity": sensitivity, "sobol": sobol, "seed": seed, "specification": specification, "backend": backend, "table": table,
+        "sensitivity": sensitivity, "sobol": sobol, "seed": seed, "specification": specification, "backend": backend,
+        "table": table,
     }  # fmt: skip
     plan = checked_plan(values, "sweep")
     if workers is not None and workers < 1:

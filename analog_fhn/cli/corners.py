@@ -20,7 +20,7 @@ from analog_fhn.errors import InputError, SimulationError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from analog_fhn.corners import CornerYield
+    from analog_fhn.corner_grid import CornerYield
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def corners(
 ) -> None:
     """Judge the same chips at every combination of temperature, supplies and process corner."""
     from analog_fhn import plots
-    from analog_fhn.corners import corners as judged
+    from analog_fhn.corner_grid import corners as judged
 
     start = time.perf_counter()
     for option, value in (("--temperature", circuit.temperature), ("--supply", circuit.supply)):

@@ -17,9 +17,9 @@ from analog_fhn.cli.options import takes_option_groups
 
 if TYPE_CHECKING:
     from analog_fhn.design import Design
+    from analog_fhn.failures import RareFailures
     from analog_fhn.montecarlo.design_point import WorstCase
     from analog_fhn.network import Network
-    from analog_fhn.rare import RareFailures
 
 _SHOWN = 8  # parts of the worst case that are told of
 
@@ -69,7 +69,7 @@ def rare(
     worst_case.csv has the parts, worst_case.npz the chip for `classify --shift`; chips.csv the chips, shift.npz what
     they are shifted by, for `classify --chip SEED --shift`.
     """
-    from analog_fhn import rare as study
+    from analog_fhn import failures as study
 
     start = time.perf_counter()
     net = inputs.load_network(network)

@@ -6,6 +6,8 @@ the nearest point of the surface is the most probable one (Hasofer and Lind, J. 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,9 +22,12 @@ from analog_fhn.montecarlo.gradient import Gradient, SlopesOfJob
 from analog_fhn.montecarlo.shift_file import ShiftFile
 from analog_fhn.montecarlo.trial import Job
 
-_STEPS = 30
-_DAMPING = 0.7  # share of the way to the point of the linear model that a step goes
-_NEAR = 0.05  # sigmas that the last step may still go
+_STEPS = 25  # at most
+_DAMPING = 0.2  # the k-th step goes 1/(1 + 0.2 k) of the way to the point of the linear model
+_NEAR = 0.1  # sigmas that the last step may still go
+_REACH = 2.0  # sigmas by which the point of a linear model may lie beyond the one that it was made at
+_SHARPER = (1.4, 2.0, 2.8, 4.0, 4.0, 4.0)  # steps from there on, towards the surface of the chip itself
+_HALF = 0.5  # of the way that each of them goes
 _FARTHEST = 15.0  # sigmas, beyond which no chip is made
 _SCAN = 0.02  # of the distance
 _SCANNED = 1.5
@@ -36,8 +41,12 @@ class DesignPoint:
     ----------
     point
         In the space of the normal numbers.
-    gradient
-        Of the accuracy there.
+    tried
+        Points from there on, the first of them `point`, towards the surface of the chip whose other parts are nominal.
+    alignment
+        Cosine of the angle between the point and the steepest descent there: 1 where the surface is touched.
+    groups, labels
+        Error group and name of the parts of each stream.
     nominal
         Accuracy expected around the nominal chip.
     steps
@@ -45,7 +54,10 @@ class DesignPoint:
     """
 
     point: Point
-    gradient: Gradient
+    tried: tuple[Point, ...]
+    alignment: float
+    groups: Mapping[Key, str]
+    labels: Mapping[Key, str]
     nominal: float
     steps: int
 
@@ -59,7 +71,8 @@ def design_point(job: Job, design: Design, specification: float) -> DesignPoint:
     """Design point of a specification, by the iteration of Hasofer and Lind.
 
     A step goes to ``x = lambda grad A`` with ``A(u) + grad A (x - u) = specification`` of the accuracy A that is
-    expected of chips around u (`Slopes.accuracy`), damped.
+    expected of chips around u (`Slopes.accuracy`). Few images make a rugged surface: the steps become shorter, and
+    after 25 the last point stands.
 
     Parameters
     ----------
@@ -73,14 +86,16 @@ def design_point(job: Job, design: Design, specification: float) -> DesignPoint:
     InputError
         If the accuracy has no slopes in the normal numbers, if the specification is not below the accuracy that is
         expected around the nominal chip, or if it is so far below that no chip is made there.
-    SimulationError
-        If the iteration does not settle.
     """
     slopes = SlopesOfJob(job, design)
-    point: Point = {}
-    nominal = 1.0
+    points: list[Point] = [{}]
+    groups: dict[Key, str] = {}
+    labels: dict[Key, str] = {}
+    nominal = alignment = 1.0
     for step in range(_STEPS):
+        point = points[-1]
         accuracy, gradient = slopes.at(point)
+        groups, labels = {**gradient.groups, **groups}, {**gradient.labels, **labels}
         if step == 0:
             nominal = accuracy
             if specification >= nominal:
@@ -88,22 +103,41 @@ def design_point(job: Job, design: Design, specification: float) -> DesignPoint:
                     f"specification = {specification:g}: chips are expected to be right on {nominal:.2%} of the "
                     "images, so that about half of them fail; expected less (failures that are not rare a sweep counts)"
                 )
-        factor = (gradient.along(point) + specification - accuracy) / gradient.square
-        share = _DAMPING if point else 1.0
-        to = {
-            key: (1.0 - share) * point.get(key, np.zeros_like(values)) + share * factor * values
-            for key, values in gradient.slopes.items()
-        }
-        if distance(to) > _FARTHEST:
+        else:
+            alignment = -gradient.along(point) / (distance(point) * gradient.length)
+        points.append(_next(point, accuracy - specification, gradient, 1.0 / (1.0 + _DAMPING * step)))
+        if distance(points[-1]) > _FARTHEST:
             raise InputError(
-                f"specification = {specification:g}: {distance(to):.3g} sigmas from the nominal chip, which is "
-                f"expected to be right on {nominal:.2%}; expected at most {_FARTHEST:g} sigmas"
+                f"specification = {specification:g}: {distance(points[-1]):.3g} sigmas from the nominal chip, around "
+                f"which chips are expected to be right on {nominal:.2%}; expected at most {_FARTHEST:g} sigmas"
             )
-        moved = distance({key: values - point.get(key, 0.0) for key, values in to.items()})
-        point = to
+        moved = distance({key: values - point.get(key, 0.0) for key, values in points[-1].items()})
         if moved < _NEAR:
-            return DesignPoint(point, gradient, nominal, step + 1)
-    raise SimulationError(f"the worst case does not settle: its last step was {moved:.2g} sigmas")
+            break
+    tried = [points[-1]]
+    for sharpness in _SHARPER:
+        accuracy, gradient = slopes.at(tried[-1], sharpness)
+        groups, labels = {**gradient.groups, **groups}, {**gradient.labels, **labels}
+        tried.append(_next(tried[-1], accuracy - specification, gradient, _HALF))
+    return DesignPoint(points[-1], tuple(tried), alignment, groups, labels, nominal, step + 1)
+
+
+def _next(point: Point, above: float, gradient: Gradient, share: float) -> Point:
+    """Next point of the iteration, a share of the way to the point where the linear model meets the specification.
+
+    Parameters
+    ----------
+    above
+        Accuracy less the specification at the point.
+    """
+    away = (above - gradient.along(point)) / gradient.length  # sigmas down the gradient from the nominal chip
+    if point:
+        away = min(away, distance(point) + _REACH)
+    to = {key: -away / gradient.length * values for key, values in gradient.slopes.items()}
+    return {
+        key: (1.0 - share) * np.asarray(point.get(key, 0.0)) + share * np.asarray(to.get(key, 0.0))
+        for key in {**point, **to}
+    }
 
 
 @dataclass(frozen=True)
@@ -146,7 +180,9 @@ class WorstCase:
     distance
         Worst-case distance, in sigmas.
     accuracy, nominal
-        Accuracy of the chip, and of the nominal one, as `judge` finds them.
+        Accuracy of the chip, and of the nominal one, as `classify` finds them.
+    alignment
+        See `DesignPoint`.
     parts
         What is off, the largest share first.
     """
@@ -158,6 +194,7 @@ class WorstCase:
     distance: float
     accuracy: float
     nominal: float
+    alignment: float
     parts: tuple[WorstPart, ...]
 
     @property
@@ -178,53 +215,61 @@ class WorstCase:
             "distance": self.distance,
             "accuracy": self.accuracy,
             "nominal_accuracy": self.nominal,
+            "alignment": self.alignment,
             "parts": [asdict(part) for part in self.parts],
         }
 
 
 def worst_case(job: Job, design: Design, specification: float, found: DesignPoint) -> WorstCase:
-    """The first chip that misses the specification on the way from the nominal chip to the design point, and beyond.
+    """The nearest chip that misses the specification on the ways to the last points of the iteration, and beyond.
+
+    All parts of the chip but those that the point moves have their nominal values.
 
     Raises
     ------
     InputError
         If the nominal chip misses the specification.
     SimulationError
-        If no chip does on half as long a way again.
+        If none of the chips misses it on half as long a way again.
     """
     network = design.network
-    engine, images = job.engine(network.readout, "worst_case"), job.mapped()
+    engine, images, pixels = job.engine(network.readout, "worst_case"), job.mapped(), job.pixels()
+    readouts = [(network.readout, network.recentre)]
 
-    def accuracy(factor: float) -> float:
-        chip = design.chip(None, Means({key: factor * values for key, values in found.point.items()}))
-        result = judge(
-            chip, images, [(network.readout, network.recentre)], engine, pixels=job.pixels(), window=False
-        )  # fmt: skip
+    def accuracy(point: Point) -> float:
+        result = judge(design.chip(None, Means(point)), images, readouts, engine, pixels=pixels, window=False)
         return result[0].accuracy(job.labels)
 
-    nominal = accuracy(0.0)
+    nominal = accuracy({})
     if nominal < specification:
         raise InputError(f"specification = {specification:g}: the nominal chip reaches {nominal:.2%}; expected less")
-    for factor in np.arange(_SCAN, _SCANNED + _SCAN, _SCAN):
-        reached = accuracy(float(factor))
-        if reached < specification:
-            point = {key: factor * values for key, values in found.point.items()}
-            groups = {key: found.gradient.groups[key] for key in point}
-            parts = _parts(point, found.gradient)
-            return WorstCase(design, specification, point, groups, distance(point), reached, nominal, parts)
-    raise SimulationError(
-        f"specification = {specification:g}: chips up to {_SCANNED * found.distance:.2g} sigmas along the slopes still "
-        f"meet it ({reached:.2%}); the linear model does not hold"
-    )
+    nearest: tuple[float, float, Point] | None = None
+    for point in found.tried:
+        for factor in np.arange(_SCAN, _SCANNED + _SCAN, _SCAN):
+            scaled: Point = {key: factor * values for key, values in point.items()}
+            if nearest is not None and distance(scaled) >= nearest[0]:
+                break
+            if (reached := accuracy(scaled)) < specification:
+                nearest = distance(scaled), reached, scaled
+                break
+    if nearest is None:
+        raise SimulationError(
+            f"specification = {specification:g}: chips up to {_SCANNED * found.distance:.2g} sigmas along the slopes "
+            "still meet it; the linear model does not hold"
+        )
+    away, reached, scaled = nearest
+    groups = {key: found.groups[key] for key in scaled}
+    parts = _parts(scaled, groups, found.labels)
+    return WorstCase(design, specification, scaled, groups, away, reached, nominal, found.alignment, parts)
 
 
-def _parts(point: Point, gradient: Gradient) -> tuple[WorstPart, ...]:
+def _parts(point: Point, groups: Mapping[Key, str], labels: Mapping[Key, str]) -> tuple[WorstPart, ...]:
     """Parts of a point by their names, the largest share first."""
     square = distance(point) ** 2
     parts = []
     for key, values in point.items():
         index = int(np.argmax(np.abs(values)))
         own = float(np.sum(values**2))
-        label, group = gradient.labels[key], gradient.groups[key]
-        parts.append(WorstPart(label, group, np.sqrt(own), own / square, float(values.flat[index]), index))
+        largest = float(values.flat[index])
+        parts.append(WorstPart(labels[key], groups[key], math.sqrt(own), own / square, largest, index))
     return tuple(sorted(parts, key=lambda part: -part.share))

@@ -84,9 +84,9 @@ class Gradient:
         return cls(found, groups, labels)
 
     @property
-    def square(self) -> float:
-        """Squared length."""
-        return distance(self.slopes) ** 2
+    def length(self) -> float:
+        """Change of the accuracy per sigma in its direction."""
+        return distance(self.slopes)
 
     def along(self, point: Point) -> float:
         """Scalar product with a point."""
@@ -115,21 +115,21 @@ class SlopesOfJob:
         self._design, self._data, self._table = design, labelled(job, design), slope_table(job)
         self._seeds = [chip_seed(job.seed, k) for k in range(PROBES)]
 
-    def at(self, point: Point) -> tuple[float, Gradient]:
-        """Accuracy that is expected of chips around a point, and its gradient.
+    def at(self, point: Point, sharpness: float = 1.0) -> tuple[float, Gradient]:
+        """Accuracy that is expected of chips around a point, and its gradient; `sharpness` is that of `Slopes`.
 
         Raises
         ------
         InputError
             If the gradient is zero.
         """
-        slopes = Slopes(self._design, self._data, self._table, self._seeds, Means(point) if point else None)
+        slopes = Slopes(self._design, self._data, self._table, self._seeds, Means(point) if point else None, sharpness)
         gradient = Gradient.at(slopes, point)
-        if gradient.square == 0.0:
+        if gradient.length == 0.0:
             raise InputError(
                 f"technology {self._design.technology.name!r}: no normal part moves the accuracy; expected a "
-                "technology that spreads some (parts that are uniform within their tolerance, and stuck devices, are not "
-                "shifted)"
+                "technology that spreads some (parts that are uniform within their tolerance, and stuck devices, are "
+                "not shifted)"
             )
         return slopes.accuracy, gradient
 

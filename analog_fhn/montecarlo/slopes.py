@@ -203,6 +203,8 @@ class Slopes:
         Of some chips, which tell how far margins move.
     shift
         Of the nominal chip, which `nominal` then is, and of these chips; None: there is none.
+    sharpness
+        By which tau is divided: large for slopes of the chip itself, 1 for those of chips around it.
 
     Attributes
     ----------
@@ -212,7 +214,13 @@ class Slopes:
     """
 
     def __init__(
-        self, design: Design, data: Labelled, table: Table, seeds: Sequence[int], shift: Shift | None = None
+        self,
+        design: Design,
+        data: Labelled,
+        table: Table,
+        seeds: Sequence[int],
+        shift: Shift | None = None,
+        sharpness: float = 1.0,
     ) -> None:
         self.design, self.data, self._table = design, data, table
         self.nominal = design.chip(None, shift)
@@ -223,7 +231,7 @@ class Slopes:
         self.rival = others.argmax(axis=1)
         margin = self.margin(scores)
         moved = [self.margin(self.scores(design.chip(seed, shift))) - margin for seed in seeds]
-        self.tau = float(np.sqrt(np.mean(np.square(moved)))) or 1.0
+        self.tau = (float(np.sqrt(np.mean(np.square(moved)))) or 1.0) / sharpness
         self.accuracy = float(norm.cdf(margin / self.tau).mean())
         self.weight = norm.pdf(margin / self.tau) / self.tau / len(margin)
         self._layers = list(self._forward())

@@ -167,7 +167,7 @@ def rare(
     with _begun(design, data, specification, seed, table) as run:
         point = design_point(run.job, design, specification)
         worst = first_failing(run.job, design, specification, point)
-        directions, lengths = Directions.of(point.point, point.gradient.groups, LEAST_PART)
+        directions, lengths = Directions.of(point.point, point.groups, LEAST_PART)
         job = replace(run.job, directions=directions)
         with local_workers(job, workers) as where:
             source = _Source(where, progress, chips + 2 * pilot)
