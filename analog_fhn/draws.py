@@ -228,7 +228,9 @@ def _sobol_block(seed: int, dimensions: int, first: int) -> FloatArray:
     from scipy.stats.qmc import Sobol
 
     sequence = Sobol(dimensions, rng=_generator(seed, (_STREAM_SOBOL, dimensions)))
-    uniform = sequence.fast_forward(first).random(_SOBOL_BLOCK)
+    if first:
+        sequence.fast_forward(first)
+    uniform = sequence.random(_SOBOL_BLOCK)
     # Points of the sequence lie on a grid that begins at 0.
     return np.asarray(ndtri(uniform + _SOBOL_HALF))
 

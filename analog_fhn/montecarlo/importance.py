@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 from scipy.stats import norm
 
@@ -26,6 +27,7 @@ LEAST_EXPLAINED = 0.1  # share of the variance of the accuracy, below which shif
 _LEVEL = 0.1  # share of the chips of a round that its level leaves failing, if too few miss the specification itself
 _ROUNDS = 8
 _FEWEST_ROUND = 5.0  # effective failing chips that a round's amounts are estimated from
+_SCALES = (0.5, 1.2)  # of the amounts in the end
 _SETTLED = 0.3  # sigmas that amounts move from round to round in the end
 
 Draw = Callable[[tuple[float, ...], int], tuple[FloatArray, FloatArray]]
@@ -153,7 +155,8 @@ def search(lengths: FloatArray, specification: float, chips: int, draw: Draw) ->
 
     Unshifted chips tell which share r2 of the variance the linear model explains. Of a linear model the mean of failing
     chips lies at r2 times the design point. From there on each round of chips goes on towards the weighted mean of
-    those that fail, by the share n/(n + k) of the way for n effective chips in k directions.
+    those that fail, by the share n/(n + k) of the way for n effective chips in k directions. In the end the amounts are
+    scaled for the least variance of the estimate.
 
     Parameters
     ----------
@@ -201,13 +204,34 @@ def search(lengths: FloatArray, specification: float, chips: int, draw: Draw) ->
         amounts = tuple(float(value) for value in amounts + step)
         # The step is known to about 1/sqrt(effective) in each direction.
         if level == specification and np.linalg.norm(step) < max(_SETTLED, np.sqrt(len(amounts) / effective)):
-            return Search(amounts, explained, tuple(rounds))
+            break
     if level > specification:
         raise SimulationError(
             f"specification = {specification:g}: after {_ROUNDS} rounds of shifts a tenth of the chips still reach "
             f"{level:.2%}"
         )
-    return Search(amounts, explained, tuple(rounds))
+    # The last round's chips, before its step.
+    points = projections[failing_here] + np.asarray(rounds[-1].amounts)
+    scale = _least_variance(np.asarray(amounts), points, weights)
+    return Search(tuple(float(scale * amount) for amount in amounts), explained, tuple(rounds))
+
+
+def _least_variance(amounts: FloatArray, points: FloatArray, weights: FloatArray) -> float:
+    """Factor of the amounts that makes the second moment of the estimator least: where rest decides, it is below 1.
+
+    ``E[1_failing exp(-f a x + f^2 a^2/2)]`` over unshifted points x is convex in the factor f.
+
+    Parameters
+    ----------
+    points, weights
+        Failing chips' projections after their shift (n, k), and the logarithms of their likelihood ratios (n,).
+    """
+    along, square = points @ amounts, float(amounts @ amounts)
+
+    def moment(factor: float) -> float:
+        return float(logsumexp(weights - factor * along) + 0.5 * factor**2 * square)
+
+    return float(minimize_scalar(moment, bounds=_SCALES, method="bounded").x)
 
 
 def _explained(accuracy: FloatArray, expected: FloatArray) -> float:
