@@ -19,6 +19,7 @@ from analog_fhn.draws import (
     DeviceDraws,
     ReadNoise,
     RunNoise,
+    Shift,
     check_seed,
     draw_cell_parts,
     draw_hold_parts,
@@ -54,9 +55,11 @@ class ArrayTarget:
     volts: tuple[float, float]
     writes: Writes | None = None
 
-    def draws(self, seed: int | None) -> DeviceDraws | None:
-        """Random numbers of its devices on the chip of this seed; None: nominal devices."""
-        return None if seed is None else DeviceDraws(seed, self.number, self.crossbar.g_plus.shape)
+    def draws(self, seed: int | None, shift: Shift | None = None) -> DeviceDraws | None:
+        """Random numbers of its devices on the chip of this seed, shifted; None: nominal devices."""
+        if seed is None and shift is None:
+            return None
+        return DeviceDraws(seed, self.number, self.crossbar.g_plus.shape, shift)
 
     def write_pulses(self, technology: Technology, seed: int | None) -> int:
         """Pulses that the last round of `writes` took on the chip of this seed."""
@@ -100,7 +103,9 @@ class ArrayLayer:
     nonlinear: NonlinearArray | None = None
 
     @classmethod
-    def made(cls, target: ArrayTarget, technology: Technology, seed: int | None) -> ArrayLayer:
+    def made(
+        cls, target: ArrayTarget, technology: Technology, seed: int | None, shift: Shift | None = None
+    ) -> ArrayLayer:
         """Draw an array's devices and sense amplifiers, and solve its wires.
 
         A device that was written again (`ArrayTarget.writes`) is the same device with another programming error.
@@ -109,13 +114,15 @@ class ArrayLayer:
         ----------
         seed
             Of the chip; None: nominal devices and amplifiers.
+        shift
+            Moves normal numbers; None: nothing does.
         """
         array, kelvin = technology.array, technology.conditions.temperature
-        crossbar = manufacture(target.crossbar, array, kelvin, target.draws(seed), target.writes)
+        crossbar = manufacture(target.crossbar, array, kelvin, target.draws(seed, shift), target.writes)
         ports = solve_tiled(
             crossbar.conductance, array.wires, tile_rows=array.tile_rows, tile_columns=array.tile_columns
         )
-        sense = draw_sense_parts(target.sense, target.number, technology, seed)
+        sense = draw_sense_parts(target.sense, target.number, technology, seed, shift)
         gains = sense.columns(ports, technology)
         conductance, nonlinear = crossbar.conductance, None
         if (v0 := array.sinh_volts(conductance)) is not None:
@@ -568,6 +575,7 @@ def draw_chip(
     cells: tuple[Cell, ...],
     targets: tuple[ArrayTarget, ...],
     seed: int | None,
+    shift: Shift | None = None,
 ) -> ManufacturedChip:
     """Draw every component from one integer seed (see `analog_fhn.draws`); with None all have their nominal values.
 
@@ -577,6 +585,8 @@ def draw_chip(
         Layout of each hidden layer's cells.
     targets
         All arrays before programming.
+    shift
+        Moves normal numbers; None: nothing does.
 
     Raises
     ------
@@ -584,15 +594,15 @@ def draw_chip(
         If the seed is negative.
     """
     check_seed(seed)
-    arrays = [ArrayLayer.made(target, technology, seed) for target in targets]
+    arrays = [ArrayLayer.made(target, technology, seed, shift) for target in targets]
     hardware = []
     for number, (array, cell) in enumerate(zip(arrays, cells, strict=False)):
         streams = zip(cell.nominal, cell.streams.values(), strict=True)
-        parts = tuple(draw_cell_parts(group, stream, number, technology, seed) for group, stream in streams)
+        parts = tuple(draw_cell_parts(group, stream, number, technology, seed, shift) for group, stream in streams)
         holds = None
         if network.held[number]:
             nominal = HoldParts.alike(network.hidden_layers[number].n_values, {})
-            holds = draw_hold_parts(nominal, number, technology, seed)
+            holds = draw_hold_parts(nominal, number, technology, seed, shift)
         hardware.append(Hardware(array, cell.cells(parts), holds))
     return ManufacturedChip.assembled(network, technology, tuple(hardware), arrays[-1], seed)
 

@@ -6,7 +6,9 @@ change when another component is drawn differently. A golden test pins them.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -20,6 +22,8 @@ from analog_fhn.technology.technology import Technology
 
 P = TypeVar("P", bound=Parts)
 
+Key = tuple[int, ...]  # of a stream, within the random numbers of a chip
+
 # What a device of an array draws a number for.
 Quantity = Literal["programming", "drift", "fault", "temperature", "read"]
 
@@ -32,10 +36,14 @@ _STREAM_HOLD = 1 << 17
 _STREAM_HOLD_NOISE = 1 << 18
 _STREAM_READ_NOISE = 1 << 19
 _STREAM_CODES = 1 << 20
+_STREAM_SOBOL = 1 << 21
 # Within an array's stream; a device's first programming draws from the stream itself.
 _QUANTITIES: dict[Quantity, int] = {"programming": 0, "drift": 1, "fault": 2, "temperature": 3, "read": 4}
 # Within a component's stream, and its lot's: the temperature coefficient.
 _TEMPERATURE = 1
+
+_SOBOL_BLOCK = 1024  # points that are made at a time
+_SOBOL_HALF = 2.0**-31  # half a step of their grid
 
 _TAIL = 0.0013498980316300933  # share of a standard normal beyond -3
 
@@ -46,6 +54,18 @@ def check_seed(seed: int | None) -> None:
         raise ValueError(f"chip seed {seed}: expected a non-negative integer")
 
 
+class Shift(ABC):
+    """Moves some of the standard normal numbers of a chip.
+
+    Every value that is normal, also one that is cut at its tolerance, is a monotone function of one such number. Stuck
+    devices and values that are uniform within their tolerance are no functions of these, and are never moved.
+    """
+
+    @abstractmethod
+    def moved(self, key: Key, normal: FloatArray) -> FloatArray:
+        """Numbers to take instead of those of one stream; those themselves where the stream is not shifted."""
+
+
 @dataclass(frozen=True)
 class DeviceDraws:
     """Random numbers of the devices of one array of a chip.
@@ -53,29 +73,33 @@ class DeviceDraws:
     Parameters
     ----------
     seed
-        Of the chip.
+        Of the chip; None: every number is in the middle of its distribution before it is shifted.
     array
         Number of the array, from 0, the input array.
     shape
         (n_rows, n_out).
+    shift
+        Moves normal numbers; None: nothing does.
     """
 
-    seed: int
+    seed: int | None
     array: int
     shape: tuple[int, ...]
+    shift: Shift | None = None
 
     def side(self, number: int) -> SideDraws:
         """Those of the positive devices (0) or of the negative ones (1)."""
-        return SideDraws(self.seed, (_STREAM_ARRAY, self.array, number), self.shape)
+        return SideDraws(self.seed, (_STREAM_ARRAY, self.array, number), self.shape, self.shift)
 
 
 @dataclass(frozen=True)
 class SideDraws:
     """Random numbers of the positive or the negative devices of an array; see `DeviceDraws`."""
 
-    seed: int
-    key: tuple[int, ...]
+    seed: int | None
+    key: Key
     shape: tuple[int, ...]
+    shift: Shift | None = None
 
     def draw(self, quantity: Quantity, attempt: int) -> FloatArray:
         """Numbers of `shape` for one quantity and one attempt, from 0, at writing the devices.
@@ -83,15 +107,17 @@ class SideDraws:
         Standard normal ones; for "fault" uniform ones from 0 to 1, for "temperature" deviations within +-1.
         """
         first = quantity == "programming" and attempt == 0
-        generator = _generator(self.seed, (*self.key, *(() if first else (_QUANTITIES[quantity], attempt))))
+        key = (*self.key, *(() if first else (_QUANTITIES[quantity], attempt)))
         if quantity == "fault":
-            return generator.random(self.shape)
+            return _uniform(self.seed, key, self.shape, None)
         if quantity == "temperature":
-            return _within_three_sigma(generator.random(self.shape))
-        return generator.standard_normal(self.shape)
+            return _within_three_sigma(_uniform(self.seed, key, self.shape, self.shift))
+        return _normal(self.seed, key, self.shape, self.shift)
 
 
-def draw_cell_parts(nominal: P, stream: int, layer: int, technology: Technology, seed: int | None) -> P:
+def draw_cell_parts(
+    nominal: P, stream: int, layer: int, technology: Technology, seed: int | None, shift: Shift | None = None
+) -> P:
     """Parts of the cells of hidden layer number `layer`, from 0, as they are made; see `draw_parts`.
 
     Parameters
@@ -99,17 +125,17 @@ def draw_cell_parts(nominal: P, stream: int, layer: int, technology: Technology,
     stream
         Number of this group of parts, the same for all layers.
     """
-    return draw_parts(nominal, (_STREAM_DEEPER, layer, stream) if layer else (stream,), technology, seed)
+    return draw_parts(nominal, (_STREAM_DEEPER, layer, stream) if layer else (stream,), technology, seed, shift)
 
 
-def draw_sense_parts(nominal: P, array: int, technology: Technology, seed: int | None) -> P:
+def draw_sense_parts(nominal: P, array: int, technology: Technology, seed: int | None, shift: Shift | None = None) -> P:
     """Parts of the amplifiers behind array number `array` as they are made; see `draw_parts`."""
-    return draw_parts(nominal, (_STREAM_SENSE + array,), technology, seed)
+    return draw_parts(nominal, (_STREAM_SENSE + array,), technology, seed, shift)
 
 
-def draw_hold_parts(nominal: P, layer: int, technology: Technology, seed: int | None) -> P:
+def draw_hold_parts(nominal: P, layer: int, technology: Technology, seed: int | None, shift: Shift | None = None) -> P:
     """Hold stages behind hidden layer number `layer`, from 0, as they are made; see `draw_parts`."""
-    return draw_parts(nominal, (_STREAM_HOLD, layer), technology, seed)
+    return draw_parts(nominal, (_STREAM_HOLD, layer), technology, seed, shift)
 
 
 def draw_code_errors(n_converters: int, n_codes: int, seed: int) -> NDArray[np.float32]:
@@ -189,8 +215,34 @@ class RunNoise:
         return cls((None,) * n_layers, (None,) * (n_layers + 1))
 
 
-def draw_parts(nominal: P, key: tuple[int, ...], technology: Technology, seed: int | None) -> P:
-    """Parts as they are made and at the technology's temperature; with seed None they have no spread.
+def sobol_normal(seed: int, dimensions: int, number: int) -> FloatArray:
+    """Point number `number`, from 0, of a scrambled Sobol sequence, made standard normal; shape (dimensions,).
+
+    Sobol', USSR Comput. Math. Math. Phys. 7(4):86, 1967; the scrambling is that of `scipy.stats.qmc.Sobol`.
+
+    Parameters
+    ----------
+    seed
+        Root seed of the chips.
+    """
+    first = number - number % _SOBOL_BLOCK
+    return np.asarray(_sobol_block(seed, dimensions, first)[number - first])
+
+
+@lru_cache(maxsize=4)
+def _sobol_block(seed: int, dimensions: int, first: int) -> FloatArray:
+    from scipy.stats.qmc import Sobol
+
+    sequence = Sobol(dimensions, rng=_generator(seed, (_STREAM_SOBOL, dimensions)))
+    if first:
+        sequence.fast_forward(first)
+    uniform = sequence.random(_SOBOL_BLOCK)
+    # Points of the sequence lie on a grid that begins at 0.
+    return np.asarray(ndtri(uniform + _SOBOL_HALF))
+
+
+def draw_parts(nominal: P, key: Key, technology: Technology, seed: int | None, shift: Shift | None = None) -> P:
+    """Parts as they are made and at the technology's temperature; with seed None they have no spread but the shift.
 
     Tolerances: normal with sigma = tolerance/3, cut at the tolerance, or uniform. Offsets and scale errors: normal
     with the data sheet's typical value as sigma. Of the variance, `lot_share` is common to all parts of one kind on
@@ -200,13 +252,15 @@ def draw_parts(nominal: P, key: tuple[int, ...], technology: Technology, seed: i
     ----------
     key
         Begins the key of the stream of each part, which its number within the group ends.
+    shift
+        Moves normal numbers; None: nothing does.
     """
     warmer = technology.conditions.temperature - NOMINAL_TEMPERATURE
     values = {}
     for index, described in enumerate(nominal.described()):
         kind, value = described.kind, getattr(nominal, described.name)
-        if seed is not None:
-            draw = _Draw(technology, described, seed, (*key, index), value)
+        if seed is not None or shift is not None:
+            draw = _Draw(technology, described, seed, (*key, index), value, shift)
             drift = warmer * draw.deviation(kind.drift, _TEMPERATURE) if warmer and kind.drift else 0.0
             error = draw.deviation(kind.spread)
             value = value * (1.0 + error) * (1.0 + drift) if kind.relative else value + error + drift
@@ -222,23 +276,26 @@ class _Draw:
 
     technology: Technology
     described: PartField
-    seed: int
-    key: tuple[int, ...]
+    seed: int | None
+    key: Key
     nominal: FloatArray
+    shift: Shift | None
 
     def deviation(self, deviation: Deviation, *sub: int) -> FloatArray:
         section, n = getattr(self.technology, self.described.kind.section), len(self.nominal)
         width = getattr(section, deviation.field)
         if width == 0.0:
             return np.zeros(n)
-        uniform = _generator(self.seed, (*self.key, *sub)).random(n)
+        even = deviation.bounded and getattr(section, "distribution", "normal") == "uniform"
+        shift = None if even else self.shift
+        uniform = _uniform(self.seed, (*self.key, *sub), (n,), shift)
         if section.lot_share > 0.0:
             key = (_STREAM_LOT, self.technology.LOTS[self.described.kind.section], *self._lot(), *sub)
-            lot = _generator(self.seed, key).standard_normal()
+            lot = _normal(self.seed, key, (), shift)
             uniform = ndtr(np.sqrt(1.0 - section.lot_share) * ndtri(uniform) + np.sqrt(section.lot_share) * lot)
         if not deviation.bounded:
             return np.asarray(width * ndtri(uniform))
-        if getattr(section, "distribution", "normal") == "uniform":
+        if even:
             return np.asarray(width * (2.0 * uniform - 1.0))
         return np.asarray(width * _within_three_sigma(uniform))
 
@@ -255,5 +312,21 @@ def _within_three_sigma(uniform: FloatArray) -> FloatArray:
     return np.asarray(ndtri(_TAIL + (1.0 - 2.0 * _TAIL) * uniform) / 3.0)
 
 
-def _generator(seed: int, key: tuple[int, ...]) -> np.random.Generator:
+def _normal(seed: int | None, key: Key, shape: tuple[int, ...], shift: Shift | None) -> FloatArray:
+    """Standard normal numbers, moved by the shift; without a seed they are 0 before."""
+    normal = np.zeros(shape) if seed is None else np.asarray(_generator(seed, key).standard_normal(shape))
+    return normal if shift is None else shift.moved(key, normal)
+
+
+def _uniform(seed: int | None, key: Key, shape: tuple[int, ...], shift: Shift | None) -> FloatArray:
+    """Numbers from 0 to 1, moved by the shift as standard normal ones; without a seed they are 1/2 before."""
+    uniform = np.full(shape, 0.5) if seed is None else _generator(seed, key).random(shape)
+    if shift is None:
+        return uniform
+    normal = np.asarray(ndtri(uniform))
+    moved = shift.moved(key, normal)
+    return uniform if moved is normal else np.asarray(ndtr(moved))
+
+
+def _generator(seed: int, key: Key) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))

@@ -32,6 +32,7 @@ FLOORS = (
     {"montecarlo", "reconstruct", "trim"},
     {"papers", "report", "studies"},
     {"sweeps"},
+    {"corner_grid", "failures"},
     {"cli"},
     {"__main__"},
 )
