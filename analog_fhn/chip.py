@@ -15,6 +15,7 @@ from analog_fhn.array.wires import Ports, solve_tiled
 from analog_fhn.cell.base import Cell, Cells, CircuitCells, LinearDrive
 from analog_fhn.draws import (
     DeviceDraws,
+    DevicePlaces,
     ReadNoise,
     RunNoise,
     check_seed,
@@ -52,15 +53,17 @@ class ArrayTarget:
     volts: tuple[float, float]
     writes: Writes | None = None
 
-    def draws(self, seed: int | None) -> DeviceDraws | None:
+    def draws(self, technology: Technology, seed: int | None) -> DeviceDraws | None:
         """Random numbers of its devices on the chip of this seed; None: nominal devices."""
-        return None if seed is None else DeviceDraws(seed, self.number, self.crossbar.g_plus.shape)
+        if seed is None:
+            return None
+        return DeviceDraws(seed, self.number, self.crossbar.g_plus.shape, DevicePlaces.of(technology))
 
     def write_pulses(self, technology: Technology, seed: int | None) -> int:
         """Pulses that the last round of `writes` took on the chip of this seed."""
         if self.writes is None:
             return 0
-        return pulses(self.crossbar, technology.array, self.draws(seed), self.writes)
+        return pulses(self.crossbar, technology.array, self.draws(technology, seed), self.writes)
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class ArrayLayer:
             Of the chip; None: nominal devices and amplifiers.
         """
         array, kelvin = technology.array, technology.conditions.temperature
-        crossbar = manufacture(target.crossbar, array, kelvin, target.draws(seed), target.writes)
+        crossbar = manufacture(target.crossbar, array, kelvin, target.draws(technology, seed), target.writes)
         ports = solve_tiled(
             crossbar.conductance, array.wires, tile_rows=array.tile_rows, tile_columns=array.tile_columns
         )

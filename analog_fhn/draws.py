@@ -15,7 +15,7 @@ from scipy.special import ndtr, ndtri
 
 from analog_fhn.cell.parts import Deviation, PartField, Parts
 from analog_fhn.neuron import FloatArray
-from analog_fhn.technology.sections import NOMINAL_TEMPERATURE
+from analog_fhn.technology.sections import NOMINAL_TEMPERATURE, Array, Die
 from analog_fhn.technology.technology import Technology
 
 P = TypeVar("P", bound=Parts)
@@ -31,10 +31,15 @@ _STREAM_DEEPER = 1 << 16  # hidden layers behind the first
 _STREAM_HOLD = 1 << 17
 _STREAM_HOLD_NOISE = 1 << 18
 _STREAM_READ_NOISE = 1 << 19
+_STREAM_DIE = 1 << 20  # functions of the place: of a section's lot, or of an array
 # Within an array's stream; a device's first programming draws from the stream itself.
 _QUANTITIES: dict[Quantity, int] = {"programming": 0, "drift": 1, "fault": 2, "temperature": 3, "read": 4}
 # Within a component's stream, and its lot's: the temperature coefficient.
 _TEMPERATURE = 1
+# Within the stream of a function of the place: the gradient; lines of cells follow, the devices of an array are one.
+_GRADIENT, _LINES = 0, 1
+# What the place of a device has a say in.
+_PLACED: tuple[Quantity, ...] = ("programming", "drift", "temperature")
 
 _TAIL = 0.0013498980316300933  # share of a standard normal beyond -3
 
@@ -57,15 +62,66 @@ class DeviceDraws:
         Number of the array, from 0, the input array.
     shape
         (n_rows, n_out).
+    places
+        Where they lie; None: devices have nothing in common.
     """
 
     seed: int
     array: int
     shape: tuple[int, ...]
+    places: DevicePlaces | None = None
 
     def side(self, number: int) -> SideDraws:
         """Those of the positive devices (0) or of the negative ones (1)."""
-        return SideDraws(self.seed, (_STREAM_ARRAY, self.array, number), self.shape)
+        return SideDraws(self.seed, (_STREAM_ARRAY, self.array, number), self.shape, self.places)
+
+
+@dataclass(frozen=True)
+class DevicePlaces:
+    """Places of the devices of an array on the die, in rows and bit lines.
+
+    Parameters
+    ----------
+    die
+        Distances and shares.
+    tile_rows, tile_columns
+        Of a tile (columns: bit lines); None: undivided.
+    """
+
+    die: Die
+    tile_rows: int | None
+    tile_columns: int | None
+
+    @classmethod
+    def of(cls, technology: Technology) -> DevicePlaces | None:
+        """Those of a technology's arrays; None where places have no say."""
+        array: Array = technology.array
+        return cls(technology.die, array.tile_rows, array.tile_columns) if technology.die.common else None
+
+    def added(self, own: FloatArray, seed: int, key: tuple[int, ...], side: int) -> FloatArray:
+        """Standard normal numbers of the devices of one side (n_rows, n_out), of which a share follows from the place.
+
+        Parameters
+        ----------
+        own
+            What they would be alone.
+        key
+            Of the functions of the place.
+        """
+        rows, outputs = own.shape
+        down = self._along(rows, self.tile_rows)
+        along = self._along(2 * outputs, self.tile_columns)
+        gradient = _generator(seed, (*key, _GRADIENT)) if self.die.gradient_share else None
+        normals = None
+        if self.die.share:
+            normals = _generator(seed, (*key, _LINES)).standard_normal((rows, 2 * outputs))
+        terms = _functions_of_place(self.die, down, along, normals, gradient)
+        return _mixed(own, [(share, values[:, side::2]) for share, values in terms])
+
+    def _along(self, number: int, tile: int | None) -> FloatArray:
+        index = np.arange(number)
+        gaps = np.zeros(number) if tile is None else index // tile
+        return index * self.die.device_pitch + gaps * self.die.tile_gap
 
 
 @dataclass(frozen=True)
@@ -75,6 +131,7 @@ class SideDraws:
     seed: int
     key: tuple[int, ...]
     shape: tuple[int, ...]
+    places: DevicePlaces | None = None
 
     def draw(self, quantity: Quantity, attempt: int) -> FloatArray:
         """Numbers of `shape` for one quantity and one attempt, from 0, at writing the devices.
@@ -85,9 +142,18 @@ class SideDraws:
         generator = _generator(self.seed, (*self.key, *(() if first else (_QUANTITIES[quantity], attempt))))
         if quantity == "fault":
             return generator.random(self.shape)
+        placed = self.places is not None and quantity in _PLACED
         if quantity == "temperature":
-            return _within_three_sigma(generator.random(self.shape))
-        return generator.standard_normal(self.shape)
+            uniform = generator.random(self.shape)
+            return _within_three_sigma(ndtr(self._placed(ndtri(uniform), quantity)) if placed else uniform)
+        normal = generator.standard_normal(self.shape)
+        return self._placed(normal, quantity) if placed else normal
+
+    def _placed(self, own: FloatArray, quantity: Quantity) -> FloatArray:
+        """A device's place has the same say in every attempt at writing it."""
+        assert self.places is not None
+        stream, array, side = self.key
+        return self.places.added(own, self.seed, (_STREAM_DIE, stream, array, _QUANTITIES[quantity]), side)
 
 
 def draw_cell_parts(nominal: P, stream: int, layer: int, technology: Technology, seed: int | None) -> P:
@@ -98,17 +164,17 @@ def draw_cell_parts(nominal: P, stream: int, layer: int, technology: Technology,
     stream
         Number of this group of parts, the same for all layers.
     """
-    return draw_parts(nominal, (_STREAM_DEEPER, layer, stream) if layer else (stream,), technology, seed)
+    return draw_parts(nominal, (_STREAM_DEEPER, layer, stream) if layer else (stream,), technology, seed, layer)
 
 
 def draw_sense_parts(nominal: P, array: int, technology: Technology, seed: int | None) -> P:
     """Parts of the amplifiers behind array number `array` as they are made; see `draw_parts`."""
-    return draw_parts(nominal, (_STREAM_SENSE + array,), technology, seed)
+    return draw_parts(nominal, (_STREAM_SENSE + array,), technology, seed, array)
 
 
 def draw_hold_parts(nominal: P, layer: int, technology: Technology, seed: int | None) -> P:
     """Hold stages behind hidden layer number `layer`, from 0, as they are made; see `draw_parts`."""
-    return draw_parts(nominal, (_STREAM_HOLD, layer), technology, seed)
+    return draw_parts(nominal, (_STREAM_HOLD, layer), technology, seed, layer)
 
 
 class Samples:
@@ -183,24 +249,26 @@ class RunNoise:
         return cls((None,) * n_layers, (None,) * (n_layers + 1))
 
 
-def draw_parts(nominal: P, key: tuple[int, ...], technology: Technology, seed: int | None) -> P:
+def draw_parts(nominal: P, key: tuple[int, ...], technology: Technology, seed: int | None, line: int = 0) -> P:
     """Parts as they are made and at the technology's temperature; with seed None they have no spread.
 
     Tolerances: normal with sigma = tolerance/3, cut at the tolerance, or uniform. Offsets and scale errors: normal
     with the data sheet's typical value as sigma. Of the variance, `lot_share` is common to all parts of one kind on
-    the chip. Temperature coefficients act on the distance from 300 K.
+    the chip, and the shares of `Die` follow from their places. Temperature coefficients act on the distance from 300 K.
 
     Parameters
     ----------
     key
         Begins the key of the stream of each part, which its number within the group ends.
+    line
+        Number of the layer on the die, see `analog_fhn.technology.sections.Die`.
     """
     warmer = technology.conditions.temperature - NOMINAL_TEMPERATURE
     values = {}
     for index, described in enumerate(nominal.described()):
         kind, value = described.kind, getattr(nominal, described.name)
         if seed is not None:
-            draw = _Draw(technology, described, seed, (*key, index), value)
+            draw = _Draw(technology, described, seed, (*key, index), value, line)
             drift = warmer * draw.deviation(kind.drift, _TEMPERATURE) if warmer and kind.drift else 0.0
             error = draw.deviation(kind.spread)
             value = value * (1.0 + error) * (1.0 + drift) if kind.relative else value + error + drift
@@ -219,6 +287,7 @@ class _Draw:
     seed: int
     key: tuple[int, ...]
     nominal: FloatArray
+    line: int
 
     def deviation(self, deviation: Deviation, *sub: int) -> FloatArray:
         section, n = getattr(self.technology, self.described.kind.section), len(self.nominal)
@@ -226,15 +295,31 @@ class _Draw:
         if width == 0.0:
             return np.zeros(n)
         uniform = _generator(self.seed, (*self.key, *sub)).random(n)
-        if section.lot_share > 0.0:
-            key = (_STREAM_LOT, self.technology.LOTS[self.described.kind.section], *self._lot(), *sub)
-            lot = _generator(self.seed, key).standard_normal()
-            uniform = ndtr(np.sqrt(1.0 - section.lot_share) * ndtri(uniform) + np.sqrt(section.lot_share) * lot)
+        if section.lot_share > 0.0 or self.technology.die.common:
+            uniform = ndtr(_mixed(ndtri(uniform), self._common(section.lot_share, sub)))
         if not deviation.bounded:
             return np.asarray(width * ndtri(uniform))
         if getattr(section, "distribution", "normal") == "uniform":
             return np.asarray(width * (2.0 * uniform - 1.0))
         return np.asarray(width * _within_three_sigma(uniform))
+
+    def _common(self, lot_share: float, sub: tuple[int, ...]) -> list[tuple[float, FloatArray]]:
+        """Shares of the variance that parts have in common, by their lot and by their places, and what they share."""
+        lot, die = (self.technology.LOTS[self.described.kind.section], *self._lot(), *sub), self.technology.die
+        terms = []
+        if lot_share > 0.0:
+            terms.append((lot_share, np.asarray(_generator(self.seed, (_STREAM_LOT, *lot)).standard_normal())))
+        if die.common:
+            n, key = len(self.nominal), (_STREAM_DIE, _STREAM_LOT, *lot)
+            normals = None
+            if die.share:
+                streams = (_generator(self.seed, (*key, _LINES + line)) for line in range(self.line + 1))
+                normals = np.stack([stream.standard_normal(n) for stream in streams])
+            gradient = _generator(self.seed, (*key, _GRADIENT)) if die.gradient_share else None
+            lines, columns = (np.arange(number, dtype=np.float64) for number in (self.line + 1, n))
+            placed = _functions_of_place(die, lines * die.layer_pitch, columns * die.cell_pitch, normals, gradient)
+            terms += [(share, values[-1]) for share, values in placed]
+        return terms
 
     def _lot(self) -> tuple[int, ...]:
         """One reel holds one value; amplifiers and multipliers of one lot have their errors in common."""
@@ -242,6 +327,49 @@ class _Draw:
             return tuple(self.described.lot.encode())
         bits = int(np.float64(self.nominal[0]).view(np.uint64))
         return bits >> 32, bits & 0xFFFFFFFF
+
+
+def _mixed(own: FloatArray, terms: list[tuple[float, FloatArray]]) -> FloatArray:
+    """Standard normal numbers of which the shares of the variance in `terms` are these, the rest their own."""
+    left = np.sqrt(max(0.0, 1.0 - sum(share for share, _ in terms)))
+    return np.asarray(left * own + sum(np.sqrt(share) * values for share, values in terms))
+
+
+def _functions_of_place(
+    die: Die, down: FloatArray, along: FloatArray, normals: FloatArray | None, gradient: np.random.Generator | None
+) -> list[tuple[float, FloatArray]]:
+    """Shares of a die, and the normal functions that they belong to at a grid of places; see `Die`.
+
+    Parameters
+    ----------
+    down, along
+        Places of the grid's lines and columns (m), shapes (n,) and (m,).
+    normals
+        Independent standard normal numbers (n, m), of which the exponentially correlated function is made: along each
+        direction it is a Markov chain, ``f(x) = r f(x') + sqrt(1 - r^2) N`` with ``r = exp(-(x - x')/length)``, so that
+        what follows later changes nothing before. None: there is no such function.
+    gradient
+        Random numbers of the gradient; None: there is none.
+    """
+    terms = []
+    if normals is not None:
+        one_way = _chain(normals, down, die.length)
+        terms.append((die.share, _chain(one_way.T, along, die.length).T))
+    if gradient is not None:
+        a, b, c, d = gradient.standard_normal(4)
+        turn_down, turn_along = (np.sqrt(2.0) * place / die.gradient_length for place in (down, along))
+        lines = a * np.cos(turn_down) + b * np.sin(turn_down)
+        columns = c * np.cos(turn_along) + d * np.sin(turn_along)
+        terms.append((die.gradient_share, (lines[:, None] + columns) / np.sqrt(2.0)))
+    return terms
+
+
+def _chain(normals: FloatArray, places: FloatArray, length: float) -> FloatArray:
+    """Markov chains along the first axis, of correlation ``exp(-distance/length)`` and variance 1."""
+    chained, steps = normals.copy(), np.diff(places) / length
+    for k, (kept, fresh) in enumerate(zip(np.exp(-steps), np.sqrt(-np.expm1(-2.0 * steps)), strict=True), start=1):
+        chained[k] = kept * chained[k - 1] + fresh * normals[k]
+    return chained
 
 
 def _within_three_sigma(uniform: FloatArray) -> FloatArray:

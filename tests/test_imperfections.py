@@ -538,6 +538,8 @@ PARTS = {
     "amplifier_offset": {f"sense {k}.vos{n}" for k in (0, 1) for n in (1, 2)},
     "amplifier_gain": {f"sense {k}.{r}" for k in (0, 1) for r in ("rf", "ra", "rb")},
     "adc": set(),
+    "die": set(),  # where parts have no spread they have none in common either
+    "flicker": set(),  # of runs, not of parts
     "hold": set(),  # this network has no layer that is held; those are in test_convolution
 }
 SEEN = {"seen 0", "seen 1"}

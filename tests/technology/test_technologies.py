@@ -89,7 +89,7 @@ def test_the_order_of_a_boards_sections_is_that_of_its_files() -> None:
     assert list(BoardTechnology.model_fields) == [
         "format", "name", "source", "cell", "time_unit", "supplies", "neuron", "resistor", "capacitor", "opamp",
         "multiplier", "tanh_pair", "rectifier", "row_driver", "low_pass", "hold", "sense_amplifier", "array", "adc",
-        "conditions", "classes",
+        "conditions", "die", "classes",
     ]  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def test_the_order_of_a_boards_error_groups_is_that_of_its_studies() -> None:
     # Points of a sensitivity are numbered by it.
     assert list(BoardTechnology.ERRORS) == [
         "resistor", "capacitor", "opamp", "multiplier", "tanh_pair", "programming", "faults", "read_noise", "drift",
-        "array_temperature", "wires", "amplifier_offset", "amplifier_gain", "adc", "hold",
+        "array_temperature", "wires", "amplifier_offset", "amplifier_gain", "adc", "hold", "die", "flicker",
     ]  # fmt: skip
 
 
