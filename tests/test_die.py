@@ -24,7 +24,7 @@ from analog_fhn.technology.sections import Die
 from analog_fhn.technology.technology import Technology
 
 DISCRETE = Technology.load("discrete")
-CHIPS = 3000
+CHIPS = 2000
 KINDS = {
     "correlated": Die(share=0.6, length=250e-6),
     "gradient": Die(gradient_share=0.8, gradient_length=1.5e-3),
@@ -80,8 +80,9 @@ def test_offsets_of_cells_have_the_stated_covariance(name: str) -> None:
     agrees(drawn.reshape(len(drawn), -1) / made.opamp.offset_sigma, covariance(die, down, along))  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("quantity", ["programming", "drift"])
+@pytest.mark.parametrize(
+    ("name", "quantity"), [("correlated", "programming"), ("gradient", "programming"), ("both", "drift")]
+)
 def test_devices_have_the_stated_covariance(name: str, quantity: str) -> None:
     die = KINDS[name].model_copy(update={"device_pitch": 60e-6, "tile_gap": 200e-6})
     places = DevicePlaces(die, 2, 4)

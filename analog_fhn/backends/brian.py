@@ -123,16 +123,18 @@ class Brian:
 
         Raises
         ------
+        InputError
+            For 1/f noise, which this backend does not have.
         MissingProgramError
             If Brian2 is not installed.
         """
-        b2 = _brian2()
-        drives = check_drives(cells, drives)
-        check_noise(cells, noise)
         if noise is not None and noise.flicker is not None:
             raise InputError(
                 "backend 'brian' has no 1/f noise; use direct, or a technology with opamp.noise_corner = 0"
             )
+        b2 = _brian2()
+        drives = check_drives(cells, drives)
+        check_noise(cells, noise)
         step = protocol.interval / self._steps_per_sample(cells, drives, protocol, noise is not None)
         mode = self.mode_used
         if mode == "standalone":
