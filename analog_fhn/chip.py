@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn.array.compensation import compensating_gains
 from analog_fhn.array.crossbar import Crossbar, Writes, manufacture, pulses
 from analog_fhn.array.read_out import Columns, ReadOut
 from analog_fhn.array.wires import Ports, solve_tiled
@@ -29,7 +30,7 @@ from analog_fhn.hold import Hold, HoldParts, window_seconds
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.patches import PLAIN, Front
-from analog_fhn.technology.sections import Adc
+from analog_fhn.technology.sections import Adc, Array
 from analog_fhn.technology.technology import Technology
 from analog_fhn.technology.typed_yaml import listed
 
@@ -100,21 +101,25 @@ class ArrayLayer:
     def made(cls, target: ArrayTarget, technology: Technology, seed: int | None) -> ArrayLayer:
         """Draw an array's devices and sense amplifiers, and solve its wires.
 
-        A device that was written again (`ArrayTarget.writes`) is the same device with another programming error.
+        A device that was written again (`ArrayTarget.writes`) is the same device with another programming error. Where
+        the technology compensates drift, the gains of the amplifiers are set when all is drawn.
 
         Parameters
         ----------
         seed
             Of the chip; None: nominal devices and amplifiers.
         """
-        array, kelvin = technology.array, technology.conditions.temperature
-        crossbar = manufacture(target.crossbar, array, kelvin, target.draws(technology, seed), target.writes)
-        ports = solve_tiled(
-            crossbar.conductance, array.wires, tile_rows=array.tile_rows, tile_columns=array.tile_columns
-        )
+        array, kelvin, draws = technology.array, technology.conditions.temperature, target.draws(technology, seed)
+        crossbar = manufacture(target.crossbar, array, kelvin, draws, target.writes)
+        ports = _ports(crossbar, array)
         sense = draw_sense_parts(target.sense, target.number, technology, seed)
-        gains = sense.columns(ports, technology)
-        return cls(crossbar, ports, sense, gains, target.row_volts, target.volts, target.crossbar)
+        if array.drift_compensation is not None and array.drift_time is not None:
+            fresh = array.model_copy(update={"drift_time": None})
+            before = _ports(manufacture(target.crossbar, fresh, kelvin, draws, target.writes), array)
+            then, now = (sense.columns(one, technology).gain for one in (before, ports))
+            sense = sense.with_gain(compensating_gains(then, now, target.number, array.drift_compensation))
+        columns = sense.columns(ports, technology)
+        return cls(crossbar, ports, sense, columns, target.row_volts, target.volts, target.crossbar)
 
     def with_sense(self, sense: ReadOut, technology: Technology) -> ArrayLayer:
         """The same devices and wires with other amplifiers."""
@@ -145,6 +150,11 @@ class ArrayLayer:
         if inputs is not None and values.shape != (bar.n_in,):
             raise ValueError(f"inputs have shape {values.shape}; expected ({bar.n_in},)")
         return np.concatenate([values * unit, np.full(bar.bias_rows, bar.bias_drive * unit)])
+
+
+def _ports(crossbar: Crossbar, array: Array) -> Ports:
+    """An array as seen through its wires."""
+    return solve_tiled(crossbar.conductance, array.wires, tile_rows=array.tile_rows, tile_columns=array.tile_columns)
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,6 +32,7 @@ _STREAM_HOLD = 1 << 17
 _STREAM_HOLD_NOISE = 1 << 18
 _STREAM_READ_NOISE = 1 << 19
 _STREAM_DIE = 1 << 20  # functions of the place: of a section's lot, or of an array
+_STREAM_CALIBRATION = 1 << 21  # inputs that arrays are measured with
 # Within an array's stream; a device's first programming draws from the stream itself.
 _QUANTITIES: dict[Quantity, int] = {"programming": 0, "drift": 1, "fault": 2, "temperature": 3, "read": 4}
 # Within a component's stream, and its lot's: the temperature coefficient.
@@ -247,6 +248,11 @@ class RunNoise:
     def none(cls, n_layers: int) -> RunNoise:
         """No noise at all, for a chip of so many hidden layers."""
         return cls((None,) * n_layers, (None,) * (n_layers + 1))
+
+
+def calibration_inputs(array: int, n: int, n_rows: int) -> FloatArray:
+    """Inputs that array number `array` is measured with, uniform in 0 to 1 and the same on all chips, (n, n_rows)."""
+    return _generator(0, (_STREAM_CALIBRATION, array)).random((n, n_rows))
 
 
 def draw_parts(nominal: P, key: tuple[int, ...], technology: Technology, seed: int | None, line: int = 0) -> P:

@@ -72,6 +72,10 @@ class SenseParts(ReadOut):
         """The nulls act on the second amplifiers."""
         return replace(self, vos2=self.vos2 + volts)
 
+    def with_gain(self, factors: FloatArray) -> SenseParts:
+        """Rb is set, the feedback of the second amplifiers."""
+        return replace(self, rb=self.rb * factors)
+
     def null_gain(self, minus: FloatArray) -> FloatArray:
         """``1 + Rb/Ra + Rb G-``."""
         return np.asarray(1.0 + self.rb / self.ra + self.rb * minus)

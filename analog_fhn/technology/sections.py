@@ -257,6 +257,9 @@ class Array(Section):
         last longer than a set of images.
     drift_time
         Seconds from the first reading after programming to the use of the chip (needs a device); null: no drift.
+    drift_compensation
+        Gain of the read-out that takes back what the devices lost on average, measured on the chip when it is used: one
+        for each "layer", one for each "column" (output), or null: none. See `analog_fhn.array.compensation`.
     temperature_coefficient
         Limit of the relative change per kelvin from 300 K, or "device"; each device has its own, normal with sigma a
         third of the limit, cut there.
@@ -280,6 +283,7 @@ class Array(Section):
     stuck_off: of.Share = 0.0
     read_noise: of.Tolerance | ByDevice = 0.0
     drift_time: of.Age | None = None
+    drift_compensation: Literal["layer", "column"] | None = None
     temperature_coefficient: of.TemperatureCoefficient | ByDevice = 0.0
     wires: Wires = Wires()
 
