@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn.array.compensation import compensating_gains
 from analog_fhn.array.converters import ConvertedFront, Converters
 from analog_fhn.array.crossbar import Crossbar, Writes, manufacture, pulses
 from analog_fhn.array.nonlinear import NonlinearArray
@@ -17,6 +18,7 @@ from analog_fhn.array.wires import Ports, solve_tiled
 from analog_fhn.cell.base import Cell, Cells, CircuitCells, LinearDrive
 from analog_fhn.draws import (
     DeviceDraws,
+    DevicePlaces,
     ReadNoise,
     RunNoise,
     Shift,
@@ -31,7 +33,7 @@ from analog_fhn.hold import Hold, HoldParts, window_seconds
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.patches import PLAIN, Front
-from analog_fhn.technology.sections import Adc
+from analog_fhn.technology.sections import Adc, Array
 from analog_fhn.technology.technology import Technology
 from analog_fhn.technology.typed_yaml import listed
 
@@ -55,17 +57,17 @@ class ArrayTarget:
     volts: tuple[float, float]
     writes: Writes | None = None
 
-    def draws(self, seed: int | None, shift: Shift | None = None) -> DeviceDraws | None:
+    def draws(self, technology: Technology, seed: int | None, shift: Shift | None = None) -> DeviceDraws | None:
         """Random numbers of its devices on the chip of this seed, shifted; None: nominal devices."""
         if seed is None and shift is None:
             return None
-        return DeviceDraws(seed, self.number, self.crossbar.g_plus.shape, shift)
+        return DeviceDraws(seed, self.number, self.crossbar.g_plus.shape, DevicePlaces.of(technology), shift)
 
     def write_pulses(self, technology: Technology, seed: int | None) -> int:
         """Pulses that the last round of `writes` took on the chip of this seed."""
         if self.writes is None:
             return 0
-        return pulses(self.crossbar, technology.array, self.draws(seed), self.writes)
+        return pulses(self.crossbar, technology.array, self.draws(technology, seed), self.writes)
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ class ArrayLayer:
     ) -> ArrayLayer:
         """Draw an array's devices and sense amplifiers, and solve its wires.
 
-        A device that was written again (`ArrayTarget.writes`) is the same device with another programming error.
+        A device that was written again (`ArrayTarget.writes`) is the same device with another programming error. Where
+        the technology compensates drift, the gains of the amplifiers are set when all is drawn.
 
         Parameters
         ----------
@@ -118,18 +121,22 @@ class ArrayLayer:
             Moves normal numbers; None: nothing does.
         """
         array, kelvin = technology.array, technology.conditions.temperature
-        crossbar = manufacture(target.crossbar, array, kelvin, target.draws(seed, shift), target.writes)
-        ports = solve_tiled(
-            crossbar.conductance, array.wires, tile_rows=array.tile_rows, tile_columns=array.tile_columns
-        )
+        draws = target.draws(technology, seed, shift)
+        crossbar = manufacture(target.crossbar, array, kelvin, draws, target.writes)
+        ports = _ports(crossbar, array)
         sense = draw_sense_parts(target.sense, target.number, technology, seed, shift)
-        gains = sense.columns(ports, technology)
+        if array.drift_compensation is not None and array.drift_time is not None:
+            fresh = array.model_copy(update={"drift_time": None})
+            before = _ports(manufacture(target.crossbar, fresh, kelvin, draws, target.writes), array)
+            then, now = (sense.columns(one, technology).gain for one in (before, ports))
+            sense = sense.with_gain(compensating_gains(then, now, target.number, array.drift_compensation))
+        columns = sense.columns(ports, technology)
         conductance, nonlinear = crossbar.conductance, None
         if (v0 := array.sinh_volts(conductance)) is not None:
             nonlinear = NonlinearArray(
                 conductance, v0, array.read_voltage, array.wires, array.tile_rows, array.tile_columns
             )
-        return cls(crossbar, ports, sense, gains, target.row_volts, target.volts, target.crossbar, nonlinear)
+        return cls(crossbar, ports, sense, columns, target.row_volts, target.volts, target.crossbar, nonlinear)
 
     def with_sense(self, sense: ReadOut, technology: Technology) -> ArrayLayer:
         """The same devices and wires with other amplifiers."""
@@ -170,6 +177,11 @@ class ArrayLayer:
         if inputs is not None and values.shape != (bar.n_in,):
             raise ValueError(f"inputs have shape {values.shape}; expected ({bar.n_in},)")
         return np.concatenate([values * unit, np.full(bar.bias_rows, bar.bias_drive * unit)])
+
+
+def _ports(crossbar: Crossbar, array: Array) -> Ports:
+    """An array as seen through its wires."""
+    return solve_tiled(crossbar.conductance, array.wires, tile_rows=array.tile_rows, tile_columns=array.tile_columns)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from scipy.special import ndtr, ndtri
 
 from analog_fhn.cell.parts import Deviation, PartField, Parts
 from analog_fhn.neuron import FloatArray
-from analog_fhn.technology.sections import NOMINAL_TEMPERATURE
+from analog_fhn.technology.sections import NOMINAL_TEMPERATURE, Array, Die
 from analog_fhn.technology.technology import Technology
 
 P = TypeVar("P", bound=Parts)
@@ -37,10 +37,16 @@ _STREAM_HOLD_NOISE = 1 << 18
 _STREAM_READ_NOISE = 1 << 19
 _STREAM_CODES = 1 << 20
 _STREAM_SOBOL = 1 << 21
+_STREAM_DIE = 1 << 22  # functions of the place: of a section's lot, or of an array
+_STREAM_CALIBRATION = 1 << 23  # inputs that arrays are measured with
 # Within an array's stream; a device's first programming draws from the stream itself.
 _QUANTITIES: dict[Quantity, int] = {"programming": 0, "drift": 1, "fault": 2, "temperature": 3, "read": 4}
 # Within a component's stream, and its lot's: the temperature coefficient.
 _TEMPERATURE = 1
+# Within the stream of a function of the place: the gradient; lines of cells follow, the devices of an array are one.
+_GRADIENT, _LINES = 0, 1
+# What the place of a device has a say in.
+_PLACED: tuple[Quantity, ...] = ("programming", "drift", "temperature")
 
 _SOBOL_BLOCK = 1024  # points that are made at a time
 _SOBOL_HALF = 2.0**-31  # half a step of their grid
@@ -78,6 +84,8 @@ class DeviceDraws:
         Number of the array, from 0, the input array.
     shape
         (n_rows, n_out).
+    places
+        Where they lie; None: devices have nothing in common.
     shift
         Moves normal numbers; None: nothing does.
     """
@@ -85,11 +93,65 @@ class DeviceDraws:
     seed: int | None
     array: int
     shape: tuple[int, ...]
+    places: DevicePlaces | None = None
     shift: Shift | None = None
 
     def side(self, number: int) -> SideDraws:
         """Those of the positive devices (0) or of the negative ones (1)."""
-        return SideDraws(self.seed, (_STREAM_ARRAY, self.array, number), self.shape, self.shift)
+        key = (_STREAM_ARRAY, self.array, number)
+        return SideDraws(self.seed, key, self.shape, self.places, self.shift)
+
+
+@dataclass(frozen=True)
+class DevicePlaces:
+    """Places of the devices of an array on the die, in rows and bit lines.
+
+    Parameters
+    ----------
+    die
+        Distances and shares.
+    tile_rows, tile_columns
+        Of a tile (columns: bit lines); None: undivided.
+    """
+
+    die: Die
+    tile_rows: int | None
+    tile_columns: int | None
+
+    @classmethod
+    def of(cls, technology: Technology) -> DevicePlaces | None:
+        """Those of a technology's arrays; None where places have no say."""
+        array: Array = technology.array
+        return cls(technology.die, array.tile_rows, array.tile_columns) if technology.die.common else None
+
+    def added(self, own: FloatArray, seed: int | None, key: Key, side: int) -> FloatArray:
+        """Standard normal numbers of the devices of one side (n_rows, n_out), of which a share follows from the place.
+
+        Parameters
+        ----------
+        own
+            What they would be alone.
+        seed
+            Of the chip; None: functions of the place are 0.
+        key
+            Of the functions of the place.
+        """
+        rows, outputs = own.shape
+        down = self._along(rows, self.tile_rows)
+        along = self._along(2 * outputs, self.tile_columns)
+        if seed is None:
+            return _mixed(own, [(self.die.common, np.zeros(()))])
+        gradient = _generator(seed, (*key, _GRADIENT)) if self.die.gradient_share else None
+        normals = None
+        if self.die.share:
+            normals = _generator(seed, (*key, _LINES)).standard_normal((rows, 2 * outputs))
+        terms = _functions_of_place(self.die, down, along, normals, gradient)
+        return _mixed(own, [(share, values[:, side::2]) for share, values in terms])
+
+    def _along(self, number: int, tile: int | None) -> FloatArray:
+        index = np.arange(number)
+        gaps = np.zeros(number) if tile is None else index // tile
+        return index * self.die.device_pitch + gaps * self.die.tile_gap
 
 
 @dataclass(frozen=True)
@@ -99,6 +161,7 @@ class SideDraws:
     seed: int | None
     key: Key
     shape: tuple[int, ...]
+    places: DevicePlaces | None = None
     shift: Shift | None = None
 
     def draw(self, quantity: Quantity, attempt: int) -> FloatArray:
@@ -110,9 +173,18 @@ class SideDraws:
         key = (*self.key, *(() if first else (_QUANTITIES[quantity], attempt)))
         if quantity == "fault":
             return _uniform(self.seed, key, self.shape, None)
+        placed = self.places is not None and quantity in _PLACED
         if quantity == "temperature":
-            return _within_three_sigma(_uniform(self.seed, key, self.shape, self.shift))
-        return _normal(self.seed, key, self.shape, self.shift)
+            uniform = _uniform(self.seed, key, self.shape, self.shift)
+            return _within_three_sigma(ndtr(self._placed(ndtri(uniform), quantity)) if placed else uniform)
+        normal = _normal(self.seed, key, self.shape, self.shift)
+        return self._placed(normal, quantity) if placed else normal
+
+    def _placed(self, own: FloatArray, quantity: Quantity) -> FloatArray:
+        """A device's place has the same say in every attempt at writing it."""
+        assert self.places is not None
+        stream, array, side = self.key
+        return self.places.added(own, self.seed, (_STREAM_DIE, stream, array, _QUANTITIES[quantity]), side)
 
 
 def draw_cell_parts(
@@ -125,17 +197,18 @@ def draw_cell_parts(
     stream
         Number of this group of parts, the same for all layers.
     """
-    return draw_parts(nominal, (_STREAM_DEEPER, layer, stream) if layer else (stream,), technology, seed, shift)
+    key = (_STREAM_DEEPER, layer, stream) if layer else (stream,)
+    return draw_parts(nominal, key, technology, seed, shift, line=layer)
 
 
 def draw_sense_parts(nominal: P, array: int, technology: Technology, seed: int | None, shift: Shift | None = None) -> P:
     """Parts of the amplifiers behind array number `array` as they are made; see `draw_parts`."""
-    return draw_parts(nominal, (_STREAM_SENSE + array,), technology, seed, shift)
+    return draw_parts(nominal, (_STREAM_SENSE + array,), technology, seed, shift, line=array)
 
 
 def draw_hold_parts(nominal: P, layer: int, technology: Technology, seed: int | None, shift: Shift | None = None) -> P:
     """Hold stages behind hidden layer number `layer`, from 0, as they are made; see `draw_parts`."""
-    return draw_parts(nominal, (_STREAM_HOLD, layer), technology, seed, shift)
+    return draw_parts(nominal, (_STREAM_HOLD, layer), technology, seed, shift, line=layer)
 
 
 def draw_code_errors(n_converters: int, n_codes: int, seed: int) -> NDArray[np.float32]:
@@ -215,6 +288,11 @@ class RunNoise:
         return cls((None,) * n_layers, (None,) * (n_layers + 1))
 
 
+def calibration_inputs(array: int, n: int, n_rows: int) -> FloatArray:
+    """Inputs that array number `array` is measured with, uniform in 0 to 1 and the same on all chips, (n, n_rows)."""
+    return _generator(0, (_STREAM_CALIBRATION, array)).random((n, n_rows))
+
+
 def sobol_normal(seed: int, dimensions: int, number: int) -> FloatArray:
     """Point number `number`, from 0, of a scrambled Sobol sequence, made standard normal; shape (dimensions,).
 
@@ -241,12 +319,14 @@ def _sobol_block(seed: int, dimensions: int, first: int) -> FloatArray:
     return np.asarray(ndtri(uniform + _SOBOL_HALF))
 
 
-def draw_parts(nominal: P, key: Key, technology: Technology, seed: int | None, shift: Shift | None = None) -> P:
+def draw_parts(
+    nominal: P, key: Key, technology: Technology, seed: int | None, shift: Shift | None = None, *, line: int = 0
+) -> P:
     """Parts as they are made and at the technology's temperature; with seed None they have no spread but the shift.
 
     Tolerances: normal with sigma = tolerance/3, cut at the tolerance, or uniform. Offsets and scale errors: normal
     with the data sheet's typical value as sigma. Of the variance, `lot_share` is common to all parts of one kind on
-    the chip. Temperature coefficients act on the distance from 300 K.
+    the chip, and the shares of `Die` follow from their places. Temperature coefficients act on the distance from 300 K.
 
     Parameters
     ----------
@@ -254,13 +334,15 @@ def draw_parts(nominal: P, key: Key, technology: Technology, seed: int | None, s
         Begins the key of the stream of each part, which its number within the group ends.
     shift
         Moves normal numbers; None: nothing does.
+    line
+        Number of the layer on the die, see `analog_fhn.technology.sections.Die`.
     """
     warmer = technology.conditions.temperature - NOMINAL_TEMPERATURE
     values = {}
     for index, described in enumerate(nominal.described()):
         kind, value = described.kind, getattr(nominal, described.name)
         if seed is not None or shift is not None:
-            draw = _Draw(technology, described, seed, (*key, index), value, shift)
+            draw = _Draw(technology, described, seed, (*key, index), value, shift, line)
             drift = warmer * draw.deviation(kind.drift, _TEMPERATURE) if warmer and kind.drift else 0.0
             error = draw.deviation(kind.spread)
             value = value * (1.0 + error) * (1.0 + drift) if kind.relative else value + error + drift
@@ -280,6 +362,7 @@ class _Draw:
     key: Key
     nominal: FloatArray
     shift: Shift | None
+    line: int
 
     def deviation(self, deviation: Deviation, *sub: int) -> FloatArray:
         section, n = getattr(self.technology, self.described.kind.section), len(self.nominal)
@@ -289,15 +372,33 @@ class _Draw:
         even = deviation.bounded and getattr(section, "distribution", "normal") == "uniform"
         shift = None if even else self.shift
         uniform = _uniform(self.seed, (*self.key, *sub), (n,), shift)
-        if section.lot_share > 0.0:
-            key = (_STREAM_LOT, self.technology.LOTS[self.described.kind.section], *self._lot(), *sub)
-            lot = _normal(self.seed, key, (), shift)
-            uniform = ndtr(np.sqrt(1.0 - section.lot_share) * ndtri(uniform) + np.sqrt(section.lot_share) * lot)
+        if section.lot_share > 0.0 or self.technology.die.common:
+            uniform = ndtr(_mixed(ndtri(uniform), self._common(section.lot_share, sub, shift)))
         if not deviation.bounded:
             return np.asarray(width * ndtri(uniform))
         if even:
             return np.asarray(width * (2.0 * uniform - 1.0))
         return np.asarray(width * _within_three_sigma(uniform))
+
+    def _common(self, lot_share: float, sub: tuple[int, ...], shift: Shift | None) -> list[tuple[float, FloatArray]]:
+        """Shares of the variance that parts have in common, by their lot and by their places, and what they share."""
+        lot, die = (self.technology.LOTS[self.described.kind.section], *self._lot(), *sub), self.technology.die
+        terms = []
+        if lot_share > 0.0:
+            terms.append((lot_share, _normal(self.seed, (_STREAM_LOT, *lot), (), shift)))
+        if die.common and self.seed is None:
+            terms.append((die.common, np.zeros(())))
+        elif die.common and self.seed is not None:
+            n, key = len(self.nominal), (_STREAM_DIE, _STREAM_LOT, *lot)
+            normals = None
+            if die.share:
+                streams = (_generator(self.seed, (*key, _LINES + line)) for line in range(self.line + 1))
+                normals = np.stack([stream.standard_normal(n) for stream in streams])
+            gradient = _generator(self.seed, (*key, _GRADIENT)) if die.gradient_share else None
+            lines, columns = (np.arange(number, dtype=np.float64) for number in (self.line + 1, n))
+            placed = _functions_of_place(die, lines * die.layer_pitch, columns * die.cell_pitch, normals, gradient)
+            terms += [(share, values[-1]) for share, values in placed]
+        return terms
 
     def _lot(self) -> tuple[int, ...]:
         """One reel holds one value; amplifiers and multipliers of one lot have their errors in common."""
@@ -305,6 +406,49 @@ class _Draw:
             return tuple(self.described.lot.encode())
         bits = int(np.float64(self.nominal[0]).view(np.uint64))
         return bits >> 32, bits & 0xFFFFFFFF
+
+
+def _mixed(own: FloatArray, terms: list[tuple[float, FloatArray]]) -> FloatArray:
+    """Standard normal numbers of which the shares of the variance in `terms` are these, the rest their own."""
+    left = np.sqrt(max(0.0, 1.0 - sum(share for share, _ in terms)))
+    return np.asarray(left * own + sum(np.sqrt(share) * values for share, values in terms))
+
+
+def _functions_of_place(
+    die: Die, down: FloatArray, along: FloatArray, normals: FloatArray | None, gradient: np.random.Generator | None
+) -> list[tuple[float, FloatArray]]:
+    """Shares of a die, and the normal functions that they belong to at a grid of places; see `Die`.
+
+    Parameters
+    ----------
+    down, along
+        Places of the grid's lines and columns (m), shapes (n,) and (m,).
+    normals
+        Independent standard normal numbers (n, m), of which the exponentially correlated function is made: along each
+        direction it is a Markov chain, ``f(x) = r f(x') + sqrt(1 - r^2) N`` with ``r = exp(-(x - x')/length)``, so that
+        what follows later changes nothing before. None: there is no such function.
+    gradient
+        Random numbers of the gradient; None: there is none.
+    """
+    terms = []
+    if normals is not None:
+        one_way = _chain(normals, down, die.length)
+        terms.append((die.share, _chain(one_way.T, along, die.length).T))
+    if gradient is not None:
+        a, b, c, d = gradient.standard_normal(4)
+        turn_down, turn_along = (np.sqrt(2.0) * place / die.gradient_length for place in (down, along))
+        lines = a * np.cos(turn_down) + b * np.sin(turn_down)
+        columns = c * np.cos(turn_along) + d * np.sin(turn_along)
+        terms.append((die.gradient_share, (lines[:, None] + columns) / np.sqrt(2.0)))
+    return terms
+
+
+def _chain(normals: FloatArray, places: FloatArray, length: float) -> FloatArray:
+    """Markov chains along the first axis, of correlation ``exp(-distance/length)`` and variance 1."""
+    chained, steps = normals.copy(), np.diff(places) / length
+    for k, (kept, fresh) in enumerate(zip(np.exp(-steps), np.sqrt(-np.expm1(-2.0 * steps)), strict=True), start=1):
+        chained[k] = kept * chained[k - 1] + fresh * normals[k]
+    return chained
 
 
 def _within_three_sigma(uniform: FloatArray) -> FloatArray:
