@@ -70,7 +70,7 @@ def test_offsets_of_cells_have_the_stated_covariance(name: str) -> None:
     made = technology(KINDS[name])
     nominal = Offsets.alike(5, {})
     drawn = np.array([
-        [draw_parts(nominal, (line,), made, seed, line).vos for line in range(3)] for seed in range(CHIPS // 2)
+        [draw_parts(nominal, (line,), made, seed, line=line).vos for line in range(3)] for seed in range(CHIPS // 2)
     ])  # fmt: skip
     die = KINDS[name]
     down, along = (
