@@ -180,7 +180,7 @@ class SweepPlan(Section):
     settings: Annotated[dict[str, Setting], Field(default_factory=dict)]
     points: Annotated[list[dict[str, Setting]], Field(min_length=1)] | None = None
     grid: dict[str, Annotated[list[Setting], Field(min_length=1)]] | None = None
-    backend: Literal["direct", "reference", "brian", "spice"] = "direct"
+    backend: Literal["direct", "reference", "brian", "spice", "vacask"] = "direct"
     table: Annotated[int, Quantity("1", (0, 1e15))] | None = None
     specification: Share | None = None
     until: Until | None = None

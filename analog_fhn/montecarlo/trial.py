@@ -151,7 +151,8 @@ class Job:
 
         if isinstance(self.backend, str):
             keep = None if self.keep is None else self.keep / trial
-            options: dict[str, Any] = {"keep": keep, "workers": self.workers} if self.backend == "spice" else {}
+            of_circuits = self.backend in ("spice", "vacask")
+            options: dict[str, Any] = {"keep": keep, "workers": self.workers} if of_circuits else {}
             inner = make_backend(self.backend, **options)
         else:
             inner = self.backend
