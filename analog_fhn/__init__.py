@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from analog_fhn.backends.table.backend import Table
     from analog_fhn.checks.design import check
     from analog_fhn.chip import Chip
+    from analog_fhn.corner_grid import corners
     from analog_fhn.data import Dataset
     from analog_fhn.data import load as load_data
     from analog_fhn.design import Design
     from analog_fhn.errors import InputError, MissingProgramError
+    from analog_fhn.failures import rare, worst_case
     from analog_fhn.inference import Result, activations, classify, make_backend
     from analog_fhn.netlist.bom import bill
     from analog_fhn.netlist.export import export
@@ -75,6 +77,9 @@ _HOME = {
     # Many chips
     "sweep": ("sweeps", "sweep"),
     "Study": ("sweeps", "Study"),
+    "rare": ("failures", "rare"),
+    "worst_case": ("failures", "worst_case"),
+    "corners": ("corner_grid", "corners"),
     # Netlists and studies
     "export": ("netlist.export", "export"),
     "run_exported": ("backends.spice.backend", "run_exported"),
@@ -124,6 +129,9 @@ __all__ = [
     # Many chips
     "sweep",
     "Study",
+    "rare",
+    "worst_case",
+    "corners",
     # Netlists and studies
     "export",
     "run_exported",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn.array.compensation import compensating_gains
 from analog_fhn.array.converters import ConvertedFront, Converters
 from analog_fhn.array.crossbar import Crossbar, Writes, manufacture, pulses
 from analog_fhn.array.nonlinear import NonlinearArray
@@ -17,8 +18,10 @@ from analog_fhn.array.wires import Ports, solve_tiled
 from analog_fhn.cell.base import Cell, Cells, CircuitCells, LinearDrive
 from analog_fhn.draws import (
     DeviceDraws,
+    DevicePlaces,
     ReadNoise,
     RunNoise,
+    Shift,
     check_seed,
     draw_cell_parts,
     draw_hold_parts,
@@ -30,7 +33,7 @@ from analog_fhn.hold import Hold, HoldParts, window_seconds
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.patches import PLAIN, Front
-from analog_fhn.technology.sections import Adc
+from analog_fhn.technology.sections import Adc, Array
 from analog_fhn.technology.technology import Technology
 from analog_fhn.technology.typed_yaml import listed
 
@@ -54,15 +57,17 @@ class ArrayTarget:
     volts: tuple[float, float]
     writes: Writes | None = None
 
-    def draws(self, seed: int | None) -> DeviceDraws | None:
-        """Random numbers of its devices on the chip of this seed; None: nominal devices."""
-        return None if seed is None else DeviceDraws(seed, self.number, self.crossbar.g_plus.shape)
+    def draws(self, technology: Technology, seed: int | None, shift: Shift | None = None) -> DeviceDraws | None:
+        """Random numbers of its devices on the chip of this seed, shifted; None: nominal devices."""
+        if seed is None and shift is None:
+            return None
+        return DeviceDraws(seed, self.number, self.crossbar.g_plus.shape, DevicePlaces.of(technology), shift)
 
     def write_pulses(self, technology: Technology, seed: int | None) -> int:
         """Pulses that the last round of `writes` took on the chip of this seed."""
         if self.writes is None:
             return 0
-        return pulses(self.crossbar, technology.array, self.draws(seed), self.writes)
+        return pulses(self.crossbar, technology.array, self.draws(technology, seed), self.writes)
 
 
 @dataclass(frozen=True)
@@ -100,29 +105,38 @@ class ArrayLayer:
     nonlinear: NonlinearArray | None = None
 
     @classmethod
-    def made(cls, target: ArrayTarget, technology: Technology, seed: int | None) -> ArrayLayer:
+    def made(
+        cls, target: ArrayTarget, technology: Technology, seed: int | None, shift: Shift | None = None
+    ) -> ArrayLayer:
         """Draw an array's devices and sense amplifiers, and solve its wires.
 
-        A device that was written again (`ArrayTarget.writes`) is the same device with another programming error.
+        A device that was written again (`ArrayTarget.writes`) is the same device with another programming error. Where
+        the technology compensates drift, the gains of the amplifiers are set when all is drawn.
 
         Parameters
         ----------
         seed
             Of the chip; None: nominal devices and amplifiers.
+        shift
+            Moves normal numbers; None: nothing does.
         """
         array, kelvin = technology.array, technology.conditions.temperature
-        crossbar = manufacture(target.crossbar, array, kelvin, target.draws(seed), target.writes)
-        ports = solve_tiled(
-            crossbar.conductance, array.wires, tile_rows=array.tile_rows, tile_columns=array.tile_columns
-        )
-        sense = draw_sense_parts(target.sense, target.number, technology, seed)
-        gains = sense.columns(ports, technology)
+        draws = target.draws(technology, seed, shift)
+        crossbar = manufacture(target.crossbar, array, kelvin, draws, target.writes)
+        ports = _ports(crossbar, array)
+        sense = draw_sense_parts(target.sense, target.number, technology, seed, shift)
+        if array.drift_compensation is not None and array.drift_time is not None:
+            fresh = array.model_copy(update={"drift_time": None})
+            before = _ports(manufacture(target.crossbar, fresh, kelvin, draws, target.writes), array)
+            then, now = (sense.columns(one, technology).gain for one in (before, ports))
+            sense = sense.with_gain(compensating_gains(then, now, target.number, array.drift_compensation))
+        columns = sense.columns(ports, technology)
         conductance, nonlinear = crossbar.conductance, None
         if (v0 := array.sinh_volts(conductance)) is not None:
             nonlinear = NonlinearArray(
                 conductance, v0, array.read_voltage, array.wires, array.tile_rows, array.tile_columns
             )
-        return cls(crossbar, ports, sense, gains, target.row_volts, target.volts, target.crossbar, nonlinear)
+        return cls(crossbar, ports, sense, columns, target.row_volts, target.volts, target.crossbar, nonlinear)
 
     def with_sense(self, sense: ReadOut, technology: Technology) -> ArrayLayer:
         """The same devices and wires with other amplifiers."""
@@ -163,6 +177,11 @@ class ArrayLayer:
         if inputs is not None and values.shape != (bar.n_in,):
             raise ValueError(f"inputs have shape {values.shape}; expected ({bar.n_in},)")
         return np.concatenate([values * unit, np.full(bar.bias_rows, bar.bias_drive * unit)])
+
+
+def _ports(crossbar: Crossbar, array: Array) -> Ports:
+    """An array as seen through its wires."""
+    return solve_tiled(crossbar.conductance, array.wires, tile_rows=array.tile_rows, tile_columns=array.tile_columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -568,6 +587,7 @@ def draw_chip(
     cells: tuple[Cell, ...],
     targets: tuple[ArrayTarget, ...],
     seed: int | None,
+    shift: Shift | None = None,
 ) -> ManufacturedChip:
     """Draw every component from one integer seed (see `analog_fhn.draws`); with None all have their nominal values.
 
@@ -577,6 +597,8 @@ def draw_chip(
         Layout of each hidden layer's cells.
     targets
         All arrays before programming.
+    shift
+        Moves normal numbers; None: nothing does.
 
     Raises
     ------
@@ -584,15 +606,15 @@ def draw_chip(
         If the seed is negative.
     """
     check_seed(seed)
-    arrays = [ArrayLayer.made(target, technology, seed) for target in targets]
+    arrays = [ArrayLayer.made(target, technology, seed, shift) for target in targets]
     hardware = []
     for number, (array, cell) in enumerate(zip(arrays, cells, strict=False)):
         streams = zip(cell.nominal, cell.streams.values(), strict=True)
-        parts = tuple(draw_cell_parts(group, stream, number, technology, seed) for group, stream in streams)
+        parts = tuple(draw_cell_parts(group, stream, number, technology, seed, shift) for group, stream in streams)
         holds = None
         if network.held[number]:
             nominal = HoldParts.alike(network.hidden_layers[number].n_values, {})
-            holds = draw_hold_parts(nominal, number, technology, seed)
+            holds = draw_hold_parts(nominal, number, technology, seed, shift)
         hardware.append(Hardware(array, cell.cells(parts), holds))
     return ManufacturedChip.assembled(network, technology, tuple(hardware), arrays[-1], seed)
 

@@ -12,6 +12,7 @@ from analog_fhn.array.crossbar import Crossbar, map_weights
 from analog_fhn.array.read_out import read_out_class
 from analog_fhn.cell.base import Cell, cell_class
 from analog_fhn.chip import ArrayTarget, ManufacturedChip, check_finite, draw_chip
+from analog_fhn.draws import Shift
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.technology.technology import Technology
@@ -149,6 +150,13 @@ class Design:
             return ("",)
         return tuple(f" of hidden layer {number}" for number in range(1, len(self.cells) + 1))
 
-    def chip(self, seed: int | None) -> ManufacturedChip:
-        """Chip number `seed`; None gives the nominal chip, which has no spread."""
-        return draw_chip(self.network, self.technology, self.cells, self.arrays, seed)
+    def chip(self, seed: int | None, shift: Shift | None = None) -> ManufacturedChip:
+        """Chip number `seed`; None gives the nominal chip, which has no spread.
+
+        Parameters
+        ----------
+        shift
+            Moves the normal numbers that the chip is drawn from, or those of the nominal chip, which are 0; None:
+            nothing does.
+        """
+        return draw_chip(self.network, self.technology, self.cells, self.arrays, seed, shift)

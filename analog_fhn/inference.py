@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from analog_fhn.data import Dataset
     from analog_fhn.data.sparse_images import Pixels
 
-BACKENDS = ("reference", "direct", "brian", "spice")
+BACKENDS = ("reference", "direct", "brian", "spice", "vacask")
 
 _SAMPLE_BYTES = 200e6  # memory for the samples of one group of images
 _GROUP = 1000  # images per group where only means are asked for
@@ -86,7 +86,7 @@ class Result:
 
 
 def make_backend(name: str, **options: Any) -> Backend:
-    """Backend by name: reference, direct, brian or spice; options go to its class.
+    """Backend by name: reference, direct, brian, spice or vacask; options go to its class.
 
     Raises
     ------
@@ -110,6 +110,10 @@ def make_backend(name: str, **options: Any) -> Backend:
         from analog_fhn.backends.spice.backend import Spice
 
         return Spice(**options)
+    if name == "vacask":
+        from analog_fhn.backends.vacask import Vacask
+
+        return Vacask(**options)
     raise InputError(f"backend {name!r}: expected one of {', '.join(BACKENDS)}")
 
 

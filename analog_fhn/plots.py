@@ -432,6 +432,38 @@ def process_conditions(
     return figure
 
 
+def corner_grid(
+    panels: Mapping[str, Mapping[tuple[float, float], tuple[float, float | None]]], specification: float, title: str
+) -> Figure:
+    """Yield, as colour and number, and median accuracy over temperature and supply; a panel per process corner.
+
+    Parameters
+    ----------
+    panels
+        Per label, and there per temperature (K) and supply (of nominal): yield and median accuracy (fractions); None:
+        no chip could be simulated.
+    """
+    temperatures, supplies = (sorted({key[k] for panel in panels.values() for key in panel}) for k in (0, 1))
+    figure = Figure(
+        figsize=(1.2 + len(panels) * max(2.2, 1.15 * len(temperatures)), 1.7 + 0.75 * len(supplies)),
+        layout="constrained",
+    )
+    for axes, (label, panel) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        yields = np.array([[100 * panel[t, s][0] for t in temperatures] for s in supplies])
+        axes.imshow(yields, cmap="RdYlGn", vmin=0, vmax=100, aspect="auto", origin="lower", alpha=0.75)
+        for (row, supply), (column, kelvin) in product(enumerate(supplies), enumerate(temperatures)):
+            share, median = panel[kelvin, supply]
+            text = f"{100 * share:.1f} %" + ("" if median is None else f"\n{100 * median:.2f} %")
+            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=INK)
+        axes.set_xticks(range(len(temperatures)), [f"{t - 273.15:g}" for t in temperatures])
+        axes.set_yticks(range(len(supplies)), [f"{s:g}" for s in supplies])
+        axes.set(xlabel="temperature (°C)", title=label)
+        axes.spines[:].set_visible(False)
+    figure.axes[0].set_ylabel("supply (of nominal)")
+    figure.suptitle(f"{title}: yield at {100 * specification:.2f} %, and median accuracy", fontsize=10)
+    return figure
+
+
 def mismatch_over_area(
     areas: ArrayLike, sigmas: Mapping[str, ArrayLike], n: int, names: Sequence[str], title: str
 ) -> Figure:

@@ -22,6 +22,7 @@ from analog_fhn.montecarlo.open_run import OpenRun, open_run
 from analog_fhn.montecarlo.outcome import Outcome, Results, collect
 from analog_fhn.montecarlo.plan import SweepPlan
 from analog_fhn.montecarlo.regression import Regression, regression
+from analog_fhn.montecarlo.shift_file import ShiftFile
 from analog_fhn.montecarlo.store import table_rows
 from analog_fhn.montecarlo.trial import Job, Trial
 from analog_fhn.neuron import FloatArray
@@ -40,6 +41,7 @@ def sweep(
     settings: Settings | None = None,
     errors: Sequence[str] | None = None,
     sensitivity: bool = False,
+    sobol: bool = False,
     until: Mapping[str, Any] | None = None,
     seed: int = 0,
     specification: float | None = None,
@@ -71,6 +73,8 @@ def sweep(
         Error groups that are spread; None: all.
     sensitivity
         Whether each error group is judged alone and left out, at points of their own.
+    sobol
+        Whether chips are drawn at Sobol's points along the slopes of the accuracy; `chips` is then a power of 2.
     until
         Sequential stopping, such as ``{"width": 0.02}``: chips are drawn until the yield's 95 % interval is no wider.
     seed
@@ -98,14 +102,13 @@ def sweep(
     """
     values = {
         "chips": chips, "grid": grid, "points": points, "settings": settings or {}, "errors": errors, "until": until,
-        "sensitivity": sensitivity, "seed": seed, "specification": specification, "backend": backend, "table": table,
+        "sensitivity": sensitivity, "sobol": sobol, "seed": seed, "specification": specification, "backend": backend,
+        "table": table,
     }  # fmt: skip
-    plan = _plan(values)
+    plan = checked_plan(values, "sweep")
     if workers is not None and workers < 1:
         raise InputError(f"sweep: workers = {workers}: expected at least 1")
-    if not isinstance(data, Dataset) and len(data) != 2:
-        raise InputError(f"sweep: data = {shown(data)}: expected a Dataset, or images and labels")
-    dataset = data if isinstance(data, Dataset) else from_arrays(*data)
+    dataset = as_dataset(data, "sweep")
     place = None if folder is None else _folder(Path(folder))
     notes = {"versions": versions()}
     run = open_run(place, plan, design.network, design.technology, dataset, resume=True, notes=notes)
@@ -221,6 +224,19 @@ class Study:
         """Design of one point; ``study.design(point).chip(trial.chip_seed)`` is the chip of a trial."""
         return self._outcome(point).point.design(self.job.network, self.job.technology)
 
+    @property
+    def shift(self) -> ShiftFile:
+        """What chips of a sweep with Sobol's points are shifted by: ``shift.chip(study.design(), trial.chip_seed)``.
+
+        Raises
+        ------
+        ValueError
+            If the sweep has none.
+        """
+        if self.job.directions is None:
+            raise ValueError("a sweep without sobol: its chips are not shifted")
+        return ShiftFile(self.job.directions, None, self.job.seed)
+
     def regression(self) -> Regression | None:
         """Accuracies of the first point's chips, regressed on the component values that were drawn for them.
 
@@ -251,12 +267,22 @@ class Study:
         return self.results.outcomes[point]
 
 
-def _plan(values: dict[str, Any]) -> SweepPlan:
+def as_dataset(data: Dataset | tuple[ArrayLike, ArrayLike], caller: str) -> Dataset:
+    """Labelled images that a function was given; `caller` is its name, for the message."""
+    if isinstance(data, Dataset):
+        return data
+    if len(data) != 2:
+        raise InputError(f"{caller}: data = {shown(data)}: expected a Dataset, or images and labels")
+    return from_arrays(*data)
+
+
+def checked_plan(values: dict[str, Any], caller: str) -> SweepPlan:
+    """Plan of the arguments of a function; `caller` is its name, for the message."""
     plain = _plain(values)
     try:
         return SweepPlan.model_validate(plain)
     except ValidationError as error:
-        raise InputError(explain("sweep", error, plain)) from None
+        raise InputError(explain(caller, error, plain)) from None
 
 
 def _plain(value: Any) -> Any:

@@ -88,6 +88,10 @@ def plan(network: Network) -> Iterator[Point]:
         for size in AXES[PROGRAMMING][1]:
             made = with_array(base, levels=levels, programming_error=size / 100)
             yield Point(PROGRAMMING, curve, size, made, random=True)
+    near = {"die.share": 1.0, "die.length": 100e-6, "die.device_pitch": 1e-6}
+    for size in AXES[PROGRAMMING][1]:
+        made = with_array(base, programming_error=size / 100).with_values(near)
+        yield Point(PROGRAMMING, "shared over 100 devices", size, made, random=True)
     for curve, on, off in (("at Gmin", 0.0, 1.0), ("half each", 0.5, 0.5), ("at Gmax", 1.0, 0.0)):
         for size in AXES[FAULTS][1]:
             made = with_array(base, stuck_on=on * size / 100, stuck_off=off * size / 100)
@@ -108,9 +112,12 @@ def plan(network: Network) -> Iterator[Point]:
             sense = made.sense_amplifier.model_copy(update={"offset_sigma": 1e-3 * size})
             made = made.model_copy(update={"sense_amplifier": sense})
             yield Point(OFFSET, f"{read:g} V on the rows", size, made, random=True)
+    of_device = {"programming_error": "device", "read_noise": "device"}
     for curve, errors in (
         ("drift alone", {}),
-        ("and programming, read noise", {"programming_error": "device", "read_noise": "device"}),
+        ("drift alone, compensated", {"drift_compensation": "column"}),
+        ("and programming, read noise", of_device),
+        ("all three, compensated", of_device | {"drift_compensation": "column"}),
     ):
         for seconds in TIMES:
             yield Point(DRIFT, curve, seconds, phase_change(drift_time=seconds, **errors), random=True)

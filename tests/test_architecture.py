@@ -17,7 +17,7 @@ PACKAGE = Path(analog_fhn.__file__).parent
 # From the ground up; a module may import from its own floor and from those below.
 FLOORS = (
     {"errors"},
-    {"_support", "crossings", "neuron", "ngspice", "transconductors"},
+    {"_support", "crossings", "neuron", "ngspice", "transconductors", "vacask"},
     {"data", "findings", "plots", "readout", "technology"},
     {"patches"},
     {"cell", "network"},
@@ -32,6 +32,7 @@ FLOORS = (
     {"montecarlo", "reconstruct", "trim"},
     {"papers", "report", "studies"},
     {"sweeps"},
+    {"corner_grid", "failures"},
     {"cli"},
     {"__main__"},
 )

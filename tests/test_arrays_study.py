@@ -74,7 +74,8 @@ def test_every_point_has_its_error_alone(study: ModuleType, network: Network) ->
     }  # fmt: skip
     everything = {"programming", "drift", "read_noise"}
     for point in study.plan(network):
-        expected = everything if "read noise" in point.curve else allowed[point.panel]
+        expected = everything if "read noise" in point.curve or "all three" in point.curve else allowed[point.panel]
+        expected = expected | ({"die"} if "shared" in point.curve else set())
         assert errors_of(point.technology) == expected, point
         levels = point.size if point.panel == study.LEVELS else 32 if "32 levels" in point.curve else None
         assert point.technology.array.levels == levels
@@ -86,7 +87,9 @@ def test_every_panel_and_size_is_in_the_table(study: ModuleType, rows: list[dict
         for row in rows:
             if row["error"] == panel:
                 curves.setdefault(row["variant"], []).append(float(row["size"]))
-        assert len(curves) == {study.FAULTS: 3, study.WIRES: 3, study.CURVED: 1}.get(panel, 2)
+        three = (study.PROGRAMMING, study.FAULTS, study.WIRES)
+        number = {study.DRIFT: 4, study.CURVED: 1}.get(panel, 3 if panel in three else 2)
+        assert len(curves) == number
         assert all(sizes == list(ticks) for sizes in curves.values())
 
 

@@ -540,6 +540,8 @@ PARTS = {
     "amplifier_gain": {f"sense {k}.{r}" for k in (0, 1) for r in ("rf", "ra", "rb")},
     "dac": set(),
     "adc": set(),
+    "die": set(),  # where parts have no spread they have none in common either
+    "flicker": set(),  # of runs, not of parts
     "hold": set(),  # this network has no layer that is held; those are in test_convolution
 }
 SEEN = {"seen 0", "seen 1"}

@@ -96,6 +96,10 @@ class IntegratingParts(ReadOut):
         """See `ReadOut.with_null`."""
         return replace(self, offset=self.offset + volts / self.transresistance)
 
+    def with_gain(self, factors: FloatArray) -> Self:
+        """See `ReadOut.with_gain`: the duration of a read is set, output by output."""
+        return replace(self, r=self.r * factors)
+
     def null_gain(self, minus: FloatArray) -> FloatArray:
         """See `ReadOut.null_gain`."""
         return np.ones(len(self))

@@ -101,6 +101,10 @@ class ReadOut(Parts, ABC):
         """Stages whose offset nulls add these voltages (n_out,); see `null_gain`."""
 
     @abstractmethod
+    def with_gain(self, factors: FloatArray) -> Self:
+        """Stages whose transresistances are set to these multiples of themselves (n_out,)."""
+
+    @abstractmethod
     def null_gain(self, minus: FloatArray) -> FloatArray:
         """Output voltage per volt of an offset null, shape (n_out,); `minus` are the sums of negative columns (S)."""
 

@@ -54,7 +54,7 @@ class SenseParts(ReadOut):
     def offset_sigma(self, ports: Ports, technology: Technology) -> float:
         """See `ReadOut.offset_sigma`."""
         amplifier, gain = op_amps(technology), offset_gain(self, ports, technology)
-        share = amplifier.lot_share
+        share = amplifier.lot_share + technology.die.common  # both offsets of a stage lie at one place
         power = np.mean((1.0 - share) * (gain**2).sum(axis=0) + share * gain.sum(axis=0) ** 2)
         return float(amplifier.offset_spread(technology.conditions.temperature) * np.sqrt(power))
 
@@ -71,6 +71,10 @@ class SenseParts(ReadOut):
     def with_null(self, volts: FloatArray) -> SenseParts:
         """The nulls act on the second amplifiers."""
         return replace(self, vos2=self.vos2 + volts)
+
+    def with_gain(self, factors: FloatArray) -> SenseParts:
+        """Rb is set, the feedback of the second amplifiers."""
+        return replace(self, rb=self.rb * factors)
 
     def null_gain(self, minus: FloatArray) -> FloatArray:
         """``1 + Rb/Ra + Rb G-``."""

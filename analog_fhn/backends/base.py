@@ -90,6 +90,14 @@ class OwnNeurons(Interface):
         """The backend for a selection of the cells (n,)."""
 
 
+@runtime_checkable
+class CircuitBackend(Backend, Interface):
+    """A backend that simulates the circuits of neurons, component by component: runs of it take long."""
+
+    def circuit(self, cells: Cells, protocol: Protocol) -> dict[str, str]:
+        """What decides results besides the chip's numbers: SHA-256 of the first neuron's deck, program's version."""
+
+
 def backend_of(backend: Backend, neurons: NDArray[np.intp] | None) -> Backend:
     """Backend for the cells of these neurons (n,); None: of all."""
     return backend.only(neurons) if neurons is not None and isinstance(backend, OwnNeurons) else backend

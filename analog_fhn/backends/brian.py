@@ -22,7 +22,7 @@ from analog_fhn._support.extras import extra
 from analog_fhn._support.temporary import temporary_folder
 from analog_fhn.backends.base import Response, check_drives, check_noise
 from analog_fhn.cell.base import Cells
-from analog_fhn.errors import SimulationError
+from analog_fhn.errors import InputError, SimulationError
 from analog_fhn.neuron import FloatArray, Protocol, coefficients_of, rates
 from analog_fhn.noise import Noise
 from analog_fhn.transconductors import Characteristic, TransconductorDynamics, cubic
@@ -123,9 +123,15 @@ class Brian:
 
         Raises
         ------
+        InputError
+            For 1/f noise, which this backend does not have.
         MissingProgramError
             If Brian2 is not installed.
         """
+        if noise is not None and noise.flicker is not None:
+            raise InputError(
+                "backend 'brian' has no 1/f noise; use direct, or a technology with opamp.noise_corner = 0"
+            )
         b2 = _brian2()
         drives = check_drives(cells, drives)
         check_noise(cells, noise)

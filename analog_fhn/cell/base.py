@@ -370,6 +370,23 @@ class CircuitCells(Cells):
 
 
 @dataclass(frozen=True, eq=False)
+class FlickerDensities:
+    """Current noise of parts that have 1/f noise beside their white noise S: ``S (1 + corner/f)``.
+
+    Parameters
+    ----------
+    density_x, density_y
+        Square roots of S in dx and in dy (A/sqrt(Hz)), shape (n,).
+    corner
+        Frequency below which 1/f noise is larger (Hz).
+    """
+
+    density_x: FloatArray
+    density_y: FloatArray
+    corner: float
+
+
+@dataclass(frozen=True, eq=False)
 class Cell(ABC):
     """A hidden layer's cells as laid out, and everything that follows from the values of their parts.
 
@@ -561,6 +578,13 @@ class Cell(ABC):
     @abstractmethod
     def noise_densities(self, cells: CircuitCells) -> tuple[FloatArray, FloatArray]:
         """Densities (A/sqrt(Hz)) of the parts' own white current noise in dx and in dy; each of shape (n,)."""
+
+    def flicker_densities(self, cells: CircuitCells) -> FlickerDensities | None:
+        """White densities of the parts that have 1/f noise besides, with its corner; None: no part has any.
+
+        A cell whose parts have 1/f noise overrides this.
+        """
+        return None
 
     @abstractmethod
     def noise_intensities(

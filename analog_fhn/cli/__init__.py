@@ -19,12 +19,14 @@ from analog_fhn.cli import (
     classify,
     combine,
     compare,
+    corners,
     design,
     device,
     doctor,
     export,
     frontier,
     import_,
+    rare,
     reconstruct,
     record,
     report,
@@ -57,6 +59,8 @@ app.command("sweep")(sweep.sweep)
 app.command("status")(sweep.status)
 app.command("allocate")(allocate.allocate)
 app.command("combine")(combine.combine)
+app.command("rare")(rare.rare)
+app.command("corners")(corners.corners)
 app.command("report")(report.report)
 app.command("trim")(trim.trim)
 app.command("record")(record.record)

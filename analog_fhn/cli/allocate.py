@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 
 from analog_fhn.cli import console, outputs, parameters
-from analog_fhn.cli.sweep import PlanArgument, RunOption, SchedulerOption, WorkersOption, begin, settings
+from analog_fhn.cli.sweep import PlanArgument, RunOption, SchedulerOption, begin, settings
 
 
 def allocate(
     plan: PlanArgument,
     output: RunOption,
-    workers: WorkersOption = None,
+    workers: parameters.WorkersOption = None,
     scheduler: SchedulerOption = None,
     data: parameters.DataOption = None,
     yes: parameters.YesOption = False,

@@ -34,7 +34,7 @@ class EngineOptions:
     """What integrates the neurons."""
 
     backend: Annotated[
-        Literal["direct", "reference", "brian", "spice", "twin"],
+        Literal["direct", "reference", "brian", "spice", "vacask", "twin"],
         typer.Option("--backend", help="What integrates the neurons; twin: reconstructions of recorded neurons."),
     ] = "direct"
     twin: Annotated[
@@ -172,12 +172,13 @@ def classify(
     if predictions is not None:
         write_predictions(predictions, images, result)
     content = _content(net, images, result)
-    what = _what(chip, engine.twin, circuit.trim)
+    what = _what(chip, engine.twin, circuit)
     for line in _lines(what, net, content, result, bool(engine.twin)):
         console.say(line, json)
     content["settings"] = (
         outputs.settings(net, chip, errors=circuit.errors, trim=circuit.trim)
         | {"backend": engine.backend, "trim": None if circuit.trim is None else str(circuit.trim)}
+        | {"shift": None if circuit.shift is None else str(circuit.shift)}
         | which.settings(dataset)
         | {"twins": [str(path) for path in engine.twin or []]}
         | noise.settings
@@ -202,12 +203,12 @@ def _content(network: Network, images: Dataset, result: Result) -> dict[str, Any
     }
 
 
-def _what(chip: ManufacturedChip | None, twins: list[Path] | None, trim: Path | None) -> str:
+def _what(chip: ManufacturedChip | None, twins: list[Path] | None, circuit: TrimmableChipOptions) -> str:
     """What classified the images, in words."""
     what = "ideal FHN neurons" if chip is None else "nominal chip" if chip.seed is None else f"chip {chip.seed}"
     if twins:
         what = "twins" if chip is None else f"twins in {what}"
-    return what + ("" if trim is None else ", trimmed")
+    return what + ("" if circuit.shift is None else ", shifted") + ("" if circuit.trim is None else ", trimmed")
 
 
 def _lines(what: str, network: Network, content: dict[str, Any], result: Result, twins: bool) -> Iterator[str]:

@@ -47,6 +47,9 @@ class StageOptions:
             "--spice-table", metavar="N", min=0, help="Judge all images with ngspice response tables of N drives."
         ),
     ] = 0
+    vacask_images: Annotated[
+        int, typer.Option("--vacask-images", min=0, help="Images for a stage in VACASK, likewise (default: none).")
+    ] = 0
     tables: parameters.TablesOption = None
 
     @property
@@ -58,17 +61,20 @@ class StageOptions:
         """Announce long work or refuse it, and warn of first images that lack classes."""
         numbers = {name: value for name, value in asdict(self).items() if name != "tables"}
         costs.check_work(costs.comparison(network, len(images.labels), **numbers), yes=yes)
-        for name in ("noise_images", "brian_images", "spice_images"):
+        for name in ("noise_images", "brian_images", "spice_images", "vacask_images"):
             if 0 < numbers[name] < len(images.labels):
                 inputs.tell_unfair(images.head(numbers[name]), f"--{name.replace('_', '-')}")
 
     def run(self, chip: ManufacturedChip, images: Dataset) -> Waterfall:
-        """All stages; without ngspice those that need it are refused before the others take their minutes."""
+        """All stages; those whose program is absent are refused before the others take their minutes."""
         from analog_fhn.ngspice.process import find_library
         from analog_fhn.studies.waterfall import waterfall
+        from analog_fhn.vacask.process import find_program
 
         if self.in_spice:
             find_library()
+        if self.vacask_images:
+            find_program()
         tables = outputs.tables_folder(self.spice_table or None, self.tables, "spice", option="--spice-table")
         options = asdict(self) | {"tables": tables}
         with console.progress_bar("stages") as bar:
@@ -103,7 +109,7 @@ def compare(
     yes: parameters.YesOption = False,
     json: parameters.JsonOption = None,
 ) -> None:
-    """Accuracy stage by stage: float, ideal FHN, arrays, held values, mismatched cells; then noise, Brian2, ngspice."""
+    """Accuracy stage by stage: float, ideal FHN, arrays, held values, mismatched cells; then noise, simulators."""
     from analog_fhn.studies.consumption import consumption as consumed
     from analog_fhn.studies.consumption import is_slow
     from analog_fhn.studies.waterfall import picture

@@ -295,7 +295,14 @@ def _held_table(network: Network) -> int | None:
 
 
 def comparison(
-    network: Network, n_images: int, *, noise_images: int, brian_images: int, spice_images: int, spice_table: int
+    network: Network,
+    n_images: int,
+    *,
+    noise_images: int,
+    brian_images: int,
+    spice_images: int,
+    spice_table: int,
+    vacask_images: int = 0,
 ) -> Work:
     """Stages of `compare`: about eight by `direct`, and the slower ones on fewer images."""
     return together([
@@ -304,6 +311,7 @@ def comparison(
         classification(network, min(brian_images, n_images), backend="brian"),
         classification(network, min(spice_images, n_images), backend="spice"),
         classification(network, n_images if spice_table else 0, backend="spice", table=spice_table),
+        classification(network, min(vacask_images, n_images), backend="vacask"),
     ])  # fmt: skip
 
 
@@ -398,7 +406,7 @@ def _runs(backend: str, number: float, time: float, eps: float, interval: float 
     match backend:
         case "reference":  # has one core
             return product(number, time, _REFERENCE_TIME)
-        case "spice":
+        case "spice" | "vacask":
             return product(number, time, _SPICE_TIME) / usable_cores()
         case "brian":
             return product(number, time / ((0.1 if noisy else 0.5) * eps), _BRIAN_STEP)
@@ -410,7 +418,7 @@ def _table(backend: str, n: int, neurons: int, protocol: Protocol, eps: float, *
     """Wall seconds and bytes of a response table, its comparisons with the control window among them."""
     time = protocol.settle + protocol.control
     entries = product(n, neurons)
-    if backend == "spice":
+    if backend in ("spice", "vacask"):
         # What tunes the equations, which then fill the table; and a few runs of the protocol
         tuning = _runs(backend, product(n + 3, neurons), _TUNING_TIME, eps)
         own = _runs(backend, min(64.0, max(4.0, product(20, neurons, 1 / time))), time, eps)

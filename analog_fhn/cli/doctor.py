@@ -35,7 +35,7 @@ def doctor(json: parameters.JsonOption = None) -> None:
         "checks": [{k: v for k, v in asdict(check).items() if k != "missing"} for check in checks],
     }
     outputs.write_json(json, "doctor", None, start, content)
-    if any(check.missing for check in checks):
+    if any(check.missing and not check.ok for check in checks):
         raise typer.Exit(3)
     if not all(check.ok for check in checks):
         raise typer.Exit(1)

@@ -152,6 +152,7 @@ class TrimmableChipOptions:
     technology: parameters.TechnologyOption = None
     chip: parameters.ChipOption = None
     trim: parameters.TrimOption = None
+    shift: parameters.ShiftOption = None
     errors: parameters.ErrorsOption = None
     temperature: parameters.TemperatureOption = None
     supply: parameters.SupplyOption = None
@@ -162,23 +163,35 @@ class TrimmableChipOptions:
         What `design` would warn of is said on standard error.
         """
         if self.trim is not None:
+            if self.shift is not None:
+                raise InputError(f"--shift {self.shift}: --trim {self.trim} is of a chip that is not shifted")
             return self._trimmed(network, self.trim)
         name = "discrete" if self.technology is None else self.technology
-        return ChipOptions(name, self.chip, self.errors, self.temperature, self.supply).build(network)
+        options = ChipOptions(name, self.chip, self.errors, self.temperature, self.supply)
+        if self.shift is None:
+            return options.build(network)
+        from analog_fhn.montecarlo.shift_file import ShiftFile
+
+        try:
+            return ShiftFile.load(self.shift, network).chip(options.design(network), self.chip)
+        except InputError as error:
+            raise InputError(
+                f"--shift {error}" if str(self.shift) in str(error) else f"--shift {self.shift}: {error}"
+            ) from None
 
     def build_if_asked(self, network: Network, backend: str) -> ManufacturedChip | None:
         """As `build`; None: the options ask for ideal neurons and float weights.
 
-        The spice backend needs components: without a technology it gets the nominal chip of `discrete`.
+        The backends spice and vacask need components: without a technology they get the nominal chip of `discrete`.
         """
         if self.trim is None and self.technology is None:
-            for option in ("chip", "errors", "temperature", "supply"):
+            for option in ("chip", "shift", "errors", "temperature", "supply"):
                 if (value := getattr(self, option)) is not None:
                     raise InputError(
                         f"--{option} {value} needs a --technology to draw the chip from (for example --technology "
                         "discrete)"
                     )
-            if backend != "spice":
+            if backend not in ("spice", "vacask"):
                 return None
         return self.build(network)
 

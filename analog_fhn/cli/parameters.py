@@ -65,6 +65,20 @@ TrimOption = Annotated[
         "--trim", metavar="FILE", help="The chip as `analog-fhn trim` left it (trim.npz); it names technology and seed."
     ),
 ]
+ShiftOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--shift",
+        metavar="FILE",
+        help="Move the chip's normal parts, or those of the nominal chip, as in `analog-fhn rare` (worst_case.npz).",
+    ),
+]
+SpecificationOption = Annotated[
+    float, typer.Option("--specification", metavar="ACCURACY", help="Accuracy (fraction) that a chip must reach.")
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Worker processes (default: one per usable core).")
+]
 TablesOption = Annotated[
     Path | None,
     typer.Option(

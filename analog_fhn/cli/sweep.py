@@ -23,9 +23,6 @@ PlanArgument = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="What t
 RunOption = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Run folder.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of `analog-fhn sweep`.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")]
-WorkersOption = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Worker processes (default: one per usable core).")
-]
 SchedulerOption = Annotated[
     str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Use the workers of this Dask scheduler instead.")
 ]
@@ -35,7 +32,7 @@ def sweep(
     plan: PlanArgument,
     output: RunOption,
     resume: ResumeOption = False,
-    workers: WorkersOption = None,
+    workers: parameters.WorkersOption = None,
     scheduler: SchedulerOption = None,
     data: parameters.DataOption = None,
     yes: parameters.YesOption = False,

@@ -37,7 +37,7 @@ _OPTIONS = {
     "--model fhn": (
         "--layers", "--shape", "--activation", "--ceiling", "--bias", "--gradient", "--gamma", "--a", "--eps",
         "--slope", "--settle", "--control", "--window", "--start", "--technology", "--errors", "--ramp",
-        "--chips", "--clip-sigma", "--noise", "--ignore-levels",
+        "--chips", "--clip-sigma", "--noise", "--ignore-levels", "--wires",
     ),
     "--model fhn --protocol paper": (
         "--tanh", "--recentre", "--gradient", "--gamma", "--a", "--eps", "--slope", "--settle", "--control",
@@ -125,6 +125,9 @@ class HardwareOptions:
     ignore_levels: Annotated[
         bool, typer.Option("--ignore-levels", help="Training with a technology does not see the conductance levels.")
     ] = False
+    wires: Annotated[
+        bool, typer.Option("--wires", help="Training with a technology sees what its wires leave of each device.")
+    ] = False
 
     def hardware(self) -> SeenChips | None:
         """What training sees of a technology; None without one."""
@@ -144,7 +147,12 @@ class HardwareOptions:
             noise = "intrinsic" if self.noise == "intrinsic" else circuits.density(self.noise)
         clipped: dict[str, Any] = {} if clip is None else {"clip_sigma": clip or None}
         return SeenChips(
-            technology, levels=not self.ignore_levels, noise=noise, **values_set(self, "ramp", "chips"), **clipped
+            technology,
+            levels=not self.ignore_levels,
+            wires=self.wires,
+            noise=noise,
+            **values_set(self, "ramp", "chips"),
+            **clipped,
         )
 
 

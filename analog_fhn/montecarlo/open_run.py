@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from shlex import quote
@@ -22,8 +22,11 @@ from analog_fhn.data import Dataset
 from analog_fhn.data.class_shares import commonest
 from analog_fhn.errors import InputError
 from analog_fhn.inference import check_dataset, check_images, judge
+from analog_fhn.montecarlo.directions import Directions
+from analog_fhn.montecarlo.gradient import directions_of_slopes
 from analog_fhn.montecarlo.plan import NETWORK_SETTINGS, Sweep, SweepPlan, SweepPoint
 from analog_fhn.montecarlo.runner import Workers, dask_workers, local_workers, run_trials
+from analog_fhn.montecarlo.shift_file import ShiftFile
 from analog_fhn.montecarlo.statistics import known_well
 from analog_fhn.montecarlo.store import FILE, MemoryStore, Store
 from analog_fhn.montecarlo.trial import Job, Trial
@@ -31,6 +34,7 @@ from analog_fhn.network import Network
 from analog_fhn.technology.technology import Technology
 from analog_fhn.technology.typed_yaml import Section, defaults
 
+SOBOL_FILE = "sobol.npz"  # in a run's folder: what its chips are shifted by
 _BLOCK = 25  # chips of one point in a row: workers keep the designs of the last few points
 
 
@@ -196,8 +200,10 @@ def open_run(
         uuid4().hex, network, technology, images.images, images.labels, plain, plan.seed, plan.backend, plan.table,
         keep=None if folder is None else folder.resolve() / "failed",
     )  # fmt: skip
-    run = OpenRun(folder, store, plan, network, technology, job, specification)
     try:
+        if plan.sobol:
+            job = replace(job, directions=_sobol_directions(folder, job, points[0]))
+        run = OpenRun(folder, store, plan, network, technology, job, specification)
         if folder is not None:
             for leftover in folder.glob(".images-*"):
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -213,6 +219,17 @@ def open_run(
         store.close()
         raise
     return run
+
+
+def _sobol_directions(folder: Path | None, job: Job, first: SweepPoint) -> Directions:
+    """Directions of Sobol's points: those of the run in the folder, else along the slopes at the first point."""
+    path = None if folder is None else folder / SOBOL_FILE
+    if path is not None and path.exists():
+        return ShiftFile.load(path, job.network).directions
+    directions = directions_of_slopes(job, first.design(job.network, job.technology))
+    if path is not None:
+        ShiftFile(directions, None, job.seed).save(path, job.network)
+    return directions
 
 
 def _resumed(folder: Path, configuration: dict[str, Any], points: Sequence[SweepPoint]) -> Store:
@@ -334,10 +351,14 @@ def reproduce_command(point: SweepPoint, seed: int, meta: dict[str, Any]) -> str
     if "dataset" not in meta:
         options = [f"backend={plan['backend']!r}"] if plan["backend"] != "direct" else []
         options += [f"table={table}"] if table else []
-        return f"af.classify({', '.join([f'study.design({point.number}).chip({seed})', 'images', *options])})"
+        design = f"study.design({point.number})"
+        chip = f"study.shift.chip({design}, {seed})" if plan.get("sobol") else f"{design}.chip({seed})"
+        return f"af.classify({', '.join([chip, 'images', *options])})"
     options = [f"--{key} {point.settings[key]}" for key in NETWORK_SETTINGS if point.settings.get(key) is not None]
     if table:
         options.append(f"--table {table}")
+    if plan.get("sobol"):
+        options.append(f"--shift {SOBOL_FILE}")
     if plan["backend"] != "direct":
         options.append(f"--backend {plan['backend']}")
     if plan["images"] is not None:

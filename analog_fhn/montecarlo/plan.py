@@ -84,12 +84,15 @@ class SweepPoint:
         What differs from the plan's other points.
     settings
         Network settings, technology keys, and `errors`, the groups that are spread.
+    amounts
+        How far the chips are shifted along the directions of the job, in sigmas; None: they are not.
     """
 
     number: int
     role: Role
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    amounts: tuple[float, ...] | None = None
 
     def design(self, network: Network, technology: Technology) -> Design:
         """The design under these conditions.
@@ -159,6 +162,10 @@ class SweepPlan(Section):
         Accuracy (fraction) that a chip must reach; null: the plain network's accuracy less 0.005.
     until
         Sequential stopping; null: `chips` chips.
+    sobol
+        Chips are drawn at the points of a scrambled Sobol sequence along the slopes of the accuracy at the first point
+        of the plan, a direction per error group; all else of a chip is drawn as ever. `chips` is then 2^m, and there is
+        neither `until` nor `allocation`.
     sensitivity
         Adds for each error group that the technology spreads a point with this group alone, and one without it.
     allocation
@@ -173,10 +180,11 @@ class SweepPlan(Section):
     settings: Annotated[dict[str, Setting], Field(default_factory=dict)]
     points: Annotated[list[dict[str, Setting]], Field(min_length=1)] | None = None
     grid: dict[str, Annotated[list[Setting], Field(min_length=1)]] | None = None
-    backend: Literal["direct", "reference", "brian", "spice"] = "direct"
+    backend: Literal["direct", "reference", "brian", "spice", "vacask"] = "direct"
     table: Annotated[int, Quantity("1", (0, 1e15))] | None = None
     specification: Share | None = None
     until: Until | None = None
+    sobol: bool = False
     sensitivity: bool = False
     allocation: Allocation | None = None
 
@@ -188,10 +196,26 @@ class SweepPlan(Section):
             raise ValueError(f"grid of {points:.3g} points: expected at most {MOST_POINTS}")
         if self.table is not None and 0 < self.table < 5:
             raise ValueError(f"table = {self.table}: expected at least 5 drives, or 0 for no table")
+        if self.sobol:
+            self._check_sobol()
         for key in ("readout", "gamma", "errors"):
             if getattr(self, key) is not None and key in self.settings:
                 raise ValueError(f"{key} stands in the file and in its settings: expected one of them")
         return self
+
+    def _check_sobol(self) -> None:
+        if self.chips & (self.chips - 1):
+            below = 1 << (self.chips.bit_length() - 1)
+            raise ValueError(
+                f"chips = {self.chips} with sobol: Sobol's points lie evenly in numbers of 2^m; expected {below} or "
+                f"{2 * below}"
+            )
+        for key in ("until", "allocation"):
+            if getattr(self, key) is not None:
+                raise ValueError(
+                    f"{key} with sobol: its intervals are those of chips that do not depend on each other; expected "
+                    "one of them"
+                )
 
     @property
     def common(self) -> dict[str, Any]:

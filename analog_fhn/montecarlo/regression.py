@@ -7,7 +7,7 @@ values should cost the chip; the regression of the measured accuracies on these 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,15 +17,16 @@ from scipy.stats import t as student
 
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import Table, default_drives
+from analog_fhn.chip import ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.montecarlo.plan import SweepPoint
-from analog_fhn.montecarlo.slopes import DEVICES, Labelled, Slopes
-from analog_fhn.montecarlo.trial import Job, Trial
+from analog_fhn.montecarlo.slopes import DEVICES, Labelled, Slopes, device_labels, no_slopes
+from analog_fhn.montecarlo.trial import Job, Trial, shift_of
 from analog_fhn.neuron import FloatArray
 
 _CHIPS = 1000  # at most
 _SLOPE_VALUES = 20_000_000  # activations of one layer in all images that slopes are taken over
-_PROBES = 8  # chips that tell how far margins move
+PROBES = 8  # chips that tell how far margins move
 
 
 @dataclass(frozen=True)
@@ -104,20 +105,13 @@ def regression(job: Job, point: SweepPoint, trials: Sequence[Trial]) -> Regressi
     design = point.design(job.network, job.technology)
     trials = [trial for trial in trials if trial.accuracy is not None][:_CHIPS]
     accuracy = np.array([trial.accuracy for trial in trials])
-    exact = design.technology.adc is None and design.technology.array.nonlinearity is None
-    if (
-        job.backend_name != "direct" or design.network.readout != "mean" or not exact
-        or len(trials) < _PROBES or accuracy.std() == 0.0
-    ):  # fmt: skip
+    if no_slopes(design, job.backend_name) is not None or len(trials) < PROBES or accuracy.std() == 0.0:
         return None
     seeds = [trial.chip_seed for trial in trials]
-    chosen = _chosen(design, len(job.labels))
-    data = Labelled(job.mapped(), job.labels, job.pixels())
-    if len(chosen) < len(job.labels):
-        data = Labelled(data.images[chosen], data.labels[chosen], None)
-    table = Table(Direct(), job.table or default_drives("direct", "mean"))
-    slopes = Slopes(design, data, table, seeds[:_PROBES])
-    names, groups, expected = _expected(slopes, seeds)
+    data = labelled(job, design)
+    slopes = Slopes(design, data, slope_table(job), seeds[:PROBES])
+    chips = (design.chip(one.chip_seed, shift_of(job, point, design, one.trial)) for one in trials)
+    names, groups, expected = _expected(slopes, chips)
     spread = {g: float(_sum(expected, groups, g).std()) for g in dict.fromkeys(groups)}
     present = [g for g in spread if spread[g] > 0.01 * accuracy.std()]
     if len(trials) < 3 * len(present) + 1 or not present:
@@ -145,6 +139,20 @@ def regression(job: Job, point: SweepPoint, trials: Sequence[Trial]) -> Regressi
     )  # fmt: skip
 
 
+def labelled(job: Job, design: Design) -> Labelled:
+    """Images of a job that slopes are taken over; see `_chosen`."""
+    chosen = _chosen(design, len(job.labels))
+    data = Labelled(job.mapped(), job.labels, job.pixels())
+    if len(chosen) < len(job.labels):
+        return Labelled(data.images[chosen], data.labels[chosen], None)
+    return data
+
+
+def slope_table(job: Job) -> Table:
+    """What makes the response tables of the chips that slopes are taken at."""
+    return Table(Direct(), job.table or default_drives("direct", "mean"))
+
+
 def _chosen(design: Design, n_images: int) -> NDArray[np.intp]:
     """Images that the slopes are taken over: all, or of a convolution's as many as there is memory for, evenly."""
     layers = zip(design.network.fronts, design.network.layer_sizes[1:-1], strict=False)
@@ -153,7 +161,7 @@ def _chosen(design: Design, n_images: int) -> NDArray[np.intp]:
     return np.linspace(0, n_images - 1, n).round().astype(np.intp)
 
 
-def _expected(slopes: Slopes, seeds: Sequence[int]) -> tuple[list[str], list[str], FloatArray]:
+def _expected(slopes: Slopes, chips: Iterable[ManufacturedChip]) -> tuple[list[str], list[str], FloatArray]:
     """Accuracy that each component should cost each chip.
 
     Returns
@@ -165,23 +173,18 @@ def _expected(slopes: Slopes, seeds: Sequence[int]) -> tuple[list[str], list[str
     design, nominal, devices = slopes.design, slopes.nominal, slopes.devices()
     names = [component.label(design) for component in slopes.of]
     groups = [component.errors(nominal) for component in slopes.of]
-    names += [f"{DEVICES} of {_the(array)}" for array in design.array_names]
+    names += device_labels(design)
     groups += [DEVICES] * len(design.arrays)
-    expected = np.zeros((len(seeds), len(names)))
-    for row, seed in zip(expected, seeds, strict=True):
-        chip = design.chip(seed)
+    expected = []
+    for chip in chips:
         costs = [float(slope @ (part.values(chip) - part.values(nominal))) for part, slope in slopes.of.items()]
         for (weights, bias), array, exact in zip(devices, chip.arrays, nominal.arrays, strict=True):
             cost = float(np.sum(weights * (array.crossbar.weights - exact.crossbar.weights)))
             if array.crossbar.bias is not None and exact.crossbar.bias is not None:
                 cost += float(bias @ (array.crossbar.bias - exact.crossbar.bias))
             costs.append(cost)
-        row[:] = costs
-    return names, groups, expected
-
-
-def _the(array: str) -> str:
-    return array if array[-1].isdigit() else f"the {array}"
+        expected.append(costs)
+    return names, groups, np.array(expected)
 
 
 def _sum(expected: FloatArray, groups: list[str], group: str) -> FloatArray:

@@ -21,6 +21,7 @@ from analog_fhn.cell.parts import Parts
 from analog_fhn.chip import Chip, ManufacturedChip
 from analog_fhn.data.sparse_images import Pixels
 from analog_fhn.design import Design
+from analog_fhn.draws import Shift
 from analog_fhn.hold import HoldParts, window_seconds
 from analog_fhn.inference import handed_over, held, scores_of_means
 from analog_fhn.neuron import FloatArray
@@ -28,6 +29,25 @@ from analog_fhn.neuron import FloatArray
 _STEP = 1e-3  # relative; of values near zero (V, scale errors), of z and of its variance absolute
 DEVICES = "array devices"
 HOLDS = -1  # in place of the number of a group of a cell's parts
+
+
+def no_slopes(design: Design, backend: str) -> str | None:
+    """Why the accuracy of a design's chips has no slopes; None: it has.
+
+    Parameters
+    ----------
+    backend
+        Name of what integrates the neurons.
+    """
+    if backend != "direct":
+        return f"backend {backend!r}: expected 'direct', whose means follow the parts smoothly"
+    if design.network.readout != "mean":
+        return f"readout {design.network.readout!r}: expected 'mean', which follows the parts smoothly"
+    if design.technology.adc is not None:
+        return "adc: converters answer in steps; expected a technology without them"
+    if design.technology.array.nonlinearity is not None:
+        return "array.nonlinearity: slopes are those of weights, which curved devices have none of; expected none"
+    return None
 
 
 @dataclass(frozen=True)
@@ -117,6 +137,11 @@ def components(design: Design) -> Iterator[Component]:
         yield from (Component(layer, None, name) for name, _ in array.sense.items())
 
 
+def device_labels(design: Design) -> list[str]:
+    """Names for people of the devices of each array."""
+    return [f"{DEVICES} of {array if array[-1].isdigit() else f'the {array}'}" for array in design.array_names]
+
+
 @dataclass(frozen=True, eq=False)
 class Labelled:
     """Images to judge chips by.
@@ -166,7 +191,7 @@ class _Sensitivity:
 
 
 class Slopes:
-    """Slopes of the accuracy in all component values, at the nominal chip.
+    """Slopes of the accuracy in all component values, at the nominal chip, or at one whose values are shifted.
 
     Parameters
     ----------
@@ -178,19 +203,38 @@ class Slopes:
         Makes the response tables.
     seeds
         Of some chips, which tell how far margins move.
+    shift
+        Of the nominal chip, which `nominal` then is, and of these chips; None: there is none.
+    sharpness
+        By which tau is divided: large for slopes of the chip itself, 1 for those of chips around it.
+
+    Attributes
+    ----------
+    accuracy
+        Share of images that a chip around the nominal one is expected to classify right: mean over the images of
+        Phi(margin/tau), which the slopes are those of.
     """
 
-    def __init__(self, design: Design, data: Labelled, table: Table, seeds: Sequence[int]) -> None:
+    def __init__(
+        self,
+        design: Design,
+        data: Labelled,
+        table: Table,
+        seeds: Sequence[int],
+        shift: Shift | None = None,
+        sharpness: float = 1.0,
+    ) -> None:
         self.design, self.data, self._table = design, data, table
-        self.nominal = design.chip(None)
+        self.nominal = design.chip(None, shift)
         everyone = np.arange(len(data.labels))
         scores = self.scores(self.nominal)
         others = scores.copy()
         others[everyone, data.labels] = -np.inf
         self.rival = others.argmax(axis=1)
         margin = self.margin(scores)
-        moved = [self.margin(self.scores(design.chip(seed))) - margin for seed in seeds]
-        self.tau = float(np.sqrt(np.mean(np.square(moved)))) or 1.0
+        moved = [self.margin(self.scores(design.chip(seed, shift))) - margin for seed in seeds]
+        self.tau = (float(np.sqrt(np.mean(np.square(moved)))) or 1.0) / sharpness
+        self.accuracy = float(norm.cdf(margin / self.tau).mean())
         self.weight = norm.pdf(margin / self.tau) / self.tau / len(margin)
         self._layers = list(self._forward())
         self._sensitivities = self._backward()
@@ -282,7 +326,8 @@ class Slopes:
         # Relative for resistors and capacitors, which have no value near zero; offsets and scale errors: 1 mV, or their
         # sigma if that is less.
         sigma = component.sigma(self.nominal)
-        step = np.where(values == 0.0, min(_STEP, sigma or _STEP), _STEP * np.abs(values))
+        relative = type(component.group(self.nominal)).kind_of(component.part).relative & (values != 0.0)
+        step = np.where(relative, _STEP * np.abs(values), min(_STEP, sigma or _STEP))
         chip = component.with_values(self.nominal, values + step)
         number = component.layer
         if number == len(self._layers):

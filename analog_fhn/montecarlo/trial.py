@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from analog_fhn.backends.base import Backend
 from analog_fhn.data.sparse_images import Pixels
 from analog_fhn.design import Design
+from analog_fhn.draws import sobol_normal
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.inference import confusion, judge, make_backend
+from analog_fhn.montecarlo.directions import Along, Directions
 from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.network import Network
+from analog_fhn.neuron import FloatArray
 from analog_fhn.readout import Readout
 from analog_fhn.technology.technology import Technology
 
@@ -67,7 +70,20 @@ class Trial:
     seconds: float = 0.0
 
 
-COLUMNS = tuple(field.name for field in fields(Trial))
+COLUMNS = tuple(column.name for column in fields(Trial))
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftedTrial(Trial):
+    """A trial of a chip that was shifted.
+
+    Parameters
+    ----------
+    projections
+        Of the chip's normal numbers, before the shift, on the directions of the job; shape (k,).
+    """
+
+    projections: FloatArray = field(default_factory=lambda: np.zeros(0))
 
 
 def chip_seed(root: int, trial: int) -> int:
@@ -98,6 +114,9 @@ class Job:
         Folder for the decks of failed trials, one folder each; None: a temporary one.
     workers
         Processes that one trial may use by itself.
+    directions
+        Along which chips are shifted: those of a point that has amounts by these, all others so that they lie at the
+        points of a Sobol sequence there. None: no chip is shifted.
     """
 
     key: str
@@ -111,6 +130,7 @@ class Job:
     table: int | None = None
     keep: Path | None = None
     workers: int | None = None
+    directions: Directions | None = None
 
     @property
     def backend_name(self) -> str:
@@ -131,7 +151,8 @@ class Job:
 
         if isinstance(self.backend, str):
             keep = None if self.keep is None else self.keep / trial
-            options: dict[str, Any] = {"keep": keep, "workers": self.workers} if self.backend == "spice" else {}
+            of_circuits = self.backend in ("spice", "vacask")
+            options: dict[str, Any] = {"keep": keep, "workers": self.workers} if of_circuits else {}
             inner = make_backend(self.backend, **options)
         else:
             inner = self.backend
@@ -194,8 +215,9 @@ def run_trial(job: Job | str, point: SweepPoint, trial: int) -> Trial:
         design = _design(job, point)
         network = design.network
         engine = job.engine(network.readout, f"point_{point.number}_chip_{trial}")
+        shift = shift_of(job, point, design, trial)
         result = judge(
-            design.chip(seed), images, [(network.readout, network.recentre)], engine,
+            design.chip(seed, shift), images, [(network.readout, network.recentre)], engine,
             pixels=pixels, window=trial < WINDOW_CHECKS,
         )[0]  # fmt: skip
     except (InputError, MissingProgramError):
@@ -206,13 +228,36 @@ def run_trial(job: Job | str, point: SweepPoint, trial: int) -> Trial:
         return Trial(point.number, trial, seed, "failed", message=message, seconds=time.perf_counter() - start)
     quality = result.table
     counts = confusion(result.predictions, job.labels, network.layer_sizes[-1])
-    return Trial(
+    done = Trial(
         point.number, trial, seed, "done", result.accuracy(job.labels), result.accuracy(job.plain),
         json.dumps(counts.ravel().tolist(), separators=(",", ":")),
         None if quality is None else quality.largest,
         quality.window_largest if quality is not None and quality.n_window else None,
         seconds=time.perf_counter() - start,
     )  # fmt: skip
+    return done if point.amounts is None or shift is None else ShiftedTrial(**vars(done), projections=shift.projections)
+
+
+def shift_of(job: Job, point: SweepPoint, design: Design, trial: int) -> Along | None:
+    """What moves the normal numbers of chip number `trial` of a point, whose design this is; None: nothing does."""
+    if job.directions is None:
+        return None
+    if point.amounts is not None:
+        return Along(job.directions, point.amounts)
+    return at_sobol(
+        job.directions, design, chip_seed(job.seed, trial), sobol_normal(job.seed, len(job.directions.names), trial)
+    )
+
+
+def at_sobol(directions: Directions, design: Design, seed: int, normal: FloatArray) -> Along:
+    """Shift of a chip that gives its normal numbers these projections on the directions, shape (k,).
+
+    Streams that the chip does not have, because they are not spread, count in no direction.
+    """
+    unshifted = Along(directions, np.zeros_like(normal))
+    design.chip(seed, unshifted)
+    present, lengths = directions.within(unshifted.met)
+    return Along(present, normal - unshifted.projections / lengths)
 
 
 _designs: dict[tuple[str, int, str], Design] = {}

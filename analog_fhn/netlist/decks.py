@@ -245,8 +245,8 @@ def components(cells: Cells) -> CircuitCells:
     """
     if not isinstance(cells, CircuitCells):
         raise InputError(
-            "ngspice simulates component values, and this chip has none (ideal equations): choose a technology, for "
-            "instance discrete"
+            "ngspice and VACASK simulate component values, and this chip has none (ideal equations): choose a "
+            "technology, for instance discrete"
         )
     return cells
 

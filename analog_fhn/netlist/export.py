@@ -25,6 +25,8 @@ from analog_fhn.netlist.folded_chip import position_decks as folded_position
 from analog_fhn.netlist.positions import ACTIVATIONS, check_position, row_volts, run_once
 from analog_fhn.netlist.transistor_chip import expected_seconds as transistor_seconds
 from analog_fhn.netlist.transistor_chip import handed_over, transistor_chip
+from analog_fhn.netlist.vacask_run import DECK as VACASK_DECK
+from analog_fhn.netlist.vacask_run import LEFT
 from analog_fhn.netlist.whole_chip import estimated_seconds, position_seconds, tiles, whole_chip
 from analog_fhn.netlist.whole_chip import position_decks as whole_position
 from analog_fhn.neuron import FloatArray
@@ -122,9 +124,10 @@ def export(
     """Write netlists of a whole chip under one image, conductance tables, bill of materials and manifest.
 
     `ngspice -b run.cir` in the folder writes `scores.txt`, one line per class: its index and its score in the units of
-    the trained weights, averaged over the control window. `analog_fhn.backends.spice.backend.run_exported` does the
-    same. Where activations are held, it runs every position of every patch, and writes `activations.txt` besides: a
-    line for each activation that is held, as it is sampled.
+    the trained weights, averaged over the control window; of a chip in one circuit `vacask run_vacask.sim` writes it,
+    too. `analog_fhn.backends.spice.backend.run_exported` does the same. Where activations are held, it runs every
+    position of every patch, and writes `activations.txt` besides: a line for each activation that is held, as it is
+    sampled.
 
     Parameters
     ----------
@@ -190,7 +193,7 @@ def export(
         "inputs": [float(value) for value in inputs],
         "recentre": recentre,
     }
-    results = [SCORES, "run.log", *netlists.results(manufactured)]
+    results = [SCORES, "run.log", *netlists.results(manufactured), *(LEFT if VACASK_DECK in texts else ())]
     return _write(manufactured, Path(folder), texts, results, facts | (notes or {}), recentre)
 
 

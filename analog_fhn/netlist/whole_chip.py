@@ -53,6 +53,8 @@ from analog_fhn.netlist.positions import (
     tables,
     vectors,
 )
+from analog_fhn.netlist.vacask_run import DECK as VACASK_DECK
+from analog_fhn.netlist.vacask_run import run_vacask
 from analog_fhn.neuron import FloatArray
 from analog_fhn.ngspice.text import number
 from analog_fhn.technology.sections import NOMINAL_TEMPERATURE
@@ -84,8 +86,9 @@ def whole_chip(chip: ManufacturedChip, inputs: NDArray[np.floating], *, recentre
     Returns
     -------
     dict
-        File names and texts. The wrappers for LTspice and Xyce measure the same scores; where activations are held
-        there are none, for neither has a language that runs a circuit again and again.
+        File names and texts. `run_vacask.sim` is the circuit in the language of VACASK in one file, and writes the same
+        scores; the wrappers for LTspice and Xyce measure them. Where activations are held there are none of these, for
+        they do not run a circuit again and again.
 
     Raises
     ------
@@ -102,8 +105,9 @@ def whole_chip(chip: ManufacturedChip, inputs: NDArray[np.floating], *, recentre
         f"* Needs {', '.join(chip_libraries(chip))}; run.cir includes them.",
         *_circuit(chip, whole, _image_volts(chip, inputs), recentre),
     ]
-    circuit = "\n".join(lines) + "\n"
-    return {"chip.cir": circuit, "run.cir": _run(chip, recentre), **_other_simulators(chip, recentre)}
+    circuit, of_vacask = "\n".join(lines) + "\n", run_vacask(chip, lines, recentre)
+    others = _other_simulators(chip, recentre)
+    return {"chip.cir": circuit, "run.cir": _run(chip, recentre), VACASK_DECK: of_vacask, **others}
 
 
 def _image_volts(chip: ManufacturedChip, inputs: NDArray[np.floating]) -> FloatArray:
@@ -341,7 +345,7 @@ def _other_simulators(chip: ManufacturedChip, recentre: bool) -> dict[str, str]:
         ),
     ):
         lines = [
-            f"* The whole chip under one image, for {simulator}; only run.cir (ngspice) was ever run by its authors",
+            f"* The whole chip under one image, for {simulator}; its authors ran that for ngspice and {VACASK_DECK}",
             *includes((*chip_libraries(chip), "chip.cir")),
             *options,
             transient_line(cell, protocol),

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -36,7 +37,7 @@ def program_version() -> str:
         If there is no such program.
     """
     program = _program()
-    status, out, _ = _output([program, "--version"], Path.cwd(), _VERSION_LIMIT)
+    status, out, _ = program_output([program, "--version"], Path.cwd(), _VERSION_LIMIT, INSTALL)
     if status is None:
         raise MissingProgramError(f"{program} is not ngspice: it does not tell its version; {INSTALL}")
     return version_in(out, program)
@@ -158,7 +159,7 @@ def _run(deck: Path, timeout: float, *, read_init: bool = False) -> tuple[str, s
     """What a deck alone said in its own folder, and what went wrong; "": nothing."""
     program_version()
     options = ["-b"] if read_init else ["-n", "-b"]
-    status, *texts = _output([_program(), *options, deck.name], deck.parent, timeout)
+    status, *texts = program_output([_program(), *options, deck.name], deck.parent, timeout, INSTALL)
     out, err = (
         [line.strip() for line in text.splitlines() if line.strip() and "Reference value" not in line] for text in texts
     )
@@ -177,10 +178,28 @@ def _program() -> str:
     return program
 
 
-def _output(command: list[str], folder: Path, limit: float) -> tuple[int | None, str, str]:
-    """Status, output and errors of a program.
+def program_output(
+    command: list[str],
+    folder: Path,
+    limit: float,
+    install: str,
+    begun: Callable[[Callable[[], None]], object] = lambda stop: None,
+) -> tuple[int | None, str, str]:
+    """Status, output and errors of a program that is run in a folder.
 
     The status is None if it had to be stopped: after `limit` seconds, or because it said too much.
+
+    Parameters
+    ----------
+    install
+        What a message says of how to install it.
+    begun
+        Called with a function that stops the program, and what it has started, at once.
+
+    Raises
+    ------
+    MissingProgramError
+        If it cannot be run.
     """
     try:
         process = subprocess.Popen(
@@ -188,7 +207,7 @@ def _output(command: list[str], folder: Path, limit: float) -> tuple[int | None,
             start_new_session=True,
         )  # fmt: skip
     except OSError as error:
-        raise MissingProgramError(f"{command[0]} cannot be run ({error.strerror}); {INSTALL}") from None
+        raise MissingProgramError(f"{command[0]} cannot be run ({error.strerror}); {install}") from None
     stopped = threading.Event()
 
     def stop() -> None:
@@ -204,6 +223,7 @@ def _output(command: list[str], folder: Path, limit: float) -> tuple[int | None,
         return content.decode(errors="replace")
 
     timer = alarm(limit, stop)
+    begun(stop)
     with process, ThreadPoolExecutor(2) as pool:
         try:
             out, err = pool.map(read, (process.stdout, process.stderr))

@@ -93,10 +93,11 @@ def waterfall(
     brian_images: int = 0,
     spice_images: int = 0,
     spice_table: int = 0,
+    vacask_images: int = 0,
     tables: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Waterfall:
-    """Float -> ideal FHN -> the arrays, part by part -> mismatched; then the same with noise, Brian2, ngspice.
+    """Float -> ideal FHN -> the arrays, part by part -> mismatched; then the same with noise, Brian2, ngspice, VACASK.
 
     Where activations are held, a stage of its own behind the arrays has what their low-passes and hold stages do.
 
@@ -106,7 +107,7 @@ def waterfall(
         Its network's readout and protocol are used.
     images, labels
         Shapes (n_images, n_in) and (n_images,).
-    noise_images, brian_images, spice_images
+    noise_images, brian_images, spice_images, vacask_images
         How many of the first images these slower stages judge; 0 leaves the stage out. The noise is that of the
         chip's own parts, seed 0; where the equations of the cells have none, the stage is in `Waterfall.left_out`.
     spice_table
@@ -158,6 +159,8 @@ def waterfall(
     if spice_table:
         table = {"backend": "spice", "table": spice_table, "tables": tables}
         plan.append(("same chip, ngspice response table", chip, n, table))
+    if vacask_images:
+        plan.append(("same chip in VACASK", chip, vacask_images, {"backend": "vacask"}))
     start = time.perf_counter()
     plain = network.forward(images).argmax(axis=1)
     first = Stage("float", None, plain, float(np.mean(plain == labels)), time.perf_counter() - start)

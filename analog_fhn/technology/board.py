@@ -29,6 +29,19 @@ class NeuronBase(Section):
     ra: of.Resistance
 
 
+class CellOpAmp(OpAmp):
+    """Operational amplifier of the cells; see `OpAmp`.
+
+    Parameters
+    ----------
+    noise_corner
+        Frequency f_c (Hz) below which 1/f noise exceeds the white noise: the input voltage noise has the density
+        ``voltage_noise_density^2 (1 + f_c/f)`` (TI, SLOA011, section 5.9); 0: white noise alone.
+    """
+
+    noise_corner: of.NoiseCorner = 0.0
+
+
 class Multiplier(Section):
     """Four-quadrant multiplier W = X Y / scale.
 
@@ -135,7 +148,7 @@ class BoardSections(Header):
     neuron: NeuronBase
     resistor: Passive
     capacitor: Passive
-    opamp: OpAmp
+    opamp: CellOpAmp
     multiplier: Multiplier
     tanh_pair: TanhPair
     rectifier: Rectifier = Rectifier()
@@ -151,7 +164,7 @@ class BoardTechnology(Technology, BoardSections):
     CLASSES: ClassVar[Mapping[str, PartKind]] = {
         "resistor": ("resistor", _PASSIVE),
         "capacitor": ("capacitor", _PASSIVE),
-        "opamp": ("opamp", AMPLIFIER_FIELDS),
+        "opamp": ("opamp", (*AMPLIFIER_FIELDS, "noise_corner")),
         "multiplier": (
             "multiplier",
             ("scale_sigma", "offset_sigma", "bandwidth", "slew_rate", "quiescent_current", "voltage_noise_density"),
@@ -172,6 +185,7 @@ class BoardTechnology(Technology, BoardSections):
         "amplifier_offset": {"sense_amplifier": {"offset_sigma": 0.0, "offset_drift": 0.0}},
         "amplifier_gain": {"sense_amplifier": {"resistor_tolerance": 0.0}},
         **Technology.ERRORS,
+        "flicker": {"opamp": {"noise_corner": 0.0}},
     }
     LOTS: ClassVar[Mapping[str, int]] = {
         "resistor": 0, "capacitor": 1, "opamp": 2, "multiplier": 3, "tanh_pair": 4, **Technology.LOTS,

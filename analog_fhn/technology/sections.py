@@ -139,6 +139,53 @@ class Hold(Section):
     lot_share: of.Share = 0.0
 
 
+class Die(Section):
+    """Where parts and devices lie, and what of their spread those that lie near each other have in common.
+
+    Two shares of the variance of every part, and of the programming, drift and temperature coefficient of every device
+    of an array, are normal functions of its place, of variance 1 everywhere; with the distances dx and dy of two places
+    their covariances are ::
+
+        share:           exp(-(|dx| + |dy|)/length)
+        gradient_share:  (cos(sqrt(2) dx/gradient_length) + cos(sqrt(2) dy/gradient_length))/2
+
+    The first is the exponential correlation of process variations within a die (Liu, DAC 2007, p. 817), along rows and
+    columns each. The second is a constant and a plane for distances d well below its length, so that parts differ by
+    ``d/gradient_length`` of its standard deviation: the distance term ``S D`` of Pelgrom, Duinmaijer and Welbers (IEEE
+    J. Solid-State Circuits 24:1433, 1989), with ``S = sigma sqrt(gradient_share)/gradient_length``. As with
+    `lot_share`, parts of one kind share a function: resistors and capacitors of one nominal value, amplifiers and
+    multipliers of one error; each array has functions of its own.
+
+    The cells of a hidden layer, its hold stages and the stages behind an array stand side by side in their order, a
+    line for each layer; the devices of an array stand in rows and bit lines, tile by tile.
+
+    Parameters
+    ----------
+    share, gradient_share
+        Shares of the variance; with `lot_share` at most 1.
+    length, gradient_length
+        Lengths of correlation (m).
+    cell_pitch, layer_pitch
+        Distance of neighbouring cells, and of the lines of a layer and the next (m).
+    device_pitch, tile_gap
+        Distance of neighbouring devices, and what there is more of it from a tile to the next (m).
+    """
+
+    share: of.Share = 0.0
+    length: of.Distance = 1e-3
+    gradient_share: of.Share = 0.0
+    gradient_length: of.Distance = 10e-3
+    cell_pitch: of.Distance = 100e-6
+    layer_pitch: of.Distance = 1e-3
+    device_pitch: of.Distance = 1e-6
+    tile_gap: of.Distance = 10e-6
+
+    @property
+    def common(self) -> float:
+        """Share of the variance that follows from the place."""
+        return self.share + self.gradient_share
+
+
 class ColumnStage(Section):
     """What stands behind a column of an array; a subclass for each circuit (see `analog_fhn.array.read_out`)."""
 
@@ -251,6 +298,9 @@ class Array(Section):
         last longer than a set of images.
     drift_time
         Seconds from the first reading after programming to the use of the chip (needs a device); null: no drift.
+    drift_compensation
+        Gain of the read-out that takes back what the devices lost on average, measured on the chip when it is used: one
+        for each "layer", one for each "column" (output), or null: none. See `analog_fhn.array.compensation`.
     temperature_coefficient
         Limit of the relative change per kelvin from 300 K, or "device"; each device has its own, normal with sigma a
         third of the limit, cut there.
@@ -277,6 +327,7 @@ class Array(Section):
     stuck_off: of.Share = 0.0
     read_noise: of.Tolerance | ByDevice = 0.0
     drift_time: of.Age | None = None
+    drift_compensation: Literal["layer", "column"] | None = None
     temperature_coefficient: of.TemperatureCoefficient | ByDevice = 0.0
     nonlinearity: of.SinhVoltage | ByDevice | None = None
     wires: Wires = Wires()

@@ -16,7 +16,18 @@ from analog_fhn._support.yaml_files import read_yaml, yaml_text
 from analog_fhn.errors import InputError, shown
 from analog_fhn.neuron import Protocol
 from analog_fhn.technology import quantities as of
-from analog_fhn.technology.sections import Adc, Array, ColumnStage, Conditions, Dac, ESeries, Hold, LowPass, PartClass
+from analog_fhn.technology.sections import (
+    Adc,
+    Array,
+    ColumnStage,
+    Conditions,
+    Dac,
+    Die,
+    ESeries,
+    Hold,
+    LowPass,
+    PartClass,
+)
 from analog_fhn.technology.typed_yaml import Name, Section, Words, explain, find_yaml, listed, plain
 from analog_fhn.technology.wires import Wires
 
@@ -102,6 +113,7 @@ class Technology(Header):
         "dac": {"": {"dac": None}},
         "adc": {"": {"adc": None}},
         "hold": {"hold": {"offset_sigma": 0.0, "droop_sigma": 0.0, "noise": 0.0}},
+        "die": {"die": {"share": 0.0, "gradient_share": 0.0}},
     }
     SHORT: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "array": ("programming", "faults", "read_noise", "drift", "array_temperature", "nonlinearity", "wires"),
@@ -120,6 +132,7 @@ class Technology(Header):
     dac: Dac | None = None
     adc: Adc | None = None
     conditions: Conditions = Conditions()
+    die: Die = Die()
     classes: dict[str, list[PartClass]] = Field(default_factory=dict)
 
     @property
@@ -176,6 +189,18 @@ class Technology(Header):
     @model_validator(mode="after")
     def _fitting(self) -> Self:
         self.check_sections()
+        return self
+
+    @model_validator(mode="after")
+    def _shared(self) -> Self:
+        for name in ("", *self.LOTS):
+            lot = getattr(self, name).lot_share if name else 0.0
+            if lot + self.die.common > 1.0 + 1e-12:
+                of_lots = f"{name}.lot_share ({lot:g}) + " if name else ""
+                raise ValueError(
+                    f"{of_lots}die.share ({self.die.share:g}) + die.gradient_share ({self.die.gradient_share:g}): "
+                    "expected at most 1 in all"
+                )
         return self
 
     @model_validator(mode="after")

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from analog_fhn.array.crossbar import MOST_BIAS_ROWS
+from analog_fhn.array.crossbar import MOST_BIAS_ROWS, map_weights
+from analog_fhn.array.wires import solve_tiled
 from analog_fhn.errors import InputError
+from analog_fhn.neuron import FloatArray
 from analog_fhn.technology.sections import NOMINAL_TEMPERATURE, Array
 from analog_fhn.training.fit import keras_on_jax
 from analog_fhn.training.programming import ProgrammingTable
@@ -21,6 +23,9 @@ _Layer: Any = keras.layers.Layer
 _Callback: Any = keras.callbacks.Callback
 
 
+_SMALL = 0.05  # of g_max; of smaller devices what comes around through others is no small part of what is seen
+
+
 @keras.saving.register_keras_serializable(package="analog_fhn")
 class ArrayDense(_Layer):  # type: ignore[misc]
     """Dense layer, whose every training step sees another array of the same technology.
@@ -30,8 +35,15 @@ class ArrayDense(_Layer):  # type: ignore[misc]
     straight through clipping and levels; a stuck device has none. Biases are shared by as many rows as they take on a
     chip, whose devices have errors and faults as all others. Outside training weights and biases are used as they are.
 
-    The weight that g_max stands for is looked for when the layer is built and by `refresh`, not in every step: give
-    ``model.fit`` the callback `RefreshRanges`, or call `refresh` after setting the weights. `train_fhn` does so.
+    With `wires` a device G is seen as ``a G + b``, with a and b from the exact elimination of an array of these weights
+    without errors (`analog_fhn.array.wires.solve_tiled`), so that b is what comes around through other devices: a is
+    ``G_eff/G``, at most 1, and of devices below 5 % of g_max, where that tells little, the geometric mean of
+    ``sum(G_eff)/sum(G)`` over the device's row and over its column. Gradients take a and b for constants, and so do
+    errors and faults: what they change of the wires' share of other devices is left out.
+
+    The weight that g_max stands for, and what the wires leave, is looked for when the layer is built and by `refresh`,
+    not in every step: give ``model.fit`` the callback `RefreshRanges`, or call `refresh` after setting the weights.
+    `train_fhn` does so.
 
     Parameters
     ----------
@@ -53,6 +65,8 @@ class ArrayDense(_Layer):  # type: ignore[misc]
         added. None: none.
     bias_drive
         Value of the constant on the rows that carry the biases, in units of the layer's input; None: no biases.
+    wires
+        Whether training sees the wires and tiles of `array`.
     seed
         Of all draws.
 
@@ -73,12 +87,13 @@ class ArrayDense(_Layer):  # type: ignore[misc]
         clip_sigma: float | None = None,
         offsets: Any = None,
         bias_drive: float | None = None,
+        wires: bool = False,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.units, self.layer, self.temperature, self.levels, self.seed = units, layer, temperature, levels, seed
-        self.clip_sigma, self.bias_drive, self.bias = clip_sigma, bias_drive, None
+        self.clip_sigma, self.bias_drive, self.bias, self.wires = clip_sigma, bias_drive, None, wires
         self.array = array if isinstance(array, Array) else Array.model_validate(array)
         self.offsets = None if offsets is None else np.asarray(offsets, np.float32)
         if self.offsets is not None and (self.offsets.shape[1:] != (units,) or len(self.offsets) == 0):
@@ -104,19 +119,47 @@ class ArrayDense(_Layer):  # type: ignore[misc]
         self.largest = self.add_weight(name="largest", shape=(), initializer="ones", trainable=False, dtype="float32")
         # Size of the errors, and share of the faults, relative to those of the technology: what a schedule moves.
         self.strength = self.add_weight(name="strength", shape=(), initializer="ones", trainable=False, dtype="float32")
+        if self.wires:
+            # a of the positive and of the negative device, and the difference of their b over g_max; of all rows of a
+            # bias together.
+            sizes = self.kernel.shape[0], 1
+            self.left, self.bias_left = (self._constant("left", (2, n, self.units), "ones") for n in sizes)
+            self.around, self.bias_around = (self._constant("around", (n, self.units), "zeros") for n in sizes)
         self.refresh()
 
     def refresh(self) -> None:
-        """Find the weight again that g_max stands for; to be called once an epoch, see `RefreshRanges`."""
+        """Find what g_max stands for, and what wires leave, again; to be called once an epoch, see `RefreshRanges`."""
         w = np.abs(np.asarray(self.kernel.value))
         self.largest.assign(float(np.quantile(w, self.array.clip(self.layer))) or float(w.max()) or 1.0)
+        if self.wires:
+            self._see_wires()
+
+    def _see_wires(self) -> None:
+        array = self.array if self.levels else self.array.model_copy(update={"levels": None})
+        kernel = np.asarray(self.kernel.value, dtype=np.float64)
+        bias = None if self.bias is None else np.asarray(self.bias.value, dtype=np.float64)
+        bar = map_weights(kernel, bias, array, layer=self.layer, bias_drive=self.bias_drive or 1.0)
+        g, n_in = bar.conductance, bar.n_in
+        seen = solve_tiled(g, array.wires, tile_rows=array.tile_rows, tile_columns=array.tile_columns).effective
+        left, around = _line_through(g, seen, array.g_max)
+        self.left.assign(np.stack([left[:n_in, side::2] for side in range(2)]))
+        self.around.assign(around[:n_in, 0::2] - around[:n_in, 1::2])
+        if bar.bias_rows:
+            mean = left[n_in:].mean(axis=0, keepdims=True)
+            around = (seen - mean * g)[n_in:].mean(axis=0, keepdims=True) / array.g_max
+            self.bias_left.assign(np.stack([mean[:, side::2] for side in range(2)]))
+            self.bias_around.assign(around[:, 0::2] - around[:, 1::2])
+
+    def _constant(self, name: str, shape: tuple[int, ...], initializer: str) -> Any:
+        return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=False, dtype="float32")
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Outputs for inputs (n, n_in)."""
         if not training:
             z = self._summed(inputs, self.kernel.value)
             return z if self.bias is None else z + self.bias.value
-        z = self._summed(inputs, self._drawn(self.kernel.value))
+        wires = (self.left.value, self.around.value) if self.wires else None
+        z = self._summed(inputs, self._drawn(self.kernel.value, wires))
         if self.bias is not None:
             z = z + self._drawn_bias(self.bias.value)
         if self.offsets is not None:
@@ -140,6 +183,7 @@ class ArrayDense(_Layer):  # type: ignore[misc]
             "clip_sigma": self.clip_sigma,
             "offsets": None if self.offsets is None else self.offsets.tolist(),
             "bias_drive": self.bias_drive,
+            "wires": self.wires,
             "seed": self.seed,
         }
 
@@ -161,8 +205,8 @@ class ArrayDense(_Layer):  # type: ignore[misc]
         limit = self.clip_sigma * jnp.std(kernel)
         return jnp.clip(kernel, -limit, limit)
 
-    def _drawn(self, kernel: Any) -> Any:
-        """Weights that a fresh array makes of the kernel."""
+    def _drawn(self, kernel: Any, wires: tuple[Any, Any] | None = None) -> Any:
+        """Weights that a fresh array makes of the kernel; `wires` are what wires make of the devices, None: nothing."""
         array, largest = self.array, self.largest.value
         low = array.g_min / array.g_max  # all conductances in units of g_max
         w = _through(kernel, jnp.clip(kernel, -largest, largest)) / largest * (1.0 - low)
@@ -171,33 +215,38 @@ class ArrayDense(_Layer):  # type: ignore[misc]
         else:
             middle = 0.5 * (1.0 + low)
             targets = middle + 0.5 * w, middle - 0.5 * w
-        return self._pairs(*targets) * (largest / (1.0 - low))
+        return self._pairs(*targets, wires) * (largest / (1.0 - low))
 
     def _drawn_bias(self, bias: Any) -> Any:
         """Biases that a fresh array's rows make of the wanted ones; see `analog_fhn.array.crossbar.map_weights`."""
         shared = jnp.abs(bias).max() / (self.largest.value * self.bias_drive)
         n_rows = jnp.clip(jnp.ceil(jax.lax.stop_gradient(shared) * (1.0 - 1e-6)), 1.0, MOST_BIAS_ROWS)
-        rows = self._drawn(jnp.tile(bias / (n_rows * self.bias_drive), (MOST_BIAS_ROWS, 1)))
+        wires = (self.bias_left.value, self.bias_around.value) if self.wires else None
+        rows = self._drawn(jnp.tile(bias / (n_rows * self.bias_drive), (MOST_BIAS_ROWS, 1)), wires)
         # Always as many are drawn, so that a step is compiled once: those beyond `n_rows` are not there.
         there = jnp.arange(MOST_BIAS_ROWS)[:, None] < n_rows
         return self.bias_drive * jnp.where(there, rows, 0.0).sum(axis=0)
 
-    def _pairs(self, plus: Any, minus: Any) -> Any:
+    def _pairs(self, plus: Any, minus: Any, wires: tuple[Any, Any] | None) -> Any:
         """Differences of the conductances that pairs of devices end up with, relative to g_max, from their targets.
 
         Errors of the two devices add up to one draw. A pair has at most one stuck device.
         """
         array, strength = self.array, self.strength.value
+        # As strong as the errors: see `strength`.
+        p, m, around = 1.0, 1.0, 0.0
+        if wires is not None:
+            (p, m), around = 1.0 + strength * (wires[0] - 1.0), strength * wires[1]
         low = array.g_min / array.g_max
         if self.levels:
             plus, minus = self._levelled(plus), self._levelled(minus)
-        difference = plus - minus
+        difference = p * plus - m * minus
         if self._relative is not None:
-            deviation, shift = self._relative * _root(plus**2 + minus**2), 0.0
+            deviation, shift = self._relative * _root((p * plus) ** 2 + (m * minus) ** 2), 0.0
         else:
             (mean_plus, sd_plus), (mean_minus, sd_minus) = self._looked_up(plus), self._looked_up(minus)
-            deviation = jnp.sqrt(sd_plus**2 + sd_minus**2)
-            shift = jax.lax.stop_gradient(mean_plus - plus - mean_minus + minus)
+            deviation = jnp.sqrt((p * sd_plus) ** 2 + (m * sd_minus) ** 2)
+            shift = jax.lax.stop_gradient(p * (mean_plus - plus) - m * (mean_minus - minus))
         if self._relative != 0.0:
             noise = keras.random.normal(difference.shape, seed=self.generator)
             difference = difference + strength * (shift + deviation * noise)
@@ -205,10 +254,16 @@ class ArrayDense(_Layer):  # type: ignore[misc]
         if array.stuck_on or array.stuck_off:
             uniform = keras.random.uniform(difference.shape, seed=self.generator)
             bound = 0.0
-            for share, fixed in ((on, 1.0 - minus), (on, plus - 1.0), (off, low - minus), (off, plus - low)):
+            stuck = (
+                (on, p * 1.0 - m * minus),
+                (on, p * plus - m * 1.0),
+                (off, p * low - m * minus),
+                (off, p * plus - m * low),
+            )
+            for share, fixed in stuck:
                 difference = jnp.where((uniform >= bound) & (uniform < bound + share), fixed, difference)
                 bound = bound + share
-        return difference
+        return difference if wires is None else difference + around
 
     def _levelled(self, g: Any) -> Any:
         """The nearest levels, straight through."""
@@ -245,6 +300,19 @@ class RefreshRanges(_Callback):  # type: ignore[misc]
             waiting += getattr(layer, "layers", [])
             if isinstance(layer, ArrayDense):
                 layer.refresh()
+
+
+def _line_through(g: FloatArray, seen: FloatArray, g_max: float) -> tuple[FloatArray, FloatArray]:
+    """Factors a and offsets b, the latter over `g_max`, of ``seen = a g + b``; see `ArrayDense`. All (n_rows, n)."""
+    own = np.minimum(1.0, seen / np.maximum(g, _SMALL * g_max))
+    rows, columns = (_ratio(seen.sum(axis), g.sum(axis)) for axis in (1, 0))
+    left = np.where(g >= _SMALL * g_max, own, np.minimum(1.0, np.sqrt(rows[:, None] * columns)))
+    return left, (seen - left * g) / g_max
+
+
+def _ratio(seen: FloatArray, g: FloatArray) -> FloatArray:
+    """Quotient of sums of conductances (n,); 1 where there are none."""
+    return np.divide(seen, g, out=np.ones(len(g)), where=g > 0.0)
 
 
 def _root(square: Any) -> Any:

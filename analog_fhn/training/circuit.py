@@ -50,11 +50,13 @@ class SeenChips:
     Parameters
     ----------
     technology
-        Its errors are those that training sees; `Technology.with_errors` keeps some of the groups. Wires, the gain
-        errors of sense amplifiers, the ripple behind low-passes, and the errors of stages that hold activations are not
-        seen.
+        Its errors are those that training sees; `Technology.with_errors` keeps some of the groups. The gain errors of
+        sense amplifiers, the ripple behind low-passes, and the errors of stages that hold activations are not seen.
     levels
         Whether training sees the conductance levels.
+    wires
+        Whether training sees the wires: what they leave of each device, solved again before each epoch. See
+        `ArrayDense`.
     chips
         Number of chips whose neurons (with their drive stages and row drivers) and amplifier offsets are drawn from.
     first_chip
@@ -71,6 +73,7 @@ class SeenChips:
 
     technology: Technology
     levels: bool = True
+    wires: bool = False
     chips: int = 50
     first_chip: int = 1_000_000
     clip_sigma: float | None = 1.7
@@ -350,7 +353,7 @@ def _model(
             "layer": number, "temperature": technology.conditions.temperature, "levels": hardware.levels,
             "clip_sigma": hardware.clip_sigma, "offsets": None if seen.offsets is None else seen.offsets[number],
             "bias_drive": seen.bias_drives[number] if bias and seen.bias_drives is not None else None,
-            "seed": (seed + number) % _SEEDS,
+            "wires": hardware.wires, "seed": (seed + number) % _SEEDS,
         }  # fmt: skip
         if one.patches is None:
             return ArrayDense(one.n_out, technology.array, **options)
@@ -388,7 +391,7 @@ def _each_epoch(
 
 def _settings(inside: Inside, hardware: SeenChips | None) -> dict[str, Any]:
     """What decided the model, ready for JSON."""
-    names = ("levels", "clip_sigma", "noise", "ramp", "chips", "first_chip")
+    names = ("levels", "wires", "clip_sigma", "noise", "ramp", "chips", "first_chip")
     return {
         "model": "fhn",
         "fhn": asdict(inside.neuron),

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from vacask_program import needs_vacask
 
 from analog_fhn.backends.base import Response
 from analog_fhn.backends.brian import Brian
@@ -28,6 +29,9 @@ from analog_fhn.studies.doctor import PERIOD_LIMIT, WAVEFORM_LIMIT
 from analog_fhn.technology.technology import Technology
 from analog_fhn.training.plain import train_plain
 
+every_backend = pytest.mark.parametrize(
+    "backend", [pytest.param(name, marks=[needs_vacask] if name == "vacask" else []) for name in BACKENDS]
+)
 FINE = Protocol(settle=6.0, control=12.0, interval=0.005)
 
 
@@ -63,24 +67,24 @@ def golden_cycle(backend: str) -> Cycle:
     return found
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@every_backend
 def test_period_is_that_of_the_chips_own_equations(backend: str) -> None:
     assert golden_cycle(backend).period == pytest.approx(golden_exact().period, rel=PERIOD_LIMIT[backend])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@every_backend
 def test_waveform_is_that_of_the_chips_own_equations(backend: str) -> None:
     assert waveform_rms(golden_cycle(backend), golden_exact()) < WAVEFORM_LIMIT[backend]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@every_backend
 def test_mean_is_that_of_the_chips_own_equations(backend: str) -> None:
     # 12 T are 6.3 periods: each backend is at its own phase at the ends, so the periods' mean is compared by the
     # samples of whole periods.
     assert float(np.mean(golden_cycle(backend).x)) == pytest.approx(float(np.mean(golden_exact().x)), abs=0.01)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@every_backend
 def test_mean_of_the_window_is_the_mean_of_its_samples(backend: str) -> None:
     response = golden_response(backend)
     assert response.samples is not None

@@ -89,6 +89,7 @@ TINY = {"--eps"}  # the smaller, the more
 HARMLESS = {
     "--seed", "--chip", "--gamma", "--a", "--slope", "--temperature", "--supply", "--image", "--images", "--noise-seed",
     "--batch", "--learning-rate", "--clip-sigma", "--noise-images", "--brian-images", "--spice-images", "--loss",
+    "--vacask-images",
     "--labelled", "--held-out", "--verify", "--reading-noise", "--time-unit", "--stride", "--longest", "--noise",
     "--ahead", "--volts-per-x", "--step", "--start", "--stop", "--volts-per-unit", "--seconds-per-unit", "--every",
     "--bridge", "--images-seed",

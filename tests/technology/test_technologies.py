@@ -89,7 +89,7 @@ def test_the_order_of_a_boards_sections_is_that_of_its_files() -> None:
     assert list(BoardTechnology.model_fields) == [
         "format", "name", "source", "cell", "time_unit", "supplies", "neuron", "resistor", "capacitor", "opamp",
         "multiplier", "tanh_pair", "rectifier", "row_driver", "low_pass", "hold", "sense_amplifier", "array", "dac",
-        "adc", "conditions", "classes",
+        "adc", "conditions", "die", "classes",
     ]  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def test_the_order_of_a_boards_error_groups_is_that_of_its_studies() -> None:
     assert list(BoardTechnology.ERRORS) == [
         "resistor", "capacitor", "opamp", "multiplier", "tanh_pair", "programming", "faults", "read_noise", "drift",
         "array_temperature", "nonlinearity", "wires", "amplifier_offset", "amplifier_gain",
-        "dac", "adc", "hold",
+        "dac", "adc", "hold", "die", "flicker",
     ]  # fmt: skip
 
 

@@ -9,6 +9,10 @@ Noise is added by Strang's splitting: a step of the method, then an independent 
 the kick is drawn in two parts, one before and one after it. A kick takes three values (Kloeden and Platen, Numerical
 Solution of Stochastic Differential Equations, section 14.2), cut from one random integer for x and y: moments are those
 of a normal variable up to order 5, which weak order 2 asks for, and nothing in the loop is transcendental.
+
+1/f noise (`analog_fhn.noise.Flicker`) adds to both rates, from sampling interval to sampling interval, the mean of its
+relaxations over the interval, so that its integral over whole intervals is exact. It has a random stream of its own:
+white noise is the same with it and without.
 """
 
 from __future__ import annotations
@@ -40,6 +44,7 @@ _NOISY_PRODUCT = 1.0  # the same with noise, whose kicks carry x beyond the rang
 _SIXTH = np.uint32(10923)
 _LAST_SIXTH = np.uint32(65536 - 10923)
 _KICK = math.sqrt(65536 / (2 * 10923))
+_FLICKER = np.uint64(0x6A09E667F3BCC909)  # turns a seed of white noise into that of 1/f noise
 
 
 @dataclass(frozen=True)
@@ -101,11 +106,16 @@ class Direct:
         start = max(2.0, abs(protocol.x0), np.cbrt(3.0 * abs(protocol.y0)))
         # Beyond twice anything that the flow reaches from this start: a step was too long.
         limit = 2.0 * np.maximum(np.abs(rest), start) + 1.0
-        sigma = None
+        sigma = slow = steps = None
         if noise is not None:
             # Within a few eps, a small part of T, x is drawn back: ten times what noise does alone in T is far out.
             limit += 10.0 * (noise.x + noise.y)
             sigma = np.stack([noise.x, noise.y]).astype(np.float32)
+            slow, steps = np.zeros_like(sigma), np.zeros((6, 0), dtype=np.float32)
+            if noise.flicker is not None:
+                limit += 10.0 * noise.flicker.deviation * (noise.flicker.x + noise.flicker.y)
+                slow = np.stack([noise.flicker.x, noise.flicker.y]).astype(np.float32)
+                steps = noise.flicker.steps(protocol.interval)
         limit = limit.astype(np.float32).ravel()
 
         n_early = math.ceil(_EARLY / protocol.interval)
@@ -130,6 +140,8 @@ class Direct:
                 limit,
                 sigma,
                 share,
+                slow,
+                steps,
                 np.uint64(0 if noise is None else noise.seed),
                 np.uint64(0 if noise is None else noise.first_image),
                 mean,
@@ -292,8 +304,40 @@ def _start_stream(seed, image, neuron):  # type: ignore[no-untyped-def]
     return a, b, c, d
 
 
-# `implicit` is None or True, `sigma` and `share` None or arrays: Numba compiles the cases apart and drops the other
-# branches. A kernel made by a function would not be found in the cache on disk.
+@njit
+def _start_flicker(state, deviations, seed, image, neuron):  # type: ignore[no-untyped-def]
+    """Fill `state`, shape (2 for x and y, n), with normal values of a lane's relaxations, and return its stream."""
+    a, b, c, d = _start_stream(seed ^ _FLICKER, image, neuron)
+    for k in range(deviations.size):
+        one, a, b, c, d = _next(a, b, c, d)
+        other, a, b, c, d = _next(a, b, c, d)
+        # Box and Muller, Ann. Math. Stat. 29:610, 1958
+        radius = deviations[k] * math.sqrt(-2.0 * math.log((one + 0.5) / 4294967296.0))
+        angle = 2.0 * math.pi * other / 4294967296.0
+        state[0, k] = radius * math.cos(angle)
+        state[1, k] = radius * math.sin(angle)
+    return a, b, c, d
+
+
+@njit
+def _next_flicker(state, steps, a, b, c, d):  # type: ignore[no-untyped-def]
+    """Means over an interval of the sums of relaxations of x and of y, which go on by it; and the stream."""
+    unit = np.float32(_KICK)
+    of_x = of_y = np.float32(0.0)
+    for k in range(steps.shape[1]):
+        word, a, b, c, d = _next(a, b, c, d)
+        shared, own = unit * _three_points(word & np.uint32(0xFFFF)), unit * _three_points(word >> np.uint32(16))
+        of_x += steps[2, k] * state[0, k] + steps[3, k] * shared + steps[4, k] * own
+        state[0, k] = steps[0, k] * state[0, k] + steps[1, k] * shared
+        word, a, b, c, d = _next(a, b, c, d)
+        shared, own = unit * _three_points(word & np.uint32(0xFFFF)), unit * _three_points(word >> np.uint32(16))
+        of_y += steps[2, k] * state[1, k] + steps[3, k] * shared + steps[4, k] * own
+        state[1, k] = steps[0, k] * state[1, k] + steps[1, k] * shared
+    return of_x, of_y, a, b, c, d
+
+
+# `implicit` is None or True; `sigma`, `share`, `slow` and `steps` None or arrays: Numba compiles the cases apart, and
+# drops the other branches. A kernel made by a function would not be found in the cache on disk.
 @compiled(parallel=True, fastmath=FAST, error_model="numpy")
 def _kernel(  # type: ignore[no-untyped-def]
     implicit,
@@ -311,6 +355,8 @@ def _kernel(  # type: ignore[no-untyped-def]
     limit,
     sigma,
     share,
+    slow,
+    steps,
     seed,
     first_image,
     mean,
@@ -321,6 +367,7 @@ def _kernel(  # type: ignore[no-untyped-def]
     An interval has `early_steps` steps in the first `n_early` intervals, `n_late` later. The mean of x is the integral
     over the sampled intervals: by trapezoids without noise, else by what each step makes of dm/dt = x. With noise a
     step is one of the method and then a kick; the kick at a sample is `share` of one before it, the rest after it.
+    `slow` holds the intensities of 1/f noise, `steps` how its relaxations go on (`Flicker.steps`), if there are any.
     """
     n_neurons = coefficients.shape[1]
     n_blocks = (index.size + _BLOCK - 1) // _BLOCK
@@ -354,10 +401,28 @@ def _kernel(  # type: ignore[no-untyped-def]
                     kick[4 + k, i] = kick[k, i] * math.sqrt(np.float32(1.0) - share[flat])
             cx = np.zeros(_BLOCK, dtype=np.float32)
             s0, s1, s2, s3 = random[0], random[1], random[2], random[3]
+        if sigma is not None:
+            relaxing = np.zeros((_BLOCK, 2, steps.shape[1]), dtype=np.float32)
+            stream = np.zeros((_BLOCK, 4), dtype=np.uint32)
+            constant = np.zeros((4, _BLOCK), dtype=np.float32)  # rates without 1/f noise; its intensities, of x and y
+            for i in range(_BLOCK):
+                flat = index[start + min(i, n - 1)]
+                image, neuron = first_image + np.uint64(flat // n_neurons), np.uint64(flat % n_neurons)
+                state = _start_flicker(relaxing[i], steps[5], seed, image, neuron)
+                stream[i, 0], stream[i, 1], stream[i, 2], stream[i, 3] = state
+                constant[0, i], constant[1, i] = p[0, i], p[7, i]
+                constant[2, i], constant[3, i] = slow[0, flat % n_neurons], slow[1, flat % n_neurons]
         p0, p1, p2, p3, p4, q1, q2, q0 = p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]
         for sample in range(n_settle + n_samples):
             n_steps = early_steps if sample < n_early else n_late
             h = interval / np.float32(n_steps)
+            if sigma is not None:
+                for i in range(_BLOCK):
+                    of_x, of_y, stream[i, 0], stream[i, 1], stream[i, 2], stream[i, 3] = _next_flicker(
+                        relaxing[i], steps, stream[i, 0], stream[i, 1], stream[i, 2], stream[i, 3]
+                    )
+                    p0[i] = constant[0, i] + constant[2, i] * of_x
+                    q0[i] = constant[1, i] + constant[3, i] * of_y
             # Trapezoids of the interval: x_0/2 + x_1 + ... + x_n - x_n/2, the last term below
             if sigma is None:
                 total[:] = np.float32(0.5) * x

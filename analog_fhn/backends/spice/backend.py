@@ -15,7 +15,9 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +32,12 @@ from analog_fhn.netlist.chip_lines import SCORES
 from analog_fhn.netlist.decks import MAX_STEP, RELTOL, cell_deck, components, neuron_deck
 from analog_fhn.netlist.export import read_manifest
 from analog_fhn.netlist.positions import ACTIVATIONS
+from analog_fhn.netlist.vacask_run import DECK as VACASK_DECK
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.ngspice.batch import run_batch
-from analog_fhn.ngspice.process import SimulatorProcess
+from analog_fhn.ngspice.process import SimulatorProcess, version
 from analog_fhn.noise import Noise
+from analog_fhn.vacask.process import run_deck
 
 # Any single period may differ by this fraction, a rest value by this much in x, from a run with much tighter settings.
 # With the default settings it is 1e-4; with ngspice's own reltol of 1e-3 at least 5e-3 (12 neurons, 4 chips).
@@ -92,13 +96,7 @@ class Spice:
     check: bool = True
 
     def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise InputError(f"spice workers = {self.workers}: expected at least 1")
-        if not 0 < self.reltol < 1 or not 0 < self.max_step < np.inf:
-            raise InputError(
-                f"spice reltol = {self.reltol}, max_step = {self.max_step}: reltol must lie between 0 and 1, "
-                "max_step must be positive"
-            )
+        check_values(self.name, self.workers, self.reltol, self.max_step)
 
     @property
     def name(self) -> str:
@@ -186,23 +184,11 @@ class Spice:
     def _difference(
         self, simulator: SimulatorProcess, cells: Cells, neuron: int, drive: float | None, protocol: Protocol
     ) -> float:
-        cell = components(cells).cell
-        drive = float(cells.dynamics.spiking_drive()[neuron]) if drive is None else drive
-        for longer in (1.0, 4.0, 16.0):
-            long = replace(protocol, control=longer * protocol.control)
-            periods = []
-            for reltol, step in ((self.reltol / 10, self.max_step / 2), (self.reltol, self.max_step)):
-                simulator.load(neuron_deck(cells, neuron, drive, long, reltol=reltol, max_step=step))
-                waves = simulator.run()
-                time, x = waves["time"] / cell.time_unit, waves["x"] / cell.volts_per_x
-                up = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0) & (time[:-1] >= protocol.settle))
-                periods.append(np.diff(time[up] - x[up] * (time[up + 1] - time[up]) / (x[up + 1] - x[up])))
-                if not periods[0].size:
-                    break
-            else:
-                n = min(len(p) for p in periods)
-                return float(np.max(np.abs(periods[1][:n] / periods[0][:n] - 1.0))) if n else np.inf
-        raise ValueError(f"neuron {neuron} does not oscillate at drive {drive}")
+        def run(deck: str) -> dict[str, FloatArray]:
+            simulator.load(deck)
+            return simulator.run()
+
+        return period_difference(run, cells, neuron, drive, protocol, self.reltol, self.max_step)
 
     def _check_sample(self, simulator: SimulatorProcess, cells: Cells, deck: str, protocol: Protocol) -> None:
         """Refuse settings with which the first neuron does not spike as it does with much tighter ones.
@@ -223,13 +209,12 @@ class Spice:
             raise self._failure(result, cells, nothing, brief, Response(nothing * np.nan)) from fault
         except ValueError:
             difference = 0.0  # no spikes within 192 T: nothing to compare, and nothing to be refused for
-        if difference > SETTINGS_LIMIT:
-            raise SimulationError(
-                f"spice reltol = {self.reltol:g}, max_step = {self.max_step:g} are too coarse: a period of neuron 0 "
-                f"differs by {difference:.2g} from that with a tenth of reltol and half the step; at most "
-                f"{SETTINGS_LIMIT:g} is accepted"
-            )
+        refuse_coarse(self.name, self.reltol, self.max_step, difference)
         _checked.add(digest)
+
+    def circuit(self, cells: Cells, protocol: Protocol) -> dict[str, str]:
+        """See `analog_fhn.backends.base.CircuitBackend.circuit`."""
+        return {"deck": sha256(self._deck(cells, 0, 1.0, protocol)), "ngspice": _version()}
 
     def _deck(self, cells: Cells, neuron: int, drive: float, protocol: Protocol, data_file: str | None = None) -> str:
         return neuron_deck(
@@ -246,12 +231,83 @@ class Spice:
         return failed_run(self.keep, stem, deck, f"{result.log}{result.fault}\n", what, partial)
 
 
+@cache
+def _version() -> str:
+    return version()
+
+
+def check_values(name: str, workers: int | None, reltol: float, max_step: float) -> None:
+    """Refuse settings of a simulator of circuits that are out of range (InputError)."""
+    if workers is not None and workers < 1:
+        raise InputError(f"{name} workers = {workers}: expected at least 1")
+    if not 0 < reltol < 1 or not 0 < max_step < np.inf:
+        raise InputError(
+            f"{name} reltol = {reltol}, max_step = {max_step}: reltol must lie between 0 and 1, "
+            "max_step must be positive"
+        )
+
+
+def period_difference(
+    run: Callable[[str], dict[str, FloatArray]],
+    cells: Cells,
+    neuron: int,
+    drive: float | None,
+    protocol: Protocol,
+    reltol: float,
+    max_step: float,
+) -> float:
+    """Largest relative difference of a period between these settings and much tighter ones; see `check_settings`.
+
+    Parameters
+    ----------
+    run
+        Makes a deck's waveforms, as `analog_fhn.ngspice.process.Simulator.run` returns them.
+
+    Raises
+    ------
+    ValueError
+        If the neuron does not oscillate.
+    """
+    cell = components(cells).cell
+    drive = float(cells.dynamics.spiking_drive()[neuron]) if drive is None else drive
+    for longer in (1.0, 4.0, 16.0):
+        long = replace(protocol, control=longer * protocol.control)
+        periods: list[FloatArray] = []
+        for tolerance, step in ((reltol / 10, max_step / 2), (reltol, max_step)):
+            waves = run(neuron_deck(cells, neuron, drive, long, reltol=tolerance, max_step=step))
+            time, x = waves["time"] / cell.time_unit, waves["x"] / cell.volts_per_x
+            up = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0) & (time[:-1] >= protocol.settle))
+            periods.append(np.diff(time[up] - x[up] * (time[up + 1] - time[up]) / (x[up + 1] - x[up])))
+            if not periods[0].size:
+                break
+        else:
+            n = min(len(p) for p in periods)
+            return float(np.max(np.abs(periods[1][:n] / periods[0][:n] - 1.0))) if n else np.inf
+    raise ValueError(f"neuron {neuron} does not oscillate at drive {drive}")
+
+
+def refuse_coarse(name: str, reltol: float, max_step: float, difference: float) -> None:
+    """Refuse settings with which a period differs too much from that with tighter ones (SimulationError)."""
+    if difference > SETTINGS_LIMIT:
+        raise SimulationError(
+            f"{name} reltol = {reltol:g}, max_step = {max_step:g} are too coarse: a period of neuron 0 "
+            f"differs by {difference:.2g} from that with a tenth of reltol and half the step; at most "
+            f"{SETTINGS_LIMIT:g} is accepted"
+        )
+
+
 def failed_run(
-    keep: Path | None, stem: str, deck: str, log: str, what: str, partial: Response | None = None
+    keep: Path | None,
+    stem: str,
+    deck: str,
+    log: str,
+    what: str,
+    partial: Response | None = None,
+    suffix: str = ".cir",
 ) -> FailedRunError:
     """Keep deck and log of a failed run in a folder (None: a fresh one), and make the error that names both."""
     folder = keep or Path(tempfile.mkdtemp(prefix="analog-fhn-failed-"))
-    paths = folder / f"{stem}.cir", folder / f"{stem}.log"
+    paths = folder / f"{stem}{suffix}", folder / f"{stem}.log"
     evidence = f"deck {paths[0]}, log {paths[1]}"
     try:
         with at_once():
@@ -348,12 +404,17 @@ class _Crew:
     def _run(self, simulator: SimulatorProcess, neuron: int, image: int) -> _Result:
         cell, protocol = self._cell, self._protocol
         simulator.alter("idrive", cell.drive_current(float(self._drives[image, neuron])))
-        waves = simulator.run()
-        time, x = waves["time"] / cell.time_unit, waves["x"] / cell.volts_per_x
-        drawn = supply_power(waves, cell)
-        window = protocol.settle, protocol.settle + protocol.control
-        samples = np.interp(protocol.sample_times, time, x).astype(np.float32) if self._samples else None
-        return _Result(neuron, image, window_mean(time, x, *window), window_mean(time, drawn, *window), samples)
+        return _Result(neuron, image, *neuron_answer(simulator.run(), cell, protocol, self._samples))
+
+
+def neuron_answer(
+    waves: dict[str, FloatArray], cell: Cell, protocol: Protocol, samples: bool
+) -> tuple[float, float, NDArray[np.float32] | None]:
+    """Mean of x and of the power (W) over the control window, and samples of x if wanted, of a neuron's waveforms."""
+    time, x = waves["time"] / cell.time_unit, waves["x"] / cell.volts_per_x
+    window = protocol.settle, protocol.settle + protocol.control
+    sampled = np.interp(protocol.sample_times, time, x).astype(np.float32) if samples else None
+    return window_mean(time, x, *window), window_mean(time, supply_power(waves, cell), *window), sampled
 
 
 def cell_power(cells: Cells, z: FloatArray, protocol: Protocol) -> FloatArray:
@@ -423,10 +484,12 @@ def cell_power(cells: Cells, z: FloatArray, protocol: Protocol) -> FloatArray:
     return power
 
 
-def run_exported(folder: str | Path, timeout: float | None = None) -> FloatArray:
+def run_exported(
+    folder: str | Path, timeout: float | None = None, simulator: Literal["ngspice", "vacask"] = "ngspice"
+) -> FloatArray:
     """Run a network, or a patch at one position, that `analog_fhn.netlist.export.export` wrote.
 
-    As `ngspice -b run.cir` does.
+    As `ngspice -b run.cir` does, or `vacask run_vacask.sim`.
 
     Parameters
     ----------
@@ -435,6 +498,8 @@ def run_exported(folder: str | Path, timeout: float | None = None) -> FloatArray
     timeout
         Seconds after which the run is stopped; None: a minute and 20 times what the folder's manifest expects, an hour
         if it does not say.
+    simulator
+        The program; VACASK runs whole chips in one circuit.
 
     Returns
     -------
@@ -445,20 +510,25 @@ def run_exported(folder: str | Path, timeout: float | None = None) -> FloatArray
     Raises
     ------
     InputError
-        If there is no `run.cir` in the folder.
+        If there is no `run.cir` or `run_vacask.sim` in the folder.
     MissingProgramError
-        If there is no program ngspice.
+        If there is no such program.
     SimulationError
         If the run fails, or leaves no finite score for every class.
     """
     folder = Path(folder)
-    deck, manifest = folder / "run.cir", read_manifest(folder)
+    deck, manifest = folder / ("run.cir" if simulator == "ngspice" else VACASK_DECK), read_manifest(folder)
     if not deck.is_file():
-        raise InputError(f"{deck}: there is no such file; expected a folder written by 'analog-fhn export'")
+        option = "" if simulator == "ngspice" else " --form full"
+        raise InputError(f"{deck}: there is no such file; expected a folder written by 'analog-fhn export{option}'")
     at_position = manifest.get("writes") == ACTIVATIONS
     results = folder / (ACTIVATIONS if at_position else SCORES)
     results.unlink(missing_ok=True)
-    run_batch(deck, longest_run(folder) if timeout is None else timeout)
+    timeout = longest_run(folder) if timeout is None else timeout
+    if simulator == "ngspice":
+        run_batch(deck, timeout)
+    else:
+        run_deck(deck, timeout, postprocess=True)
     text = results.read_text(encoding="ascii", errors="replace") if results.is_file() else "no such file"
     # Index and score; or, under a heading, layer, channel and activation.
     lines, width, what = text.splitlines(), 2, "score for every class"

@@ -28,9 +28,8 @@ from numpy.typing import NDArray
 from scipy.integrate import cumulative_trapezoid
 
 from analog_fhn._support.kept import arrays_in
-from analog_fhn.backends.base import Backend, Response, backend_of, check_drives, refuse_noise
+from analog_fhn.backends.base import Backend, CircuitBackend, Response, backend_of, check_drives, refuse_noise
 from analog_fhn.backends.direct.backend import Direct
-from analog_fhn.backends.spice.backend import Spice
 from analog_fhn.cell.base import Cells
 from analog_fhn.crossings import Rises, mean_period
 from analog_fhn.neuron import FloatArray, Protocol
@@ -96,7 +95,7 @@ class TunedEquations:
     onsets: FloatArray
     moved: FloatArray
     reach: FloatArray
-    spice: Spice = field(kw_only=True)
+    spice: CircuitBackend = field(kw_only=True)
     direct: Direct = field(default_factory=Direct, kw_only=True)
 
     @property
@@ -245,7 +244,7 @@ class Tuning:
 
 def kept_tuning(
     path: Path | None,
-    spice: Spice,
+    spice: CircuitBackend,
     cells: Cells,
     ends: tuple[FloatArray, FloatArray],
     protocol: Protocol,
@@ -277,7 +276,7 @@ def kept_tuning(
 
 
 def tune(
-    spice: Spice,
+    spice: CircuitBackend,
     cells: Cells,
     ends: tuple[FloatArray, FloatArray],
     protocol: Protocol,
@@ -361,8 +360,9 @@ def tune(
     )
     if strange.any():
         _log.warning(
-            "neurons %s of the layer do something else in ngspice than their equations; they are simulated throughout",
+            "neurons %s of the layer do something else in %s than their equations; they are simulated throughout",
             ", ".join(map(str, np.flatnonzero(strange)[:10])) + (", ..." if strange.sum() > 10 else ""),
+            "ngspice" if spice.name == "spice" else spice.name,
         )
     good = ~strange
     factors = checked.factor[:, good]

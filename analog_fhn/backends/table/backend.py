@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -21,18 +20,15 @@ from numpy.typing import NDArray
 
 from analog_fhn._support.files import at_once
 from analog_fhn._support.hashing import labelled, sha256, sha256_of_json
-from analog_fhn.backends.base import Backend, Response, check_drives, refuse_noise
+from analog_fhn.backends.base import Backend, CircuitBackend, Response, check_drives, refuse_noise
 from analog_fhn.backends.direct.backend import Direct
-from analog_fhn.backends.spice.backend import Spice
 from analog_fhn.backends.spice.tuned import TUNED_FORMAT, Tuning, kept_tuning
 from analog_fhn.backends.table.build import Maker, TablePlan, grid_range, largest, rms, window_checks
 from analog_fhn.backends.table.means import WINDOW_DRIVES, MeanTable, averages_window, make_mean_table, settled
 from analog_fhn.backends.table.waveforms import FORMAT, ResponseTable, TableQuality
 from analog_fhn.cell.base import Cells, CircuitCells
 from analog_fhn.errors import InputError, RunError
-from analog_fhn.netlist.decks import neuron_deck
 from analog_fhn.neuron import FloatArray, Protocol
-from analog_fhn.ngspice import process
 from analog_fhn.noise import Noise
 from analog_fhn.readout import Readout
 
@@ -147,7 +143,7 @@ class Table:
 
     @property
     def _tunes(self) -> bool:
-        return self.tuned and isinstance(self.inner, Spice)
+        return self.tuned and isinstance(self.inner, CircuitBackend)
 
     @property
     def _by_equations(self) -> bool:
@@ -245,7 +241,7 @@ class Table:
 
     def _tuning(self, cells: Cells, protocol: Protocol, progress: Callable[[int, int], None] | None = None) -> Tuning:
         """Tuned equations of the chip: from memory, from the folder, or by ngspice."""
-        assert isinstance(self.inner, Spice)
+        assert isinstance(self.inner, CircuitBackend)
         decided_by = self._decided_by(cells, protocol) | {"tuned": TUNED_FORMAT}
         key = sha256_of_json(decided_by)
         if key not in self._tunings:
@@ -356,7 +352,7 @@ class Table:
             "backend": self.inner.name,
             "settings": _settings(self.inner),
             "program": version("analog-fhn"),
-            "simulator": _simulator(self.inner, cells, protocol),
+            "simulator": self.inner.circuit(cells, protocol) if isinstance(self.inner, CircuitBackend) else None,
         }
 
 
@@ -366,7 +362,7 @@ def default_drives(backend: str, readout: Readout) -> int:
     That of a settled neuron does; of means over a short window see `Table.window_drives`. In ngspice it is at these
     drives that equations are tuned.
     """
-    return 9 if backend == "spice" or (backend, readout) == ("direct", "mean") else 33
+    return 9 if backend in ("spice", "vacask") or (backend, readout) == ("direct", "mean") else 33
 
 
 def _keep(tables: dict[str, T], key: str, table: T) -> None:
@@ -374,19 +370,6 @@ def _keep(tables: dict[str, T], key: str, table: T) -> None:
     while len(tables) >= _KEPT:
         del tables[next(iter(tables))]
     tables[key] = table
-
-
-def _simulator(backend: Backend, cells: Cells, protocol: Protocol) -> dict[str, str] | None:
-    """What decides besides the chip's numbers where ngspice simulates: the text of the circuit, and its version."""
-    if not isinstance(backend, Spice):
-        return None
-    deck = neuron_deck(cells, 0, 1.0, protocol, reltol=backend.reltol, max_step=backend.max_step)
-    return {"deck": sha256(deck), "ngspice": _ngspice_version()}
-
-
-@cache
-def _ngspice_version() -> str:
-    return process.version()
 
 
 def _settings(backend: Backend) -> str:

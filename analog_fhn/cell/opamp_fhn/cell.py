@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analog_fhn.cell.base import CircuitCells, curve_of
+from analog_fhn.cell.base import CircuitCells, FlickerDensities, curve_of
 from analog_fhn.cell.opamp_fhn import checks, noise
 from analog_fhn.cell.opamp_fhn.layout import DRIVE_CIRCUITS, OpAmpLayout, groups, typed_groups
 from analog_fhn.cell.opamp_fhn.neuron import coefficients, drive_current, inverter
@@ -152,6 +152,16 @@ class OpAmpFHN(OpAmpLayout):
         neurons, drives, _ = groups(cells)
         x, y = noise.intrinsic_sources(neurons, self.drive.load(drives), self.scales, self.technology)
         return x, y | {self.drive.NAME: self.drive.noise(drives, cells.drive_stage.gain)}
+
+    def flicker_densities(self, cells: CircuitCells) -> FlickerDensities | None:
+        """Those of the operational amplifiers, where `opamp.noise_corner` says that they have 1/f noise."""
+        corner = self.technology.opamp.noise_corner
+        if not corner:
+            return None
+        neurons, drives, _ = groups(cells)
+        nodes = noise.amplifier_sources(neurons, self.drive.load(drives), self.technology)
+        x, y = (np.asarray(np.sqrt(sum(v**2 for v in node.values()))) for node in nodes)
+        return FlickerDensities(x, np.hypot(y, self.drive.amplifier_noise(drives)), corner)
 
     def noise_intensities(
         self, cells: CircuitCells, density_x: ArrayLike, density_y: ArrayLike

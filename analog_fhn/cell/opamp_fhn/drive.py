@@ -97,6 +97,13 @@ class DriveCircuit(ABC, Generic[P]):
             Of their drive stage, shape (n,).
         """
 
+    def amplifier_noise(self, parts: P) -> FloatArray:
+        """White density (A/sqrt(Hz)) of the op-amps of the stages alone at the summing nodes, shape (n,).
+
+        A circuit that has op-amps overrides this.
+        """
+        return np.zeros(len(parts))
+
     @abstractmethod
     def instance(self, values: dict[str, float], suffix: str) -> Instance:
         """Netlist of one stage from node `z` to `sum2`.

@@ -1,4 +1,4 @@
-"""White noise of the parts of a hidden cell, at the summing nodes of its two integrators."""
+"""Noise of the parts of a hidden cell, at the summing nodes of its two integrators."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def intrinsic_sources(
 
     At U2 that of the drive stage comes on top, see `analog_fhn.cell.opamp_fhn.drive.DriveCircuit.noise`.
 
-    All parts count as white: 1/f noise is left out. Also left out are the op-amps' current noise (JFET inputs), the
+    These are the white parts; for 1/f noise of the op-amps see `amplifier_sources`, that of multipliers, pairs and
+    resistors is left out. Also left out are the op-amps' current noise (JFET inputs), the
     reference, and the noise of U1 and U2 that reaches their own outputs unintegrated. U3's
     noise is one and the same at both nodes; `Noise` takes the two for independent.
 
@@ -77,16 +78,42 @@ def intrinsic_sources(
         Conductance (S) that the drive stages add to the summing nodes of U2, shape (n,).
     """
     thermal = 4.0 * Boltzmann * technology.conditions.temperature
-    amp, multiplier = technology.opamp.voltage_noise_density, technology.multiplier
+    multiplier = technology.multiplier
+    amplifiers_x, amplifiers_y = amplifier_sources(parts, load, technology)
     g1, g2 = node_conductances(parts)
-    inversion = parts.rb / parts.ra
-    inverter = np.sqrt((amp * (1.0 + inversion)) ** 2 + thermal * (parts.ra * inversion**2 + parts.rb))
+    resistors = np.sqrt(thermal * (parts.ra * (parts.rb / parts.ra) ** 2 + parts.rb))
     through_m2 = math.sqrt(MEAN_SQUARE_X) * scales.sx / multiplier.scale * (1.0 + parts.m2_scale)
     node_x = {
         "resistors": np.sqrt(thermal * g1),
-        "opamp": amp * g1,
-        "inverter": inverter / parts.r1,
+        "opamp": amplifiers_x["opamp"],
+        "inverter": np.hypot(amplifiers_x["inverter"], resistors / parts.r1),
         "multiplier": multiplier.voltage_noise_density * np.sqrt(1.0 + through_m2**2) / parts.r2,
     }
-    node_y = {"resistors": np.sqrt(thermal * g2), "opamp": amp * (g2 + load), "inverter": inverter / parts.r4}
+    node_y = {
+        "resistors": np.sqrt(thermal * g2),
+        "opamp": amplifiers_y["opamp"],
+        "inverter": np.hypot(amplifiers_y["inverter"], resistors / parts.r4),
+    }
     return node_x, node_y
+
+
+def amplifier_sources(
+    parts: NeuronParts, load: FloatArray, technology: BoardTechnology
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """White densities (A/sqrt(Hz)) of the op-amps alone at the summing nodes of U1 and of U2, each of shape (n,).
+
+    The voltage noise e of U1 and of U2 acts times the node's conductance, that of U3 times ``1 + Rb/Ra`` through R1 and
+    R4. With 1/f noise ``e^2 (1 + f_c/f)`` they have the same factor (f_c is `opamp.noise_corner`).
+
+    Parameters
+    ----------
+    parts, load
+        As for `intrinsic_sources`.
+    """
+    amp = technology.opamp.voltage_noise_density
+    g1, g2 = node_conductances(parts)
+    inverted = amp * (1.0 + parts.rb / parts.ra)
+    return (
+        {"opamp": amp * g1, "inverter": inverted / parts.r1},
+        {"opamp": amp * (g2 + load), "inverter": inverted / parts.r4},
+    )

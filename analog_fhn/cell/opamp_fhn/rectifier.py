@@ -181,6 +181,10 @@ class Rectifiers(DriveCircuit[RectifierParts]):
         follower = self.technology.opamp.voltage_noise_density**2 + thermal * parts.rz
         return np.asarray(np.sqrt(thermal * self.load(parts) + follower / parts.rout**2))
 
+    def amplifier_noise(self, parts: RectifierParts) -> FloatArray:
+        """That of U4 through Rout, while the follower follows."""
+        return np.asarray(self.technology.opamp.voltage_noise_density / parts.rout)
+
     def instance(self, values: dict[str, float], suffix: str) -> Instance:
         """Instance `Xrectifier`."""
         technology = self.technology

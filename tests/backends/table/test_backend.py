@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from analog_fhn._support.resources import resource
 from analog_fhn.backends.base import Backend, Response
 from analog_fhn.backends.direct.backend import Direct
+from analog_fhn.backends.spice import backend as spice_module
 from analog_fhn.backends.spice.backend import Spice
 from analog_fhn.backends.table import backend as table_module
 from analog_fhn.backends.table import build as characterise
@@ -487,7 +488,7 @@ def test_another_version_has_another_key(monkeypatch: pytest.MonkeyPatch) -> Non
     cells = mismatched()
     before = [Table(inner, 9).key(cells, PROTOCOL) for inner in (Spice(), Direct())]
     with monkeypatch.context() as patch:
-        patch.setattr(table_module, "_ngspice_version", lambda: "1")
+        patch.setattr(spice_module, "_version", lambda: "1")
         after = [Table(inner, 9).key(cells, PROTOCOL) for inner in (Spice(), Direct())]
     assert before[0] != after[0]
     assert before[1] == after[1]

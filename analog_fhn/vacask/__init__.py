@@ -1,0 +1,1 @@
+"""VACASK: our netlists in its language, and the program that runs them."""
