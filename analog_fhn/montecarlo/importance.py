@@ -26,7 +26,8 @@ LEAST_EXPLAINED = 0.1  # share of the variance of the accuracy, below which shif
 
 _LEVEL = 0.1  # share of the chips of a round that its level leaves failing, if too few miss the specification itself
 _ROUNDS = 8
-_FEWEST_ROUND = 5.0  # effective failing chips that a round's amounts are estimated from
+_LONGEST_ROUND = 8  # times as many chips as asked for
+_FEWEST_ROUND = 10.0  # effective failing chips that a round's amounts are estimated from
 _SCALES = (0.5, 1.2)  # of the amounts in the end
 _SETTLED = 0.3  # sigmas that amounts move from round to round in the end
 
@@ -188,19 +189,11 @@ def search(lengths: FloatArray, specification: float, chips: int, draw: Draw) ->
     rounds = [Round(nothing, specification, failing, float(failing))]
     amounts = tuple(float(explained * length) for length in lengths)
     for _ in range(_ROUNDS):
-        accuracy, projections = draw(amounts, chips)
-        level = max(specification, float(np.quantile(accuracy, _LEVEL, method="higher")))
-        failing_here = accuracy < level if level == specification else accuracy <= level
-        weights = log_weights(projections, amounts)[failing_here]
+        level, weights, projections = _failing(specification, chips, amounts, draw)
         effective = effective_size(weights)
-        rounds.append(Round(amounts, level, int(failing_here.sum()), effective))
-        if effective < _FEWEST_ROUND:
-            raise InputError(
-                f"pilot = {chips}: {failing_here.sum()} chips of a round fail, with an effective sample size of "
-                f"{effective:.1f}; expected at least {_FEWEST_ROUND:g} (more chips a round)"
-            )
+        rounds.append(Round(amounts, level, len(weights), effective))
         share = np.exp(weights - logsumexp(weights))
-        step = share @ projections[failing_here] * effective / (effective + len(amounts))
+        step = share @ projections * effective / (effective + len(amounts))
         amounts = tuple(float(value) for value in amounts + step)
         # The step is known to about 1/sqrt(effective) in each direction.
         if level == specification and np.linalg.norm(step) < max(_SETTLED, np.sqrt(len(amounts) / effective)):
@@ -211,9 +204,32 @@ def search(lengths: FloatArray, specification: float, chips: int, draw: Draw) ->
             f"{level:.2%}"
         )
     # The last round's chips, before its step.
-    points = projections[failing_here] + np.asarray(rounds[-1].amounts)
+    points = projections + np.asarray(rounds[-1].amounts)
     scale = _least_variance(np.asarray(amounts), points, weights)
     return Search(tuple(float(scale * amount) for amount in amounts), explained, tuple(rounds))
+
+
+def _failing(
+    specification: float, chips: int, amounts: tuple[float, ...], draw: Draw
+) -> tuple[float, FloatArray, FloatArray]:
+    """Level, and logarithms of the weights (n,) and projections (n, k) of a round's chips that fail it.
+
+    The round goes on, up to eight times as many chips, until enough of them are effective.
+    """
+    accuracy, projections = draw(amounts, chips)
+    while True:
+        level = max(specification, float(np.quantile(accuracy, _LEVEL, method="higher")))
+        failing = accuracy < level if level == specification else accuracy <= level
+        weights = log_weights(projections, amounts)[failing]
+        if (effective := effective_size(weights)) >= _FEWEST_ROUND:
+            return level, weights, projections[failing]
+        if len(accuracy) >= _LONGEST_ROUND * chips:
+            raise InputError(
+                f"pilot = {chips}: {len(weights)} of {len(accuracy)} chips fail, with an effective sample size of "
+                f"{effective:.1f}; expected at least {_FEWEST_ROUND:g} (more chips a round)"
+            )
+        more = draw(amounts, chips)
+        accuracy, projections = np.concatenate([accuracy, more[0]]), np.concatenate([projections, more[1]])
 
 
 def _least_variance(amounts: FloatArray, points: FloatArray, weights: FloatArray) -> float:
