@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 from scipy.stats import norm
 
@@ -28,7 +27,6 @@ _LEVEL = 0.1  # share of the chips of a round that its level leaves failing, if 
 _ROUNDS = 8
 _LONGEST_ROUND = 8  # times as many chips as asked for
 _FEWEST_ROUND = 10.0  # effective failing chips that a round's amounts are estimated from
-_SCALES = (0.5, 1.2)  # of the amounts in the end
 _SETTLED = 0.3  # sigmas that amounts move from round to round in the end
 
 Draw = Callable[[tuple[float, ...], int], tuple[FloatArray, FloatArray]]
@@ -156,8 +154,7 @@ def search(lengths: FloatArray, specification: float, chips: int, draw: Draw) ->
 
     Unshifted chips tell which share r2 of the variance the linear model explains. Of a linear model the mean of failing
     chips lies at r2 times the design point. From there on each round of chips goes on towards the weighted mean of
-    those that fail, by the share n/(n + k) of the way for n effective chips in k directions. In the end the amounts are
-    scaled for the least variance of the estimate.
+    those that fail, by the share n/(n + k) of the way for n effective chips in k directions.
 
     Parameters
     ----------
@@ -203,10 +200,7 @@ def search(lengths: FloatArray, specification: float, chips: int, draw: Draw) ->
             f"specification = {specification:g}: after {_ROUNDS} rounds of shifts a tenth of the chips still reach "
             f"{level:.2%}"
         )
-    # The last round's chips, before its step.
-    points = projections + np.asarray(rounds[-1].amounts)
-    scale = _least_variance(np.asarray(amounts), points, weights)
-    return Search(tuple(float(scale * amount) for amount in amounts), explained, tuple(rounds))
+    return Search(amounts, explained, tuple(rounds))
 
 
 def _failing(
@@ -230,24 +224,6 @@ def _failing(
             )
         more = draw(amounts, chips)
         accuracy, projections = np.concatenate([accuracy, more[0]]), np.concatenate([projections, more[1]])
-
-
-def _least_variance(amounts: FloatArray, points: FloatArray, weights: FloatArray) -> float:
-    """Factor of the amounts that makes the second moment of the estimator least: where rest decides, it is below 1.
-
-    ``E[1_failing exp(-f a x + f^2 a^2/2)]`` over unshifted points x is convex in the factor f.
-
-    Parameters
-    ----------
-    points, weights
-        Failing chips' projections after their shift (n, k), and the logarithms of their likelihood ratios (n,).
-    """
-    along, square = points @ amounts, float(amounts @ amounts)
-
-    def moment(factor: float) -> float:
-        return float(logsumexp(weights - factor * along) + 0.5 * factor**2 * square)
-
-    return float(minimize_scalar(moment, bounds=_SCALES, method="bounded").x)
 
 
 def _explained(accuracy: FloatArray, expected: FloatArray) -> float:
