@@ -25,6 +25,7 @@ from analog_fhn.montecarlo.open_run import OpenRun, open_run
 from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.runner import Workers, local_workers, run_trials
 from analog_fhn.montecarlo.shift_file import ShiftFile
+from analog_fhn.montecarlo.slopes import no_slopes
 from analog_fhn.montecarlo.trial import ShiftedTrial, Trial
 from analog_fhn.neuron import FloatArray
 from analog_fhn.sweeps import as_dataset, checked_plan
@@ -139,7 +140,8 @@ def rare(
     chips
         Number of chips of the estimate.
     pilot
-        Number of chips of each round of the search for the shift; there are two to nine rounds.
+        Number of chips of each round of the search for the shift, of which there are two to nine; a round with too few
+        failing chips is longer.
     seed
         Root seed; chip k depends on (seed, k) and the shift alone.
     table
@@ -215,6 +217,8 @@ def _begun(
     design: Design, data: Dataset | tuple[ArrayLike, ArrayLike], specification: float, seed: int, table: int | None
 ) -> Iterator[OpenRun]:
     """A run in memory, whose images and specification are checked."""
+    if reason := no_slopes(design, "direct"):
+        raise InputError(reason)
     plan = checked_plan(
         {"chips": 1, "seed": seed, "specification": specification, "table": table, "settings": {}}, "rare"
     )

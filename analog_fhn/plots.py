@@ -460,7 +460,7 @@ def corner_grid(
         axes.set(xlabel="temperature (°C)", title=label)
         axes.spines[:].set_visible(False)
     figure.axes[0].set_ylabel("supply (of nominal)")
-    figure.suptitle(f"{title}: yield at {100 * specification:.2f} %, and median accuracy", fontsize=10)
+    figure.suptitle(f"{title}:\nyield at {100 * specification:.2f} %, and median accuracy", fontsize=10)
     return figure
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 from scipy.stats import norm
 
@@ -26,8 +25,8 @@ LEAST_EXPLAINED = 0.1  # share of the variance of the accuracy, below which shif
 
 _LEVEL = 0.1  # share of the chips of a round that its level leaves failing, if too few miss the specification itself
 _ROUNDS = 8
-_FEWEST_ROUND = 5.0  # effective failing chips that a round's amounts are estimated from
-_SCALES = (0.5, 1.2)  # of the amounts in the end
+_LONGEST_ROUND = 8  # times as many chips as asked for
+_FEWEST_ROUND = 10.0  # effective failing chips that a round's amounts are estimated from
 _SETTLED = 0.3  # sigmas that amounts move from round to round in the end
 
 Draw = Callable[[tuple[float, ...], int], tuple[FloatArray, FloatArray]]
@@ -155,8 +154,7 @@ def search(lengths: FloatArray, specification: float, chips: int, draw: Draw) ->
 
     Unshifted chips tell which share r2 of the variance the linear model explains. Of a linear model the mean of failing
     chips lies at r2 times the design point. From there on each round of chips goes on towards the weighted mean of
-    those that fail, by the share n/(n + k) of the way for n effective chips in k directions. In the end the amounts are
-    scaled for the least variance of the estimate.
+    those that fail, by the share n/(n + k) of the way for n effective chips in k directions.
 
     Parameters
     ----------
@@ -188,19 +186,11 @@ def search(lengths: FloatArray, specification: float, chips: int, draw: Draw) ->
     rounds = [Round(nothing, specification, failing, float(failing))]
     amounts = tuple(float(explained * length) for length in lengths)
     for _ in range(_ROUNDS):
-        accuracy, projections = draw(amounts, chips)
-        level = max(specification, float(np.quantile(accuracy, _LEVEL, method="higher")))
-        failing_here = accuracy < level if level == specification else accuracy <= level
-        weights = log_weights(projections, amounts)[failing_here]
+        level, weights, projections = _failing(specification, chips, amounts, draw)
         effective = effective_size(weights)
-        rounds.append(Round(amounts, level, int(failing_here.sum()), effective))
-        if effective < _FEWEST_ROUND:
-            raise InputError(
-                f"pilot = {chips}: {failing_here.sum()} chips of a round fail, with an effective sample size of "
-                f"{effective:.1f}; expected at least {_FEWEST_ROUND:g} (more chips a round)"
-            )
+        rounds.append(Round(amounts, level, len(weights), effective))
         share = np.exp(weights - logsumexp(weights))
-        step = share @ projections[failing_here] * effective / (effective + len(amounts))
+        step = share @ projections * effective / (effective + len(amounts))
         amounts = tuple(float(value) for value in amounts + step)
         # The step is known to about 1/sqrt(effective) in each direction.
         if level == specification and np.linalg.norm(step) < max(_SETTLED, np.sqrt(len(amounts) / effective)):
@@ -210,28 +200,30 @@ def search(lengths: FloatArray, specification: float, chips: int, draw: Draw) ->
             f"specification = {specification:g}: after {_ROUNDS} rounds of shifts a tenth of the chips still reach "
             f"{level:.2%}"
         )
-    # The last round's chips, before its step.
-    points = projections[failing_here] + np.asarray(rounds[-1].amounts)
-    scale = _least_variance(np.asarray(amounts), points, weights)
-    return Search(tuple(float(scale * amount) for amount in amounts), explained, tuple(rounds))
+    return Search(amounts, explained, tuple(rounds))
 
 
-def _least_variance(amounts: FloatArray, points: FloatArray, weights: FloatArray) -> float:
-    """Factor of the amounts that makes the second moment of the estimator least: where rest decides, it is below 1.
+def _failing(
+    specification: float, chips: int, amounts: tuple[float, ...], draw: Draw
+) -> tuple[float, FloatArray, FloatArray]:
+    """Level, and logarithms of the weights (n,) and projections (n, k) of a round's chips that fail it.
 
-    ``E[1_failing exp(-f a x + f^2 a^2/2)]`` over unshifted points x is convex in the factor f.
-
-    Parameters
-    ----------
-    points, weights
-        Failing chips' projections after their shift (n, k), and the logarithms of their likelihood ratios (n,).
+    The round goes on, up to eight times as many chips, until enough of them are effective.
     """
-    along, square = points @ amounts, float(amounts @ amounts)
-
-    def moment(factor: float) -> float:
-        return float(logsumexp(weights - factor * along) + 0.5 * factor**2 * square)
-
-    return float(minimize_scalar(moment, bounds=_SCALES, method="bounded").x)
+    accuracy, projections = draw(amounts, chips)
+    while True:
+        level = max(specification, float(np.quantile(accuracy, _LEVEL, method="higher")))
+        failing = accuracy < level if level == specification else accuracy <= level
+        weights = log_weights(projections, amounts)[failing]
+        if (effective := effective_size(weights)) >= _FEWEST_ROUND:
+            return level, weights, projections[failing]
+        if len(accuracy) >= _LONGEST_ROUND * chips:
+            raise InputError(
+                f"pilot = {chips}: {len(weights)} of {len(accuracy)} chips fail, with an effective sample size of "
+                f"{effective:.1f}; expected at least {_FEWEST_ROUND:g} (more chips a round)"
+            )
+        more = draw(amounts, chips)
+        accuracy, projections = np.concatenate([accuracy, more[0]]), np.concatenate([projections, more[1]])
 
 
 def _explained(accuracy: FloatArray, expected: FloatArray) -> float:
