@@ -158,7 +158,7 @@ def test_without_the_option_wires_are_not_seen() -> None:
 
 @pytest.mark.slow
 def test_a_badly_wired_chip_recovers_by_training_with_its_wires() -> None:
-    # 64-16-10 on digits at r Gmax = 0.01: 71.8 % as trained, 73.4 % after 20 epochs without the wires, 86.6 % with.
+    # 64-16-10 on digits at r Gmax = 0.01: 71.8 % as trained, 20 epochs later 73.4 % without the wires, 86.6 % with.
     train, test = load("digits", "train"), load("digits", "test")
     technology = wired(100.0, levels=None, clip_quantile=0.999).with_errors(["wires"])
     start = train_plain(train, n_hidden=16, epochs=40).network(train.scale)
