@@ -282,7 +282,7 @@ def array_lines(chip: ManufacturedChip, array: int, wires: Wires) -> Iterator[st
                     if nonlinear is None:
                         yield f"R{array}_{i:03d}_{j:03d} {' '.join(ends)} {number(1.0 / g)}"
                     else:
-                        argument = f"v({','.join(ends)})/{number(nonlinear.v0[i, j])}"
+                        argument = f"(v({ends[0]})-v({ends[1]}))/{number(nonlinear.v0[i, j])}"
                         law = f"sinh(max(-{_LARGEST_SINH},min({_LARGEST_SINH},{argument})))"
                         value = f"{number(nonlinear.scale[i, j])}*{law}"
                         yield f"G{array}_{i:03d}_{j:03d} {' '.join(ends)} VALUE={{{value}}}"

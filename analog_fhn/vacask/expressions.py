@@ -12,7 +12,15 @@ from collections.abc import Mapping
 
 from analog_fhn.errors import InputError, shown
 
-_FUNCTIONS = {"abs": abs, "exp": math.exp, "max": max, "min": min, "sqrt": math.sqrt, "tanh": math.tanh}
+_FUNCTIONS = {
+    "abs": abs,
+    "exp": math.exp,
+    "max": max,
+    "min": min,
+    "sinh": math.sinh,
+    "sqrt": math.sqrt,
+    "tanh": math.tanh,
+}
 _OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 _SIGNS = {ast.UAdd: "+", ast.USub: "-"}

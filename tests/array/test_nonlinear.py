@@ -291,3 +291,11 @@ def test_a_great_curvature_is_a_finding() -> None:
 
     assert lacking(1.0) == []
     np.testing.assert_allclose(lacking(0.5), [1.0 - 1.0 / np.cosh(1.0)] * 2)
+
+
+def test_each_device_is_a_source_in_the_decks_of_all_simulators(tmp_path: Path) -> None:
+    one = chip(network(12, 3, 3))
+    export(one, IMAGES[0], tmp_path, form="full")
+    devices_of = sum(int(np.count_nonzero(array.crossbar.conductance)) for array in one.arrays)
+    assert (tmp_path / "chip.cir").read_text().count("sinh(") == devices_of
+    assert (tmp_path / "run_vacask.sim").read_text().count("sinh(") == devices_of
