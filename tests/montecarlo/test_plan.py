@@ -54,8 +54,8 @@ def test_defaults(tmp_path: Path) -> None:
     found = Sweep.load(write(tmp_path)).model_dump()
     assert {key: found[key] for key in found if key not in MINIMUM} == {
         "images": None, "split": "test", "readout": None, "gamma": None, "errors": None, "settings": {}, "points": None,
-        "grid": None, "backend": "direct", "table": None, "specification": None, "until": None, "sobol": False, "sensitivity": False,
-        "allocation": None, "stratified": False,
+        "grid": None, "backend": "direct", "table": None, "specification": None, "until": None, "sensitivity": False,
+        "sobol": False, "allocation": None, "stratified": False,
     }  # fmt: skip
 
 
