@@ -55,7 +55,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert {key: found[key] for key in found if key not in MINIMUM} == {
         "images": None, "split": "test", "readout": None, "gamma": None, "errors": None, "settings": {}, "points": None,
         "grid": None, "backend": "direct", "table": None, "specification": None, "until": None, "sensitivity": False,
-        "allocation": None, "stratified": False,
+        "sobol": False, "allocation": None, "stratified": False,
     }  # fmt: skip
 
 
