@@ -97,6 +97,9 @@ class CircuitBackend(Backend, Interface):
     def circuit(self, cells: Cells, protocol: Protocol) -> dict[str, str]:
         """What decides results besides the chip's numbers: SHA-256 of the first neuron's deck, program's version."""
 
+    def unchecked(self) -> CircuitBackend:
+        """The same without the check of its settings, for cells that another run of it has just checked."""
+
 
 def backend_of(backend: Backend, neurons: NDArray[np.intp] | None) -> Backend:
     """Backend for the cells of these neurons (n,); None: of all."""

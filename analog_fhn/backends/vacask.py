@@ -11,7 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +80,10 @@ class Vacask:
     def name(self) -> str:
         """Name on the command line and in result files."""
         return "vacask"
+
+    def unchecked(self) -> Vacask:
+        """See `CircuitBackend.unchecked`."""
+        return replace(self, check=False)
 
     def circuit(self, cells: Cells, protocol: Protocol) -> dict[str, str]:
         """See `analog_fhn.backends.base.CircuitBackend.circuit`."""

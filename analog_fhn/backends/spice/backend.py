@@ -212,6 +212,10 @@ class Spice:
         refuse_coarse(self.name, self.reltol, self.max_step, difference)
         _checked.add(digest)
 
+    def unchecked(self) -> Spice:
+        """See `CircuitBackend.unchecked`."""
+        return replace(self, check=False)
+
     def circuit(self, cells: Cells, protocol: Protocol) -> dict[str, str]:
         """See `analog_fhn.backends.base.CircuitBackend.circuit`."""
         return {"deck": sha256(self._deck(cells, 0, 1.0, protocol)), "ngspice": _version()}

@@ -317,6 +317,7 @@ def tune(
     drives = np.vstack([nodes, between])
     lengths = _lengths(cells, drives, protocol)
     circuits = _waves(spice, cells, drives, protocol, lengths, progress)
+    spice = spice.unchecked()
     moved, first = np.zeros(onsets.shape), n - 2 * n_onsets
     own = _waves(Direct(), cells, nodes[first:], protocol, lengths[first:n]) if n_onsets else []
     for j in range(n_onsets):
@@ -592,7 +593,7 @@ def _waves(
         waves += [list(row) for row in found]
     for length in np.unique(lengths[lengths > usual]).tolist():
         row, neuron = np.nonzero(lengths == length)
-        some = backend_of(engine, neuron)
+        some = backend_of(engine.unchecked() if isinstance(engine, CircuitBackend) else engine, neuron)
         (found,) = _samples(some, cells[neuron], drives[row, neuron][None], _brief(cells, protocol, length), None)
         for r, k, wave in zip(row.tolist(), neuron.tolist(), found, strict=True):
             waves[r][k] = wave
