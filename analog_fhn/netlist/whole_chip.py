@@ -5,6 +5,7 @@ Numbers and parts are those of `analog_fhn.netlist.decks`; every name is fixed t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from analog_fhn.array.wires import tile_slices
 from analog_fhn.chip import ManufacturedChip
+from analog_fhn.errors import InputError
 from analog_fhn.netlist.chip_lines import (
     BEGIN,
     END,
@@ -60,6 +62,8 @@ from analog_fhn.ngspice.text import number
 from analog_fhn.technology.sections import NOMINAL_TEMPERATURE
 from analog_fhn.technology.wires import Wires
 
+_log = logging.getLogger(__name__)
+
 
 def whole_chip(chip: ManufacturedChip, inputs: NDArray[np.floating], *, recentre: bool) -> dict[str, str]:
     """The full form: every component of the chip, under one image.
@@ -87,8 +91,9 @@ def whole_chip(chip: ManufacturedChip, inputs: NDArray[np.floating], *, recentre
     -------
     dict
         File names and texts. `run_vacask.sim` is the circuit in the language of VACASK in one file, and writes the same
-        scores; the wrappers for LTspice and Xyce measure them. Where activations are held there are none of these, for
-        they do not run a circuit again and again.
+        scores; it is left out, with a warning, where a cell has netlist lines that are not translated. The wrappers for
+        LTspice and Xyce measure them. Where activations are held there are none of these, for they do not run a
+        circuit again and again.
 
     Raises
     ------
@@ -105,9 +110,12 @@ def whole_chip(chip: ManufacturedChip, inputs: NDArray[np.floating], *, recentre
         f"* Needs {', '.join(chip_libraries(chip))}; run.cir includes them.",
         *_circuit(chip, whole, _image_volts(chip, inputs), recentre),
     ]
-    circuit, of_vacask = "\n".join(lines) + "\n", run_vacask(chip, lines, recentre)
     others = _other_simulators(chip, recentre)
-    return {"chip.cir": circuit, "run.cir": _run(chip, recentre), VACASK_DECK: of_vacask, **others}
+    try:
+        others[VACASK_DECK] = run_vacask(chip, lines, recentre)
+    except InputError as error:
+        _log.warning("%s is left out of the export: %s", VACASK_DECK, error)
+    return {"chip.cir": "\n".join(lines) + "\n", "run.cir": _run(chip, recentre), **others}
 
 
 def _image_volts(chip: ManufacturedChip, inputs: NDArray[np.floating]) -> FloatArray:
