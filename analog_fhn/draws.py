@@ -136,11 +136,11 @@ class DevicePlaces:
         key
             Of the functions of the place.
         """
+        if seed is None:
+            return _mixed(own, [(self.die.common, np.zeros(()))])
         rows, outputs = own.shape
         down = self._along(rows, self.tile_rows)
         along = self._along(2 * outputs, self.tile_columns)
-        if seed is None:
-            return _mixed(own, [(self.die.common, np.zeros(()))])
         gradient = _generator(seed, (*key, _GRADIENT)) if self.die.gradient_share else None
         normals = None
         if self.die.share:

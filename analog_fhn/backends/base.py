@@ -18,6 +18,10 @@ if TYPE_CHECKING:  # every process of ngspice imports this module, and needs nei
     from analog_fhn.noise import Noise
 
 
+CIRCUIT_BACKENDS = ("spice", "vacask")
+"""Names of the backends that are a `CircuitBackend`."""
+
+
 @dataclass(frozen=True)
 class Response:
     """What the neurons did over the control window.

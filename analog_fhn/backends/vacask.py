@@ -37,7 +37,6 @@ from analog_fhn.vacask.translate import Translation, translate
 
 # Generous, as for ngspice: such decks take 0.1 ms a step.
 _RUN_LIMIT, _STEP_LIMIT = 60.0, 0.01  # s
-_checked: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -161,19 +160,16 @@ class Vacask:
 
     def _check_sample(self, cells: Cells, protocol: Protocol, crew: _Crew) -> None:
         """Refuse settings with which the first neuron does not spike as it does with much tighter ones."""
-        digest = sha256(self._translated(cells, 0, protocol).deck())
-        if digest in _checked:
-            return
-        brief = Protocol(settle=3.0, control=12.0, x0=protocol.x0, y0=protocol.y0)
-        try:
-            difference = self._difference(cells, 0, None, brief, crew)
-        except SimulationError as fault:
-            nothing = np.zeros((1, 1))
-            raise self._failure("", fault, cells, nothing, (0, 0), brief, Response(nothing * np.nan)) from fault
-        except ValueError:
-            difference = 0.0  # no spikes within 192 T: nothing to compare, and nothing to be refused for
-        refuse_coarse(self.name, self.reltol, self.max_step, difference)
-        _checked.add(digest)
+
+        def difference(brief: Protocol) -> float:
+            try:
+                return self._difference(cells, 0, None, brief, crew)
+            except SimulationError as fault:
+                nothing = np.zeros((1, 1))
+                raise self._failure("", fault, cells, nothing, (0, 0), brief, Response(nothing * np.nan)) from fault
+
+        deck = self._translated(cells, 0, protocol).deck()
+        refuse_coarse(self.name, self.reltol, self.max_step, deck, protocol, difference)
 
     def _translated(self, cells: Cells, neuron: int, protocol: Protocol) -> Translation:
         return translate(neuron_deck(cells, neuron, 0.0, protocol, reltol=self.reltol, max_step=self.max_step))

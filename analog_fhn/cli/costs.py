@@ -416,9 +416,11 @@ def _runs(backend: str, number: float, time: float, eps: float, interval: float 
 
 def _table(backend: str, n: int, neurons: int, protocol: Protocol, eps: float, *, waves: bool) -> tuple[float, float]:
     """Wall seconds and bytes of a response table, its comparisons with the control window among them."""
+    from analog_fhn.backends.base import CIRCUIT_BACKENDS
+
     time = protocol.settle + protocol.control
     entries = product(n, neurons)
-    if backend in ("spice", "vacask"):
+    if backend in CIRCUIT_BACKENDS:
         # What tunes the equations, which then fill the table; and a few runs of the protocol
         tuning = _runs(backend, product(n + 3, neurons), _TUNING_TIME, eps)
         own = _runs(backend, min(64.0, max(4.0, product(20, neurons, 1 / time))), time, eps)

@@ -184,6 +184,8 @@ class TrimmableChipOptions:
 
         The backends spice and vacask need components: without a technology they get the nominal chip of `discrete`.
         """
+        from analog_fhn.backends.base import CIRCUIT_BACKENDS
+
         if self.trim is None and self.technology is None:
             for option in ("chip", "shift", "errors", "temperature", "supply"):
                 if (value := getattr(self, option)) is not None:
@@ -191,7 +193,7 @@ class TrimmableChipOptions:
                         f"--{option} {value} needs a --technology to draw the chip from (for example --technology "
                         "discrete)"
                     )
-            if backend not in ("spice", "vacask"):
+            if backend not in CIRCUIT_BACKENDS:
                 return None
         return self.build(network)
 

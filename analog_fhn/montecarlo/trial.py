@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn.backends.base import Backend
+from analog_fhn.backends.base import CIRCUIT_BACKENDS, Backend
 from analog_fhn.data.sparse_images import Pixels
 from analog_fhn.design import Design
 from analog_fhn.draws import sobol_normal
@@ -151,8 +151,9 @@ class Job:
 
         if isinstance(self.backend, str):
             keep = None if self.keep is None else self.keep / trial
-            of_circuits = self.backend in ("spice", "vacask")
-            options: dict[str, Any] = {"keep": keep, "workers": self.workers} if of_circuits else {}
+            options: dict[str, Any] = (
+                {"keep": keep, "workers": self.workers} if self.backend in CIRCUIT_BACKENDS else {}
+            )
             inner = make_backend(self.backend, **options)
         else:
             inner = self.backend

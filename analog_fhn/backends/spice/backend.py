@@ -198,19 +198,15 @@ class Spice:
         deck
             Of this neuron: its components and settings, by which the check is remembered.
         """
-        digest = sha256(deck)
-        if digest in _checked:
-            return
-        brief = Protocol(settle=3.0, control=12.0, x0=protocol.x0, y0=protocol.y0)
-        try:
-            difference = self._difference(simulator, cells, 0, None, brief)
-        except SimulationError as fault:
-            result, nothing = _Result(0, 0, fault=fault, log=simulator.log), np.zeros((1, 1))
-            raise self._failure(result, cells, nothing, brief, Response(nothing * np.nan)) from fault
-        except ValueError:
-            difference = 0.0  # no spikes within 192 T: nothing to compare, and nothing to be refused for
-        refuse_coarse(self.name, self.reltol, self.max_step, difference)
-        _checked.add(digest)
+
+        def difference(brief: Protocol) -> float:
+            try:
+                return self._difference(simulator, cells, 0, None, brief)
+            except SimulationError as fault:
+                result, nothing = _Result(0, 0, fault=fault, log=simulator.log), np.zeros((1, 1))
+                raise self._failure(result, cells, nothing, brief, Response(nothing * np.nan)) from fault
+
+        refuse_coarse(self.name, self.reltol, self.max_step, deck, protocol, difference)
 
     def unchecked(self) -> Spice:
         """See `CircuitBackend.unchecked`."""
@@ -290,14 +286,41 @@ def period_difference(
     raise ValueError(f"neuron {neuron} does not oscillate at drive {drive}")
 
 
-def refuse_coarse(name: str, reltol: float, max_step: float, difference: float) -> None:
-    """Refuse settings with which a period differs too much from that with tighter ones (SimulationError)."""
-    if difference > SETTINGS_LIMIT:
+def refuse_coarse(
+    name: str, reltol: float, max_step: float, deck: str, protocol: Protocol, difference: Callable[[Protocol], float]
+) -> None:
+    """Refuse settings with which a period differs too much from that with tighter ones; once for a deck.
+
+    Parameters
+    ----------
+    name
+        Of the simulator.
+    deck
+        Of the neuron that is compared: its components and settings, by which the check is remembered.
+    protocol
+        Its initial state is that of the runs.
+    difference
+        Relative difference of a period in runs of a protocol; ValueError if the neuron does not oscillate in them.
+
+    Raises
+    ------
+    SimulationError
+        If the difference is too large.
+    """
+    digest = sha256(deck)
+    if digest in _checked:
+        return
+    try:
+        found = difference(Protocol(settle=3.0, control=12.0, x0=protocol.x0, y0=protocol.y0))
+    except ValueError:
+        found = 0.0  # no spikes within 192 T: nothing to compare, and nothing to be refused for
+    if found > SETTINGS_LIMIT:
         raise SimulationError(
             f"{name} reltol = {reltol:g}, max_step = {max_step:g} are too coarse: a period of neuron 0 "
-            f"differs by {difference:.2g} from that with a tenth of reltol and half the step; at most "
+            f"differs by {found:.2g} from that with a tenth of reltol and half the step; at most "
             f"{SETTINGS_LIMIT:g} is accepted"
         )
+    _checked.add(digest)
 
 
 def failed_run(

@@ -448,8 +448,11 @@ def _onsets(cells: Cells, ends: tuple[FloatArray, FloatArray], protocol: Protoco
 
 def _oscillating(engine: Backend, cells: Cells, drives: FloatArray, protocol: Protocol) -> NDArray[np.bool_]:
     """Whether neurons oscillate in the second half of a run, shape (m, n_neurons) like the drives."""
-    usual = np.full(drives.shape, _REGIME)
-    return np.array([[_oscillates(x) for x in row] for row in _waves(engine, cells, drives, protocol, usual)])
+    brief = _brief(cells, protocol, _REGIME)
+    late = slice(brief.n_samples // 2, None)
+    return np.concatenate(
+        [np.ptp(found[..., late], axis=2) > _SWING for found in _in_parts(engine, cells, drives, brief, None)]
+    )
 
 
 def _moved_onsets(
@@ -586,10 +589,7 @@ def _waves(
     """Output over time of runs under drives (m, n_neurons), each of its own length (T), from the protocol's start."""
     waves: _Waves = []
     usual = float(lengths.min())
-    brief = _brief(cells, protocol, usual)
-    rows = max(1, int(_SAMPLE_BYTES / (4 * brief.n_samples * len(cells))))
-    for first in range(0, len(drives), rows):
-        found = _samples(engine, cells, drives[first : first + rows], brief, progress)
+    for found in _in_parts(engine, cells, drives, _brief(cells, protocol, usual), progress):
         waves += [list(row) for row in found]
     for length in np.unique(lengths[lengths > usual]).tolist():
         row, neuron = np.nonzero(lengths == length)
@@ -598,6 +598,19 @@ def _waves(
         for r, k, wave in zip(row.tolist(), neuron.tolist(), found, strict=True):
             waves[r][k] = wave
     return waves
+
+
+def _in_parts(
+    engine: Backend,
+    cells: Cells,
+    drives: FloatArray,
+    protocol: Protocol,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[FloatArray]:
+    """Samples by run as `_samples` has them, some rows of the drives after others."""
+    rows = max(1, int(_SAMPLE_BYTES / (4 * protocol.n_samples * len(cells))))
+    for first in range(0, len(drives), rows):
+        yield _samples(engine, cells, drives[first : first + rows], protocol, progress)
 
 
 def _samples(

@@ -20,7 +20,14 @@ from numpy.typing import NDArray
 
 from analog_fhn._support.files import at_once
 from analog_fhn._support.hashing import labelled, sha256, sha256_of_json
-from analog_fhn.backends.base import Backend, CircuitBackend, Response, check_drives, refuse_noise
+from analog_fhn.backends.base import (
+    CIRCUIT_BACKENDS,
+    Backend,
+    CircuitBackend,
+    Response,
+    check_drives,
+    refuse_noise,
+)
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.spice.tuned import TUNED_FORMAT, Tuning, kept_tuning
 from analog_fhn.backends.table.build import Maker, TablePlan, grid_range, largest, rms, window_checks
@@ -82,7 +89,7 @@ class Table:
         initial state. "auto" is the window where equations fill the table and neurons are given by curves, if it is
         shorter than 100 T (`analog_fhn.backends.table.means.averages_window`), else settled.
     tuned
-        Whether that is so; else ngspice makes all runs of the table, which takes fifty times as long.
+        Whether that is so; else ngspice makes all runs of the table, which takes ten times as long.
     window_drives
         Drives per neuron of a table of window means, or `n` if that is more: they go up and down with the drive. Such
         tables are not stored. Waveforms that are asked for beside them are settled ones all the same.
@@ -363,7 +370,7 @@ def default_drives(backend: str, readout: Readout) -> int:
     That of a settled neuron does; of means over a short window see `Table.window_drives`. In ngspice it is at these
     drives that equations are tuned.
     """
-    return 9 if backend in ("spice", "vacask") or (backend, readout) == ("direct", "mean") else 33
+    return 9 if backend in CIRCUIT_BACKENDS or (backend, readout) == ("direct", "mean") else 33
 
 
 def _keep(tables: dict[str, T], key: str, table: T) -> None:
