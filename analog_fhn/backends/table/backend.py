@@ -89,7 +89,7 @@ class Table:
         initial state. "auto" is the window where equations fill the table and neurons are given by curves, if it is
         shorter than 100 T (`analog_fhn.backends.table.means.averages_window`), else settled.
     tuned
-        Whether that is so; else ngspice makes all runs of the table, which takes ten times as long.
+        Whether that is so; else ngspice makes all runs of the table, which takes eight times as long.
     window_drives
         Drives per neuron of a table of window means, or `n` if that is more: they go up and down with the drive. Such
         tables are not stored. Waveforms that are asked for beside them are settled ones all the same.
