@@ -6,17 +6,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.plugins import plugin, plugins
 from analog_fhn._support.threads import single_blas
 from analog_fhn.backends.base import Backend, Response, refuse_noise
 from analog_fhn.cell.base import Cells, DriveStage, RampStage, ramp_with_ripple, tanh_with_ripple
 from analog_fhn.chip import Chip, HiddenLayer, at_positions
 from analog_fhn.draws import ReadNoise, RunNoise, Samples
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, shown
 from analog_fhn.hold import add_samples
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, Protocol
@@ -86,12 +87,17 @@ class Result:
 
 
 def make_backend(name: str, **options: Any) -> Backend:
-    """Backend by name: reference, direct, brian, spice or vacask; options go to its class.
+    """Backend by name: reference, direct, brian, spice, vacask, or one that an installed package adds.
+
+    Parameters
+    ----------
+    options
+        They go to its class.
 
     Raises
     ------
     InputError
-        For an unknown name.
+        For an unknown name, or a class of an installed package that does not load or is no backend.
     """
     # Imported on demand: numba, Brian2 and PySpice take seconds to load.
     if name == "reference":
@@ -114,7 +120,13 @@ def make_backend(name: str, **options: Any) -> Backend:
         from analog_fhn.backends.vacask import Vacask
 
         return Vacask(**options)
-    raise InputError(f"backend {name!r}: expected one of {', '.join(BACKENDS)}")
+    added = plugin("backend", name)
+    if added is None:
+        raise InputError(f"backend {shown(name)}: expected one of {', '.join([*BACKENDS, *plugins('backend')])}")
+    backend = added(**options)
+    if not (callable(getattr(backend, "respond", None)) and isinstance(getattr(backend, "name", None), str)):
+        raise InputError(f"backend {shown(name)}: {added.__name__} is no backend; expected a name and a method respond")
+    return cast(Backend, backend)
 
 
 def classify(

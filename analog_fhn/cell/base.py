@@ -1,7 +1,7 @@
 """The plug-in point for neuron circuits: what a cell says of itself, so that no other module names its parts.
 
-A new cell is one module here with a subclass of `Cell`, one library in `netlists/`, one technology file that names it,
-and a line in `CELLS`.
+A new cell is one module with a subclass of `Cell`, one library of subcircuits, one technology file that names it, and a
+line in `CELLS` or, in another package, an entry point of the group ``analog_fhn.cell``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from analog_fhn._support.plugins import named_class
+from analog_fhn._support.plugins import check_subclass, named_class
 from analog_fhn._support.resources import resource
 from analog_fhn.cell.parts import CellArrays, Parts
 from analog_fhn.errors import InputError
@@ -621,7 +621,8 @@ def cell_class(name: str) -> type[Cell]:
     Raises
     ------
     InputError
-        If there is none of that name.
+        If there is none of that name, or an installed package has something else under it.
     """
-    kind: type[Cell] = named_class(CELLS, name, "cell")
+    kind: type[Cell] = named_class(CELLS, name, "cell", "cell")
+    check_subclass(kind, Cell, "cell", name)
     return kind

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,7 @@ from analog_fhn._support.files import new_table
 from analog_fhn.cli import circuits, console, costs, option_values, outputs, parameters
 from analog_fhn.cli.groups import ImageOptions, LoadsNetwork, NeuronOptions, TrimmableChipOptions
 from analog_fhn.cli.options import takes_option_groups
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, shown
 
 if TYPE_CHECKING:
     from analog_fhn.backends.base import Backend
@@ -29,13 +29,29 @@ if TYPE_CHECKING:
 _FEW_PERIODS = 50.0  # T: in shorter windows the ends of a mean count
 
 
+def _check_backend(name: str) -> str:
+    from analog_fhn._support.plugins import plugins
+    from analog_fhn.inference import BACKENDS
+
+    names = [*BACKENDS, "twin", *plugins("backend")]
+    if name not in names:
+        raise InputError(f"--backend {shown(name)}: expected one of {', '.join(names)}")
+    return name
+
+
 @dataclass(frozen=True)
 class EngineOptions:
     """What integrates the neurons."""
 
     backend: Annotated[
-        Literal["direct", "reference", "brian", "spice", "vacask", "twin"],
-        typer.Option("--backend", help="What integrates the neurons; twin: reconstructions of recorded neurons."),
+        str,
+        typer.Option(
+            "--backend",
+            metavar="direct|reference|brian|spice|vacask|twin|NAME",
+            help="What integrates the neurons; twin: reconstructions of recorded neurons; NAME: of a package that adds "
+            "one.",
+            callback=_check_backend,
+        ),
     ] = "direct"
     twin: Annotated[
         list[Path] | None,

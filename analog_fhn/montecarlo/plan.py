@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from analog_fhn._support.plugins import plugins
 from analog_fhn._support.yaml_files import read_yaml
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, shown
-from analog_fhn.inference import check_converters
+from analog_fhn.inference import BACKENDS, check_converters
 from analog_fhn.network import Network
 from analog_fhn.technology.quantities import Number, Quantity, Share
 from analog_fhn.technology.technology import Technology
@@ -180,7 +181,7 @@ class SweepPlan(Section):
     settings: Annotated[dict[str, Setting], Field(default_factory=dict)]
     points: Annotated[list[dict[str, Setting]], Field(min_length=1)] | None = None
     grid: dict[str, Annotated[list[Setting], Field(min_length=1)]] | None = None
-    backend: Literal["direct", "reference", "brian", "spice", "vacask"] = "direct"
+    backend: str = "direct"
     table: Annotated[int, Quantity("1", (0, 1e15))] | None = None
     specification: Share | None = None
     until: Until | None = None
@@ -196,6 +197,8 @@ class SweepPlan(Section):
             raise ValueError(f"grid of {points:.3g} points: expected at most {MOST_POINTS}")
         if self.table is not None and 0 < self.table < 5:
             raise ValueError(f"table = {self.table}: expected at least 5 drives, or 0 for no table")
+        if self.backend not in (known := [*BACKENDS, *plugins("backend")]):
+            raise ValueError(f"backend {shown(self.backend)}: expected one of {', '.join(known)}")
         if self.sobol:
             self._check_sobol()
         for key in ("readout", "gamma", "errors"):

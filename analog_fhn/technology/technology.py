@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from analog_fhn._support.files import write_text
-from analog_fhn._support.plugins import named_class
+from analog_fhn._support.plugins import check_subclass, named_class
 from analog_fhn._support.resources import resource
 from analog_fhn._support.yaml_files import read_yaml, yaml_text
 from analog_fhn.errors import InputError, shown
@@ -436,5 +436,6 @@ def technology_class(cell: str) -> type[Technology]:
     InputError
         If there is none of that name.
     """
-    kind: type[Technology] = named_class(TECHNOLOGIES, cell, "cell")
+    kind: type[Technology] = named_class(TECHNOLOGIES, cell, "cell", "technology")
+    check_subclass(kind, Technology, "technology", cell)
     return kind

@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from analog_fhn._support.hashing import sha256_of_stream
 from analog_fhn._support.limits import LIMIT, open_archive
+from analog_fhn._support.plugins import reader_of_ending
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
@@ -72,6 +74,9 @@ def load_network(
 
 def read(path: str | Path) -> TrainedWeights:
     """Layers of a weight file, their values exactly, as float64; the file's content tells its format.
+
+    Files of other endings are read by the reader that an installed package adds for them (entry points of the group
+    ``analog_fhn.reader``, by the ending without its dot).
 
     Raises
     ------
@@ -143,9 +148,11 @@ def write(
 
 
 def _reader(path: Path, head: bytes) -> Callable[[Path], TrainedWeights]:
-    """Reader of the format that the first bytes of a file tell; its ending matters only in messages."""
+    """Reader of the format that the first bytes of a file tell, or that an installed package adds for its ending."""
     if head[:1] == b"\x80" and head[1:2] in b"\2\3\4\5":
         raise _pickle(path)
+    if (added := reader_of_ending("reader", path, READ_SUFFIXES)) is not None:
+        return partial(_read_added, added)
     if head[:2] == b"PK":
         with open_archive(path) as archive:
             names = archive.namelist()
@@ -167,6 +174,14 @@ def _reader(path: Path, head: bytes) -> Callable[[Path], TrainedWeights]:
     if path.suffix.lower() in _PICKLES:
         raise _pickle(path)
     raise InputError(f"{path}: is no weight file that is known here; expected {', '.join(READ_SUFFIXES)}")
+
+
+def _read_added(reader: Callable[[Path], object], path: Path) -> TrainedWeights:
+    """What the reader of an installed package makes of a file."""
+    trained = reader(path)
+    if not isinstance(trained, TrainedWeights):
+        raise InputError(f"{path}: its reader gives {type(trained).__name__}; expected TrainedWeights")
+    return trained
 
 
 def _pickle(path: Path) -> InputError:

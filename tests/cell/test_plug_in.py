@@ -1,4 +1,4 @@
-"""A second cell, in one file, goes through equations, tables, sweeps, the regression and netlists as the first does."""
+"""The cell of examples/extend goes through equations, tables, sweeps, the regression and netlists as our own do."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from extras import EXTEND, install
 from sweeps import digits, digits_network
 
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.reference import Reference
 from analog_fhn.backends.spice.backend import Spice, run_exported
-from analog_fhn.cell.base import CELLS
 from analog_fhn.checks.design import check
 from analog_fhn.design import Design
 from analog_fhn.inference import classify
@@ -27,12 +27,12 @@ from analog_fhn.technology.technology import Technology
 
 
 @pytest.fixture(autouse=True)
-def toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(CELLS, "toy", ("toy_cell", "ToyFHN"))
+def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    install(monkeypatch, tmp_path / "installed")
 
 
 def technology() -> Technology:
-    return Technology.load("discrete").model_copy(update={"cell": "toy"})
+    return Technology.load(EXTEND / "sources.yaml")
 
 
 def small(protocol: Protocol) -> Network:
@@ -52,12 +52,11 @@ def test_every_backend_integrates_the_same_sampled_parts() -> None:
 def test_its_parts_spread_with_the_seed_as_their_kinds_say() -> None:
     network = Network.of_weights((np.ones((1, 4000)), np.ones((4000, 1))))
     parts = dict(Design(network, technology()).chip(1).hardware[0].cells.parts[0].items())
-    kinds = technology()
-    for name, width in (("rx", kinds.resistor.tolerance), ("cy", kinds.capacitor.tolerance)):
+    for name, width in (("rx", 0.01), ("cy", 0.05)):  # tolerances of sources.yaml
         values = parts[name] / np.median(parts[name]) - 1.0
         assert np.abs(values).max() < 1.02 * width
         assert values.std() == pytest.approx(width / 3.0, rel=0.05)
-    assert parts["offset"].std() == pytest.approx(kinds.opamp.offset_sigma, rel=0.05)
+    assert parts["offset"].std() == pytest.approx(2e-3, rel=0.05)
 
 
 def test_tables_classify_as_the_simulation_does() -> None:
@@ -71,7 +70,9 @@ def test_noise_checks_and_bill_come_from_its_own_declaration() -> None:
     design = Design(small(Protocol()), technology())
     noise = Noise.intrinsic(design.chip(1).last.cells, 0)
     assert np.all(noise.x > 0.0)
-    assert "Cx: this cell is a toy" in [finding.message for finding in check(design)]
+    assert "Cx" not in [finding.part for finding in check(design)]
+    fast = Design(small(Protocol()), technology().model_copy(update={"time_unit": 1e-5}))
+    assert [finding.value for finding in check(fast) if finding.part == "Cx"] == [pytest.approx(1e-11)]
     places = " ".join(item.where for item in bill(design))
     assert "Rx of the neurons" in places
     assert "Bx By Bdrive Brow of the neurons" in places
@@ -79,13 +80,15 @@ def test_noise_checks_and_bill_come_from_its_own_declaration() -> None:
 
 def test_a_sweep_and_its_regression_name_its_parts() -> None:
     network, images = digits_network(), digits()
-    job = Job("toy", network, technology(), images.images, images.labels, network.forward(images.images).argmax(1), 1)
+    job = Job(
+        "sources", network, technology(), images.images, images.labels, network.forward(images.images).argmax(1), 1
+    )
     point = SweepPoint(0, "sweep", "as planned")
     trials = [run_trial(job, point, k) for k in range(40)]
     assert {trial.status for trial in trials} == {"done"}
     result = regression(job, point, trials)
     assert result is not None
-    assert {term.group for term in result.terms} >= {"opamp", "array devices"}
+    assert {term.group for term in result.terms} >= {"current_source", "array devices"}
     assert "neuron offset" in [name for name, _, _ in result.components]
 
 

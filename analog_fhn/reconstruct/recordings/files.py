@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from analog_fhn._support.files import new_table
+from analog_fhn._support.plugins import reader_of_ending
 from analog_fhn._support.tables import excerpt
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
@@ -45,6 +47,9 @@ def read_recording(
 ) -> Recording:
     """Recording in a file of `write_recording`, of an oscilloscope or of a simulator (see `read_table`).
 
+    Files of other endings than .csv and .txt are read by the reader that an installed package adds for them (entry
+    points of the group ``analog_fhn.recording``, by the ending without its dot).
+
     Units that the file names are converted to s and V; without units s and V are assumed, and the report says which
     units were not understood. Missing samples are rows left out, cells that are empty, out of range or no number, and
     single values far beyond all others (`without_glitches`). Columns `state_1`, ... become `Recording.states`.
@@ -78,17 +83,53 @@ def read_recording(
     _check_above_0("step", step, "seconds")
     _check_above_0("volts_per_unit", volts_per_unit, "volts")
     _check_above_0("seconds_per_unit", seconds_per_unit, "seconds")
-    table = _long_table(Path(path))
-    times = _time_column(table, time_column, step)
-    voltage = _voltage_column(table, column, times)
-    recording = _recording(table, times, voltage, step, volts_per_unit, seconds_per_unit)
+    path = Path(path)
+    added = reader_of_ending("recording", path, (".csv", ".txt"))
+    if added is None:
+        recording, where = _of_columns(path, column, time_column, step, volts_per_unit, seconds_per_unit)
+    else:
+        columns = {
+            "column": column, "time_column": time_column, "step": step, "volts_per_unit": volts_per_unit,
+            "seconds_per_unit": seconds_per_unit,
+        }  # fmt: skip
+        recording, where = _of_reader(added, path, columns), f"{path}"
     if start is not None or stop is not None:
         recording = recording.cut(start, stop)
     if recording.missing.all():
-        raise InputError(f"{table.path}, column {voltage}: none of {len(recording)} samples is a finite number")
+        raise InputError(f"{where}: none of {len(recording)} samples is a finite number")
     recording = without_glitches(recording)
     recording = replace(recording, report=(*recording.report, *_gaps_report(recording)))
     return check_recording(recording.bridged(bridge), allow_clipped=allow_clipped)
+
+
+def _of_columns(
+    path: Path,
+    column: str | int | None,
+    time_column: str | int | None,
+    step: float | None,
+    volts_per_unit: float | None,
+    seconds_per_unit: float | None,
+) -> tuple[Recording, str]:
+    """Recording in columns of text, and the place of its voltage."""
+    table = _long_table(path)
+    times = _time_column(table, time_column, step)
+    voltage = _voltage_column(table, column, times)
+    recording = _recording(table, times, voltage, step, volts_per_unit, seconds_per_unit)
+    return recording, f"{table.path}, column {voltage}"
+
+
+def _of_reader(reader: Callable[[Path], object], path: Path, columns: Mapping[str, object]) -> Recording:
+    """Recording that the reader of an installed package makes of a file; options of columns are refused."""
+    for name, value in columns.items():
+        if value is not None:
+            raise InputError(f"{path}: {name} = {value} says how columns of text are read; this file has none")
+    try:
+        recording = reader(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if not isinstance(recording, Recording):
+        raise InputError(f"{path}: its reader gives {type(recording).__name__}; expected a Recording")
+    return recording
 
 
 def _check_above_0(name: str, value: float | None, unit: str) -> None:
