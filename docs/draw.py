@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import schemdraw
 import schemdraw.elements as elm
@@ -20,9 +21,15 @@ COLUMN = 3.0  # distance of two columns of transistors
 INPUT = -2.6  # x coordinate, relative to an amplifier's summing node, where its input resistors begin
 
 
-def neuron() -> schemdraw.Drawing:
-    """Three op-amps, two multipliers, two capacitors, seven resistors, the drive current."""
-    d = _drawing()
+def neuron(canvas: Any = None) -> schemdraw.Drawing:
+    """Three op-amps, two multipliers, two capacitors, seven resistors, the drive current.
+
+    Parameters
+    ----------
+    canvas
+        Axes of Matplotlib to draw into; None: SVG.
+    """
+    d = _drawing(canvas)
 
     # U1: R1, R2, R3 into the summing node, Cx
     u1 = _amplifier(d, "U1", (0.0, 0.0))
@@ -32,14 +39,16 @@ def neuron() -> schemdraw.Drawing:
     _resistor(d, u1, -2.6, "R3", "Vy")
 
     # M1, M2: the cube
+    small = canvas is not None
     cube = (INPUT - 1.5, 0.0)
-    m2 = _multiplier(d, "M2", cube)
+    m2 = _multiplier(d, "M2", cube, pins=not small)
     d.add(elm.Line().at(cube).to((INPUT, 0.0)))
-    d.add(elm.Label().at((cube[0] + 0.75, -0.45)).label("Vx³/Vm²", loc="center", fontsize=11))
     into = m2.absanchors["y"]
-    m1 = _multiplier(d, "M1", (into[0] - 1.5, into[1]))
+    m1 = _multiplier(d, "M1", (into[0] - 1.5, into[1]), pins=not small)
     d.add(elm.Line().at(m1.absanchors["w"]).to(into))
-    d.add(elm.Label().at((into[0] - 0.75, into[1] - 0.45)).label("Vx²/Vm", loc="center", fontsize=11))
+    if not small:
+        d.add(elm.Label().at((cube[0] + 0.75, -0.45)).label("Vx³/Vm²", loc="center", fontsize=11))
+        d.add(elm.Label().at((into[0] - 0.75, into[1] - 0.45)).label("Vx²/Vm", loc="center", fontsize=11))
     for multiplier, pin in ((m2, "x"), (m1, "x"), (m1, "y")):
         d.add(elm.Line().at(multiplier.absanchors[pin]).left(0.4))
         d.add(elm.Dot(open=True).label("Vx", loc="left"))
@@ -167,10 +176,12 @@ def write(folder: Path) -> list[Path]:
     return paths
 
 
-def _drawing() -> schemdraw.Drawing:
-    schemdraw.use("svg")
-    d = schemdraw.Drawing(show=False)
-    d.config(unit=2.4, fontsize=12, font="sans-serif", bgcolor="white", margin=0.3)
+def _drawing(canvas: Any = None) -> schemdraw.Drawing:
+    schemdraw.use("svg" if canvas is None else "matplotlib")
+    d = schemdraw.Drawing(show=False, canvas=canvas)
+    d.config(unit=2.4, fontsize=12 if canvas is None else 8, font="sans-serif", bgcolor="white", margin=0.3)
+    if canvas is not None:
+        d.config(lw=1.0)
     return d
 
 
@@ -207,14 +218,15 @@ def _resistor(d: schemdraw.Drawing, amp: elm.Element, height: float, label: str,
         d.add(elm.Dot(open=True).at(end).label(node, loc="left"))
 
 
-def _multiplier(d: schemdraw.Drawing, name: str, at: tuple[float, float]) -> elm.Element:
-    """Multiplier whose output stands at a point."""
-    pins = [
-        elm.IcPin(name="X", side="left", slot="2/2", anchorname="x"),
-        elm.IcPin(name="Y", side="left", slot="1/2", anchorname="y"),
-        elm.IcPin(name="W", side="right", anchorname="w"),
+def _multiplier(d: schemdraw.Drawing, name: str, at: tuple[float, float], *, pins: bool = True) -> elm.Element:
+    """Multiplier whose output stands at a point, with the names of its pins or without."""
+    x, y, w = "XYW" if pins else ("", "", "")
+    named = [
+        elm.IcPin(name=x, side="left", slot="2/2", anchorname="x"),
+        elm.IcPin(name=y, side="left", slot="1/2", anchorname="y"),
+        elm.IcPin(name=w, side="right", anchorname="w"),
     ]
-    block = d.add(elm.Ic(pins=pins, size=(1.6, 1.8)).anchor("w").at(at))
+    block = d.add(elm.Ic(pins=named, size=(1.6, 1.8)).anchor("w").at(at))
     centre = block.absanchors["center"]
     d.add(elm.Label().at((centre[0], centre[1] + 1.2)).label(name, loc="center"))
     return block

@@ -18,10 +18,10 @@ from PIL import Image
 
 DOCS = Path(__file__).parent
 PAGES = DOCS / "reference" / "commands"
-ORDER = (
-    "doctor train import classify compare design arrays export frontier sweep status allocate combine rare corners report "
-    "trim record reconstruct reproduce device"
-).split()
+ORDER = [
+    *("doctor", "train", "import", "classify", "compare", "design", "arrays", "export", "frontier", "sweep", "status"),
+    *("allocate", "combine", "rare", "corners", "report", "trim", "record", "reconstruct", "reproduce", "device"),
+]
 EXAMPLE = re.compile(r"```bash\n(.*?)```\n\n```text\n.*?```", re.DOTALL)
 COMMON = {"command", "versions", "seed", "seconds"}
 WIDTH = 1000  # pixels of a picture
@@ -32,7 +32,7 @@ PICTURES = {
     "sweep": "out/sweep/histogram.png",
     "corners": "out/corners/corners.png",
     "trim": "out/trim/accuracy.png",
-    "reconstruct": "out/twin/portraits.png",
+    "reconstruct": "out/twin/runs.png",
 }
 
 
@@ -115,11 +115,11 @@ def record(name: str) -> None:
         shrink(Path(PICTURES[name]), DOCS / "images" / "commands" / f"{name}.png")
 
 
-def shrink(source: Path, target: Path) -> None:
+def shrink(source: Path, target: Path, width: int = WIDTH) -> None:
     """Copy a picture, not wider than the page and of few colours."""
     image = Image.open(source).convert("RGB")
-    if image.width > WIDTH:
-        image = image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS)
+    if image.width > width:
+        image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
     image.quantize(128, dither=Image.Dither.NONE).save(target, optimize=True)
 
 
