@@ -52,7 +52,7 @@ def table(name: str) -> str:
             for of_typer, ours in KINDS.items():
                 written = written.replace(of_typer, ours)
             text, limits = (escape(part, quote=False) for part in (text, limits))
-            lines.append(f"| `{_cell(written)}` | {_cell(text)} | {_cell(limits)} |")
+            lines.append(f"| `{written}` | {_cell(text)} | {_cell(limits)} |")
     return "\n".join(lines)
 
 

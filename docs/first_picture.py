@@ -33,7 +33,7 @@ def main() -> None:
     z = test.images[IMAGE] @ chip.layers[0].weights + chip.layers[0].biases
     drives = chip.last.cells.drive_stage.drives(z)
     neuron = int(np.abs(drives - DRIVE).argmin())
-    figure, axes = plt.subplots(1, 4, figsize=(13.5, 3.4), width_ratios=[1.0, 2.0, 1.4, 1.4], dpi=150)
+    figure, axes = plt.subplots(1, 4, figsize=(11.5, 3.1), width_ratios=[1.0, 2.0, 1.4, 1.4], dpi=150)
     _weights(axes[0], network, neuron)
     _circuit(axes[1])
     _voltage(axes[2], chip, neuron, drives[neuron])
@@ -57,14 +57,14 @@ def _weights(axis: Axes, network: af.Network, neuron: int) -> None:
     largest = np.abs(weights).max()
     axis.imshow(weights, cmap="RdBu_r", vmin=-largest, vmax=largest)
     axis.set_anchor("N")
-    axis.set_title("trained weights\nof one neuron", color=INK, fontsize=11)
+    axis.set_title("trained weights\nof one neuron", color=INK, fontsize=10)
     axis.set(xticks=[], yticks=[])
 
 
 def _circuit(axis: Axes) -> None:
     drawing = draw.neuron(axis)
     drawing.draw(show=False)
-    axis.set_title("its circuit: 3 op-amps,\n2 multipliers, 9 parts", color=INK, fontsize=11)
+    axis.set_title("its circuit: 3 op-amps,\n2 multipliers, 9 parts", color=INK, fontsize=10)
     axis.axis("off")
 
 
@@ -73,7 +73,7 @@ def _voltage(axis: Axes, chip: af.Chip, neuron: int, drive: float) -> None:
     response = af.make_backend("spice").respond(cells, np.array([[drive]]), protocol, samples=True)
     volts = response.samples[:, 0, 0] * chip.hardware[0].cells.cell.volts_per_x
     axis.plot(np.asarray(protocol.sample_times) - 2.0, volts, color=ACCENT, linewidth=1.2)
-    axis.set_title("its voltage on chip 1, in ngspice,\nunder one test image", color=INK, fontsize=11)
+    axis.set_title("its voltage on chip 1, in ngspice,\nunder one test image", color=INK, fontsize=10)
     axis.set_xlabel("time (ms)", color=INK)
     axis.set_ylabel("V", color=INK, rotation=0, labelpad=8)
     axis.spines[["top", "right"]].set_visible(False)
@@ -90,7 +90,7 @@ def _chips(axis: Axes, study: af.Study) -> None:
     axis.annotate(
         f"specification \n{100 * SPECIFICATION:g} % ", (100 * SPECIFICATION, top), color=RED, va="top", ha="right"
     )
-    axis.set_title(f"accuracy of 1000 chips:\n{round(1000 * passed.share)} of them pass", color=INK, fontsize=11)
+    axis.set_title(f"accuracy of 1000 chips:\n{round(1000 * passed.share)} of them pass", color=INK, fontsize=10)
     axis.set_xlabel("accuracy on 10 000 test images (%)", color=INK)
     axis.set(yticks=[])
     axis.spines[["top", "right", "left"]].set_visible(False)

@@ -10,9 +10,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from chromium import chromium
 
 pytest.importorskip("latex2mathml")
 ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 # what a browser fetches by itself; a link that a reader may follow is no such thing
 FETCHED = re.compile(
     r"<(?:script|img|iframe|source)\b[^>]*\bsrc=[\"']?([^\"'\s>]+)|<link\b[^>]*\bhref=[\"']?([^\"'\s>]+)"
@@ -34,8 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def page(site: Path, source: Path) -> str:
-    place = site / "index.html" if source.stem == "index" else site / source.stem / "index.html"
-    return place.read_text(encoding="utf-8")
+    return (site / source.relative_to(DOCS).with_suffix(".html")).read_text(encoding="utf-8")
 
 
 def test_no_page_or_style_fetches_from_another_host(site: Path) -> None:
@@ -50,7 +51,7 @@ def test_no_page_or_style_fetches_from_another_host(site: Path) -> None:
     assert [(name, address) for name, address in fetched if ELSEWHERE.match(address)] == []
 
 
-@pytest.mark.parametrize("source", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("source", sorted(DOCS.rglob("*.md")), ids=lambda path: path.stem)
 def test_every_formula_is_mathml(site: Path, source: Path) -> None:
     formulas = FORMULA.findall(CODE.sub("", source.read_text(encoding="utf-8")))
     elements = re.findall(r"<math\b.*?</math>", page(site, source), re.DOTALL)
@@ -61,7 +62,28 @@ def test_every_formula_is_mathml(site: Path, source: Path) -> None:
         assert "\\" not in "".join(ElementTree.fromstring(element).itertext())
 
 
+@pytest.mark.parametrize("source", sorted(DOCS.rglob("*.md")), ids=lambda path: path.stem)
+def test_no_table_is_cut_by_an_empty_line(site: Path, source: Path) -> None:
+    assert not re.search(r"<p>\s*\|", page(site, source))
+
+
+def test_search_finds_words_in_a_page_that_is_opened_from_the_disk(site: Path) -> None:
+    with chromium() as browser:
+        tab = browser.new_page()
+        asked: list[str] = []
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.goto((site / "index.html").as_uri())
+        tab.click("input.md-search__input")
+        tab.keyboard.type("pancreatic")
+        found = tab.locator(".md-search-result__item a").first
+        found.wait_for(timeout=30_000)
+        found.click()
+        tab.wait_for_url("**/record.html*")
+        assert "pancreatic beta cell" in tab.locator("article").inner_text()
+    assert {address.split(":")[0] for address in asked} <= {"file", "data", "blob"}
+
+
 def test_the_neuron_equation_is_set(site: Path) -> None:
-    assert "<mi>&#x003B5;</mi><mfrac>" in page(site, ROOT / "docs" / "neuron.md")
+    assert "<mi>&#x003B5;</mi><mfrac>" in page(site, DOCS / "neuron.md")
     for name in ("styles/math.css", "styles/stix-two-math.woff2"):
         assert (site / name).stat().st_size > 0
