@@ -53,7 +53,7 @@ def arrays(
     yes: parameters.YesOption = False,
     json: parameters.JsonOption = None,
 ) -> None:
-    """The arrays of a chip in numbers and pictures: conductances, voltages lost on the lines, effective weights."""
+    """Show a chip's arrays in numbers and pictures: conductances, voltages lost on the lines, effective weights."""
     from analog_fhn import plots
     from analog_fhn.checks.array_summary import summarise
 

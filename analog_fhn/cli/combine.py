@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 def combine(
     run: RunArgument,
     control: Annotated[
-        Path, typer.Argument(metavar="CONTROL", help="Run folder with the same chips and more by equations (direct).")
+        Path,
+        typer.Argument(
+            metavar="CONTROL", help="Run folder with the same chips and more, judged by the equations (direct)."
+        ),
     ],
     json: parameters.JsonOption = None,
 ) -> None:
-    """Tell accuracy and yield at circuit level from few chips in RUN and many in CONTROL, chips of the same seed."""
+    """Estimate accuracy and yield at circuit level from a few chips in RUN and many in CONTROL, of the same seed."""
     from analog_fhn.montecarlo import control as control_variate
     from analog_fhn.montecarlo.outcome import read
 

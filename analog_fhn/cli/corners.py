@@ -58,7 +58,7 @@ def corners(
         float | None,
         typer.Option("--specification", metavar="ACCURACY", help="Default: the plain network's accuracy less 0.005."),
     ] = None,
-    chips: Annotated[int, typer.Option("--chips", min=1, help="Number of chips, the same everywhere.")] = 100,
+    chips: Annotated[int, typer.Option("--chips", min=1, help="Number of chips, the same at every corner.")] = 100,
     seed: parameters.SeedOption = 0,
     workers: parameters.WorkersOption = None,
     data: parameters.DataOption = None,

@@ -30,15 +30,17 @@ def fit(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="PRESET.yaml", help="Device preset to write.")
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Of the preset (default: the file's).")] = None,
-    source: Annotated[str | None, typer.Option("--source", help="Where the numbers are from, for the preset.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the preset (default: that of the file).")] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", help="Where the numbers come from, to be stated in the preset.")
+    ] = None,
     sigma: Annotated[
         Literal["polynomial", "table"],
         typer.Option("--sigma", help="Programming error as a polynomial of the conductance, or as a table of it."),
     ] = "polynomial",
     json: parameters.JsonOption = None,
 ) -> None:
-    """Make a device preset of measured conductances: programming error, and drift where readings have times."""
+    """Make a device preset from measured conductances: programming error, and drift where readings have times."""
     from analog_fhn.technology.device_fit import fit_device, read_readings
 
     start = time.perf_counter()

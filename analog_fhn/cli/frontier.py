@@ -114,7 +114,7 @@ def frontier(
     yes: parameters.YesOption = False,
     json: parameters.JsonOption = None,
 ) -> None:
-    """Which gamma, readout, settling time and control window: accuracy, latency and energy of each choice."""
+    """Compare gammas, readouts, settling times and control windows: accuracy, latency and energy of each choice."""
     from analog_fhn import plots
 
     start = time.perf_counter()

@@ -112,7 +112,8 @@ NoiseOption = Annotated[
     ),
 ]
 YesOption = Annotated[
-    bool, typer.Option("--yes", help="Begin also what is expected to take more than this machine has, or a year.")
+    bool,
+    typer.Option("--yes", help="Begin even what is expected to take more than this machine has, or more than a year."),
 ]
 NoiseSeedOption = Annotated[
     int | None, typer.Option("--noise-seed", min=0, max=2**63 - 1, help="Seed of the noise (default: 0).")

@@ -64,7 +64,7 @@ def rare(
     yes: parameters.YesOption = False,
     json: parameters.JsonOption = None,
 ) -> None:
-    """Probability that a chip misses a specification which nearly all meet, by importance sampling; the worst case.
+    """Estimate how often chips miss a specification that nearly all meet, by importance sampling; find the worst.
 
     worst_case.csv has the parts, worst_case.npz the chip for `classify --shift`; chips.csv the chips, shift.npz what
     they are shifted by, for `classify --chip SEED --shift`.

@@ -173,10 +173,10 @@ class ReadingOptions:
     ] = None
     seconds_per_unit: Annotated[
         float | None,
-        typer.Option("--seconds-per-unit", metavar="SECONDS", help="One unit of the times' column, likewise."),
+        typer.Option("--seconds-per-unit", metavar="SECONDS", help="One unit of the column of times, likewise."),
     ] = None
     every: Annotated[
-        int, typer.Option("--every", min=1, metavar="N", help="Take means of N successive samples each.")
+        int, typer.Option("--every", min=1, metavar="N", help="Replace every N successive samples by their mean.")
     ] = 1
     bridge: Annotated[int, typer.Option("--bridge", min=0, help="Longest gap to bridge, samples.")] = 5
     allow_clipped: Annotated[bool, typer.Option("--allow-clipped", help="Accept a recording that looks clipped.")] = (

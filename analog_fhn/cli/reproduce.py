@@ -179,7 +179,7 @@ def reproduce(
     yes: parameters.YesOption = False,
     json: parameters.JsonOption = None,
 ) -> None:
-    """Make a figure or table of the paper again, with the paper's protocol unless an option says otherwise."""
+    """Reproduce a figure or table of the paper, with the paper's protocol unless an option says otherwise."""
     from analog_fhn.neuron import FHN
     from analog_fhn.papers import bogatenko2023 as paper
 

@@ -83,7 +83,7 @@ def status(
     ] = None,
     json: parameters.JsonOption = None,
 ) -> None:
-    """Show how far a run is, from any terminal, while it goes on or afterwards."""
+    """Show how far a run is, from any terminal, during the run or afterwards."""
     from analog_fhn.montecarlo.statistics import summary
     from analog_fhn.montecarlo.store import Store
 

@@ -29,6 +29,9 @@ _LONGEST = 1e11
 """Seconds (three thousand years): what lies beyond is in another unit, such as milliseconds since 1970."""
 
 _UNIT_RATIOS = (60.0, 1e3, 1e6, 1e9, 1e12)
+READ_ENDINGS = (".csv", ".txt", ".atf", ".lvm")
+"""Endings of files that are read here, whatever an installed package adds for them."""
+
 _AGREES = 0.01  # relative difference of two sampling intervals that is not worth a word
 
 
@@ -47,7 +50,7 @@ def read_recording(
 ) -> Recording:
     """Recording in a file of `write_recording`, of an oscilloscope or of a simulator (see `read_table`).
 
-    Files of other endings than .csv and .txt are read by the reader that an installed package adds for them (entry
+    Files of other endings than `READ_ENDINGS` may be read by the reader that an installed package adds for them (entry
     points of the group ``analog_fhn.recording``, by the ending without its dot).
 
     Units that the file names are converted to s and V; without units s and V are assumed, and the report says which
@@ -84,7 +87,7 @@ def read_recording(
     _check_above_0("volts_per_unit", volts_per_unit, "volts")
     _check_above_0("seconds_per_unit", seconds_per_unit, "seconds")
     path = Path(path)
-    added = reader_of_ending("recording", path, (".csv", ".txt"))
+    added = reader_of_ending("recording", path, READ_ENDINGS)
     if added is None:
         recording, where = _of_columns(path, column, time_column, step, volts_per_unit, seconds_per_unit)
     else:
