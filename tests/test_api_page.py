@@ -25,6 +25,11 @@ def test_every_public_name_can_be_had() -> None:
     assert dir(af) == sorted(af.__all__)
 
 
+def test_their_number_is_that_of_the_page_beside_others() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "explanation" / "beside_others.md").read_text(encoding="utf-8")
+    assert f"| {len(af.__all__)} in one namespace, in six groups |" in page
+
+
 def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'classifier'"):
         af.classifier  # type: ignore[attr-defined]  # noqa: B018

@@ -152,6 +152,15 @@ def test_the_backend_is_one_by_its_name_everywhere(tmp_path: Path) -> None:
         make_backend("heun", step=0.7)
 
 
+@pytest.mark.usefixtures("installed")
+def test_design_lists_the_parts_of_the_cell() -> None:
+    status, out, _ = run("design", "--technology", EXTEND / "sources.yaml")
+    assert status == 0
+    parts = {line.split()[0]: line.split()[1:3] for line in out.splitlines() if line.startswith("  ")}
+    # Rx Cx = eps T and Ry Cy = T, of 10 kohm and 1 ms
+    assert parts == {"Rx": ["10", "kohm"], "Ry": ["10", "kohm"], "Cx": ["1", "nF"], "Cy": ["100", "nF"]}
+
+
 def test_the_board_is_sound_and_its_parts_are_within_their_tolerances() -> None:
     technology = Technology.load(EXTEND / "board.yaml")
     design = Design(digits_network(), technology)

@@ -134,15 +134,15 @@ def _parts(layout: Design) -> list[dict[str, Any]]:
     for cell in layout.cells:
         for group in cell.nominal:
             for described in group.described():
-                if not described.purpose or described.name in cell.left_out(True):
+                if not (described.purpose and described.kind.symbol) or described.name in cell.left_out(True):
                     continue
                 section = getattr(cell.technology, described.kind.section)
                 row = {
                     "name": described.name[0].upper() + described.name[1:],
                     "value": float(getattr(group, described.name)[0]),
                     "unit": described.kind.unit,
-                    "series": section.series,
-                    "tolerance": section.tolerance,
+                    "series": getattr(section, "series", None),
+                    "tolerance": getattr(section, described.kind.spread.field),
                     "purpose": described.purpose,
                 }
                 rows.setdefault((described.name, row["value"]), row)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
 from analog_fhn._support.plugins import plugins
 from analog_fhn._support.yaml_files import read_yaml
@@ -26,6 +26,13 @@ NETWORK_SETTINGS = ("gamma", "a", "eps", "slope", "settle", "control", "readout"
 
 _LONGEST_NAME = 100  # characters of a point's name in a message
 MOST_POINTS = 10_000  # of a grid; a design is made of each before the work begins
+
+
+def _known_backend(name: str) -> str:
+    if name not in (known := [*BACKENDS, *plugins("backend")]):
+        raise ValueError(f"expected one of {', '.join(known)}")
+    return name
+
 
 # Large enough for any plan that can be carried out, small enough for a database.
 Many = Annotated[int, Quantity("1", (1, 1e15))]
@@ -181,7 +188,7 @@ class SweepPlan(Section):
     settings: Annotated[dict[str, Setting], Field(default_factory=dict)]
     points: Annotated[list[dict[str, Setting]], Field(min_length=1)] | None = None
     grid: dict[str, Annotated[list[Setting], Field(min_length=1)]] | None = None
-    backend: str = "direct"
+    backend: Annotated[str, AfterValidator(_known_backend)] = "direct"
     table: Annotated[int, Quantity("1", (0, 1e15))] | None = None
     specification: Share | None = None
     until: Until | None = None
@@ -197,8 +204,6 @@ class SweepPlan(Section):
             raise ValueError(f"grid of {points:.3g} points: expected at most {MOST_POINTS}")
         if self.table is not None and 0 < self.table < 5:
             raise ValueError(f"table = {self.table}: expected at least 5 drives, or 0 for no table")
-        if self.backend not in (known := [*BACKENDS, *plugins("backend")]):
-            raise ValueError(f"backend {shown(self.backend)}: expected one of {', '.join(known)}")
         if self.sobol:
             self._check_sobol()
         for key in ("readout", "gamma", "errors"):
