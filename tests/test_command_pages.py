@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from command_line import run
 from extras import install
 
 from analog_fhn.cli import app
@@ -84,6 +86,21 @@ def test_the_table_of_options_is_that_of_the_command() -> None:
     assert {word.rstrip(",") for row in written for word in row.split() if word.startswith("-")} == options
     assert "| polynomial |" in table
     assert "| required |" in table
+
+
+@pytest.mark.parametrize(
+    "arguments", ["design", "record --source fhn --duration 0.01 -o record.csv"], ids=lambda text: text.split()[0]
+)
+def test_the_keys_of_the_json_are_those_of_the_page(
+    arguments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, out, err = run(*arguments.split(), "--json", "-")
+    assert status == 0, err
+    page = (PAGES / f"{arguments.split()[0]}.md").read_text(encoding="utf-8").partition("## JSON")[2]
+    rows = re.findall(r"^\| (`.*?`) \|", page, re.MULTILINE)
+    told = {key for row in rows for key in re.findall(r"`(\w+)`", row)}
+    assert set(json.loads(out)) - {"command", "versions", "seed", "seconds"} == told
 
 
 def test_the_files_that_the_pages_show_are_read(tmp_path: Path) -> None:
