@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -251,11 +251,12 @@ class _Source:
         self._points.append(point)
         first, found = self.drawn, []
 
-        def record(trial: Trial) -> None:
-            if not isinstance(trial, ShiftedTrial):
-                raise SimulationError(f"chip {trial.chip_seed} cannot be simulated: {trial.message}")
-            found.append(trial)
-            self.drawn += 1
+        def record(trials: Sequence[Trial]) -> None:
+            for trial in trials:
+                if not isinstance(trial, ShiftedTrial):
+                    raise SimulationError(f"chip {trial.chip_seed} cannot be simulated: {trial.message}")
+                found.append(trial)
+                self.drawn += 1
             if self._progress is not None:
                 self._progress(self.drawn, max(self._expected, self.drawn))
 

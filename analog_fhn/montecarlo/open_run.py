@@ -22,10 +22,11 @@ from analog_fhn.data import Dataset
 from analog_fhn.data.class_shares import commonest
 from analog_fhn.errors import InputError
 from analog_fhn.inference import check_dataset, check_images, judge
+from analog_fhn.montecarlo.cluster import dask_workers
 from analog_fhn.montecarlo.directions import Directions
 from analog_fhn.montecarlo.gradient import directions_of_slopes
 from analog_fhn.montecarlo.plan import NETWORK_SETTINGS, Sweep, SweepPlan, SweepPoint
-from analog_fhn.montecarlo.runner import Workers, dask_workers, local_workers, run_trials
+from analog_fhn.montecarlo.runner import Workers, local_workers, run_trials
 from analog_fhn.montecarlo.shift_file import ShiftFile
 from analog_fhn.montecarlo.statistics import known_well
 from analog_fhn.montecarlo.store import FILE, MemoryStore, Store
@@ -114,10 +115,10 @@ class OpenRun:
         stored = len(done) if total is not None else len(asked) - len(missing)
         total = len(asked) if total is None else total
 
-        def record(trial: Trial) -> None:
+        def record(trials: Sequence[Trial]) -> None:
             nonlocal stored
-            self.store.add(trial)
-            stored += 1
+            self.store.add(*trials)
+            stored += len(trials)
             if progress is not None:
                 progress(stored, total)
 

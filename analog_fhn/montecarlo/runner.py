@@ -1,24 +1,15 @@
-"""Trials on any `concurrent.futures` executor: processes of this machine, a Dask cluster, or the caller's own."""
+"""Trials on any `concurrent.futures` executor: processes of this machine, or the caller's own."""
 
 from __future__ import annotations
 
-import logging
 import multiprocessing.connection
 import os
+import queue
 import signal
 import threading
-from collections import Counter, deque
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    CancelledError,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    wait,
-)
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,19 +20,18 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn._support.extras import extra
 from analog_fhn._support.threads import usable_cores
 from analog_fhn.backends.base import Backend
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError, RunError
 from analog_fhn.inference import check_images
+from analog_fhn.montecarlo.agenda import Agenda, Batch
 from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.trial import Job, Trial, chip_seed, keep_job, run_trial, share_images
 
 _BEGAN = "began"  # file beside the shared images
-_DEATHS = 3  # workers that a trial may take with it before it counts as failed
-_RETURN = 30.0  # seconds in which a cluster without workers gets one again; a worker's nanny takes about two
-_KEPT = "what is done is kept, --resume goes on"
+_LOOK = 2.0  # seconds between two looks at the workers
+KEPT = "what is done is kept, --resume goes on"
 
 
 class Workers:
@@ -61,9 +51,8 @@ class Workers:
         Whether the executor is shut down in the end, and made again where it broke.
     began
         Whether a worker ever got as far as to wait for trials.
-    again
-        Gives the job anew to workers that took the place of all those that had it, for an executor that is not owned;
-        None: there are no such workers.
+    batch
+        Seconds of work that are handed over at a time, in chips of one point; 0: chips go one by one.
     """
 
     def __init__(
@@ -75,10 +64,10 @@ class Workers:
         *,
         owned: bool = True,
         began: Callable[[], bool] = lambda: True,
-        again: Callable[[], Any] | None = None,
+        batch: float = 0.0,
     ) -> None:
         self.job, self.number, self.seed, self.owned, self.began = job, number, seed, owned, began
-        self._again = again
+        self.batch = batch
         self._make = make
         self._executor: Executor | None = None
 
@@ -113,12 +102,13 @@ class Workers:
                     "worker processes end before their first trial (killed, or started by a script without "
                     "`if __name__ == '__main__':`)"
                 )
-        elif self._again is not None:
-            self.job = self._again()
         elif isinstance(error, CancelledError):
-            raise RunError(f"the executor gave trials up; {_KEPT}")
+            raise RunError(f"the executor gave trials up; {KEPT}")
         else:
-            raise RunError(f"the workers are gone ({error}); {_KEPT}")
+            raise RunError(f"the workers are gone ({error}); {KEPT}")
+
+    def look(self) -> None:
+        """See how many workers there are; called every two seconds."""
 
 
 @contextmanager
@@ -138,7 +128,7 @@ def local_workers(job: Job, number: int | None, folder: Path | None = None) -> I
         try:
             share_images(job.mapped(), path)
         except OSError as error:
-            raise RunError(f"{path}: images cannot be written ({error.strerror or error}); {_KEPT}") from None
+            raise RunError(f"{path}: images cannot be written ({error.strerror or error}); {KEPT}") from None
         shared = replace(job, images=path, workers=1 if number > 1 else None)
         workers = Workers(
             lambda: _processes(shared, number), job.key, number, job.seed, began=(path / _BEGAN).exists
@@ -191,73 +181,34 @@ def _begin(job: Job) -> None:
     (job.images / _BEGAN).touch()
 
 
-@contextmanager
-def dask_workers(job: Job, address: str) -> Iterator[Workers]:
-    """Workers of a Dask cluster that is running; the job goes to each worker once.
+def _run_batch(job: Any, point: SweepPoint, trials: Sequence[int], seconds: float) -> list[Trial]:
+    """Trials in a worker, which shares the cores with others; those of them that it comes to in this time.
 
-    Raises
-    ------
-    MissingProgramError
-        If Dask is not installed.
-    InputError
-        If no scheduler answers at the address.
+    What is a mistake of the caller's is said of the first trial alone: those before it are done.
     """
-    with extra("dask", "a scheduler needs Dask"):
-        from distributed import Client
-        from distributed.comm import get_address_host_port
-    try:
-        get_address_host_port(address)  # a client of no address takes half a minute to go away
-        client = Client(address, timeout=10, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise InputError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from None
-
-    def send() -> Any:
-        return client.scatter(replace(job, workers=1), broadcast=True)
-
-    def again() -> Any:
-        # The scheduler makes lost results anew, but the job is none: it went with the last worker that held it.
-        if client.status != "running":
-            raise RunError(f"--scheduler {address}: the scheduler is gone; {_KEPT}")
-        try:
-            client.wait_for_workers(1, timeout=_RETURN)
-            return send()
-        except (OSError, ValueError, TimeoutError, CancelledError) as error:
-            raise RunError(f"--scheduler {address}: the workers are gone ({error}); {_KEPT}") from None
-
-    with _silent("distributed", "tornado", "asyncio"), client:
-        threads = sum(client.nthreads().values())
-        if not threads:
-            raise InputError(f"--scheduler {address}: the scheduler has no workers yet (dask worker {address})")
-        yield Workers(client.get_executor, send(), threads, job.seed, owned=False, again=again)
-
-
-@contextmanager
-def _silent(*packages: str) -> Iterator[None]:
-    """Without messages of these packages: what they would say with tracebacks, ours says in one line."""
-    loggers = [logging.getLogger(name) for name in list(logging.root.manager.loggerDict)
-               if name.split(".")[0] in packages]  # fmt: skip
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def _run_alone(job: Any, point: SweepPoint, trial: int) -> Trial:
-    """A trial in a worker, which shares the cores with others."""
     from analog_fhn._support.threads import stay_single
 
     stay_single()
-    return run_trial(job, point, trial)
+    end, done = time.monotonic() + seconds, list[Trial]()
+    for trial in trials:
+        if done and time.monotonic() > end:
+            break
+        try:
+            done.append(run_trial(job, point, trial))
+        except (InputError, MissingProgramError):
+            if not done:
+                raise
+            break
+    return done
 
 
 def run_trials(
-    workers: Workers, points: Sequence[SweepPoint], tasks: Iterable[tuple[int, int]], record: Callable[[Trial], None]
+    workers: Workers,
+    points: Sequence[SweepPoint],
+    tasks: Iterable[tuple[int, int]],
+    record: Callable[[Sequence[Trial]], None],
 ) -> None:
-    """Run trials and record each as it finishes, in whatever order.
+    """Run trials and record those that are done at once, in whatever order.
 
     A worker that dies takes no trial with it: the trials that were under way run again, one at a time, and one that
     goes down with three workers is recorded as failed.
@@ -279,31 +230,17 @@ def run_trials(
         If an executor of the caller's is broken or gives trials up, a cluster loses its workers for good, worker
         processes do not even begin, or a worker cannot run a trial (has no analog_fhn, for instance).
     """
-    waiting, suspects = deque(tasks), deque[tuple[int, int]]()
-    deaths = Counter[tuple[int, int]]()
-    while waiting or suspects:
-        flying: dict[Future[Trial], tuple[int, int]] = {}
-        executor = workers.executor()
+    agenda = Agenda(tasks, workers.batch)
+    while agenda:
+        flying: dict[Future[list[Trial]], Batch] = {}
         try:
-            while waiting or suspects or flying:
-                queue, most = (suspects, 1) if suspects else (waiting, 2 * workers.number + 2)
-                while queue and len(flying) < most:
-                    task = queue[0]
-                    flying[executor.submit(_run_alone, workers.job, points[task[0]], task[1])] = task
-                    queue.popleft()
-                for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                    trial = _outcome(future, flying[future], workers.seed)
-                    del flying[future]
-                    record(trial)
+            _fly(workers, points, agenda, flying, record)
         except (BrokenExecutor, CancelledError) as error:
             workers.renew(error)
-            for task in flying.values():
-                deaths[task] += 1
-                if deaths[task] < _DEATHS:
-                    suspects.append(task)
-                else:
-                    died = f"the worker process died {_DEATHS} times (killed, or out of memory)"
-                    record(_failed(task, workers.seed, died))
+            hopeless = [task for batch in flying.values() for task in agenda.died(batch)]
+            died = f"the worker process died {agenda.DEATHS} times (killed, or out of memory)"
+            if hopeless:
+                record([_failed(task, workers.seed, died) for task in hopeless])
         except BaseException:
             for future in flying:
                 future.cancel()
@@ -311,17 +248,48 @@ def run_trials(
             raise
 
 
-def _outcome(future: Future[Trial], task: tuple[int, int], seed: int) -> Trial:
+def _fly(
+    workers: Workers,
+    points: Sequence[SweepPoint],
+    agenda: Agenda,
+    flying: dict[Future[list[Trial]], Batch],
+    record: Callable[[Sequence[Trial]], None],
+) -> None:
+    """Run what is on the agenda as long as the executor goes on; what is in `flying` in the end is not done."""
+    executor, landed = workers.executor(), queue.SimpleQueue[Future[list[Trial]]]()
+    looked = time.monotonic()
+    while agenda or flying:
+        while len(flying) < agenda.most(workers.number) and (batch := agenda.next(workers.number)) is not None:
+            future = executor.submit(_run_batch, workers.job, points[batch.point], batch.trials, 2.0 * workers.batch)
+            agenda.take(batch)
+            flying[future] = batch
+            future.add_done_callback(landed.put)
+        if time.monotonic() > looked + _LOOK:
+            workers.look()
+            looked = time.monotonic()
+        try:
+            future = landed.get(timeout=_LOOK)
+        except queue.Empty:
+            continue
+        trials = _outcome(future, flying[future], workers.seed)
+        agenda.landed(flying.pop(future), trials)
+        if trials:
+            record(trials)
+
+
+def _outcome(future: Future[list[Trial]], batch: Batch, seed: int) -> list[Trial]:
+    """The trials of a batch that are done; none where it went down with workers and each has to run alone."""
     try:
         return future.result()
     except (InputError, MissingProgramError, BrokenExecutor, CancelledError):
         raise
     except Exception as error:
-        # A simulation that fails is a result. Dask gives a trial up that took several workers with it.
+        # A simulation that fails is a result. Dask gives trials up that took several workers with them.
         said = f"{type(error).__name__}: {error}"
         if type(error).__name__ == "KilledWorker":
-            return _failed(task, seed, said)
-        raise RunError(f"point {task[0]}, chip {task[1]}: a worker cannot run the trial ({said}); {_KEPT}") from error
+            return [_failed(task, seed, said) for task in batch.tasks] if len(batch.trials) == 1 else []
+        first = batch.trials[0]
+        raise RunError(f"point {batch.point}, chip {first}: a worker cannot run the trial ({said}); {KEPT}") from error
 
 
 def _failed(task: tuple[int, int], seed: int, message: str) -> Trial:

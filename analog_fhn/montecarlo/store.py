@@ -9,7 +9,6 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -204,17 +203,25 @@ class Store:
         query = "SELECT point, role, name, settings, nominal_accuracy FROM points ORDER BY point"
         return stored.points(self._path, self._rows(query))
 
-    def add(self, trial: Trial) -> None:
-        """Store a trial; it is on the disk when this returns.
+    def add(self, *trials: Trial) -> None:
+        """Store trials, all or none; they are on the disk when this returns.
 
         Raises
         ------
         RunError
-            If it cannot be written, on a full disk for instance.
+            If they cannot be written, on a full disk for instance.
         """
         marks = ", ".join("?" * len(COLUMNS))
+        rows = [tuple(getattr(trial, name) for name in COLUMNS) for trial in trials]
         with self._writing():
-            self._db.execute(f"INSERT INTO trials ({', '.join(COLUMNS)}) VALUES ({marks})", astuple(trial))
+            self._db.execute("BEGIN")
+            try:
+                self._db.executemany(f"INSERT INTO trials ({', '.join(COLUMNS)}) VALUES ({marks})", rows)
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:

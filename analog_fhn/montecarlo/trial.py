@@ -20,6 +20,7 @@ from analog_fhn.draws import sobol_normal
 from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.inference import confusion, judge, make_backend
 from analog_fhn.montecarlo.directions import Along, Directions
+from analog_fhn.montecarlo.packed import PackedImages
 from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray
@@ -102,8 +103,8 @@ class Job:
     network, technology
         Before the settings of a point.
     images
-        Shape (n_images, n_in), single precision, or the folder that `share_images` wrote: workers of one machine map
-        them, so that there is one copy.
+        Shape (n_images, n_in), single precision; or the folder that `share_images` wrote: workers of one machine map
+        them, so that there is one copy; or packed, for workers elsewhere.
     labels, plain
         Shape (n_images,): true class, and class that the plain network gives.
     seed
@@ -122,7 +123,7 @@ class Job:
     key: str
     network: Network
     technology: Technology
-    images: NDArray[np.float32] | Path
+    images: NDArray[np.float32] | Path | PackedImages
     labels: NDArray[np.integer]
     plain: NDArray[np.integer]
     seed: int
@@ -139,7 +140,9 @@ class Job:
 
     def mapped(self) -> NDArray[np.float32]:
         """The images."""
-        return _shared(str(self.images))[0] if isinstance(self.images, Path) else self.images
+        if isinstance(self.images, Path):
+            return _shared(str(self.images))[0]
+        return self.images.unpacked() if isinstance(self.images, PackedImages) else self.images
 
     def pixels(self) -> Pixels | None:
         """The images once more, where most of their pixels are dark."""
@@ -177,8 +180,7 @@ def _shared(folder: str) -> tuple[NDArray[np.float32], Pixels | None]:
 
 @lru_cache(maxsize=2)
 def _pixels(job: Job) -> Pixels | None:
-    assert not isinstance(job.images, Path)
-    return Pixels.of(job.images)
+    return Pixels.of(job.mapped())
 
 
 _here: dict[str, Job] = {}
@@ -187,6 +189,12 @@ _here: dict[str, Job] = {}
 def keep_job(job: Job) -> None:
     """Hold a job in this worker, so that trials can name it by its key."""
     _here[job.key] = job
+
+
+def forget_job(key: str) -> None:
+    """Let go of a job that `keep_job` was given, if it is there, and of all images."""
+    _here.pop(key, None)
+    _pixels.cache_clear()
 
 
 def run_trial(job: Job | str, point: SweepPoint, trial: int) -> Trial:

@@ -17,10 +17,10 @@ from sweeps import Command, descendants, kill_tree, threads, tiny_job, wait_for,
 
 from analog_fhn.cli.sweep import begin
 from analog_fhn.errors import InputError, MissingProgramError
-from analog_fhn.montecarlo.runner import dask_workers
+from analog_fhn.montecarlo.cluster import dask_workers
 from analog_fhn.montecarlo.store import FILE, Store
 
-CHIPS = 60
+CHIPS = 150
 
 
 class Daemon:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ import pytest
 from sweeps import TROUBLE, Misbehaves, Slow, Unreadable, made, threads, tiny_job
 
 from analog_fhn.errors import InputError, MissingProgramError, RunError
+from analog_fhn.montecarlo.packed import PackedImages
 from analog_fhn.montecarlo.plan import SweepPoint
-from analog_fhn.montecarlo.runner import Workers, local_workers, run_trials
+from analog_fhn.montecarlo.runner import Workers, _run_batch, local_workers, run_trials
 from analog_fhn.montecarlo.store import Store
 from analog_fhn.montecarlo.trial import Trial, chip_seed, run_trial
 
@@ -29,12 +31,14 @@ CHIPS = [(point, chip) for chip in range(10) for point in (0, 1)]
 
 
 class Gives(Executor):
-    """Whose trials all end in the same way."""
+    """Whose trials all end in the same way, or are given rows of so many seconds."""
 
-    def __init__(self, outcome: Trial | BaseException) -> None:
+    def __init__(self, outcome: float | BaseException) -> None:
         self._outcome = outcome
 
-    def submit(self, *_: Any, **__: Any) -> Future[Any]:
+    def submit(
+        self, _fn: Any, _job: Any, point: SweepPoint, trials: Sequence[int], _seconds: float
+    ) -> Future[Any]:  # fmt: skip
         future: Future[Any] = Future()
         if isinstance(self._outcome, CancelledError):
             future.cancel()
@@ -42,7 +46,7 @@ class Gives(Executor):
         elif isinstance(self._outcome, BaseException):
             future.set_exception(self._outcome)
         else:
-            future.set_result(self._outcome)
+            future.set_result([made(point.number, trial, seconds=self._outcome) for trial in trials])
         return future
 
 
@@ -50,11 +54,11 @@ def failing(error: BaseException) -> Workers:
     return Workers(lambda: Gives(error), "nothing", 1, 5, owned=False)
 
 
-def exported(folder: Path, run: Callable[[Callable[[Trial], None]], None]) -> bytes:
+def exported(folder: Path, run: Callable[[Callable[[Sequence[Trial]], None]], None]) -> bytes:
     """Table of the rows that `run` records."""
     folder.mkdir()
     with Store.create(folder, {}, POINTS) as store:
-        run(store.add)
+        run(lambda trials: store.add(*trials))
         store.export(folder / "trials.csv")
     return (folder / "trials.csv").read_bytes()
 
@@ -62,7 +66,7 @@ def exported(folder: Path, run: Callable[[Callable[[Trial], None]], None]) -> by
 def run_on(workers: Workers, tasks: list[tuple[int, int]]) -> list[Trial]:
     """Rows in the order in which they were recorded."""
     rows: list[Trial] = []
-    run_trials(workers, POINTS, tasks, rows.append)
+    run_trials(workers, POINTS, tasks, rows.extend)
     return rows
 
 
@@ -74,9 +78,9 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Table of trials that were run one after the other in this process."""
     job = tiny_job()
 
-    def run(record: Callable[[Trial], None]) -> None:
+    def run(record: Callable[[Sequence[Trial]], None]) -> None:
         for point, chip in CHIPS:
-            record(run_trial(job, POINTS[point], chip))
+            record([run_trial(job, POINTS[point], chip)])
 
     return exported(tmp_path_factory.mktemp("reference") / "run", run)
 
@@ -121,12 +125,12 @@ def test_number_of_trials_under_way_is_limited() -> None:
     rows: list[int] = []
 
     class Counts(Gives):
-        def submit(self, *_: Any, **__: Any) -> Future[Any]:
+        def submit(self, *given: Any, **_: Any) -> Future[Any]:
             nonlocal submitted
             submitted += 1
-            return super().submit()
+            return super().submit(*given)
 
-    workers = Workers(lambda: Counts(made(0, 0)), "nothing", 2, 5, owned=False)
+    workers = Workers(lambda: Counts(1.0), "nothing", 2, 5, owned=False)
     run_trials(workers, POINTS, [(0, k) for k in range(50)], lambda _: rows.append(submitted - len(rows)))
     assert max(rows) <= 2 * 2 + 2
 
@@ -152,7 +156,7 @@ def test_missing_program_comes_out() -> None:
 
 
 def test_exception_of_the_recorder_comes_out() -> None:
-    def full(_: Trial) -> None:
+    def full(_: Sequence[Trial]) -> None:
         raise RunError("disk full")
 
     with threads(tiny_job()) as workers, pytest.raises(RunError, match="disk full"):
@@ -178,13 +182,79 @@ def test_exception_that_is_no_simulation_s_comes_out() -> None:
         run_on(failing(ModuleNotFoundError("no analog_fhn")), [(1, 3)])
 
 
-def test_trial_that_took_several_workers_of_a_cluster_is_a_failed_row() -> None:
-    class KilledWorker(Exception):
-        """As Dask names it."""
+class KilledWorker(Exception):
+    """As Dask names it."""
 
+
+def test_trial_that_took_several_workers_of_a_cluster_is_a_failed_row() -> None:
     (row,) = run_on(failing(KilledWorker("three times")), [(1, 3)])
     assert (row.point, row.trial, row.chip_seed) == (1, 3, chip_seed(5, 3))
     assert (row.status, row.message) == ("failed", "KilledWorker: three times")
+
+
+# --- batches --------------------------------------------------------------------------------------------------
+
+
+class InBatches(Gives):
+    """Whose trials take so many seconds; it notes the chips of each batch, and goes down with some."""
+
+    def __init__(self, seconds: float, deadly: int | None = None) -> None:
+        super().__init__(seconds)
+        self.batches: list[tuple[int, ...]] = []
+        self._deadly = deadly
+
+    def submit(self, *given: Any, **_: Any) -> Future[Any]:
+        trials = given[3]
+        self.batches.append(trials)
+        if self._deadly in trials:
+            return Gives(KilledWorker("three times")).submit(*given)
+        return super().submit(*given)
+
+
+def in_batches(executor: Executor, number: int = 2) -> list[Trial]:
+    """Rows of 400 chips in batches of half a second."""
+    return run_on(Workers(lambda: executor, "nothing", number, 5, owned=False, batch=0.5), [(0, k) for k in range(400)])
+
+
+@pytest.mark.parametrize(("seconds", "largest"), [(3.0, 1), (0.2, 2), (0.02, 25), (0.0, 197)])
+def test_chips_of_half_a_second_go_together_and_no_more_than_a_worker_s_share(seconds: float, largest: int) -> None:
+    executor = InBatches(seconds)
+    rows = in_batches(executor)
+    assert sorted(row.trial for row in rows) == list(range(400))
+    assert max(map(len, executor.batches)) == largest
+
+
+def test_chip_that_takes_its_workers_with_it_takes_no_other_of_its_batch() -> None:
+    executor = InBatches(0.02, deadly=100)
+    rows = in_batches(executor)
+    assert sorted(row.trial for row in rows) == list(range(400))
+    assert [row.trial for row in rows if row.status == "failed"] == [100]
+    assert (100,) in executor.batches
+
+
+def test_chips_before_a_mistake_of_the_caller_are_rows() -> None:
+    job = tiny_job(backend=Misbehaves(chip_seed(5, 30), "refuses"), table=0)
+    rows: list[Trial] = []
+    with threads(job) as workers:
+        workers.batch = 5.0
+        with pytest.raises(InputError, match="timestep"):
+            run_trials(workers, POINTS, [(0, k) for k in range(40)], rows.extend)
+    assert {row.trial for row in rows} >= set(range(30))
+
+
+def test_batch_ends_when_its_time_is_over() -> None:
+    job = tiny_job(backend=Slow(0.05), table=0)
+    with threads(job):
+        assert [row.trial for row in _run_batch(job, POINTS[0], range(9), seconds=0.01)] == [0]
+
+
+def test_packed_images_are_the_same_elsewhere() -> None:
+    images = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
+    here = PackedImages(images)
+    np.testing.assert_array_equal(here.unpacked(), images)
+    sent = pickle.dumps(here)  # after it was unpacked
+    assert len(sent) < images.nbytes + 300
+    np.testing.assert_array_equal(pickle.loads(sent).unpacked(), images)
 
 
 # --- worker processes -----------------------------------------------------------------------------------------
@@ -195,8 +265,8 @@ def test_killed_worker_loses_and_doubles_nothing() -> None:
     rows: list[Trial] = []
     killed: list[int] = []
 
-    def record(trial: Trial) -> None:
-        rows.append(trial)
+    def record(trials: Sequence[Trial]) -> None:
+        rows.extend(trials)
         if len(rows) == 5:
             victim = multiprocessing.active_children()[0]
             assert victim.pid is not None
@@ -246,7 +316,7 @@ def bystander() -> Iterator[multiprocessing.process.BaseProcess]:
 
 
 def test_other_child_processes_are_left_alone(bystander: multiprocessing.process.BaseProcess) -> None:
-    def full(_: Trial) -> None:
+    def full(_: Sequence[Trial]) -> None:
         raise RunError("disk full")
 
     with local_workers(tiny_job(), 1) as workers, pytest.raises(RunError):
@@ -257,7 +327,7 @@ def test_other_child_processes_are_left_alone(bystander: multiprocessing.process
 def test_workers_are_ended_when_the_recorder_fails() -> None:
     started: list[Any] = []
 
-    def full(_: Trial) -> None:
+    def full(_: Sequence[Trial]) -> None:
         started.extend(multiprocessing.active_children())
         raise RunError("disk full")
 

@@ -29,7 +29,7 @@ from analog_fhn.backends.base import (
     refuse_noise,
 )
 from analog_fhn.backends.direct.backend import Direct
-from analog_fhn.backends.spice.tuned import TUNED_FORMAT, Tuning, kept_tuning
+from analog_fhn.backends.spice.tuning import TUNED_FORMAT, Tuning, kept_tuning
 from analog_fhn.backends.table.build import Maker, TablePlan, grid_range, largest, rms, window_checks
 from analog_fhn.backends.table.means import WINDOW_DRIVES, MeanTable, averages_window, make_mean_table, settled
 from analog_fhn.backends.table.waveforms import FORMAT, ResponseTable, TableQuality
@@ -65,7 +65,7 @@ class Table:
     in the table, so the grid is densest where the period changes fastest. All times are in units of T.
 
     Of ngspice as the inner backend a few short runs are asked at each of the `n` drives, which tune each neuron's
-    equations to its circuit (`analog_fhn.backends.spice.tuned`); these fill the table, at 33 drives or more.
+    equations to its circuit (`analog_fhn.backends.spice.tuning`); these fill the table, at 33 drives or more.
 
     Parameters
     ----------

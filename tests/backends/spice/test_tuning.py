@@ -14,7 +14,7 @@ from silicon import needs_models
 from analog_fhn.backends.base import Response
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.spice.backend import Spice
-from analog_fhn.backends.spice.tuned import Tuning, kept_tuning, tune
+from analog_fhn.backends.spice.tuning import Tuning, kept_tuning, tune
 from analog_fhn.backends.table.backend import Table
 from analog_fhn.backends.table.build import grid_range
 from analog_fhn.cell.base import Cells, CircuitCells
