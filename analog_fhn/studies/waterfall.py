@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.interrupts import keeping, kept
 from analog_fhn.chip import Chip, ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
@@ -166,16 +167,19 @@ def waterfall(
     first = Stage("float", None, plain, float(np.mean(plain == labels)), time.perf_counter() - start)
     stages = Waterfall([first], left_out)
     direct = plain
-    for done, (name, sample, number, options) in enumerate(plan, start=1):
-        if progress is not None:
-            progress(done, len(plan) + 1)
-        k = min(number, n)
-        result = classify(sample, images[:k], **options)
-        repeats = done > of_chip
-        agreement = float(np.mean(result.predictions == direct[:k])) if repeats else None
-        direct = direct if repeats else result.predictions
-        accuracy = result.accuracy(labels[:k])
-        stages.append(Stage(name, result.backend, result.predictions, accuracy, result.seconds, agreement))
+    with kept(lambda: len(stages) > 1):
+        for done, (name, sample, number, options) in enumerate(plan, start=1):
+            if progress is not None:
+                progress(done, len(plan) + 1)
+            k = min(number, n)
+            with keeping(False):
+                result = classify(sample, images[:k], **options)
+            repeats = done > of_chip
+            agreement = float(np.mean(result.predictions == direct[:k])) if repeats else None
+            direct = direct if repeats else result.predictions
+            accuracy = result.accuracy(labels[:k])
+            stages.append(Stage(name, result.backend, result.predictions, accuracy, result.seconds, agreement))
+    left_out.update((name, "interrupted") for name, *_ in plan[len(stages) - 1 :])
     if progress is not None:
         progress(len(plan) + 1, len(plan) + 1)
     return stages
