@@ -91,6 +91,13 @@ class Result:
 def make_backend(name: str, **options: Any) -> Backend:
     """Backend by name: reference, direct, brian, spice or vacask; options go to its class.
 
+    Parameters
+    ----------
+    name
+        One of `BACKENDS`.
+    **options
+        Settings of the backend, such as ``reltol`` of spice.
+
     Raises
     ------
     InputError
@@ -401,6 +408,12 @@ def activations(
 
     Parameters
     ----------
+    chip
+        The manufactured sample.
+    images
+        Scaled as in training.
+    engine
+        What integrates the neurons.
     recentre
         Whether the rows carry the activation, or x itself; None: as the network says.
     """

@@ -6,6 +6,7 @@ Exit status: 0 done, 1 a stated check failed, 2 the input was wrong, 3 a needed 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import typer
@@ -71,7 +72,7 @@ def analog_fhn(
         print(welcome())
 
 
-for _name, _function in {
+_COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor.doctor,
     "train": train.train,
     "import": import_.import_,
@@ -92,7 +93,8 @@ for _name, _function in {
     "record": record.record,
     "reconstruct": reconstruct.reconstruct,
     "reproduce": reproduce.reproduce,
-}.items():
+}
+for _name, _function in _COMMANDS.items():
     app.command(_name)(common.as_command(_function))
 app.add_typer(device.app, name="device")
 

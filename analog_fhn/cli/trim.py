@@ -378,7 +378,7 @@ def _repair_kept(
     """Steps of a repair, and the chip as the last one left it; after Ctrl-C those that were whole."""
     from analog_fhn.trim.repair import repair
 
-    states = []
+    states: list[TrimState] = []
     with console.progress_bar("as made") as bar, keeping() as work:
 
         def before(step: str) -> None:

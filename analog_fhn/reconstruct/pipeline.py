@@ -264,6 +264,8 @@ def reconstruct_neuron(
     ----------
     recordings
         Recordings of one neuron, several if its control was turned.
+    options
+        How delay vectors, autoencoder and maps are made; None: as usual.
     control
         Value p of the control that was turned in each recording, in any unit. By default 1, of which the data say
         nothing.

@@ -85,7 +85,7 @@ def low_pass(
     chips = [settled(one) for one in designs(design, time_constants)]
     # The low-passes take no part in the power: their capacitors carry the ripple alone.
     drawn = _drawn(chips[0], images)
-    points = []
+    points: list[LowPassPoint] = []
     with kept(lambda: points):
         for number, (time_constant, chip) in enumerate(zip(time_constants, chips, strict=True), start=1):
             network, cell = chip.network, chip.hardware[0].cells.cell

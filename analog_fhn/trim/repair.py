@@ -167,6 +167,8 @@ def repair(
         Images that every step is judged on.
     training
         Images that the fine-tuning trains on with the twin, which never see the chip; None: the labelled ones.
+    options
+        How the steps are done; None: as usual.
     progress
         Called with the name of each step before it begins.
 
@@ -188,7 +190,7 @@ def repair(
         "readout": lambda: _readout(bench, labelled, options),
         "finetune": lambda: _finetune(bench, labelled, training, options),
     }
-    done = []
+    done: list[RepairStep] = []
     with kept(lambda: len(done) > 1):
         for name in ("as made", *(step for step in STEPS if step in steps)):
             if progress is not None:
