@@ -76,7 +76,7 @@ class Waterfall(list[Stage]):
 
     def __init__(self, stages: Iterable[Stage] = (), left_out: Mapping[str, str] | None = None) -> None:
         super().__init__(stages)
-        self.left_out = left_out or {}
+        self.left_out = {} if left_out is None else left_out
 
     def save(self, path: str | Path, title: str) -> Path:
         """Write a picture of the stages that judged all images; its name's ending says the format."""
