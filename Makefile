@@ -2,10 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# conftest.py has the longest files first; xdist would begin with those of most tests.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 OUT ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow check bench hostile docs ngspice chromium install clean
+.PHONY: help demo test slow check lint types pages bench hostile docs ngspice chromium install clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -13,16 +15,23 @@ help: ## what can be made
 demo: install ## train, put FHN neurons in, compare all simulators, export, 200 chips; pictures and report in out/demo
 	mkdir -p $(OUT) && cd $(OUT) && $(CURDIR)/$(BIN)/python $(CURDIR)/examples/demo.py
 
-test: check chromium ## checks, then the tests, a file at a time on every core
-	$(BIN)/python -m pytest -n auto --dist loadfile
+test: install ## checks side by side, then the tests, a file at a time on every core
+	@$(MAKE) --no-print-directory -j4 lint types pages chromium
+	ANALOG_FHN_SITE=$(CURDIR)/site $(PYTEST)
 
 slow: install ## further cases of the tests that take longest
-	$(BIN)/python -m pytest -n auto --dist loadfile -m slow --ignore tests/benchmarks
+	$(PYTEST) -m slow --ignore tests/benchmarks
 
-check: install ## ruff, mypy --strict, strict docs build
+check: lint types pages ## ruff, mypy --strict, strict docs build
+
+lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: install
 	$(BIN)/mypy
+
+pages: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
 
 bench: install ## speed against named peers, measured in one run

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from analog_fhn.weights import load_network
     from analog_fhn.weights.models import from_model
 
+__version__ = "1.0.0"
+
 # Module that each name comes from, and its name there where that is another. Loaded on first use, so that the command
 # line answers at once.
 _HOME = {

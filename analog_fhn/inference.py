@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn._support.plugins import plugin, plugins
+from analog_fhn._support.interrupts import kept
 from analog_fhn._support.threads import single_blas
-from analog_fhn.backends.base import Backend, Response, refuse_noise
+from analog_fhn.backends.base import CIRCUIT_BACKENDS, Backend, Response, refuse_noise
 from analog_fhn.cell.base import Cells, DriveStage, RampStage, ramp_with_ripple, tanh_with_ripple
 from analog_fhn.chip import Chip, HiddenLayer, at_positions
 from analog_fhn.draws import ReadNoise, RunNoise, Samples
@@ -38,6 +39,8 @@ _SAMPLE_BYTES = 200e6  # memory for the samples of one group of images
 _GROUP = 1000  # images per group where only means are asked for
 _PATCH_VALUES = 1e6  # of a convolution's patches that stay in the cache
 _DEVIATIONS = 1025
+_SLOW = ("reference", *CIRCUIT_BACKENDS)  # backends that take seconds for an image
+_SLOW_GROUP = 16  # images per group of theirs; after each group there is something that an interrupt can keep
 _GROUP_VALUES = 4e6  # of a convolution's patches in such a group
 _HIDDEN_GROUP = 500
 _UNSETTLED = 0.05
@@ -91,8 +94,10 @@ def make_backend(name: str, **options: Any) -> Backend:
 
     Parameters
     ----------
-    options
-        They go to its class.
+    name
+        One of `BACKENDS`, or the name that a package gives.
+    **options
+        Settings of the backend, such as ``reltol`` of spice; they go to its class.
 
     Raises
     ------
@@ -410,6 +415,12 @@ def activations(
 
     Parameters
     ----------
+    chip
+        The manufactured sample.
+    images
+        Scaled as in training.
+    engine
+        What integrates the neurons.
     recentre
         Whether the rows carry the activation, or x itself; None: as the network says.
     """
@@ -497,25 +508,30 @@ def _simulate(
         copies = 1 if chip.network.before_output is None else 2
         per_image = protocol.n_samples * (copies * len(chip.last.cells) + 3 * n_classes) * 4
         group = max(1, int(_SAMPLE_BYTES / per_image))
-    for first in range(0, n_images, group):
-        part = slice(first, min(first + group, n_images))
+    if engine.name in _SLOW:
+        group = min(group, _SLOW_GROUP)
+    judged = 0
+    with kept(lambda: judged):
+        for first in range(0, n_images, group):
+            part = slice(first, min(first + group, n_images))
 
-        def advance(done: int, total: int, first: int = first, size: int = part.stop - first) -> None:
-            if progress is not None:
-                progress(first + size * done // total, n_images)
+            def advance(done: int, total: int, first: int = first, size: int = part.stop - first) -> None:
+                if progress is not None:
+                    progress(first + size * done // total, n_images)
 
-        response, every = hidden_response(
-            chip, images[part], engine, samples=with_samples, progress=advance,
-            noise=None if noise is None else _noise_from(chip, noise, first), sampled=sampled,
-        )  # fmt: skip
-        for one in every:
-            deviations = one.deviations
-            unsettled += int(np.count_nonzero(deviations > _UNSETTLED))
-            total += deviations.size
-            largest = max(largest, float(np.max(deviations)))
-        for target, value in zip(scores, _read(chip, response, every[-1], readouts, sampled), strict=True):
-            target[part] = value
-    return scores, (unsettled / total, largest)
+            response, every = hidden_response(
+                chip, images[part], engine, samples=with_samples, progress=advance,
+                noise=None if noise is None else _noise_from(chip, noise, first), sampled=sampled,
+            )  # fmt: skip
+            for one in every:
+                deviations = one.deviations
+                unsettled += int(np.count_nonzero(deviations > _UNSETTLED))
+                total += deviations.size
+                largest = max(largest, float(np.max(deviations)))
+            for target, value in zip(scores, _read(chip, response, every[-1], readouts, sampled), strict=True):
+                target[part] = value
+            judged = part.stop
+    return [values[:judged] for values in scores], (unsettled / total, largest)
 
 
 def _noise_from(chip: Chip, noise: Sequence[Noise], first: int) -> list[Noise]:

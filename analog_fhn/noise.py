@@ -214,6 +214,8 @@ def chip_noise(chip: Chip, seed: int, density: float | None = None) -> tuple[Noi
 
     Parameters
     ----------
+    chip
+        Whose parts make the noise.
     seed
         From 0 to 2^63 - 1.
     density

@@ -8,12 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 MESSAGE = "interrupted; what was written before is kept"
 STATUS = 130
 
+_keeping: ContextVar[Keeping | None] = ContextVar("keeping", default=None)
 _PAUSE = 0.01  # seconds until an interrupt that went astray is raised again
 
 
@@ -52,6 +55,48 @@ def heard() -> Iterator[Callable[[], bool]]:
     finally:
         sys.unraisablehook = hook
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@dataclass
+class Keeping:
+    """Whether Ctrl-C ended work whose parts are kept."""
+
+    interrupted: bool = False
+
+
+@contextmanager
+def keeping(parts: bool = True) -> Iterator[Keeping]:
+    """Work within this block that Ctrl-C ends early gives what is done, instead of raising KeyboardInterrupt.
+
+    Parameters
+    ----------
+    parts
+        False: it raises, as it does outside of such a block, because a part of it is of no use.
+    """
+    block = Keeping()
+    token = _keeping.set(block if parts else None)
+    try:
+        yield block
+    finally:
+        _keeping.reset(token)
+
+
+@contextmanager
+def kept(anything: Callable[[], object]) -> Iterator[None]:
+    """Ctrl-C ends this block, and what follows goes on with what is done; outside of `keeping` it raises, as usual.
+
+    Parameters
+    ----------
+    anything
+        Whether there is anything to go on with; else Ctrl-C raises, too.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        block = _keeping.get()
+        if block is None or not anything():
+            raise
+        block.interrupted = True
 
 
 def end_quietly() -> None:

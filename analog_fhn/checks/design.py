@@ -12,7 +12,13 @@ from analog_fhn.findings import Finding
 
 
 def check(design: Design) -> list[Finding]:
-    """Findings about a design, errors first."""
+    """Findings about a design, errors first.
+
+    Parameters
+    ----------
+    design
+        All of its cells, arrays, low-passes and hold stages are looked at, with their nominal values.
+    """
     rank = {"error": 0, "warning": 1, "note": 2}
     findings = [
         *_unusual(design), *_cells(design), *check_low_passes(design), *check_holds(design), *check_arrays(design)

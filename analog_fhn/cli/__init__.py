@@ -6,10 +6,12 @@ Exit status: 0 done, 1 a stated check failed, 2 the input was wrong, 3 a needed 
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Annotated, NoReturn
 
 import typer
 
+from analog_fhn import __version__
 from analog_fhn._support.files import together
 from analog_fhn._support.home import libraries_at_home
 from analog_fhn._support.interrupts import MESSAGE, STATUS, heard
@@ -18,7 +20,9 @@ from analog_fhn.cli import (
     arrays,
     classify,
     combine,
+    common,
     compare,
+    console,
     corners,
     design,
     device,
@@ -35,42 +39,70 @@ from analog_fhn.cli import (
     train,
     trim,
 )
+from analog_fhn.cli.welcome import welcome
 from analog_fhn.errors import InputError, MissingProgramError, RunError, brief
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"analog-fhn {__version__}")
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="analog-fhn",
-    help="Trained neural networks as analog circuits of FitzHugh-Nagumo neurons.",
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("doctor")(doctor.doctor)
-app.command("train")(train.train)
-app.command("import")(import_.import_)
-app.command("classify")(classify.classify)
-app.command("compare")(compare.compare)
-app.command("design")(design.design)
+
+
+@app.callback()
+def analog_fhn(
+    context: typer.Context,
+    quiet: common.QuietOption = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Show the version.", callback=_show_version)
+    ] = False,
+) -> None:
+    """Trained neural networks as analog circuits of FitzHugh-Nagumo neurons."""
+    if quiet:
+        console.be_quiet(True)
+    if context.invoked_subcommand is None:
+        print(welcome())
+
+
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "doctor": doctor.doctor,
+    "train": train.train,
+    "import": import_.import_,
+    "classify": classify.classify,
+    "compare": compare.compare,
+    "design": design.design,
+    "arrays": arrays.arrays,
+    "export": export.export,
+    "frontier": frontier.frontier,
+    "sweep": sweep.sweep,
+    "status": sweep.status,
+    "allocate": allocate.allocate,
+    "combine": combine.combine,
+    "rare": rare.rare,
+    "corners": corners.corners,
+    "report": report.report,
+    "trim": trim.trim,
+    "record": record.record,
+    "reconstruct": reconstruct.reconstruct,
+    "reproduce": reproduce.reproduce,
+}
+for _name, _function in _COMMANDS.items():
+    app.command(_name)(common.as_command(_function))
 app.add_typer(device.app, name="device")
-app.command("arrays")(arrays.arrays)
-app.command("export")(export.export)
-app.command("frontier")(frontier.frontier)
-app.command("sweep")(sweep.sweep)
-app.command("status")(sweep.status)
-app.command("allocate")(allocate.allocate)
-app.command("combine")(combine.combine)
-app.command("rare")(rare.rare)
-app.command("corners")(corners.corners)
-app.command("report")(report.report)
-app.command("trim")(trim.trim)
-app.command("record")(record.record)
-app.command("reconstruct")(reconstruct.reconstruct)
-app.command("reproduce")(reproduce.reproduce)
 
 
 def main() -> None:
     """Run the command line; a user's mistake gives one message and a status, never a traceback."""
     # BrokenPipeError is left to Python: `analog-fhn ... | head` ends quietly.
+    console.be_quiet(False)
     with heard() as interrupted:
         try:
             with libraries_at_home(), together():
@@ -92,7 +124,7 @@ def main() -> None:
 
 def _status_of_app() -> int | str | None:
     try:
-        app()
+        app(prog_name="analog-fhn")
     except SystemExit as end:
         return end.code
     return 0

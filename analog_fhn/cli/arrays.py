@@ -62,11 +62,12 @@ def arrays(
     costs.check_work(costs.layout(net, output, exported=False), yes=yes)
     image = shown.load(net, data)
     design = circuit.design(net)
-    chip = design.chip(circuit.chip)
     folder = outputs.output_folder(output)
     for name in FILES:
         outputs.writable(folder / name)
-    summaries = summarise(design, chip)
+    with console.working("devices and wires"):
+        chip = design.chip(circuit.chip)
+        summaries = summarise(design, chip)
     for line in table(summaries):
         console.say(line, json)
     write_records(folder / "arrays.csv", [asdict(one) for one in summaries])
@@ -77,15 +78,18 @@ def arrays(
     }
     if chip.technology.array.wires.ideal:
         (folder / "line_losses.png").unlink(missing_ok=True)  # of another technology
-        console.say(f"{folder / 'line_losses.png'}: not written, the wires of {chip.technology.name} are ideal", json)
+        ideal = f"the wires of {chip.technology.name} are ideal"
+        console.remark(f"{folder / 'line_losses.png'}: not written, {ideal}", json)
     else:
         under = f"all rows at {chip.technology.array.read_voltage:g} V"
         if image is not None:
             under = f"image {shown.image} of {shown.dataset}"
         if any(net.held):
             under += ", convolutions where driven most"
-        figures["line_losses.png"] = _line_losses(design, chip, _row_volts(chip, image), f"{title}, {under}")
-    pictures = [plots.save(figure, folder / name) for name, figure in figures.items()]
+        with console.working("voltages along the lines"):
+            figures["line_losses.png"] = _line_losses(design, chip, _row_volts(chip, image), f"{title}, {under}")
+    with console.working("pictures"):
+        pictures = [plots.save(figure, folder / name) for name, figure in figures.items()]
     outputs.say_written([folder / "arrays.csv", *pictures], json)
     settings = outputs.settings(net, chip, errors=circuit.errors) | shown.settings
     content = {"arrays": [asdict(one) for one in summaries], "settings": settings}

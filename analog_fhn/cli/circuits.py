@@ -54,9 +54,9 @@ def warn_of_values(technology: Technology) -> None:
 def _warn(messages: Iterable[str]) -> None:
     every = list(dict.fromkeys(messages))
     for message in every[:_MOST_WARNINGS]:
-        console.note(message)
+        console.warn(message)
     if len(every) > _MOST_WARNINGS:
-        console.note(f"and {len(every) - _MOST_WARNINGS} more warnings")
+        console.warn(f"and {len(every) - _MOST_WARNINGS} more warnings")
 
 
 def density(noise: str) -> float:

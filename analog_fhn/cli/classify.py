@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analog_fhn._support.files import new_table
+from analog_fhn._support.interrupts import keeping
 from analog_fhn.cli import circuits, console, costs, option_values, outputs, parameters
 from analog_fhn.cli.groups import ImageOptions, LoadsNetwork, NeuronOptions, TrimmableChipOptions
 from analog_fhn.cli.options import takes_option_groups
@@ -181,10 +182,14 @@ def classify(
     work = costs.classification(net, len(images.labels), backend=engine.backend, table=table, noisy=noisy)
     costs.check_work(work, yes=yes)
     tables = response.folder(engine.backend)
-    with console.progress_bar("images" if table is None else "neuron runs, then images") as bar:
+    label = "images" if table is None else "neuron runs, then images"
+    with console.progress_bar(label) as bar, keeping() as work_kept:
         result = classified(
             chip or net, images.images, backend=backend, table=table, tables=tables, noise=layer_noise, progress=bar
         )
+    if work_kept.interrupted:
+        console.going_on(f"of {len(images.labels)} images the first {len(result.predictions)} are judged")
+        images = images.head(len(result.predictions))
     if predictions is not None:
         write_predictions(predictions, images, result)
     content = _content(net, images, result)

@@ -33,7 +33,8 @@ def combine(
     from analog_fhn.montecarlo.outcome import read
 
     start = time.perf_counter()
-    runs = read(run), read(control)
+    with console.working("runs"):
+        runs = read(run), read(control)
     _check_alike(*runs, (run, control))
     others = {outcome.name: outcome for outcome in runs[1].shown}
     points = []

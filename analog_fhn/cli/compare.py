@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analog_fhn._support.files import new_table
+from analog_fhn._support.interrupts import keeping
 from analog_fhn.cli import console, consumption, costs, inputs, outputs, parameters
 from analog_fhn.cli.groups import ImageOptions, LoadsNetwork, SeededChipOptions
 from analog_fhn.cli.options import takes_option_groups
@@ -77,8 +78,11 @@ class StageOptions:
             find_program()
         tables = outputs.tables_folder(self.spice_table or None, self.tables, "spice", option="--spice-table")
         options = asdict(self) | {"tables": tables}
-        with console.progress_bar("stages") as bar:
-            return waterfall(chip, images.images, images.labels, **options, progress=bar)
+        with console.progress_bar("stages") as bar, keeping() as work:
+            stages = waterfall(chip, images.images, images.labels, **options, progress=bar)
+        if work.interrupted:
+            console.going_on(f"with {len(stages)} stages")
+        return stages
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,9 @@ def compare(
         figure = picture(stages, f"From trained weights to chip {chip.seed} (technology {chip.technology.name})")
         outputs.say_written([table_file, plots.save(figure, picture_file)], json)
     drawn = None
-    if slower.in_spice or not is_slow(chip.technology):
-        drawn = consumed(chip, images.images[: _MEASURED if is_slow(chip.technology) else _CALCULATED])
+    if "interrupted" not in stages.left_out.values() and (slower.in_spice or not is_slow(chip.technology)):
+        with console.working("power"):
+            drawn = consumed(chip, images.images[: _MEASURED if is_slow(chip.technology) else _CALCULATED])
     if drawn is not None:
         for line in consumption.lines(drawn):
             console.say(line, json)

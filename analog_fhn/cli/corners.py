@@ -65,7 +65,10 @@ def corners(
     yes: parameters.YesOption = False,
     json: parameters.JsonOption = None,
 ) -> None:
-    """Judge the same chips at every combination of temperature, supplies and process corner."""
+    """Judge the same chips at every combination of temperature, supplies and process corner.
+
+    Every chip is a row of results.sqlite in the folder as soon as it is judged; the same command goes on with it.
+    """
     from analog_fhn import plots
     from analog_fhn.corner_grid import corners as judged
 
@@ -87,7 +90,7 @@ def corners(
     with console.progress_bar("chips") as bar:
         found = judged(
             design, images, temperatures=temperatures, supplies=supplies, processes=processes, chips=chips, seed=seed,
-            specification=specification, workers=workers, progress=bar,
+            specification=specification, workers=workers, folder=folder, progress=bar,
         )  # fmt: skip
     goal = found.study.results.specification
     rows = found.table()

@@ -386,7 +386,7 @@ def check_work(work: Work, *, yes: bool) -> None:
         raise InputError(f"{beyond}; expected less, or --yes to insist")
     warning = beyond or work.lasting()
     if warning is not None:
-        console.note(f"warning: {warning}")
+        console.warn(f"warning: {warning}")
 
 
 def together(works: Iterable[Work]) -> Work:

@@ -74,7 +74,8 @@ def design(
     layout = what.build()
     if output is not None:
         outputs.writable(output / "neuron_parts.csv")
-    findings, parts, drawn = check(layout), _parts(layout), estimated(layout)
+    with console.working("design"):
+        findings, parts, drawn = check(layout), _parts(layout), estimated(layout)
     for line in _lines(layout, parts, drawn, findings):
         console.say(line, json)
     if output is not None:

@@ -11,6 +11,7 @@ import typer
 
 from analog_fhn._support.files import has_failed
 from analog_fhn.cli import console, outputs, parameters
+from analog_fhn.cli.common import as_command
 from analog_fhn.cli.console import engineering
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Devices of arrays.", no_args_is_help=True, rich_markup_mode=None)
 
 
-@app.command("fit")
 def fit(
     measured: Annotated[
         Path,
@@ -47,7 +47,8 @@ def fit(
     outputs.check_outputs({measured: "the measured file"}, {"-o": output, "--json": json})
     if output is not None:
         outputs.writable(output)
-    found = fit_device(read_readings(measured), name or measured.stem, source, model=sigma)
+    with console.working("fit"):
+        found = fit_device(read_readings(measured), name or measured.stem, source, model=sigma)
     for line in _lines(found):
         console.say(line, json)
     if output is not None:
@@ -62,6 +63,9 @@ def fit(
         "output": None if output is None or has_failed(output) else str(output),
     }
     outputs.write_json(json, "device fit", None, start, content)
+
+
+app.command("fit")(as_command(fit))
 
 
 def _lines(found: DeviceFit) -> list[str]:

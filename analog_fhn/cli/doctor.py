@@ -15,8 +15,10 @@ def doctor(json: parameters.JsonOption = None) -> None:
     from analog_fhn.studies.doctor import examine, examine_transistors
 
     start = time.perf_counter()
-    checks, neuron = examine()
-    of_transistors, transistors = examine_transistors()
+    with console.progress_bar("backends") as bar:
+        checks, neuron = examine(bar)
+        bar.label("transistors")
+        of_transistors, transistors = examine_transistors()
     checks += of_transistors
     for check in checks:
         console.say(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.found}", json)

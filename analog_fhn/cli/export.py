@@ -97,11 +97,12 @@ def export(
     folder = outputs.output_folder(output)
     if weights is not None:
         _write_weights(weights, chip, json)
-    written, what = _write(chip, image, folder, {"versions": versions()} | under.settings, form, at)
+    with console.working("netlists"):
+        written, what = _write(chip, image, folder, {"versions": versions()} | under.settings, form, at)
     if not has_failed(folder / "manifest.json"):
         first = "neuron_000.cir" if form == "neurons" else "run.cir"
         parts = "bom.csv, " if "bom.csv" in written else ""
-        console.say(
+        console.remark(
             f"written to {folder}: {what}; conductance tables, {parts}manifest.json. "
             f"Try: cd {shlex.quote(str(folder))} && ngspice -b {first}",
             json,
@@ -121,7 +122,7 @@ def _write_weights(path: Path, chip: ManufacturedChip, json: str | None) -> None
         path, chip.network.with_weights([array.weights for array in arrays], [array.bias() for array in arrays])
     )
     if not has_failed(path):
-        console.say(f"effective weights of the arrays: {path}", json)
+        console.remark(f"effective weights of the arrays: {path}", json)
 
 
 def _write(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analog_fhn._support.files import new_table
+from analog_fhn._support.interrupts import keeping, kept
 from analog_fhn.cli import circuits, console, consumption, costs, inputs, option_values, outputs, parameters
 from analog_fhn.cli.console import engineering
 from analog_fhn.cli.groups import ImageOptions, SeededChipOptions
@@ -216,17 +217,20 @@ def _points(
     from analog_fhn.studies.frontier import frontier as frontier_of
 
     points: list[FrontierPoint] = []
-    with console.progress_bar("images") as bar:
+    with console.progress_bar("images") as bar, keeping() as work, kept(lambda: points):
         for k, chip in enumerate(chips.values()):
 
             def advance(done: int, total: int, k: int = k) -> None:
                 bar(k * total + done, len(chips) * total)
 
             settle, control = times
-            points += frontier_of(
-                chip, images.images, images.labels, settle=settle, control=control, progress=advance
-            )  # fmt: skip
+            with keeping(False):
+                points += frontier_of(
+                    chip, images.images, images.labels, settle=settle, control=control, progress=advance
+                )  # fmt: skip
             _write(path, points, chip.time_unit, drawn)
+    if work.interrupted:
+        console.going_on(f"with the choices of {len({p.gamma for p in points})} of {len(chips)} gammas")
     return points
 
 
@@ -294,8 +298,11 @@ def _low_passes(
     from analog_fhn import plots
     from analog_fhn.studies.low_pass import low_pass
 
-    with console.progress_bar("low-passes") as bar:
+    with console.progress_bar("low-passes") as bar, keeping() as work:
         points = low_pass(layout, images.images, images.labels, time_constants, progress=bar)
+    if work.interrupted:
+        console.going_on(f"with {len(points)} of {len(time_constants)} low-passes")
+        time_constants = time_constants[: len(points)]
     table_file, picture_file = files
     with new_table(table_file) as table:
         table.writerow(

@@ -205,7 +205,7 @@ class TrimmableChipOptions:
         state, technology = load_state(trim, network)
         measured = measured_from(trim)
         if measured is not None:
-            console.note(
+            console.warn(
                 f"warning: {trim} holds the codes of the chip measured in {measured}; here they are set on a "
                 "nominal chip, whose accuracy is not that chip's"
             )

@@ -89,16 +89,18 @@ def import_(
     span = None if input_range is None else _range(input_range)
     scale = None if scaling is None else _two("--scaling", scaling)
     ceilings = None if ceiling is None else option_values.numbers("--ceiling", ceiling)
-    trained = weights.read(file)
+    with console.working("reading"):
+        trained = weights.read(file)
     train = None
     if dataset is not None and trained.network is None:
         train = load(dataset, "train", data)
         span = train.scale if span is None and trained.input_range is None else span
     given = {} if ceiling_quantile is None else {"quantile": ceiling_quantile}
-    network = weights.to_network(
-        trained, hidden=hidden, input_range=span, ceilings=ceilings, images=None if train is None else train.images,
-        scaling=scale, nearest=nearest, **given,
-    )  # fmt: skip
+    with console.working("network"):
+        network = weights.to_network(
+            trained, hidden=hidden, input_range=span, ceilings=ceilings, images=None if train is None else train.images,
+            scaling=scale, nearest=nearest, **given,
+        )  # fmt: skip
     content = _content(file, trained, network) | {"settings": outputs.settings(network, None) | {"dataset": dataset}}
     low, high = network.input_range
     lines = [
@@ -111,13 +113,14 @@ def import_(
     lines += [_ceiling_line(entry) for entry in content["ceilings"]]
     if dataset is not None:
         test = inputs.load_images(dataset, "test", data, None, network)
-        found, told = _accuracy(network, test, train)
+        with console.working("test images"):
+            found, told = _accuracy(network, test, train)
         content |= found
         lines += told
     network.save(output)
-    if not has_failed(output):
-        lines.append(f"saved as {output}")
     console.say("\n".join(lines), json)
+    if not has_failed(output):
+        console.remark(f"saved as {output}", json)
     outputs.write_json(json, "import", None, start, content)
 
 

@@ -147,7 +147,7 @@ def choose_images(
 def tell_unfair(chosen: Dataset, option: str, remedy: str = "--stratified") -> None:
     """Warn of first images that do not hold the classes in their shares."""
     if chosen.unfair:
-        console.note(
+        console.warn(
             f"warning: {option} {len(chosen.labels)}: {chosen.unfair}, in {chosen.source}; {remedy} gives each class "
             "its share"
         )

@@ -123,7 +123,7 @@ def written(paths: Iterable[Path]) -> list[Path]:
 def say_written(paths: Iterable[Path], json_target: str | None) -> None:
     """Print which files were written, if any were."""
     if names := [str(path) for path in written(paths)]:
-        console.say(f"written: {', '.join(names)}", json_target)
+        console.remark(f"written: {', '.join(names)}", json_target)
 
 
 def settings(

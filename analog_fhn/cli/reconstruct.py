@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from analog_fhn._support.interrupts import keeping
 from analog_fhn.cli import console, costs, option_values, outputs, parameters, reconstruct_result
 from analog_fhn.cli.options import takes_option_groups, values_set
 from analog_fhn.errors import InputError
@@ -254,8 +255,15 @@ def reconstruct(
     costs.check_work(costs.reconstruction(options, sum(map(len, read))), yes=yes)
     if too_fine := reconstruct_result.too_fine(read[0]):
         console.say(too_fine, json)
-    with console.progress_bar("reconstruct") as bar:
-        result = reconstruct_neuron(read, options, control, lambda _what, done, total: bar(done, total))
+    with console.progress_bar("reconstruct") as bar, keeping() as work:
+
+        def advance(stage: str, done: int, total: int) -> None:
+            bar.label(stage)
+            bar(done, total)
+
+        result = reconstruct_neuron(read, options, control, advance)
+    if work.interrupted:
+        console.going_on(f"with {', '.join(result.names)}")
     drives.with_units(result.reconstruction).save(output)
     first = read[0].bridged(reading.bridge)
     vectors, index = result.reconstruction.embedding.vectors(first.voltage)

@@ -175,7 +175,8 @@ def record(
     outputs.check_outputs(what.inputs, {"-o": output, "--json": json})
     outputs.writable(output)
     expect = partial(_expect, source, times.settle, output, yes)
-    recording, settings = _SOURCES[source](what, times, expect)
+    with console.working(f"recording of {source}"):
+        recording, settings = _SOURCES[source](what, times, expect)
     recording = damage.applied_to(recording)
     write_recording(output, recording)
     voltage = _statistics(recording)

@@ -25,11 +25,12 @@ def report(
 
     start = time.perf_counter()
     path = run / "report.html" if output is None else output
-    results = read(run)
     outputs.writable(path)
-    size = write(results, path)
+    with console.working("report"):
+        results = read(run)
+        size = write(results, path)
     n_failed = len(results.failed)
-    console.say(
+    console.remark(
         f"written: {path} ({size / 1e3:.0f} kB): {len(results.trials)} trials"
         + (f", {n_failed} failed" if n_failed else ""),
         json,

@@ -159,6 +159,9 @@ class _Run:
     def say(self, message: str) -> None:
         console.say(message, self.json)
 
+    def remark(self, message: str) -> None:
+        console.remark(message, self.json)
+
     def check(self, work: Work) -> None:
         costs.check_work(work, yes=self.yes)
 
@@ -242,9 +245,12 @@ def _trained(run: _Run, dataset: str, data: Path | None) -> Path:
     path = run.folder / "network.npz"
     if not path.exists():
         training = inputs.load_holdout(dataset, "train", data)
-        with at_once():  # it is read below
-            train_plain(training, seed=run.seed).network(training.scale).save(path)
-        run.say(f"trained a network: {path}")
+        with at_once(), console.progress_bar("training") as bar:  # it is read below
+            trained = train_plain(
+                training, seed=run.seed, progress=lambda epoch, total, _loss, _accuracy: bar(epoch, total)
+            )
+            trained.network(training.scale).save(path)
+        run.remark(f"trained a network: {path}")
     return path
 
 
@@ -337,7 +343,7 @@ def _section4_network(options: FigureOptions, sets: Sets, settings: dict[str, An
     network = replace(network, provenance=network.provenance | {"asked": settings, "history": trained.history})
     network.save(path)
     if not has_failed(path):
-        run.say(f"trained a network with FHN neurons inside: {path}")
+        run.remark(f"trained a network with FHN neurons inside: {path}")
     return network
 
 
@@ -353,7 +359,8 @@ def _reconstruction(options: ReconstructionOptions, run: _Run) -> tuple[list[Pat
     content: dict[str, Any] = {}
     for name in KINDS:
         if options.neuron_kind in (name, "both", None):
-            files, content[name] = reproduce(outputs.output_folder(run.folder / name), name, study, run.say)
+            with console.working(name):
+                files, content[name] = reproduce(outputs.output_folder(run.folder / name), name, study, run.say)
             paths += files
             run.say(f"{name}: {content[name]['successes']} of {study.seeds} seeds")
     return paths, outputs.without_nan(content)

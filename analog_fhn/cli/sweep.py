@@ -58,7 +58,8 @@ def sweep(
         title = f"{len(values)} chips, technology {run.technology.name}"
         picture = plots.histogram(values, results.specification, results.plain, title)
         plots.save(picture, output / "histogram.png")
-    regressed = study.regression() if run.plan.sensitivity else None
+    with console.working("regression"):
+        regressed = study.regression() if run.plan.sensitivity else None
     for line in summary_lines(results.summary) + ([] if regressed is None else regression_lines(regressed)):
         console.say(line, json)
     for trial in results.failed:
@@ -66,7 +67,7 @@ def sweep(
     files = ["results.sqlite", "trials.csv", *(["histogram.png"] if len(values) else [])]
     written = ", ".join(path.name for path in outputs.written(output / name for name in files))
     report = shlex.join(["analog-fhn", "report", str(output), "-o", "report.html"])
-    console.say(f"written to {output}: {written}. Next: {report}", json)
+    console.remark(f"written to {output}: {written}. Next: {report}", json)
     content = results.summary | {
         "regression": None if regressed is None else regressed.as_json(), "settings": decided,
     }  # fmt: skip

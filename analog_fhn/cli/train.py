@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from analog_fhn._support.files import has_failed
+from analog_fhn._support.interrupts import keeping
 from analog_fhn.cli import circuits, console, costs, inputs, option_values, outputs, parameters
 from analog_fhn.cli.groups import NeuronOptions
 from analog_fhn.cli.options import options_set, takes_option_groups, values_set
@@ -255,7 +256,12 @@ def train(
     _check_work(plan, training, test, options, begin, passes, yes=yes)
     arguments = layers | {"seed": seed} | passes.arguments
     with console.progress_bar("training") as bar:
-        arguments["progress"] = lambda epoch, total, _loss, _accuracy: bar(epoch, total)
+
+        def after_epoch(epoch: int, total: int, loss: float, right: float) -> None:
+            bar(epoch, total)
+            bar.label(f"training: loss {loss:.3g}, {console.percent(right)} right")
+
+        arguments["progress"] = after_epoch
         done = trainer(training, test, _Task(options, activation, plan.units, begin, arguments))
     network = done.trained.network(training.scale)
     network.save(output)
@@ -263,9 +269,11 @@ def train(
     console.say(
         f"{done.what} {network.sizes_text} ({done.how}{_ceilings(network)}): {console.percent(accuracy)} of "
         f"{len(test.labels)} test images, {console.percent(done.trained.history['accuracy'][-1])} of the training "
-        "images" + ("" if has_failed(output) else f"; saved as {output}"),
+        "images",
         json,
     )
+    if not has_failed(output):
+        console.remark(f"saved as {output}", json)
     settings = outputs.settings(network, None) | {"trained": done.trained.settings, "dataset": dataset, "model": model}
     content = _content(done, network, test) | {"settings": settings | {"stratified": stratified}}
     outputs.write_json(json, "train", seed, start, content)
@@ -442,11 +450,21 @@ def _as_written(option: str, value: Any) -> str:
     return option if value is True else f"{option} {value}"
 
 
+def _kept_training(train: Callable[..., Trained], *arguments: Any, **options: Any) -> Trained:
+    """What a training function gives; after Ctrl-C the network as it was after its last whole epoch."""
+    with keeping() as work:
+        trained = train(*arguments, **options)
+    if work.interrupted:
+        done = len(trained.history["loss"])
+        console.going_on(f"the network is as it was after epoch {done} of {trained.settings['epochs']}")
+    return trained
+
+
 def _ann(training: Dataset, test: Dataset, task: _Task) -> _Done:
     from analog_fhn.network import units_text
     from analog_fhn.training.plain import train_plain
 
-    trained = train_plain(training, hidden=task.activation, **_arguments(task))
+    trained = _kept_training(train_plain, training, hidden=task.activation, **_arguments(task))
     predictions = trained.network(training.scale).forward(test.images).argmax(axis=1)
     return _Done(trained, predictions, "plain network", units_text(trained.units))
 
@@ -458,7 +476,7 @@ def _fhn(training: Dataset, test: Dataset, task: _Task) -> _Done:
     arguments = _arguments(task)
     hardware = task.options.hardware.hardware()
     inside = _inside(task)
-    trained = train_fhn(training, inside=inside, hardware=hardware, **arguments)
+    trained = _kept_training(train_fhn, training, inside=inside, hardware=hardware, **arguments)
     network = trained.network(training.scale)
     table = _judged_by(inside.window, inside.protocol)
     predictions = classify(network, test.images, table=table).predictions
@@ -490,7 +508,8 @@ def _paper(training: Dataset, test: Dataset, task: _Task) -> _Done:
     from analog_fhn.training.paper import JUDGED, NEURON, train_paper
 
     options = task.options
-    trained = train_paper(
+    trained = _kept_training(
+        train_paper,
         training,
         recentre=options.units.recentre,
         fhn=options.neuron.fhn(NEURON),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from analog_fhn._support.files import new_table, write_records, write_text
+from analog_fhn._support.interrupts import keeping
 from analog_fhn._support.versions import versions
 from analog_fhn.cli import circuits, console, costs, inputs, outputs, parameters
 from analog_fhn.errors import InputError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from analog_fhn.trim.finetune import LabelledImages
     from analog_fhn.trim.recorded import Recorded, RecordedReadout
     from analog_fhn.trim.repair import RepairOptions, RepairStep, StepName
+    from analog_fhn.trim.state import TrimState
 
 
 FILES = ("steps.csv", "summary.json", "codes.csv", "trim.npz", "accuracy.png")
@@ -333,8 +335,6 @@ def repaired(
     job: RepairJob, output: Path, json: str | None, *, yes: bool
 ) -> tuple[dict[str, Any], ManufacturedChip]:  # fmt: skip
     """Repair a drawn chip, write everything, and return what goes into the JSON, and the chip."""
-    from analog_fhn.trim.repair import repair
-
     net = job.design.network
     images = job.images.load(net, job.steps)
     job.check_work(images, yes=yes)
@@ -343,17 +343,14 @@ def repaired(
         outputs.writable(folder / name)
     circuits.warn_of(job.design)
     bench = job.bench.make(job.design)
-    done = repair(
-        bench, job.steps, images.labelled, images.judged, images.training, job.options,
-        lambda step: console.note(f"{step} ..."),
-    )  # fmt: skip
+    done, state = _repair_kept(bench, job, images)
     plain = net.accuracy(images.judged.images, images.judged.labels)
     for step in done:
         console.say(step_line(step), json)
         if step.facts.get("kept"):
             warn_of_unchanged(step.facts["validated"], step.facts["validated_before"])
     console.say(f"{'plain network':12} {console.percent(plain):>9}", json)
-    files = write_repair(job, bench, done, plain, folder)
+    files = write_repair(job, state, done, plain, folder)
     content = {
         "accuracy": done[-1].accuracy,
         "accuracy_as_made": done[0].accuracy,
@@ -362,21 +359,42 @@ def repaired(
         "labelled": len(images.labelled.labels),
         "steps": [asdict(step) for step in done],
         "costs": asdict(bench.costs),
-        "saturated": bench.codes.saturated,
+        "saturated": state.codes.saturated,
         "files": _written(folder, files),
     }
     write_summary(folder, content)
     complete = _written(folder, files)
     if len(complete) == len(files):
         named = f"{', '.join(FILES)}, conductance tables and netlist"
-        console.say(f"written to {folder}: {named}. Try: {job.judging_command(folder)}", json)
+        console.remark(f"written to {folder}: {named}. Try: {job.judging_command(folder)}", json)
     else:
         outputs.say_written([folder / name for name in complete], json)
-    return content, bench.chip
+    return content, state.chip(job.design)
+
+
+def _repair_kept(
+    bench: SimulatedBench, job: RepairJob, images: RepairImages
+) -> tuple[list[RepairStep], TrimState]:  # fmt: skip
+    """Steps of a repair, and the chip as the last one left it; after Ctrl-C those that were whole."""
+    from analog_fhn.trim.repair import repair
+
+    states: list[TrimState] = []
+    with console.progress_bar("as made") as bar, keeping() as work:
+
+        def before(step: str) -> None:
+            console.note(f"{step} ...")
+            bar.label(step)
+            bar(len(states), len(job.steps) + 1)
+            states.append(bench.state)
+
+        done = repair(bench, job.steps, images.labelled, images.judged, images.training, job.options, before)
+    if work.interrupted:
+        console.going_on(f"the chip is as it was after step {done[-1].name}")
+    return done, states[len(done)] if len(done) < len(states) else bench.state
 
 
 def write_repair(
-    job: RepairJob, bench: SimulatedBench, done: list[RepairStep], plain: float, folder: Path
+    job: RepairJob, state: TrimState, done: list[RepairStep], plain: float, folder: Path
 ) -> list[str]:  # fmt: skip
     """Write everything but the summary; returns the names of all files, with that of the summary."""
     import numpy as np
@@ -393,16 +411,16 @@ def write_repair(
         f"{of_chip}, technology {job.design.technology.name}",
     )
     write_steps(done, folder / "steps.csv")
-    write_codes(bench.codes, None, folder / "codes.csv")
+    write_codes(state.codes, None, folder / "codes.csv")
     notes = {
         "steps": outputs.without_nan([asdict(step) for step in done]),
         "errors": circuits.error_groups(job.design.technology, job.errors),
     }
-    bench.state.save(folder / "trim.npz", job.design, notes)
+    state.save(folder / "trim.npz", job.design, notes)
     plots.save(picture, folder / "accuracy.png")
     manifest = {"versions": versions(), "trim": "trim.npz"}
     image = np.zeros(job.design.network.layer_sizes[0])
-    return [*FILES, *write_network(bench.chip, image, folder, manifest, form="reduced")]
+    return [*FILES, *write_network(state.chip(job.design), image, folder, manifest, form="reduced")]
 
 
 def check_judged(network: Network, judged: Dataset) -> None:
@@ -442,7 +460,7 @@ def from_file(
     if trained is not None:
         say_readout(trained, json)
     if content["files"]:
-        console.say(
+        console.remark(
             f"written to {folder}: {', '.join(content['files'])}; they are for the chip that was measured, of which "
             "classify --trim knows nothing else",
             json,
@@ -486,7 +504,7 @@ def say_lines(recorded: Recorded, design: Design, json: str | None) -> None:
             json,
         )
         if beyond:
-            console.note(
+            console.warn(
                 f"warning: no gain code ({2.0 - factor:g} to {factor:g} times) mends the slope of "
                 f"{len(beyond)} of the neurons{place}; their codes stand at the end. Neuron (x falls by): "
                 + ", ".join(f"{j} ({slopes[j]:.3g})" for j in beyond)
@@ -512,7 +530,7 @@ def _written(folder: Path, names: Iterable[str]) -> list[str]:
 
 def warn_of_unchanged(validated: float, before: float) -> None:
     """Say that a readout stays as it was trained, because new ones do worse."""
-    console.note(
+    console.warn(
         f"warning: a new readout finds {console.percent(validated)} of the labelled images in "
         f"cross-validation, the readout as trained {console.percent(before)}; it stays (more labelled images?)"
     )

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -15,6 +14,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from analog_fhn import __version__
 from analog_fhn._support.hashing import sha256
 from analog_fhn._support.progress import Progress
 from analog_fhn.backends.table.backend import default_drives
@@ -306,7 +306,7 @@ def _configuration(
         "classes": {key: {part.name: part.values for part in parts} for key, parts in technology.classes.items()},
         "images": sha256(images.images),
         "labels": sha256(images.labels),
-        "analog-fhn": version("analog-fhn"),
+        "analog-fhn": __version__,
     }
     loaded: dict[str, Any] = json.loads(json.dumps(content))
     return loaded

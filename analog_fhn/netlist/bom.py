@@ -65,6 +65,8 @@ def bill(design: Design, *, recentre: bool = True) -> list[Item]:
 
     Parameters
     ----------
+    design
+        Its cells, arrays and what stands between layers.
     recentre
         Whether the row drivers have their shift resistors.
     """

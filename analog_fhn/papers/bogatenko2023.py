@@ -457,7 +457,7 @@ def table2(
     published = published_table2()
     ours: dict[str, list[float]] = {}
     total = sum(len(images.labels) for images in sets.values())
-    done = 0
+    done, path = 0, folder / "table2.csv"
     for name, images in sets.items():
 
         def advance(k: int, _n: int, done: int = done) -> None:
@@ -468,12 +468,11 @@ def table2(
         done += len(images.labels)
         digits = [100 * (v or 0.0) for v in per_class(result.predictions, images.labels, network.layer_sizes[-1])]
         ours[name] = [*digits, 100 * result.accuracy(images.labels)]
-    path = folder / "table2.csv"
-    with new_table(path) as table:
-        sizes = {name: f"{name.split('_')[0]}_{len(images.labels)}" for name, images in sets.items()}
-        table.writerow(["digit", *(text for name in ours for text in (f"{name}_paper", f"{sizes[name]}_ours"))])
-        for i, digit in enumerate([*range(10), "average"]):
-            table.writerow([digit, *(f"{v:.2f}" for name in ours for v in (published[name][i], ours[name][i]))])
+        with new_table(path) as table:  # anew with each column, the next of which may take minutes
+            sizes = {name: f"{name.split('_')[0]}_{len(images.labels)}" for name, images in sets.items()}
+            table.writerow(["digit", *(text for name in ours for text in (f"{name}_paper", f"{sizes[name]}_ours"))])
+            for i, digit in enumerate([*range(10), "average"]):
+                table.writerow([digit, *(f"{v:.2f}" for name in ours for v in (published[name][i], ours[name][i]))])
     panels = {
         f"{len(images.labels)} {name.split('_')[0]} images\n{ours[name][-1]:.1f} % (paper: "
         f"{published[name][-1]:.1f} %)": (published[name][:-1], ours[name][:-1])

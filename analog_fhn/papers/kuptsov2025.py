@@ -110,8 +110,8 @@ def reproduce(
     tell(f"{kind}: recorded {_text(recorded)}")
     paths = [plots.save(pictures.embedding_advice(advice(recording.voltage, recording.step)), folder / "advice.png")]
     losses, more = elbows(folder, recording, study, tell)
-    fits, rows, others, last = many_seeds(recording, embedded, study, tell)
-    paths += [*more, _write(folder / "seeds.csv", [*rows, *others])]
+    fits, rows, others, last = many_seeds(folder / "seeds.csv", recording, embedded, study, tell)
+    paths += [*more, folder / "seeds.csv"]
     paths += _portraits(folder, recording, embedded, fits, last)
     turns, spread, more = turned(folder, kind, embedded, fits, study, tell)
     paths += more
@@ -175,12 +175,12 @@ def elbows(
 
 
 def many_seeds(
-    recording: Recording, embedded: Embedded, study: StudyOptions, tell: Tell
+    path: Path, recording: Recording, embedded: Embedded, study: StudyOptions, tell: Tell
 ) -> tuple[list[Reconstruction], list[Row], list[Row], FloatArray]:
     """Reconstructions from many seeds, a row for each, rows of other maps on the same states, one seed's runs.
 
     The reconstructions' maps are trained on several steps in the end; the other ones are these maps before, and
-    polynomials.
+    polynomials. The rows are in the table at `path` as soon as their seed is done.
     """
     recorded = embedded.recorded[0]
     reconstructions: list[Reconstruction] = []
@@ -220,6 +220,7 @@ def many_seeds(
             other = train_maps(embedded, reconstruction.autoencoder, replace(options, polynomial=order)).reconstruction
             row, _ = _judged(other, states, embedded, recorded, study.run)
             others.append({"map": f"polynomial {order}", "seed": seed, **row})
+        _write(path, [*rows, *others])
     return reconstructions, rows, others, runs
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.interrupts import kept
 from analog_fhn._support.progress import Progress
 from analog_fhn._support.threads import single_blas
 from analog_fhn.errors import InputError, check_numbers
@@ -263,6 +264,8 @@ def reconstruct_neuron(
     ----------
     recordings
         Recordings of one neuron, several if its control was turned.
+    options
+        How delay vectors, autoencoder and maps are made; None: as usual.
     control
         Value p of the control that was turned in each recording, in any unit. By default 1, of which the data say
         nothing.
@@ -313,22 +316,23 @@ def train_maps(
     starts = np.concatenate([one.starts for one in judged])
     control = np.repeat([one.p for one in judged], STARTS)
     maps: dict[str, NeuralMap | PolynomialMap] = {}
-    for restart in range(options.restarts):
-        seed, name = options.seed + restart, f"map {restart + 1}"
-        if options.polynomial is not None:
-            maps[name] = fit_polynomial(pairs, options.polynomial, options.map, seed)
-            continue
-        one, _ = fit_map(scaled, options.map, seed, _named(progress, f"{name} of {options.restarts}"))
-        maps[name] = one.in_unit(centre, unit)
-        if options.refine is not None:
-            several = f"{name}, {options.refine.ahead} steps ahead"
-            # Too few samples in succession, or a training that diverges, is no loss: the map before it is there.
-            with suppress(InputError):
-                other, _ = refine_map(
-                    one, states, embedded.index, (embedded.control - centre) / unit, coordinates.speeds,
-                    options.refine, seed=seed, progress=_named(progress, several),
-                )  # fmt: skip
-                maps[several] = other.in_unit(centre, unit)
+    with kept(lambda: maps):
+        for restart in range(options.restarts):
+            seed, name = options.seed + restart, f"map {restart + 1}"
+            if options.polynomial is not None:
+                maps[name] = fit_polynomial(pairs, options.polynomial, options.map, seed)
+                continue
+            one, _ = fit_map(scaled, options.map, seed, _named(progress, f"{name} of {options.restarts}"))
+            maps[name] = one.in_unit(centre, unit)
+            if options.refine is not None:
+                several = f"{name}, {options.refine.ahead} steps ahead"
+                # Too few samples in succession, or a training that diverges, is no loss: the map before it is there.
+                with suppress(InputError):
+                    other, _ = refine_map(
+                        one, states, embedded.index, (embedded.control - centre) / unit, coordinates.speeds,
+                        options.refine, seed=seed, progress=_named(progress, several),
+                    )  # fmt: skip
+                    maps[several] = other.in_unit(centre, unit)
     tried = [
         Reconstruction(
             embedded.embedding, autoencoder, coordinates, state_map, embedded.step, embedded.levels, starts, control

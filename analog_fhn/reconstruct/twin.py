@@ -95,6 +95,8 @@ class Twins:
         Results of `as_neuron`; hidden neuron k is twin k modulo their number.
     which
         Twin of each neuron, in place of that rule.
+    name
+        How results call the backend.
 
     Raises
     ------

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from typing import TYPE_CHECKING
 from typing import Protocol as Interface
 
 import numpy as np
@@ -37,6 +38,12 @@ class Consumption(ABC):
 
     seconds: float = field(kw_only=True)
     windows: int = field(default=1, kw_only=True)
+
+    if TYPE_CHECKING:  # of some circuits a field, of others computed
+
+        @property
+        def power(self) -> float:
+            """Power that hidden cells draw while they run (W)."""
 
     @property
     def energy(self) -> float:
@@ -103,6 +110,13 @@ def consumption(chip: ManufacturedChip, images: NDArray[np.floating]) -> Consump
 
     On a board these are the hidden cells' supply currents and the hold stages' quiescent ones; arrays and their
     amplifiers are not in them. On silicon everything is, by parts.
+
+    Parameters
+    ----------
+    chip
+        With components; its network's times are those of the answer.
+    images
+        Scaled as in training; on a board transients of all cells are run under each.
 
     Raises
     ------

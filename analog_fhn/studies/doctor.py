@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from analog_fhn._support.hashing import sha256
+from analog_fhn._support.progress import Progress
 from analog_fhn.cell.base import Cells
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError, SimulationError
@@ -79,8 +80,14 @@ def compare_neuron(cells: Cells, backend: str, drive: float, exact: Cycle) -> Ne
     )
 
 
-def examine() -> tuple[list[Check], dict[str, NeuronResult]]:
-    """All checks, and the mismatched neuron in every backend that is installed."""
+def examine(progress: Progress | None = None) -> tuple[list[Check], dict[str, NeuronResult]]:
+    """All checks, and the mismatched neuron in every backend that is installed.
+
+    Parameters
+    ----------
+    progress
+        Called with (backends done, backends in all).
+    """
     checks = [
         Check("Python", sys.version_info >= (3, 11), ".".join(map(str, sys.version_info[:3])), "3.11 or newer"),
         *(_package(name, why) for name, why in _PACKAGES.items()),
@@ -90,7 +97,9 @@ def examine() -> tuple[list[Check], dict[str, NeuronResult]]:
     cells = mismatched_neuron()
     exact = cycle(cells.dynamics, DRIVE, settle=PROTOCOL.settle)
     neuron: dict[str, NeuronResult] = {}
-    for backend in BACKENDS:
+    for done, backend in enumerate(BACKENDS):
+        if progress is not None:
+            progress(done, len(BACKENDS))
         if backend == "vacask" and vacask.missing:
             continue
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.interrupts import keeping, kept
 from analog_fhn.backends.base import Backend
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import Table, default_drives
@@ -84,19 +85,21 @@ def low_pass(
     chips = [settled(one) for one in designs(design, time_constants)]
     # The low-passes take no part in the power: their capacitors carry the ripple alone.
     drawn = _drawn(chips[0], images)
-    points = []
-    for number, (time_constant, chip) in enumerate(zip(time_constants, chips, strict=True), start=1):
-        network, cell = chip.network, chip.hardware[0].cells.cell
-        result = classify(chip, images, backend=_engine(chip))
-        seconds = chip.windows * window_seconds(network.protocol, chip.time_unit)
-        points.append(
-            LowPassPoint(
-                time_constant, *cell.low_pass, network.protocol.settle, _ripple(chip, images),
-                result.accuracy(labels), seconds, None if drawn is None else drawn.energy_in(seconds),
-            )
-        )  # fmt: skip
-        if progress is not None:
-            progress(number, len(chips))
+    points: list[LowPassPoint] = []
+    with kept(lambda: points):
+        for number, (time_constant, chip) in enumerate(zip(time_constants, chips, strict=True), start=1):
+            network, cell = chip.network, chip.hardware[0].cells.cell
+            with keeping(False):
+                result = classify(chip, images, backend=_engine(chip))
+            seconds = chip.windows * window_seconds(network.protocol, chip.time_unit)
+            points.append(
+                LowPassPoint(
+                    time_constant, *cell.low_pass, network.protocol.settle, _ripple(chip, images),
+                    result.accuracy(labels), seconds, None if drawn is None else drawn.energy_in(seconds),
+                )
+            )  # fmt: skip
+            if progress is not None:
+                progress(number, len(chips))
     return points
 
 

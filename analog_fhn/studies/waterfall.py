@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.interrupts import keeping, kept
 from analog_fhn.chip import Chip, ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
@@ -75,7 +76,7 @@ class Waterfall(list[Stage]):
 
     def __init__(self, stages: Iterable[Stage] = (), left_out: Mapping[str, str] | None = None) -> None:
         super().__init__(stages)
-        self.left_out = left_out or {}
+        self.left_out = {} if left_out is None else left_out
 
     def save(self, path: str | Path, title: str) -> Path:
         """Write a picture of the stages that judged all images; its name's ending says the format."""
@@ -166,16 +167,19 @@ def waterfall(
     first = Stage("float", None, plain, float(np.mean(plain == labels)), time.perf_counter() - start)
     stages = Waterfall([first], left_out)
     direct = plain
-    for done, (name, sample, number, options) in enumerate(plan, start=1):
-        if progress is not None:
-            progress(done, len(plan) + 1)
-        k = min(number, n)
-        result = classify(sample, images[:k], **options)
-        repeats = done > of_chip
-        agreement = float(np.mean(result.predictions == direct[:k])) if repeats else None
-        direct = direct if repeats else result.predictions
-        accuracy = result.accuracy(labels[:k])
-        stages.append(Stage(name, result.backend, result.predictions, accuracy, result.seconds, agreement))
+    with kept(lambda: len(stages) > 1):
+        for done, (name, sample, number, options) in enumerate(plan, start=1):
+            if progress is not None:
+                progress(done, len(plan) + 1)
+            k = min(number, n)
+            with keeping(False):
+                result = classify(sample, images[:k], **options)
+            repeats = done > of_chip
+            agreement = float(np.mean(result.predictions == direct[:k])) if repeats else None
+            direct = direct if repeats else result.predictions
+            accuracy = result.accuracy(labels[:k])
+            stages.append(Stage(name, result.backend, result.predictions, accuracy, result.seconds, agreement))
+    left_out.update((name, "interrupted") for name, *_ in plan[len(stages) - 1 :])
     if progress is not None:
         progress(len(plan) + 1, len(plan) + 1)
     return stages

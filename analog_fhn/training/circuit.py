@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from analog_fhn._support.interrupts import keeping
 from analog_fhn.backends.table.means import averages_window
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.data import Dataset
@@ -211,9 +212,9 @@ def train_fhn(
     open_ended = any(one.unit == "relu" and one.ceiling is None for one in plan.hidden)
     if start is None and (hardware is not None or open_ended):
         begun = "plain network of two epochs"
-        start = plain_of(plan, Fit(dataset, _START_EPOCHS, batch_size, 3e-3, "cosine", seed), bias=bias).network(
-            dataset.scale
-        )
+        with keeping(False):
+            begin = plain_of(plan, Fit(dataset, _START_EPOCHS, batch_size, 3e-3, "cosine", seed), bias=bias)
+        start = begin.network(dataset.scale)
         plan = plan.with_ceilings(None, start)
     if hardware is None:
         seen = _ideal(inside, plan)
@@ -232,7 +233,7 @@ def train_fhn(
         settings=plan.settings
         | _settings(inside, hardware)
         | {"bias": bias}
-        | fit.settings()
+        | fit.settings(history)
         | {"start": begun}
         | ceilings,
         inside={"fhn": inside.neuron, "protocol": inside.protocol, "recentre": inside.recentre},

@@ -7,13 +7,14 @@ import math
 import os
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from analog_fhn._support.extras import extra
+from analog_fhn._support.interrupts import kept
 from analog_fhn.data import Dataset
 from analog_fhn.data.class_shares import commonest
 from analog_fhn.data.dataset import check_alike
@@ -101,6 +102,8 @@ class Fit:
     ) -> dict[str, list[float]]:
         """Train a model; history under "loss" and "accuracy", with a validation set also "val_loss", "val_accuracy".
 
+        Ctrl-C within `analog_fhn._support.interrupts.keeping` leaves the model as it was after the last whole epoch.
+
         Parameters
         ----------
         loss, accuracy
@@ -121,9 +124,15 @@ class Fit:
             f"{data.scale[1]:g})"
         )
 
+        history: dict[str, list[float]] = {}
+        weights: list[Any] = []
+
         def end(epoch: int, logs: dict[str, float]) -> None:
             if not math.isfinite(logs["loss"]):
                 raise InputError(f"training diverged: loss {logs['loss']} in epoch {epoch + 1}{why}")
+            for name, value in logs.items():
+                history.setdefault(name, []).append(float(value))
+            weights[:] = model.get_weights()
             if self.progress is not None:
                 self.progress(epoch + 1, self.epochs, float(logs["loss"]), float(logs["accuracy"]))
 
@@ -133,16 +142,21 @@ class Fit:
             rate = keras.optimizers.schedules.CosineDecay(rate, steps)
         model.compile(optimizer=keras.optimizers.Adam(rate), loss=loss, metrics=[accuracy], jit_compile=True)
         shown = self.validation
-        fitted = model.fit(
-            data.images, data.labels, batch_size=self.batch_size, epochs=self.epochs, verbose=0,
-            validation_data=None if shown is None else (shown.images, shown.labels),
-            callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=end)],
-        )  # fmt: skip
-        return {name: [float(value) for value in values] for name, values in fitted.history.items()}
+        with kept(lambda: weights):
+            model.fit(
+                data.images, data.labels, batch_size=self.batch_size, epochs=self.epochs, verbose=0,
+                validation_data=None if shown is None else (shown.images, shown.labels),
+                callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=end)],
+            )  # fmt: skip
+        if len(history["loss"]) < self.epochs:  # in the middle of an epoch its arrays are JAX's
+            model.set_weights(weights)
+        return history
 
-    def settings(self) -> dict[str, Any]:
-        """What decided the weights besides the model, ready for JSON."""
+    def settings(self, history: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+        """What decided the weights besides the model, ready for JSON; `history` is what `run` returned."""
         import jax
+
+        done = len(history["loss"])
 
         return {
             "epochs": self.epochs,
@@ -157,7 +171,7 @@ class Fit:
             "n_images": len(self.dataset.images),
             "keras": str(keras_on_jax().__version__),
             "jax": str(jax.__version__),
-        }
+        } | ({} if done == self.epochs else {"interrupted_after": done})
 
 
 def cross_entropy(labels: Any, scores: Any) -> Any:

@@ -144,7 +144,7 @@ def train_paper(
             "model": "fhn", "protocol": "paper", "n_hidden": n_hidden, "hidden": hidden, "bias": False, "tanh": tanh,
             "recentre": recentre, "fhn": asdict(fhn), "gradient": gradient, "times": asdict(times),
         }
-        | fit.settings()
+        | fit.settings(history)
         | {"loss": "softmax cross-entropy of every instant"},
         inside={
             "fhn": fhn, "protocol": protocol, "readout": "vote", "recentre": recentre,

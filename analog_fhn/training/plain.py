@@ -168,7 +168,7 @@ def plain_of(plan: Plan, fit: Fit, *, bias: bool, start: Network | None = None) 
     return Trained(
         layers=layers,
         history=history,
-        settings=plan.settings | {"bias": bias} | fit.settings() | begun | ceilings,
+        settings=plan.settings | {"bias": bias} | fit.settings(history) | begun | ceilings,
         inside={} if start is None else {name: getattr(start, name) for name in kept},
     )
 

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.interrupts import keeping, kept
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import MIN_DRIVES, Table
 from analog_fhn.chip import Chip
@@ -166,6 +167,8 @@ def repair(
         Images that every step is judged on.
     training
         Images that the fine-tuning trains on with the twin, which never see the chip; None: the labelled ones.
+    options
+        How the steps are done; None: as usual.
     progress
         Called with the name of each step before it begins.
 
@@ -187,13 +190,15 @@ def repair(
         "readout": lambda: _readout(bench, labelled, options),
         "finetune": lambda: _finetune(bench, labelled, training, options),
     }
-    done = []
-    for name in ("as made", *(step for step in STEPS if step in steps)):
-        if progress is not None:
-            progress(name)
-        before = bench.costs.copy()
-        saturated, facts = work[name]() if name in work else (0, {})
-        done.append(_judged(bench, name, held_out, before, saturated, facts))
+    done: list[RepairStep] = []
+    with kept(lambda: len(done) > 1):
+        for name in ("as made", *(step for step in STEPS if step in steps)):
+            if progress is not None:
+                progress(name)
+            before = bench.costs.copy()
+            with keeping(False):
+                saturated, facts = work[name]() if name in work else (0, {})
+                done.append(_judged(bench, name, held_out, before, saturated, facts))
     return done
 
 

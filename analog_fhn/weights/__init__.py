@@ -58,6 +58,8 @@ def load_network(
 
     Parameters
     ----------
+    path
+        The file; its contents say what it is, not its name.
     hidden, input_range, ceilings, images, quantile, scaling, nearest
         What a file of weights does not say; see `to_network`.
 

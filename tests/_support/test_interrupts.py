@@ -20,7 +20,7 @@ def interrupt():
     time.sleep(1)
 """
 END = """
-cli.app = command
+cli.app = lambda **_: command()
 cli.main()
 """
 MOMENTS = {
@@ -127,7 +127,7 @@ def test_handlers_are_afterwards_as_they_were() -> None:
         + """
 def command():
     sys.exit(0)
-cli.app = command
+cli.app = lambda **_: command()
 before = signal.getsignal(signal.SIGINT), sys.unraisablehook
 try:
     cli.main()

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn import __version__
 from analog_fhn._support.files import at_once
 from analog_fhn._support.hashing import labelled, sha256, sha256_of_json
 from analog_fhn.backends.base import (
@@ -359,7 +360,7 @@ class Table:
             "table": asdict(self._plan),
             "backend": self.inner.name,
             "settings": _settings(self.inner),
-            "program": version("analog-fhn"),
+            "program": __version__,
             "simulator": self.inner.circuit(cells, protocol) if isinstance(self.inner, CircuitBackend) else None,
         }
 

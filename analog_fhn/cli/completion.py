@@ -1,0 +1,34 @@
+"""What the shell completes: names of technologies and data sets; where none fits, files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+# Without Numba, whose import a key press must not wait for.
+from analog_fhn._support.resources import resource
+
+
+def technologies(incomplete: str) -> list[str]:
+    """Technologies that come with the package, and YAML files here."""
+    names = sorted(path.stem for path in resource("calibration").glob("*.yaml"))
+    return _matching(incomplete, names, (".yaml", ".yml"))
+
+
+def datasets(incomplete: str) -> list[str]:
+    """Data sets that have a name, and files of one's own here."""
+    return _matching(incomplete, ["mnist", "digits"], (".npz", ".csv"))
+
+
+def files() -> list[str]:
+    """Nothing, for which shells complete files."""
+    return []
+
+
+COMPLETIONS: dict[str, Callable[..., list[str]]] = {"--technology": technologies, "--dataset": datasets}
+"""What completes the value of an option, by its name."""
+
+
+def _matching(incomplete: str, names: Iterable[str], endings: tuple[str, ...]) -> list[str]:
+    here = sorted(path.name for path in Path().glob("*") if path.suffix in endings)
+    return [name for name in (*names, *here) if name.startswith(incomplete)]
