@@ -33,6 +33,7 @@ FLOORS = (
     {"papers", "report", "studies"},
     {"sweeps"},
     {"corner_grid", "failures"},
+    {"bench"},
     {"cli"},
     {"__main__"},
 )

@@ -16,6 +16,7 @@ from analog_fhn._support.interrupts import MESSAGE, STATUS, heard
 from analog_fhn.cli import (
     allocate,
     arrays,
+    bench,
     classify,
     combine,
     compare,
@@ -62,6 +63,7 @@ app.command("combine")(combine.combine)
 app.command("rare")(rare.rare)
 app.command("corners")(corners.corners)
 app.command("report")(report.report)
+app.command("bench")(bench.bench)
 app.command("trim")(trim.trim)
 app.command("record")(record.record)
 app.command("reconstruct")(reconstruct.reconstruct)
