@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analog_fhn._support.resources import resource
 from analog_fhn.backends.table.backend import default_drives
@@ -19,7 +21,6 @@ from analog_fhn.data import Dataset
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
-from analog_fhn.neuron import FloatArray
 from analog_fhn.technology.technology import Technology
 
 DEFAULT = "discrete"
@@ -42,7 +43,8 @@ class Bench:
     def __init__(self, network: Network, dataset: Dataset, names: Mapping[str, str | None]) -> None:
         self.network, self.dataset, self.names = network, dataset, dict(names)
         self._designs, self._chips, self._tables = Kept(16), Kept(8), Kept(48)
-        self._technologies = Kept(64)
+        self._technologies = Kept(8)
+        self._plain, self._lock = np.empty(0, dtype=np.intp), threading.Lock()
 
     @cached_property
     def technologies(self) -> tuple[str, ...]:
@@ -50,10 +52,14 @@ class Bench:
         others = sorted(path.stem for path in resource("calibration").glob("*.yaml"))
         return (DEFAULT, *(name for name in others if name != DEFAULT))
 
-    @cached_property
-    def plain(self) -> FloatArray:
-        """Scores of the plain network, shape (n_images, n_classes)."""
-        return self.network.forward(self.dataset.images)
+    def plain(self, n: int) -> NDArray[np.intp]:
+        """Classes that the plain network gives the first n images, shape (n,)."""
+        with self._lock:
+            done = len(self._plain)
+            if done < n:
+                scores = self.network.forward(self.dataset.images[done:n])
+                self._plain = np.concatenate([self._plain, scores.argmax(axis=1)])
+            return self._plain[:n]
 
     def state(self, content: object) -> State:
         """State of a request, checked against network and images.
@@ -126,10 +132,10 @@ class Bench:
             "n_images": len(self.dataset.labels),
             "images": min(_FEWEST, len(self.dataset.labels)),
             "n_classes": self.network.layer_sizes[-1],
-            "plain": float(np.mean(self.plain.argmax(axis=1) == self.dataset.labels)),
             "technologies": self.technologies,
             "technology": base.name,
             "parts_source": base.source,
+            "window": base.protocol(self.network.protocol) != self.network.protocol,
             "knobs": [asdict(knob) for knob in network_knobs(self.network, base)],
             "parts": [asdict(knob) for knob in technology_knobs(base, self.network)],
         }

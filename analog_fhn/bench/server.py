@@ -374,6 +374,48 @@ def listening(port: int) -> socket.socket:
         ) from None
 
 
+class Server:
+    """The page's server on a socket that listens.
+
+    Parameters
+    ----------
+    bench
+        What is shown.
+    place
+        See `listening`.
+
+    Attributes
+    ----------
+    address
+        Of the page, with its token.
+    desk
+        What answers.
+    """
+
+    def __init__(self, bench: Bench, place: socket.socket) -> None:
+        port, token = place.getsockname()[1], secrets.token_urlsafe(24)
+        self.address = f"http://{HOST}:{port}/{token}/"
+        self.desk = Desk(bench)
+        self._place = place
+        config = uvicorn.Config(
+            Guard(self.desk.app(), token, port), log_level="warning", access_log=False, server_header=False,
+            lifespan="off", ws="none", limit_concurrency=64, timeout_graceful_shutdown=1, timeout_keep_alive=30,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+
+    def run(self) -> None:
+        """Serve until `stop`, or until the process is interrupted."""
+        self.desk.warm_up()
+        try:
+            self._server.run(sockets=[self._place])
+        finally:
+            self.desk.close()
+
+    def stop(self) -> None:
+        """Have `run` end, from another thread."""
+        self._server.should_exit = True
+
+
 def serve(bench: Bench, port: int, *, browser: bool, say: Callable[[str], None]) -> None:
     """Serve the page until the process is interrupted.
 
@@ -387,18 +429,8 @@ def serve(bench: Bench, port: int, *, browser: bool, say: Callable[[str], None])
         Called with the page's address, when it can be asked for.
     """
     with listening(port) as place:
-        port, token = place.getsockname()[1], secrets.token_urlsafe(24)
-        desk = Desk(bench)
-        config = uvicorn.Config(
-            Guard(desk.app(), token, port), log_level="warning", access_log=False, server_header=False,
-            lifespan="off", ws="none", limit_concurrency=64, timeout_graceful_shutdown=1, timeout_keep_alive=30,
-        )  # fmt: skip
-        address = f"http://{HOST}:{port}/{token}/"
-        desk.warm_up()
-        say(address)
+        server = Server(bench, place)
+        say(server.address)
         if browser:
-            webbrowser.open(address)
-        try:
-            uvicorn.Server(config).run(sockets=[place])
-        finally:
-            desk.close()
+            webbrowser.open(server.address)
+        server.run()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,9 +12,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import chromium
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Error, sync_playwright
+from playwright.sync_api import Browser
 
 from analog_fhn.cli import main
 from analog_fhn.errors import RunError
@@ -484,30 +483,10 @@ def test_output_that_takes_no_bytes(tmp_path: Path) -> None:
 # --- in a browser ---------------------------------------------------------------------------------------------
 
 
-def chromium() -> str | None:
-    """Program to start, as in .ci/chromium; None: the one that Playwright has downloaded."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        path = shutil.which(name)
-        # A snap does not see the tests' files; Ubuntu's package is a stub that asks for the snap.
-        if path and "snap" not in str(Path(path).resolve()) and b"/snap/bin" not in Path(path).read_bytes():
-            return os.environ.get("CHROMIUM", path)
-    return os.environ.get("CHROMIUM")
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-dev-shm-usage"]
-        try:
-            started = playwright.chromium.launch(executable_path=chromium(), args=options)
-        except Error as error:
-            pytest.fail(
-                f"no Chromium starts ({error.message.splitlines()[0]}); `make chromium` installs one "
-                "(apt-get install chromium, or python -m playwright install --with-deps chromium-headless-shell), "
-                "and CHROMIUM names another"
-            )
+    with chromium.started() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ def accuracy(bench: Bench, state: State, watch: Watch) -> Iterator[dict[str, Any
             "accuracy": result.accuracy(labels),
             "low": low,
             "high": high,
-            "plain": float(np.mean(bench.plain[:n].argmax(axis=1) == labels)),
+            "plain": float(np.mean(bench.plain(n) == labels)),
             "per_class": per_class(result.predictions, labels, n_classes),
             "confusion": confusion(result.predictions, labels, n_classes).tolist(),
             "unsettled": result.unsettled,

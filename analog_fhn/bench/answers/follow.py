@@ -24,7 +24,7 @@ def follow(bench: Bench, state: State, watch: Watch) -> dict[str, Any]:
     engine = Replay(PatientDirect(watch=watch, what="neurons of the image"))
     result = classify(chip, images, backend=engine)
     _, outputs = layer_values(chip, images, engine)
-    plain = bench.plain[state.image]
+    plain = bench.network.forward(images)[0]
     layers = []
     for number, values in enumerate(outputs):
         front = network.fronts[number]

@@ -58,14 +58,12 @@ def yields(bench: Bench, state: State, run: YieldRun, watch: Watch) -> Iterator[
         For images or a specification that a sweep refuses.
     """
     design, data = bench.design(state, watch), bench.dataset.head(bench.n_images(state))
-    plain = bench.plain[: len(data.labels)].argmax(axis=1)
+    plain = bench.plain(len(data.labels))
     accuracy = float((plain == data.labels).mean())
     specification = accuracy - LESS if run.specification is None else run.specification
     check_promise(data, accuracy, specification)
     engine = PatientDirect(watch=watch, what="response tables of a chip")
-    job = Job(
-        uuid4().hex, design.network, design.technology, data.images, data.labels, plain, SEED, engine
-    )  # fmt: skip
+    job = Job(uuid4().hex, design.network, design.technology, data.images, data.labels, plain, SEED, engine)
     point, trials = SweepPoint(0, "sweep", "as shown"), list[Trial]()
     for number in range(run.chips):
         watch.look()

@@ -14,7 +14,7 @@ export class Accuracy {
     const interval = `${percent(low)} to ${percent(high)}`;
     document.getElementById("accuracy-said").textContent =
       `${grouped(answer.right)} of ${grouped(images)} images; 95 % interval ${interval}; plain network ${percent(plain)}` +
-      (answer.unsettled > 0.01 ? `; ${percent(answer.unsettled, 1)} of the neurons had not settled` : "");
+      (answer.unsettled > 0.01 ? `; ${percent(answer.unsettled, 1)} of the neurons are off −(a + I) by more than 0.05` : "");
     if (images === answer.of) document.getElementById("headline").textContent = `${name}: ${percent(accuracy)} of ${grouped(images)} images`;
     const points = [...this.points];
     draw(document.getElementById("growth"), (width) => growth(width, points));

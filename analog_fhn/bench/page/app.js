@@ -3,7 +3,7 @@
 import { Accuracy } from "./accuracy.js";
 import { showArrays } from "./arrays.js";
 import { showWay } from "./follow.js";
-import { grouped, percent } from "./format.js";
+import { grouped } from "./format.js";
 import { Knobs, make } from "./knobs.js";
 import { showResponse, showWaveform } from "./neuron.js";
 import { showCommands, showLink } from "./same.js";
@@ -12,12 +12,13 @@ import { fromText, toText } from "./state.js";
 import { Yield } from "./yield.js";
 
 const PATIENCE = 400; // ms for which a first answer is awaited before a newer state takes its place
+const TIMES = ["settle", "control"];
 const BEFORE_OTHERS = 600; // ms that the accuracy has before the pictures ask, too
 
 const $ = (id) => document.getElementById(id);
 let state = fromText(location.hash), setup, round, again = false, typed = 0, neuron = 0;
 
-const knobs = new Knobs((key, value) => change({ [key]: value }));
+const knobs = new Knobs((key, value) => change(setup.window && TIMES.includes(key) ? times(key, value) : { [key]: value }));
 const accuracy = new Accuracy();
 const yields = new Yield(() => state, (seed) => change({ chip: seed }));
 
@@ -33,6 +34,13 @@ function change(changes) {
   showLink(state);
   ownKnobs();
   if (technology) begin(); else refresh();
+}
+
+// A technology's own window goes as a whole: once one of its times is turned, the network says both.
+function times(key, value) {
+  const own = Object.fromEntries(setup.knobs.filter((knob) => TIMES.includes(knob.key)).map((knob) => [knob.key, knob.value]));
+  const both = { ...own, ...Object.fromEntries(TIMES.filter((one) => state[one] !== undefined).map((one) => [one, state[one]])), [key]: value ?? own[key] };
+  return TIMES.every((one) => both[one] === own[one]) ? { settle: undefined, control: undefined } : both;
 }
 
 class Round {
@@ -134,7 +142,7 @@ async function begin() {
     setup = await ask("setup", { technology: state.technology });
   } catch (error) { problem(error.message); return; }
   document.title = `${setup.network}: analog-fhn bench`;
-  $("what").textContent = `${setup.network.split("/").pop()}, ${setup.sizes} (${setup.units}), on ${setup.dataset}; plain network ${percent(setup.plain)}`;
+  $("what").textContent = `${setup.network.split("/").pop()}, ${setup.sizes} (${setup.units}), on ${setup.dataset}`;
   $("what").title = `${setup.network}; ${setup.source}`;
   $("technology").replaceChildren(...setup.technologies.map((name) => make("option", { value: name, textContent: name })));
   $("technology").title = setup.parts_source;
@@ -167,7 +175,9 @@ $("image-before").addEventListener("click", () => change({ image: Math.max(0, (s
 $("image-after").addEventListener("click", () => change({ image: Math.min(setup.n_images - 1, (state.image ?? 0) + 1) }));
 $("layer").addEventListener("change", () => change({ layer: Number($("layer").value), neuron: undefined }));
 $("neuron").addEventListener("change", () => whole("neuron", "neuron"));
-for (const id of ["chips", "specification"]) $(id).addEventListener("change", () => refresh());
+for (const id of ["chips", "specification"]) {
+  $(id).addEventListener("change", () => ask("commands", state).then((answer) => showCommands(answer, yields.run), () => {}));
+}
 $("knobs").addEventListener("submit", (event) => event.preventDefault());
 $("reset").addEventListener("click", () => { state = { ...fromText(""), technology: state.technology, chip: state.chip, image: state.image, layer: state.layer, neuron: state.neuron }; change({}); });
 addEventListener("hashchange", () => {

@@ -92,7 +92,7 @@ function scores(answer) {
   const every = vote ? chip : [...chip, ...ideal];
   const low = Math.min(0, ...every), high = Math.max(0, ...every);
   const axes = new Axes(width, rows * tall + 46, {
-    x: { range: [low, high === low ? 1 : high], label: vote ? "share of the control window" : "score: bars this chip, orange marks the plain network" },
+    x: { range: [low, high === low ? 1 : high], label: vote ? "share of the control window" : "score (orange: plain network)" },
     y: { range: [rows - 0.5, -0.5], ticks: chip.map((_, k) => k), format: (k) => (k === label ? `true: ${k}` : String(k)), label: "class" }, left: 62,
     words: `Scores of the chip: ${chip.map((one, k) => `${k}: ${plain(one, 3)}`).join(", ")}.`,
   });

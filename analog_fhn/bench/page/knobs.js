@@ -45,7 +45,7 @@ export class Knobs {
       row.append(label, entry.select, back);
       return row;
     }
-    entry.slider = make("input", { type: "range", id, min: 0, max: positions(knob), step: 1 });
+    entry.slider = make("input", { type: "range", id, min: 0, max: table(knob).length - 1, step: 1 });
     entry.slider.addEventListener("input", () => this.set(knob, valueAt(knob, Number(entry.slider.value))));
     entry.number = make("input", { type: "number", step: "any", min: knob.low, max: knob.high, inputMode: "decimal" });
     entry.number.setAttribute("aria-label", `${knob.key}, number`);
@@ -59,7 +59,7 @@ export class Knobs {
 
   none(knob, entry, id) {
     entry.none = make("input", { type: "checkbox", id: `${id}-none` });
-    entry.none.addEventListener("change", () => this.set(knob, entry.none.checked ? null : knob.value ?? valueAt(knob, positions(knob) / 2)));
+    entry.none.addEventListener("change", () => this.set(knob, entry.none.checked ? null : knob.value ?? valueAt(knob, Math.round(table(knob).length / 2))));
     const name = knob.key === "array.levels" ? "any conductance" : "none";
     return make("span", { className: "check" }, entry.none, make("label", { htmlFor: `${id}-none`, textContent: name }));
   }
@@ -91,8 +91,27 @@ export class Knobs {
   }
 }
 
-function positions(knob) {
-  return knob.scale === "linear" ? Math.round((knob.slider[1] - knob.slider[0]) / step(knob)) : STEPS;
+// The values of a slider, rising and round: each step is another one.
+function table(knob) {
+  if (tables.has(knob)) return tables.get(knob);
+  const [low, high] = knob.slider, values = [];
+  const steps = knob.scale === "linear" ? Math.round((high - low) / step(knob)) : STEPS;
+  for (let place = 0; place <= steps; place++) {
+    const share = place / steps;
+    const value = knob.scale === "linear" ? low + place * step(knob) : knob.scale === "log" ? low * (high / low) ** share : high * share ** 4;
+    const round = knob.whole ? Math.round(value) : Number(knob.unit === "T" ? inTimes(value) : value.toPrecision(knob.scale === "linear" ? 6 : 3));
+    if (round !== values[values.length - 1] && !(knob.key === "gamma" && round === 0)) values.push(round);
+  }
+  tables.set(knob, values);
+  return values;
+}
+
+const tables = new WeakMap();
+
+// Times are whole numbers of sampling intervals, as a protocol has them where nothing else is said.
+function inTimes(value) {
+  const unit = value > 20 ? 2 : 0.2;
+  return (unit * Math.round(value / unit)).toPrecision(6);
 }
 
 // A round step of a slider whose values lie evenly.
@@ -101,23 +120,13 @@ function step(knob) {
   return [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= raw * 0.999);
 }
 
-function valueAt(knob, place) {
-  const [low, high] = knob.slider, share = place / positions(knob);
-  if (knob.scale === "linear") {
-    const value = Number((low + place * step(knob)).toPrecision(6));
-    return knob.key === "gamma" && value === 0 ? step(knob) : value;
-  }
-  const value = knob.scale === "log" ? low * (high / low) ** share : high * share ** 4;
-  if (knob.whole) return Math.round(value);
-  if (knob.unit === "T") return Number((0.2 * Math.max(1, Math.round(value / (value > 20 ? 2 : 0.2)) * (value > 20 ? 10 : 1))).toPrecision(6));
-  return Number(value.toPrecision(2));
-}
+function valueAt(knob, place) { return table(knob)[place]; }
 
+// Place of the nearest value.
 function placeOf(knob, value) {
-  const [low, high] = knob.slider;
-  if (knob.scale === "linear") return Math.round((value - low) / step(knob));
-  if (knob.scale === "log") return Math.round(STEPS * Math.log(Math.max(value, low) / low) / Math.log(high / low));
-  return Math.round(STEPS * (Math.max(value, 0) / high) ** 0.25);
+  let nearest = 0;
+  table(knob).forEach((one, place, all) => { if (Math.abs(one - value) < Math.abs(all[nearest] - value)) nearest = place; });
+  return nearest;
 }
 
 function words(key, first) { return key.split(".").slice(first).join(" ").replaceAll("_", " "); }

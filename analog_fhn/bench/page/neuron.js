@@ -15,7 +15,7 @@ export function showWaveform(answer) {
     const axes = new Axes(width, 190, {
       x: { range: [time[0], time[time.length - 1]], label: `time (T = ${one})` },
       y: { range: around([...x, mean]), label: "output" },
-      title: "Waveform, from the start of the control window",
+      title: "Waveform in the control window",
       words: `Output of neuron ${answer.neuron} over time: ${rhythm}, mean ${plain(mean)}. 1 is ${volt}.`,
     });
     axes.line(time, x);
@@ -33,7 +33,8 @@ function phase(width, { x, y, rest, fast }) {
     x: { range: extent([...x, rest[0]], 0.08), label: "x (activator)" }, y: { range: extent([...y, rest[1]], 0.3), label: "y (inhibitor)" },
     title: "Phase plane", words: `Way from the initial state, both nullclines, rest point at x = ${plain(rest[0])}, y = ${plain(rest[1])}.`,
   });
-  axes.line(fast.x, fast.y, "ink thin");
+  const [low, high] = axes.y.range, within = fast.x.map((_, k) => k).filter((k) => fast.y[k] >= low && fast.y[k] <= high);
+  axes.line(within.map((k) => fast.x[k]), within.map((k) => fast.y[k]), "ink thin");
   axes.vertical(rest[0], "second thin dashed");
   axes.line(x, y);
   axes.dots([x[0]], [y[0]], "", 3);
