@@ -72,6 +72,13 @@ def test_templates_of_the_report_travel(installed: Path, tmp_path: Path) -> None
     assert run(installed, "-c", script, folder=tmp_path).split() == expected
 
 
+def test_files_of_the_page_travel(installed: Path, tmp_path: Path) -> None:
+    script = "from analog_fhn.bench.server import page_files; print(*page_files())"
+    expected = sorted(p.name for p in (CHECKOUT / "analog_fhn" / "bench" / "page").iterdir())
+    assert {"index.html", "app.js", "style.css"} <= set(expected)
+    assert sorted(run(installed, "-c", script, folder=tmp_path).split()) == expected
+
+
 def test_every_technology_loads(installed: Path, tmp_path: Path) -> None:
     script = (
         "from analog_fhn._support.resources import resource; from analog_fhn.technology.technology import Technology\n"
