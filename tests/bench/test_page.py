@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,7 +58,7 @@ def opened(browser: Browser, served: Server) -> Iterator[Callable[..., Tab]]:
     for tab in tabs:
         tab.page.close()
         assert tab.said == []
-        assert all(address.startswith((served.address, "data:")) for address in tab.asked)
+        assert all(address.startswith((served.address, "data:", "blob:")) for address in tab.asked)
 
 
 def check_numbers(tab: Tab, network: af.Network, seed: int, image: int, **options: Any) -> None:
@@ -125,7 +126,7 @@ def test_a_knob_that_is_turned_fast_ends_at_its_last_value(opened: Callable[...,
     check_numbers(tab, network, 1, 0, gamma=-0.4)
 
 
-def test_a_link_restores_the_state(opened: Callable[..., Tab], network: af.Network) -> None:
+def test_a_link_restores_the_state(opened: Callable[..., Tab], network: af.Network, tmp_path: Path) -> None:
     tab = opened("#chip=4&gamma=-0.8&resistor.tolerance=0.03&image=5")
     values = {"resistor.tolerance": 0.03}
     check_numbers(tab, network, 4, 5, gamma=-0.8, values=values)
@@ -134,7 +135,11 @@ def test_a_link_restores_the_state(opened: Callable[..., Tab], network: af.Netwo
     check_numbers(other, network, 4, 5, gamma=-0.8, values=values)
     assert other.page.input_value("#k-resistor-tolerance ~ input[type=number]") == "0.03"
     assert "--gamma -0.8" in other.text("command")
-    assert other.page.is_visible("#file")
+    other.page.click("#file summary")
+    with other.page.expect_download() as download:
+        other.page.click("#file-save")
+    saved = af.Technology.load(Path(download.value.path()).rename(tmp_path / download.value.suggested_filename))
+    assert saved == af.Technology.load("discrete").with_values(values)
     assert "{'resistor.tolerance': 0.03}" in other.text("python")
 
 

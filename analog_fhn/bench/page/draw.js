@@ -1,7 +1,7 @@
 // Pictures as SVG: axes with round ticks and labels, lines, bands, bars, dots. Letters keep their size.
 
 const SVG = "http://www.w3.org/2000/svg";
-const drawn = new Map();
+const drawn = new WeakMap();
 
 export function element(name, attributes = {}, text) {
   const node = document.createElementNS(SVG, name);

@@ -1,7 +1,7 @@
 // One image on its way: pixels, what each hidden layer hands on, scores.
 
 import { grey, raster, viridis } from "./colour.js";
-import { Axes, element } from "./draw.js";
+import { Axes, draw, element } from "./draw.js";
 import { make } from "./knobs.js";
 import { plain } from "./format.js";
 
@@ -85,11 +85,13 @@ function key(low, high) {
 }
 
 function scores(answer) {
-  const { scores: chip, plain_scores: ideal, label, readout } = answer;
-  const box = make("figure", { className: "scores plot" }, make("figcaption", { textContent: readout === "vote" ? "scores: share of the window in which each class leads" : "scores" }));
-  const rows = chip.length, tall = Math.max(15, Math.min(22, 330 / rows)), vote = readout === "vote";
-  const width = Math.max(240, Math.min(560, document.getElementById("way").clientWidth - 4 > 700 ? 420 : document.getElementById("way").clientWidth - 4));
-  const every = vote ? chip : [...chip, ...ideal];
+  const vote = answer.readout === "vote", place = make("div", { className: "plot" });
+  draw(place, (width) => bars(width, answer, vote));
+  return make("figure", { className: "scores" }, make("figcaption", { textContent: vote ? "scores: share of the window in which each class leads" : "scores" }), place);
+}
+
+function bars(width, { scores: chip, plain_scores: ideal, label, answer }, vote) {
+  const rows = chip.length, tall = Math.max(15, Math.min(22, 330 / rows)), every = vote ? chip : [...chip, ...ideal];
   const low = Math.min(0, ...every), high = Math.max(0, ...every);
   const axes = new Axes(width, rows * tall + 46, {
     x: { range: [low, high === low ? 1 : high], label: vote ? "share of the control window" : "score (orange: plain network)" },
@@ -97,11 +99,10 @@ function scores(answer) {
     words: `Scores of the chip: ${chip.map((one, k) => `${k}: ${plain(one, 3)}`).join(", ")}.`,
   });
   chip.forEach((value, k) => {
-    const bar = axes.bar(0, value, k - 0.34, k + 0.34, k === answer.answer ? "" : "pale");
+    const bar = axes.bar(0, value, k - 0.34, k + 0.34, k === answer ? "" : "pale");
     bar.append(element("title", {}, `class ${k}: ${plain(value)}; plain network ${plain(ideal[k])}`));
     if (!vote) axes.add("path", { class: "line second", d: `M${axes.px(ideal[k])} ${axes.py(k - 0.4)}V${axes.py(k + 0.4)}` });
   });
   axes.svg.setAttribute("id", "scores");
-  box.append(axes.svg);
-  return box;
+  return axes.svg;
 }

@@ -25,6 +25,7 @@ export function grouped(number) {
 // A value beside its number, in the unit that people read it in; key: which value it is.
 export function inUnit(value, unit, key = "") {
   if (unit === "1") return /tolerance|error|sigma|share|stuck|noise/.test(key) ? `${plain(100 * value, 3)} %` : "";
+  if (unit === "1/K") return `${plain(1e6 * value, 3)} ppm/K`;
   if (unit === "T" || unit === "K" || unit === "") return unit;
   return engineering(value, unit.replaceAll("ohm", "Ω"));
 }

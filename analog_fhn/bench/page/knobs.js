@@ -102,6 +102,8 @@ function table(knob) {
     const round = knob.whole ? Math.round(value) : Number(knob.unit === "T" ? inTimes(value) : value.toPrecision(knob.scale === "linear" ? 6 : 3));
     if (round !== values[values.length - 1] && !(knob.key === "gamma" && round === 0)) values.push(round);
   }
+  // What network and technology say is a step, too, in the place of the nearest one.
+  if (typeof knob.value === "number" && knob.value >= values[0] && knob.value <= values[values.length - 1]) values[nearest(values, knob.value)] = knob.value;
   tables.set(knob, values);
   return values;
 }
@@ -122,11 +124,12 @@ function step(knob) {
 
 function valueAt(knob, place) { return table(knob)[place]; }
 
-// Place of the nearest value.
-function placeOf(knob, value) {
-  let nearest = 0;
-  table(knob).forEach((one, place, all) => { if (Math.abs(one - value) < Math.abs(all[nearest] - value)) nearest = place; });
-  return nearest;
+function placeOf(knob, value) { return nearest(table(knob), value); }
+
+function nearest(values, value) {
+  let place = 0;
+  values.forEach((one, k) => { if (Math.abs(one - value) < Math.abs(values[place] - value)) place = k; });
+  return place;
 }
 
 function words(key, first) { return key.split(".").slice(first).join(" ").replaceAll("_", " "); }

@@ -14,7 +14,9 @@ export function showCommands(answer, run) {
   const file = document.getElementById("file");
   file.hidden = answer.technology === null;
   document.getElementById("technology-text").textContent = answer.technology ?? "";
-  document.getElementById("file-save").href = `data:application/yaml;charset=utf-8,${encodeURIComponent(answer.technology ?? "")}`;
+  const save = document.getElementById("file-save");
+  URL.revokeObjectURL(save.href);
+  save.href = URL.createObjectURL(new Blob([answer.technology ?? ""], { type: "application/yaml" }));
   const specification = run.specification === null ? "" : `specification: ${run.specification}\n`;
   document.getElementById("sweep").textContent = `# sweep.yaml\n${answer.sweep_file}chips: ${run.chips}\n${specification}\n# in its folder:\n${answer.sweep}`;
 }
