@@ -106,7 +106,12 @@ class Kept:
                     thing: T = self._things[key]
                     return thing
             watch.look()
-            thing = compute()
+            try:
+                thing = compute()
+            except BaseException:
+                with self._lock:
+                    self._busy.pop(key, None)
+                raise
             with self._lock:
                 self._things[key] = thing
                 while len(self._things) > self._size:

@@ -12,7 +12,10 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 import analog_fhn as af
+from analog_fhn.bench.answers.yields import YieldRun, yields
+from analog_fhn.bench.bench import Bench
 from analog_fhn.bench.server import Server
+from analog_fhn.bench.work import Watch
 from analog_fhn.data import load
 from analog_fhn.montecarlo.statistics import wilson
 
@@ -176,22 +179,21 @@ def test_nothing_is_cut_off(opened: Callable[..., Tab], width: int, scheme: str)
     assert all(len(name) > 15 for name in tab.page.evaluate(names))
 
 
-def test_a_yield_run(opened: Callable[..., Tab], network: af.Network) -> None:
+def test_a_yield_run(opened: Callable[..., Tab], bench: Bench) -> None:
     tab = opened()
     tab.page.fill("#chips", "5")
     tab.page.fill("#specification", "93")
     tab.page.click("#run")
     tab.page.wait_for_selector("#yield-said:has-text('Done')", timeout=60_000)
-    study = af.sweep(af.Design(network, "discrete"), load("digits", "test"), chips=5, specification=0.93, workers=1)
-    (known,) = study.yield_()
+    trials = list(yields(bench, bench.state({"chip": 1}), YieldRun(chips=5, specification=0.93), Watch()))
+    last, worst = trials[-1], min(trials, key=lambda trial: trial["accuracy"])
     text = tab.text("yield-said")
-    assert f"5 of 5 chips, {100 * known.share:.1f} % reach 93.00 %" in text
-    assert f"95 % interval {100 * known.low:.1f} % to {100 * known.high:.1f} %" in text
-    worst = study.worst(1)[0]
-    assert f"chip {worst.chip_seed}, {100 * (worst.accuracy or 0):.2f} %" in tab.text("worst")
+    assert f"5 of 5 chips, {100 * last['yield']:.1f} % reach 93.00 %" in text
+    assert f"95 % interval {100 * last['yield_low']:.1f} % to {100 * last['yield_high']:.1f} %" in text
+    assert f"chip {worst['seed']}, {100 * worst['accuracy']:.2f} %" in tab.text("worst")
     tab.page.click("#worst button >> nth=0")
-    tab.ready(f"chip={worst.chip_seed}")
-    assert tab.text("accuracy-number") == f"{100 * (worst.accuracy or 0):.2f} %"
+    tab.ready(f"chip={worst['seed']}")
+    assert tab.text("accuracy-number") == f"{100 * worst['accuracy']:.2f} %"
 
 
 def wait(until: Callable[[], bool], seconds: float = 20.0) -> None:

@@ -226,6 +226,15 @@ def test_a_body_that_is_too_large(served: Server) -> None:
     connection.close()
 
 
+def test_a_body_that_does_not_come(served: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analog_fhn.bench.server._BODY_SECONDS", 0.2)
+    place = urlsplit(served.address)
+    head = f"POST {place.path}api/setup HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
+        connection.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        assert b"408" in connection.recv(4096)
+
+
 def test_what_a_form_of_another_page_could_send(served: Server) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         assert request(served, "api/setup", {}, Content_Type=kind).status == 415
