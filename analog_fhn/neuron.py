@@ -550,6 +550,42 @@ def cycle(dynamics: Dynamics, drive: float, n_phase: int = 512, settle: float = 
     return Cycle(period, phase, dynamics.output_of(states[..., None])[:, 0])
 
 
+def trajectory(
+    dynamics: Dynamics, drive: float, times: ArrayLike, x0: float, y0: float
+) -> tuple[FloatArray, FloatArray]:
+    """States of one neuron over time by SciPy's LSODA (rtol 1e-6), for pictures of the phase plane.
+
+    Parameters
+    ----------
+    dynamics
+        Of exactly one neuron.
+    drive
+        Constant drive I.
+    times
+        Rising, in units of T, shape (n,); the first is that of the initial state.
+    x0, y0
+        Initial state.
+
+    Returns
+    -------
+    x, y
+        Shape (n,).
+
+    Raises
+    ------
+    ValueError
+        If the solver does not reach the last time.
+    """
+    rhs, jacobian = dynamics.flow(drive)
+    at = np.asarray(times, dtype=np.float64)
+    solution = solve_ivp(
+        rhs, (at[0], at[-1]), dynamics.start(x0, y0), method="LSODA", t_eval=at, rtol=1e-6, atol=1e-8, jac=jacobian
+    )
+    if not solution.success:
+        raise ValueError(f"the neuron cannot be followed to {at[-1]:g} T at drive {drive:g}: {solution.message}")
+    return solution.y[0], solution.y[1]
+
+
 def cycle_from_samples(times: ArrayLike, x: ArrayLike, n_phase: int = 512, dip: float = -0.5) -> Cycle | None:
     """Limit cycle of a sampled waveform: mean period over all whole periods, waveform folded into one.
 

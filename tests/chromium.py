@@ -1,4 +1,4 @@
-"""Headless Chromium for tests of pages."""
+"""Chromium for tests of pages."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def program() -> str | None:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """A browser that is closed at the end; a test that gets none fails."""
+def started() -> Iterator[Browser]:
+    """A browser without a window; where none starts the test fails and says how to install one."""
     with sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-dev-shm-usage"]
         try:
-            started = playwright.chromium.launch(executable_path=program(), args=options)
+            browser = playwright.chromium.launch(executable_path=program(), args=options)
         except Error as error:
             pytest.fail(
                 f"no Chromium starts ({error.message.splitlines()[0]}); `make chromium` installs one "
                 "(apt-get install chromium, or python -m playwright install --with-deps chromium-headless-shell), "
                 "and CHROMIUM names another"
             )
-        yield started
-        started.close()
+        yield browser
+        browser.close()

@@ -33,6 +33,7 @@ FLOORS = (
     {"papers", "report", "studies"},
     {"sweeps"},
     {"corner_grid", "failures"},
+    {"bench"},
     {"cli"},
     {"__main__"},
 )
@@ -159,13 +160,15 @@ def test_only_the_chip_and_training_draw_random_numbers() -> None:
         ["report", "--help"],
         ["import", "--help"],
         ["trim", "--help"],
+        ["bench", "--help"],
     ],
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     script = (
         "import sys; from analog_fhn.cli import main; sys.argv = ['analog-fhn', *sys.argv[1:]]\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
-        "heavy = {'numpy', 'scipy', 'numba', 'keras', 'jax', 'matplotlib', 'brian2', 'PySpice', 'sklearn', 'h5py'}\n"
+        "heavy = {'numpy', 'scipy', 'numba', 'keras', 'jax', 'matplotlib', 'brian2', 'PySpice', 'sklearn', 'h5py',\n"
+        "         'starlette', 'uvicorn'}\n"
         "print('loaded:', sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)

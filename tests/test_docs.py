@@ -10,7 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from chromium import chromium
+import chromium
 
 pytest.importorskip("latex2mathml")
 ROOT = Path(__file__).parents[1]
@@ -70,7 +70,7 @@ def test_no_table_is_cut_by_an_empty_line(site: Path, source: Path) -> None:
 
 
 def test_search_finds_words_in_a_page_that_is_opened_from_the_disk(site: Path) -> None:
-    with chromium() as browser:
+    with chromium.started() as browser:
         tab = browser.new_page()
         asked: list[str] = []
         tab.on("request", lambda request: asked.append(request.url))

@@ -13,7 +13,7 @@ from analog_fhn.network import Network
 
 OPTIONAL = (
     "sklearn", "pooch", "matplotlib", "h5py", "onnx", "safetensors", "keras", "jax", "brian2", "PySpice", "distributed",
-    "pyarrow",
+    "pyarrow", "starlette", "uvicorn",
 )  # fmt: skip
 BLOCKED = f"import sys; sys.modules.update(dict.fromkeys({OPTIONAL}))\n"  # None: not to be imported
 COMMAND = BLOCKED + "from analog_fhn.cli import main; sys.argv = ['analog-fhn', *sys.argv[1:]]; main()"
@@ -76,6 +76,7 @@ def test_commands_without_pictures_work(folder: Path, command: tuple[str, ...]) 
         (("compare", "net.npz", "--dataset", "images.npz", "-o", "out"), "pictures need matplotlib", "plots"),
         (("classify", "net.npz", "--dataset", "images.npz", "--backend", "brian"), "needs Brian2", "brian"),
         (("train", "--dataset", "images.npz", "-o", "new.npz"), "training needs Keras and JAX", "train"),
+        (("bench", "net.npz", "--dataset", "images.npz"), "the page needs starlette and uvicorn", "bench"),
     ],
 )
 def test_what_needs_one_says_how_to_install_it(

@@ -103,6 +103,13 @@ def test_every_resource_travels(folder: str, installed: Path, tmp_path: Path) ->
     assert found.splitlines() == expected
 
 
+def test_files_of_the_page_travel(installed: Path, tmp_path: Path) -> None:
+    script = "from analog_fhn.bench.server import page_files; print(*page_files())"
+    expected = sorted(p.name for p in (CHECKOUT / "analog_fhn" / "bench" / "page").iterdir())
+    assert {"index.html", "app.js", "style.css"} <= set(expected)
+    assert sorted(run(installed, "-c", script, folder=tmp_path).split()) == expected
+
+
 def test_templates_technologies_and_published_tables_are_found(installed: Path, tmp_path: Path) -> None:
     script = (
         "from jinja2 import PackageLoader; print(*PackageLoader('analog_fhn.report').list_templates())\n"

@@ -18,6 +18,7 @@ from analog_fhn._support.interrupts import MESSAGE, STATUS, heard
 from analog_fhn.cli import (
     allocate,
     arrays,
+    bench,
     classify,
     combine,
     common,
@@ -89,6 +90,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "rare": rare.rare,
     "corners": corners.corners,
     "report": report.report,
+    "bench": bench.bench,
     "trim": trim.trim,
     "record": record.record,
     "reconstruct": reconstruct.reconstruct,

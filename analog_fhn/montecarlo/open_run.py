@@ -187,7 +187,7 @@ def open_run(
     if folder is not None and resume and (folder / FILE).exists():
         store = _resumed(folder, configuration, points)
     else:
-        _check_promise(images, accuracy, specification)
+        check_promise(images, accuracy, specification)
         meta = {
             "configuration": configuration,
             "accuracy_plain": accuracy,
@@ -245,8 +245,23 @@ def _resumed(folder: Path, configuration: dict[str, Any], points: Sequence[Sweep
     return store
 
 
-def _check_promise(images: Dataset, accuracy: float, specification: float) -> None:
-    """Refuse images, a network or a specification with which a yield says nothing of the chips."""
+def check_promise(images: Dataset, accuracy: float, specification: float) -> None:
+    """Refuse images, a network or a specification with which a yield says nothing of the chips.
+
+    Parameters
+    ----------
+    images
+        That chips are judged by.
+    accuracy
+        Of the plain network on them.
+    specification
+        Accuracy that a chip must reach.
+
+    Raises
+    ------
+    InputError
+        Naming the images or the specification.
+    """
     if images.unfair:
         raise InputError(f"{images.source}: {images.unfair}; expected each class in its share")
     often, share = commonest(images.labels)

@@ -12,9 +12,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import chromium
 import numpy as np
 import pytest
-from chromium import chromium
 from playwright.sync_api import Browser
 
 from analog_fhn.cli import main
@@ -485,7 +485,7 @@ def test_output_that_takes_no_bytes(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium() as started:
+    with chromium.started() as started:
         yield started
 
 
