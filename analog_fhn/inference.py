@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn._support.plugins import plugin, plugins
 from analog_fhn._support.interrupts import kept
+from analog_fhn._support.plugins import plugin, plugins
 from analog_fhn._support.threads import single_blas
 from analog_fhn.backends.base import CIRCUIT_BACKENDS, Backend, Response, refuse_noise
 from analog_fhn.cell.base import Cells, DriveStage, RampStage, ramp_with_ripple, tanh_with_ripple

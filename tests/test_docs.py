@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-import pytest
 import chromium
+import pytest
 
 pytest.importorskip("latex2mathml")
 ROOT = Path(__file__).parents[1]
