@@ -550,6 +550,19 @@ def cycle(dynamics: Dynamics, drive: float, n_phase: int = 512, settle: float = 
     return Cycle(period, phase, dynamics.output_of(states[..., None])[:, 0])
 
 
+def orbit(dynamics: Dynamics, drive: float, x: float, y: float, end: float = 20.0) -> tuple[FloatArray, FloatArray]:
+    """Trajectory (x, y) of one neuron from a state to `end` (T), by SciPy's Radau; two arrays (n,).
+
+    Raises
+    ------
+    ValueError
+        If these are the equations of more neurons than one.
+    """
+    rhs, jacobian = dynamics.flow(drive)
+    solution = solve_ivp(rhs, (0.0, end), dynamics.start(x, y), method="Radau", rtol=1e-6, atol=1e-9, jac=jacobian)
+    return np.asarray(solution.y[0]), np.asarray(solution.y[1])
+
+
 def cycle_from_samples(times: ArrayLike, x: ArrayLike, n_phase: int = 512, dip: float = -0.5) -> Cycle | None:
     """Limit cycle of a sampled waveform: mean period over all whole periods, waveform folded into one.
 

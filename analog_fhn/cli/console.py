@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from analog_fhn._support.words import engineering, percent
 from analog_fhn.errors import brief, printable
+
+__all__ = ["engineering", "note", "percent", "progress_bar", "say"]
 
 
 def say(message: str, json_target: str | None) -> None:
@@ -33,18 +35,3 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     ) as bar:  # fmt: skip
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def percent(value: float) -> str:
-    """Accuracy as people read it."""
-    return f"{100 * value:.2f} %"
-
-
-def engineering(value: float, unit: str) -> str:
-    """Value with a prefix between p and M, four significant digits: ``4.42 kohm``."""
-    if value == 0.0:
-        return f"0 {unit}"
-    digits = float(f"{value:.4g}")
-    exponent = min(max(3 * math.floor(math.log10(abs(digits)) / 3 + 1e-12), -12), 6)
-    prefix = {-12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M"}[exponent]
-    return f"{digits / 10.0**exponent:.4g} {prefix}{unit}"

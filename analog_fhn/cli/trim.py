@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from analog_fhn.trim.codes import ResponseLines, TrimCodes
     from analog_fhn.trim.finetune import LabelledImages
     from analog_fhn.trim.recorded import Recorded, RecordedReadout
-    from analog_fhn.trim.repair import RepairOptions, RepairStep, StepName
+    from analog_fhn.trim.repair import Repair, RepairOptions, RepairStep, StepName
 
 
 FILES = ("steps.csv", "summary.json", "codes.csv", "trim.npz", "accuracy.png")
@@ -347,17 +347,16 @@ def repaired(
         bench, job.steps, images.labelled, images.judged, images.training, job.options,
         lambda step: console.note(f"{step} ..."),
     )  # fmt: skip
-    plain = net.accuracy(images.judged.images, images.judged.labels)
     for step in done:
         console.say(step_line(step), json)
         if step.facts.get("kept"):
             warn_of_unchanged(step.facts["validated"], step.facts["validated_before"])
-    console.say(f"{'plain network':12} {console.percent(plain):>9}", json)
-    files = write_repair(job, bench, done, plain, folder)
+    console.say(f"{'plain network':12} {console.percent(done.plain):>9}", json)
+    files = write_repair(job, bench, done, folder)
     content = {
         "accuracy": done[-1].accuracy,
         "accuracy_as_made": done[0].accuracy,
-        "accuracy_plain": plain,
+        "accuracy_plain": done.plain,
         "n_images": len(images.judged.labels),
         "labelled": len(images.labelled.labels),
         "steps": [asdict(step) for step in done],
@@ -376,7 +375,7 @@ def repaired(
 
 
 def write_repair(
-    job: RepairJob, bench: SimulatedBench, done: list[RepairStep], plain: float, folder: Path
+    job: RepairJob, bench: SimulatedBench, done: Repair, folder: Path
 ) -> list[str]:  # fmt: skip
     """Write everything but the summary; returns the names of all files, with that of the summary."""
     import numpy as np
@@ -385,13 +384,7 @@ def write_repair(
     from analog_fhn.netlist.export import export as write_network
 
     of_chip = "Nominal chip" if job.bench.chip is None else f"Chip {job.bench.chip}"
-    picture = plots.repair(
-        [step.name for step in done],
-        [step.accuracy for step in done],
-        [cost_label(step) for step in done],
-        plain,
-        f"{of_chip}, technology {job.design.technology.name}",
-    )
+    picture = done.picture(f"{of_chip}, technology {job.design.technology.name}")
     write_steps(done, folder / "steps.csv")
     write_codes(bench.codes, None, folder / "codes.csv")
     notes = {
@@ -533,11 +526,6 @@ def step_line(step: RepairStep) -> str:
             f"   {step.runs} runs ({step.seconds:.0f} s on the chip), {step.readings} readings, {step.pulses} pulses"
         )
     return text + (f"; {step.saturated} codes at the end of their range" if step.saturated else "")
-
-
-def cost_label(step: RepairStep) -> str:
-    """Cost of a step in the picture."""
-    return f"({step.runs} runs, {step.pulses} pulses)" if step.runs else ""
 
 
 def write_steps(done: list[RepairStep], path: Path) -> None:
