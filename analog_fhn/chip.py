@@ -523,7 +523,7 @@ class ManufacturedChip(Chip):
             error = float(np.sqrt(np.mean((array.weights - wanted) ** 2) / np.mean(wanted**2)))
             low, high = (engineering(float(v), "S") for v in (g.min(), g.max()))
             rows.append((name, f"{g.shape[0]} x {g.shape[1]}", low, high, f"{100 * error:.2f} %"))
-        grid = Grid(("array", "rows x bit lines", "least", "largest conductance", "rms error of the weights"), rows)
+        grid = Grid(("array", "rows x bit lines", "least conductance", "largest", "rms error of weights"), rows)
         title = "Nominal chip" if self.seed is None else f"Chip {self.seed}"
         return Card(title, f"{self.network.sizes_text} in technology {self.technology.name}", facts, (grid,))
 

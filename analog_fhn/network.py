@@ -365,7 +365,7 @@ class Network(Shown):
         return Card(f"Network {self.sizes_text}", f"{self.hidden}, {counted(self.n_hidden, 'neuron')}", facts, (grid,))
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Phase plane of an FHN neuron of the first layer: nullclines and orbits at both ends of its drive and at 0.
+        """Phase plane of an FHN neuron of the first layer: nullclines and orbits at three drives of its range.
 
         Parameters
         ----------
@@ -381,7 +381,7 @@ class Network(Shown):
 
         fhn, on = self.neurons[0], plots.canvas(ax)
         neuron = Coefficients.ideal(fhn, 1)
-        drives = sorted({-abs(fhn.gamma), 0.0, abs(fhn.gamma)})
+        drives = [share * abs(fhn.gamma) for share in (-1.0, -0.5, 1.0)]
         runs = {drive: orbit(neuron, drive, self.protocol.x0, self.protocol.y0) for drive in drives}
         title = f"FHN neuron, gamma {fhn.gamma:g}, a {fhn.a:g}, eps {fhn.eps:g}"
         return plots.only_axes(plots.phase_plane(neuron, drives, runs, title, on), on)

@@ -556,11 +556,11 @@ def corner_grid(
     figure, grid = _panel(*size, on, len(panels), along=True)
     for axes, (label, panel) in zip(grid, panels.items(), strict=True):
         yields = np.array([[100 * panel[t, s][0] for t in temperatures] for s in supplies])
-        axes.imshow(yields, cmap="RdYlBu", vmin=0, vmax=100, aspect="auto", origin="lower", alpha=0.75)
+        axes.imshow(yields, cmap="Blues", vmin=0, vmax=100, aspect="auto", origin="lower")
         for (row, supply), (column, kelvin) in product(enumerate(supplies), enumerate(temperatures)):
             share, median = panel[kelvin, supply]
             text = f"{100 * share:.1f} %" + ("" if median is None else f"\n{100 * median:.2f} %")
-            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=INK)
+            axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if share > 0.6 else INK)
         axes.set_xticks(range(len(temperatures)), [f"{t - 273.15:g}" for t in temperatures])
         axes.set_yticks(range(len(supplies)), [f"{s:g}" for s in supplies])
         axes.set(xlabel="temperature (°C)", title=label)

@@ -27,7 +27,8 @@ _CARD = (
     "margin:.5em 0;max-width:52em;overflow-x:auto;color:inherit;font-size:.9em;line-height:1.4"
 )
 _TABLE = (
-    "border-collapse:collapse;margin:.4em 0 0;color:inherit;background:transparent;font-variant-numeric:tabular-nums"
+    "border-collapse:collapse;margin:.4em 0 0;color:inherit;background:transparent;font-size:inherit;"
+    "font-variant-numeric:tabular-nums"
 )
 _LINE = "border:0;border-bottom:1px solid rgba(128,128,128,.3);padding:.15em 1.2em .15em 0;vertical-align:top;"
 
@@ -160,7 +161,8 @@ def _cell(value: object, right: bool = False) -> Markup:
         width = round(_BAR * min(max(value.share, 0.0), 1.0))
         bar = "display:inline-block;height:.6em;background:#0b6e99;margin-right:.5em;border-radius:2px"
         content = Markup('<span style="{};width:{}px"></span>{}').format(bar, width, content)
-    return Markup('<td style="{}">{}</td>').format(f"{_LINE}text-align:{'right' if right else 'left'}", content)
+    aligned = "text-align:right;white-space:nowrap" if right else "text-align:left"
+    return Markup('<td style="{}">{}</td>').format(f"{_LINE}{aligned}", content)
 
 
 def _is_number(column: Iterable[object]) -> bool:
