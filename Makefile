@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 OUT ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow check lint types pages bench hostile docs ngspice chromium install clean
+.PHONY: help demo test slow check lint types pages bench hostile notebooks docs ngspice chromium install clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,9 @@ bench: install ## speed against named peers, measured in one run
 
 hostile: install ## damaged and hostile files for every reader, 10 000 inputs each
 	ANALOG_FHN_EXAMPLES=10000 $(BIN)/python -m pytest -k hostile tests
+
+notebooks: install ## run the notebooks and write their pages in docs/tutorials
+	$(BIN)/python docs/notebooks.py
 
 docs: install ## serve the documentation locally
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve

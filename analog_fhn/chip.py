@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.cards import Card, Grid, Shown
+from analog_fhn._support.words import counted, engineering
 from analog_fhn.array.compensation import compensating_gains
 from analog_fhn.array.converters import ConvertedFront, Converters
 from analog_fhn.array.crossbar import Crossbar, Writes, manufacture, pulses
@@ -36,6 +38,9 @@ from analog_fhn.patches import PLAIN, Front
 from analog_fhn.technology.sections import Adc, Array
 from analog_fhn.technology.technology import Technology
 from analog_fhn.technology.typed_yaml import listed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -320,8 +325,8 @@ class OutputLayer:
         return 0.0 if excess is None else excess(rows)
 
 
-@dataclass(frozen=True, eq=False)
-class Chip:
+@dataclass(frozen=True, eq=False, repr=False)
+class Chip(Shown):
     """Hidden layers and an output layer; one that was never manufactured is the mathematics.
 
     Parameters
@@ -350,6 +355,17 @@ class Chip:
             for number, dense in enumerate(network.hidden_layers)
         )
         return cls(network, layers, OutputLayer(last.weights, last.shift, last.shift, fronts[-1]), None)
+
+    def _card(self) -> Card:
+        return Card("Ideal chip", f"{self.network.sizes_text}, float weights, ideal equations", self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        times = self.network.protocol
+        return {
+            "neurons": self.network.n_hidden,
+            "an answer": f"{counted(self.windows, 'window')} of {times.settle:g} T + {times.control:g} T",
+            "readout": self.network.readout,
+        }
 
     @property
     def last(self) -> HiddenLayer:
@@ -412,6 +428,19 @@ class Chip:
         return self.output
 
 
+def array_names(n_hidden: int) -> tuple[str, ...]:
+    """Arrays in words, of a network with so many hidden layers, the output array last."""
+    return ("input array", *(f"array {number}" for number in range(1, n_hidden)), "output array")
+
+
+def plot_conductances(g: FloatArray, g_max: float, name: str, title: str, ax: Axes | None) -> Axes:
+    """Map of the conductances g (S) of an array, (word lines, bit lines); see `ManufacturedChip.plot`."""
+    from analog_fhn import plots  # needs an optional package
+
+    on, label = plots.canvas(ax), f"{name}, {g.shape[0]} x {g.shape[1]}"
+    return plots.only_axes(plots.conductances({label: g}, max(g_max, float(g.max())), title, on), on)
+
+
 def at_positions(z: NDArray[Any], biases: NDArray[Any]) -> NDArray[Any]:
     """Pre-activations (n_runs, n) with biases (n,), or (n_positions, n) of a layer that is used at these positions."""
     if biases.ndim == 1:
@@ -458,7 +487,7 @@ class Hardware:
         return Hold.of(self.holds, technology.hold.noise, self.cells.cell.row_volts[0], seconds, len(self.cells))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ManufacturedChip(Chip):
     """One manufactured sample of a design; every component's actual value, which every backend is given.
 
@@ -483,6 +512,39 @@ class ManufacturedChip(Chip):
     hardware: tuple[Hardware, ...]
     output_array: ArrayLayer
     seed: int | None
+
+    def _card(self) -> Card:
+        conditions = self.technology.conditions
+        facts = self._facts() | {"conditions": f"{conditions.temperature:g} K, supplies x {conditions.supply:g}"}
+        rows = []
+        trained = self.network.weights
+        for name, array, wanted in zip(array_names(len(self.hardware)), self.arrays, trained, strict=True):
+            g = array.crossbar.conductance
+            error = float(np.sqrt(np.mean((array.weights - wanted) ** 2) / np.mean(wanted**2)))
+            low, high = (engineering(float(v), "S") for v in (g.min(), g.max()))
+            rows.append((name, f"{g.shape[0]} x {g.shape[1]}", low, high, f"{100 * error:.2f} %"))
+        grid = Grid(("array", "rows x bit lines", "least conductance", "largest", "rms error of weights"), rows)
+        title = "Nominal chip" if self.seed is None else f"Chip {self.seed}"
+        return Card(title, f"{self.network.sizes_text} in technology {self.technology.name}", facts, (grid,))
+
+    def plot(self, array: int = 0, ax: Axes | None = None) -> Axes:
+        """Map of the conductances of one array's devices.
+
+        Parameters
+        ----------
+        array
+            Number of the array: 0 is the input array, the last one the output array.
+        ax
+            Axes to draw on; None: those of a new figure.
+
+        Raises
+        ------
+        MissingProgramError
+            Without matplotlib.
+        """
+        g_max = self.technology.array.g_max
+        names = array_names(len(self.hardware))
+        return plot_conductances(self.arrays[array].crossbar.conductance, g_max, names[array], self._card().title, ax)
 
     @classmethod
     def assembled(

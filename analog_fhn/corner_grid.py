@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
+from analog_fhn._support.cards import Card, Tabular, grid_of
 from analog_fhn._support.progress import Progress
+from analog_fhn._support.words import counted, percent
 from analog_fhn.data import Dataset
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.sweeps import Study, sweep
 from analog_fhn.technology.silicon import SiliconTechnology
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from analog_fhn.plots import Canvas
 
 TEMPERATURES = (273.15, 300.0, 343.15)  # K
 SUPPLIES = (0.95, 1.0, 1.05)
@@ -55,7 +63,7 @@ class CornerYield:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Corners:
+class Corners(Tabular):
     """What chips do under every set of conditions; the same chips everywhere.
 
     Parameters
@@ -69,13 +77,50 @@ class Corners:
     study: Study
     results: tuple[CornerYield, ...]
 
-    def __repr__(self) -> str:
+    def _card(self) -> Card:
         worst = self.worst
-        return (
-            f"<Corners: {len(self.results)} sets of conditions, {worst.n_chips} chips each; least yield "
-            f"{worst.yield_:.1%} at {worst.temperature:g} K, supply {worst.supply:g}"
-            f"{'' if worst.process is None else f', {worst.process}'}>"
+        line = (
+            f"{len(self.results)} sets of conditions, {counted(worst.n_chips, 'chip')} each; least yield "
+            f"{100 * worst.yield_:.1f} % at {worst.temperature:g} K, supply {worst.supply:g}"
+            f"{'' if worst.process is None else f', {worst.process}'}"
         )
+        form = dict.fromkeys(("nominal", "median", "worst", "yield", "low", "high"), percent)
+        rows = [{key: row[key] for key in row if key != "point"} for row in self.table()]
+        return Card("Corners", line, {"specification": percent(self.specification)}, (grid_of(rows, form),))
+
+    @property
+    def specification(self) -> float:
+        """Accuracy that a chip must reach."""
+        return self.study.results.specification
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Yield and median accuracy over temperature and supplies; of several process corners the first is returned.
+
+        Parameters
+        ----------
+        ax
+            Axes to draw on, where there is one process corner; None: those of a new figure.
+
+        Raises
+        ------
+        ValueError
+            If axes are given and there are several process corners.
+        MissingProgramError
+            Without matplotlib.
+        """
+        from analog_fhn import plots  # needs an optional package
+
+        on = plots.canvas(ax)
+        return plots.only_axes(self.picture(f"{self.worst.n_chips} chips", on), on)
+
+    def picture(self, title: str, on: Canvas | None = None) -> Figure:
+        """The picture of `plot`; `on` as for `analog_fhn.plots.canvas`."""
+        from analog_fhn import plots  # needs an optional package
+
+        panels: dict[str, dict[tuple[float, float], tuple[float, float | None]]] = {}
+        for one in self.results:
+            panels.setdefault(one.process or "", {})[one.temperature, one.supply] = one.yield_, one.median
+        return plots.corner_grid(panels, self.specification, title, on)
 
     @property
     def worst(self) -> CornerYield:
@@ -83,7 +128,7 @@ class Corners:
         return min(self.results, key=lambda one: (one.yield_, one.median or 0.0))
 
     def table(self) -> list[dict[str, Any]]:
-        """A row per set of conditions; `pandas.DataFrame` takes it as it is."""
+        """A row per set of conditions."""
         return [{key.rstrip("_"): value for key, value in asdict(one).items()} for one in self.results]
 
 

@@ -5,21 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analog_fhn._support.cards import Card, Grid, Shown
+from analog_fhn._support.words import counted, engineering
 from analog_fhn.array.crossbar import Crossbar, map_weights
 from analog_fhn.array.read_out import read_out_class
 from analog_fhn.cell.base import Cell, cell_class
-from analog_fhn.chip import ArrayTarget, ManufacturedChip, check_finite, draw_chip
+from analog_fhn.chip import (
+    ArrayTarget,
+    ManufacturedChip,
+    array_names,
+    check_finite,
+    draw_chip,
+    plot_conductances,
+)
 from analog_fhn.draws import Shift
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.technology.technology import Technology
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-@dataclass(frozen=True, init=False)
-class Design:
+
+@dataclass(frozen=True, init=False, repr=False)
+class Design(Shown):
     """Nominal layout: cells and target conductances of every layer.
 
     Parameters
@@ -79,6 +92,28 @@ class Design:
             for cell in self.cells:
                 nominal = cell.cells(tuple(group[:1] for group in cell.nominal))
                 check_finite(technology, nominal.dynamics.numbers())
+
+    def _card(self) -> Card:
+        worst, error = max(self.errors.items(), key=lambda item: abs(item[1]))
+        times = self.network.protocol
+        seconds = self.windows * (times.settle + times.control) * self.time_unit
+        facts = {
+            "neurons": f"{self.network.n_hidden}, cell {self.technology.cell}",
+            "an answer": f"{counted(self.windows, 'window')}, {engineering(seconds, 's')}",
+            "largest error of nominal values": f"{100 * error:+.2f} % ({worst.replace('_', ' ')})",
+        }
+        rows = []
+        for name, array in zip(self.array_names, self.arrays, strict=True):
+            bar = array.crossbar
+            n_rows, n_out = bar.g_plus.shape
+            rows.append((name, f"{n_rows} x {2 * n_out}", 2 * n_rows * n_out, engineering(bar.siemens_per_weight, "S")))
+        grid = Grid(("array", "rows x bit lines", "devices", "conductance of a weight of 1"), rows)
+        return Card("Design", f"{self.network.sizes_text} in technology {self.technology.name}", facts, (grid,))
+
+    def plot(self, array: int = 0, ax: Axes | None = None) -> Axes:
+        """Map of the conductances that one array's devices are meant to have; see `ManufacturedChip.plot`."""
+        bar, g_max = self.arrays[array].crossbar, self.technology.array.g_max
+        return plot_conductances(bar.conductance, g_max, self.array_names[array], self._card().heading, ax)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -141,7 +176,7 @@ class Design:
     @property
     def array_names(self) -> tuple[str, ...]:
         """The arrays in words, in the order of `arrays`."""
-        return ("input array", *(f"array {number}" for number in range(1, len(self.cells))), "output array")
+        return array_names(len(self.cells))
 
     @property
     def layer_names(self) -> tuple[str, ...]:

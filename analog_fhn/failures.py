@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from analog_fhn._support.cards import Card, Grid, Tabular
 from analog_fhn._support.progress import Progress
+from analog_fhn._support.words import percent
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.data import Dataset
 from analog_fhn.design import Design
@@ -30,9 +32,12 @@ from analog_fhn.montecarlo.trial import ShiftedTrial, Trial
 from analog_fhn.neuron import FloatArray
 from analog_fhn.sweeps import as_dataset, checked_plan
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RareFailures:
+class RareFailures(Tabular):
     """How often chips of a design miss a specification.
 
     Parameters
@@ -62,12 +67,36 @@ class RareFailures:
     trials: tuple[ShiftedTrial, ...]
     n_chips: int
 
-    def __repr__(self) -> str:
+    def _card(self) -> Card:
         p = self.probability
-        return (
-            f"<RareFailures: {p.probability:.3g} of the chips miss {self.specification:.2%} (95 % interval {p.low:.3g} "
-            f"to {p.high:.3g}), {self.n_chips} chips; worst case at {self.worst_case.distance:.2f} sigmas>"
+        line = (
+            f"{p.probability:.3g} of the chips miss {percent(self.specification)} (95 % interval {p.low:.3g} to "
+            f"{p.high:.3g}), {self.n_chips} chips; worst case at {self.worst_case.distance:.2f} sigmas"
         )
+        facts = {
+            "shifted chips that fail": f"{p.n_failing} of {p.n_samples}, effective sample size {p.effective:.0f}",
+            "explained by the linear model": f"{100 * self.found.explained:.0f} % of the variance",
+        }
+        rows = list(zip(self.directions.names, self.amounts, strict=True))
+        return Card("Rare failures", line, facts, (Grid(("direction", "shift (sigmas)"), rows),))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Accuracies of the shifted chips, on these axes or those of a new figure.
+
+        Raises
+        ------
+        MissingProgramError
+            Without matplotlib.
+        """
+        from analog_fhn import plots  # needs an optional package
+
+        on, label = plots.canvas(ax), f"{len(self.trials)} chips, shifted towards failure"
+        values = np.array([trial.accuracy for trial in self.trials])
+        steps = np.diff(np.unique(values))
+        step = float(steps.min()) if len(steps) else 0.001
+        return plots.only_axes(
+            plots.histograms({label: values}, self.specification, self.worst_case.nominal, step, on), on
+        )  # fmt: skip
 
     @property
     def amounts(self) -> tuple[float, ...]:

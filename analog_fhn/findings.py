@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from analog_fhn._support.cards import Card, Grid, Rows
+from analog_fhn._support.words import counted
+
 Severity = Literal["error", "warning", "note"]
 
 # TL08x and AD633 drive 2 kohm to 10 V and more; their short-circuit currents are 20 to 30 mA.
@@ -41,6 +44,16 @@ class Finding:
     unit: str
     severity: Severity
     message: str
+
+
+class Findings(Rows[Finding]):
+    """What the checks of a design say, errors first."""
+
+    def _card(self) -> Card:
+        counts = {kind: sum(one.severity == kind for one in self) for kind in ("error", "warning", "note")}
+        line = ", ".join(counted(n, kind) for kind, n in counts.items() if n) or "nothing to say"
+        grid = Grid(("severity", "part", "what"), [(one.severity, one.part, one.message) for one in self])
+        return Card("Findings", line, grids=(grid,) if self else ())
 
 
 def judge(value: float, warning: float, error: float) -> tuple[Severity, float] | None:

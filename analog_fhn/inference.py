@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.cards import Card, Grid, Shown, data_frame
 from analog_fhn._support.interrupts import kept
 from analog_fhn._support.plugins import plugin, plugins
 from analog_fhn._support.threads import single_blas
+from analog_fhn._support.words import counted, percent
 from analog_fhn.backends.base import CIRCUIT_BACKENDS, Backend, Response, refuse_noise
 from analog_fhn.cell.base import Cells, DriveStage, RampStage, ramp_with_ripple, tanh_with_ripple
 from analog_fhn.chip import Chip, HiddenLayer, at_positions
@@ -28,6 +30,9 @@ from analog_fhn.readout import Readout, product_type, vote
 from analog_fhn.technology.sections import Adc
 
 if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+
     from analog_fhn.backends.table.means import MeanTable
     from analog_fhn.backends.table.waveforms import TableQuality
     from analog_fhn.data import Dataset
@@ -44,12 +49,13 @@ _SLOW_GROUP = 16  # images per group of theirs; after each group there is someth
 _GROUP_VALUES = 4e6  # of a convolution's patches in such a group
 _HIDDEN_GROUP = 500
 _UNSETTLED = 0.05
+_SHOWN = 20  # classes whose numbers of images a result shows
 _LARGEST_X = 100.0  # no neuron, however far off its parts are, goes beyond
 _LARGEST_PIXEL = 1e30  # sums of single precision stay within its range
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, repr=False)
+class Result(Shown):
     """Classes of a set of images, and how they came about.
 
     Parameters
@@ -87,6 +93,71 @@ class Result:
     def accuracy(self, labels: NDArray[np.integer]) -> float:
         """Share of images whose class is right; `labels` has shape (n_images,)."""
         return float(np.mean(self.predictions == labels))
+
+    def _card(self) -> Card:
+        n, n_classes = self.scores.shape
+        facts = {
+            "readout": f"{self.readout}, {'recentred' if self.recentre else 'of x itself'}",
+            "unsettled": f"{percent(self.unsettled)} of neurons and images",
+            "largest deviation from -(a + I)": f"{self.identity_deviation:.2g}",
+        }
+        if self.table is not None:
+            facts["response table"] = f"{counted(self.table.n_runs, 'run')}"
+        counts = np.bincount(self.predictions, minlength=n_classes)
+        grids = (
+            [Grid(["class", *map(str, range(n_classes))], [["images", *counts.tolist()]])]
+            if n_classes <= _SHOWN
+            else []
+        )
+        return Card("Result", f"{counted(n, 'image')}, backend {self.backend}", facts, grids)
+
+    def rows(self, labels: NDArray[np.integer] | None = None) -> list[dict[str, Any]]:
+        """One row per image: its class, the score of that class, and how far the next class is behind.
+
+        Parameters
+        ----------
+        labels
+            Shape (n_images,): adds the true class and whether the circuit's is right.
+        """
+        ranked = np.sort(self.scores, axis=1)
+        margin = ranked[:, -1] - ranked[:, -2] if self.scores.shape[1] > 1 else np.full(len(ranked), np.nan)
+        columns = {"image": np.arange(len(ranked)), "class": self.predictions, "score": ranked[:, -1], "margin": margin}
+        if labels is not None:
+            columns |= {"label": np.asarray(labels), "right": self.predictions == labels}
+        names = list(columns)
+        return [dict(zip(names, row, strict=True)) for row in zip(*(c.tolist() for c in columns.values()), strict=True)]
+
+    def frame(self, labels: NDArray[np.integer] | None = None) -> pandas.DataFrame:
+        """The same as a data frame of pandas.
+
+        Raises
+        ------
+        MissingProgramError
+            Without pandas.
+        """
+        return data_frame(self.rows(labels))
+
+    def plot(self, labels: NDArray[np.integer], ax: Axes | None = None) -> Axes:
+        """How often images of each class are taken for which.
+
+        Parameters
+        ----------
+        labels
+            True classes, shape (n_images,).
+        ax
+            Axes to draw on; None: those of a new figure.
+
+        Raises
+        ------
+        MissingProgramError
+            Without matplotlib.
+        """
+        from analog_fhn import plots  # needs an optional package
+
+        on, labels = plots.canvas(ax), np.asarray(labels)
+        counts = confusion(self.predictions, labels, max(self.scores.shape[1], int(labels.max()) + 1))
+        title = f"{percent(self.accuracy(labels))} of {counted(len(labels), 'image')}"
+        return plots.only_axes(plots.confusion(counts, title, on), on)
 
 
 def make_backend(name: str, **options: Any) -> Backend:

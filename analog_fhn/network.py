@@ -7,19 +7,24 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.cards import Card, Grid, Shown
 from analog_fhn._support.files import new_file
 from analog_fhn._support.hashing import sha256_of_arrays
 from analog_fhn._support.json_text import typed
 from analog_fhn._support.npz import read_npz, reading, take_meta
+from analog_fhn._support.words import counted
 from analog_fhn.errors import InputError, shown
-from analog_fhn.neuron import FHN, FloatArray, Protocol
+from analog_fhn.neuron import FHN, Coefficients, FloatArray, Protocol, trajectory
 from analog_fhn.patches import PLAIN, AveragePool, Front, Patches, fronts_between, held_between
 from analog_fhn.readout import Activation, Readout, recentring
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Tanh = Literal["drive", "input"]
 Behind = Literal["linear", "sigmoid"]
@@ -32,7 +37,7 @@ _LARGEST = 1e30  # of an input: sums of inputs stay within the range of single p
 _LARGEST_SUM = 1e150  # of a layer: its square is still finite in double precision
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dense:
     """A linear map, and the unit behind it: ``z = h W + b``.
 
@@ -58,6 +63,10 @@ class Dense:
     unit: Activation | None = None
     drive: Literal["tanh", "linear"] = "tanh"
     ceiling: float | None = None
+
+    def __repr__(self) -> str:
+        unit = "no unit" if self.unit is None else _unit_text(self)
+        return f"<{type(self).__name__}: {self.n_in} to {self.n_out}, {unit}{_bias_text(self)}>"
 
     @property
     def n_in(self) -> int:
@@ -104,7 +113,7 @@ class Dense:
         return _UNITS[self.unit](z)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Convolution(Dense):
     """A linear map that is used on each patch of the layer before, and the unit behind it.
 
@@ -180,8 +189,28 @@ _UNITS: dict[str, Callable[[FloatArray], FloatArray]] = {"tanh": np.tanh, "sigmo
 Layer = Dense | Pointwise | AveragePool
 
 
-@dataclass(frozen=True, eq=False)
-class Network:
+def _unit_text(layer: Dense) -> str:
+    unit = layer.unit or "none, the scores"
+    return unit if layer.ceiling is None else f"{unit} up to {layer.ceiling:.4g}"
+
+
+def _bias_text(layer: Dense) -> str:
+    return "" if layer.bias is None else ", bias"
+
+
+def _layer_row(layer: Layer) -> tuple[object, ...]:
+    """Row of a network's table."""
+    if isinstance(layer, AveragePool):
+        return f"mean of {layer.size[0]} x {layer.size[1]}", None, None, None, None
+    if isinstance(layer, Pointwise):
+        return "units without weights", None, layer.function, None, None
+    at, shape = layer.window, f"{layer.n_in} x {layer.n_out}"
+    name = "dense" if at is None else f"convolution {at.size[0]} x {at.size[1]}"
+    return name, shape, _unit_text(layer), layer.bias is not None, float(np.abs(layer.weights).max())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Network(Shown):
     """Trained layers, and how the FHN neurons that replace their units are run and read.
 
     Parameters
@@ -322,6 +351,41 @@ class Network:
             )
         if places and any(isinstance(layer, Convolution) or getattr(layer, "unit", None) == "relu" for layer in layers):
             raise InputError("units without weights beside a convolution or a relu; expected Dense of sigmoid or tanh")
+
+    def _card(self) -> Card:
+        fhn, times, (low, high) = self.fhn, self.protocol, self.input_range
+        facts = {
+            "neurons": f"{self.n_hidden}: gamma {fhn.gamma:g}, a {fhn.a:g}, eps {fhn.eps:g}, slope {fhn.slope:g}",
+            "times": f"settle {times.settle:g} T, control {times.control:g} T",
+            "readout": f"{self.readout}, {'recentred' if self.recentre else 'of x itself'}",
+            "inputs": f"{self.n_inputs}, {low:g} to {high:g}",
+        }
+        rows = [_layer_row(layer) for layer in self.layers]
+        grid = Grid(("layer", "weights", "unit", "bias", "largest weight"), rows)
+        return Card(f"Network {self.sizes_text}", f"{self.hidden}, {counted(self.n_hidden, 'neuron')}", facts, (grid,))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Phase plane of an FHN neuron of the first layer: nullclines and orbits at three drives of its range.
+
+        Parameters
+        ----------
+        ax
+            Axes to draw on; None: those of a new figure.
+
+        Raises
+        ------
+        MissingProgramError
+            Without matplotlib.
+        """
+        from analog_fhn import plots  # needs an optional package
+
+        fhn, on = self.neurons[0], plots.canvas(ax)
+        neuron = Coefficients.ideal(fhn, 1)
+        drives = [share * abs(fhn.gamma) for share in (-1.0, -0.5, 1.0)]
+        times = np.linspace(0.0, 20.0, 2001)  # T
+        runs = {drive: trajectory(neuron, drive, times, self.protocol.x0, self.protocol.y0) for drive in drives}
+        title = f"FHN neuron, gamma {fhn.gamma:g}, a {fhn.a:g}, eps {fhn.eps:g}"
+        return plots.only_axes(plots.phase_plane(neuron, drives, runs, title, on), on)
 
     @property
     def dense(self) -> tuple[Dense, ...]:

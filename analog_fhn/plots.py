@@ -1,10 +1,14 @@
-"""Pictures: one function per picture, each returns a matplotlib Figure; `save` writes it."""
+"""Pictures: one function per picture, each returns a matplotlib Figure; `save` writes it.
+
+Those that take `on` draw there: on the axes of somebody's figure, or on an empty figure of pyplot (`canvas`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +22,9 @@ with extra("plots", "pictures need matplotlib"):
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 
+Canvas = Axes | Figure
+"""Where a picture is drawn; see `canvas`."""
+
 INK = "#222222"
 NARROW = 4.6  # inches: letters stay readable where the picture is as wide as a phone
 COLOURS = ("#0b6e99", "#d1495b", "#3a7d44", "#8f5ba6", "#e59500", "#5c6b73")
@@ -30,11 +37,60 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _axes(width: float = 6.4, height: float = 4.2) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.add_subplot()
+def canvas(axes: Axes | None) -> Canvas:
+    """Where the method `plot` of an object draws: on these axes; None: on a new figure that pyplot shows."""
+    if axes is not None:
+        return axes
+    from matplotlib import pyplot  # only where somebody looks: it chooses how windows are opened
+
+    return pyplot.figure()
+
+
+def only_axes(figure: Figure, on: Canvas) -> Axes:
+    """The axes of a picture that has one, besides those of a colour bar."""
+    return on if isinstance(on, Axes) else figure.axes[0]
+
+
+def _figure(width: float, height: float, on: Canvas | None = None) -> Figure:
+    if not isinstance(on, Figure):
+        return Figure(figsize=(width, height), layout="constrained")
+    on.set_size_inches(width, height)
+    on.set_layout_engine("constrained")
+    return on
+
+
+def _axes(width: float = 6.4, height: float = 4.2, on: Canvas | None = None) -> tuple[Figure, Axes]:
+    if isinstance(on, Axes):
+        figure, axes = on.get_figure(root=True), on
+        assert figure is not None
+    else:
+        figure = _figure(width, height, on)
+        axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _panel(
+    width: float, height: float, on: Canvas | None, n: int, *, along: bool = False
+) -> tuple[Figure, list[Axes]]:  # fmt: skip
+    """A figure with n panels, below each other with common axes, or along; on somebody's axes there is one alone."""
+    if isinstance(on, Axes):
+        if n != 1:
+            raise ValueError(f"a picture of {n} panels does not fit on one pair of axes; expected ax=None")
+        figure, axes = _axes(on=on)
+        return figure, [axes]
+    figure = _figure(width, height, on)
+    if along:
+        return figure, list(figure.subplots(1, n, squeeze=False)[0])
+    return figure, list(figure.subplots(n, 1, sharex=True, sharey=True, squeeze=False)[:, 0])
+
+
+def _legend(figure: Figure, axes: Axes, on: Canvas | None, **options: Any) -> None:
+    """A legend below the axes, or within somebody's, in whose figure the room is not ours."""
+    if isinstance(on, Axes):
+        axes.legend(fontsize=8)
+    else:
+        figure.legend(*axes.get_legend_handles_labels(), **options)
 
 
 def phase_plane(
@@ -42,6 +98,7 @@ def phase_plane(
     drives: Sequence[float],
     trajectories: Mapping[float, tuple[FloatArray, FloatArray]],
     title: str,
+    on: Canvas | None = None,
 ) -> Figure:
     """Both nullclines and trajectories (x, y) in the phase plane, one vertical nullcline per drive.
 
@@ -54,7 +111,7 @@ def phase_plane(
     trajectories
         Per drive: x and y over time.
     """
-    figure, axes = _axes()
+    figure, axes = _axes(on=on)
     x = np.linspace(-2.6, 2.6, 400)[:, None]
     axes.plot(x, dynamics.fast_nullcline(x), color=INK, lw=1.6, label="dx/dt = 0  (cubic)")
     for colour, drive in zip(COLOURS, drives, strict=False):
@@ -69,9 +126,11 @@ def phase_plane(
     return figure
 
 
-def traces(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str, ylabel: str = "activator x") -> Figure:
+def traces(
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str, ylabel: str = "activator x", on: Canvas | None = None
+) -> Figure:
     """Curves over time: label -> (t in units of T, values). The last one is thin and dashed, to be seen on top."""
-    figure, axes = _axes(8.0, 3.6)
+    figure, axes = _axes(8.0, 3.6, on)
     for i, (label, (t, values)) in enumerate(curves.items()):
         last = 0 < i == len(curves) - 1
         axes.plot(
@@ -85,7 +144,7 @@ def traces(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str, ylabel
         )
     axes.set(xlabel="time (T)", ylabel=ylabel, title=title)
     axes.margins(x=0)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
+    _legend(figure, axes, on, loc="outside lower center", ncols=4, fontsize=9)
     return figure
 
 
@@ -95,6 +154,7 @@ def waterfall(
     intervals: Sequence[tuple[float, float]],
     title: str,
     remarks: Sequence[str] = (),
+    on: Canvas | None = None,
 ) -> Figure:
     """Accuracy stage by stage (fractions), each with the interval that the finite image count leaves.
 
@@ -103,7 +163,7 @@ def waterfall(
     remarks
         Lines written below the axes.
     """
-    figure, axes = _axes(8.0, 0.55 * len(names) + 1.4 + 0.2 * len(remarks))
+    figure, axes = _axes(8.0, 0.55 * len(names) + 1.4 + 0.2 * len(remarks), on)
     place = np.arange(len(names))[::-1]
     for y, accuracy, (low, high) in zip(place, accuracies, intervals, strict=True):
         axes.plot([100 * low, 100 * high], [y, y], color=COLOURS[0], lw=2, alpha=0.4)
@@ -130,6 +190,47 @@ def histogram(accuracies: ArrayLike, specification: float, reference: float, tit
     axes.set_title(f"{title}: {100 * share:.0f} % of {len(values)} pass", fontsize=11)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside lower center", ncols=2, fontsize=9)
+    return figure
+
+
+def confusion(counts: NDArray[np.integer], title: str, on: Canvas | None = None) -> Figure:
+    """How often images of each class are taken for which; `counts` has a row for each true class.
+
+    Colours are shares of a class, numbers are images.
+    """
+    n = len(counts)
+    figure, axes = _axes(0.42 * n + 1.8, 0.42 * n + 1.2, on)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+    if n <= 20:
+        for (row, column), number in np.ndenumerate(counts):
+            if number:
+                colour = "white" if shares[row, column] > 0.5 else INK
+                axes.text(column, row, str(number), ha="center", va="center", fontsize=8, color=colour)
+        axes.set_xticks(range(n))
+        axes.set_yticks(range(n))
+    axes.set(xlabel="class of the circuit", ylabel="true class", title=title)
+    return figure
+
+
+def shares(parts: Mapping[str, float], words: Mapping[str, str], title: str, on: Canvas | None = None) -> Figure:
+    """What each part has of a whole, a bar for each.
+
+    Parameters
+    ----------
+    parts
+        Share of the whole (fractions), by name.
+    words
+        What stands at the end of each bar.
+    """
+    figure, axes = _axes(6.4, 0.4 * len(parts) + 1.1, on)
+    place = np.arange(len(parts))[::-1]
+    values = 100 * np.array(list(parts.values()))
+    axes.barh(place, values, 0.6, color=COLOURS[0])
+    for y, value, name in zip(place, values, parts, strict=True):
+        axes.annotate(words[name], (value, y), (5, 0), textcoords="offset points", va="center", fontsize=9)
+    axes.set_yticks(place, list(parts), fontsize=9)
+    axes.set(xlabel="share of the whole (%)", title=title, xlim=(0, 1.3 * max(values.max(), 1e-9)))
     return figure
 
 
@@ -239,17 +340,18 @@ def answers(times: ArrayLike, leaders: Mapping[str, NDArray[np.intp]], n_classes
 def frontier(
     curves: Mapping[tuple[float, str], tuple[ArrayLike, ArrayLike]],
     plain: float,
-    time_unit: float,
+    time_unit: float | None,
     power: float | None,
     title: str,
     fixed: float = 0.0,
+    on: Canvas | None = None,
 ) -> Figure:
     """Accuracy lost against latency: (gamma, readout) -> (latencies in T, accuracies as fractions).
 
     Parameters
     ----------
     time_unit
-        T in seconds, for the upper axis.
+        T in seconds, for the upper axis; None: unknown, and there is none.
     plain
         Accuracy of the plain network (fraction), from which losses count.
     power
@@ -257,7 +359,7 @@ def frontier(
     fixed
         Energy of an answer that does not grow with its time (J).
     """
-    figure, axes = _axes(8.4, 5.4)
+    figure, axes = _axes(8.4, 5.4, on)
     gammas = sorted({gamma for gamma, _ in curves}, reverse=True)
     floor = 0.05  # points; what is below it, gains too, is shown there: chance decides among 10 000 images
     for (gamma, readout), (latencies, accuracies) in curves.items():
@@ -281,15 +383,17 @@ def frontier(
             ticks.append(float(t))
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks], fontsize=8)
     axes.set_xticks([], minor=True)
-    above = axes.secondary_xaxis("top")
-    above.set_xticks(ticks, [_engineering(t * time_unit * (power or 1.0) + fixed) for t in ticks], fontsize=8)
-    above.set_xticks([], minor=True)
-    which = " at the largest of these gammas' powers" if len(gammas) > 1 else ""
-    above.set_xlabel(f"energy of an answer{which} (J)" if power else "time (s)")
-    axes.set(xlabel=f"from image to answer: settling and control (T; 1 T = {_engineering(time_unit)}s)")
+    if time_unit is not None:
+        above = axes.secondary_xaxis("top")
+        above.set_xticks(ticks, [_engineering(t * time_unit * (power or 1.0) + fixed) for t in ticks], fontsize=8)
+        above.set_xticks([], minor=True)
+        which = " at the largest of these gammas' powers" if len(gammas) > 1 else ""
+        above.set_xlabel(f"energy of an answer{which} (J)" if power else "time (s)")
+    unit = "" if time_unit is None else f"; 1 T = {_engineering(time_unit)}s"
+    axes.set(xlabel=f"from image to answer: settling and control (T{unit})")
     axes.set(ylabel=f"points lost against the plain network's {100 * plain:.2f} %", title=title)
     axes.grid(alpha=0.3)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+    _legend(figure, axes, on, loc="outside lower center", ncols=4, fontsize=8)
     return figure
 
 
@@ -300,6 +404,7 @@ def low_pass(
     latencies: ArrayLike,
     energies: ArrayLike | None,
     title: str,
+    on: Figure | None = None,
 ) -> Figure:
     """Accuracy, latency and energy of an answer against the time constant of the low-passes between hidden layers.
 
@@ -315,7 +420,7 @@ def low_pass(
     panels = {"accuracy (%)": 100.0 * np.asarray(accuracies), "time of an answer (s)": np.asarray(latencies)}
     if energies is not None:
         panels["energy of an answer (J)"] = np.asarray(energies)
-    figure = Figure(figsize=(6.4, 1.0 + 2.0 * len(panels)), layout="constrained")
+    figure = _figure(6.4, 1.0 + 2.0 * len(panels), on)
     rows = figure.subplots(len(panels), 1, sharex=True)
     ticks = np.unique(np.asarray(time_constants, dtype=float))
     for axes, colour, (label, values) in zip(rows, COLOURS, panels.items(), strict=False):
@@ -433,7 +538,10 @@ def process_conditions(
 
 
 def corner_grid(
-    panels: Mapping[str, Mapping[tuple[float, float], tuple[float, float | None]]], specification: float, title: str
+    panels: Mapping[str, Mapping[tuple[float, float], tuple[float, float | None]]],
+    specification: float,
+    title: str,
+    on: Canvas | None = None,
 ) -> Figure:
     """Yield, as colour and number, and median accuracy over temperature and supply; a panel per process corner.
 
@@ -444,23 +552,25 @@ def corner_grid(
         no chip could be simulated.
     """
     temperatures, supplies = (sorted({key[k] for panel in panels.values() for key in panel}) for k in (0, 1))
-    figure = Figure(
-        figsize=(1.2 + len(panels) * max(2.2, 1.15 * len(temperatures)), 1.7 + 0.75 * len(supplies)),
-        layout="constrained",
-    )
-    for axes, (label, panel) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+    size = 1.2 + len(panels) * max(2.2, 1.15 * len(temperatures)), 1.7 + 0.75 * len(supplies)
+    figure, grid = _panel(*size, on, len(panels), along=True)
+    for axes, (label, panel) in zip(grid, panels.items(), strict=True):
         yields = np.array([[100 * panel[t, s][0] for t in temperatures] for s in supplies])
-        axes.imshow(yields, cmap="RdYlGn", vmin=0, vmax=100, aspect="auto", origin="lower", alpha=0.75)
+        axes.imshow(yields, cmap="Blues", vmin=0, vmax=100, aspect="auto", origin="lower")
         for (row, supply), (column, kelvin) in product(enumerate(supplies), enumerate(temperatures)):
             share, median = panel[kelvin, supply]
             text = f"{100 * share:.1f} %" + ("" if median is None else f"\n{100 * median:.2f} %")
-            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=INK)
+            axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if share > 0.6 else INK)
         axes.set_xticks(range(len(temperatures)), [f"{t - 273.15:g}" for t in temperatures])
         axes.set_yticks(range(len(supplies)), [f"{s:g}" for s in supplies])
         axes.set(xlabel="temperature (°C)", title=label)
         axes.spines[:].set_visible(False)
-    figure.axes[0].set_ylabel("supply (of nominal)")
-    figure.suptitle(f"{title}:\nyield at {100 * specification:.2f} %, and median accuracy", fontsize=10)
+    grid[0].set_ylabel("supply (of nominal)")
+    heading = f"{title}:\nyield at {100 * specification:.2f} %, and median accuracy"
+    if isinstance(on, Axes):
+        on.set_title(heading, fontsize=10)
+    else:
+        figure.suptitle(heading, fontsize=10)
     return figure
 
 
@@ -519,7 +629,7 @@ def scatter_of_differences(values: ArrayLike, differences: ArrayLike, title: str
     return figure
 
 
-def conductances(arrays: Mapping[str, FloatArray], largest: float, title: str) -> Figure:
+def conductances(arrays: Mapping[str, FloatArray], largest: float, title: str, on: Canvas | None = None) -> Figure:
     """Maps of the devices' conductances.
 
     Parameters
@@ -529,13 +639,16 @@ def conductances(arrays: Mapping[str, FloatArray], largest: float, title: str) -
     largest
         End of the colour scale (S).
     """
-    figure, panels = _maps(len(arrays), 1)
+    figure, panels = _maps(len(arrays), 1, on)
     for axes, (label, g) in zip(panels[0], arrays.items(), strict=True):
         image = axes.imshow(1e6 * g, aspect="auto", cmap="viridis", vmin=0.0, vmax=1e6 * largest)
         axes.set(xlabel="bit line (+, -, +, -, ...)", ylabel="word line", title=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.colorbar(image, ax=panels, label="conductance (µS)")
-    figure.suptitle(title)
+    if isinstance(on, Axes):
+        on.set_title(f"{title}: {label}")
+    else:
+        figure.suptitle(title)
     return figure
 
 
@@ -570,8 +683,10 @@ def line_losses(arrays: Mapping[str, tuple[FloatArray, FloatArray]], title: str)
     return figure
 
 
-def _maps(columns: int, rows: int) -> tuple[Figure, NDArray[np.object_]]:
-    figure = Figure(figsize=(5.2 * columns, 3.8 * rows + 0.6), layout="constrained")
+def _maps(columns: int, rows: int, on: Canvas | None = None) -> tuple[Figure, NDArray[np.object_]]:
+    if isinstance(on, Axes):
+        return _axes(on=on)[0], np.array([[on]])
+    figure = _figure(5.2 * columns, 3.8 * rows + 0.6, on)
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
@@ -661,7 +776,10 @@ def lost_points(
 
 
 def yield_curves(
-    curves: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]], specification: float, reference: float
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]],
+    specification: float,
+    reference: float,
+    on: Canvas | None = None,
 ) -> Figure:
     """Share of chips that reach an accuracy, against this accuracy.
 
@@ -673,7 +791,7 @@ def yield_curves(
     specification, reference
         Accuracies to mark: what a chip must reach, and what the plain network does.
     """
-    figure, axes = _axes(NARROW, 3.4 + 0.22 * len(curves))
+    figure, axes = _axes(NARROW, 3.4 + 0.22 * len(curves), on)
     finite = [100 * np.asarray(s)[np.isfinite(s)] for s, *_ in curves.values()]
     low, high = _with_marks(axes, np.concatenate(finite), specification, reference)
     colours = [COLOURS[0], *COLOURS[2:]]
@@ -685,7 +803,7 @@ def yield_curves(
         axes.plot(x, share, drawstyle="steps-pre", color=colour, ls=line, lw=1.8, label=label)
     axes.set(xlabel="accuracy asked of a chip (%)", ylabel="chips that reach it (%)", ylim=(-3, 103), xlim=(low, high))
     axes.grid(alpha=0.3)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=1, fontsize=9, frameon=False)
+    _legend(figure, axes, on, loc="outside lower left", ncols=1, fontsize=9, frameon=False)
     return figure
 
 
@@ -710,7 +828,9 @@ def _with_marks(axes: Axes, values: FloatArray, specification: float, reference:
     return low - margin, high + margin
 
 
-def histograms(panels: Mapping[str, ArrayLike], specification: float, reference: float, step: float) -> Figure:
+def histograms(
+    panels: Mapping[str, ArrayLike], specification: float, reference: float, step: float, on: Canvas | None = None
+) -> Figure:
     """Accuracies of many chips, a panel per label; bins are the same in all.
 
     Parameters
@@ -720,8 +840,7 @@ def histograms(panels: Mapping[str, ArrayLike], specification: float, reference:
     step
         Smallest difference of two accuracies: bins hold equally many of them.
     """
-    figure = Figure(figsize=(NARROW, (2.2 if len(panels) == 1 else 1.15 * len(panels)) + 1.1), layout="constrained")
-    grid = figure.subplots(len(panels), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    figure, grid = _panel(NARROW, (2.2 if len(panels) == 1 else 1.15 * len(panels)) + 1.1, on, len(panels))
     every = 100 * np.concatenate([np.asarray(values) for values in panels.values()])
     wide = 100 * step * max(1, round(np.ptp(every) / (100 * step) / 24))
     n_bins = int((every.max() - every.min()) / wide + 0.5) + 1
@@ -734,12 +853,17 @@ def histograms(panels: Mapping[str, ArrayLike], specification: float, reference:
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.spines[["top", "right"]].set_visible(False)
     grid[-1].set_xlabel("accuracy of a chip (%)")
-    figure.supylabel("number of chips", fontsize=10)
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower left", ncols=1, fontsize=9, frameon=False)
+    if isinstance(on, Axes):
+        on.set_ylabel("number of chips")
+    else:
+        figure.supylabel("number of chips", fontsize=10)
+    _legend(figure, grid[0], on, loc="outside lower left", ncols=1, fontsize=9, frameon=False)
     return figure
 
 
-def convergence(panels: Mapping[str, tuple[ArrayLike, Sequence[ArrayLike], Sequence[ArrayLike]]]) -> Figure:
+def convergence(
+    panels: Mapping[str, tuple[ArrayLike, Sequence[ArrayLike], Sequence[ArrayLike]]], on: Figure | None = None
+) -> Figure:
     """Yield and median accuracy of the first n chips, with their intervals, against n; two panels per label.
 
     Parameters
@@ -748,7 +872,7 @@ def convergence(panels: Mapping[str, tuple[ArrayLike, Sequence[ArrayLike], Seque
         Per label: n; yield and median, each as value, lower and upper end (fractions).
     """
     alone = len(panels) == 1
-    figure = Figure(figsize=(NARROW, 4.6 if alone else 1.5 * len(panels) + 0.6), layout="constrained")
+    figure = _figure(NARROW, 4.6 if alone else 1.5 * len(panels) + 0.6, on)
     grid = figure.subplots(2, 1, sharex=True).reshape(1, 2) if alone else figure.subplots(len(panels), 2, sharex=True)
     most = max(int(np.max(n)) for n, _, _ in panels.values())
     for row, (label, (n, *both)) in zip(grid, panels.items(), strict=True):
@@ -776,7 +900,9 @@ def convergence(panels: Mapping[str, tuple[ArrayLike, Sequence[ArrayLike], Seque
 
 
 def chip_waterfall(
-    rows: Sequence[tuple[str, float | None, tuple[float, float, float] | None, str]], reference: float
+    rows: Sequence[tuple[str, float | None, tuple[float, float, float] | None, str]],
+    reference: float,
+    on: Canvas | None = None,
 ) -> Figure:
     """Accuracies from the plain network down to real chips, a row each (fractions).
 
@@ -788,7 +914,7 @@ def chip_waterfall(
     reference
         Accuracy of the plain network, drawn as a line.
     """
-    figure, axes = _axes(NARROW, 0.32 * len(rows) + 1.3)
+    figure, axes = _axes(NARROW, 0.32 * len(rows) + 1.3, on)
     axes.axvline(100 * reference, color=INK, lw=1, ls="--", label="plain network")
     for y, (_, nominal, spread, remark) in zip(range(len(rows))[::-1], rows, strict=True):
         if spread is not None:
@@ -808,7 +934,7 @@ def chip_waterfall(
     axes.set(xlabel="accuracy (%)", ylim=(-0.6, len(rows) - 0.4))
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axes.grid(axis="x", alpha=0.3)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=9, frameon=False)
+    _legend(figure, axes, on, loc="outside lower left", ncols=2, fontsize=9, frameon=False)
     return figure
 
 
@@ -816,6 +942,7 @@ def sensitivity(
     groups: Sequence[str],
     alone: Sequence[tuple[float, float, float] | None],
     left_out: Sequence[tuple[float, float, float] | None],
+    on: Canvas | None = None,
 ) -> Figure:
     """Accuracy that each error group costs, a row per group: by itself, and what comes back without it.
 
@@ -824,7 +951,7 @@ def sensitivity(
     alone, left_out
         Per group: points lost, points regained; each with both ends of its interval (fractions), None if unknown.
     """
-    figure, axes = _axes(NARROW, 0.38 * len(groups) + 1.4)
+    figure, axes = _axes(NARROW, 0.38 * len(groups) + 1.4, on)
     place = np.arange(len(groups))[::-1]
     for values, shift, colour, marker, label in (
         (alone, 0.14, COLOURS[1], "o", "lost with this group alone"),
@@ -841,7 +968,7 @@ def sensitivity(
     axes.set_yticks(place, groups, fontsize=8)
     axes.set(xlabel="percentage points of accuracy; bars: 95 % interval", ylim=(-0.6, len(groups) - 0.4))
     axes.grid(axis="x", alpha=0.3)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=9, frameon=False)
+    _legend(figure, axes, on, loc="outside lower left", ncols=2, fontsize=9, frameon=False)
     return figure
 
 
@@ -902,7 +1029,12 @@ def trained_for(
 
 
 def repair(
-    names: Sequence[str], accuracies: Sequence[float], costs: Sequence[str], reference: float, title: str
+    names: Sequence[str],
+    accuracies: Sequence[float],
+    costs: Sequence[str],
+    reference: float,
+    title: str,
+    on: Canvas | None = None,
 ) -> Figure:
     """Accuracy of one chip after each step of its repair, a row per step, with what the step cost.
 
@@ -913,7 +1045,7 @@ def repair(
     reference
         Accuracy of the plain network, drawn as a line.
     """
-    figure, axes = _axes(NARROW, 0.45 * len(names) + 1.4)
+    figure, axes = _axes(NARROW, 0.45 * len(names) + 1.4, on)
     rows = np.arange(len(names))[::-1]
     values = 100 * np.asarray(accuracies)
     axes.axvline(100 * reference, color=INK, lw=1, ls="--", label="plain network")
@@ -929,7 +1061,7 @@ def repair(
     axes.set(xlabel="accuracy on held-out images (%)", ylim=(-0.8, len(names) - 0.5), title=title)
     axes.set_xlim(values.min() - 0.1 * span, max(100 * reference, values.max()) + 0.1 * span)
     axes.grid(axis="x", alpha=0.3)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", fontsize=9, frameon=False)
+    _legend(figure, axes, on, loc="outside lower left", fontsize=9, frameon=False)
     return figure
 
 

@@ -6,18 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
+from analog_fhn._support.cards import Card, Grid, Rows, Tabular
 from analog_fhn._support.progress import Progress
 from analog_fhn._support.versions import versions
+from analog_fhn._support.words import counted, percent
 from analog_fhn.data import Dataset, from_arrays
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, shown
 from analog_fhn.montecarlo import statistics
+from analog_fhn.montecarlo.control import Combined, combine
 from analog_fhn.montecarlo.open_run import OpenRun, open_run
 from analog_fhn.montecarlo.outcome import Outcome, Results, collect
 from analog_fhn.montecarlo.plan import SweepPlan
@@ -27,6 +30,9 @@ from analog_fhn.montecarlo.store import table_rows
 from analog_fhn.montecarlo.trial import Job, Trial
 from analog_fhn.neuron import FloatArray
 from analog_fhn.technology.typed_yaml import explain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Settings = Mapping[str, Any]
 
@@ -172,8 +178,19 @@ class Yield:
         return cls(outcome.point.number, outcome.point.name, specification, drawn, passed / drawn, low, high)
 
 
+class Yields(Rows[Yield]):
+    """Yield at each point of a sweep."""
+
+    def _card(self) -> Card:
+        line = f"specification {percent(self[0].specification)}" if self else ""
+        rows = [
+            (one.name, one.n_chips, percent(one.share), f"{100 * one.low:.2f} to {percent(one.high)}") for one in self
+        ]  # fmt: skip
+        return Card("Yield", line, grids=(Grid(("point", "chips", "yield", "95 % interval"), rows),))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Study:
+class Study(Tabular):
     """What a sweep has shown.
 
     Parameters
@@ -187,17 +204,69 @@ class Study:
     results: Results
     job: Job
 
-    def __repr__(self) -> str:
-        numbers = self.results.summary
+    def _card(self) -> Card:
+        numbers, goal = self.results.summary, self.results.specification
         median = numbers["median_accuracy"]
-        return (
-            f"<Study: {numbers['n_trials']} chips at {len(self.yield_())} points, "
-            f"median accuracy {'unknown' if median is None else f'{median:.2%}'}, "
-            f"yield at {self.results.specification:.2%}: {numbers['yield']:.1%}>"
+        line = (
+            f"{counted(numbers['n_trials'], 'chip')} at {counted(len(self.yield_()), 'point')}, median accuracy "
+            f"{'unknown' if median is None else percent(median)}, "
+            f"yield at {percent(goal)}: {100 * numbers['yield']:.1f} %"
         )
+        rows = []
+        for one in self.yield_():
+            outcome = self._outcome(one.point)
+            known = outcome.quantiles if len(outcome.values) else None
+            ends = (None, None) if known is None else (percent(known["q50"]), percent(known["worst"]))
+            interval = f"{100 * one.low:.1f} to {100 * one.high:.1f} %"
+            rows.append((one.name, one.n_chips, *ends, f"{100 * one.share:.1f} %", interval))
+        grid = Grid(("point", "chips", "median", "worst", "yield", "95 % interval"), rows)
+        return Card("Study", line, {"plain network": percent(self.results.plain)}, (grid,))
+
+    def plot(self, picture: str = "histogram", ax: Axes | None = None) -> Axes:
+        """One of the report's pictures; of several panels the first is returned.
+
+        Parameters
+        ----------
+        picture
+            "histogram" of the accuracies, "yield-curve", "convergence", "waterfall", or "sensitivity".
+        ax
+            Axes to draw on, for pictures of one panel; None: those of a new figure.
+
+        Raises
+        ------
+        ValueError
+            If the study has no such picture, or it has several panels and axes are given.
+        MissingProgramError
+            Without matplotlib.
+        """
+        from analog_fhn import plots  # needs an optional package
+        from analog_fhn.report.pictures import drawn
+
+        on = plots.canvas(ax)
+        return plots.only_axes(drawn(self.results, picture, on), on)
+
+    def combined_with(self, control: Study, specification: float | None = None) -> Combined:
+        """Accuracy and yield of these chips, known better by many more chips of a study that is a control variate.
+
+        Both studies draw their chips from one seed; see `analog_fhn.montecarlo.control`.
+
+        Parameters
+        ----------
+        control
+            Study of more chips by a faster method, such as the backend `direct` where this one is by ngspice.
+        specification
+            Accuracy (fraction) that a chip must reach; None: that of this study.
+
+        Raises
+        ------
+        InputError
+            If fewer than five chips are in both.
+        """
+        goal = self.results.specification if specification is None else specification
+        return combine(self._outcome(0).trials, control._outcome(0).trials, goal)
 
     def table(self) -> list[dict[str, Any]]:
-        """One row per trial: point, its settings, chip seed, accuracy, ...; `pandas.DataFrame` takes it as it is."""
+        """One row per trial: point, its settings, chip seed, accuracy, ..."""
         points = [outcome.point for outcome in self.results.outcomes.values()]
         return table_rows(points, self.results.trials)
 
@@ -205,7 +274,7 @@ class Study:
         """Accuracies of the chips of one point that did not fail, shape (n,)."""
         return np.array(self._outcome(point).values)
 
-    def yield_(self, specification: float | None = None) -> list[Yield]:
+    def yield_(self, specification: float | None = None) -> Yields:
         """Yield at each point of the sweep.
 
         Parameters
@@ -214,7 +283,9 @@ class Study:
             Accuracy (fraction) that a chip must reach; None: that of the sweep.
         """
         goal = self.results.specification if specification is None else specification
-        return [Yield.of(outcome, goal) for outcome in self.results.outcomes.values() if outcome.point.role == "sweep"]
+        return Yields(
+            Yield.of(outcome, goal) for outcome in self.results.outcomes.values() if outcome.point.role == "sweep"
+        )
 
     def worst(self, number: int = 5) -> list[Trial]:
         """Chips of least accuracy, worst first; of a sweep of several points one of each."""

@@ -13,7 +13,7 @@ from analog_fhn.network import Network
 
 OPTIONAL = (
     "sklearn", "pooch", "matplotlib", "h5py", "onnx", "safetensors", "keras", "jax", "brian2", "PySpice", "distributed",
-    "pyarrow", "starlette", "uvicorn",
+    "pyarrow", "starlette", "uvicorn", "pandas",
 )  # fmt: skip
 BLOCKED = f"import sys; sys.modules.update(dict.fromkeys({OPTIONAL}))\n"  # None: not to be imported
 COMMAND = BLOCKED + "from analog_fhn.cli import main; sys.argv = ['analog-fhn', *sys.argv[1:]]; main()"

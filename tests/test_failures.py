@@ -43,6 +43,7 @@ def test_importance_sampling_agrees_with_counting() -> None:
     trial = found.trials[3]
     again = af.classify(found.chip(trial), test.images, table=9).accuracy(test.labels)
     assert again == trial.accuracy
+    assert repr(found).startswith(f"<Rare failures: {p.probability:.3g} of the chips miss ")
     row = found.table()[3]
     assert (row["chip_seed"], row["accuracy"]) == (trial.chip_seed, trial.accuracy)
 

@@ -8,10 +8,10 @@ from analog_fhn.checks.array import check_arrays
 from analog_fhn.checks.hold import check_holds
 from analog_fhn.checks.low_pass import check_low_passes
 from analog_fhn.design import Design
-from analog_fhn.findings import Finding
+from analog_fhn.findings import Finding, Findings
 
 
-def check(design: Design) -> list[Finding]:
+def check(design: Design) -> Findings:
     """Findings about a design, errors first.
 
     Parameters
@@ -23,7 +23,7 @@ def check(design: Design) -> list[Finding]:
     findings = [
         *_unusual(design), *_cells(design), *check_low_passes(design), *check_holds(design), *check_arrays(design)
     ]  # fmt: skip
-    return sorted(findings, key=lambda one: rank[one.severity])
+    return Findings(sorted(findings, key=lambda one: rank[one.severity]))
 
 
 def _unusual(design: Design) -> Iterator[Finding]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from analog_fhn._support.words import engineering, percent
 from analog_fhn.errors import brief, printable
+
+__all__ = ["engineering", "note", "percent", "progress_bar", "say"]
 
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
@@ -96,18 +98,3 @@ def _shown(label: str, *columns: object) -> Iterator[Bar]:
 def going_on(what: str) -> None:
     """Say that Ctrl-C ended the work, and what is gone on with."""
     warn(f"interrupted: {what} (Ctrl-C again ends the command at once)")
-
-
-def percent(value: float) -> str:
-    """Accuracy as people read it."""
-    return f"{100 * value:.2f} %"
-
-
-def engineering(value: float, unit: str) -> str:
-    """Value with a prefix between p and M, four significant digits: ``4.42 kohm``."""
-    if value == 0.0:
-        return f"0 {unit}"
-    digits = float(f"{value:.4g}")
-    exponent = min(max(3 * math.floor(math.log10(abs(digits)) / 3 + 1e-12), -12), 6)
-    prefix = {-12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M"}[exponent]
-    return f"{digits / 10.0**exponent:.4g} {prefix}{unit}"

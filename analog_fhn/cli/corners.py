@@ -18,8 +18,6 @@ from analog_fhn.cli.rare import DesignOptions
 from analog_fhn.errors import InputError, SimulationError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from analog_fhn.corner_grid import CornerYield
 
 
@@ -92,11 +90,11 @@ def corners(
             design, images, temperatures=temperatures, supplies=supplies, processes=processes, chips=chips, seed=seed,
             specification=specification, workers=workers, folder=folder, progress=bar,
         )  # fmt: skip
-    goal = found.study.results.specification
+    goal = found.specification
     rows = found.table()
     write_records(files[0], rows)
     title = f"{chips} chips, technology {design.technology.name}"
-    plots.save(_picture(found.results, goal, title), files[1])
+    plots.save(found.picture(title), files[1])
     for one in found.results:
         console.say(_line(one, goal), json)
     outputs.say_written(files, json)
@@ -107,16 +105,6 @@ def corners(
     outputs.write_json(json, "corners", seed, start, content)
     if all(one.median is None for one in found.results):
         raise SimulationError("no chip could be simulated under any conditions")
-
-
-def _picture(results: tuple[CornerYield, ...], specification: float, title: str) -> Figure:
-    from analog_fhn import plots
-
-    panels: dict[str, dict[tuple[float, float], tuple[float, float | None]]] = {}
-    for one in results:
-        label = "" if one.process is None else one.process
-        panels.setdefault(label, {})[one.temperature, one.supply] = one.yield_, one.median
-    return plots.corner_grid(panels, specification, title)
 
 
 def _line(one: CornerYield, specification: float) -> str:

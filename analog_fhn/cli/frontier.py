@@ -141,7 +141,7 @@ def frontier(
     plots.save(_picture(points, choice.settle, plain, some.time_unit, list(drawn.values()), title), files[1])
     for line in _lines(net, points, drawn, plain, choice.loss, some.time_unit):
         console.say(line, json)
-    low_passes = _low_passes(layout, images, time_constants, plain, files[2:]) if time_constants else []
+    low_passes = _low_passes(layout, images, time_constants, files[2:]) if time_constants else []
     for low_pass in low_passes:
         console.say(_low_pass_line(low_pass), json)
     outputs.say_written(files, json)
@@ -254,16 +254,11 @@ def _picture(
 ) -> Figure:
     """Accuracy against time, a curve for each gamma and readout, at one settling time."""
     from analog_fhn import plots
+    from analog_fhn.studies.frontier import curves
 
-    curves = {}
     most = max(drawn, key=_power)
-    for gamma in dict.fromkeys(p.gamma for p in points):
-        for readout in ("mean", "vote"):
-            line = [p for p in points if (p.gamma, p.readout, p.settle) == (gamma, readout, settle)]
-            if line:
-                curves[gamma, readout] = [p.latency for p in line], [p.accuracy for p in line]
     title = f"Accuracy against time and energy, {settle:g} T of settling, {title}"
-    return plots.frontier(curves, plain, unit, _power(most), title, most.energy_in(0.0))
+    return plots.frontier(curves(points, settle), plain, unit, _power(most), title, most.energy_in(0.0))
 
 
 def _cheapest(points: Sequence[FrontierPoint], plain: float, loss: float) -> FrontierPoint | None:
@@ -292,7 +287,7 @@ def _lines(
 
 
 def _low_passes(
-    layout: Design, images: Dataset, time_constants: Sequence[float], plain: float, files: Sequence[Path]
+    layout: Design, images: Dataset, time_constants: Sequence[float], files: Sequence[Path]
 ) -> list[LowPassPoint]:
     """Judge the nominal chip with low-passes of each time constant, and write table and picture."""
     from analog_fhn import plots
@@ -312,11 +307,7 @@ def _low_passes(
         for p in points:
             parts = p.time_constant, p.resistance, p.capacitance
             table.writerow([*parts, p.settle, p.ripple, p.accuracy, p.latency, "" if p.energy is None else p.energy])
-    energies = [p.energy for p in points if p.energy is not None]
-    figure = plots.low_pass(
-        time_constants, [p.accuracy for p in points], plain, [p.latency for p in points], energies or None,
-        f"Low-passes between hidden layers, nominal chip, {len(images.labels)} images",
-    )  # fmt: skip
+    figure = points.picture(f"Low-passes between hidden layers, nominal chip, {len(images.labels)} images")
     plots.save(figure, picture_file)
     return points
 

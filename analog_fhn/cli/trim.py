@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from analog_fhn.trim.codes import ResponseLines, TrimCodes
     from analog_fhn.trim.finetune import LabelledImages
     from analog_fhn.trim.recorded import Recorded, RecordedReadout
-    from analog_fhn.trim.repair import RepairOptions, RepairStep, StepName
+    from analog_fhn.trim.repair import Repair, RepairOptions, RepairStep, StepName
     from analog_fhn.trim.state import TrimState
 
 
@@ -344,17 +344,16 @@ def repaired(
     circuits.warn_of(job.design)
     bench = job.bench.make(job.design)
     done, state = _repair_kept(bench, job, images)
-    plain = net.accuracy(images.judged.images, images.judged.labels)
     for step in done:
         console.say(step_line(step), json)
         if step.facts.get("kept"):
             warn_of_unchanged(step.facts["validated"], step.facts["validated_before"])
-    console.say(f"{'plain network':12} {console.percent(plain):>9}", json)
-    files = write_repair(job, state, done, plain, folder)
+    console.say(f"{'plain network':12} {console.percent(done.plain):>9}", json)
+    files = write_repair(job, state, done, folder)
     content = {
         "accuracy": done[-1].accuracy,
         "accuracy_as_made": done[0].accuracy,
-        "accuracy_plain": plain,
+        "accuracy_plain": done.plain,
         "n_images": len(images.judged.labels),
         "labelled": len(images.labelled.labels),
         "steps": [asdict(step) for step in done],
@@ -374,7 +373,7 @@ def repaired(
 
 def _repair_kept(
     bench: SimulatedBench, job: RepairJob, images: RepairImages
-) -> tuple[list[RepairStep], TrimState]:  # fmt: skip
+) -> tuple[Repair, TrimState]:  # fmt: skip
     """Steps of a repair, and the chip as the last one left it; after Ctrl-C those that were whole."""
     from analog_fhn.trim.repair import repair
 
@@ -394,7 +393,7 @@ def _repair_kept(
 
 
 def write_repair(
-    job: RepairJob, state: TrimState, done: list[RepairStep], plain: float, folder: Path
+    job: RepairJob, state: TrimState, done: Repair, folder: Path
 ) -> list[str]:  # fmt: skip
     """Write everything but the summary; returns the names of all files, with that of the summary."""
     import numpy as np
@@ -403,13 +402,7 @@ def write_repair(
     from analog_fhn.netlist.export import export as write_network
 
     of_chip = "Nominal chip" if job.bench.chip is None else f"Chip {job.bench.chip}"
-    picture = plots.repair(
-        [step.name for step in done],
-        [step.accuracy for step in done],
-        [cost_label(step) for step in done],
-        plain,
-        f"{of_chip}, technology {job.design.technology.name}",
-    )
+    picture = done.picture(f"{of_chip}, technology {job.design.technology.name}")
     write_steps(done, folder / "steps.csv")
     write_codes(state.codes, None, folder / "codes.csv")
     notes = {
@@ -551,11 +544,6 @@ def step_line(step: RepairStep) -> str:
             f"   {step.runs} runs ({step.seconds:.0f} s on the chip), {step.readings} readings, {step.pulses} pulses"
         )
     return text + (f"; {step.saturated} codes at the end of their range" if step.saturated else "")
-
-
-def cost_label(step: RepairStep) -> str:
-    """Cost of a step in the picture."""
-    return f"({step.runs} runs, {step.pulses} pulses)" if step.runs else ""
 
 
 def write_steps(done: list[RepairStep], path: Path) -> None:

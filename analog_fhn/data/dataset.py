@@ -8,14 +8,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.cards import Card, Grid, Shown
 from analog_fhn.data.class_shares import fair_order, missing_classes, unfair
 from analog_fhn.errors import InputError
 
 Split = Literal["train", "test"]
 
 
-@dataclass(frozen=True, eq=False)
-class Dataset:
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset(Shown):
     """Labelled images of one split.
 
     Parameters
@@ -81,6 +82,14 @@ class Dataset:
                 f"{self.source}: labels run from {low} to {high}; expected 0 to {self.n_classes - 1} "
                 f"for {self.n_classes} classes"
             )
+
+    def _card(self) -> Card:
+        (n, n_in), (low, high) = self.images.shape, self.scale
+        counts = np.bincount(self.labels, minlength=self.n_classes).tolist()
+        grid = Grid(["class", *map(str, range(self.n_classes))], [["images", *counts]])
+        facts = {"source": self.source, "values": f"{low:g} to {high:g}"}
+        line = f"{n} images of {n_in} values, {self.n_classes} classes"
+        return Card(f"Dataset {self.name}", line, facts, (grid,) if self.n_classes <= 20 else ())
 
     def head(self, n: int) -> Dataset:
         """Give the first `n` images, as views of the same arrays.

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm, pearsonr, t
 
+from analog_fhn._support.cards import Card, Grid, Shown
+from analog_fhn._support.words import percent
 from analog_fhn.errors import InputError
 from analog_fhn.montecarlo.statistics import wilson
 from analog_fhn.montecarlo.trial import Trial
@@ -26,8 +28,8 @@ FEWEST = 5
 """Chips in both runs, at least."""
 
 
-@dataclass(frozen=True)
-class Combined:
+@dataclass(frozen=True, repr=False)
+class Combined(Shown):
     """What both runs say of chips at circuit level; accuracies and yields are fractions.
 
     Parameters
@@ -63,6 +65,20 @@ class Combined:
     alone_high: float
     passed_by_one: tuple[int, int]
     correlation: float | None
+
+    def _card(self) -> Card:
+        def span(low: float, high: float) -> str:
+            return f"{100 * low:.2f} to {percent(high)}"
+
+        rows = [
+            ("mean accuracy", percent(self.mean), span(self.mean_low, self.mean_high)),
+            ("difference to the control", percent(self.difference), span(self.difference_low, self.difference_high)),
+            ("yield", percent(self.yield_), span(self.yield_low, self.yield_high)),
+            ("yield of these chips alone", None, span(self.alone_low, self.alone_high)),
+        ]
+        facts = {} if self.correlation is None else {"correlation of the accuracies": f"{self.correlation:.3f}"}
+        line = f"{self.n_both} chips, with {self.n_control} as a control variate"
+        return Card("Combined", line, facts, (Grid(("", "estimate", "95 % interval"), rows),))
 
 
 def combine(circuit: Sequence[Trial], control: Sequence[Trial], specification: float) -> Combined:

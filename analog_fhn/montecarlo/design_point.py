@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analog_fhn._support.cards import Bar, Card, Grid, Tabular
+from analog_fhn._support.words import percent
 from analog_fhn.design import Design
 from analog_fhn.draws import Key
 from analog_fhn.errors import InputError, SimulationError
@@ -21,6 +23,9 @@ from analog_fhn.montecarlo.directions import Directions, Means, Point, distance
 from analog_fhn.montecarlo.gradient import Gradient, SlopesOfJob
 from analog_fhn.montecarlo.shift_file import ShiftFile
 from analog_fhn.montecarlo.trial import Job
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _STEPS = 25  # at most
 _DAMPING = 0.2  # the k-th step goes 1/(1 + 0.2 k) of the way to the point of the linear model
@@ -165,8 +170,8 @@ class WorstPart:
     index: int
 
 
-@dataclass(frozen=True, eq=False)
-class WorstCase:
+@dataclass(frozen=True, eq=False, repr=False)
+class WorstCase(Tabular):
     """The most probable chip that misses a specification.
 
     Parameters
@@ -196,6 +201,41 @@ class WorstCase:
     nominal: float
     alignment: float
     parts: tuple[WorstPart, ...]
+
+    def _card(self) -> Card:
+        line = f"{percent(self.accuracy)} at {self.distance:.2f} sigmas, nominal chip {percent(self.nominal)}"
+        rows = [
+            (
+                one.part,
+                Bar(one.share, f"{100 * one.share:.0f} %"),
+                f"{one.sigmas:.2f}",
+                f"{one.largest:+.2f}",
+                one.index,
+            )
+            for one in self.parts
+        ]
+        grid = Grid(("part", "share", "sigmas", "largest (sigmas)", "number"), rows)
+        return Card("Worst case", line, {"specification": percent(self.specification)}, (grid,))
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row per kind of part, the largest share first."""
+        return [asdict(part) for part in self.parts]
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Shares of the squared distance by kind of part, on these axes or those of a new figure.
+
+        Raises
+        ------
+        MissingProgramError
+            Without matplotlib.
+        """
+        from analog_fhn import plots  # needs an optional package
+
+        on = plots.canvas(ax)
+        parts = {part.part: part.share for part in self.parts}
+        words = {part.part: f"{part.sigmas:.2f} sigmas" for part in self.parts}
+        title = f"Worst case, {self.distance:.2f} sigmas: {percent(self.accuracy)}"
+        return plots.only_axes(plots.shares(parts, words, title, on), on)
 
     @property
     def shift(self) -> Means:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
+from analog_fhn._support.cards import Bar, Card, Grid, Tabular
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import Table, default_drives
 from analog_fhn.chip import ManufacturedChip
@@ -51,8 +52,8 @@ class Term:
     share: float
 
 
-@dataclass(frozen=True)
-class Regression:
+@dataclass(frozen=True, repr=False)
+class Regression(Tabular):
     """Accuracies of chips regressed on their drawn component values.
 
     Parameters
@@ -73,6 +74,16 @@ class Regression:
     explained: float
     terms: tuple[Term, ...]
     components: tuple[tuple[str, str, float], ...]
+
+    def _card(self) -> Card:
+        told = [term for term in self.terms if term.share]
+        rows = [(term.group, Bar(term.share, f"{100 * term.share:.1f} %"), term.coefficient) for term in told]
+        line = f"{100 * self.explained:.0f} % of the variance of {self.n_chips} chips explained"
+        return Card("Regression", line, grids=(Grid(("error group", "share of the variance", "coefficient"), rows),))
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row per error group: coefficient with its interval, and share of the variance."""
+        return [asdict(term) for term in self.terms]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from analog_fhn._support.cards import Card, Grid, Rows
 from analog_fhn._support.files import CsvTable, write_text
+from analog_fhn._support.words import engineering
 from analog_fhn.array.sense import SENSE_OFFSET, SENSE_RESISTOR, SenseParts, op_amps
 from analog_fhn.cell.parts import CAPACITOR, RESISTOR, Kind
 from analog_fhn.design import Design
@@ -60,7 +62,22 @@ class Item:
     price: float | None = None
 
 
-def bill(design: Design, *, recentre: bool = True) -> list[Item]:
+class Bill(Rows[Item]):
+    """Bill of materials: a line for each kind and value of part."""
+
+    def _card(self) -> Card:
+        total, unpriced = cost(self)
+        price = f", {total:.2f} in all" if self and not unpriced else ""
+        rows = [
+            (item.part, None if item.value is None else engineering(item.value, item.unit), item.tolerance_class,
+             item.quantity, item.where)
+            for item in self
+        ]  # fmt: skip
+        grid = Grid(("part", "value", "class", "quantity", "where"), rows)
+        return Card("Bill", f"{sum(item.quantity for item in self)} parts in {len(self)} lines{price}", grids=(grid,))
+
+
+def bill(design: Design, *, recentre: bool = True) -> Bill:
     """All parts of a design; equal ones of different places stand in one line.
 
     Parameters
@@ -78,7 +95,7 @@ def bill(design: Design, *, recentre: bool = True) -> list[Item]:
         if (known := merged.get(key)) is not None:
             item = replace(known, quantity=known.quantity + item.quantity, where=f"{known.where}; {item.where}")
         merged[key] = item
-    return list(merged.values())
+    return Bill(merged.values())
 
 
 def cost(items: Iterable[Item]) -> tuple[float, list[str]]:

@@ -6,13 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import Akima1DInterpolator
 
+from analog_fhn._support.cards import Card, Grid, Shown
 from analog_fhn._support.hashing import labelled, sha256
 from analog_fhn._support.progress import Progress
+from analog_fhn._support.words import counted, engineering
 from analog_fhn.backends.base import Response, check_drives, refuse_noise
 from analog_fhn.cell.base import Cells
 from analog_fhn.errors import InputError, SimulationError
@@ -20,6 +23,9 @@ from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise
 from analog_fhn.reconstruct.model.maps import free_run
 from analog_fhn.reconstruct.model.reconstruction import Reconstruction
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 TABLE = 33
 """Drives of a response table of twins, where nobody asks for another number: twins are too slow without one."""
@@ -80,8 +86,8 @@ def units_of(reconstruction: Reconstruction) -> tuple[float, float]:
     return volts, seconds
 
 
-@dataclass(frozen=True)
-class Twins:
+@dataclass(frozen=True, repr=False)
+class Twins(Shown):
     """A backend whose neurons are reconstructions, run freely at the drive that each neuron is given.
 
     Of the cells only their number counts; arrays and stages stay in the network around the twins. A run
@@ -117,6 +123,42 @@ class Twins:
         if self.which is not None and not all(0 <= k < len(self.twins) for k in self.which):
             raise InputError(f"which = {self.which}: expected numbers of {len(self.twins)} twins, from 0")
         object.__setattr__(self, "_digests", tuple(_digest(twin) for twin in self.twins))
+
+    def _card(self) -> Card:
+        rows = []
+        for number, twin in enumerate(self.twins):
+            (volts, seconds), drives = units_of(twin), np.unique(twin.control)
+            span = f"{drives.min():g} to {drives.max():g}"
+            rows.append((number, span, len(drives), engineering(volts, "V"), engineering(seconds, "s")))
+        grid = Grid(("twin", "drives", "recorded", "volts of x = 1", "T"), rows)
+        return Card("Twins", counted(len(self.twins), "neuron"), grids=(grid,))
+
+    def plot(self, twin: int = 0, ax: Axes | None = None) -> Axes:
+        """Free runs of one twin over 12 T, at the ends and in the middle of its recorded drives.
+
+        Parameters
+        ----------
+        twin
+            Number of the twin.
+        ax
+            Axes to draw on; None: those of a new figure.
+
+        Raises
+        ------
+        MissingProgramError
+            Without matplotlib.
+        SimulationError
+            If the twin diverges.
+        """
+        from analog_fhn import plots  # needs an optional package
+
+        drives = np.unique(self.twins[twin].control)
+        shown, protocol = drives[[0, len(drives) // 2, -1]], Protocol(settle=10.0, control=12.0, interval=0.02)
+        _, x = self._run(twin, shown, protocol, True)
+        assert x is not None
+        curves = {f"I = {drive:g}": (protocol.sample_times, x[:, k]) for k, drive in enumerate(shown)}
+        on = plots.canvas(ax)
+        return plots.only_axes(plots.traces(curves, f"Twin {twin}, running freely", on=on), on)
 
     @classmethod
     def load(cls, paths: Sequence[Path]) -> Twins:

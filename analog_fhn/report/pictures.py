@@ -11,6 +11,7 @@ from dataclasses import astuple, dataclass
 import matplotlib
 import numpy as np
 from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analog_fhn import plots
@@ -60,35 +61,64 @@ class Picture:
 
 def pictures(results: Results) -> dict[str, Picture]:
     """The pictures that a run has chips enough for, by their names."""
-    figures: dict[str, Figure] = {}
+    return {name: Picture.of(drawn(results, name), name) for name in possible(results)}
+
+
+def possible(results: Results) -> list[str]:
+    """Names of the pictures that a run has chips enough for."""
     judged = results.judged
-    if judged and len(judged) <= CURVES:
-        figures["yield-curve"] = _yield_curves(results)
-        figures["histogram"] = _histograms(results)
-    if judged:
-        figures["convergence"] = _convergence(judged if len(judged) <= CURVES else [results.least_known])
-        figures["waterfall"] = _waterfall(results)
-    if results.effects:
-        figures["sensitivity"] = _sensitivity(results)
-    return {name: Picture.of(figure, name) for name, figure in figures.items()}
+    few = ["yield-curve", "histogram"] if judged and len(judged) <= CURVES else []
+    return [*few, *(["convergence", "waterfall"] if judged else []), *(["sensitivity"] if results.effects else [])]
+
+
+def drawn(results: Results, name: str, on: plots.Canvas | None = None) -> Figure:
+    """One picture of a run.
+
+    Parameters
+    ----------
+    name
+        One of those that are `possible`.
+    on
+        Where it is drawn; see `plots.canvas`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such picture, or it has several panels and is to be drawn on one pair of axes.
+    """
+    if name not in possible(results):
+        raise ValueError(f"picture {name!r}: expected one of {', '.join(possible(results))}")
+    match name:
+        case "yield-curve":
+            return _yield_curves(results, on)
+        case "histogram":
+            return _histograms(results, on)
+        case "waterfall":
+            return _waterfall(results, on)
+        case "sensitivity":
+            return _sensitivity(results, on)
+    judged = results.judged
+    return _convergence(judged if len(judged) <= CURVES else [results.least_known], on)
 
 
 def _short(name: str) -> str:
     return name if len(name) <= _LONGEST_LABEL else f"{name[: _LONGEST_LABEL - 1]}…"
 
 
-def _yield_curves(results: Results) -> Figure:
+def _yield_curves(results: Results, on: plots.Canvas | None) -> Figure:
     curves = {_short(o.name): statistics.yield_curve(o.trials) for o in results.judged}
-    return plots.yield_curves(curves, results.specification, results.plain)
+    return plots.yield_curves(curves, results.specification, results.plain, on)
 
 
-def _histograms(results: Results) -> Figure:
+def _histograms(results: Results, on: plots.Canvas | None) -> Figure:
     several = len(results.judged) > 1
     panels = {f"{_short(o.name)}: " * several + count(len(o.values), "chip"): o.values for o in results.judged}
-    return plots.histograms(panels, results.specification, results.plain, 1.0 / results.meta["n_images"])
+    return plots.histograms(panels, results.specification, results.plain, 1.0 / results.meta["n_images"], on)
 
 
-def _convergence(outcomes: Sequence[Outcome]) -> Figure:
+def _convergence(outcomes: Sequence[Outcome], on: plots.Canvas | None) -> Figure:
+    if isinstance(on, Axes):
+        raise ValueError("picture 'convergence' has two panels; expected ax=None")
     panels = {}
     for outcome in outcomes:
         c = outcome.convergence
@@ -96,10 +126,10 @@ def _convergence(outcomes: Sequence[Outcome]) -> Figure:
         known = np.where(judged >= statistics.FEWEST_FOR_MEDIAN, 1.0, np.nan)
         medians = c.median, known * c.median_low, known * c.median_high
         panels[_short(outcome.name)] = c.n, (c.share, c.low, c.high), medians
-    return plots.convergence(panels)
+    return plots.convergence(panels, on)
 
 
-def _waterfall(results: Results) -> Figure:
+def _waterfall(results: Results, on: plots.Canvas | None) -> Figure:
     """Plain network and nominal chip where there is one point, the error groups alone, and the points."""
     judged = results.judged
     rows: list[tuple[str, float | None, tuple[float, float, float] | None, str]] = []
@@ -113,7 +143,7 @@ def _waterfall(results: Results) -> Figure:
     else:
         chips += [(_short(o.name), o.nominal, o) for o in judged[:ROWS]]
     rows += [(_wrapped(name), nominal, o.spread, percent(o.spread[1])) for name, nominal, o in chips]
-    return plots.chip_waterfall(rows, results.plain)
+    return plots.chip_waterfall(rows, results.plain, on)
 
 
 def _wrapped(name: str) -> str:
@@ -122,10 +152,10 @@ def _wrapped(name: str) -> str:
     return "\n".join([lines[0], f"{lines[1]} …"] if len(lines) > 2 else lines)
 
 
-def _sensitivity(results: Results) -> Figure:
+def _sensitivity(results: Results, on: plots.Canvas | None) -> Figure:
     def triple(d: Difference | None) -> tuple[float, float, float] | None:
         return None if d is None else astuple(d)
 
     effects = results.effects
     lost, left_out = [triple(e.lost) for e in effects], [triple(e.left_out) for e in effects]
-    return plots.sensitivity([e.group for e in effects], lost, left_out)
+    return plots.sensitivity([e.group for e in effects], lost, left_out, on)

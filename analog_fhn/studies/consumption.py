@@ -6,15 +6,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from typing import Protocol as Interface
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.cards import Bar, Card, Grid, Shown
+from analog_fhn._support.words import engineering
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.design import Design
+from analog_fhn.errors import InputError
 from analog_fhn.technology.technology import Technology
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Module of `measured` and `estimated` (see `Circuit`), by the name that a technology's class calls it
 # (`Technology.CONSUMPTION`).
@@ -24,8 +30,8 @@ CIRCUITS = {
 }
 
 
-@dataclass(frozen=True)
-class Consumption(ABC):
+@dataclass(frozen=True, repr=False)
+class Consumption(Shown, ABC):
     """What an answer of a chip takes; a subclass for each kind of circuit.
 
     Parameters
@@ -44,6 +50,44 @@ class Consumption(ABC):
         @property
         def power(self) -> float:
             """Power that hidden cells draw while they run (W)."""
+
+    def _card(self) -> Card:
+        parts, areas = dict(self.parts), dict(self.areas)
+        facts: dict[str, Any] = {"time of an answer": engineering(self.latency, "s"), **self._facts()}
+        if areas:
+            facts["area, before layout"] = f"{areas['total'] * 1e6:.4g} mm²"
+        rows = [(name, Bar(value / self.energy, engineering(value, "J"))) for name, value in parts.items()]
+        # A part never stands without the whole.
+        grids = [Grid(("energy of an answer", ""), rows)] if parts else []
+        return Card("Consumption", f"{engineering(self.energy, 'J')} an answer{self._counted()}", facts, grids)
+
+    def _facts(self) -> dict[str, str]:
+        """What else a kind of circuit shows of what it takes."""
+        return {}
+
+    def _counted(self) -> str:
+        """What is not in the energy, in words; a circuit whose energy is not that of the whole overrides this."""
+        return ""
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Energy of an answer by what takes it, on these axes or those of a new figure.
+
+        Raises
+        ------
+        InputError
+            If the energy is not known by parts.
+        MissingProgramError
+            Without matplotlib.
+        """
+        if not self.parts:
+            raise InputError("the energy of this circuit is not known by parts; expected a chip of transistors")
+        from analog_fhn import plots  # needs an optional package
+
+        on, parts = plots.canvas(ax), {name: value for name, value in self.parts.items() if name != "total"}
+        words = {name: engineering(value, "J") for name, value in parts.items()}
+        title = f"{engineering(self.energy, 'J')} an answer"
+        share = {name: value / self.energy for name, value in parts.items()}
+        return plots.only_axes(plots.shares(share, words, title, on), on)
 
     @property
     def energy(self) -> float:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.words import engineering
 from analog_fhn.backends.base import Backend
 from analog_fhn.cell.ota_fhn.cell import OtaFHN
 from analog_fhn.chip import ManufacturedChip
@@ -90,7 +91,7 @@ class AreaParts(Summed):
     amplifiers: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SiliconConsumption(Consumption):
     """What an answer of a chip of transistors takes.
 
@@ -110,6 +111,9 @@ class SiliconConsumption(Consumption):
     area: AreaParts
     n_cells: int
     reading: float
+
+    def _facts(self) -> dict[str, str]:
+        return {"power of a neuron with its drive stage": engineering(self.power_per_neuron, "W")}
 
     @property
     def power(self) -> float:

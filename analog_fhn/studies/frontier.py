@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.cards import Card, Rows, grid_of
+from analog_fhn._support.words import percent
 from analog_fhn.backends.base import Backend, Response
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import Table, default_drives
@@ -18,6 +21,9 @@ from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.readout import Readout, vote
 from analog_fhn.technology.technology import Technology
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 SETTLE = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 CONTROL = (1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0)
 # Where a technology has a short window of its own.
@@ -26,6 +32,7 @@ SHORT_CONTROL = (1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 14.0, 20.0)
 INTERVAL = 0.05  # T; a spike of 1 to 2 T is seen by tens of samples, so short windows average well
 READOUTS: tuple[Readout, ...] = ("mean", "vote")
 _SAMPLE_BYTES = 100e6
+_LOSS = 0.01  # that a choice may have to count as good
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,72 @@ class FrontierPoint:
         return self.windows * (self.settle + self.control)
 
 
+class Frontier(Rows[FrontierPoint]):
+    """Accuracy of a chip for every choice of settling time, control window and readout.
+
+    Attributes
+    ----------
+    plain
+        Accuracy of the plain network on the same images.
+    time_unit
+        T in seconds; None: of ideal neurons.
+    """
+
+    plain: float
+    time_unit: float | None
+
+    def __init__(self, points: Iterable[FrontierPoint], plain: float, time_unit: float | None) -> None:
+        super().__init__(points)
+        self.plain, self.time_unit = plain, time_unit
+
+    def _card(self) -> Card:
+        best = cheapest(self, self.plain - _LOSS)
+        facts = {"plain network": percent(self.plain)}
+        if best is not None:
+            facts[f"shortest within {100 * _LOSS:g} point"] = (
+                f"{best.readout}, settle {best.settle:g} T, control {best.control:g} T: {percent(best.accuracy)}"
+            )
+        return Card("Frontier", f"{len(self)} choices", facts, (grid_of(self.table(), {"accuracy": percent}),))
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row per choice: gamma, readout, settling time, control window, latency (all in T), accuracy."""
+        return [asdict(point) | {"latency": point.latency} for point in self]
+
+    def plot(self, settle: float | None = None, ax: Axes | None = None) -> Axes:
+        """Points lost against the time of an answer.
+
+        Parameters
+        ----------
+        settle
+            Settling time (T) whose choices are shown; None: that of the shortest choice within a point of the plain
+            network, or the longest.
+        ax
+            Axes to draw on; None: those of a new figure.
+
+        Raises
+        ------
+        MissingProgramError
+            Without matplotlib.
+        """
+        from analog_fhn import plots  # needs an optional package
+
+        if settle is None:
+            best = cheapest(self, self.plain - _LOSS)
+            settle = max(point.settle for point in self) if best is None else best.settle
+        on, title = plots.canvas(ax), f"Accuracy against time, {settle:g} T of settling"
+        return plots.only_axes(plots.frontier(curves(self, settle), self.plain, self.time_unit, None, title, on=on), on)
+
+
+def curves(points: Sequence[FrontierPoint], settle: float) -> dict[tuple[float, str], tuple[list[float], list[float]]]:
+    """Latencies and accuracies at one settling time, by gamma and readout."""
+    lines: dict[tuple[float, str], tuple[list[float], list[float]]] = {}
+    for gamma, readout in itertools.product(dict.fromkeys(point.gamma for point in points), READOUTS):
+        line = [p for p in points if (p.gamma, p.readout, p.settle) == (gamma, readout, settle)]
+        if line:
+            lines[gamma, readout] = [p.latency for p in line], [p.accuracy for p in line]
+    return lines
+
+
 def frontier(
     chip: Chip,
     images: NDArray[np.floating],
@@ -55,7 +128,7 @@ def frontier(
     interval: float = INTERVAL,
     backend: Backend | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> list[FrontierPoint]:
+) -> Frontier:
     """Accuracy of one chip for every settling time, control window and both readouts.
 
     All from one simulation; with several hidden layers from one for each choice of the times. Of layers whose
@@ -88,8 +161,9 @@ def frontier(
     settle, control = (given or times for given, times in zip((settle, control), usual, strict=True))
     check_times(settle, control, interval)
     pairs = [(s, c) for s in settle for c in control]
+    plain, unit = network.accuracy(images, labels), chip.time_unit if isinstance(chip, ManufacturedChip) else None
     if network.held[-1]:
-        return _held_frontier(chip, images, labels, pairs, interval, backend, progress)
+        return Frontier(_held_frontier(chip, images, labels, pairs, interval, backend, progress), plain, unit)
     # Behind another hidden layer a neuron's drive depends on how long the low-passes have had to settle.
     groups = [pairs] if len(chip.layers) == 1 else [[pair] for pair in pairs]
     engine = Direct() if backend is None else backend
@@ -106,7 +180,7 @@ def frontier(
             for readout, scores in by_readout.items():
                 accuracy = float(np.mean(np.argmax(scores, axis=1) == labels))
                 points[readout, s, c] = FrontierPoint(network.fhn.gamma, readout, s, c, accuracy, chip.windows)
-    return [points[readout, s, c] for readout in readouts(chip) for s, c in pairs]
+    return Frontier((points[readout, s, c] for readout in readouts(chip) for s, c in pairs), plain, unit)
 
 
 def readouts(chip: Chip) -> tuple[Readout, ...]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.cards import Card, Rows, grid_of
 from analog_fhn._support.interrupts import keeping, kept
+from analog_fhn._support.words import counted, percent
 from analog_fhn.backends.base import Backend
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import Table, default_drives
@@ -20,6 +23,10 @@ from analog_fhn.errors import InputError, MissingProgramError
 from analog_fhn.hold import window_seconds
 from analog_fhn.inference import classify, passes
 from analog_fhn.studies.consumption import Consumption, consumption
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,50 @@ class LowPassPoint:
     energy: float | None
 
 
+class LowPasses(Rows[LowPassPoint]):
+    """What the time constant of the low-passes costs, a point for each.
+
+    Attributes
+    ----------
+    plain
+        Accuracy of the plain network on the same images.
+    """
+
+    plain: float
+
+    def __init__(self, points: Iterable[LowPassPoint], plain: float) -> None:
+        super().__init__(points)
+        self.plain = plain
+
+    def _card(self) -> Card:
+        grid = grid_of(self.table(), {"accuracy": percent})
+        return Card("Low-passes", counted(len(self), "time constant"), {"plain network": percent(self.plain)}, (grid,))
+
+    def plot(self) -> Axes:
+        """Accuracy, time and energy of an answer in panels of a new figure; the first is returned.
+
+        Raises
+        ------
+        MissingProgramError
+            Without matplotlib.
+        """
+        from matplotlib.figure import Figure
+
+        from analog_fhn import plots  # needs an optional package
+
+        on = plots.canvas(None)
+        assert isinstance(on, Figure)
+        return self.picture("Low-passes between hidden layers, nominal chip", on).axes[0]
+
+    def picture(self, title: str, on: Figure | None = None) -> Figure:
+        """The picture of `plot`; `on` as for `analog_fhn.plots.canvas`."""
+        from analog_fhn import plots  # needs an optional package
+
+        energies = [p.energy for p in self if p.energy is not None]
+        columns = ([p.time_constant for p in self], [p.accuracy for p in self], [p.latency for p in self])
+        return plots.low_pass(columns[0], columns[1], self.plain, columns[2], energies or None, title, on)
+
+
 def low_pass(
     design: Design,
     images: NDArray[np.floating],
@@ -63,7 +114,7 @@ def low_pass(
     time_constants: Sequence[float],
     *,
     progress: Callable[[int, int], None] | None = None,
-) -> list[LowPassPoint]:
+) -> LowPasses:
     """A point for each time constant.
 
     Parameters
@@ -100,7 +151,7 @@ def low_pass(
             )  # fmt: skip
             if progress is not None:
                 progress(number, len(chips))
-    return points
+    return LowPasses(points, design.network.accuracy(images, labels))
 
 
 def designs(design: Design, time_constants: Sequence[float]) -> list[Design]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.words import engineering
 from analog_fhn.array.sense import SENSE_OFFSET, SenseParts, op_amps
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.design import Design
@@ -18,7 +19,7 @@ TRANSIENTS = True  # see `analog_fhn.studies.consumption.Circuit`
 _RUNS = 16  # of each cell, in which its power is measured
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BoardConsumption(Consumption):
     """What the hidden cells of a board draw from their supplies, and its hold stages.
 
@@ -36,12 +37,19 @@ class BoardConsumption(Consumption):
     power: float
     holds: float = 0.0
 
+    def _facts(self) -> dict[str, str]:
+        facts = {"a hidden cell": engineering(self.power_per_neuron, "W"), "all": engineering(self.power, "W")}
+        return facts | ({"hold stages": engineering(self.holds, "W")} if self.holds else {})
+
+    def _counted(self) -> str:
+        return ", arrays and their amplifiers not counted"
+
     def energy_in(self, seconds: float) -> float:
         """See `Consumption.energy_in`: hidden cells and hold stages draw power throughout."""
         return (self.power + self.holds) * seconds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Quiescent(Consumption):
     """What the parts of a design draw without load; all powers are in W.
 
@@ -58,6 +66,13 @@ class Quiescent(Consumption):
     cells: float
     amplifiers: float
     hold: float
+
+    def _facts(self) -> dict[str, str]:
+        powers = {"hidden cells": self.cells, "amplifiers": self.amplifiers, "hold stages": self.hold}
+        return {name: engineering(value, "W") for name, value in powers.items()}
+
+    def _counted(self) -> str:
+        return ", by quiescent currents"
 
     @property
     def power(self) -> float:

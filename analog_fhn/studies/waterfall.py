@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.cards import Card, Grid, Rows
 from analog_fhn._support.interrupts import keeping, kept
+from analog_fhn._support.words import percent
 from analog_fhn.chip import Chip, ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
@@ -21,7 +23,10 @@ from analog_fhn.montecarlo.statistics import wilson
 from analog_fhn.noise import chip_noise
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from analog_fhn.plots import Canvas
 
 _WITH_NOISE = "same chip with the noise of its parts"
 
@@ -63,7 +68,7 @@ class Stage:
         return round((self.agreement or 0.0) * self.n_images)
 
 
-class Waterfall(list[Stage]):
+class Waterfall(Rows[Stage]):
     """The stages of a waterfall, in their order.
 
     Attributes
@@ -77,6 +82,37 @@ class Waterfall(list[Stage]):
     def __init__(self, stages: Iterable[Stage] = (), left_out: Mapping[str, str] | None = None) -> None:
         super().__init__(stages)
         self.left_out = {} if left_out is None else left_out
+
+    def _card(self) -> Card:
+        rows = [
+            (one.name, one.backend, one.n_images, percent(one.accuracy),
+             None if one.agreement is None else f"{one.same} of {one.n_images}")
+            for one in self
+        ]  # fmt: skip
+        grid = Grid(("stage", "backend", "images", "accuracy", "same class as direct"), rows)
+        line = f"{percent(self[0].accuracy)} to {percent(self[-1].accuracy)}" if self else ""
+        return Card("Waterfall", line, self.left_out, (grid,))
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row per stage: its name, backend, number of images, accuracy and agreement."""
+        return [
+            {"stage": one.name, "backend": one.backend, "n_images": one.n_images, "accuracy": one.accuracy,
+             "agreement": one.agreement}
+            for one in self
+        ]  # fmt: skip
+
+    def plot(self, ax: Axes | None = None, title: str = "") -> Axes:
+        """Accuracy stage by stage, on these axes or those of a new figure.
+
+        Raises
+        ------
+        MissingProgramError
+            Without matplotlib.
+        """
+        from analog_fhn import plots  # needs an optional package
+
+        on = plots.canvas(ax)
+        return plots.only_axes(picture(self, title, on), on)
 
     def save(self, path: str | Path, title: str) -> Path:
         """Write a picture of the stages that judged all images; its name's ending says the format."""
@@ -226,7 +262,7 @@ def _held(chip: ManufacturedChip, ideal: Chip) -> Chip:
     return replace(chip, layers=tuple(layers))
 
 
-def picture(stages: Sequence[Stage], title: str) -> Figure:
+def picture(stages: Sequence[Stage], title: str, on: Canvas | None = None) -> Figure:
     """Waterfall of the stages that judged all images; the others are remarks on how often they agree."""
     from analog_fhn import plots  # needs an optional package
 
@@ -237,4 +273,5 @@ def picture(stages: Sequence[Stage], title: str) -> Figure:
         [wilson(round(stage.accuracy * stage.n_images), stage.n_images) for stage in full],
         title,
         [f"{s.name}: same class on {s.same} of {s.n_images} images" for s in stages if s.agreement is not None],
+        on,
     )

@@ -9,9 +9,11 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from analog_fhn._support.cards import Card, Shown
 from analog_fhn._support.files import write_text
 from analog_fhn._support.plugins import check_subclass, named_class
 from analog_fhn._support.resources import resource
+from analog_fhn._support.words import engineering
 from analog_fhn._support.yaml_files import read_yaml, yaml_text
 from analog_fhn.errors import InputError, shown
 from analog_fhn.neuron import Protocol
@@ -69,7 +71,7 @@ class Header(Section):
     time_unit: of.TimeUnit
 
 
-class Technology(Header):
+class Technology(Shown, Header):
     """The parts to build with, their spread and the conditions: typed and frozen, a section for each kind of part.
 
     `load` reads a technology from its file, `save` writes it back unchanged. `classes` lists parts that may be bought
@@ -134,6 +136,33 @@ class Technology(Header):
     conditions: Conditions = Conditions()
     die: Die = Die()
     classes: dict[str, list[PartClass]] = Field(default_factory=dict)
+
+    def _card(self) -> Card:
+        array, conditions, (high, low) = self.array, self.conditions, self.rails
+        number = len(array.level_values) if array.level_values is not None else None
+        levels = "any value" if number is None else f"{number} levels"
+        facts = {
+            "source": self.source,
+            "supplies": f"{high:g} V" if low == 0.0 else f"{high:g} V, {low:g} V",
+            "conditions": f"{conditions.temperature:g} K, supplies x {conditions.supply:g}",
+            "conductances": f"{engineering(array.g_min, 'S')} to {engineering(array.g_max, 'S')}, {levels}",
+            "read voltage": engineering(array.read_voltage, "V"),
+            "errors": ", ".join(self.spread_groups) or "none",
+        }
+        return Card(f"Technology {self.name}", f"cell {self.cell}, T = {engineering(self.time_unit, 's')}", facts)
+
+    @property
+    def spread_groups(self) -> tuple[str, ...]:
+        """Error groups of `ERRORS` that are not left out."""
+        return tuple(
+            group
+            for group, sections in self.ERRORS.items()
+            if any(
+                getattr(getattr(self, section) if section else self, key) != exact
+                for section, values in sections.items()
+                for key, exact in values.items()
+            )
+        )
 
     @property
     @abstractmethod

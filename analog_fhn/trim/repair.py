@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analog_fhn._support.cards import Card, Grid, Rows
 from analog_fhn._support.interrupts import keeping, kept
+from analog_fhn._support.words import engineering, percent
 from analog_fhn.backends.direct.backend import Direct
 from analog_fhn.backends.table.backend import MIN_DRIVES, Table
 from analog_fhn.chip import Chip
@@ -50,6 +52,12 @@ from analog_fhn.trim.readout import (
     train_readout,
 )
 from analog_fhn.trim.writing import Written
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from analog_fhn.plots import Canvas
 
 StepName = Literal["trim", "readout", "finetune"]
 Reprogram = Literal["output", "both"]
@@ -102,6 +110,60 @@ class RepairStep:
     saturated: int
     facts: dict[str, float]
 
+    @property
+    def cost(self) -> str:
+        """Cost of the step in words; "": it cost nothing."""
+        return f"({self.runs} runs, {self.pulses} pulses)" if self.runs else ""
+
+
+class Repair(Rows[RepairStep]):
+    """The steps of a repair, the chip as made first.
+
+    Attributes
+    ----------
+    plain
+        Accuracy of the plain network on the held-out images.
+    """
+
+    plain: float
+
+    def __init__(self, steps: Iterable[RepairStep], plain: float) -> None:
+        super().__init__(steps)
+        self.plain = plain
+
+    def _card(self) -> Card:
+        rows = [
+            (one.name, percent(one.accuracy), one.runs, one.readings, one.pulses, engineering(one.seconds, "s"))
+            for one in self
+        ]
+        line = f"{percent(self[0].accuracy)} as made, {percent(self[-1].accuracy)} in the end" if self else ""
+        grid = Grid(("step", "accuracy", "runs", "readings", "pulses", "time on the chip"), rows)
+        return Card("Repair", line, {"plain network": percent(self.plain)}, (grid,))
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row per step: its accuracy and costs; what else a step found is in its `facts`."""
+        return [{key: value for key, value in asdict(step).items() if key != "facts"} for step in self]
+
+    def plot(self, ax: Axes | None = None, title: str = "") -> Axes:
+        """Accuracy after each step, on these axes or those of a new figure.
+
+        Raises
+        ------
+        MissingProgramError
+            Without matplotlib.
+        """
+        from analog_fhn import plots  # needs an optional package
+
+        on = plots.canvas(ax)
+        return plots.only_axes(self.picture(title, on), on)
+
+    def picture(self, title: str, on: Canvas | None = None) -> Figure:
+        """The picture of `plot`; `on` as for `analog_fhn.plots.canvas`."""
+        from analog_fhn import plots  # needs an optional package
+
+        names, accuracies = [step.name for step in self], [step.accuracy for step in self]
+        return plots.repair(names, accuracies, [step.cost for step in self], self.plain, title, on)
+
 
 @dataclass(frozen=True)
 class RepairOptions:
@@ -152,7 +214,7 @@ def repair(
     training: Dataset | LabelledImages | None = None,
     options: RepairOptions | None = None,
     progress: Callable[[str], None] | None = None,
-) -> list[RepairStep]:
+) -> Repair:
     """Trim a chip, retrain its readout, fine-tune what can be written; the first entry is the chip as it was made.
 
     Parameters
@@ -199,7 +261,7 @@ def repair(
             with keeping(False):
                 saturated, facts = work[name]() if name in work else (0, {})
                 done.append(_judged(bench, name, held_out, before, saturated, facts))
-    return done
+    return Repair(done, bench.design.network.accuracy(held_out.images, held_out.labels))
 
 
 def possible_steps(design: Design) -> list[StepName]:
