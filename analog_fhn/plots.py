@@ -15,12 +15,15 @@ from analog_fhn.neuron import Dynamics, FloatArray
 
 with extra("plots", "pictures need matplotlib"):
     from matplotlib.axes import Axes
+    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 
 INK = "#222222"
 NARROW = 4.6  # inches: letters stay readable where the picture is as wide as a phone
-COLOURS = ("#0b6e99", "#d1495b", "#3a7d44", "#8f5ba6", "#e59500", "#5c6b73")
+# Told apart also by those who do not see red, green or blue (simulated as Machado et al. do, IEEE TVCG 15:1291, 2009).
+COLOURS = ("#0b6e99", "#d1495b", "#7fae9f", "#7d16c0", "#e59500", "#5c6b73")
+_LOW_TO_HIGH = ("#e59500", "#f7f7f7", "#6fb0d0")  # orange, white, blue: ink is legible on all of them
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -450,7 +453,8 @@ def corner_grid(
     )
     for axes, (label, panel) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         yields = np.array([[100 * panel[t, s][0] for t in temperatures] for s in supplies])
-        axes.imshow(yields, cmap="RdYlGn", vmin=0, vmax=100, aspect="auto", origin="lower", alpha=0.75)
+        colours = LinearSegmentedColormap.from_list("low to high", _LOW_TO_HIGH)
+        axes.imshow(yields, cmap=colours, vmin=0, vmax=100, aspect="auto", origin="lower")
         for (row, supply), (column, kelvin) in product(enumerate(supplies), enumerate(temperatures)):
             share, median = panel[kelvin, supply]
             text = f"{100 * share:.1f} %" + ("" if median is None else f"\n{100 * median:.2f} %")
