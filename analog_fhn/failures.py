@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,10 +24,11 @@ from analog_fhn.montecarlo.design_point import worst_case as first_failing
 from analog_fhn.montecarlo.directions import Along, Directions
 from analog_fhn.montecarlo.gradient import LEAST_PART
 from analog_fhn.montecarlo.importance import Probability, Search, log_weights, search
-from analog_fhn.montecarlo.open_run import OpenRun, open_run
+from analog_fhn.montecarlo.open_run import OpenRun, compare_configurations, open_run
 from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.runner import Workers, local_workers, run_trials
 from analog_fhn.montecarlo.shift_file import ShiftFile
+from analog_fhn.montecarlo.shifted_store import ShiftedStore, open_shifted
 from analog_fhn.montecarlo.slopes import no_slopes
 from analog_fhn.montecarlo.trial import ShiftedTrial, Trial
 from analog_fhn.neuron import FloatArray
@@ -150,6 +152,7 @@ def rare(
     seed: int = 0,
     table: int | None = None,
     workers: int | None = None,
+    folder: str | Path | None = None,
     progress: Progress | None = None,
 ) -> RareFailures:
     """Estimate the probability that a chip misses a specification which nearly all chips meet, by importance sampling.
@@ -177,6 +180,10 @@ def rare(
         Drives per neuron of the response tables; None: 9.
     workers
         Number of worker processes; None: one per usable core.
+    folder
+        A folder that exists, where every chip is stored in `rare.sqlite` as soon as it is judged. What was ended, or
+        had too few chips, goes on there when it is called again, also with another number of `chips`. None: chips are
+        kept in memory alone.
     progress
         Called with (chips done, chips that are known to be needed).
 
@@ -184,7 +191,8 @@ def rare(
     ------
     InputError
         Naming what is wrong with an argument or the data; if the accuracy has no slopes in the normal parts, if the
-        linear model explains too little, or if the effective sample size of the failing chips is too small.
+        linear model explains too little, or if the effective sample size of the failing chips is too small; if the
+        folder holds chips of something else.
     SimulationError
         If a chip cannot be simulated, or the search for the shift does not settle.
     RunError
@@ -195,13 +203,13 @@ def rare(
             raise InputError(f"rare: {name} = {value}: expected at least 1")
     if workers is not None and workers < 1:
         raise InputError(f"rare: workers = {workers}: expected at least 1")
-    with _begun(design, data, specification, seed, table) as run:
+    with _begun(design, data, specification, seed, table) as run, _kept(run, pilot, folder) as store:
         point = design_point(run.job, design, specification)
         worst = first_failing(run.job, design, specification, point)
         directions, lengths = Directions.of(point.point, point.groups, LEAST_PART)
         job = replace(run.job, directions=directions)
         with local_workers(job, workers) as where:
-            source = _Source(where, progress, chips + 2 * pilot)
+            source = _Source(where, progress, chips + 2 * pilot, store)
             found = search(lengths, specification, pilot, source.draw)
             trials = source.trials(found.amounts, chips)
     accuracy = np.array([trial.accuracy for trial in trials])
@@ -256,6 +264,21 @@ def _begun(
         yield run
 
 
+@contextmanager
+def _kept(run: OpenRun, pilot: int, folder: str | Path | None) -> Iterator[ShiftedStore | None]:
+    """Where chips are stored; None: nowhere."""
+    if folder is None:
+        yield None
+        return
+    meta = run.store.known("configuration", "n_images", "n_classes")
+    meta = {key: meta[key] for key in ("n_images", "n_classes")} | {
+        "configuration": meta["configuration"] | {"pilot": pilot}
+    }
+    with open_shifted(Path(folder), meta) as store:
+        compare_configurations(store.known("configuration")["configuration"], meta["configuration"], Path(folder))
+        yield store
+
+
 class _Source:
     """Chips one after another, each with a number of its own.
 
@@ -267,30 +290,45 @@ class _Source:
         Called with (chips done, chips expected).
     expected
         Number of chips that are expected at least.
+    store
+        Where they are kept, and those of an earlier run are found; None: nowhere.
     """
 
-    def __init__(self, workers: Workers, progress: Progress | None, expected: int) -> None:
-        self._workers, self._progress, self._expected = workers, progress, expected
+    def __init__(
+        self, workers: Workers, progress: Progress | None, expected: int, store: ShiftedStore | None = None
+    ) -> None:
+        self._workers, self._progress, self._expected, self._store = workers, progress, expected, store
         self._points: list[SweepPoint] = []
+        self._asked = 0
         self.drawn = 0
 
     def trials(self, amounts: tuple[float, ...], number: int) -> list[ShiftedTrial]:
         """The next chips with these amounts, in their order."""
         point = SweepPoint(len(self._points), "sweep", "shifted", {}, amounts)
         self._points.append(point)
-        first, found = self.drawn, []
+        numbers = range(self._asked, self._asked + number)
+        self._asked += number
+        kept = {} if self._store is None else self._store.chips(point)
+        found = [kept[k] for k in numbers if k in kept]
+        self._advance(len(found))
 
         def record(trials: Sequence[Trial]) -> None:
+            shifted = [trial for trial in trials if isinstance(trial, ShiftedTrial)]
+            if self._store is not None:
+                self._store.add(*shifted)
+            found.extend(shifted)
+            self._advance(len(shifted))
             for trial in trials:
                 if not isinstance(trial, ShiftedTrial):
                     raise SimulationError(f"chip {trial.chip_seed} cannot be simulated: {trial.message}")
-                found.append(trial)
-                self.drawn += 1
-            if self._progress is not None:
-                self._progress(self.drawn, max(self._expected, self.drawn))
 
-        run_trials(self._workers, self._points, ((point.number, k) for k in range(first, first + number)), record)
+        run_trials(self._workers, self._points, ((point.number, k) for k in numbers if k not in kept), record)
         return sorted(found, key=lambda trial: trial.trial)
+
+    def _advance(self, chips: int) -> None:
+        self.drawn += chips
+        if self._progress is not None:
+            self._progress(self.drawn, max(self._expected, self.drawn))
 
     def draw(self, amounts: tuple[float, ...], number: int) -> tuple[FloatArray, FloatArray]:
         """See `analog_fhn.montecarlo.importance.Draw`."""

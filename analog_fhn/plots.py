@@ -19,6 +19,7 @@ from analog_fhn.neuron import Dynamics, FloatArray
 
 with extra("plots", "pictures need matplotlib"):
     from matplotlib.axes import Axes
+    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -27,7 +28,9 @@ Canvas = Axes | Figure
 
 INK = "#222222"
 NARROW = 4.6  # inches: letters stay readable where the picture is as wide as a phone
-COLOURS = ("#0b6e99", "#d1495b", "#3a7d44", "#8f5ba6", "#e59500", "#5c6b73")
+# Told apart also by those who do not see red, green or blue (simulated as Machado et al. do, IEEE TVCG 15:1291, 2009).
+COLOURS = ("#0b6e99", "#d1495b", "#7fae9f", "#7d16c0", "#e59500", "#5c6b73")
+_LOW_TO_HIGH = ("#e59500", "#f7f7f7", "#6fb0d0")  # orange, white, blue: ink is legible on all of them
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -556,7 +559,8 @@ def corner_grid(
     figure, grid = _panel(*size, on, len(panels), along=True)
     for axes, (label, panel) in zip(grid, panels.items(), strict=True):
         yields = np.array([[100 * panel[t, s][0] for t in temperatures] for s in supplies])
-        axes.imshow(yields, cmap="Blues", vmin=0, vmax=100, aspect="auto", origin="lower")
+        colours = LinearSegmentedColormap.from_list("low to high", _LOW_TO_HIGH)
+        axes.imshow(yields, cmap=colours, vmin=0, vmax=100, aspect="auto", origin="lower")
         for (row, supply), (column, kelvin) in product(enumerate(supplies), enumerate(temperatures)):
             share, median = panel[kelvin, supply]
             text = f"{100 * share:.1f} %" + ("" if median is None else f"\n{100 * median:.2f} %")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,17 @@ import command_line
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from sweeps import digits, digits_network, discrete
+from sweeps import digits, digits_network, discrete, threads
 
 import analog_fhn as af
 from analog_fhn.errors import InputError
 from analog_fhn.montecarlo.directions import Means, distance
 from analog_fhn.montecarlo.gradient import Inventory
+from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.runner import run_chips
 from analog_fhn.montecarlo.shift_file import ShiftFile
+from analog_fhn.montecarlo.shifted_store import ShiftedStore
+from analog_fhn.montecarlo.trial import ShiftedTrial
 
 GOAL = 0.708  # nominal chip 0.734; about one chip in a hundred misses it
 
@@ -65,6 +70,70 @@ def test_workers_do_not_change_the_estimate() -> None:
     one, two = (af.rare(design(), digits(500), workers=n, **values) for n in (1, 2))
     assert one.probability == two.probability
     assert one.amounts == two.amounts
+
+
+EASY = {"specification": 0.755, "pilot": 30, "workers": 1}  # two chips in five miss it
+
+
+def test_what_was_judged_before_the_end_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analog_fhn.failures.local_workers", lambda job, _: threads(job))
+
+    class Ended(Exception):
+        """In place of Ctrl-C."""
+
+    counts: list[int] = []
+
+    def end(done: int, _: int) -> None:
+        if done == 50:
+            raise Ended
+
+    with pytest.raises(Ended):
+        af.rare(design(), digits(), chips=60, folder=tmp_path, progress=end, **EASY)
+    found = af.rare(
+        design(), digits(), chips=150, folder=tmp_path, progress=lambda done, _: counts.append(done), **EASY
+    )
+    assert counts[:3] == [30, 50, 51]  # a round at once that was whole, then the part of the next one that was there
+    with ShiftedStore(tmp_path) as store:
+        kept = store.chips(SweepPoint(len(store.points()) - 1, "sweep", "", amounts=found.amounts))
+    assert sorted(kept) == [trial.trial for trial in found.trials]
+    for trial in found.trials[::40]:
+        assert af.classify(found.chip(trial), digits().images, table=9).accuracy(digits().labels) == trial.accuracy
+        np.testing.assert_array_equal(kept[trial.trial].projections, trial.projections)
+    with pytest.raises(InputError, match=r"another configuration \(pilot was 30 and is 31\)"):
+        af.rare(design(), digits(), chips=150, folder=tmp_path, **(EASY | {"pilot": 31}))
+
+
+def test_chips_of_an_earlier_run_are_not_taken_for_new_ones(tmp_path: Path) -> None:
+    digits_network().save(tmp_path / "net.npz")
+    ShiftedStore.create(tmp_path, {}, []).close()
+    options = ("--dataset", "digits", "--specification", GOAL, "-o", tmp_path)
+    status, _, said = command_line.run("rare", tmp_path / "net.npz", *options)
+    assert (status, "holds chips already; add --resume" in said) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "projections", "message"),
+    [
+        ("[1.5, 0.25]", "[0.5, 1]", r"point 0: shifted by \[1\.5, 0\.25\], but the search comes to \[1\.5, 0\.5\]"),
+        ("[1.5, 0.5]", "[0.5]", r"table projections, point 0, trial 3: \[0\.5\]: expected 2 numbers"),
+        ("[1.5, 0.5]", "[0.5, NaN]", r"table projections, point 0, trial 3"),
+        ("[1.5, 0.5]", None, r"table projections, point 0, trial 3: None: expected 2 numbers"),
+    ],
+)
+def test_rows_that_are_none_of_the_search_s_are_refused(
+    amounts: str, projections: str | None, message: str, tmp_path: Path
+) -> None:
+    point = SweepPoint(0, "sweep", "shifted", amounts=(1.5, 0.5))
+    with ShiftedStore.create(tmp_path, {}, []) as store:
+        assert store.chips(point) == {}
+        store.add(ShiftedTrial(0, 3, 7, "done", 0.5, projections=np.array([0.5, 1.0])))
+        assert store.chips(point)[3].projections.tolist() == [0.5, 1.0]
+    with closing(sqlite3.connect(tmp_path / ShiftedStore.FILE, isolation_level=None)) as db:
+        db.execute("UPDATE points SET settings = ?", (f'{{"amounts": {amounts}}}',))
+        db.execute("UPDATE projections SET projections = ?" if projections else "DELETE FROM projections WHERE 1 OR ?",
+                   (projections,))  # fmt: skip
+    with ShiftedStore(tmp_path) as store, pytest.raises(InputError, match=message):
+        store.chips(point)
 
 
 @pytest.mark.parametrize(

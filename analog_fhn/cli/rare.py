@@ -14,6 +14,7 @@ from analog_fhn._support.threads import usable_cores
 from analog_fhn.cli import circuits, console, costs, inputs, outputs, parameters
 from analog_fhn.cli.groups import ImageOptions
 from analog_fhn.cli.options import takes_option_groups
+from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
     from analog_fhn.design import Design
@@ -59,6 +60,7 @@ def rare(
     ] = 4000,
     pilot: Annotated[int, typer.Option("--pilot", min=1, help="Chips of each round of the search.")] = 1000,
     seed: parameters.SeedOption = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the chips in the folder.")] = False,
     workers: parameters.WorkersOption = None,
     data: parameters.DataOption = None,
     yes: parameters.YesOption = False,
@@ -67,9 +69,11 @@ def rare(
     """Estimate how often chips miss a specification that nearly all meet, by importance sampling; find the worst.
 
     worst_case.csv has the parts, worst_case.npz the chip for `classify --shift`; chips.csv the chips, shift.npz what
-    they are shifted by, for `classify --chip SEED --shift`.
+    they are shifted by, for `classify --chip SEED --shift`. Every chip is a row of rare.sqlite as soon as it is judged;
+    --resume goes on after whatever ended the run, or with more chips.
     """
     from analog_fhn import failures as study
+    from analog_fhn.montecarlo.shifted_store import ShiftedStore
 
     start = time.perf_counter()
     net = inputs.load_network(network)
@@ -79,6 +83,8 @@ def rare(
     number = usable_cores() if workers is None else workers
     costs.check_work(costs.repeated(work, -(-(chips + 4 * pilot) // number) if chips else 100, "chips"), yes=yes)
     folder = outputs.output_folder(output)
+    if chips and not resume and (folder / ShiftedStore.FILE).exists():
+        raise InputError(f"{folder}: holds chips already; add --resume to go on with them, or name another folder")
     names = ["worst_case.csv", "worst_case.npz", *(["chips.csv", "shift.npz"] if chips else [])]
     files = {name: outputs.writable(folder / name) for name in names}
     content: dict[str, Any]
@@ -86,7 +92,7 @@ def rare(
         with console.progress_bar("chips") as bar:
             found = study.rare(
                 design, images, specification=specification, chips=chips, pilot=pilot, seed=seed, workers=workers,
-                progress=bar,
+                folder=folder, progress=bar,
             )  # fmt: skip
         worst, content = found.worst_case, found.as_json()
         write_records(files["chips.csv"], found.table())

@@ -237,7 +237,7 @@ def _resumed(folder: Path, configuration: dict[str, Any], points: Sequence[Sweep
     """Store of a run that lies in a folder, of the same configuration and points."""
     store = Store(folder, write=True)
     try:
-        _compare(store.known("configuration")["configuration"], configuration, folder)
+        compare_configurations(store.known("configuration")["configuration"], configuration, folder)
         _check_rows(folder / FILE, store, points)
     except BaseException:
         store.close()
@@ -327,8 +327,14 @@ def _configuration(
     return loaded
 
 
-def _compare(stored: dict[str, Any], planned: dict[str, Any], folder: Path) -> None:
-    """Refuse another configuration; a key that is younger than the run had its default then."""
+def compare_configurations(stored: dict[str, Any], planned: dict[str, Any], folder: Path) -> None:
+    """Refuse to go on in a folder with another configuration; a key that is younger than the run had its default then.
+
+    Raises
+    ------
+    InputError
+        Naming what differs.
+    """
 
     def differences(a: Any, b: Any, key: str) -> Iterable[str]:
         if isinstance(a, dict) and isinstance(b, dict):

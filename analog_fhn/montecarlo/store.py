@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from analog_fhn._support.extras import extra
 from analog_fhn._support.files import new_file, new_table
@@ -22,12 +22,11 @@ from analog_fhn.montecarlo.trial import COLUMNS, Trial
 
 FORMAT = 1
 FILE = "results.sqlite"
-_TABLES = ("meta", "points", "trials")
 _LONGEST = 2**27  # bytes of one value
 # What may differ between two runs of one plan.
 _NOT_EXPORTED = ("seconds",)
 
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE points (
     point INTEGER PRIMARY KEY, role TEXT NOT NULL, name TEXT NOT NULL, settings TEXT NOT NULL,
@@ -58,12 +57,19 @@ class Store:
         If there is no run, it is damaged or of another format, or (to write) another process writes already.
     """
 
+    FILE: ClassVar[str] = FILE
+    COMMAND: ClassVar[str] = "analog-fhn sweep"  # that writes such files
+    TABLES: ClassVar[tuple[str, ...]] = ("meta", "points", "trials")
+    SCHEMA: ClassVar[str] = SCHEMA
+
     def __init__(self, folder: Path, *, write: bool = False) -> None:
         self.folder: Path | None = folder
-        self._path = folder / FILE
+        self._path = folder / self.FILE
         self._lock: sqlite3.Connection | None = None
         if not self._path.is_file():
-            raise InputError(f"{folder}: holds no run ({FILE} is missing); expected the folder of `analog-fhn sweep`")
+            raise InputError(
+                f"{folder}: holds no run ({self.FILE} is missing); expected the folder of `{self.COMMAND}`"
+            )
         if write:
             self._lock = _locked(folder)
         place = self._path.absolute().as_uri()  # of a name that holds ? or # too
@@ -87,7 +93,7 @@ class Store:
             raise
 
     @classmethod
-    def create(cls, folder: Path, meta: dict[str, Any], points: Iterable[SweepPoint]) -> Store:
+    def create(cls, folder: Path, meta: dict[str, Any], points: Iterable[SweepPoint]) -> Self:
         """A new run in a folder that holds none yet; `meta` are JSON values by name.
 
         Raises
@@ -95,16 +101,16 @@ class Store:
         InputError
             If the folder holds a run or cannot be written.
         """
-        path = folder / FILE
+        path = folder / cls.FILE
         if path.exists():
             raise InputError(f"{folder}: holds a run already; add --resume to go on with it, or name another folder")
         lock = _locked(folder)
         try:
             # Appears whole or not at all: a run that is killed here has not begun.
-            draft = folder / f".{FILE}.new"
+            draft = folder / f".{cls.FILE}.new"
             draft.unlink(missing_ok=True)
             db = sqlite3.connect(draft)
-            _begin(db, meta)
+            _begin(db, cls.SCHEMA, meta)
             db.close()
             draft.replace(path)
         except (sqlite3.Error, OSError) as error:
@@ -135,7 +141,7 @@ class Store:
         """Refuse a damaged database, and what would run as a program when it is read (views, computed columns)."""
         self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
         kinds = dict(self._rows("SELECT name, type FROM sqlite_master"))
-        for name in _TABLES:
+        for name in self.TABLES:
             if kinds.get(name, "table") != "table":
                 raise InputError(f"{self._path}: {name} is a {kinds[name]}; expected a table")
             if any(hidden for *_, hidden in self._rows(f"PRAGMA table_xinfo({name})")):
@@ -211,17 +217,20 @@ class Store:
         RunError
             If they cannot be written, on a full disk for instance.
         """
-        marks = ", ".join("?" * len(COLUMNS))
-        rows = [tuple(getattr(trial, name) for name in COLUMNS) for trial in trials]
         with self._writing():
             self._db.execute("BEGIN")
             try:
-                self._db.executemany(f"INSERT INTO trials ({', '.join(COLUMNS)}) VALUES ({marks})", rows)
+                self._insert(trials)
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+    def _insert(self, trials: Sequence[Trial]) -> None:
+        marks = ", ".join("?" * len(COLUMNS))
+        rows = [tuple(getattr(trial, name) for name in COLUMNS) for trial in trials]
+        self._db.executemany(f"INSERT INTO trials ({', '.join(COLUMNS)}) VALUES ({marks})", rows)
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:
@@ -282,14 +291,14 @@ class MemoryStore(Store):
     def __init__(self, meta: dict[str, Any], points: Iterable[SweepPoint]) -> None:
         self.folder, self._path, self._lock = None, Path("run in memory"), None
         self._db = sqlite3.connect(":memory:", isolation_level=None)
-        _begin(self._db, meta)
+        _begin(self._db, self.SCHEMA, meta)
         for point in points:
             self.add_point(point)
 
 
-def _begin(db: sqlite3.Connection, meta: dict[str, Any]) -> None:
+def _begin(db: sqlite3.Connection, schema: str, meta: dict[str, Any]) -> None:
     """Give a database the tables of a run without trials."""
-    db.executescript(_SCHEMA)
+    db.executescript(schema)
     rows = [(key, json.dumps(value)) for key, value in ({"format": FORMAT} | meta).items()]
     db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
     db.commit()
