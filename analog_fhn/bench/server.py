@@ -138,10 +138,14 @@ class Desk:
         """Number of computations that have not ended."""
         return len(self._watches)
 
-    def close(self) -> None:
-        """Stop everything."""
+    def stop(self) -> None:
+        """Have all computations end."""
         for watch in list(self._watches):
             watch.stop()
+
+    def close(self) -> None:
+        """Stop, for good."""
+        self.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def warm_up(self) -> None:
@@ -374,6 +378,18 @@ def listening(port: int) -> socket.socket:
         ) from None
 
 
+class _Stopping(uvicorn.Server):
+    """Server that lets nobody wait for answers when it ends."""
+
+    def __init__(self, config: uvicorn.Config, desk: Desk) -> None:
+        super().__init__(config)
+        self._desk = desk
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._desk.stop()
+        await super().shutdown(sockets)
+
+
 class Server:
     """The page's server on a socket that listens.
 
@@ -401,7 +417,7 @@ class Server:
             Guard(self.desk.app(), token, port), log_level="warning", access_log=False, server_header=False,
             lifespan="off", ws="none", limit_concurrency=64, timeout_graceful_shutdown=1, timeout_keep_alive=30,
         )  # fmt: skip
-        self._server = uvicorn.Server(config)
+        self._server = _Stopping(config, self.desk)
 
     def run(self) -> None:
         """Serve until `stop`, or until the process is interrupted."""

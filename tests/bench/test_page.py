@@ -107,9 +107,11 @@ def test_knobs_turn_by_keyboard(opened: Callable[..., Tab], network: af.Network)
     tab.page.keyboard.press("ArrowRight")
     tab.ready("gamma=-0.95")
     check_numbers(tab, network, 1, 0, gamma=-0.95)
-    # The number beside the slider, by Tab; then the seed, which steps by its own keys.
+    # The number beside the slider, by Tab, whose own arrows go step by step, too; then the seed.
     tab.page.focus("#k-gamma")
     tab.page.keyboard.press("Tab")
+    tab.page.keyboard.press("ArrowDown")
+    assert tab.page.get_by_label("gamma, number").input_value() == "-1"
     tab.page.keyboard.press("ControlOrMeta+a")
     tab.page.keyboard.type("-0.7")
     tab.page.keyboard.press("Enter")
@@ -159,6 +161,27 @@ def test_a_value_that_is_refused_is_said(opened: Callable[..., Tab]) -> None:
     tab.page.wait_for_selector("#problem", state="hidden")
     tab.ready()
     tab.said = [line for line in tab.said if "422" not in line]  # the browser tells of it, too
+
+
+def test_another_origin_gets_nothing_in_a_browser(browser: Browser, served: Server) -> None:
+    page = browser.new_page()
+    page.goto("data:text/html,<title>elsewhere</title>")
+    script = """async (address) => {
+        const tried = [];
+        for (const [path, options] of [["", {}], ["api/setup", { method: "POST", body: "{}" }],
+                ["api/setup", { method: "POST", body: "{}", headers: { "content-type": "application/json" } }]]) {
+            try { await fetch(address + path, options); tried.push("answered"); } catch { tried.push("blocked"); }
+        }
+        const frame = document.createElement("iframe");
+        frame.src = address;
+        const loaded = new Promise((resolve) => { frame.onload = resolve; });
+        document.body.append(frame);
+        await loaded;
+        try { return [...tried, frame.contentDocument?.title ?? "blocked"]; } catch { return [...tried, "blocked"]; }
+    }"""
+    assert page.evaluate(script, served.address) == ["blocked"] * 4
+    assert "refused" in page.frames[1].content() or page.frames[1].url.startswith("chrome-error:")
+    page.close()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (390, "dark"), (1280, "dark")])

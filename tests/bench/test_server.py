@@ -312,13 +312,17 @@ def test_the_command_serves_until_it_is_interrupted(network_file: Path) -> None:
             assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{32}/", address)
             place = urlsplit(address)
             connection = http.client.HTTPConnection(place.hostname or "", place.port or 0, timeout=60)
-            connection.request(
-                "POST", f"{place.path}api/accuracy", b'{"images": 100}', {"Content-Type": "application/json"}
-            )
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", f"{place.path}api/accuracy", b'{"images": 100}', headers)
             assert json.loads(connection.getresponse().read().splitlines()[-1])["answer"]["images"] == 100
             connection.close()
+            # While a run goes on that would take minutes.
+            run = http.client.HTTPConnection(place.hostname or "", place.port or 0, timeout=60)
+            run.request("POST", f"{place.path}api/yield", b'{"run": {"chips": 500}}', headers)
+            assert json.loads(run.getresponse().readline())
             os.kill(process.pid, signal.SIGINT)
             out, err = process.communicate(timeout=30)
+            run.close()
         finally:
             process.kill()
     assert (process.returncode, out) == (130, "")

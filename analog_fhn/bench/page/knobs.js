@@ -50,6 +50,13 @@ export class Knobs {
     entry.number = make("input", { type: "number", step: "any", min: knob.low, max: knob.high, inputMode: "decimal" });
     entry.number.setAttribute("aria-label", `${knob.key}, number`);
     entry.number.addEventListener("change", () => this.set(knob, entry.number.value === "" ? undefined : Number(entry.number.value)));
+    entry.number.addEventListener("keydown", (event) => {
+      const way = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+      if (!way) return;
+      event.preventDefault();  // the browser's own step is 1, whatever the knob
+      const place = Number(entry.slider.value) + way;
+      if (table(knob)[place] !== undefined) this.set(knob, valueAt(knob, place));
+    });
     entry.unit = make("span", { className: "unit" });
     row.append(label, entry.slider, entry.number, back);
     if (knob.optional) row.append(this.none(knob, entry, id));

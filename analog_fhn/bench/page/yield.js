@@ -23,10 +23,13 @@ export class Yield {
     this.running = undefined;
     this.button.textContent = "Start";
     document.querySelector('[data-busy="yield"]').hidden = true;
-    if (why) this.say(`${why}${this.last ? `: ${this.sentence()}` : "."}`);
+    if (why) this.tell(`${why}${this.last ? `: ${this.sentence()}` : "."}`);
   }
 
   say(text) { document.getElementById("yield-said").textContent = text; }
+
+  // Also to those who hear the page: not every chip, only how the run begins and ends.
+  tell(text) { this.say(text); document.getElementById("yield-live").textContent = text; }
 
   sentence() {
     const one = this.last;
@@ -40,7 +43,7 @@ export class Yield {
     const bar = busy.querySelector("progress"), text = busy.querySelector("span");
     this.running = controller; this.last = undefined;
     this.button.textContent = "Stop";
-    this.say("Computing.");
+    this.tell("Computing.");
     busy.hidden = false; bar.removeAttribute("value"); text.textContent = "";
     const trials = [];
     const progress = (what, done, total) => { text.textContent = `chip ${trials.length + 1} of ${this.run.chips}: ${what} ${Math.round((100 * done) / total)} %`; };
@@ -51,7 +54,7 @@ export class Yield {
         bar.max = one.chips; bar.value = trials.length; text.textContent = `${trials.length} of ${one.chips} chips`;
         this.show(trials);
       }
-      if (this.running === controller) { this.stop(); this.say(`Done: ${this.sentence()}`); }
+      if (this.running === controller) { this.stop(); this.tell(`Done: ${this.sentence()}`); }
     } catch (error) {
       if (error.name !== "AbortError" && this.running === controller) { this.last = undefined; this.stop(error.message); }
     }
