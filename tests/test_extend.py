@@ -145,7 +145,7 @@ def test_the_backend_is_one_by_its_name_everywhere(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text(plan.format("heun"))
     assert Sweep.load(tmp_path / "plan.yaml").backend == "heun"
     (tmp_path / "plan.yaml").write_text(plan.format("euler"))
-    with pytest.raises(InputError, match=r"backend .euler.: expected one of reference, .*, heun"):
+    with pytest.raises(InputError, match=r"backend = 'euler': expected one of reference, .*, heun"):
         Sweep.load(tmp_path / "plan.yaml")
     status, _, err = run("classify", tmp_path / "net.npz", "--dataset", "digits", "--backend", "euler")
     assert status == 2
