@@ -1,4 +1,4 @@
-"""What every test runs with: a share of the cores, a place where JAX keeps what it compiled, the longest files first."""
+"""What every test runs with: a share of the cores, a place for what JAX compiled, the longest files first."""
 
 from __future__ import annotations
 
