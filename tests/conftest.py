@@ -1,4 +1,4 @@
-"""What every test runs with: a share of the cores, and a place where JAX keeps what it compiled."""
+"""What every test runs with: a share of the cores, a place for what JAX compiled, the longest files first."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from analog_fhn._support.threads import usable_cores
 # on two cores. `make slow` runs them.
 FURTHER_CASES = {
     "backends/spice/test_held.py::test_a_position_by_itself_is_that_of_the_whole_network[full]",
+    "backends/spice/test_backend.py::test_agrees_with_the_coefficient_equations[2-4]",
+    "backends/spice/test_exported.py::test_two_hidden_layers"
+    "[tanh behind sigmoid, gamma above 0, rows shifted both ways, raw]",
+    "backends/spice/test_held.py::test_every_position_is_what_the_equations_say"
+    "[relu, two convolutions and a dense layer-full]",
     "backends/spice/test_held.py::test_every_position_is_what_the_equations_say[sigmoid, two convolutions-full]",
     "backends/test_agreement.py::test_direct_oscillates_as_the_reference_does[1]",
     "backends/test_noise.py::test_brian_repeats_itself_by_its_seed[numpy]",
@@ -33,7 +38,9 @@ FURTHER_CASES = {
     "cli/test_train.py::test_units_and_ceilings_of_dense_layers",
     "papers/test_kuptsov2025.py::test_everything_for_one_neuron",
     "reconstruct/test_pipeline.py::test_maps_are_tried_after_one_step_and_after_several",
+    "training/test_array_layer.py::test_moments_are_those_of_chips[discrete-values2]",
     "training/test_circuit.py::test_a_given_ceiling_is_trained_with",
+    "training/test_circuit.py::test_amplifier_offsets_are_those_of_the_rows[False]",
     "training/test_circuit.py::test_arrays_whose_devices_can_be_without_conductance_are_trained_for",
     "training/test_circuit.py::test_chips_of_convolutions_get_better_too",
     "training/test_circuit.py::test_chips_of_relus_get_better_by_training_with_their_kind",
@@ -42,16 +49,69 @@ FURTHER_CASES = {
     "training/test_circuit.py::test_relus_and_convolutions_learn_with_neurons_inside",
     "training/test_circuit.py::test_settings_tell_what_training_saw",
     "training/test_circuit.py::test_the_largest_seeds_are_seeds[4294967295]",
+    "training/test_convolution_layers.py::test_moments_of_biases_are_those_of_chips[values1]",
+    "training/test_fhn_layer.py::test_a_copy_of_a_model_has_its_responses[None-True]",
+    "training/test_fhn_layer.py::test_a_copy_of_a_model_has_its_responses[samples1-True]",
     "training/test_section4_training.py::test_learns_the_digits[input-True]",
     "trim/test_trim_command.py::test_both_hidden_layers_are_tuned_with_the_chip_in_the_forward_pass",
 }
 
 
+# Files that take longest, the longest first: a worker that began with one of them at the end would be waited for.
+LONGEST = (
+    "test_wheel.py",
+    "trim/test_trim_command.py",
+    "training/test_section4_training.py",
+    "training/test_circuit.py",
+    "training/test_fhn_layer.py",
+    "backends/table/test_backend.py",
+    "cli/test_cli.py",
+    "papers/test_kuptsov2025.py",
+    "backends/test_transconductors.py",
+    "backends/spice/test_backend.py",
+    "training/test_convolution_layers.py",
+    "cell/opamp_fhn/test_rectifier.py",
+    "netlist/test_decks.py",
+    "backends/test_flicker.py",
+    "cli/test_reconstruct.py",
+    "cli/test_interrupted.py",
+    "cli/test_silicon.py",
+    "backends/spice/test_tuned.py",
+    "backends/spice/test_held.py",
+    "reconstruct/model/test_autoencoder.py",
+    "papers/test_bogatenko2023.py",
+    "report/test_run_report.py",
+    "training/test_plain.py",
+    "weights/test_keras_images.py",
+    "backends/test_agreement.py",
+    "training/test_array_layer.py",
+    "reconstruct/test_pipeline.py",
+    "montecarlo/test_dask.py",
+    "test_convolution.py",
+    "test_api_page.py",
+    "test_sweeps.py",
+    "cli/test_train.py",
+    "backends/test_noise.py",
+    "weights/test_keras_files.py",
+    "backends/spice/test_exported.py",
+    "cli/test_classify_twin.py",
+    "cli/test_convolutional.py",
+    "cli/test_section4.py",
+    "test_docs.py",
+)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(_place(item).partition("::")[0], len(LONGEST)))
     for item in items:
-        if item.nodeid.removeprefix("tests/") in FURTHER_CASES:
+        if _place(item) in FURTHER_CASES:
             item.add_marker(pytest.mark.slow)
+
+
+def _place(item: pytest.Item) -> str:
+    return item.nodeid.removeprefix("tests/")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,6 +136,8 @@ def _share_cores(number: int) -> None:
 
 def _keep_compiled(folder: str) -> None:
     """The same training occurs in many tests, and Keras has it compiled anew in each."""
+    # Compiling takes longer than training networks of this size.
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"

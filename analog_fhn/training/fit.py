@@ -132,7 +132,7 @@ class Fit:
                 raise InputError(f"training diverged: loss {logs['loss']} in epoch {epoch + 1}{why}")
             for name, value in logs.items():
                 history.setdefault(name, []).append(float(value))
-            weights[:] = model.get_weights()
+            weights[:] = [np.array(variable.value) for variable in model.weights]
             if self.progress is not None:
                 self.progress(epoch + 1, self.epochs, float(logs["loss"]), float(logs["accuracy"]))
 
