@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing.connection
 import os
 import queue
@@ -53,6 +54,8 @@ class Workers:
         Whether a worker ever got as far as to wait for trials.
     batch
         Seconds of work that are handed over at a time, in chips of one point; 0: chips go one by one.
+    here
+        Runs a trial in this process, which does so until workers have begun; None: only they do.
     """
 
     def __init__(
@@ -65,9 +68,10 @@ class Workers:
         owned: bool = True,
         began: Callable[[], bool] = lambda: True,
         batch: float = 0.0,
+        here: Callable[[SweepPoint, int], Trial] | None = None,
     ) -> None:
         self.job, self.number, self.seed, self.owned, self.began = job, number, seed, owned, began
-        self.batch = batch
+        self.batch, self.here = batch, here
         self._make = make
         self._executor: Executor | None = None
 
@@ -130,8 +134,10 @@ def local_workers(job: Job, number: int | None, folder: Path | None = None) -> I
         except OSError as error:
             raise RunError(f"{path}: images cannot be written ({error.strerror or error}); {KEPT}") from None
         shared = replace(job, images=path, workers=1 if number > 1 else None)
+        # Workers load for two seconds. Of what takes long, or may end its process, nothing runs here.
+        here = functools.partial(run_trial, shared) if job.backend == "direct" else None
         workers = Workers(
-            lambda: _processes(shared, number), job.key, number, job.seed, began=(path / _BEGAN).exists
+            lambda: _processes(shared, number), job.key, number, job.seed, began=(path / _BEGAN).exists, here=here
         )  # fmt: skip
         try:
             yield workers
@@ -267,6 +273,8 @@ def _fly(
         if time.monotonic() > looked + _LOOK:
             workers.look()
             looked = time.monotonic()
+        if landed.empty() and _run_here(workers, points, agenda, record):
+            continue
         try:
             future = landed.get(timeout=_LOOK)
         except queue.Empty:
@@ -275,6 +283,20 @@ def _fly(
         agenda.landed(flying.pop(future), trials)
         if trials:
             record(trials)
+
+
+def _run_here(
+    workers: Workers, points: Sequence[SweepPoint], agenda: Agenda, record: Callable[[Sequence[Trial]], None]
+) -> bool:
+    """Run the next trial in this process if no worker has begun yet; returns whether one was run."""
+    batch = None if workers.here is None or workers.began() else agenda.next(workers.number)
+    if workers.here is None or batch is None or batch.alone:
+        return False
+    agenda.take(batch)
+    done = [workers.here(points[batch.point], trial) for trial in batch.trials]
+    agenda.landed(batch, done)
+    record(done)
+    return True
 
 
 def _outcome(future: Future[list[Trial]], batch: Batch, seed: int) -> list[Trial]:

@@ -337,6 +337,26 @@ def test_workers_are_ended_when_the_recorder_fails() -> None:
         assert [process.is_alive() for process in started] == [False, False]
 
 
+def test_first_trials_run_here_while_workers_begin(reference: bytes, tmp_path: Path) -> None:
+    here: list[int] = []
+
+    def run(record: Callable[[Sequence[Trial]], None]) -> None:
+        with local_workers(tiny_job(), 1) as workers:
+            run_one = workers.here
+            assert run_one is not None
+            workers.here = lambda point, chip: here.append(chip) or run_one(point, chip)  # type: ignore[func-returns-value]
+            workers.began = lambda: len(here) >= 5
+            run_trials(workers, POINTS, CHIPS, record)
+
+    assert exported(tmp_path / "run", run) == reference
+    assert len(here) == 5
+
+
+def test_only_equations_run_here() -> None:
+    with local_workers(tiny_job(backend="spice"), 1) as workers:
+        assert workers.here is None
+
+
 def test_workers_share_one_copy_of_the_images(tmp_path: Path) -> None:
     job = tiny_job()
     with local_workers(job, 2, tmp_path):
