@@ -220,7 +220,7 @@ def run_trials(
         If an executor of the caller's is broken or gives trials up, a cluster loses its workers for good, worker
         processes do not even begin, or a worker cannot run a trial (has no analog_fhn, for instance).
     """
-    agenda = Agenda(tasks, workers.batch)
+    agenda = Agenda(tasks)
     while agenda:
         flying: dict[Future[list[Trial]], Batch] = {}
         try:
@@ -249,7 +249,10 @@ def _fly(
     executor, landed = workers.executor(), queue.SimpleQueue[Future[list[Trial]]]()
     looked = time.monotonic()
     while agenda or flying:
-        while len(flying) < agenda.most(workers.number) and (batch := agenda.next(workers.number)) is not None:
+        while (
+            len(flying) < agenda.most(workers.number)
+            and (batch := agenda.next(workers.number, workers.batch)) is not None
+        ):
             future = executor.submit(_run_batch, workers.job, points[batch.point], batch.trials, 2.0 * workers.batch)
             agenda.take(batch)
             flying[future] = batch
@@ -273,7 +276,7 @@ def _run_here(
     workers: Workers, points: Sequence[SweepPoint], agenda: Agenda, record: Callable[[Sequence[Trial]], None]
 ) -> bool:
     """Run the next trial in this process if no worker has begun yet; returns whether one was run."""
-    batch = None if workers.here is None or workers.began() else agenda.next(workers.number)
+    batch = None if workers.here is None or workers.began() else agenda.next(workers.number, workers.batch)
     if workers.here is None or batch is None or batch.alone:
         return False
     agenda.take(batch)
