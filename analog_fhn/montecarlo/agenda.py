@@ -44,16 +44,13 @@ class Agenda:
     ----------
     tasks
         The trials.
-    seconds
-        Work of a batch; how long a trial takes is seen from those of its point that are done.
     """
 
     DEATHS = 3  # workers that a trial may take with it before it counts as failed
 
-    def __init__(self, tasks: Iterable[Task], seconds: float) -> None:
+    def __init__(self, tasks: Iterable[Task]) -> None:
         self._waiting, self._suspects = deque(tasks), deque[Task]()
         self._deaths = Counter[Task]()
-        self._seconds = seconds
         self._pace: dict[int, float] = {}  # seconds of a trial, by point
 
     def __bool__(self) -> bool:
@@ -63,23 +60,31 @@ class Agenda:
         """Batches that may be under way at a time."""
         return 1 if self._suspects else 2 * workers + 2
 
-    def next(self, workers: int) -> Batch | None:
-        """What is to be run next; None if nothing waits."""
+    def next(self, workers: int, seconds: float) -> Batch | None:
+        """What is to be run next; None if nothing waits.
+
+        Parameters
+        ----------
+        workers
+            Number that shares what waits.
+        seconds
+            Work of a batch; how long a trial takes is seen from those of its point that are done.
+        """
         if self._suspects:
             point, trial = self._suspects[0]
             return Batch(point, (trial,), alone=True)
         if not self._waiting:
             return None
         point = self._waiting[0][0]
-        tasks = takewhile(lambda task: task[0] == point, islice(self._waiting, self._size(point, workers)))
+        tasks = takewhile(lambda task: task[0] == point, islice(self._waiting, self._size(point, workers, seconds)))
         return Batch(point, tuple(trial for _, trial in tasks))
 
-    def _size(self, point: int, workers: int) -> int:
+    def _size(self, point: int, workers: int, seconds: float) -> int:
         """Trials of this point that are about as much work as asked for, and no more than a worker's share."""
         if point not in self._pace:
             return 1
         share = -(-len(self._waiting) // workers)
-        return max(1, min(int(self._seconds / max(self._pace[point], 1e-6)), share, _LARGEST))
+        return max(1, min(int(seconds / max(self._pace[point], 1e-6)), share, _LARGEST))
 
     def take(self, batch: Batch) -> None:
         """Strike off what `next` has told."""

@@ -18,7 +18,8 @@ from analog_fhn.montecarlo.trial import Job
 if TYPE_CHECKING:
     from distributed import Client
 
-_BATCH = 0.5  # seconds of work of a task: a thousand times what a task takes the driver; rows lag by as much
+_BATCH = 0.5  # seconds of work of a task, by which rows lag, at least
+_OF_DRIVER = 4e-3  # and per worker: twice what a task takes the driver, which is to keep up with all of them
 _RETURN = 30.0  # seconds in which a cluster without workers gets one again; a worker's nanny takes about two
 
 
@@ -36,11 +37,13 @@ class _DaskWorkers(Workers):
     """
 
     def __init__(self, client: Client, address: str, job: Job, number: int) -> None:
-        super().__init__(
-            lambda: client.get_executor(pure=False), job.key, number, job.seed, owned=False, batch=_BATCH
-        )  # fmt: skip
+        super().__init__(lambda: client.get_executor(pure=False), job.key, number, job.seed, owned=False)
+        self._count(number)
         self._client, self._address = client, address
         self._alone_since: float | None = None
+
+    def _count(self, number: int) -> None:
+        self.number, self.batch = number, max(_BATCH, _OF_DRIVER * number)
 
     def renew(self, error: BaseException) -> None:
         """See `Workers.renew`. A cluster runs trials of lost workers elsewhere: those it gives up are lost with it."""
@@ -62,7 +65,8 @@ class _DaskWorkers(Workers):
         except (OSError, TimeoutError):
             return
         if number:
-            self.number, self._alone_since = number, None
+            self._count(number)
+            self._alone_since = None
             return
         now = time.monotonic()
         self._alone_since = self._alone_since or now

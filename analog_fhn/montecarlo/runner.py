@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import multiprocessing.connection
-import os
+import multiprocessing
+import pickle
 import queue
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -28,9 +27,9 @@ from analog_fhn.errors import InputError, MissingProgramError, RunError
 from analog_fhn.inference import check_images
 from analog_fhn.montecarlo.agenda import Agenda, Batch
 from analog_fhn.montecarlo.plan import SweepPoint
-from analog_fhn.montecarlo.trial import Job, Trial, chip_seed, keep_job, run_trial, share_images
+from analog_fhn.montecarlo.trial import Job, Trial, chip_seed, run_trial, share_images
+from analog_fhn.montecarlo.worker_process import BEGAN, begin
 
-_BEGAN = "began"  # file beside the shared images
 _LOOK = 2.0  # seconds between two looks at the workers
 KEPT = "what is done is kept, --resume goes on"
 
@@ -137,7 +136,7 @@ def local_workers(job: Job, number: int | None, folder: Path | None = None) -> I
         # Workers load for two seconds. Of what takes long, or may end its process, nothing runs here.
         here = functools.partial(run_trial, shared) if job.backend == "direct" else None
         workers = Workers(
-            lambda: _processes(shared, number), job.key, number, job.seed, began=(path / _BEGAN).exists, here=here
+            lambda: _processes(shared, number), job.key, number, job.seed, began=(path / BEGAN).exists, here=here
         )  # fmt: skip
         try:
             yield workers
@@ -169,22 +168,7 @@ class _Processes(ProcessPoolExecutor):
 def _processes(job: Job, number: int) -> Executor:
     # Not forked: the threads of compiled loops do not survive that.
     context = multiprocessing.get_context("spawn")
-    return _Processes(number, mp_context=context, initializer=_begin, initargs=(job,))
-
-
-def _begin(job: Job) -> None:
-    """Make a process of ours a worker: Ctrl-C is the driver's business, and no worker outlives it."""
-    from analog_fhn._support.threads import stay_single
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        sentinel = parent.sentinel
-        threading.Thread(target=lambda: (multiprocessing.connection.wait([sentinel]), os._exit(1)), daemon=True).start()
-    stay_single()
-    keep_job(job)
-    assert isinstance(job.images, Path)
-    (job.images / _BEGAN).touch()
+    return _Processes(number, mp_context=context, initializer=begin, initargs=(pickle.dumps(job),))
 
 
 def _run_batch(job: Any, point: SweepPoint, trials: Sequence[int], seconds: float) -> list[Trial]:
@@ -236,7 +220,7 @@ def run_trials(
         If an executor of the caller's is broken or gives trials up, a cluster loses its workers for good, worker
         processes do not even begin, or a worker cannot run a trial (has no analog_fhn, for instance).
     """
-    agenda = Agenda(tasks, workers.batch)
+    agenda = Agenda(tasks)
     while agenda:
         flying: dict[Future[list[Trial]], Batch] = {}
         try:
@@ -265,7 +249,10 @@ def _fly(
     executor, landed = workers.executor(), queue.SimpleQueue[Future[list[Trial]]]()
     looked = time.monotonic()
     while agenda or flying:
-        while len(flying) < agenda.most(workers.number) and (batch := agenda.next(workers.number)) is not None:
+        while (
+            len(flying) < agenda.most(workers.number)
+            and (batch := agenda.next(workers.number, workers.batch)) is not None
+        ):
             future = executor.submit(_run_batch, workers.job, points[batch.point], batch.trials, 2.0 * workers.batch)
             agenda.take(batch)
             flying[future] = batch
@@ -289,7 +276,7 @@ def _run_here(
     workers: Workers, points: Sequence[SweepPoint], agenda: Agenda, record: Callable[[Sequence[Trial]], None]
 ) -> bool:
     """Run the next trial in this process if no worker has begun yet; returns whether one was run."""
-    batch = None if workers.here is None or workers.began() else agenda.next(workers.number)
+    batch = None if workers.here is None or workers.began() else agenda.next(workers.number, workers.batch)
     if workers.here is None or batch is None or batch.alone:
         return False
     agenda.take(batch)
