@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -56,6 +56,8 @@ class Knob:
         Words to choose from instead of a number; (): a number.
     optional
         Whether null is a value, too: none of it, or no limit.
+    steps
+        Values that the slider goes through, where there are few; (): all that it spans.
     """
 
     key: str
@@ -68,6 +70,7 @@ class Knob:
     whole: bool = False
     choices: tuple[str, ...] = ()
     optional: bool = False
+    steps: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, key: str, quantity: Quantity, value: Any, *, whole: bool = False, optional: bool = False) -> Knob:
@@ -90,7 +93,11 @@ def network_knobs(network: Network, technology: Technology) -> list[Knob]:
     values = {name: getattr(network.fhn, name) for name in ("gamma", "a", "eps", "slope")}
     values |= {name: getattr(protocol, name) for name in ("settle", "control")}
     knobs = [Knob.of(name, NETWORK_QUANTITIES[name], value) for name, value in values.items()]
-    votes = cell_class(technology.cell).SHOWS_OSCILLATIONS and not network.held[-1]
+    cell = cell_class(technology.cell)
+    if cell.GAMMAS:
+        low, high = min(cell.GAMMAS), max(cell.GAMMAS)
+        knobs = [replace(k, slider=(low, high), steps=cell.GAMMAS) if k.key == "gamma" else k for k in knobs]
+    votes = cell.SHOWS_OSCILLATIONS and not network.held[-1]
     return [*knobs, choice("readout", network.readout, ("mean", "vote") if votes else ("mean",))]
 
 

@@ -61,7 +61,7 @@ def served(bench: Bench) -> Iterator[Server]:
         assert not thread.is_alive()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright takes one at a time
 def browser() -> Iterator[Browser]:
     with chromium.started() as started:
         yield started

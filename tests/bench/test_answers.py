@@ -285,9 +285,16 @@ def test_every_knob_is_a_value_of_the_technology(name: str, network: af.Network)
     assert len({knob.key for knob in [*knobs, *network_knobs(network, technology)]}) == len(knobs) + 7
 
 
-def test_transistors_have_no_vote(network: af.Network) -> None:
-    readouts = [network_knobs(network, af.Technology.load(name))[-1].choices for name in ("discrete", "silicon")]
-    assert readouts == [("mean", "vote"), ("mean",)]
+def test_transistors_have_no_vote_and_two_gammas(network: af.Network) -> None:
+    board, chip = (network_knobs(network, af.Technology.load(name)) for name in ("discrete", "silicon"))
+    assert (board[-1].choices, chip[-1].choices) == (("mean", "vote"), ("mean",))
+    assert (board[0].key, board[0].steps, chip[0].steps) == ("gamma", (), (-1.0, 1.0))
+    assert [knob.value for knob in chip if knob.key in ("settle", "control")] == [20.0, 40.0]  # the network's own
+    usual = network.with_options(settle=100.0, control=200.0)
+    assert [knob.value for knob in network_knobs(usual, af.Technology.load("silicon")) if knob.unit == "T"] == [
+        0.0,
+        7.0,
+    ]
 
 
 # --- work that is shared and stopped ---------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import statistics
 import threading
 import time
@@ -18,8 +19,11 @@ import pytest
 import silicon
 
 import analog_fhn as af
+from analog_fhn.bench.answers.accuracy import accuracy
+from analog_fhn.bench.answers.waveform import waveform
 from analog_fhn.bench.bench import Bench
 from analog_fhn.bench.server import Server, listening
+from analog_fhn.bench.work import Watch
 from analog_fhn.data import load
 from analog_fhn.training.plain import train_plain
 
@@ -43,12 +47,51 @@ def milliseconds(page, place):
     return float("".join(filter(str.isdigit, page.inner_text(f"[data-took={place}]"))))
 
 
-@contextlib.contextmanager
-def opened(hash_=""):
-    """The page of a network of MNIST in a browser, with the network and its images."""
+def mnist_bench():
+    """The bench of a network of MNIST."""
     train, test = load("mnist", "train").head(10_000), load("mnist", "test")
     network = train_plain(train, n_hidden=100, epochs=2).network(train.scale)
-    bench = Bench(network, test, {"network": "net.npz", "dataset": "mnist", "data": None})
+    return Bench(network, test, {"network": "net.npz", "dataset": "mnist", "data": None})
+
+
+def processor_time():
+    """Seconds of all cores that this process and the programs that it ran have used."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def costs(bench, **knobs):
+    """Processor time (s) of a waveform, chip included, and then of an accuracy on 1 000 images."""
+    state, watch = bench.state(knobs), Watch()
+    start = processor_time()
+    waveform(bench, state, watch)
+    middle = processor_time()
+    *_, _ = accuracy(bench, state, watch)
+    return middle - start, processor_time() - middle
+
+
+@pytest.mark.slow
+def test_what_a_knob_costs():
+    bench = mnist_bench()
+    costs(bench, chip=1)
+    runs = {"board, gamma": [costs(bench, chip=1, gamma=-0.5 - 0.05 * k) for k in range(8)]}
+    if not silicon.needs_models.args[0]:
+        runs["silicon, another chip"] = [costs(bench, technology="silicon", chip=k) for k in (1, 2, 3)][1:]
+        wires = [{"technology": "silicon", "chip": 3, "values": {"array.wires.word": 0.5 + 0.1 * k}} for k in (1, 2)]
+        runs["silicon, other arrays"] = [costs(bench, **knobs) for knobs in wires]
+    print(f"\nload {os.getloadavg()[0]:.1f}; processor time: waveform with its chip, accuracy on 1 000 images")
+    for name, seconds in runs.items():
+        first, second = (1e3 * float(np.median(part)) for part in zip(*seconds, strict=True))
+        print(f"{name:24} {first:6.0f} ms {second:6.0f} ms")
+    first, second = np.median(runs["board, gamma"], axis=0)
+    assert first < 0.2
+    assert first + second < 0.5
+
+
+@contextlib.contextmanager
+def opened(hash_=""):
+    """The page in a browser, with network and images."""
+    bench = mnist_bench()
     with listening(0) as place, chromium.started() as browser:
         server = Server(bench, place)
         thread = threading.Thread(target=server.run)
@@ -57,7 +100,7 @@ def opened(hash_=""):
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             page.goto(server.address + hash_)
             page.wait_for_selector(READY, timeout=300_000)
-            yield page, network, test
+            yield page, bench.network, bench.dataset
             page.close()
         finally:
             server.stop()

@@ -101,6 +101,7 @@ export class Knobs {
 // The values of a slider, rising and round: each step is another one.
 function table(knob) {
   if (tables.has(knob)) return tables.get(knob);
+  if (knob.steps.length) return knob.steps;
   const [low, high] = knob.slider, values = [];
   const steps = knob.scale === "linear" ? Math.round((high - low) / step(knob)) : STEPS;
   for (let place = 0; place <= steps; place++) {
