@@ -122,7 +122,7 @@ def _(steps, worst):
 def _(mo):
     mo.md(r"""
     Trimming alone does not help this chip: not its neurons but its arrays are what ails it. A readout that knows the
-    rows as they are brings half of the loss back, and writing the input array in a loop nearly all of the rest.
+    rows as they are brings nearly half of the loss back, and writing the input array in a loop nearly all of the rest.
 
     A *run* is one image, or one pattern of test inputs, for a whole window; a *pulse* writes one device once. At a
     third of a second per run that is minutes on the bench, once in the life of the chip.
