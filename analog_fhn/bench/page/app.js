@@ -80,6 +80,7 @@ class Round {
     accuracy.begin();
     const judged = this.put("accuracy", (answer) => accuracy.show(answer, chipName()));
     const commands = this.put("commands", (answer) => showCommands(answer, yields.run));
+    for (const promise of [judged, commands]) promise.catch(() => {}); // whichever is awaited first says it
     await Promise.race([judged, new Promise((resolve) => setTimeout(resolve, BEFORE_OTHERS))]);
     await commands;
     if (this.gone) return;
