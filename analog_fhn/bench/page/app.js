@@ -106,7 +106,7 @@ async function refresh() {
     await mine.all();
     if (!mine.gone && !again) { problem(); document.body.dataset.ready = toText(state) || "yes"; }
   } catch (error) {
-    if (error.name === "AbortError") return;
+    if (mine.gone || error.name === "AbortError") return;
     mine.controller.abort();
     problem(error.message);
     document.body.dataset.ready = "refused";
