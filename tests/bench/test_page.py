@@ -127,6 +127,7 @@ def test_a_knob_that_is_turned_fast_ends_at_its_last_value(opened: Callable[...,
     tab.page.focus("#k-gamma")
     for _ in range(12):
         tab.page.keyboard.press("ArrowRight")
+        tab.page.wait_for_timeout(30)  # some turns find a computation at work, which ends without a word
     tab.ready("gamma=-0.4")
     check_numbers(tab, network, 1, 0, gamma=-0.4)
 

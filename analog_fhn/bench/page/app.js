@@ -80,6 +80,7 @@ class Round {
     accuracy.begin();
     const judged = this.put("accuracy", (answer) => accuracy.show(answer, chipName()));
     const commands = this.put("commands", (answer) => showCommands(answer, yields.run));
+    for (const promise of [judged, commands]) promise.catch(() => {}); // whichever is awaited first says it
     await Promise.race([judged, new Promise((resolve) => setTimeout(resolve, BEFORE_OTHERS))]);
     await commands;
     if (this.gone) return;
@@ -105,7 +106,7 @@ async function refresh() {
     await mine.all();
     if (!mine.gone && !again) { problem(); document.body.dataset.ready = toText(state) || "yes"; }
   } catch (error) {
-    if (error.name === "AbortError") return;
+    if (mine.gone || error.name === "AbortError") return;
     mine.controller.abort();
     problem(error.message);
     document.body.dataset.ready = "refused";

@@ -39,7 +39,7 @@ function phase(width, { x, y, rest, fast }) {
   axes.line(x, y);
   axes.dots([x[0]], [y[0]], "", 3);
   axes.dots([rest[0]], [rest[1]], "second", 4.5);
-  if (width > 250) axes.legend([["dx/dt = 0", "ink thin"], ["dy/dt = 0", "second thin dashed"]]);
+  if (width > 335) axes.legend([["dx/dt = 0", "ink thin"], ["dy/dt = 0", "second thin dashed"]]);
   return axes.svg;
 }
 
