@@ -19,7 +19,7 @@ from analog_fhn.bench.work import Kept, PatientDirect, SharedTable, Watch
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.data import Dataset
 from analog_fhn.design import Design
-from analog_fhn.errors import InputError
+from analog_fhn.errors import InputError, shown
 from analog_fhn.network import Network
 from analog_fhn.technology.technology import Technology
 
@@ -38,10 +38,20 @@ class Bench:
         Images that chips are judged by.
     names
         What the shown commands call them: ``network``, ``dataset`` and ``data``, the last one None if it is not set.
+
+    Raises
+    ------
+    InputError
+        If a name is no text, as file names may be, which no page can show.
     """
 
     def __init__(self, network: Network, dataset: Dataset, names: Mapping[str, str | None]) -> None:
         self.network, self.dataset, self.names = network, dataset, dict(names)
+        for name in self.names.values():
+            try:
+                (name or "").encode()
+            except UnicodeEncodeError:
+                raise InputError(f"{shown(name)}: the page cannot show this name; expected one in UTF-8") from None
         self._designs, self._chips, self._tables = Kept(16), Kept(8), Kept(48)
         self._technologies = Kept(8)
         self._plain, self._lock = np.empty(0, dtype=np.intp), threading.Lock()

@@ -43,7 +43,9 @@ def _technology_text(bench: Bench, state: State) -> str:
 
 
 def _classify(bench: Bench, state: State) -> str:
-    words = ["analog-fhn classify", quote(str(bench.names["network"])), "--dataset", quote(str(bench.names["dataset"]))]
+    network = str(bench.names["network"])
+    network = f"./{network}" if network.startswith("-") else network  # no option
+    words = ["analog-fhn classify", quote(network), "--dataset", quote(str(bench.names["dataset"]))]
     if bench.names["data"] is not None:
         words += ["--data", quote(str(bench.names["data"]))]
     words += ["--technology", FILE if _in_file(state) else state.technology]

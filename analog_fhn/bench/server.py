@@ -32,14 +32,17 @@ from analog_fhn.errors import InputError, MissingProgramError, RunError
 with extra("bench", "the page needs starlette and uvicorn"):
     import uvicorn
     from starlette.applications import Starlette
-    from starlette.requests import Request
+    from starlette.requests import ClientDisconnect, Request
     from starlette.responses import JSONResponse, PlainTextResponse, Response
     from starlette.routing import Route
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HOST = "127.0.0.1"
 LARGEST_BODY = 65_536  # bytes of a request
 _BODY_SECONDS = 10.0
+_HEAD_SECONDS = 10.0  # without a request until a connection is closed, at most twice that
+_CONNECTIONS = 128  # at once; more would use up the process's open files
 _THREADS = 6
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _HEADERS = {
@@ -189,6 +192,8 @@ class Desk:
             return _error(f"request: expected at most {LARGEST_BODY} bytes", 413)
         except TimeoutError:
             return _error("request: did not come to its end in time", 408)
+        except ClientDisconnect:  # nobody reads this
+            return _error("request: was left", 400)
         except InputError as error:
             return _error(str(error), 422)
 
@@ -230,6 +235,7 @@ class Desk:
                 _later(loop, self._watches.discard, watch)
 
         future = loop.run_in_executor(self._threads, done)
+        future.add_done_callback(_seen)
         gone = asyncio.ensure_future(_gone(receive))
         try:
             await asyncio.wait({future, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -273,38 +279,48 @@ class Streamed(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
-        loop, lines = asyncio.get_running_loop(), asyncio.Queue[dict[str, Any] | None]()
+        loop, lines = asyncio.get_running_loop(), asyncio.Queue[bytes | None]()
         headers = [(b"content-type", b"application/x-ndjson")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
 
         def work(watch: Watch) -> None:
             for answer in self._work(watch):
                 watch.look()
-                _later(loop, lines.put_nowait, {"answer": answer})
+                _later(loop, lines.put_nowait, _line({"answer": answer}))
 
         async def compute() -> None:
             try:
-                await self._desk.run(work, receive, lambda said: lines.put_nowait({"progress": said}))
+                await self._desk.run(work, receive, lambda said: lines.put_nowait(_line({"progress": said})))
             except Stopped:
                 pass
             except Exception as error:
-                lines.put_nowait({"error": _message(error)})
+                lines.put_nowait(_line({"error": _message(error)}))
             lines.put_nowait(None)
 
         task = asyncio.ensure_future(compute())
         try:
             while (line := await lines.get()) is not None:
-                body = json.dumps(line, allow_nan=False, separators=(",", ":")).encode() + b"\n"
-                await send({"type": "http.response.body", "body": body, "more_body": True})
+                await send({"type": "http.response.body", "body": line, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
             task.cancel()
+
+
+def _line(content: dict[str, Any]) -> bytes:
+    """One line of JSON; a number that JSON has no word for is a ValueError."""
+    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 
 def _later(loop: asyncio.AbstractEventLoop, call: Callable[[Any], None], value: Any) -> None:
     """Have a loop call something from a thread; a loop that has ended needs it no more."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(call, value)
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    """Look at how work has ended, which the loop complains of where whoever asked was gone before."""
+    if not future.cancelled():
+        future.exception()
 
 
 class _TooMuch(Exception):
@@ -378,6 +394,26 @@ def listening(port: int) -> socket.socket:
         ) from None
 
 
+class _Connection(H11Protocol):
+    """Connection that is closed where no request comes: whoever has no token can hold one open, too."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > _CONNECTIONS:
+            transport.abort()
+        self._look(since=self)
+
+    def _look(self, since: object) -> None:
+        """Close if the request before the awaited one is still the one of the last look."""
+        if self.transport.is_closing():
+            return
+        awaits = self.cycle is None or self.cycle.response_complete
+        if awaits and self.cycle is since:
+            self.transport.close()
+        else:
+            self.loop.call_later(_HEAD_SECONDS, self._look, self.cycle if awaits else self)
+
+
 class _Stopping(uvicorn.Server):
     """Server that lets nobody wait for answers when it ends."""
 
@@ -387,6 +423,7 @@ class _Stopping(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._desk.stop()
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # whose requests are cancelled is no failure
         await super().shutdown(sockets)
 
 
@@ -414,8 +451,9 @@ class Server:
         self.desk = Desk(bench)
         self._place = place
         config = uvicorn.Config(
-            Guard(self.desk.app(), token, port), log_level="warning", access_log=False, server_header=False,
-            lifespan="off", ws="none", limit_concurrency=64, timeout_graceful_shutdown=1, timeout_keep_alive=30,
+            Guard(self.desk.app(), token, port), http=_Connection, ws="none", loop="asyncio", lifespan="off",
+            log_level="error", access_log=False, server_header=False, proxy_headers=False,
+            limit_concurrency=64, timeout_graceful_shutdown=1, timeout_keep_alive=30,
         )  # fmt: skip
         self._server = _Stopping(config, self.desk)
 

@@ -23,6 +23,7 @@ from analog_fhn.noise import Noise
 T = TypeVar("T")
 
 _RUNS = 2048  # of neurons that are integrated between two looks at the watch
+_TIMES = 250.0  # T of such a run; of longer ones there are fewer
 _IMAGES = 32  # whose waveforms are read from a table between two looks
 _LOOK = 0.1  # s between two looks while another request computes what this one needs
 
@@ -105,8 +106,8 @@ class Kept:
                     self._things.move_to_end(key)
                     thing: T = self._things[key]
                     return thing
-            watch.look()
             try:
+                watch.look()
                 thing = compute()
             except BaseException:
                 with self._lock:
@@ -150,7 +151,8 @@ class PatientDirect(Direct):
         """Integrate every neuron; see `Backend.respond`. Runs do not depend on each other."""
         if self.watch is None or noise is not None:
             return super().respond(cells, drives, protocol, samples=samples, noise=noise, progress=progress)
-        size, parts = max(1, _RUNS // max(1, len(cells))), []
+        runs = _RUNS * min(1.0, _TIMES / (protocol.settle + protocol.control))
+        size, parts = max(1, int(runs / max(1, len(cells)))), []
         advance = self.watch.progress(self.what)
         for first in range(0, len(drives), size):
             advance(first, len(drives))

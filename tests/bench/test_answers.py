@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import contextlib
 import io
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import silicon
 import small_cnn
+import yaml
 
 import analog_fhn as af
 from analog_fhn.array.crossbar import Crossbar
@@ -254,6 +256,23 @@ def test_the_shown_command_gives_the_pages_accuracy(
     assert json.loads(out)["accuracy"] == shown["accuracy"]
 
 
+@pytest.mark.parametrize("name", ["-x.npz", "a \"b\" $(touch c) `d` 'e'\n<script>.npz"])
+def test_a_name_is_one_word_of_the_command(network: af.Network, images: af.Dataset, name: str) -> None:
+    bench = Bench(network, images, {"network": name, "dataset": name, "data": name})
+    answer = commands(bench, bench.state({}))
+    words = shlex.split(answer["command"])
+    assert (Path(words[2]), words[4], words[6]) == (Path(name), name, name)
+    assert not words[2].startswith("-")
+    assert yaml.safe_load(answer["sweep_file"])["network"] == name
+    calls = [node for node in ast.walk(ast.parse(answer["python"])) if isinstance(node, ast.Constant)]
+    assert [call.value for call in calls].count(name) == 3
+
+
+def test_a_name_that_is_no_text_is_refused(network: af.Network, images: af.Dataset) -> None:
+    with pytest.raises(af.InputError, match="cannot show this name"):
+        Bench(network, images, {"network": "a\udcff.npz", "dataset": "digits", "data": None})
+
+
 def test_the_shown_sweep_gives_the_pages_chips(bench: Bench, state: State, tmp_path: Path) -> None:
     text = commands(bench, state)["sweep_file"] + "chips: 2\nspecification: 0.8\n"
     (tmp_path / "sweep.yaml").write_text(text)
@@ -309,6 +328,10 @@ def test_runs_in_parts_are_the_runs_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     np.testing.assert_array_equal(parts.mean, at_once.mean)
     np.testing.assert_array_equal(parts.samples, at_once.samples)
     assert said == [("neurons", 0, 5), ("neurons", 2, 5), ("neurons", 4, 5)]
+    said.clear()  # runs of six times that length: fewer at a time
+    monkeypatch.setattr("analog_fhn.bench.work._TIMES", 1.0)
+    PatientDirect(watch=Watch(lambda *words: said.append(words))).respond(cells, drives, protocol)
+    assert len(said) == 5
 
 
 def test_work_that_is_stopped_ends_and_leaves_nothing_behind() -> None:
@@ -316,6 +339,7 @@ def test_work_that_is_stopped_ends_and_leaves_nothing_behind() -> None:
     watch.stop()
     with pytest.raises(Stopped):
         kept.get("a", lambda: 1, watch)
+    assert not kept._busy
     assert kept.get("a", lambda: 2, Watch()) == 2
     assert kept.get("a", lambda: 3, Watch()) == 2
     kept.get("b", lambda: 4, Watch()), kept.get("c", lambda: 5, Watch())

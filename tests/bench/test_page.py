@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page
 import analog_fhn as af
 from analog_fhn.bench.answers.yields import YieldRun, yields
 from analog_fhn.bench.bench import Bench
-from analog_fhn.bench.server import Server
+from analog_fhn.bench.server import Server, page_files
 from analog_fhn.bench.work import Watch
 from analog_fhn.data import load
 from analog_fhn.montecarlo.statistics import wilson
@@ -162,6 +162,70 @@ def test_a_value_that_is_refused_is_said(opened: Callable[..., Tab]) -> None:
     tab.page.wait_for_selector("#problem", state="hidden")
     tab.ready()
     tab.said = [line for line in tab.said if "422" not in line]  # the browser tells of it, too
+
+
+def test_the_skip_link_leaves_the_state_alone(opened: Callable[..., Tab]) -> None:
+    tab = opened("#chip=4")
+    link = tab.page.url
+    tab.page.keyboard.press("Tab")
+    assert tab.page.inner_text(":focus") == "Skip to the results"
+    tab.page.keyboard.press("Enter")
+    assert tab.page.evaluate("document.activeElement.id") == "results"
+    assert tab.page.url == link
+    assert tab.page.is_hidden("#problem")
+
+
+def test_a_link_to_no_technology_leaves_the_choice(opened: Callable[..., Tab]) -> None:
+    tab = opened("#technology=%3Cscript%3E&layer=7")
+    assert "technology = '<script>': expected one of discrete" in tab.text("problem")
+    tab.page.select_option("#technology", "memristive")
+    tab.page.wait_for_selector("#problem:has-text('layer = 7: expected 0 to 0')")
+    tab.page.click("#reset")
+    tab.page.wait_for_selector("#problem", state="hidden")
+    tab.ready("technology=memristive")
+    tab.said = [line for line in tab.said if "422" not in line]  # the browser tells of it, too
+
+
+def test_the_focus_is_not_behind_the_header(opened: Callable[..., Tab]) -> None:
+    tab = opened(width=390)
+    top = tab.page.locator("header").bounding_box()
+    assert top is not None
+    tab.page.focus("#python")
+    for _ in range(40):  # backwards, so that the page moves down under the header
+        tab.page.keyboard.press("Shift+Tab")
+        box = tab.page.locator(":focus").bounding_box()
+        assert box is not None
+        assert box["y"] >= top["height"] - 1
+
+
+def luminance(colour: tuple[float, ...]) -> float:
+    """Relative luminance of WCAG 2.2."""
+    parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_text_stands_out_from_its_ground(scheme: int) -> None:
+    text = page_files()["style.css"][0].decode()
+    block = re.findall(r":root \{(.*?)\}", text, re.DOTALL)[scheme]
+    colours = {
+        name: tuple(int(value[k : k + 2], 16) / 255 for k in (0, 2, 4))
+        for name, value in re.findall(r"--([\w-]+): #(\w{6})", block)
+    }
+    # The confusion table's darkest cell: 80 % of its colour.
+    colours["cell"] = tuple(0.8 * c + 0.2 * p for c, p in zip(colours["confused"], colours["panel"], strict=True))
+    for ink, ground in (
+        ("ink", "panel"), ("ink", "ground"), ("soft", "panel"), ("soft", "ground"), ("blue", "panel"),
+        ("alert", "alert-ground"), ("main-ink", "blue"), ("ink", "cell"),
+    ):  # fmt: skip
+        assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
+    for line in ("grey", "orange", "focus"):
+        assert contrast(colours[line], colours["panel"]) >= 3.0, line
 
 
 def test_another_origin_gets_nothing_in_a_browser(browser: Browser, served: Server) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import http.client
 import json
+import logging
 import os
 import re
 import signal
@@ -11,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +24,7 @@ import pytest
 
 from analog_fhn.bench.answers.accuracy import accuracy
 from analog_fhn.bench.bench import Bench
-from analog_fhn.bench.server import LARGEST_BODY, Server, page_files
+from analog_fhn.bench.server import ANSWERS, LARGEST_BODY, Server, page_files
 from analog_fhn.bench.work import Watch
 
 SECRET = "/etc/passwd"
@@ -235,6 +238,63 @@ def test_a_body_that_does_not_come(served: Server, monkeypatch: pytest.MonkeyPat
         assert b"408" in connection.recv(4096)
 
 
+@pytest.fixture
+def complaints() -> Iterator[list[str]]:
+    """What the server writes to the terminal."""
+    said: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    loggers = [logging.getLogger(name) for name in ("uvicorn.error", "asyncio", "analog_fhn.bench.server")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    yield said
+    for logger in loggers:
+        logger.removeHandler(handler)
+
+
+def test_what_is_left_or_no_request_at_all_is_not_complained_of(served: Server, complaints: list[str]) -> None:
+    place = urlsplit(served.address)
+    head = f"POST {place.path}api/setup HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
+    for sent in (
+        f"{head}Content-Length: 100\r\n\r\n{{",
+        f"{head}Transfer-Encoding: chunked\r\n\r\n2\r\n{{",
+        "nothing\r\n\r\n",
+    ):
+        with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
+            connection.sendall(sent.encode())
+            time.sleep(0.05)
+    assert request(served, "api/setup", {}).status == 200
+    gc.collect()
+    assert complaints == []
+
+
+def test_a_connection_without_a_request_is_closed(served: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analog_fhn.bench.server._HEAD_SECONDS", 0.1)
+    place = urlsplit(served.address)
+    whole = f"GET /x HTTP/1.1\r\nHost: {place.netloc}\r\n\r\n"
+    for sent in ("", "GET /", whole, f"{whole}GET /"):
+        with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
+            connection.sendall(sent.encode())
+            received = b""
+            while part := connection.recv(4096):
+                received += part
+            assert received.startswith(b"HTTP/1.1 403") == sent.startswith(whole)
+
+
+def test_no_more_connections_than_files(served: Server) -> None:
+    place = urlsplit(served.address)
+    with contextlib.ExitStack() as stack:
+        open_ = [stack.enter_context(socket.create_connection((place.hostname, place.port), 20)) for _ in range(200)]
+        with contextlib.suppress(ConnectionResetError):
+            assert open_[-1].recv(1) == b""
+    wait(lambda: request(served, "style.css").status == 200)
+
+
+def test_an_answer_that_is_no_number_is_said(served: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ANSWERS, "array", lambda *_: {"mean": float("nan")})
+    assert "ValueError: this should not happen" in json.loads(request(served, "api/array", {}).body)["error"]
+
+
 def test_what_a_form_of_another_page_could_send(served: Server) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         assert request(served, "api/setup", {}, Content_Type=kind).status == 415
@@ -320,9 +380,16 @@ def test_the_command_serves_until_it_is_interrupted(network_file: Path) -> None:
             run = http.client.HTTPConnection(place.hostname or "", place.port or 0, timeout=60)
             run.request("POST", f"{place.path}api/yield", b'{"run": {"chips": 500}}', headers)
             assert json.loads(run.getresponse().readline())
+            # And others, whose tables and images take as long.
+            state, others = {"readout": "vote", "settle": 2000.0, "control": 2000.0}, []
+            for chip in range(7):
+                others.append(http.client.HTTPConnection(place.hostname or "", place.port or 0, timeout=60))
+                others[-1].request("POST", f"{place.path}api/accuracy", json.dumps({**state, "chip": chip}), headers)
+            time.sleep(0.5)
             os.kill(process.pid, signal.SIGINT)
             out, err = process.communicate(timeout=30)
-            run.close()
+            for one in (run, *others):
+                one.close()
         finally:
             process.kill()
     assert (process.returncode, out) == (130, "")

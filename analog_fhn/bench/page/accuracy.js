@@ -71,7 +71,7 @@ function confusion(counts) {
   table.append(make("thead", {}, head), make("tbody", {}, ...counts.map((row, i) => make("tr", {}, make("th", { scope: "row", textContent: i }),
     ...row.map((count, j) => {
       const cell = make("td", { textContent: count || "", className: i === j ? "right" : "" });
-      if (i !== j && count) cell.style.background = `color-mix(in srgb, var(--orange) ${Math.round(15 + (65 * count) / most)}%, transparent)`;
+      if (i !== j && count) cell.style.background = `color-mix(in srgb, var(--confused) ${Math.round(15 + (65 * count) / most)}%, transparent)`;
       return cell;
     })))));
   return table;

@@ -16,7 +16,7 @@ const TIMES = ["settle", "control"];
 const BEFORE_OTHERS = 600; // ms that the accuracy has before the pictures ask, too
 
 const $ = (id) => document.getElementById(id);
-let state = fromText(location.hash), setup, round, again = false, typed = 0, neuron = 0;
+let state = fromText(location.hash), setup, round, again = false, typed = 0, neuron = 0, begun = 0;
 
 const knobs = new Knobs((key, value) => change(setup.window && TIMES.includes(key) ? times(key, value) : { [key]: value }));
 const accuracy = new Accuracy();
@@ -139,8 +139,13 @@ function ownKnobs() {
 }
 
 async function begin() {
+  const mine = ++begun;
+  let refused;
   try {
-    setup = await ask("setup", { technology: state.technology });
+    // Of a technology that there is not the knobs of the first one, to choose another.
+    const found = await ask("setup", { technology: state.technology }).catch((error) => { refused = error; return ask("setup", {}); });
+    if (mine !== begun) return; // another technology has been chosen meanwhile
+    setup = found;
   } catch (error) { problem(error.message); return; }
   document.title = `${setup.network}: analog-fhn bench`;
   $("what").textContent = `${setup.network.split("/").pop()}, ${setup.sizes} (${setup.units}), on ${setup.dataset}`;
@@ -156,7 +161,10 @@ async function begin() {
   knobs.build(setup, state);
   ownKnobs();
   showLink(state);
-  refresh();
+  if (!refused) { refresh(); return; }
+  round?.controller.abort();
+  problem(refused.message);
+  document.body.dataset.ready = "refused";
 }
 
 function whole(id, key) {
@@ -180,7 +188,13 @@ for (const id of ["chips", "specification"]) {
   $(id).addEventListener("change", () => ask("commands", state).then((answer) => showCommands(answer, yields.run), () => {}));
 }
 $("knobs").addEventListener("submit", (event) => event.preventDefault());
-$("reset").addEventListener("click", () => { state = { ...fromText(""), technology: state.technology, chip: state.chip, image: state.image, layer: state.layer, neuron: state.neuron }; change({}); });
+$("reset").addEventListener("click", () => {
+  const { technology, chip, image, layer, neuron } = state, known = (layer ?? 0) < setup.layers.length;
+  state = { ...fromText(""), technology, chip, image, ...(known ? { layer, neuron } : {}) };
+  change({});
+});
+// What stands behind the # is the state: the link has to leave it alone.
+document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); $("results").focus(); });
 addEventListener("hashchange", () => {
   if (toText(fromText(location.hash)) === toText(state)) return;
   state = fromText(location.hash);
