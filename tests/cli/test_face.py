@@ -36,6 +36,15 @@ def test_the_five_commands_work_as_they_are_printed(tmp_path: Path, monkeypatch:
         assert out
 
 
+def test_help_has_a_whole_line_for_each_command_on_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    status, out, _ = run("--help")
+    listed = out.partition("Commands:\n")[2].splitlines()
+    assert status == 0
+    assert [line.split()[0] for line in listed] == COMMANDS
+    assert all(len(line) <= 80 and line.endswith((".", "?")) and not line.endswith("...") for line in listed), out
+
+
 def test_version() -> None:
     assert run("--version") == (0, f"analog-fhn {analog_fhn.__version__}\n", "")
 
