@@ -53,7 +53,7 @@ class Bench:
             except UnicodeEncodeError:
                 raise InputError(f"{shown(name)}: the page cannot show this name; expected one in UTF-8") from None
         self._designs, self._chips, self._tables = Kept(16), Kept(8), Kept(48)
-        self._technologies = Kept(8)
+        self._waves, self._technologies = Kept(12), Kept(8)  # tables of waveforms are large: 46 kB a neuron
         self._plain, self._lock = np.empty(0, dtype=np.intp), threading.Lock()
 
     @cached_property
@@ -123,7 +123,7 @@ class Bench:
         """Response tables by which images are judged, as `af.classify(chip, images, table=...)` makes them."""
         inner = PatientDirect(watch=watch, what="response tables")
         drives = default_drives(inner.name, chip.network.readout)
-        return SharedTable(inner, drives, kept=self._tables, watch=watch)
+        return SharedTable(inner, drives, kept=self._tables, waves=self._waves, watch=watch)
 
     def drives(self, state: State) -> int:
         """Drives per neuron of these tables."""

@@ -7,6 +7,7 @@ import json
 import logging
 import secrets
 import socket
+import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +34,7 @@ with extra("bench", "the page needs starlette and uvicorn"):
     import uvicorn
     from starlette.applications import Starlette
     from starlette.requests import ClientDisconnect, Request
-    from starlette.responses import JSONResponse, PlainTextResponse, Response
+    from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
     from starlette.routing import Route
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
     from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -75,10 +76,12 @@ class Guard:
         First part of every path.
     port
         That the server listens at.
+    once
+        Path that leads to the page's address, once. What starts a browser is read by every user of the machine (`ps`).
     """
 
-    def __init__(self, inner: ASGIApp, token: str, port: int) -> None:
-        self._inner, self._token = inner, token.encode()
+    def __init__(self, inner: ASGIApp, token: str, port: int, once: str) -> None:
+        self._inner, self._token, self._once = inner, token.encode(), once.encode()
         self._hosts = {f"{name}:{port}".encode() for name in (HOST, "localhost")}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +94,11 @@ class Guard:
         if refusal is not None:
             await PlainTextResponse(refusal, 403)(scope, receive, _guarded(send))
             return
-        _, _, path = scope["path"].lstrip("/").partition("/")
+        first, _, path = scope["path"].lstrip("/").partition("/")
+        if first.encode() != self._token:
+            self._once = b""
+            await RedirectResponse(f"/{self._token.decode()}/", 303)(scope, receive, _guarded(send))
+            return
         inside = dict(scope, path=f"/{path}", raw_path=f"/{path}".encode())
         await self._inner(inside, receive, _guarded(send))
 
@@ -105,7 +112,8 @@ class Guard:
         if any(origin != b"http://" + hosts[0] for origin in origins):
             return "This server answers its own page alone."
         first = scope["path"].lstrip("/").partition("/")[0].encode("utf-8", "surrogateescape")
-        if not secrets.compare_digest(first, self._token):
+        opens = bool(self._once) and secrets.compare_digest(first, self._once)
+        if not (secrets.compare_digest(first, self._token) or opens):
             return "The address of the page has a token in it; analog-fhn bench has printed it."
         return None
 
@@ -441,17 +449,19 @@ class Server:
     ----------
     address
         Of the page, with its token.
+    opening
+        Address that leads there once.
     desk
         What answers.
     """
 
     def __init__(self, bench: Bench, place: socket.socket) -> None:
-        port, token = place.getsockname()[1], secrets.token_urlsafe(24)
-        self.address = f"http://{HOST}:{port}/{token}/"
+        port, token, once = place.getsockname()[1], secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        self.address, self.opening = (f"http://{HOST}:{port}/{path}/" for path in (token, once))
         self.desk = Desk(bench)
         self._place = place
         config = uvicorn.Config(
-            Guard(self.desk.app(), token, port), http=_Connection, ws="none", loop="asyncio", lifespan="off",
+            Guard(self.desk.app(), token, port, once), http=_Connection, ws="none", loop="asyncio", lifespan="off",
             log_level="error", access_log=False, server_header=False, proxy_headers=False,
             limit_concurrency=64, timeout_graceful_shutdown=1, timeout_keep_alive=30,
         )  # fmt: skip
@@ -486,5 +496,6 @@ def serve(bench: Bench, port: int, *, browser: bool, say: Callable[[str], None])
         server = Server(bench, place)
         say(server.address)
         if browser:
-            webbrowser.open(server.address)
+            # Beside the server: where only a browser of the terminal is found, this waits for its end.
+            threading.Thread(target=webbrowser.open, args=(server.opening,), daemon=True).start()
         server.run()

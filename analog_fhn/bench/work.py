@@ -168,11 +168,12 @@ class SharedTable(Table):
 
     Parameters
     ----------
-    kept, watch
-        Where tables are kept, and who waits for them.
+    kept, waves, watch
+        Where tables of means and of waveforms are kept, and who waits for them.
     """
 
     kept: Kept = field(default_factory=lambda: Kept(8), compare=False, repr=False)
+    waves: Kept = field(default_factory=lambda: Kept(8), compare=False, repr=False)
     watch: Watch = field(default_factory=Watch, compare=False, repr=False)
 
     def means(
@@ -185,17 +186,15 @@ class SharedTable(Table):
     ) -> MeanTable:
         """See `Table.means`; not compared with the control window, which takes longer than the table."""
         make = super().means
-        return self.kept.get(
-            ("means", self.key(cells, protocol)), lambda: make(cells, protocol, window=False), self.watch
-        )
+        return self.kept.get(self.key(cells, protocol), lambda: make(cells, protocol, window=False), self.watch)
 
     def make(
         self, cells: Cells, protocol: Protocol, progress: Callable[[int, int], None] | None = None
     ) -> ResponseTable:
         """See `Table.make`."""
         make = super().make
-        return self.kept.get(
-            ("waveforms", self.key(cells, protocol)),
+        return self.waves.get(
+            self.key(cells, protocol),
             lambda: make(cells, protocol, self.watch.progress("response tables")),
             self.watch,
         )

@@ -193,6 +193,8 @@ def test_the_focus_is_not_behind_the_header(opened: Callable[..., Tab]) -> None:
     tab.page.focus("#python")
     for _ in range(40):  # backwards, so that the page moves down under the header
         tab.page.keyboard.press("Shift+Tab")
+        if tab.page.inner_text(":focus") == "Skip to the results":  # the first one, on the header
+            break
         box = tab.page.locator(":focus").bounding_box()
         assert box is not None
         assert box["y"] >= top["height"] - 1

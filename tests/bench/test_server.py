@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ import pytest
 
 from analog_fhn.bench.answers.accuracy import accuracy
 from analog_fhn.bench.bench import Bench
-from analog_fhn.bench.server import ANSWERS, LARGEST_BODY, Server, page_files
+from analog_fhn.bench.server import ANSWERS, LARGEST_BODY, Server, listening, page_files
 from analog_fhn.bench.work import Watch
 
 SECRET = "/etc/passwd"
@@ -109,6 +110,24 @@ def test_a_token_that_is_nearly_right(served: Server) -> None:
 def test_another_origin(served: Server, origin: str) -> None:
     assert request(served, "api/setup", {}, Origin=origin).status == 403
     assert request(served, "", Origin=origin).status == 403
+
+
+def test_what_opens_the_browser_leads_to_the_page_once(bench: Bench) -> None:
+    with listening(0) as place:
+        server = Server(bench, place)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        once = urlsplit(server.opening).path
+        assert request(server, once, Origin="http://example.org").status == 403
+        assert request(server, once, Host="evil.example").status == 403
+        reply = request(server, once)
+        assert (reply.status, reply.headers["location"]) == (303, urlsplit(server.address).path)
+        assert reply.headers["referrer-policy"] == "no-referrer"
+        assert request(server, once).status == 403
+        assert request(server, "//").status == 403
+        assert request(server, reply.headers["location"]).status == 200
+        server.stop()
+        thread.join(20)
 
 
 def test_its_own_origin(served: Server) -> None:
@@ -306,8 +325,6 @@ def test_what_a_form_of_another_page_could_send(served: Server) -> None:
 
 
 def test_two_users_at_once_do_not_mix(served: Server, bench: Bench) -> None:
-    import threading
-
     states = [{"chip": 1 + k, "gamma": -0.7 - 0.1 * k, "images": 100} for k in range(4)]
     expected = [list(accuracy(bench, bench.state(dict(state)), Watch()))[-1]["confusion"] for state in states]
     assert len({json.dumps(one) for one in expected}) > 1
