@@ -1,4 +1,4 @@
-"""The part of a recorded voltage that is no membrane voltage: the current's drop over the electrode (bridge balance)."""
+"""The part of a recorded voltage that is no membrane voltage: the current's over the electrode (bridge balance)."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def _response(clamp: CurrentClamp, step: Step, level: float, rearm: float) -> St
     others = np.flatnonzero(current[step.start - reach : step.start] != step.before)
     since = step.start - reach + (int(others[-1]) + 1 if others.size else 0)
     begins = np.ceil(spikes / clamp.step).astype(int)
-    ends = [*begins[1:].tolist(), len(voltage)]
+    ends = [*begins.tolist(), len(voltage)][1:]
     return StepResponse(
         step, len(step) * clamp.step, float(np.median(clamp.voltage[step.sweep][since : step.start])), spikes,
         np.array([voltage[a:b].max() for a, b in zip(begins, ends, strict=True)]),

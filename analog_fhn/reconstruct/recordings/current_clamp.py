@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+
 from analog_fhn.crossings import Rises
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
@@ -184,22 +186,24 @@ def steps_of(current: Sequence[FloatArray], shortest: int) -> tuple[Step, ...]:
     longest = max(map(len, current))
     bounds = [[0, *common.tolist(), longest] if shared else [0, *c.tolist(), len(i)]
               for i, c in zip(current, changes, strict=True)]  # fmt: skip
-    others = [current if shared else (own, own[:1]) for own in current]
     return tuple(
         Step(sweep, number, start, stop, float(own[start]), float(own[start - 1]))
         for sweep, own in enumerate(current)
-        for number, (start, stop) in enumerate(_steps(others[sweep], own, bounds[sweep], shortest))
+        for number, (start, stop) in enumerate(_steps(current if shared else None, own, bounds[sweep], shortest))
     )
 
 
 def _steps(
-    others: Sequence[FloatArray], own: FloatArray, bounds: Sequence[int], shortest: int
+    sweeps: Sequence[FloatArray] | None, own: FloatArray, bounds: Sequence[int], shortest: int
 ) -> Iterator[tuple[int, int]]:
-    """First sample, and the one behind the last, of stretches of a sweep whose current is not that of all others.
+    """First sample, and the one behind the last, of the stretches of a sweep that are steps.
 
-    The stretch that the sweep begins with is none, and neither is one that the sweep does not have as a whole.
+    Those whose current is not that of all `sweeps`, or, if there are none to compare with, not that of the sweep's
+    beginning. The stretch that the sweep begins with is none, and neither is one that it does not have as a whole.
     """
-    for start, stop in zip(bounds[1:-1], bounds[2:], strict=True):
-        values = {float(i[min(start, len(i) - 1)]) for i in others if start < len(i) or len(i) == 1}
-        if len(values) > 1 and stop - start >= shortest and stop <= len(own):
+    for start, stop in pairwise(bounds[1:]):
+        if stop - start < shortest or stop > len(own):
+            continue
+        others = own[:1] if sweeps is None else np.array([i[start] for i in sweeps if start < len(i)])
+        if (others != own[start]).any():
             yield start, stop
