@@ -39,6 +39,7 @@ REFUSED = {
     **dict.fromkeys((".pkl", ".pickle"), "may run a program when it is read"),
     **dict.fromkeys((".dat", ".elphy"), "has several formats, one of which is evaluated as a program"),
     ".mat": "has no agreed layout for recordings",
+    ".nwb": "is not read: neo makes one sweep of all of its series and loses their factors",
 }
 """Ends of file names that are not read, and why."""
 
@@ -149,7 +150,7 @@ def listed(channels: Sequence[object]) -> str:
 def is_sweep_file(path: Path | str) -> bool:
     """Whether a file has a name or begins as files do that this module reads, or refuses by name."""
     ending = Path(path).suffix.lower()
-    return ending in READERS or ending in REFUSED or ending == ".nwb" or _first_bytes(Path(path)) in _MAGIC
+    return ending in READERS or ending in REFUSED or _first_bytes(Path(path)) in _MAGIC
 
 
 def read_sweep_file(path: Path | str) -> SweepFile:
