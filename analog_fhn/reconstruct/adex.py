@@ -115,7 +115,7 @@ def fit_adex(
 
     low, high = (np.array([np.log(r[k]) if r[2] else r[k] for r in _RANGES.values()]) for k in (0, 1))
     found = differential_evolution(
-        objective, Bounds(low, high), maxiter=generations, popsize=10, rng=np.random.default_rng(seed), polish=False,
+        objective, Bounds(low, high), maxiter=generations, popsize=10, rng=seed, polish=False,
         tol=0.0, init="sobol", callback=after,
     )  # fmt: skip
     return _adex(found.x, objective.centre)
