@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analog_fhn.crossings import Rises
 from analog_fhn.errors import InputError
@@ -183,26 +183,27 @@ def steps_of(current: Sequence[FloatArray], shortest: int) -> tuple[Step, ...]:
     changes = [np.flatnonzero(np.diff(i)) + 1 for i in current]
     common = max(changes, key=len)
     shared = len(current) > 1 and all(np.isin(c, common).all() for c in changes)
-    edges = [common[common < len(i)] if shared else c for i, c in zip(current, changes, strict=True)]
-    bounds = [np.concatenate([[0], e, [len(i)]]).astype(int) for i, e in zip(current, edges, strict=True)]
+    longest = max(map(len, current))
+    bounds = [[0, *common.tolist(), longest] if shared else [0, *c.tolist(), len(i)]
+              for i, c in zip(current, changes, strict=True)]  # fmt: skip
     return tuple(
-        Step(sweep, number, start, stop, float(current[sweep][start]), float(current[sweep][start - 1]))
-        for sweep in range(len(current))
-        for number, (start, stop) in enumerate(_stretches(current, bounds, sweep, shared, shortest))
+        Step(sweep, number, start, stop, float(own[start]), float(own[start - 1]))
+        for sweep, own in enumerate(current)
+        for number, (start, stop) in enumerate(_steps(current if shared else None, own, bounds[sweep], shortest))
     )
 
 
-def _stretches(
-    current: Sequence[FloatArray], bounds: Sequence[NDArray[np.intp]], sweep: int, shared: bool, shortest: int
-) -> list[tuple[int, int]]:
-    """First sample, and the one behind the last, of the stretches of a sweep that count; the one it begins with does not."""
-    own = current[sweep]
-    found = []
-    for start, stop in zip(bounds[sweep][1:-1].tolist(), bounds[sweep][2:].tolist(), strict=True):
-        if shared:
-            differs = len({float(i[start]) for i in current if start < len(i)}) > 1
-        else:
-            differs = bool(own[start] != own[0])
-        if differs and stop - start >= shortest:
-            found.append((start, stop))
-    return found
+def _steps(
+    sweeps: Sequence[FloatArray] | None, own: FloatArray, bounds: Sequence[int], shortest: int
+) -> Iterator[tuple[int, int]]:
+    """First sample, and the one behind the last, of the stretches of a sweep that are steps.
+
+    Those whose current is not that of all `sweeps`, or, if there are none to compare with, not that of the sweep's
+    beginning. The stretch that the sweep begins with is none, and neither is one that it does not have as a whole.
+    """
+    for start, stop in pairwise(bounds[1:]):
+        if stop - start < shortest or stop > len(own):
+            continue
+        others = own[:1] if sweeps is None else np.array([i[start] for i in sweeps if start < len(i)])
+        if (others != own[start]).any():
+            yield start, stop

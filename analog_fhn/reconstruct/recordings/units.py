@@ -29,6 +29,7 @@ _UNITS: dict[str, tuple[ColumnKind, float]] = {
                     ("other", 1.0)),
     **dict.fromkeys(("sequence", "unknown"), ("other", 1.0)),
 }  # fmt: skip
+_AMPERES = re.compile(r"(?P<prefix>|[fpnuµμm]|femto|pico|nano|micro|milli)(A|[Aa]mp(ere)?s?)")
 _SIEMENS = re.compile(r"[mun\u00b5\u03bcp]S")
 _NOT_IN_NAMES = ("h", "min")  # there they are a gate's variable, and a minimum
 _COUNTS = ("nr", "no", "no.", "#", "index", "idx", "sample", "samples", "point", "points", "unnamed: 0")
@@ -159,6 +160,18 @@ def time_factor(text: str) -> float | None:
     """Seconds of a unit of time; None if the text is none."""
     kind, factor = _UNITS.get(text.strip("()[]{}<> ").rstrip(".").lower(), ("other", 1.0))
     return factor if kind == "time" else None
+
+
+def volt_factor(text: str) -> float | None:
+    """Volts of a unit of voltage; None if the text is none."""
+    kind, factor = _UNITS.get(unit_text(text).lower(), ("other", 1.0))
+    return factor if kind == "voltage" else None
+
+
+def ampere_factor(text: str) -> float | None:
+    """Amperes of a unit of current; None if the text is none. Capitals matter: Pa is a pressure, and MA is no mA."""
+    match = _AMPERES.fullmatch(text.strip("()[]{}<> ").rstrip("."))
+    return {"f": 1e-15, "femto": 1e-15, **_PREFIXES}[match["prefix"]] if match else None
 
 
 def unit_in_brackets(text: str) -> str:

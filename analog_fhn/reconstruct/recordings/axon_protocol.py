@@ -1,0 +1,125 @@
+"""What an Axon file (ABF2) says that was commanded, sweep by sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analog_fhn.errors import shown
+from analog_fhn.neuron import FloatArray
+from analog_fhn.reconstruct.recordings.units import ampere_factor, volt_factor
+
+_STEP = 1  # type of an epoch of constant level
+_FROM_EPOCHS = 1  # source of a waveform
+_EPISODIC = 5
+_MOST_OUTPUTS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Command:
+    """A waveform that was commanded.
+
+    Parameters
+    ----------
+    name, unit
+        As in the file.
+    waveforms
+        One array for each sweep, as many samples as its voltage has, in the unit of the file.
+    problem
+        Why they are not known, or not relied on; empty if they are.
+    """
+
+    name: str
+    unit: str
+    waveforms: tuple[FloatArray, ...]
+    problem: str = ""
+
+    def __str__(self) -> str:
+        return f"{shown(self.name)} ({self.unit or 'no unit'})"
+
+    @property
+    def amperes(self) -> float | None:
+        """Amperes of its unit; None if it is no current."""
+        return ampere_factor(self.unit)
+
+    @property
+    def volts(self) -> float | None:
+        """Volts of its unit; None if it is no voltage."""
+        return volt_factor(self.unit)
+
+
+def axon_commands(reader: Any, lengths: Sequence[int]) -> tuple[tuple[Command, ...], str]:
+    """Commands of the outputs whose waveform was enabled, and why there are none, if so.
+
+    Parameters
+    ----------
+    reader
+        neo's `AxonRawIO`, whose header was parsed.
+    lengths
+        Samples in each sweep.
+    """
+    info = reader._axon_info  # neo has no other way to these parts of the header
+    if float(info["fFileVersionNumber"]) < 2.0:
+        return (), "the protocol of ABF files before version 2 is not read"
+    protocol, outputs = info["protocol"], info["listDACInfo"]
+    if protocol["nOperationMode"] != _EPISODIC:
+        return (), "it was not recorded in sweeps of a protocol (gap-free or by events)"
+    enabled = [k for k, output in enumerate(outputs[:_MOST_OUTPUTS]) if output["nWaveformEnable"]]
+    if not enabled:
+        return (), "no output had a waveform"
+    problem = _doubt(info, lengths)
+    waveforms, names, units = (None, *_names(outputs)) if problem else reader.read_raw_protocol()
+    commands = []
+    for k in enabled:
+        own = problem or _doubt_of_output(info, k)
+        sweeps = () if own or waveforms is None else tuple(
+            np.asarray(sweep[k][:n], dtype=np.float64) for sweep, n in zip(waveforms, lengths, strict=True)
+        )  # fmt: skip
+        commands.append(Command(names[k].strip("\0 "), units[k].strip("\0 "), sweeps, own))
+    return tuple(commands), ""
+
+
+def _names(outputs: Sequence[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Names and units of outputs."""
+    return tuple(  # type: ignore[return-value]
+        [output[key].decode("utf-8", errors="replace") for output in outputs] for key in ("DACChNames", "DACChUnits")
+    )
+
+
+def _doubt(info: dict[str, Any], lengths: Sequence[int]) -> str:
+    """What neo's waveforms cannot be made with; what comes from a broken header must not ask for any memory."""
+    protocol = info["protocol"]
+    channels = max(1, info["sections"]["ADCSection"]["llNumEntries"])
+    samples = protocol["lNumSamplesPerEpisode"] // channels
+    if info["lActualEpisodes"] != len(lengths) or len(info["listDACInfo"]) > _MOST_OUTPUTS:
+        return f"the protocol is of {info['lActualEpisodes']} sweeps, the data of {len(lengths)}"
+    if samples < max(lengths) or samples > 2 * max(lengths):
+        return f"the protocol is of {samples} samples a sweep, the data of {max(lengths)}"
+    if protocol["nAlternateDACOutputState"]:
+        return "outputs alternate from sweep to sweep, which is not read"
+    if info["sections"].get("UserListSection", {}).get("llNumEntries"):
+        return "a list of values that differ from sweep to sweep replaces a part of the protocol, which is not read"
+    for epochs in info["dictEpochInfoPerDAC"].values():
+        for sweep in (0, len(lengths) - 1):
+            spans = [e["lEpochInitDuration"] + e["lEpochDurationInc"] * sweep for e in epochs.values()]
+            if min(spans, default=0) < 0 or samples // 64 + sum(spans) > samples:
+                return "its epochs do not fit into a sweep"
+    return ""
+
+
+def _doubt_of_output(info: dict[str, Any], number: int) -> str:
+    """What the waveform of one output has that is not read."""
+    output = info["listDACInfo"][number]
+    epochs = info["dictEpochInfoPerDAC"].get(number, {}).values()
+    if output["nWaveformSource"] != _FROM_EPOCHS:
+        return "its waveform comes from another file"
+    if any(epoch["nEpochType"] != _STEP for epoch in epochs):
+        return "it has ramps or trains of pulses; expected steps alone"
+    if output["nInterEpisodeLevel"]:
+        return "the last level is held between sweeps, which is not read"
+    if output["nConditEnable"]:
+        return "a conditioning train comes before each sweep, which is not read"
+    return ""

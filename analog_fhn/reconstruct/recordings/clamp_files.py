@@ -1,0 +1,160 @@
+"""A current-clamp recording of a file: which channel is the voltage, and what current was injected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from analog_fhn.errors import InputError
+from analog_fhn.neuron import FloatArray
+from analog_fhn.reconstruct.recordings.axon_protocol import Command
+from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp, Step, steps_of
+from analog_fhn.reconstruct.recordings.sweep_file import Channel, SweepFile, listed, read_sweep_file
+
+SHORTEST = 0.01
+"""Seconds of the shortest stretch of constant current that counts as a step."""
+
+
+def read_current_clamp(
+    path: Path | str,
+    *,
+    channel: str | int | None = None,
+    command: str | None = None,
+    volts_per_unit: float | None = None,
+) -> CurrentClamp:
+    """Voltage, injected current and its steps in a file of `read_sweep_file`.
+
+    Parameters
+    ----------
+    path
+        The file is read from here.
+    channel
+        Recorded channel of the voltage, by name or number from 1. None: the only one whose unit is that of a voltage.
+    command
+        Commanded current, by its name in the protocol. None: the only one in a unit of current.
+    volts_per_unit
+        One unit of the voltage's channel is so many V, whatever the file says.
+
+    Raises
+    ------
+    InputError
+        If the file is broken, it is not certain which channel is the voltage or what current was injected, the neuron
+        was voltage-clamped, or the current has no steps.
+    MissingProgramError
+        If neo is not installed.
+    """
+    return current_clamp(read_sweep_file(path), channel=channel, command=command, volts_per_unit=volts_per_unit)
+
+
+def current_clamp(
+    file: SweepFile,
+    *,
+    channel: str | int | None = None,
+    command: str | None = None,
+    volts_per_unit: float | None = None,
+) -> CurrentClamp:
+    """As `read_current_clamp`, of a file that is open."""
+    _refuse_voltage_clamp(file, command)
+    chosen = voltage_channel(file, channel, volts_per_unit)
+    injected = _command(file, command)
+    factor = 1.0 if volts_per_unit is None else volts_per_unit / chosen.factor
+    voltage = tuple(factor * file.samples(chosen, sweep) for sweep in range(file.n_sweeps))
+    scale = injected.amperes
+    assert scale is not None
+    current = tuple(scale * waveform for waveform in injected.waveforms)
+    steps = steps_of(current, max(2, round(SHORTEST / chosen.step)))
+    if not steps:
+        raise InputError(
+            f"{file.path}: the command {injected} has no step of at least {SHORTEST:g} s; expected steps of current"
+        )
+    report = [
+        f"voltage from channel {chosen}, current from the protocol's {injected}",
+        f"{len(voltage)} sweeps, {_steps_text(steps, chosen.step)}",
+        *_length_report(voltage, steps),
+    ]
+    return CurrentClamp(voltage, current, chosen.step, steps, file.path.name, file.sha256, tuple(report))
+
+
+def voltage_channel(file: SweepFile, key: str | int | None = None, volts_per_unit: float | None = None) -> Channel:
+    """Channel of the voltage: the one that is named, else the only one with a unit of voltage.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is not certain which it is.
+    """
+    if key is not None:
+        chosen = file.channel(key)
+        if chosen.kind == "current":
+            raise InputError(f"{file.path}: channel {chosen} is a current; expected a voltage")
+        if chosen.kind != "voltage" and volts_per_unit is None:
+            raise InputError(f"{file.path}: channel {chosen} has no unit of voltage; expected volts per unit as well")
+        return chosen
+    voltages = [c for c in file.channels if c.kind == "voltage"]
+    if len(voltages) == 1:
+        return voltages[0]
+    if voltages:
+        raise InputError(
+            f"{file.path}: {len(voltages)} channels are voltages: {listed(voltages)}; expected the name or number "
+            "of one"
+        )
+    unknown = [c for c in file.channels if c.kind == "other"]
+    hint = " (one without a unit: its number, and volts per unit)" if unknown else ""
+    raise InputError(
+        f"{file.path}: no channel has a unit of voltage: {listed(file.channels)}; expected a membrane voltage "
+        f"in mV{hint}"
+    )
+
+
+def _refuse_voltage_clamp(file: SweepFile, command: str | None) -> None:
+    """A voltage that was commanded is no answer of the neuron."""
+    commanded = [c for c in file.commands if c.volts is not None]
+    if command is None and commanded and not any(c.amperes is not None for c in file.commands):
+        raise InputError(
+            f"{file.path}: voltage clamp: the command {listed(commanded)} is a voltage, the recorded channels are "
+            f"{listed(file.channels)}; expected current clamp, a voltage recorded while a current is commanded"
+        )
+
+
+def _command(file: SweepFile, name: str | None) -> Command:
+    """The commanded current: the one that is named, else the only one."""
+    if file.no_commands:
+        raise InputError(f"{file.path}: {file.no_commands}; expected a protocol of current steps in the file")
+    if name is not None:
+        found = [c for c in file.commands if c.name == name]
+        if len(found) != 1 or found[0].amperes is None:
+            raise InputError(
+                f"{file.path}: there is no commanded current {name!r:.60} among {listed(file.commands)}; expected a "
+                "name of one in a unit of current"
+            )
+    else:
+        found = [c for c in file.commands if c.amperes is not None]
+    if len(found) != 1:
+        what = f"{len(found)} currents are commanded: {listed(found)}" if found else (
+            f"no current is commanded: {listed(file.commands)}"
+        )  # fmt: skip
+        raise InputError(f"{file.path}: {what}; expected one in a unit of current, such as pA")
+    if found[0].problem:
+        raise InputError(f"{file.path}: the command {found[0]} is not known: {found[0].problem}")
+    return found[0]
+
+
+def _steps_text(steps: tuple[Step, ...], step: float) -> str:
+    """Steps of current in words."""
+    currents = np.unique([s.amplitude for s in steps])
+    places = sorted({(s.start, s.stop) for s in steps})
+    where = ", ".join(f"{step * start:.4g} to {step * stop:.4g} s" for start, stop in places[:4])
+    where += f" and {len(places) - 4} other times" if len(places) > 4 else ""
+    return f"{len(steps)} steps at {len(currents)} currents from {currents[0]:.4g} to {currents[-1]:.4g} A: {where}"
+
+
+def _length_report(voltage: tuple[FloatArray, ...], steps: tuple[Step, ...]) -> list[str]:
+    """Say which sweeps are shorter than others, and that they have fewer steps."""
+    lengths = [len(v) for v in voltage]
+    numbers = [sum(step.sweep == k for step in steps) for k in range(len(voltage))]
+    return [
+        f"sweep {k + 1} has {n} samples, others {max(lengths)}; {numbers[k]} of {max(numbers)} steps are whole in it"
+        for k, n in enumerate(lengths)
+        if n < max(lengths)
+    ]

@@ -1,0 +1,263 @@
+"""Files of electrophysiologists, read by neo: sweeps, channels with their units, and the commanded waveforms.
+
+Only readers of plain data are used, chosen by the end of the file's name: neo also has some that unpickle what they
+find. Its lowest layer gives numbers and texts; the layer above would evaluate a text of the file as a unit.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from analog_fhn._support.extras import extra
+from analog_fhn._support.hashing import sha256_of_stream
+from analog_fhn.errors import InputError, MissingProgramError, shown
+from analog_fhn.neuron import FloatArray
+from analog_fhn.reconstruct.recordings.axon_protocol import Command, axon_commands
+from analog_fhn.reconstruct.recordings.units import ampere_factor, volt_factor
+
+Kind = Literal["voltage", "current", "other"]
+
+READERS = {
+    ".abf": ("AxonRawIO", "Axon (ABF)"),
+    ".axgd": ("AxographRawIO", "AxoGraph"),
+    ".axgx": ("AxographRawIO", "AxoGraph"),
+    ".smr": ("Spike2RawIO", "Spike2"),
+    ".smrx": ("CedRawIO", "Spike2"),
+    ".wcp": ("WinWcpRawIO", "WinWCP"),
+    ".edr": ("WinEdrRawIO", "WinEDR"),
+}
+"""Ends of file names: neo's reader of them, and the program that writes them."""
+
+REFUSED = {
+    **dict.fromkeys((".pkl", ".pickle"), "may run a program when it is read"),
+    **dict.fromkeys((".dat", ".elphy"), "has several formats, one of which is evaluated as a program"),
+    ".mat": "has no agreed layout for recordings",
+}
+"""Ends of file names that are not read, and why."""
+
+_MAGIC = (b"ABF ", b"ABF2")
+_LARGEST = 2**31  # samples of all channels together
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A recorded channel.
+
+    Parameters
+    ----------
+    number
+        From 1, in the order of the file.
+    name, unit
+        As in the file.
+    kind
+        What its unit measures.
+    factor
+        V or A in one unit; 1 for others.
+    step
+        Sampling interval (s).
+    place
+        Stream of neo, and the channel's place in it.
+    """
+
+    number: int
+    name: str
+    unit: str
+    kind: Kind
+    factor: float
+    step: float
+    place: tuple[int, int]
+
+    def __str__(self) -> str:
+        return f"{self.number} {shown(self.name)} ({self.unit or 'no unit'})"
+
+
+@dataclass(frozen=True, eq=False)
+class SweepFile:
+    """A file of sweeps, whose samples are read when they are asked for.
+
+    Parameters
+    ----------
+    path
+        The file.
+    program
+        What writes such files.
+    sha256
+        Of its bytes.
+    channels
+        All recorded channels.
+    n_sweeps
+        Number of sweeps.
+    commands
+        What was commanded, where the file says it.
+    no_commands
+        Why it does not say so; empty if it does.
+    """
+
+    path: Path
+    program: str
+    sha256: str
+    channels: tuple[Channel, ...]
+    n_sweeps: int
+    commands: tuple[Command, ...]
+    no_commands: str
+    _reader: Any = field(repr=False)
+
+    def samples(self, channel: Channel, sweep: int) -> FloatArray:
+        """Samples of a sweep (from 0), shape (n,), in V or A by the channel's unit."""
+        stream, index = channel.place
+        with _errors_named(self.path, self.program):
+            raw = self._reader.get_analogsignal_chunk(0, sweep, None, None, stream, channel_indexes=[index])
+            scaled = self._reader.rescale_signal_raw_to_float(raw, "float64", stream, channel_indexes=[index])
+        return channel.factor * np.asarray(scaled[:, 0], dtype=np.float64)
+
+    def lengths(self, channel: Channel) -> list[int]:
+        """Samples in each sweep."""
+        return [int(self._reader.get_signal_size(0, sweep, channel.place[0])) for sweep in range(self.n_sweeps)]
+
+    def channel(self, key: str | int) -> Channel:
+        """Channel by name or by number, from 1.
+
+        Raises
+        ------
+        InputError
+            If there is none, or several have the name.
+        """
+        named = [c for c in self.channels if c.name == str(key).strip()]
+        if len(named) == 1:
+            return named[0]
+        if not named and str(key).strip().isdecimal() and 1 <= int(key) <= len(self.channels):
+            return self.channels[int(key) - 1]
+        what = f"{len(named)} channels are called" if named else "there is no channel"
+        raise InputError(
+            f"{self.path}: {what} {shown(key)}; expected a name or a number (from 1) of: {listed(self.channels)}"
+        )
+
+
+def listed(channels: Sequence[object]) -> str:
+    """Channels for a message: the first twelve, and how many more."""
+    more = len(channels) - 12
+    return ", ".join(map(str, channels[:12])) + (f" and {more} more" if more > 0 else "")
+
+
+def is_sweep_file(path: Path | str) -> bool:
+    """Whether a file has a name or begins as files do that this module reads, or refuses by name."""
+    ending = Path(path).suffix.lower()
+    return ending in READERS or ending in REFUSED or ending == ".nwb" or _first_bytes(Path(path)) in _MAGIC
+
+
+def read_sweep_file(path: Path | str) -> SweepFile:
+    """Open a recording that neo reads: Axon's ABF, AxoGraph, Spike2, WinWCP or WinEDR.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is empty, cut off or not of the kind that its name says, or its kind is not read.
+    MissingProgramError
+        If neo is not installed, or what it needs for this kind of file.
+    """
+    path = Path(path)
+    ending = path.suffix.lower()
+    sha256 = _checked(path, ending)
+    name, program = READERS[ending]
+    with extra("recordings", f"{program} files need neo"):
+        from neo import rawio
+    with _errors_named(path, program):
+        reader = getattr(rawio, name)(filename=str(path))
+        reader.parse_header()
+        header = reader.header
+        n_sweeps = int(header["nb_segment"][0]) if header["nb_block"] else 0
+        channels = _channels(reader)
+        total = sum(
+            int(reader.get_signal_size(0, sweep, stream)) * int(reader.signal_channels_count(stream))
+            for sweep in range(n_sweeps) for stream in range(len(header["signal_streams"]))
+        )  # fmt: skip
+    if not channels or not total:
+        raise InputError(f"{path}: holds {n_sweeps} sweeps of {len(channels)} channels, but no sample; expected some")
+    if total > _LARGEST:
+        raise InputError(f"{path}: {total} samples; expected at most {_LARGEST}")
+    lengths = [int(reader.get_signal_size(0, sweep, 0)) for sweep in range(n_sweeps)]
+    with _errors_named(path, program):
+        commands, problem = (
+            axon_commands(reader, lengths)
+            if ending == ".abf"
+            else ((), f"{program} files do not say what was commanded")
+        )
+    return SweepFile(path, program, sha256, channels, n_sweeps, commands, problem, reader)
+
+
+def _checked(path: Path, ending: str) -> str:
+    """SHA-256 of a file whose name ends as one does that is read, and that begins so."""
+    first = _first_bytes(path)
+    if ending in REFUSED:
+        raise InputError(f"{path}: {ending} {REFUSED[ending]}; expected one of {', '.join(READERS)}")
+    if ending not in READERS:
+        hint = " (it begins as Axon's .abf does)" if first in _MAGIC else ""
+        raise InputError(
+            f"{path}: files ending in {ending!r} are not read as sweeps{hint}; expected {', '.join(READERS)}"
+        )
+    if first is None:
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    if not first:
+        raise InputError(f"{path}: is empty; expected a recording of {READERS[ending][1]}")
+    if ending == ".abf" and first not in _MAGIC:
+        raise InputError(f"{path}: begins with {first!r}; expected 'ABF ' or 'ABF2', as Axon's files do")
+    with path.open("rb") as stream:
+        return sha256_of_stream(stream)
+
+
+def _first_bytes(path: Path) -> bytes | None:
+    """First four bytes; None if it is no file that can be read."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as stream:
+            return stream.read(4)
+    except OSError:
+        return None
+
+
+def _channels(reader: Any) -> tuple[Channel, ...]:
+    """Channels in the order of the file; neo sorts those of one rate into a stream."""
+    channels, header = [], reader.header["signal_channels"]
+    places: dict[str, int] = {}
+    streams = [str(stream["id"]) for stream in reader.header["signal_streams"]]
+    for number, entry in enumerate(header, 1):
+        stream, unit = str(entry["stream_id"]), str(entry["units"]).strip()
+        volts, amperes = volt_factor(unit), ampere_factor(unit)
+        kind: Kind = "voltage" if volts is not None else "current" if amperes is not None else "other"
+        index = places[stream] = places.get(stream, -1) + 1
+        channels.append(
+            Channel(
+                number, str(entry["name"]).strip(), unit, kind, volts or amperes or 1.0,
+                1.0 / float(entry["sampling_rate"]), (streams.index(stream), index),
+            )
+        )  # fmt: skip
+    return tuple(channels)
+
+
+@contextmanager
+def _errors_named(path: Path, program: str) -> Iterator[None]:
+    """Whatever neo meets in a broken file becomes an InputError that names the file: it raises errors of every kind."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (InputError, MissingProgramError, KeyboardInterrupt):
+        raise
+    except ImportError as error:
+        raise MissingProgramError(f"{path}: reading {program} needs another package ({error})") from error
+    except Exception as error:
+        detail = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise InputError(
+            f"{path}: cannot be read as a file of {program} ({detail}); expected a whole one: is it cut off?"
+        ) from error
