@@ -110,13 +110,13 @@ def train(
             minimise(
                 loss, variables, steps=updates, learning_rate=rate, seed=seed + number, what=f"map ({name})", chunk=_CHUNK,
                 clip=_CLIP, progress=None if progress is None else _shifted(progress, done, total),
-                each=keeper.look if number else None,
+                each=keeper.look if number else keeper.take,
             )  # fmt: skip
         except InputError as error:
             keeper.notes.append(f"{error}; the best map before it is kept")
         done += updates
         if not number:
-            keeper.look([np.asarray(v.value, dtype=np.float64) for v in variables])
+            keeper.look(keeper.last)
         values = [v for layer in keeper.best.layers for v in layer]
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
@@ -136,6 +136,10 @@ class _Keeper:
         self.last = [v for layer in first.layers for v in layer]
         self.misfits: list[float] = []
         self.notes: list[str] = []
+
+    def take(self, values: list[FloatArray]) -> None:
+        """Remember values without a run."""
+        self.last = values
 
     def look(self, values: list[FloatArray]) -> None:
         layers = tuple(zip(values[::2], values[1::2], strict=True))

@@ -1,0 +1,147 @@
+"""`analog-fhn reconstruct` of a current-clamp file: a twin that the injected current drives."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analog_fhn.cli import console, outputs
+from analog_fhn.cli.options import options_set
+from analog_fhn.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from analog_fhn.reconstruct.driven.pipeline import DrivenResult
+
+
+def is_current_clamp(paths: list[Path]) -> bool:
+    """Whether the recordings are files of sweeps, by the ends of their names.
+
+    Raises
+    ------
+    InputError
+        If such a file is not the only one.
+    """
+    from analog_fhn.reconstruct.recordings.sweep_file import READERS
+
+    files = [path for path in paths if path.suffix.lower() in READERS]
+    if files and len(paths) > 1:
+        raise InputError(f"{files[0]} holds all sweeps of a neuron; expected it alone, not {len(paths)} recordings")
+    return bool(files)
+
+
+def refuse_options(path: Path, groups: list[Any]) -> None:
+    """Refuse options of the recordings without a known current."""
+    for group in groups:
+        for option, value in options_set(group).items():
+            text = option if value is True else f"{option} {value}"
+            raise InputError(
+                f"{text} is an option of recordings of one voltage; {path} is a current clamp, whose currents and steps "
+                "are in the file"
+            )
+
+
+def reconstruct_driven_file(
+    path: Path, output: Path, pictures: Path | None, seed: int, json: str | None, start: float
+) -> None:
+    """Rebuild the neuron of a file, judge it on currents that it was not shown, and write twin, numbers and pictures.
+
+    Raises
+    ------
+    RunError
+        If the goal is not met; everything is written before.
+    """
+    from analog_fhn.reconstruct.driven.judging import RULE
+    from analog_fhn.reconstruct.driven.pipeline import reconstruct_driven
+    from analog_fhn.reconstruct.recordings.clamp_files import read_current_clamp
+
+    outputs.check_outputs({path: "the recording"}, {"-o": output, "--json": json})
+    outputs.writable(output)
+    folder = None if pictures is None else outputs.output_folder(pictures)
+    clamp = read_current_clamp(path)
+    for line in clamp.report:
+        console.say(f"{path}: {line}", json)
+    with console.progress_bar("reconstruct") as bar:
+        result = reconstruct_driven(clamp, seed=seed, progress=bar)
+    result.twin.save(output)
+    for line in _lines(result):
+        console.say(line, json)
+    content = {"file": str(output), "rule": RULE, "reached": result.reached, "held_out": result.rows()}
+    content |= _content(result)
+    outputs.write_json(json, "reconstruct", seed, start, outputs.without_nan(content))
+    written = [output]
+    if folder is not None:
+        written += _pictures(result, folder, path.name)
+    outputs.say_written(written, json)
+    if not result.reached:
+        missed = [run for run in result.held if not run.within]
+        raise RunError(
+            f"{len(missed)} of {len(result.held)} held-out steps are not as recorded "
+            f"({'; '.join(f'{1e12 * r.step.amplitude:g} pA: {len(r.times)} for {len(r.recorded_times)}' for r in missed)}"
+            "); another --seed may help"
+        )
+
+
+def _lines(result: DrivenResult) -> list[str]:
+    """Every held-out step, the whole sweeps, and the noise, for people."""
+    lines = list(result.trained.notes)
+    for row in result.rows():
+        text = (
+            f"held out, {1e12 * row['current']:g} pA, step {row['step'] + 1}: {row['spikes_recorded']} spikes recorded, "
+            f"{row['spikes_twin']} of the twin (whole sweep: {row['spikes_whole_sweep']})"
+        )
+        if math.isfinite(row["waveform_error"]):
+            text += f", spikes' waveform within {row['waveform_error']:.1%} rms of its range"
+        if math.isfinite(row["rest_error"]):
+            text += f", {1e3 * row['rest_error']:.2g} mV rms apart"
+        lines.append(text)
+    noise = result.noise
+    lines.append(
+        f"not explained between spikes: as white current noise {1e12 * noise.density:.2g} pA/sqrt(Hz), "
+        f"{1e3 * noise.per_step:.2g} mV a step; one-step error {1e3 * noise.one_step:.2g} mV rms"
+    )
+    lines += [
+        f"in this noise {1e12 * step.current:g} pA ({step.recorded} recorded) gives {min(step.counts)} to "
+        f"{max(step.counts)} spikes, without it {step.quiet}"
+        for step in result.near
+    ]
+    return lines
+
+
+def _content(result: DrivenResult) -> dict[str, Any]:
+    """What the JSON object says beside the held-out steps."""
+    from dataclasses import asdict
+
+    twin = result.twin
+    return {
+        "trained_on": [
+            {"current": run.step.amplitude, "step": run.step.number, "spikes_recorded": len(run.recorded_times),
+             "spikes_twin": len(run.times)}
+            for run in result.others
+        ],
+        "curve": {"currents": twin.currents.tolist(), "rates": twin.rates.tolist(), "base": twin.base.tolist()},
+        "noise": asdict(result.noise) | {"near_threshold": [vars(step) for step in result.near]},
+        "misfits": list(result.trained.misfits), "chosen": result.trained.chosen, "notes": list(result.trained.notes),
+        "settings": twin.notes["options"], "source": twin.notes["source"], "sha256": twin.notes["sha256"],
+    }  # fmt: skip
+
+
+def _pictures(result: DrivenResult, folder: Path, name: str) -> list[Path]:
+    """Waveforms at held-out currents, and the f-I curve."""
+    import numpy as np
+
+    from analog_fhn import plots
+    from analog_fhn.reconstruct.driven import pictures
+
+    runs = sorted([*result.held, *result.others], key=lambda run: (run.step.amplitude, run.step.number))
+    recorded, twin = (
+        [(run.step.amplitude, len(times) / ((len(run.run) - run.begin) * run.interval)) for run, times in which]
+        for which in ([(r, r.recorded_times) for r in runs], [(r, r.times) for r in runs])
+    )
+    currents = np.unique([amplitude for amplitude, _ in twin])
+    rates = np.array([np.mean([rate for amplitude, rate in twin if amplitude == c]) for c in currents])
+    held = sorted({run.step.amplitude for run in result.held})
+    return [
+        plots.save(pictures.held_out_waveforms(result.held, name), folder / "held_out.png"),
+        plots.save(pictures.fi_curves(recorded, [(currents, rates)], held, name), folder / "fi.png"),
+    ]

@@ -1,0 +1,65 @@
+"""Pictures of a driven twin: recorded and own voltage at held-out currents, and its f-I curve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from analog_fhn.neuron import FloatArray
+from analog_fhn.plots import COLOURS, INK
+from analog_fhn.reconstruct.driven.judging import StepRun
+
+_ROW = 1.25  # inches
+
+
+def held_out_waveforms(runs: Sequence[StepRun], title: str) -> Figure:
+    """Recorded voltage and the twin's at each held-out step: one row for a current, one column for a step of the sweep."""
+    currents = sorted({run.step.amplitude for run in runs})
+    numbers = sorted({run.step.number for run in runs})
+    figure = Figure(figsize=(3.9 * len(numbers) + 0.6, _ROW * len(currents) + 0.9), layout="constrained")
+    grid = figure.subplots(len(currents), len(numbers), squeeze=False, sharex=True, sharey=True)
+    for run in runs:
+        axes = grid[currents.index(run.step.amplitude), numbers.index(run.step.number)]
+        time = 1e3 * run.interval * (np.arange(len(run.recorded)) - run.begin)
+        axes.plot(time, 1e3 * run.recorded, color=INK, lw=0.8, label="recorded")
+        axes.plot(time, 1e3 * run.run, color=COLOURS[1], lw=0.8, label="twin")
+        axes.set_title(
+            f"{1e12 * run.step.amplitude:g} pA: {len(run.recorded_times)} spikes recorded, {len(run.times)} of the twin",
+            fontsize=8, loc="left",
+        )  # fmt: skip
+    for axes in grid.ravel():
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=7)
+    for axes in grid[-1]:
+        axes.set_xlabel("time after the step's beginning (ms)", fontsize=8)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("V (mV)", fontsize=8)
+    grid[0, -1].legend(fontsize=7, frameon=False, loc="upper right")
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def fi_curves(
+    recorded: Sequence[tuple[float, float]],
+    twins: Sequence[tuple[FloatArray, FloatArray]],
+    held: Sequence[float],
+    title: str,
+    others: Sequence[tuple[str, FloatArray, FloatArray]] = (),
+) -> Figure:
+    """Rates over the current: recorded (current, rate) points, and a curve (currents, rates) of each twin; A and 1/s."""
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    for current in held:
+        axes.axvspan(1e12 * current - 2, 1e12 * current + 2, color="#e7e7e7", lw=0)
+    for k, (currents, rates) in enumerate(twins):
+        axes.plot(1e12 * currents, rates, color=COLOURS[1], lw=0.8, alpha=0.6, label=None if k else "twins, one a seed")
+    for k, (label, currents, rates) in enumerate(others):
+        axes.plot(1e12 * currents, rates, color=COLOURS[2 + k], lw=1.4, ls="--", label=label)
+    points = np.array(recorded)
+    axes.plot(1e12 * points[:, 0], points[:, 1], "o", color=INK, ms=5, label="recorded", zorder=5)
+    axes.set(xlabel="injected current (pA); grey: held out", ylabel="spikes per second in the step", title=title)
+    axes.legend(frameon=False, fontsize=8)
+    return figure
