@@ -26,6 +26,8 @@ _FLOOR, _SHARE = 1e-4, 0.1  # V, and of the change itself: unit of a single step
 _FAST = 1e-3  # V: a recorded change above it belongs to a spike ...
 _AROUND = 40  # ... with so many samples
 _QUIET, _SWING, _NEAR = 0.3e-3, 0.15, 2e-3  # V, of the recorded range within so many s: unit of a run's error
+_REACH = 2e-3  # V: distance beyond which a run is drawn no harder, so that it has to spike by itself
+_ONSET = 0.1  # s after the beginning of a step, where many runs start
 _PULL = 0.2  # of a disturbance of the voltage, what one step is taught to take back
 
 
@@ -219,7 +221,8 @@ def _several(
             new = jnp.clip(v + change(layers, x, first.bound, jnp), low, high)
             m, s = m + of_voltage * (v[:, None] - m), s + of_spikes * (spiking(v, jnp)[:, None] - s)
             square = ((new - target) / size) ** 2
-            return (new + options.forcing * (target - new), m, s), jnp.mean(square / (1 + jnp.sqrt(1 + square)))
+            pull = options.forcing * jnp.clip(target - new, -_REACH, _REACH)
+            return (new + pull, m, s), jnp.mean(square / (1 + jnp.sqrt(1 + square)))
 
         error = jnp.mean(jax.lax.scan(advance, (v, m, s), (current.T[:-1], true.T[1:], size.T[1:]))[1])
         return error, error
@@ -235,12 +238,13 @@ def _units(bench: Bench) -> FloatArray:
 
 
 def _starts(bench: Bench, ahead: int) -> NDArray[np.intp]:
-    """Samples that runs start from: of each step those from shortly before it, and half as many from anywhere."""
+    """Samples that runs start from: all of each step, as many around its beginning, half as many anywhere."""
     last = bench.voltage.shape[1] - ahead - 1
     if last < 1:
         raise InputError(f"{bench.clamp.source}: sweeps are shorter than the {ahead} steps that the map is trained on")
-    early = round(2 * BEFORE / bench.step)
-    driven = [np.arange(max(0, start - early), max(start, stop - ahead)) for start, stop in bench.windows]
-    inside = np.concatenate(driven)
-    anywhere = np.linspace(0, last - 1, len(inside) // 2).astype(int)
-    return np.clip(np.concatenate([inside, anywhere]), 0, last - 1)
+    early, onset = round(2 * BEFORE / bench.step), round(_ONSET / bench.step)
+    driven = np.concatenate([np.arange(start - early, max(start, stop - ahead)) for start, stop in bench.windows])
+    onsets = np.concatenate([np.arange(start - ahead, start + onset) for start, _ in bench.windows])
+    anywhere = np.linspace(0, last - 1, len(driven) // 2).astype(int)
+    onsets = np.resize(onsets, len(driven))
+    return np.clip(np.concatenate([driven, onsets, anywhere]), 0, last - 1)
