@@ -222,7 +222,10 @@ class ReadingOptions:
 def reconstruct(
     recordings: Annotated[
         list[Path],
-        typer.Argument(metavar="RECORD.csv...", help="Recordings of one neuron, several where its drive was turned; or one current clamp."),
+        typer.Argument(
+            metavar="RECORD.csv...",
+            help="Recordings of one neuron, several where its drive was turned; or one current clamp.",
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="TWIN.npz", help="Reconstruction to write.")],
     *,
@@ -239,8 +242,8 @@ def reconstruct(
     """Rebuild a neuron's dynamics from its voltage: delay vectors, autoencoder, and a map that runs by itself.
 
     From one recording the map repeats what was recorded; what turning its knob p does is not determined by one value
-    of p, and is only of use where --drive gives several. A current clamp (.abf and others) makes a twin that the injected
-    current drives, judged on currents that it was not shown.
+    of p, and is only of use where --drive gives several. A current clamp (.abf and others) makes a twin that the
+    injected current drives, judged on currents that it was not shown.
     """
     from analog_fhn.reconstruct.pipeline import RULE, reconstruct_neuron
 

@@ -11,7 +11,9 @@ from analog_fhn.cli.options import options_set
 from analog_fhn.errors import InputError, RunError
 
 if TYPE_CHECKING:
+    from analog_fhn._support.progress import Progress
     from analog_fhn.reconstruct.driven.pipeline import DrivenResult
+    from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp
 
 
 def is_current_clamp(paths: list[Path]) -> bool:
@@ -36,8 +38,8 @@ def refuse_options(path: Path, groups: list[Any]) -> None:
         for option, value in options_set(group).items():
             text = option if value is True else f"{option} {value}"
             raise InputError(
-                f"{text} is an option of recordings of one voltage; {path} is a current clamp, whose currents and steps "
-                "are in the file"
+                f"{text} is an option of recordings of one voltage; {path} is a current clamp, whose currents and "
+                "steps are in the file"
             )
 
 
@@ -64,32 +66,58 @@ def reconstruct_driven_file(
     with console.progress_bar("reconstruct") as bar:
         result = reconstruct_driven(clamp, seed=seed, progress=bar)
     result.twin.save(output)
-    for line in _lines(result):
+    with console.progress_bar("baseline") as bar:
+        baseline, parameters = _baseline(clamp, result, seed, bar)
+    for line in _lines(result, baseline):
         console.say(line, json)
-    content = {"file": str(output), "rule": RULE, "reached": result.reached, "held_out": result.rows()}
-    content |= _content(result)
+    rows = [row | {"spikes_baseline": n} for row, n in zip(result.rows(), baseline, strict=True)]
+    content = {"file": str(output), "rule": RULE, "reached": result.reached, "held_out": rows}
+    content |= _content(result) | {"baseline": parameters}
     outputs.write_json(json, "reconstruct", seed, start, outputs.without_nan(content))
     written = [output]
     if folder is not None:
         written += _pictures(result, folder, path.name)
     outputs.say_written(written, json)
     if not result.reached:
-        missed = [run for run in result.held if not run.within]
+        missed = [
+            f"{1e12 * run.step.amplitude:g} pA: {len(run.times)} spikes for {len(run.recorded_times)}"
+            for run in result.held
+            if not run.within
+        ]
         raise RunError(
-            f"{len(missed)} of {len(result.held)} held-out steps are not as recorded "
-            f"({'; '.join(f'{1e12 * r.step.amplitude:g} pA: {len(r.times)} for {len(r.recorded_times)}' for r in missed)}"
-            "); another --seed may help"
+            f"{len(missed)} of {len(result.held)} held-out steps are not as recorded ({'; '.join(missed)}); another "
+            "--seed may help"
         )
 
 
-def _lines(result: DrivenResult) -> list[str]:
+def _baseline(
+    clamp: CurrentClamp, result: DrivenResult, seed: int, progress: Progress
+) -> tuple[list[int | None], dict[str, Any] | None]:
+    """Spikes of the fitted integrate-and-fire neuron in each held-out step, and its parameters; None: no fit."""
+    from dataclasses import asdict
+
+    from analog_fhn.reconstruct.adex import fit_adex
+    from analog_fhn.reconstruct.driven.judging import within
+
+    try:
+        adex = fit_adex(clamp, seed, progress=progress)
+    except InputError:  # no spike among the currents that it may see
+        return [None] * len(result.held), None
+    spikes = [len(adex.spikes(clamp, run.step)) for run in result.held]
+    good = all(within(len(run.recorded_times), n) for run, n in zip(result.held, spikes, strict=True))
+    return list(spikes), {"model": "adaptive exponential integrate-and-fire", "reached": good} | asdict(adex)
+
+
+def _lines(result: DrivenResult, baseline: list[int | None]) -> list[str]:
     """Every held-out step, the whole sweeps, and the noise, for people."""
     lines = list(result.trained.notes)
-    for row in result.rows():
+    for row, integrate_and_fire in zip(result.rows(), baseline, strict=True):
         text = (
-            f"held out, {1e12 * row['current']:g} pA, step {row['step'] + 1}: {row['spikes_recorded']} spikes recorded, "
-            f"{row['spikes_twin']} of the twin (whole sweep: {row['spikes_whole_sweep']})"
+            f"held out, {1e12 * row['current']:g} pA, step {row['step'] + 1}: {row['spikes_recorded']} spikes "
+            f"recorded, {row['spikes_twin']} of the twin (whole sweep: {row['spikes_whole_sweep']})"
         )
+        if integrate_and_fire is not None:
+            text += f", {integrate_and_fire} of the integrate-and-fire neuron"
         if math.isfinite(row["waveform_error"]):
             text += f", spikes' waveform within {row['waveform_error']:.1%} rms of its range"
         if math.isfinite(row["rest_error"]):

@@ -24,7 +24,7 @@ Activation = Literal["rate", "voltage", "curve"]
 measured f-I curve, without a twin."""
 
 CURRENTS = 257
-"""Currents at which a twin is run, evenly from its threshold to the largest recorded; a drive takes the nearest."""
+"""Currents at which a twin is run, evenly from threshold to the largest recorded; a drive takes the nearest."""
 
 SECONDS_PER_T = 0.01
 """Time unit T of a protocol (s)."""
@@ -34,7 +34,7 @@ _REFERENCE = 1.0  # s from rest, in which the mean voltages at both ends are tak
 
 @dataclass(frozen=True, eq=False)
 class _Runs:
-    """What a twin did at each of `CURRENTS`: value in the control window (c,), voltage at the samples (n_samples, c)."""
+    """What a twin did at each of `CURRENTS`: value in the control window (c,), voltage at samples (n_samples, c)."""
 
     value: FloatArray
     samples: NDArray[np.float32]

@@ -95,6 +95,4 @@ class Bench:
 
     def state(self, which: NDArray[np.intp], place: int) -> State:
         """Recorded state of some sweeps at a sample."""
-        return State(
-            self.voltage[which, place], self.slow[which, place], self.spikes[which, place], self.base[which]
-        )
+        return State(self.voltage[which, place], self.slow[which, place], self.spikes[which, place], self.base[which])

@@ -13,9 +13,10 @@ from analog_fhn.reconstruct.driven.map import DrivenMap
 from analog_fhn.reconstruct.recordings.current_clamp import Step, spike_times
 
 RULE = (
-    "held out: of the n distinct currents, in increasing order, the middle one of each of ceil(n/4) equal parts, in all steps "
-    "that have it; each step is run from the state recorded 50 ms before it; reached if in every held-out step with "
-    "spikes the twin's count is within one spike or 15 % of the recorded one, and it is silent in every one without"
+    "held out: of the n distinct currents, in increasing order, the middle one of each of ceil(n/4) equal parts, in "
+    "all steps that have it; each step is run from the state recorded 50 ms before it; reached if in every held-out "
+    "step with spikes the twin's count is within one spike or 15 % of the recorded one, and it is silent in every one "
+    "without"
 )
 """Fixed before any twin is trained, and kept in its file."""
 
@@ -94,8 +95,8 @@ def _step_run(bench: Bench, number: int, recorded: FloatArray, run: FloatArray, 
 def misfit(runs: list[StepRun]) -> float:
     """How far runs are from the recording: 0 if all spikes are there at their times.
 
-    Mean over steps of the difference in counts, in units of what `RULE` allows, at most 3, plus that of the mean difference
-    in time of the spikes that both have, in units of the step's mean interval, at most 1.
+    Mean over steps of the difference in counts, in units of what `RULE` allows, at most 3, plus that of the mean
+    difference in time of the spikes that both have, in units of the step's mean interval, at most 1.
     """
     total = 0.0
     for run in runs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,7 @@ class DrivenMap:
         unit[unit == 0] = 1.0
         sizes = (raw.shape[1], hidden, hidden, 1)
         layers = tuple(
-            (rng.standard_normal((n_in, n_out)) / np.sqrt(n_in), np.zeros(n_out))
-            for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)
+            (rng.standard_normal((n_in, n_out)) / np.sqrt(n_in), np.zeros(n_out)) for n_in, n_out in pairwise(sizes)
         )
         bound = float(np.arcsinh(2 * np.abs(np.diff(voltage, axis=1)).max() / UNIT))
         limits = float(voltage.min()) - _MARGIN, float(voltage.max()) + _MARGIN

@@ -15,7 +15,7 @@ _ROW = 1.25  # inches
 
 
 def held_out_waveforms(runs: Sequence[StepRun], title: str) -> Figure:
-    """Recorded voltage and the twin's at each held-out step: one row for a current, one column for a step of the sweep."""
+    """Recorded voltage and the twin's at each held-out step: a row for a current, a column for a step of the sweep."""
     currents = sorted({run.step.amplitude for run in runs})
     numbers = sorted({run.step.number for run in runs})
     figure = Figure(figsize=(3.9 * len(numbers) + 0.6, _ROW * len(currents) + 0.9), layout="constrained")
@@ -26,7 +26,7 @@ def held_out_waveforms(runs: Sequence[StepRun], title: str) -> Figure:
         axes.plot(time, 1e3 * run.recorded, color=INK, lw=0.8, label="recorded")
         axes.plot(time, 1e3 * run.run, color=COLOURS[1], lw=0.8, label="twin")
         axes.set_title(
-            f"{1e12 * run.step.amplitude:g} pA: {len(run.recorded_times)} spikes recorded, {len(run.times)} of the twin",
+            f"{1e12 * run.step.amplitude:g} pA: {len(run.recorded_times)} spikes recorded, twin {len(run.times)}",
             fontsize=8, loc="left",
         )  # fmt: skip
     for axes in grid.ravel():
@@ -48,14 +48,15 @@ def fi_curves(
     title: str,
     others: Sequence[tuple[str, FloatArray, FloatArray]] = (),
 ) -> Figure:
-    """Rates over the current: recorded (current, rate) points, and a curve (currents, rates) of each twin; A and 1/s."""
+    """Rates over the current: recorded points (current, rate), and a curve (currents, rates) of each twin; A, 1/s."""
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     for current in held:
         axes.axvspan(1e12 * current - 2, 1e12 * current + 2, color="#e7e7e7", lw=0)
     for k, (currents, rates) in enumerate(twins):
-        axes.plot(1e12 * currents, rates, color=COLOURS[1], lw=0.8, alpha=0.6, label=None if k else "twins, one a seed")
+        label = None if k else "twins, one a seed" if len(twins) > 1 else "twin"
+        axes.plot(1e12 * currents, rates, color=COLOURS[1], lw=0.8, alpha=0.6, label=label)
     for k, (label, currents, rates) in enumerate(others):
         axes.plot(1e12 * currents, rates, color=COLOURS[2 + k], lw=1.4, ls="--", label=label)
     points = np.array(recorded)

@@ -155,9 +155,7 @@ def _near_threshold(
         if run.step.amplitude >= floor and len(run.recorded_times) <= _FEW:
             number = bench.clamp.steps.index(run.step)
             counts = noisy_counts(bench, state_map, noise.per_step, number, _REPEATS, seed)
-            found.append(
-                NoisyStep(run.step.amplitude, len(run.recorded_times), len(run.times), tuple(counts.tolist()))
-            )
+            found.append(NoisyStep(run.step.amplitude, len(run.recorded_times), len(run.times), tuple(counts.tolist())))
     return tuple(found)
 
 

@@ -1,4 +1,4 @@
-"""Training of a driven map: on single steps, then on runs of many; of its states the best on the trained steps is kept."""
+"""Training of a driven map: on single steps, then on runs of many; what does best on the trained steps is kept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from analog_fhn.reconstruct.driven.traces import VOLTAGE_TIMES, gains, raw_input
 from analog_fhn.reconstruct.model.adam import minimise
 from analog_fhn.training.fit import keras_on_jax
 
-_CHUNK = 250
+_CHUNK = 25  # updates between two samples of the weights
+_CHECK = 5  # samples between two checks
+_KEEP = 0.9  # of the running mean of the weights, in each sample
 _CLIP = 1.0
 _FLOOR, _SHARE = 1e-4, 0.1  # V, and of the change itself: unit of a single step's error
 _FAST = 1e-3  # V: a recorded change above it belongs to a spike ...
@@ -65,16 +67,16 @@ class DrivenOptions:
         Disturbance of the voltage a run starts from (V); of the traces a share of their spread, `start_share`.
     """
 
-    hidden: int = 64
-    updates: int = 4000
+    hidden: int = 48
+    updates: int = 3000
     batch: int = 1024
     learning_rate: float = 2e-3
     noise: float = 0.5e-3
-    rollouts: tuple[Rollouts, ...] = (Rollouts(100, 3000, 1e-3), Rollouts(200, 1500, 3e-4))
+    rollouts: tuple[Rollouts, ...] = (Rollouts(160, 1200, 1e-3),)
     runs: int = 32
-    forcing: float = 0.02
-    start_noise: float = 1e-3
-    start_share: float = 0.05
+    forcing: float = 0.05
+    start_noise: float = 2e-3
+    start_share: float = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +94,9 @@ def train(
 ) -> Trained:
     """Train a map on some sweeps.
 
-    Every `_CHUNK` updates the trained steps are run freely, each from the state recorded before it; the map with the
-    smallest `misfit` is kept. A training that diverges ends there.
+    Now and then the trained steps are run freely, each from the state recorded before it, with the map as it is and
+    with the running mean of its weights; the one with the smallest `misfit` is kept. A training that
+    diverges ends there.
     """
     rng = np.random.default_rng(seed)
     first = DrivenMap.drawn(bench, which, options.hidden, rng)
@@ -110,15 +113,15 @@ def train(
     for number, (name, loss, updates, rate) in enumerate(stages):
         try:
             minimise(
-                loss, variables, steps=updates, learning_rate=rate, seed=seed + number, what=f"map ({name})", chunk=_CHUNK,
-                clip=_CLIP, progress=None if progress is None else _shifted(progress, done, total),
-                each=keeper.look if number else keeper.take,
+                loss, variables, steps=updates, learning_rate=rate, seed=seed + number, what=f"map ({name})",
+                chunk=_CHUNK, clip=_CLIP, progress=None if progress is None else _shifted(progress, done, total),
+                each=keeper.watch if number else keeper.take,
             )  # fmt: skip
         except InputError as error:
             keeper.notes.append(f"{error}; the best map before it is kept")
         done += updates
         if not number:
-            keeper.look(keeper.last)
+            keeper.check(keeper.last)
         values = [v for layer in keeper.best.layers for v in layer]
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
@@ -131,10 +134,12 @@ def _shifted(progress: Progress, before: int, total: int) -> Progress:
 
 
 class _Keeper:
-    """Runs the trained steps with every state of a map that it is shown, and keeps the best."""
+    """Runs the trained steps with states of a map that it is shown, and with their running mean; keeps the best."""
 
     def __init__(self, bench: Bench, which: NDArray[np.intp], first: DrivenMap) -> None:
         self._bench, self._which, self.best = bench, which, first
+        self._mean: list[FloatArray] | None = None
+        self._shown = 0
         self.last = [v for layer in first.layers for v in layer]
         self.misfits: list[float] = []
         self.notes: list[str] = []
@@ -143,10 +148,20 @@ class _Keeper:
         """Remember values without a run."""
         self.last = values
 
-    def look(self, values: list[FloatArray]) -> None:
-        layers = tuple(zip(values[::2], values[1::2], strict=True))
-        candidate = replace(self.best, layers=layers)
-        self.last = values
+    def watch(self, values: list[FloatArray]) -> None:
+        """Take values into the running mean, and check both now and then."""
+        if not all(np.isfinite(v).all() for v in values):  # the loss says so in the next step
+            return
+        mean = values if self._mean is None else self._mean
+        self._mean = [_KEEP * m + (1 - _KEEP) * v for m, v in zip(mean, values, strict=True)]
+        self._shown += 1
+        if self._shown % _CHECK == 0:
+            self.check(values)
+            self.check(self._mean)
+
+    def check(self, values: list[FloatArray]) -> None:
+        """Run the trained steps; keep the map if none before was as good."""
+        candidate = replace(self.best, layers=tuple(_pairs(values)))
         error = misfit(step_runs(self._bench, candidate, self._which))
         if not self.misfits or error < min(self.misfits):
             self.best = candidate
@@ -195,7 +210,10 @@ def _several(
     import jax
     import jax.numpy as jnp
 
-    data = [jnp.asarray(a[which], jnp.float32) for a in (bench.voltage, bench.current, bench.slow, bench.spikes, bench.base, _units(bench))]
+    data = [
+        jnp.asarray(a[which], jnp.float32)
+        for a in (bench.voltage, bench.current, bench.slow, bench.spikes, bench.base, _units(bench))
+    ]
     centre, unit = (jnp.asarray(v, jnp.float32) for v in (first.centre, first.unit))
     of_voltage, of_spikes = (jnp.asarray(v, jnp.float32) for v in gains(bench.step))
     n_slow = len(of_voltage)
@@ -212,7 +230,9 @@ def _several(
         size = data[5][j[:, None], window]
         v = true[:, 0] + options.start_noise * jax.random.normal(keys[2], (options.runs,))
         m = data[2][j, i] + options.start_share * spread_slow * jax.random.normal(keys[3], (options.runs, n_slow))
-        s = data[3][j, i] + options.start_share * spread_spikes * jax.random.normal(keys[4], (options.runs, len(of_spikes)))
+        s = data[3][j, i] + options.start_share * spread_spikes * jax.random.normal(
+            keys[4], (options.runs, len(of_spikes))
+        )
 
         def advance(state, now):  # type: ignore[no-untyped-def]
             v, m, s = state
@@ -247,4 +267,4 @@ def _starts(bench: Bench, ahead: int) -> NDArray[np.intp]:
     onsets = np.concatenate([np.arange(start - ahead, start + onset) for start, _ in bench.windows])
     anywhere = np.linspace(0, last - 1, len(driven) // 2).astype(int)
     onsets = np.resize(onsets, len(driven))
-    return np.clip(np.concatenate([driven, onsets, anywhere]), 0, last - 1)
+    return np.asarray(np.clip(np.concatenate([driven, onsets, anywhere]), 0, last - 1))

@@ -97,7 +97,7 @@ class DrivenTwin:
     def save(self, path: Path | str) -> None:
         """Write a `.npz` file; nothing is pickled."""
         one = self.state_map
-        arrays = {
+        arrays: dict[str, Any] = {
             "centre": one.centre, "unit": one.unit, "currents": self.currents, "rates": self.rates, "base": self.base,
         }  # fmt: skip
         for k, (weights, biases) in enumerate(one.layers):
@@ -122,7 +122,9 @@ class DrivenTwin:
         meta = take_meta(path, arrays, KIND)
         with reading(path, KIND):
             if meta.get("kind") != KIND:
-                raise InputError(f"{path}: is no driven twin; expected a file that was rebuilt from current-clamp sweeps")
+                raise InputError(
+                    f"{path}: is no driven twin; expected a file that was rebuilt from current-clamp sweeps"
+                )
             if meta["format"] != FORMAT:
                 raise InputError(f"{path}: format {shown(meta['format'])}; this version reads format {FORMAT}")
             for name, values in arrays.items():
@@ -133,14 +135,12 @@ class DrivenTwin:
             check_range("step", meta["step"], 1e-7, 1.0)
             layers = tuple((arrays[f"weights_{k}"], arrays[f"biases_{k}"]) for k in range(meta["layers"]))
             state_map = DrivenMap(
-                layers, arrays["centre"], arrays["unit"], float(meta["bound"]), (float(meta["low"]), float(meta["high"])),
-                float(meta["step"]),
+                layers, arrays["centre"], arrays["unit"], float(meta["bound"]),
+                (float(meta["low"]), float(meta["high"])), float(meta["step"]),
             )  # fmt: skip
             _check_layers(state_map)
             notes = typed(meta["notes"], dict, "notes", "names and values")
-            return cls(
-                state_map, arrays["currents"], arrays["rates"], arrays["base"], float(meta["noise"]), notes
-            )
+            return cls(state_map, arrays["currents"], arrays["rates"], arrays["base"], float(meta["noise"]), notes)
 
 
 def _check_layers(state_map: DrivenMap) -> None:

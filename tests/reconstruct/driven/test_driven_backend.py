@@ -95,7 +95,9 @@ def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected 'rate', 'voltage' or 'curve'"):
         LivingNeurons((metronome(),), activation="spikes")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="noise"):
-        LivingNeurons((metronome(),)).respond(CELLS, np.zeros((1, 2)), PROTOCOL, noise=Noise.from_density(CELLS, 1, 1, 0))
+        LivingNeurons((metronome(),)).respond(
+            CELLS, np.zeros((1, 2)), PROTOCOL, noise=Noise.from_density(CELLS, 1, 1, 0)
+        )
     with pytest.raises(InputError, match="number of seconds above 0"):
         LivingNeurons((metronome(),), seconds_per_T=0.0)
 
