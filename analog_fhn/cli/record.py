@@ -1,4 +1,4 @@
-"""`analog-fhn record`: the voltage of a known neuron, as a recording to rebuild its dynamics from."""
+"""`analog-fhn record`: the voltage of a known neuron, to rebuild its dynamics from; or what a recording holds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from analog_fhn.cli import circuits, console, costs, option_values, outputs, parameters
+from analog_fhn.cli import circuits, console, costs, option_values, outputs, parameters, record_info
 from analog_fhn.cli.options import options_set, takes_option_groups, values_set
 from analog_fhn.errors import InputError
 
@@ -146,16 +146,20 @@ class DamageOptions:
 @takes_option_groups
 def record(
     source: Annotated[
-        Literal["sherman", "sherman-modified", "fhn", "spice", "twin"],
+        Literal["sherman", "sherman-modified", "fhn", "spice", "twin"] | None,
         typer.Option(
             "--source",
             help="sherman: pancreatic beta cell; sherman-modified: with a second potassium current; fhn: ideal "
             "FitzHugh-Nagumo neuron, one time unit is 1 ms and one unit of x 1 V; spice: our circuit in ngspice; "
             "twin: a free run of what `analog-fhn reconstruct` wrote.",
         ),
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.csv", help="CSV file to write.")],
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE.csv", help="CSV file to write; with --info, of the steps."),
+    ] = None,
     *,
+    info: record_info.InfoOptions,
     times: TimeOptions,
     what: SourceOptions,
     damage: DamageOptions,
@@ -164,8 +168,35 @@ def record(
 ) -> None:
     """Write the voltage of a known neuron over time as CSV: time (s), voltage (V), and its true states.
 
-    `analog-fhn reconstruct` reads it, and files of oscilloscopes likewise.
+    `analog-fhn reconstruct` reads it, and files of oscilloscopes likewise. With --info FILE: say what is in a recording
+    of a real neuron under steps of current, with its f-I curve.
     """
+    if info.info is not None:
+        _refuse_beside_info({"--source": source}, times, what, damage)
+        record_info.show(info, output, json)
+        return
+    for option, value in options_set(info).items():
+        raise option_values.foreign(option, f"{option} {value}", "--source", {"--info": (option,)})
+    if source is None or output is None:
+        missing = "--source" if source is None else "-o"
+        raise InputError(f"{missing} is missing: expected --source and -o to record, or --info FILE to look at one")
+    _record(source, output, times, what, damage, yes, json)
+
+
+def _refuse_beside_info(given: dict[str, Any], *groups: TimeOptions | SourceOptions | DamageOptions) -> None:
+    """Refuse options of the sources: a file that exists is not recorded."""
+    for group in groups:
+        given = given | options_set(group)
+    for option, value in given.items():
+        if value is not None:
+            raise option_values.foreign(option, f"{option} {value}", "--info", {"recording (--source)": (option,)})
+
+
+def _record(
+    source: str, output: Path, times: TimeOptions, what: SourceOptions, damage: DamageOptions, yes: bool,
+    json: str | None,
+) -> None:  # fmt: skip
+    """Record, and write the file."""
     from analog_fhn.reconstruct.recordings.files import write_recording
 
     start = time.perf_counter()

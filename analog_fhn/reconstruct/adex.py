@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
-from scipy.optimize import differential_evolution
+from scipy.optimize import Bounds, differential_evolution
 
 from analog_fhn._support.compiled import compiled
 from analog_fhn.errors import InputError
@@ -67,6 +67,10 @@ class Adex:
         times = self.sweep_spikes(clamp, step.sweep) - step.start * clamp.step
         return times[(times >= 0.0) & (times < len(step) * clamp.step)]
 
+    def counts(self, clamp: CurrentClamp, currents: FloatArray) -> list[tuple[Step, FloatArray]]:
+        """Steps at these currents (A), such as `held_out_currents`, each with its `spikes`."""
+        return [(step, self.spikes(clamp, step)) for step in clamp.steps if step.amplitude in currents]
+
 
 # Ranges; those that span decades are searched on a logarithmic scale.
 _RANGES: dict[str, tuple[float, float, bool]] = {
@@ -109,10 +113,10 @@ def fit_adex(
         if progress is not None:
             progress(done, generations)
 
-    bounds = [(np.log(low), np.log(high)) if log else (low, high) for low, high, log in _RANGES.values()]
+    low, high = (np.array([np.log(r[k]) if r[2] else r[k] for r in _RANGES.values()]) for k in (0, 1))
     found = differential_evolution(
-        objective, bounds, maxiter=generations, popsize=10, rng=np.random.default_rng(seed), polish=False, tol=0.0,
-        init="sobol", callback=after,
+        objective, Bounds(low, high), maxiter=generations, popsize=10, rng=np.random.default_rng(seed), polish=False,
+        tol=0.0, init="sobol", callback=after,
     )  # fmt: skip
     return _adex(found.x, objective.centre)
 
@@ -178,8 +182,8 @@ class _Objective:
 
 def _adex(x: FloatArray, centre: float) -> Adex:
     """Neuron of a point of the search."""
-    values = (np.exp(v) if log else v for v, (_, _, log) in zip(x, _RANGES.values(), strict=True))
-    return Adex(*map(float, values), centre)
+    values = {name: float(np.exp(v) if log else v) for v, (name, (_, _, log)) in zip(x, _RANGES.items(), strict=True)}
+    return Adex(**values, centre=centre)
 
 
 def _values(neuron: Adex) -> FloatArray:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from analog_fhn.errors import shown
+from analog_fhn.errors import InputError, shown
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.recordings.units import ampere_factor, volt_factor
 
+_BLOCK = 512  # bytes
+_FIRST_SECTION, _SECTIONS = 76, 18  # byte of the list of sections, and how many there are
 _STEP = 1  # type of an epoch of constant level
 _FROM_EPOCHS = 1  # source of a waveform
 _EPISODIC = 5
@@ -49,6 +53,28 @@ class Command:
     def volts(self) -> float | None:
         """Volts of its unit; None if it is no voltage."""
         return volt_factor(self.unit)
+
+
+def check_sections(path: Path) -> None:
+    """Refuse a file (ABF2) whose list of sections cannot be true: reading it would take for ever.
+
+    Raises
+    ------
+    InputError
+        If a section does not lie within the file, or has entries without a length.
+    """
+    with path.open("rb") as stream:
+        header, size = stream.read(_BLOCK), path.stat().st_size
+    if len(header) < _BLOCK:
+        raise InputError(f"{path}: {size} bytes; expected at least a header of {_BLOCK}: it is cut off")
+    for number in range(_SECTIONS):
+        block, length, entries = struct.unpack_from("<IIq", header, _FIRST_SECTION + 16 * number)
+        possible = 0 <= entries <= size and length > 0 and block * _BLOCK + length <= size
+        if entries and not possible:
+            raise InputError(
+                f"{path}: section {number + 1} has {entries} entries of {length} bytes from byte {block * _BLOCK}, the "
+                f"file {size} bytes; expected a whole file: it is cut off, or its header is broken"
+            )
 
 
 def axon_commands(reader: Any, lengths: Sequence[int]) -> tuple[tuple[Command, ...], str]:

@@ -15,6 +15,8 @@ from analog_fhn.reconstruct.recordings.sweep_file import Channel, SweepFile, lis
 SHORTEST = 0.01
 """Seconds of the shortest stretch of constant current that counts as a step."""
 
+_DRIFT = 5e-3  # V between the resting voltages of sweeps that are worth a word
+
 
 def read_current_clamp(
     path: Path | str,
@@ -72,6 +74,7 @@ def current_clamp(
         f"voltage from channel {chosen}, current from the protocol's {injected}",
         f"{len(voltage)} sweeps, {_steps_text(steps, chosen.step)}",
         *_length_report(voltage, steps),
+        *_drift_report(voltage, current),
     ]
     return CurrentClamp(voltage, current, chosen.step, steps, file.path.name, file.sha256, tuple(report))
 
@@ -146,11 +149,23 @@ def _steps_text(steps: tuple[Step, ...], step: float) -> str:
     places = sorted({(s.start, s.stop) for s in steps})
     where = ", ".join(f"{step * start:.4g} to {step * stop:.4g} s" for start, stop in places[:4])
     where += f" and {len(places) - 4} other times" if len(places) > 4 else ""
-    return f"{len(steps)} steps at {len(currents)} currents from {currents[0]:.4g} to {currents[-1]:.4g} A: {where}"
+    low, high = 1e12 * currents[0], 1e12 * currents[-1]
+    return f"{len(steps)} steps at {len(currents)} currents from {low:.4g} to {high:.4g} pA: {where}"
+
+
+def _drift_report(voltage: tuple[FloatArray, ...], current: tuple[FloatArray, ...]) -> list[str]:
+    """Say that the voltage before the current first changes is not the same in all sweeps."""
+    edges = [np.flatnonzero(np.diff(i)) for i in current]
+    rests = [float(np.median(v[: e[0] + 1])) for v, e in zip(voltage, edges, strict=True) if len(e)]
+    spread = max(rests, default=0.0) - min(rests, default=0.0)
+    if spread < _DRIFT:
+        return []
+    low, high = 1e3 * min(rests), 1e3 * max(rests)
+    return [f"the voltage before the first step is {low:.1f} to {high:.1f} mV: the neuron drifts from sweep to sweep"]
 
 
 def _length_report(voltage: tuple[FloatArray, ...], steps: tuple[Step, ...]) -> list[str]:
-    """Say which sweeps are shorter than others, and that they have fewer steps."""
+    """Say which sweeps are shorter than others, and how many steps are left in them."""
     lengths = [len(v) for v in voltage]
     numbers = [sum(step.sweep == k for step in steps) for k in range(len(voltage))]
     return [

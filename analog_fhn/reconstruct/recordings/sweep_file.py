@@ -19,7 +19,7 @@ from analog_fhn._support.extras import extra
 from analog_fhn._support.hashing import sha256_of_stream
 from analog_fhn.errors import InputError, MissingProgramError, shown
 from analog_fhn.neuron import FloatArray
-from analog_fhn.reconstruct.recordings.axon_protocol import Command, axon_commands
+from analog_fhn.reconstruct.recordings.axon_protocol import Command, axon_commands, check_sections
 from analog_fhn.reconstruct.recordings.units import ampere_factor, volt_factor
 
 Kind = Literal["voltage", "current", "other"]
@@ -211,6 +211,8 @@ def _checked(path: Path, ending: str) -> str:
         raise InputError(f"{path}: is empty; expected a recording of {READERS[ending][1]}")
     if ending == ".abf" and first not in _MAGIC:
         raise InputError(f"{path}: begins with {first!r}; expected 'ABF ' or 'ABF2', as Axon's files do")
+    if first == b"ABF2":
+        check_sections(path)
     with path.open("rb") as stream:
         return sha256_of_stream(stream)
 
