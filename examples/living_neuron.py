@@ -2,8 +2,8 @@
 
 The plain network's weights are taken as they are, and trained further with the neuron's own curve in the forward pass.
 The accuracy is that of the curve itself, then of the twin in windows of several lengths, each from rest, after 0.1 s;
-several twins make a population whose members take turns in the hidden layer. What is in the CSV file is not computed
-again.
+several twins make a population whose members take turns in the hidden layer. The mean voltage, and the vote by the raw
+voltage as in the paper, are tried at 1 s. What is in the CSV file is not computed again.
 
     python examples/living_neuron.py net.npz one.npz two.npz --windows 0.1,0.3,1,3,10 -o out/living
 """
@@ -62,7 +62,7 @@ def picture(rows: list[dict[str, str]]) -> Figure:
         points = sorted((float(r["window"]), 100 * (1 - float(r["accuracy"]))) for r in mine)
         if activation == "curve":
             axes.axhline(points[0][1], ls="--", lw=1, color="#5c6b73", label=f"{neurons}, {weights}: measured curve")
-        else:
+        elif len(points) > 1:
             axes.plot(*zip(*points, strict=True), "o-", ms=4, lw=1.2, label=f"{neurons}, {weights}: {activation}")
     axes.set(xscale="log", yscale="log", xlabel="control window (s)", ylabel="wrong (%)", title="MNIST, 784-100-10")
     axes.legend(frameon=False, fontsize=7)
@@ -116,6 +116,8 @@ def main() -> None:
             judge(name, weights, network, "curve", "mean", 1.0)
             for window in windows:
                 judge(name, weights, network, "rate", "mean", window)
+            judge(name, weights, network, "voltage", "mean", 1.0)
+            judge(name, weights, network, "voltage", "vote", 1.0)
     print("written:", path, plots.save(picture(rows), arguments.output / "windows.png"))
 
 

@@ -30,7 +30,7 @@ class DrivenMap:
     layers
         Weights (n_in, n_out) and biases (n_out,) of each layer.
     centre, unit
-        Of the inputs, shape (13,) each.
+        Of the inputs, shape (11,) each.
     bound
         B: with it the largest change is twice the largest recorded.
     limits
@@ -65,7 +65,7 @@ class DrivenMap:
         return cls(layers, raw.mean(axis=0), unit, bound, limits, bench.step)
 
     def change(self, raw: FloatArray) -> FloatArray:
-        """Voltage change in one step, shape (...), V, from raw inputs (..., 13)."""
+        """Voltage change in one step, shape (...), V, from raw inputs (..., 11)."""
         return np.asarray(change(self.layers, (raw - self.centre) / self.unit, self.bound))
 
     def run(self, state: State, current: FloatArray, noise: FloatArray | None = None) -> FloatArray:
@@ -99,7 +99,7 @@ class DrivenMap:
 
 
 def change(layers: Any, inputs: Any, bound: float, xp: Any = np) -> Any:
-    """Voltage change (V) from scaled inputs (..., 13), by NumPy or by JAX."""
+    """Voltage change (V) from scaled inputs (..., 11), by NumPy or by JAX."""
     values = inputs
     for weights, biases in layers[:-1]:
         values = values @ weights + biases

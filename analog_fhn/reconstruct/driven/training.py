@@ -72,11 +72,11 @@ class DrivenOptions:
     batch: int = 1024
     learning_rate: float = 2e-3
     noise: float = 0.5e-3
-    rollouts: tuple[Rollouts, ...] = (Rollouts(160, 1200, 1e-3),)
+    rollouts: tuple[Rollouts, ...] = (Rollouts(50, 800, 5e-4), Rollouts(120, 500, 2e-4))
     runs: int = 32
     forcing: float = 0.05
-    start_noise: float = 2e-3
-    start_share: float = 0.1
+    start_noise: float = 1e-3
+    start_share: float = 0.05
 
 
 @dataclass(frozen=True, eq=False)

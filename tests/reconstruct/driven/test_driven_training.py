@@ -24,7 +24,7 @@ from analog_fhn.reconstruct.driven.twin import DrivenTwin
 from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp, steps_of
 
 STEP = 0.25e-3
-QUICK = DrivenOptions(hidden=16, updates=250, batch=256, rollouts=(Rollouts(20, 250, 1e-3),), runs=16)
+QUICK = DrivenOptions(hidden=16, updates=200, batch=256, rollouts=(Rollouts(10, 125, 1e-3),), runs=16)
 CURRENTS = 1e-12 * np.arange(-20.0, 100.0, 15.0)  # 8
 
 
@@ -124,7 +124,7 @@ def test_training_never_sees_what_is_held_out() -> None:
 
 def test_a_training_that_diverges_keeps_the_best_map_and_says_so() -> None:
     bench = Bench.of(membrane(CURRENTS))
-    wild = replace(QUICK, updates=20, rollouts=(Rollouts(5, 250, 1e30),))
+    wild = replace(QUICK, updates=20, rollouts=(Rollouts(5, 50, 1e30),))
     trained = train(bench, bench.trained, wild, seed=0)
     assert "diverged" in trained.notes[0]
     assert np.isfinite(misfit(step_runs(bench, trained.state_map, bench.trained)))
