@@ -82,7 +82,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
 
 
 def fit_adex(
-    clamp: CurrentClamp, seed: int, *, generations: int = 250, progress: Callable[[int, int], None] | None = None
+    clamp: CurrentClamp, seed: int, *, generations: int = 100, progress: Callable[[int, int], None] | None = None
 ) -> Adex:
     """Fit to the steps whose current is not held out, by differential evolution.
 

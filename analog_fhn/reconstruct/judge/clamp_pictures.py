@@ -5,7 +5,7 @@ Currents are drawn in pA, or nA where they exceed 2000 pA; voltages in mV.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analog_fhn.neuron import FloatArray
 from analog_fhn.plots import COLOURS, INK
-from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp
+from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp, Step
 from analog_fhn.reconstruct.recordings.sweep_file import SweepFile
 from analog_fhn.reconstruct.steps import StepResponse
 
@@ -46,6 +46,46 @@ def step_sheet(clamp: CurrentClamp, responses: Sequence[StepResponse]) -> Figure
     for axes in (top, below, curve, order):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
+    return figure
+
+
+def judged_curves(
+    clamp: CurrentClamp, models: Mapping[str, Mapping[Step, int]], held_out: FloatArray, title: str
+) -> Figure:
+    """Spikes in each step against the current, recorded and of models, a panel for each step of a sweep.
+
+    Parameters
+    ----------
+    clamp
+        The recording.
+    models
+        By name: number of spikes in each step.
+    held_out
+        Currents (A) that no model was fitted to; a band marks them, and another the recorded number within one or 15 %.
+    """
+    numbers = sorted({step.number for step in clamp.steps})
+    figure = Figure(figsize=(4.8 * len(numbers), 3.8), layout="constrained")
+    panels = figure.subplots(1, len(numbers), squeeze=False, sharey=True)[0]
+    scale, unit = _current_unit(clamp)
+    for number, axes in zip(numbers, panels, strict=True):
+        steps = sorted((s for s in clamp.steps if s.number == number), key=lambda s: s.amplitude)
+        current = np.array([scale * step.amplitude for step in steps])
+        recorded = np.array([len(clamp.spikes(step)) for step in steps])
+        near = np.where(recorded > 0, np.maximum(1.0, 0.15 * recorded), 0.0)
+        axes.fill_between(
+            current, recorded - near, recorded + near, color=INK, alpha=0.12, lw=0, label="within 1 or 15 %"
+        )
+        for k, value in enumerate(scale * held_out):
+            axes.axvline(value, color=COLOURS[4], lw=5, alpha=0.25, label=None if k else "held out")
+        axes.plot(current, recorded, "o-", color=INK, ms=4.5, lw=1.4, label="recorded")
+        for (name, counts), colour in zip(models.items(), COLOURS, strict=False):
+            axes.plot(current, [counts[step] for step in steps], "x--", color=colour, ms=5, lw=1.2, label=name)
+        axes.set(xlabel=f"injected current ({unit})", title=f"step {number + 1}" if len(numbers) > 1 else "")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("spikes in the step")
+    panels[0].legend(fontsize=8, loc="upper left")
+    figure.suptitle(title)
     return figure
 
 

@@ -10,6 +10,7 @@ from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.recordings.axon_protocol import Command
 from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp, Step, steps_of
+from analog_fhn.reconstruct.recordings.plateaus import plateaus
 from analog_fhn.reconstruct.recordings.sweep_file import Channel, SweepFile, listed, read_sweep_file
 
 SHORTEST = 0.01
@@ -34,7 +35,8 @@ def read_current_clamp(
     channel
         Recorded channel of the voltage, by name or number from 1. None: the only one whose unit is that of a voltage.
     command
-        Commanded current, by its name in the protocol. None: the only one in a unit of current.
+        Injected current, by its name in the protocol, or else of the channel that recorded it (see `plateaus`). None:
+        the only one of the protocol in a unit of current.
     volts_per_unit
         One unit of the voltage's channel is so many V, whatever the file says.
 
@@ -59,19 +61,16 @@ def current_clamp(
     """As `read_current_clamp`, of a file that is open."""
     _refuse_voltage_clamp(file, command)
     chosen = voltage_channel(file, channel, volts_per_unit)
-    injected = _command(file, command)
+    injected, current = _injected(file, command)
     factor = 1.0 if volts_per_unit is None else volts_per_unit / chosen.factor
     voltage = tuple(factor * file.samples(chosen, sweep) for sweep in range(file.n_sweeps))
-    scale = injected.amperes
-    assert scale is not None
-    current = tuple(scale * waveform for waveform in injected.waveforms)
+    if any(len(v) != len(i) for v, i in zip(voltage, current, strict=True)):
+        raise InputError(f"{file.path}: {injected} has another rate than channel {chosen}; expected the same one")
     steps = steps_of(current, max(2, round(SHORTEST / chosen.step)))
     if not steps:
-        raise InputError(
-            f"{file.path}: the command {injected} has no step of at least {SHORTEST:g} s; expected steps of current"
-        )
+        raise InputError(f"{file.path}: {injected} has no step of at least {SHORTEST:g} s; expected steps of current")
     report = [
-        f"voltage from channel {chosen}, current from the protocol's {injected}",
+        f"voltage from channel {chosen}, current from {injected}",
         f"{len(voltage)} sweeps, {_steps_text(steps, chosen.step)}",
         *_length_report(voltage, steps),
         *_drift_report(voltage, current),
@@ -120,10 +119,28 @@ def _refuse_voltage_clamp(file: SweepFile, command: str | None) -> None:
         )
 
 
+def _injected(file: SweepFile, name: str | None) -> tuple[str, tuple[FloatArray, ...]]:
+    """What was injected, for messages, and the current (A) of each sweep."""
+    recorded = [c for c in file.channels if c.kind == "current" and c.name == name]
+    if len(recorded) == 1 and all(c.name != name for c in file.commands):
+        channel = recorded[0]
+        try:
+            current = plateaus([file.samples(channel, sweep) for sweep in range(file.n_sweeps)], channel.step)
+        except InputError as error:
+            raise InputError(f"{file.path}, channel {channel}: {error}") from None
+        return f"the recorded channel {channel}", current
+    command = _command(file, name)
+    scale = command.amperes
+    assert scale is not None
+    return f"the protocol's {command}", tuple(scale * waveform for waveform in command.waveforms)
+
+
 def _command(file: SweepFile, name: str | None) -> Command:
     """The commanded current: the one that is named, else the only one."""
     if file.no_commands:
-        raise InputError(f"{file.path}: {file.no_commands}; expected a protocol of current steps in the file")
+        currents = [c for c in file.channels if c.kind == "current"]
+        hint = f", or as the command one of the recorded {listed(currents)}, if it was injected" if currents else ""
+        raise InputError(f"{file.path}: {file.no_commands}; expected a protocol of current steps in the file{hint}")
     if name is not None:
         found = [c for c in file.commands if c.name == name]
         if len(found) != 1 or found[0].amperes is None:

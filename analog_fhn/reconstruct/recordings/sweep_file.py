@@ -1,4 +1,4 @@
-"""Files of electrophysiologists, read by neo: sweeps, channels with their units, and the commanded waveforms.
+"""Files of electrophysiologists, read by neo and pynwb: sweeps, channels with their units, and the commanded waveforms.
 
 Only readers of plain data are used, chosen by the end of the file's name: neo also has some that unpickle what they
 find. Its lowest layer gives numbers and texts; the layer above would evaluate a text of the file as a unit.
@@ -20,6 +20,7 @@ from analog_fhn._support.hashing import sha256_of_stream
 from analog_fhn.errors import InputError, MissingProgramError, shown
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.recordings.axon_protocol import Command, axon_commands, check_sections
+from analog_fhn.reconstruct.recordings.nwb_file import NwbSource, open_nwb
 from analog_fhn.reconstruct.recordings.units import ampere_factor, volt_factor
 
 Kind = Literal["voltage", "current", "other"]
@@ -32,8 +33,9 @@ READERS = {
     ".smrx": ("CedRawIO", "Spike2"),
     ".wcp": ("WinWcpRawIO", "WinWCP"),
     ".edr": ("WinEdrRawIO", "WinEDR"),
+    ".nwb": ("", "NWB"),
 }
-"""Ends of file names: neo's reader of them, and the program that writes them."""
+"""Ends of file names: neo's reader of them (NWB has its own), and the program that writes them."""
 
 REFUSED = {
     **dict.fromkeys((".pkl", ".pickle"), "may run a program when it is read"),
@@ -107,19 +109,16 @@ class SweepFile:
     n_sweeps: int
     commands: tuple[Command, ...]
     no_commands: str
-    _reader: Any = field(repr=False)
+    _source: _Neo | NwbSource = field(repr=False)
 
     def samples(self, channel: Channel, sweep: int) -> FloatArray:
         """Samples of a sweep (from 0), shape (n,), in V or A by the channel's unit."""
-        stream, index = channel.place
         with _errors_named(self.path, self.program):
-            raw = self._reader.get_analogsignal_chunk(0, sweep, None, None, stream, channel_indexes=[index])
-            scaled = self._reader.rescale_signal_raw_to_float(raw, "float64", stream, channel_indexes=[index])
-        return channel.factor * np.asarray(scaled[:, 0], dtype=np.float64)
+            return channel.factor * self._source.samples(channel.place, sweep)
 
     def lengths(self, channel: Channel) -> list[int]:
         """Samples in each sweep."""
-        return [int(self._reader.get_signal_size(0, sweep, channel.place[0])) for sweep in range(self.n_sweeps)]
+        return [self._source.length(channel.place, sweep) for sweep in range(self.n_sweeps)]
 
     def channel(self, key: str | int) -> Channel:
         """Channel by name or by number, from 1.
@@ -149,47 +148,80 @@ def listed(channels: Sequence[object]) -> str:
 def is_sweep_file(path: Path | str) -> bool:
     """Whether a file has a name or begins as files do that this module reads, or refuses by name."""
     ending = Path(path).suffix.lower()
-    return ending in READERS or ending in REFUSED or ending == ".nwb" or _first_bytes(Path(path)) in _MAGIC
+    return ending in READERS or ending in REFUSED or _first_bytes(Path(path)) in _MAGIC
 
 
 def read_sweep_file(path: Path | str) -> SweepFile:
-    """Open a recording that neo reads: Axon's ABF, AxoGraph, Spike2, WinWCP or WinEDR.
+    """Open a recording: Axon's ABF, AxoGraph, Spike2, WinWCP, WinEDR (by neo) or NWB (by pynwb).
 
     Raises
     ------
     InputError
         If the file cannot be read, is empty, cut off or not of the kind that its name says, or its kind is not read.
     MissingProgramError
-        If neo is not installed, or what it needs for this kind of file.
+        If neo or pynwb is not installed, or what neo needs for this kind of file.
     """
     path = Path(path)
     ending = path.suffix.lower()
     sha256 = _checked(path, ending)
-    name, program = READERS[ending]
-    with extra("recordings", f"{program} files need neo"):
-        from neo import rawio
+    program = READERS[ending][1]
+    commands: tuple[Command, ...]
     with _errors_named(path, program):
-        reader = getattr(rawio, name)(filename=str(path))
-        reader.parse_header()
-        header = reader.header
-        n_sweeps = int(header["nb_segment"][0]) if header["nb_block"] else 0
-        channels = _channels(reader)
-        total = sum(
-            int(reader.get_signal_size(0, sweep, stream)) * int(reader.signal_channels_count(stream))
-            for sweep in range(n_sweeps) for stream in range(len(header["signal_streams"]))
-        )  # fmt: skip
-    if not channels or not total:
+        if ending == ".nwb":
+            nwb = open_nwb(path)
+            source: _Neo | NwbSource = nwb
+            channels, n_sweeps, commands, problem = _nwb_channels(nwb), nwb.n_sweeps, nwb.commands, ""
+        else:
+            source, reader = _open(path, ending)
+            channels, n_sweeps = _channels(reader), int(reader.header["nb_segment"][0])
+            commands, problem = (), f"{program} files do not say what was commanded"
+        lengths = [[source.length(channel.place, sweep) for sweep in range(n_sweeps)] for channel in channels]
+    total = sum(map(sum, lengths))
+    if not total:
         raise InputError(f"{path}: holds {n_sweeps} sweeps of {len(channels)} channels, but no sample; expected some")
     if total > _LARGEST:
         raise InputError(f"{path}: {total} samples; expected at most {_LARGEST}")
-    lengths = [int(reader.get_signal_size(0, sweep, 0)) for sweep in range(n_sweeps)]
-    with _errors_named(path, program):
-        commands, problem = (
-            axon_commands(reader, lengths)
-            if ending == ".abf"
-            else ((), f"{program} files do not say what was commanded")
-        )
-    return SweepFile(path, program, sha256, channels, n_sweeps, commands, problem, reader)
+    if ending == ".abf":
+        with _errors_named(path, program):
+            commands, problem = axon_commands(reader, lengths[0])
+    if not commands and not problem:
+        problem = "the file has no stimuli"
+    return SweepFile(path, program, sha256, channels, n_sweeps, commands, problem, source)
+
+
+@dataclass(frozen=True, eq=False)
+class _Neo:
+    """A file that neo has opened."""
+
+    reader: Any
+
+    def length(self, place: tuple[int, int], sweep: int) -> int:
+        return int(self.reader.get_signal_size(0, sweep, place[0]))
+
+    def samples(self, place: tuple[int, int], sweep: int) -> FloatArray:
+        stream, index = place
+        raw = self.reader.get_analogsignal_chunk(0, sweep, None, None, stream, channel_indexes=[index])
+        scaled = self.reader.rescale_signal_raw_to_float(raw, "float64", stream, channel_indexes=[index])
+        return np.asarray(scaled[:, 0], dtype=np.float64)
+
+
+def _open(path: Path, ending: str) -> tuple[_Neo, Any]:
+    """A file opened by neo, and neo's reader."""
+    name, program = READERS[ending]
+    with extra("recordings", f"{program} files need neo"):
+        from neo import rawio
+    reader = getattr(rawio, name)(filename=str(path))
+    reader.parse_header()
+    return _Neo(reader), reader
+
+
+def _nwb_channels(nwb: NwbSource) -> tuple[Channel, ...]:
+    """Electrodes as channels."""
+    rows = zip(nwb.names, nwb.units, nwb.steps, strict=True)
+    return tuple(
+        Channel(k + 1, name, unit, "voltage" if unit == "V" else "current", 1.0, step, (0, k))
+        for k, (name, unit, step) in enumerate(rows)
+    )
 
 
 def _checked(path: Path, ending: str) -> str:

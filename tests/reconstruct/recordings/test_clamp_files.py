@@ -145,7 +145,7 @@ def test_silence_is_a_recording_too(tmp_path: Path) -> None:
         ({"channels": [("IN 0", "")]}, "no channel has a unit of voltage: 1 'IN 0' (no unit)"),
         ({"command": ("Cmd", "")}, "no current is commanded: 'Cmd' (no unit)"),
         ({"channels": [("Im", "pA")]}, "no channel has a unit of voltage: 1 'Im' (pA)"),
-        ({"epochs": ()}, "the command 'Cmd' (pA) has no step"),
+        ({"epochs": ()}, "the protocol's 'Cmd' (pA) has no step"),
         ({"epoch": {"nEpochType": 2}}, "it has ramps or trains of pulses; expected steps alone"),
         ({"output": {"nWaveformSource": 2}}, "its waveform comes from another file"),
         ({"output": {"nInterEpisodeLevel": 1}}, "the last level is held between sweeps"),
@@ -159,6 +159,35 @@ def test_silence_is_a_recording_too(tmp_path: Path) -> None:
 )
 def test_what_is_no_current_clamp_is_refused(tmp_path: Path, options: dict[str, object], message: str) -> None:
     assert message in refusal(recording(tmp_path / "bad.abf", **options))
+
+
+def with_current(path: Path, noise: float, shape: FloatArray) -> Path:
+    """Sweeps without a protocol whose second channel is the injected current (pA): 10 k times `shape`, and noise."""
+    rng = np.random.default_rng(3)
+    sweeps = [
+        np.hstack([spiking(k), 10.0 * k * shape[:, None] + noise * rng.standard_normal((N, 1))]) for k in range(-1, 4)
+    ]
+    channels = [("Vm", "mV"), ("Im", "pA")]
+    return write_abf(path, sweeps, channels=channels, protocol={"nOperationMode": 3})
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.2, 1.0])
+def test_a_recorded_current_has_steps_too_if_it_is_said_to_be_injected(tmp_path: Path, noise: float) -> None:
+    shape = np.zeros(N)
+    shape[STEP] = 1.0
+    path = with_current(tmp_path / "r.abf", noise, shape)
+    assert "as the command one of the recorded 2 'Im' (pA), if it was injected" in refusal(path)
+    clamp = read_current_clamp(path, command="Im")
+    np.testing.assert_allclose(clamp.currents, 1e-11 * np.array([-1, 0, 1, 2, 3]), atol=1e-13)
+    for step in clamp.steps:
+        assert abs(step.start - STEP.start) <= 2
+        assert abs(step.stop - STEP.stop) <= 2
+    assert [len(r.spikes) for r in step_responses(clamp)] == [0, 0, 1, 2, 3]
+
+
+def test_a_recorded_current_that_is_no_step_is_refused(tmp_path: Path) -> None:
+    path = with_current(tmp_path / "r.abf", 0.2, np.sin(np.arange(N) / 300.0))
+    assert "differs by" in refusal(path, command="Im")
 
 
 def test_a_unit_may_be_told(tmp_path: Path) -> None:
