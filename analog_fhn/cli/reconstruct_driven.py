@@ -12,6 +12,7 @@ from analog_fhn.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from analog_fhn._support.progress import Progress
+    from analog_fhn.reconstruct.adex import Adex
     from analog_fhn.reconstruct.driven.pipeline import DrivenResult
     from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp
 
@@ -24,9 +25,10 @@ def is_current_clamp(paths: list[Path]) -> bool:
     InputError
         If such a file is not the only one.
     """
-    from analog_fhn.reconstruct.recordings.sweep_file import READERS
+    from analog_fhn.reconstruct.recordings.sweep_file import REFUSED, is_sweep_file
 
-    files = [path for path in paths if path.suffix.lower() in READERS]
+    # a .dat may be a table of numbers
+    files = [path for path in paths if is_sweep_file(path) and path.suffix.lower() not in REFUSED]
     if files and len(paths) > 1:
         raise InputError(f"{files[0]} holds all sweeps of a neuron; expected it alone, not {len(paths)} recordings")
     return bool(files)
@@ -67,16 +69,17 @@ def reconstruct_driven_file(
         result = reconstruct_driven(clamp, seed=seed, progress=bar)
     result.twin.save(output)
     with console.progress_bar("baseline") as bar:
-        baseline, parameters = _baseline(clamp, result, seed, bar)
+        adex = _baseline(clamp, seed, bar)
+    baseline = [None if adex is None else len(adex.spikes(clamp, run.step)) for run in result.held]
     for line in _lines(result, baseline):
         console.say(line, json)
     rows = [row | {"spikes_baseline": n} for row, n in zip(result.rows(), baseline, strict=True)]
     content = {"file": str(output), "rule": RULE, "reached": result.reached, "held_out": rows}
-    content |= _content(result) | {"baseline": parameters}
+    content |= _content(result) | {"baseline": _baseline_content(result, baseline, adex)}
     outputs.write_json(json, "reconstruct", seed, start, outputs.without_nan(content))
     written = [output]
     if folder is not None:
-        written += _pictures(result, folder, path.name)
+        written += _pictures(clamp, result, adex, folder)
     outputs.say_written(written, json)
     if not result.reached:
         missed = [
@@ -90,22 +93,26 @@ def reconstruct_driven_file(
         )
 
 
-def _baseline(
-    clamp: CurrentClamp, result: DrivenResult, seed: int, progress: Progress
-) -> tuple[list[int | None], dict[str, Any] | None]:
-    """Spikes of the fitted integrate-and-fire neuron in each held-out step, and its parameters; None: no fit."""
-    from dataclasses import asdict
-
+def _baseline(clamp: CurrentClamp, seed: int, progress: Progress) -> Adex | None:
+    """Integrate-and-fire neuron that is fitted to the same steps; None: none of them has a spike."""
     from analog_fhn.reconstruct.adex import fit_adex
-    from analog_fhn.reconstruct.driven.judging import within
 
     try:
-        adex = fit_adex(clamp, seed, progress=progress)
-    except InputError:  # no spike among the currents that it may see
-        return [None] * len(result.held), None
-    spikes = [len(adex.spikes(clamp, run.step)) for run in result.held]
-    good = all(within(len(run.recorded_times), n) for run, n in zip(result.held, spikes, strict=True))
-    return list(spikes), {"model": "adaptive exponential integrate-and-fire", "reached": good} | asdict(adex)
+        return fit_adex(clamp, seed, progress=progress)
+    except InputError:
+        return None
+
+
+def _baseline_content(result: DrivenResult, spikes: list[int | None], adex: Adex | None) -> dict[str, Any] | None:
+    """Its parameters, and whether it meets the rule."""
+    from dataclasses import asdict
+
+    from analog_fhn.reconstruct.driven.judging import within
+
+    if adex is None:
+        return None
+    good = [n is not None and within(len(run.recorded_times), n) for run, n in zip(result.held, spikes, strict=True)]
+    return {"model": "adaptive exponential integrate-and-fire", "reached": all(good)} | asdict(adex)
 
 
 def _lines(result: DrivenResult, baseline: list[int | None]) -> list[str]:
@@ -154,22 +161,18 @@ def _content(result: DrivenResult) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _pictures(result: DrivenResult, folder: Path, name: str) -> list[Path]:
-    """Waveforms at held-out currents, and the f-I curve."""
-    import numpy as np
-
+def _pictures(clamp: CurrentClamp, result: DrivenResult, adex: Adex | None, folder: Path) -> list[Path]:
+    """Waveforms at held-out currents, and spikes in every step over the current."""
     from analog_fhn import plots
-    from analog_fhn.reconstruct.driven import pictures
+    from analog_fhn.reconstruct.driven.pictures import held_out_waveforms
+    from analog_fhn.reconstruct.judge.clamp_pictures import judged_curves
+    from analog_fhn.reconstruct.recordings.current_clamp import held_out_currents
 
-    runs = sorted([*result.held, *result.others], key=lambda run: (run.step.amplitude, run.step.number))
-    recorded, twin = (
-        [(run.step.amplitude, len(times) / ((len(run.run) - run.begin) * run.interval)) for run, times in which]
-        for which in ([(r, r.recorded_times) for r in runs], [(r, r.times) for r in runs])
-    )
-    currents = np.unique([amplitude for amplitude, _ in twin])
-    rates = np.array([np.mean([rate for amplitude, rate in twin if amplitude == c]) for c in currents])
-    held = sorted({run.step.amplitude for run in result.held})
+    models = {"twin": {run.step: len(run.times) for run in (*result.held, *result.others)}}
+    if adex is not None:
+        models["integrate-and-fire"] = {step: len(adex.spikes(clamp, step)) for step in clamp.steps}
+    curves = judged_curves(clamp, models, held_out_currents(clamp.currents), clamp.source)
     return [
-        plots.save(pictures.held_out_waveforms(result.held, name), folder / "held_out.png"),
-        plots.save(pictures.fi_curves(recorded, [(currents, rates)], held, name), folder / "fi.png"),
+        plots.save(held_out_waveforms(result.held, clamp.source), folder / "held_out.png"),
+        plots.save(curves, folder / "fi.png"),
     ]

@@ -1,4 +1,4 @@
-"""Pictures of a driven twin: recorded and own voltage at held-out currents, and its f-I curve."""
+"""Picture of a driven twin: recorded and own voltage at held-out currents."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from analog_fhn.neuron import FloatArray
 from analog_fhn.plots import COLOURS, INK
 from analog_fhn.reconstruct.driven.judging import StepRun
 
@@ -38,29 +37,4 @@ def held_out_waveforms(runs: Sequence[StepRun], title: str) -> Figure:
         axes.set_ylabel("V (mV)", fontsize=8)
     grid[0, -1].legend(fontsize=7, frameon=False, loc="upper right")
     figure.suptitle(title, fontsize=10)
-    return figure
-
-
-def fi_curves(
-    recorded: Sequence[tuple[float, float]],
-    twins: Sequence[tuple[FloatArray, FloatArray]],
-    held: Sequence[float],
-    title: str,
-    others: Sequence[tuple[str, FloatArray, FloatArray]] = (),
-) -> Figure:
-    """Rates over the current: recorded points (current, rate), and a curve (currents, rates) of each twin; A, 1/s."""
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    for current in held:
-        axes.axvspan(1e12 * current - 2, 1e12 * current + 2, color="#e7e7e7", lw=0)
-    for k, (currents, rates) in enumerate(twins):
-        label = None if k else "twins, one a seed" if len(twins) > 1 else "twin"
-        axes.plot(1e12 * currents, rates, color=COLOURS[1], lw=0.8, alpha=0.6, label=label)
-    for k, (label, currents, rates) in enumerate(others):
-        axes.plot(1e12 * currents, rates, color=COLOURS[2 + k], lw=1.4, ls="--", label=label)
-    points = np.array(recorded)
-    axes.plot(1e12 * points[:, 0], points[:, 1], "o", color=INK, ms=5, label="recorded", zorder=5)
-    axes.set(xlabel="injected current (pA); grey: held out", ylabel="spikes per second in the step", title=title)
-    axes.legend(frameon=False, fontsize=8)
     return figure
