@@ -7,13 +7,14 @@ from numpy.typing import ArrayLike
 
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.driven.map import DrivenMap
-from analog_fhn.reconstruct.driven.traces import N_INPUTS
+from analog_fhn.reconstruct.driven.traces import OTHERS
 from analog_fhn.reconstruct.driven.twin import DrivenTwin
 
 CURRENTS = np.array([-50e-12, 0.0, 25e-12, 100e-12])
 RATES = np.array([0.0, 0.0, 10.0, 40.0])
 REST, PEAK = -0.06, 0.03
 STEP = 0.25e-3
+N_INPUTS = OTHERS + 7
 
 
 class Metronome(DrivenTwin):

@@ -36,7 +36,7 @@ class Bench:
     base
         Median voltage before the first step of each sweep, shape (m,), V.
     slow, spikes
-        Traces along the sweeps, shapes (m, n, 5) and (m, n, 3).
+        Traces along the sweeps, shapes (m, n, 7) and (m, n, 3).
     """
 
     clamp: CurrentClamp

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.driven.bench import Bench
-from analog_fhn.reconstruct.driven.traces import State, gains, raw_inputs, spiking
+from analog_fhn.reconstruct.driven.traces import OTHERS, State, gains, raw_inputs, spiking
 
 UNIT = 1e-4
 """Voltage change (V) per step up to which the map is linear in its net's output; above it grows like sinh."""
@@ -30,7 +30,7 @@ class DrivenMap:
     layers
         Weights (n_in, n_out) and biases (n_out,) of each layer.
     centre, unit
-        Of the inputs, shape (11,) each.
+        Of the inputs, shape (n_in,) each.
     bound
         B: with it the largest change is twice the largest recorded.
     limits
@@ -47,11 +47,11 @@ class DrivenMap:
     step: float
 
     @classmethod
-    def drawn(cls, bench: Bench, which: NDArray[np.intp], hidden: int, rng: Generator) -> DrivenMap:
-        """A map to begin training with, scaled to the sweeps that it is trained on."""
+    def drawn(cls, bench: Bench, which: NDArray[np.intp], hidden: int, means: int, rng: Generator) -> DrivenMap:
+        """A map to begin training with, which reads the first `means` means; scaled to the sweeps it is trained on."""
         voltage = bench.voltage[which]
         base = np.broadcast_to(bench.base[which, None], voltage.shape)
-        raw = raw_inputs(voltage, bench.slow[which], bench.spikes[which], bench.current[which], base)
+        raw = raw_inputs(voltage, bench.slow[which, :, :means], bench.spikes[which], bench.current[which], base)
         raw = raw.reshape(-1, raw.shape[-1])
         unit = raw.std(axis=0)
         unit[-1] = max(unit[-1], _BASE)
@@ -64,9 +64,23 @@ class DrivenMap:
         limits = float(voltage.min()) - _MARGIN, float(voltage.max()) + _MARGIN
         return cls(layers, raw.mean(axis=0), unit, bound, limits, bench.step)
 
-    def change(self, raw: FloatArray) -> FloatArray:
-        """Voltage change in one step, shape (...), V, from raw inputs (..., 11)."""
-        return np.asarray(change(self.layers, (raw - self.centre) / self.unit, self.bound))
+    @property
+    def means(self) -> int:
+        """Number of the voltage's means that it reads."""
+        return len(self.centre) - OTHERS
+
+    def scaled(
+        self, voltage: FloatArray, slow: FloatArray, spikes: FloatArray, current: FloatArray, base: FloatArray
+    ) -> FloatArray:
+        """Inputs of the net, shape (..., n_in), of a state with all its means."""
+        raw = raw_inputs(voltage, slow[..., : self.means], spikes, current, base)
+        return np.asarray((raw - self.centre) / self.unit)
+
+    def change(
+        self, voltage: FloatArray, slow: FloatArray, spikes: FloatArray, current: FloatArray, base: FloatArray
+    ) -> FloatArray:
+        """Voltage change in one step, shape (...), V."""
+        return np.asarray(change(self.layers, self.scaled(voltage, slow, spikes, current, base), self.bound))
 
     def run(self, state: State, current: FloatArray, noise: FloatArray | None = None) -> FloatArray:
         """Voltage of free runs, shape (m, n), V; the first sample is the state's.
@@ -89,7 +103,7 @@ class DrivenMap:
         out = np.empty(current.shape)
         for n in range(current.shape[1]):
             out[:, n] = voltage
-            moved = self.change(raw_inputs(voltage, slow, spikes, current[:, n], base))
+            moved = self.change(voltage, slow, spikes, current[:, n], base)
             slow += of_voltage * (voltage[:, None] - slow)
             spikes += of_spikes * (spiking(voltage)[:, None] - spikes)
             if noise is not None:
@@ -99,7 +113,7 @@ class DrivenMap:
 
 
 def change(layers: Any, inputs: Any, bound: float, xp: Any = np) -> Any:
-    """Voltage change (V) from scaled inputs (..., 11), by NumPy or by JAX."""
+    """Voltage change (V) from scaled inputs (..., n_in), by NumPy or by JAX."""
     values = inputs
     for weights, biases in layers[:-1]:
         values = values @ weights + biases

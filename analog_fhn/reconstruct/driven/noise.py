@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.driven.bench import BEFORE, Bench
 from analog_fhn.reconstruct.driven.map import DrivenMap
-from analog_fhn.reconstruct.driven.traces import raw_inputs
 from analog_fhn.reconstruct.recordings.current_clamp import spike_times
 
 _QUIET = 0.02  # s around a fast change that are left out
@@ -48,14 +47,14 @@ def current_noise(bench: Bench, state_map: DrivenMap, which: NDArray[np.intp]) -
     base = np.broadcast_to(bench.base[which, None], (len(which), n))
     parts = bench.voltage[which, :n], bench.slow[which, :n], bench.spikes[which, :n]
     current = bench.current[which, :n]
-    change = state_map.change(raw_inputs(*parts, current, base))
+    change = state_map.change(*parts, current, base)
     moved = np.diff(bench.voltage[which], axis=1)
     error = moved - change
     steady = np.diff(bench.current[which], axis=1) == 0
     quiet = _quiet(moved, steady, round(_QUIET / bench.step))
     short, long = (_variance_of_sums(error, quiet, k) for k in (_SHORT, _LONG))
     per_step = float(np.sqrt(max(0.0, (long - short) / (_LONG - _SHORT))))
-    gain = (state_map.change(raw_inputs(*parts, current + _PROBE, base)) - change)[quiet].mean() / _PROBE
+    gain = (state_map.change(*parts, current + _PROBE, base) - change)[quiet].mean() / _PROBE
     density = per_step / abs(float(gain)) * np.sqrt(2 * bench.step) if gain else 0.0
     return CurrentNoise(per_step, float(density), float(np.sqrt(np.mean(error[quiet] ** 2))))
 

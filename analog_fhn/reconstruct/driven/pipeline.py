@@ -125,7 +125,7 @@ def reconstruct_driven(
         "source": clamp.source, "sha256": clamp.sha256, "rule": RULE, "seed": seed, "options": asdict(options),
         "held_out": sorted({run.step.amplitude for run in runs}), "misfits": list(trained.misfits),
         "chosen": trained.chosen, "said": list(trained.notes), "reached": all(run.within for run in runs),
-        "noise_density": noise.density, "seconds": seconds,
+        "noise_density": noise.density, "means": state_map.means, "seconds": seconds,
     }  # fmt: skip
     return DrivenResult(
         DrivenTwin(state_map, *_curve(bench), noise.per_step, notes), trained, runs,

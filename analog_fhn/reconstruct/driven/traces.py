@@ -11,9 +11,8 @@ from scipy.signal import lfilter
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.recordings.current_clamp import SPIKE_LEVEL
 
-VOLTAGE_TIMES = (0.5e-3, 1.5e-3, 5e-3, 15e-3, 50e-3)
-"""Time constants of the exponential means of the voltage (s). Slower ones make a map rest where it should spike: what a
-long hyperpolarisation leaves in them is nowhere else in a recording."""
+VOLTAGE_TIMES = (0.5e-3, 1.5e-3, 5e-3, 15e-3, 50e-3, 0.15, 0.5)
+"""Time constants of the exponential means of the voltage (s); a map reads all or the first of them."""
 
 SPIKE_TIMES = (0.05, 0.2, 1.0)
 """Time constants of the spike traces (s), on which adaptation rests."""
@@ -21,12 +20,13 @@ SPIKE_TIMES = (0.05, 0.2, 1.0)
 WIDTH = 4e-3
 """A spike trace follows sigmoid((V - SPIKE_LEVEL) / WIDTH); V."""
 
-N_INPUTS = 1 + len(VOLTAGE_TIMES) + len(SPIKE_TIMES) + 2
+OTHERS = 1 + len(SPIKE_TIMES) + 2
+"""Inputs of a map beside the means: voltage, traces of spikes, current, baseline."""
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """State of m runs: voltage (m,), its means (m, 5), traces of spikes (m, 3), and the baseline (m,) of each."""
+    """State of m runs: voltage (m,), its means (m, 7), traces of spikes (m, 3), and the baseline (m,) of each."""
 
     voltage: FloatArray
     slow: FloatArray
@@ -49,7 +49,7 @@ def spiking(voltage: Any, xp: Any = np) -> Any:
 
 
 def traces(voltage: FloatArray, base: FloatArray, step: float) -> tuple[FloatArray, FloatArray]:
-    """Means of the voltage (m, n, 5) and traces of spikes (m, n, 3) along recorded sweeps (m, n).
+    """Means of the voltage (m, n, 7) and traces of spikes (m, n, 3) along recorded sweeps (m, n).
 
     At a sample they hold what came before it. At a sweep's beginning the means are the baseline (m,), and there were
     no spikes.
@@ -65,7 +65,7 @@ def _lagging(values: FloatArray, gain: float) -> FloatArray:
 
 
 def raw_inputs(voltage: Any, slow: Any, spikes: Any, current: Any, base: Any, xp: Any = np) -> Any:
-    """Inputs of the map before they are scaled, shape (..., 11).
+    """Inputs of the map before they are scaled, shape (..., 6 + number of means).
 
     Voltage, its differences from its means, traces of spikes, injected current, baseline.
     """

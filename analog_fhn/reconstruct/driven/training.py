@@ -16,7 +16,7 @@ from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.driven.bench import BEFORE, Bench
 from analog_fhn.reconstruct.driven.judging import misfit, step_runs
 from analog_fhn.reconstruct.driven.map import DrivenMap, change
-from analog_fhn.reconstruct.driven.traces import VOLTAGE_TIMES, gains, raw_inputs, spiking
+from analog_fhn.reconstruct.driven.traces import gains, raw_inputs, spiking
 from analog_fhn.reconstruct.model.adam import minimise
 from analog_fhn.training.fit import keras_on_jax
 
@@ -65,6 +65,12 @@ class DrivenOptions:
         Share of the distance to the recording that is taken away after each step of a run.
     start_noise
         Disturbance of the voltage a run starts from (V); of the traces a share of their spread, `start_share`.
+    memories
+        Numbers of the voltage's means that a map reads, in the order in which they are tried. With all seven it knows
+        0.5 s of the past; with five 50 ms, and cannot take what a long hyperpolarisation left behind for a reason to
+        rest.
+    good
+        No further map is trained where one has a misfit below it.
     """
 
     hidden: int = 48
@@ -77,6 +83,8 @@ class DrivenOptions:
     forcing: float = 0.05
     start_noise: float = 1e-3
     start_share: float = 0.05
+    memories: tuple[int, ...] = (7, 5)
+    good: float = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +103,25 @@ def train(
     """Train a map on some sweeps.
 
     Now and then the trained steps are run freely, each from the state recorded before it, with the map as it is and
-    with the running mean of its weights; the one with the smallest `misfit` is kept. A training that
-    diverges ends there.
+    with the running mean of its weights; the one with the smallest `misfit` is kept. A training that diverges ends
+    there. Maps with other `DrivenOptions.memories` are trained until one has a misfit below `good`; the best is kept.
     """
-    rng = np.random.default_rng(seed)
-    first = DrivenMap.drawn(bench, which, options.hidden, rng)
+    keepers: list[_Keeper] = []
+    for number, means in enumerate(options.memories):
+        part = None if progress is None else _part_of(progress, number, len(options.memories))
+        keepers.append(_train_one(bench, which, options, means, seed, part))
+        if min(keepers[-1].misfits) < options.good:
+            break
+    best = min(keepers, key=lambda keeper: min(keeper.misfits))
+    notes = [note for keeper in keepers for note in keeper.notes]
+    return Trained(best.best, tuple(best.misfits), int(np.argmin(best.misfits)), tuple(notes))
+
+
+def _train_one(
+    bench: Bench, which: NDArray[np.intp], options: DrivenOptions, means: int, seed: int, progress: Progress | None
+) -> _Keeper:
+    """One map that reads so many means of the voltage."""
+    first = DrivenMap.drawn(bench, which, options.hidden, means, np.random.default_rng(seed))
     keeper = _Keeper(bench, which, first)
     variables = [keras_on_jax().Variable(v, dtype="float32") for layer in first.layers for v in layer]
     stages: list[tuple[str, Any, int, float]] = [
@@ -125,8 +147,11 @@ def train(
         values = [v for layer in keeper.best.layers for v in layer]
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-    best = int(np.argmin(keeper.misfits))
-    return Trained(keeper.best, tuple(keeper.misfits), best, tuple(keeper.notes))
+    return keeper
+
+
+def _part_of(progress: Progress, number: int, parts: int) -> Progress:
+    return lambda done, total: progress(number * total + done, parts * total)
 
 
 def _shifted(progress: Progress, before: int, total: int) -> Progress:
@@ -180,14 +205,13 @@ def _single(bench: Bench, which: NDArray[np.intp], first: DrivenMap, options: Dr
     n = bench.voltage.shape[1] - 1
     base = np.broadcast_to(bench.base[which][:, None], (len(which), n))
     part = (which, slice(n))
-    raw = raw_inputs(bench.voltage[part], bench.slow[part], bench.spikes[part], bench.current[which, :n], base)
-    scaled = (raw - first.centre) / first.unit
+    scaled = first.scaled(bench.voltage[part], bench.slow[part], bench.spikes[part], bench.current[part], base)
     delta = np.diff(bench.voltage[which], axis=1).ravel()
     near = np.convolve(np.abs(delta) > _FAST, np.ones(_AROUND), "same") > 0
     inputs, target = jnp.asarray(scaled.reshape(len(delta), -1), jnp.float32), jnp.asarray(delta, jnp.float32)
     quarter = options.batch // 4 if near.any() else 0
     fast, slow = jnp.asarray(np.flatnonzero(near)), jnp.asarray(np.flatnonzero(~near))
-    moved = jnp.asarray(1.0 / first.unit[: 1 + len(VOLTAGE_TIMES)], jnp.float32)
+    moved = jnp.asarray(1.0 / first.unit[: 1 + first.means], jnp.float32)
 
     def loss(values, key):  # type: ignore[no-untyped-def]
         a, b, c = jax.random.split(key, 3)
@@ -212,11 +236,11 @@ def _several(
 
     data = [
         jnp.asarray(a[which], jnp.float32)
-        for a in (bench.voltage, bench.current, bench.slow, bench.spikes, bench.base, _units(bench))
+        for a in (bench.voltage, bench.current, bench.slow[..., : first.means], bench.spikes, bench.base, _units(bench))
     ]
     centre, unit = (jnp.asarray(v, jnp.float32) for v in (first.centre, first.unit))
     of_voltage, of_spikes = (jnp.asarray(v, jnp.float32) for v in gains(bench.step))
-    n_slow = len(of_voltage)
+    n_slow, of_voltage = first.means, of_voltage[: first.means]
     spread_slow, spread_spikes = unit[1 : 1 + n_slow], unit[1 + n_slow : 1 + n_slow + len(of_spikes)]
     places = jnp.asarray(_starts(bench, ahead))
     low, high = first.limits

@@ -16,7 +16,7 @@ from analog_fhn._support.npz import read_npz, reading, take_meta
 from analog_fhn.errors import InputError, check_range, shown
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.driven.map import DrivenMap
-from analog_fhn.reconstruct.driven.traces import N_INPUTS, SPIKE_TIMES, VOLTAGE_TIMES, State
+from analog_fhn.reconstruct.driven.traces import OTHERS, SPIKE_TIMES, VOLTAGE_TIMES, State
 
 KIND = "a driven twin"
 FORMAT = 1
@@ -145,9 +145,11 @@ class DrivenTwin:
 
 def _check_layers(state_map: DrivenMap) -> None:
     """Raise InputError if the layers do not fit one another or the inputs."""
-    width = N_INPUTS
-    if state_map.centre.shape != (width,) or state_map.unit.shape != (width,) or (state_map.unit <= 0).any():
-        raise InputError(f"centre or unit: expected {width} numbers, units above 0")
+    width = state_map.centre.size
+    if not OTHERS < width <= OTHERS + len(VOLTAGE_TIMES) or state_map.centre.ndim != 1:
+        raise InputError(f"centre of shape {state_map.centre.shape}: expected {OTHERS + len(VOLTAGE_TIMES)} numbers")
+    if state_map.unit.shape != (width,) or (state_map.unit <= 0).any():
+        raise InputError(f"unit: expected {width} numbers above 0")
     for weights, biases in state_map.layers:
         if weights.ndim != 2 or weights.shape[0] != width or biases.shape != weights.shape[1:]:
             raise InputError(f"a layer has shape {weights.shape}; expected ({width}, n), and n biases")

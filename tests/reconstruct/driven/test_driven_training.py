@@ -18,13 +18,14 @@ from analog_fhn.reconstruct.driven.judging import misfit, step_runs, within
 from analog_fhn.reconstruct.driven.map import UNIT, DrivenMap
 from analog_fhn.reconstruct.driven.noise import current_noise
 from analog_fhn.reconstruct.driven.pipeline import reconstruct_driven
-from analog_fhn.reconstruct.driven.traces import N_INPUTS, VOLTAGE_TIMES, traces
+from analog_fhn.reconstruct.driven.traces import OTHERS, VOLTAGE_TIMES, traces
 from analog_fhn.reconstruct.driven.training import DrivenOptions, Rollouts, train
 from analog_fhn.reconstruct.driven.twin import DrivenTwin
 from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp, steps_of
 
 STEP = 0.25e-3
-QUICK = DrivenOptions(hidden=16, updates=200, batch=256, rollouts=(Rollouts(10, 125, 1e-3),), runs=16)
+N_INPUTS = OTHERS + 7
+QUICK = DrivenOptions(hidden=16, updates=200, batch=256, rollouts=(Rollouts(10, 125, 1e-3),), runs=16, memories=(5,))
 CURRENTS = 1e-12 * np.arange(-20.0, 100.0, 15.0)  # 8
 
 
