@@ -88,13 +88,16 @@ def main() -> None:
     path = arguments.output / "living.csv"
     rows = list(csv.DictReader(path.open(encoding="utf-8"))) if path.exists() else []
     done = {tuple(row[name] for name in FIELDS[:6]) for row in rows}
+    kept: dict[tuple[str, str], LivingNeurons] = {}  # which keep their runs
 
     def judge(name: str, weights: str, network: Network, activation: str, readout: str, window: float) -> None:
         key = (name, weights, activation, readout, f"{window:g}", str(len(test.labels)))
         if key in done:
             return
         start = time.perf_counter()
-        neurons = LivingNeurons(twins[name], activation)  # type: ignore[arg-type]
+        if (name, activation) not in kept:
+            kept[name, activation] = LivingNeurons(twins[name], activation)  # type: ignore[arg-type]
+        neurons = kept[name, activation]
         asked = replace(network.with_options(readout=readout, recentre=readout == "mean"), protocol=protocol(window))
         accuracy = classify(asked, test.images, backend=neurons).accuracy(test.labels)
         row = dict(zip(FIELDS, (*key, f"{accuracy:.4f}", f"{time.perf_counter() - start:.0f}"), strict=True))
