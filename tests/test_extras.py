@@ -13,7 +13,7 @@ from analog_fhn.network import Network
 
 OPTIONAL = (
     "sklearn", "pooch", "matplotlib", "h5py", "onnx", "safetensors", "keras", "jax", "brian2", "PySpice", "distributed",
-    "pyarrow", "neo",
+    "pyarrow", "neo", "pynwb",
 )  # fmt: skip
 BLOCKED = f"import sys; sys.modules.update(dict.fromkeys({OPTIONAL}))\n"  # None: not to be imported
 COMMAND = BLOCKED + "from analog_fhn.cli import main; sys.argv = ['analog-fhn', *sys.argv[1:]]; main()"
@@ -29,6 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(place / "images.npz", images=IMAGES, labels=np.arange(20) % 2)
     (place / "model.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     (place / "model.onnx").write_bytes(b"\x08\x08")
+    (place / "cell.nwb").write_bytes(b"\x89HDF\r\n\x1a\n")
     (place / "cell.abf").write_bytes(b"ABF2" + bytes(600))
     (place / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     return place
@@ -76,6 +77,7 @@ def test_commands_without_pictures_work(folder: Path, command: tuple[str, ...]) 
         (("import", "model.safetensors", "-o", "new.npz"), "safetensors files need safetensors", "import"),
         (("compare", "net.npz", "--dataset", "images.npz", "-o", "out"), "pictures need matplotlib", "plots"),
         (("classify", "net.npz", "--dataset", "images.npz", "--backend", "brian"), "needs Brian2", "brian"),
+        (("record", "--info", "cell.nwb"), "NWB files need pynwb", "nwb"),
         (("record", "--info", "cell.abf"), "Axon (ABF) files need neo", "recordings"),
         (("train", "--dataset", "images.npz", "-o", "new.npz"), "training needs Keras and JAX", "train"),
     ],

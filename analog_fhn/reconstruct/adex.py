@@ -16,7 +16,7 @@ from scipy.optimize import Bounds, differential_evolution
 from analog_fhn._support.compiled import compiled
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
-from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp, Step, held_out_currents
+from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp, Step
 
 _DT = 1e-4  # s of an integration step, or the sampling interval if that is longer
 _QUIET = 0.1  # s before the first edge of the current that the resting voltage of a sweep is taken from
@@ -68,7 +68,7 @@ class Adex:
         return times[(times >= 0.0) & (times < len(step) * clamp.step)]
 
     def counts(self, clamp: CurrentClamp, currents: FloatArray) -> list[tuple[Step, FloatArray]]:
-        """Steps at these currents (A), such as `held_out_currents`, each with its `spikes`."""
+        """Steps at these currents (A), such as `clamp.held_out`, each with its `spikes`."""
         return [(step, self.spikes(clamp, step)) for step in clamp.steps if step.amplitude in currents]
 
 
@@ -115,7 +115,7 @@ def fit_adex(
 
     low, high = (np.array([np.log(r[k]) if r[2] else r[k] for r in _RANGES.values()]) for k in (0, 1))
     found = differential_evolution(
-        objective, Bounds(low, high), maxiter=generations, popsize=10, rng=np.random.default_rng(seed), polish=False,
+        objective, Bounds(low, high), maxiter=generations, popsize=10, rng=seed, polish=False,
         tol=0.0, init="sobol", callback=after,
     )  # fmt: skip
     return _adex(found.x, objective.centre)
@@ -134,7 +134,7 @@ class _Sweep:
         stride = max(1, int(_DT / clamp.step + 0.5))
         voltage, current = clamp.voltage[sweep], clamp.current[sweep]
         edges = np.flatnonzero(np.diff(current)) + 1
-        first = int(edges[0]) if len(edges) else min(step.start for step in clamp.steps if step.sweep == sweep)
+        first = int(edges[0]) if len(edges) else len(current)
         quiet = voltage[max(0, first - round(_QUIET / clamp.step)) : first]
         last = max((step.stop for step in clamp.steps if step.sweep == sweep), default=len(current))
         return cls(np.ascontiguousarray(current[:last:stride]), stride * clamp.step, float(np.median(quiet)))
@@ -150,7 +150,7 @@ class _Objective:
     """How far a neuron is from the steps that it is fitted to."""
 
     def __init__(self, clamp: CurrentClamp) -> None:
-        held_out = held_out_currents(clamp.currents)
+        held_out = clamp.held_out
         self.clamp = clamp
         self.steps = [step for step in clamp.steps if step.amplitude not in held_out]
         self.recorded = [clamp.spikes(step) for step in self.steps]

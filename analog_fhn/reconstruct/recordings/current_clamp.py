@@ -115,6 +115,20 @@ class CurrentClamp:
         return np.unique([step.amplitude for step in self.steps])
 
     @property
+    def held_out(self) -> FloatArray:
+        """Currents (A) that nothing is fitted to: `held_out_currents` of the recording.
+
+        Raises
+        ------
+        InputError
+            If there are too few currents.
+        """
+        try:
+            return held_out_currents(self.currents)
+        except InputError as error:
+            raise InputError(f"{self.source or 'recording'}: {error}") from None
+
+    @property
     def uniform(self) -> tuple[FloatArray, FloatArray]:
         """Voltage (V) and current (A) of all sweeps, shape (sweeps, samples) each.
 
