@@ -166,12 +166,11 @@ def _pictures(clamp: CurrentClamp, result: DrivenResult, adex: Adex | None, fold
     from analog_fhn import plots
     from analog_fhn.reconstruct.driven.pictures import held_out_waveforms
     from analog_fhn.reconstruct.judge.clamp_pictures import judged_curves
-    from analog_fhn.reconstruct.recordings.current_clamp import held_out_currents
 
     models = {"twin": {run.step: len(run.times) for run in (*result.held, *result.others)}}
     if adex is not None:
         models["integrate-and-fire"] = {step: len(adex.spikes(clamp, step)) for step in clamp.steps}
-    curves = judged_curves(clamp, models, held_out_currents(clamp.currents), clamp.source)
+    curves = judged_curves(clamp, models, clamp.held_out, clamp.source)
     return [
         plots.save(held_out_waveforms(result.held, clamp.source), folder / "held_out.png"),
         plots.save(curves, folder / "fi.png"),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.driven.traces import State, traces
-from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp, Step, held_out_currents
+from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp, Step
 
 STEP = 0.25e-3
 """Longest step of a driven map (s): means over as many samples are taken as go into it."""
@@ -77,7 +77,7 @@ class Bench:
     @property
     def held_out(self) -> NDArray[np.intp]:
         """Numbers of the sweeps that have a step of a held-out current."""
-        kept = held_out_currents(self.clamp.currents)
+        kept = self.clamp.held_out
         return np.unique([s.sweep for s in self.clamp.steps if s.amplitude in kept])
 
     @property

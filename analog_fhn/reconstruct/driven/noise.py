@@ -59,6 +59,11 @@ def current_noise(bench: Bench, state_map: DrivenMap, which: NDArray[np.intp]) -
     return CurrentNoise(per_step, float(density), float(np.sqrt(np.mean(error[quiet] ** 2))))
 
 
+def white_noise(per_step: float, shape: tuple[int, ...], seed: int) -> FloatArray:
+    """Normal numbers of this standard deviation."""
+    return per_step * np.random.default_rng(seed).standard_normal(shape)
+
+
 def _quiet(moved: FloatArray, steady: NDArray[np.bool_], around: int) -> NDArray[np.bool_]:
     """Where no fast change of the voltage, and none of the current, is near, shape (m, n)."""
     disturbed = (np.abs(moved) > _FAST) | ~steady
@@ -85,6 +90,6 @@ def noisy_counts(
     first = max(0, step.start - round(BEFORE / bench.step))
     sweeps = np.full(repeats, step.sweep)
     current = bench.current[sweeps, first : step.stop]
-    noise = per_step * np.random.default_rng(seed).standard_normal(current.shape)
+    noise = white_noise(per_step, current.shape, seed)
     voltage = state_map.run(bench.state(sweeps, first), current, noise)
     return np.array([len(spike_times(v[step.start - first :], bench.step)) for v in voltage])

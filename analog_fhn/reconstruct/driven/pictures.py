@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from analog_fhn.plots import COLOURS, INK
 from analog_fhn.reconstruct.driven.judging import StepRun
 
-_ROW = 1.25  # inches
+_ROW = 0.95  # inches
 
 
 def held_out_waveforms(runs: Sequence[StepRun], title: str) -> Figure:
     """Recorded voltage and the twin's at each held-out step: a row for a current, a column for a step of the sweep."""
     currents = sorted({run.step.amplitude for run in runs})
     numbers = sorted({run.step.number for run in runs})
-    figure = Figure(figsize=(3.9 * len(numbers) + 0.6, _ROW * len(currents) + 0.9), layout="constrained")
+    figure = Figure(figsize=(3.1 * len(numbers) + 0.5, _ROW * len(currents) + 0.8), layout="constrained")
     grid = figure.subplots(len(currents), len(numbers), squeeze=False, sharex=True, sharey=True)
     for run in runs:
         axes = grid[currents.index(run.step.amplitude), numbers.index(run.step.number)]

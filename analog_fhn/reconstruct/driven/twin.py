@@ -16,6 +16,7 @@ from analog_fhn._support.npz import read_npz, reading, take_meta
 from analog_fhn.errors import InputError, check_range, shown
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.driven.map import DrivenMap
+from analog_fhn.reconstruct.driven.noise import white_noise
 from analog_fhn.reconstruct.driven.traces import OTHERS, SPIKE_TIMES, VOLTAGE_TIMES, State
 
 KIND = "a driven twin"
@@ -91,7 +92,7 @@ class DrivenTwin:
             raise InputError(f"duration = {duration}: expected a number of seconds from 0")
         amps = np.atleast_1d(np.asarray(current, dtype=np.float64))
         n = round(duration / self.step)
-        noise = None if seed is None else self.noise * np.random.default_rng(seed).standard_normal((len(amps), n))
+        noise = None if seed is None else white_noise(self.noise, (len(amps), n), seed)
         return self.state_map.run(self.at_rest(amps), np.broadcast_to(amps[:, None], (len(amps), n)), noise)
 
     def save(self, path: Path | str) -> None:
