@@ -29,6 +29,7 @@ from analog_fhn.training.circuit import Inside, train_fhn
 
 FIELDS = ("neurons", "weights", "activation", "readout", "window", "images", "accuracy", "seconds")
 SETTLE = 0.1  # s
+MEASURED = "measured f-I curves"
 VOTED = 1000  # images of the vote, for which every sample of every neuron is kept
 
 
@@ -62,11 +63,16 @@ def picture(rows: list[dict[str, str]]) -> Figure:
         ]  # fmt: skip
         points = sorted((float(r["window"]), 100 * (1 - float(r["accuracy"]))) for r in mine)
         if activation == "curve":
-            axes.axhline(points[0][1], ls="--", lw=1, color="#5c6b73", label=f"{neurons}, {weights}: measured curve")
+            label = None if axes.lines and any(line.get_label() == MEASURED for line in axes.lines) else MEASURED
+            axes.axhline(points[0][1], ls=":", lw=1, color="#5c6b73", label=label)
         elif len(points) > 1:
-            axes.plot(*zip(*points, strict=True), "o-", ms=4, lw=1.2, label=f"{neurons}, {weights}: {activation}")
+            colour = plots.COLOURS[sorted({name for name, _, _ in named}).index(neurons)]
+            style = "o-" if weights == "trained" else "o--"
+            axes.plot(*zip(*points, strict=True), style, color=colour, ms=4, lw=1.2, label=f"{neurons}, {weights}")
     axes.set(xscale="log", yscale="log", xlabel="control window (s)", ylabel="wrong (%)", title="MNIST, 784-100-10")
-    axes.legend(frameon=False, fontsize=7)
+    axes.set_yticks([2, 3, 5, 10, 20, 50], ["2", "3", "5", "10", "20", "50"])
+    axes.set_yticks([], minor=True)
+    axes.legend(frameon=False, fontsize=8)
     return figure
 
 
