@@ -128,7 +128,8 @@ def test_a_library_is_used_in_one_place(library: str, home: str) -> None:
 def test_only_the_chip_and_training_draw_random_numbers() -> None:
     # shared design: nothing but the chip draws component values. Training draws weights, the sweep its chips' seeds,
     # the data set its split, and doctor the weights of a sample network. Brian2 draws noise, from a seed made here; the
-    # simulated bench that of its readings, which no chip has; `record` noise and gaps of a recording.
+    # simulated bench that of its readings, which no chip has; `record` noise and gaps of a recording; a
+    # driven twin has current noise.
     allowed = {
         "backends.brian",
         "draws",
@@ -141,6 +142,8 @@ def test_only_the_chip_and_training_draw_random_numbers() -> None:
         "studies.doctor",
         "cli.record",
         "reconstruct.model.maps",
+        "reconstruct.driven.training",
+        "reconstruct.driven.noise",
         "papers.kuptsov2025",
     }
     found = {

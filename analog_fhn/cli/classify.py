@@ -62,9 +62,21 @@ class EngineOptions:
             help="Of `analog-fhn reconstruct`; given several times, hidden neurons take turns (--backend twin).",
         ),
     ] = None
+    activation: Annotated[
+        Literal[rate, voltage, curve] | None,
+        typer.Option(
+            "--activation",
+            help="Of twins that a current drives: spikes in the window (default), mean voltage, or measured f-I curve.",
+        ),
+    ] = None
 
     def load(self) -> str | Backend:
         """Name of the backend, or the twins of the files."""
+        if self.activation is not None and self.backend != "twin":
+            raise option_values.foreign(
+                "--activation", f"--activation {self.activation}", f"--backend {self.backend}",
+                {"--backend twin": ["--activation"]},
+            )  # fmt: skip
         if self.backend != "twin":
             if self.twin:
                 raise option_values.foreign(
@@ -73,9 +85,9 @@ class EngineOptions:
             return self.backend
         if not self.twin:
             raise InputError("--backend twin: --twin FILE.npz is missing, a file of `analog-fhn reconstruct`")
-        from analog_fhn.reconstruct.twin import Twins
+        from analog_fhn.reconstruct.twin_files import load_twins
 
-        return Twins.load(self.twin)
+        return load_twins(self.twin, self.activation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,17 +115,23 @@ class TableOptions:
     ] = None
     tables: parameters.TablesOption = None
 
-    def drives(self, backend: str) -> int | None:
-        """Drives of the table; None: there is none. Twins always have one."""
-        if backend != "twin" or self.table is not None:
+    def drives(self, backend: str, engine: str | Backend) -> int | None:
+        """Drives of the table; None: there is none. Twins always have one, which those that a current drives make."""
+        from analog_fhn.reconstruct.driven.backend import LivingNeurons
+
+        if isinstance(engine, LivingNeurons) and self.table is not None:
+            raise InputError(
+                f"--table {self.table}: twins that a current drives are run at currents of their own; leave it out"
+            )
+        if backend != "twin" or self.table is not None or isinstance(engine, LivingNeurons):
             return self.table
         from analog_fhn.reconstruct.twin import TABLE
 
         return TABLE
 
-    def folder(self, backend: str) -> Path | None:
-        """Where the table is stored; None: nowhere."""
-        return outputs.tables_folder(self.drives(backend), self.tables, backend)
+    def folder(self, drives: int | None, backend: str) -> Path | None:
+        """Where a table of so many drives is stored; None: nowhere."""
+        return outputs.tables_folder(drives, self.tables, backend)
 
 
 @dataclass(frozen=True)
@@ -169,7 +187,8 @@ def classify(
     from analog_fhn.inference import classify as classified
 
     start = time.perf_counter()
-    backend, table = engine.load(), response.drives(engine.backend)
+    backend = engine.load()
+    table = response.drives(engine.backend, backend)
     net = how.load(network, circuit.trim)
     chip = circuit.build_if_asked(net, engine.backend)
     net = net if chip is None else chip.network  # with the technology's own window
@@ -181,7 +200,7 @@ def classify(
     noisy = layer_noise is not None
     work = costs.classification(net, len(images.labels), backend=engine.backend, table=table, noisy=noisy)
     costs.check_work(work, yes=yes)
-    tables = response.folder(engine.backend)
+    tables = response.folder(table, engine.backend)
     label = "images" if table is None else "neuron runs, then images"
     with console.progress_bar(label) as bar, keeping() as work_kept:
         result = classified(
@@ -194,7 +213,7 @@ def classify(
         write_predictions(predictions, images, result)
     content = _content(net, images, result)
     what = _what(chip, engine.twin, circuit)
-    for line in _lines(what, net, content, result, bool(engine.twin)):
+    for line in _lines(what, net, content, result, bool(engine.twin) and table is not None):
         console.say(line, json)
     content["settings"] = (
         outputs.settings(net, chip, errors=circuit.errors, trim=circuit.trim)

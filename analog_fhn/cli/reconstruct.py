@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analog_fhn._support.interrupts import keeping
-from analog_fhn.cli import console, costs, option_values, outputs, parameters, reconstruct_result
+from analog_fhn.cli import console, costs, option_values, outputs, parameters, reconstruct_driven, reconstruct_result
 from analog_fhn.cli.options import takes_option_groups, values_set
 from analog_fhn.errors import InputError
 
@@ -223,7 +223,10 @@ class ReadingOptions:
 def reconstruct(
     recordings: Annotated[
         list[Path],
-        typer.Argument(metavar="RECORD.csv...", help="Recordings of one neuron; several where its drive was turned."),
+        typer.Argument(
+            metavar="RECORD.csv...",
+            help="Recordings of one neuron, several where its drive was turned; or one current clamp.",
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="TWIN.npz", help="Reconstruction to write.")],
     *,
@@ -240,11 +243,16 @@ def reconstruct(
     """Rebuild a neuron's dynamics from its voltage: delay vectors, autoencoder, and a map that runs by itself.
 
     From one recording the map repeats what was recorded; what turning its knob p does is not determined by one value
-    of p, and is only of use where --drive gives several.
+    of p, and is only of use where --drive gives several. A current clamp (.abf and others) makes a twin that the
+    injected current drives, judged on currents that it was not shown.
     """
     from analog_fhn.reconstruct.pipeline import RULE, reconstruct_neuron
 
     start = time.perf_counter()
+    if reconstruct_driven.is_current_clamp(recordings):
+        reconstruct_driven.refuse_options(recordings[0], [fitting, drives, reading])
+        reconstruct_driven.reconstruct_driven_file(recordings[0], output, pictures, seed, json, start)
+        return
     control = drives.control(len(recordings))
     options = fitting.options(reading.bridge, seed)
     reading.check()

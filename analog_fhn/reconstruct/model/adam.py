@@ -24,6 +24,7 @@ def minimise(
     chunk: int,
     clip: float | None = None,
     progress: Progress | None = None,
+    each: Callable[[list[FloatArray]], None] | None = None,
 ) -> tuple[list[FloatArray], FloatArray]:
     """Train Keras variables by Adam.
 
@@ -40,9 +41,11 @@ def minimise(
     what
         Messages call by this name what is trained.
     chunk
-        So many steps lie between two calls of `progress`.
+        So many steps lie between two calls of `progress` and of `each`.
     clip
         Longer gradients are cut to this norm; None: none is.
+    each
+        Called with the values that a chunk ends with, which are finite.
 
     Returns
     -------
@@ -68,6 +71,8 @@ def minimise(
         losses.append(np.asarray(errors, dtype=np.float64))
         if not np.isfinite(losses[-1]).all():
             raise InputError(f"the {what}'s training diverged; learning rate {learning_rate:g} is too high")
+        if each is not None:
+            each([np.asarray(value, dtype=np.float64) for value in state[0]])
         if progress is not None:
             progress(min(begin + chunk, steps), steps)
     return [np.asarray(value, dtype=np.float64) for value in state[0]], np.concatenate(losses)

@@ -1,0 +1,177 @@
+"""`analog-fhn reconstruct` of a current-clamp file: a twin that the injected current drives."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analog_fhn.cli import console, outputs
+from analog_fhn.cli.options import options_set
+from analog_fhn.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from analog_fhn._support.progress import Progress
+    from analog_fhn.reconstruct.adex import Adex
+    from analog_fhn.reconstruct.driven.pipeline import DrivenResult
+    from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp
+
+
+def is_current_clamp(paths: list[Path]) -> bool:
+    """Whether the recordings are files of sweeps, by the ends of their names.
+
+    Raises
+    ------
+    InputError
+        If such a file is not the only one.
+    """
+    from analog_fhn.reconstruct.recordings.sweep_file import REFUSED, is_sweep_file
+
+    # a .dat may be a table of numbers
+    files = [path for path in paths if is_sweep_file(path) and path.suffix.lower() not in REFUSED]
+    if files and len(paths) > 1:
+        raise InputError(f"{files[0]} holds all sweeps of a neuron; expected it alone, not {len(paths)} recordings")
+    return bool(files)
+
+
+def refuse_options(path: Path, groups: list[Any]) -> None:
+    """Refuse options of the recordings without a known current."""
+    for group in groups:
+        for option, value in options_set(group).items():
+            text = option if value is True else f"{option} {value}"
+            raise InputError(
+                f"{text} is an option of recordings of one voltage; {path} is a current clamp, whose currents and "
+                "steps are in the file"
+            )
+
+
+def reconstruct_driven_file(
+    path: Path, output: Path, pictures: Path | None, seed: int, json: str | None, start: float
+) -> None:
+    """Rebuild the neuron of a file, judge it on currents that it was not shown, and write twin, numbers and pictures.
+
+    Raises
+    ------
+    RunError
+        If the goal is not met; everything is written before.
+    """
+    from analog_fhn.reconstruct.driven.judging import RULE
+    from analog_fhn.reconstruct.driven.pipeline import reconstruct_driven
+    from analog_fhn.reconstruct.recordings.clamp_files import read_current_clamp
+
+    outputs.check_outputs({path: "the recording"}, {"-o": output, "--json": json})
+    outputs.writable(output)
+    folder = None if pictures is None else outputs.output_folder(pictures)
+    clamp = read_current_clamp(path)
+    for line in clamp.report:
+        console.say(f"{path}: {line}", json)
+    with console.progress_bar("reconstruct") as bar:
+        result = reconstruct_driven(clamp, seed=seed, progress=bar)
+    result.twin.save(output)
+    with console.progress_bar("baseline") as bar:
+        adex = _baseline(clamp, seed, bar)
+    baseline = [None if adex is None else len(adex.spikes(clamp, run.step)) for run in result.held]
+    for line in _lines(result, baseline):
+        console.say(line, json)
+    rows = [row | {"spikes_baseline": n} for row, n in zip(result.rows(), baseline, strict=True)]
+    content = {"file": str(output), "rule": RULE, "reached": result.reached, "held_out": rows}
+    content |= _content(result) | {"baseline": _baseline_content(result, baseline, adex)}
+    outputs.write_json(json, "reconstruct", seed, start, outputs.without_nan(content))
+    written = [output]
+    if folder is not None:
+        written += _pictures(clamp, result, adex, folder)
+    outputs.say_written(written, json)
+    if not result.reached:
+        missed = [
+            f"{1e12 * run.step.amplitude:g} pA: {len(run.times)} spikes for {len(run.recorded_times)}"
+            for run in result.held
+            if not run.within
+        ]
+        raise RunError(
+            f"{len(missed)} of {len(result.held)} held-out steps are not as recorded ({'; '.join(missed)}); another "
+            "--seed may help"
+        )
+
+
+def _baseline(clamp: CurrentClamp, seed: int, progress: Progress) -> Adex | None:
+    """Integrate-and-fire neuron that is fitted to the same steps; None: none of them has a spike."""
+    from analog_fhn.reconstruct.adex import fit_adex
+
+    try:
+        return fit_adex(clamp, seed, progress=progress)
+    except InputError:
+        return None
+
+
+def _baseline_content(result: DrivenResult, spikes: list[int | None], adex: Adex | None) -> dict[str, Any] | None:
+    """Its parameters, and whether it meets the rule."""
+    from dataclasses import asdict
+
+    from analog_fhn.reconstruct.driven.judging import within
+
+    if adex is None:
+        return None
+    good = [n is not None and within(len(run.recorded_times), n) for run, n in zip(result.held, spikes, strict=True)]
+    return {"model": "adaptive exponential integrate-and-fire", "reached": all(good)} | asdict(adex)
+
+
+def _lines(result: DrivenResult, baseline: list[int | None]) -> list[str]:
+    """Every held-out step, the whole sweeps, and the noise, for people."""
+    lines = list(result.trained.notes)
+    for row, integrate_and_fire in zip(result.rows(), baseline, strict=True):
+        text = (
+            f"held out, {1e12 * row['current']:g} pA, step {row['step'] + 1}: {row['spikes_recorded']} spikes "
+            f"recorded, {row['spikes_twin']} of the twin (whole sweep: {row['spikes_whole_sweep']})"
+        )
+        if integrate_and_fire is not None:
+            text += f", {integrate_and_fire} of the integrate-and-fire neuron"
+        if math.isfinite(row["waveform_error"]):
+            text += f", spikes' waveform within {row['waveform_error']:.1%} rms of its range"
+        if math.isfinite(row["rest_error"]):
+            text += f", {1e3 * row['rest_error']:.2g} mV rms apart"
+        lines.append(text)
+    noise = result.noise
+    lines.append(
+        f"not explained between spikes: as white current noise {1e12 * noise.density:.2g} pA/sqrt(Hz), "
+        f"{1e3 * noise.per_step:.2g} mV a step; one-step error {1e3 * noise.one_step:.2g} mV rms"
+    )
+    lines += [
+        f"in this noise {1e12 * step.current:g} pA ({step.recorded} recorded) gives {min(step.counts)} to "
+        f"{max(step.counts)} spikes, without it {step.quiet}"
+        for step in result.near
+    ]
+    return lines
+
+
+def _content(result: DrivenResult) -> dict[str, Any]:
+    """What the JSON object says beside the held-out steps."""
+    from dataclasses import asdict
+
+    twin = result.twin
+    return {
+        "trained_on": [
+            {"current": run.step.amplitude, "step": run.step.number, "spikes_recorded": len(run.recorded_times),
+             "spikes_twin": len(run.times)}
+            for run in result.others
+        ],
+        "curve": {"currents": twin.currents.tolist(), "rates": twin.rates.tolist(), "base": twin.base.tolist()},
+        "noise": asdict(result.noise) | {"near_threshold": [vars(step) for step in result.near]},
+        "misfits": list(result.trained.misfits), "chosen": result.trained.chosen, "notes": list(result.trained.notes),
+        "settings": twin.notes["options"], "source": twin.notes["source"], "sha256": twin.notes["sha256"],
+    }  # fmt: skip
+
+
+def _pictures(clamp: CurrentClamp, result: DrivenResult, adex: Adex | None, folder: Path) -> list[Path]:
+    """Waveforms at held-out currents, and spikes in every step over the current."""
+    from analog_fhn import plots
+    from analog_fhn.reconstruct.driven.pictures import held_out_waveforms
+    from analog_fhn.reconstruct.judge.clamp_pictures import judged_curves
+
+    models = {"twin": {run.step: len(run.times) for run in (*result.held, *result.others)}}
+    if adex is not None:
+        models["integrate-and-fire"] = {step: len(adex.spikes(clamp, step)) for step in clamp.steps}
+    curves = judged_curves(clamp, models, clamp.held_out, clamp.source)
+    return [
+        plots.save(held_out_waveforms(result.held, clamp.source), folder / "held_out.png"),
+        plots.save(curves, folder / "fi.png"),
+    ]

@@ -1,0 +1,149 @@
+"""What a driven twin is judged by: free runs under the recorded current, and the rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analog_fhn.neuron import FloatArray
+from analog_fhn.reconstruct.driven.bench import BEFORE, Bench
+from analog_fhn.reconstruct.driven.map import DrivenMap
+from analog_fhn.reconstruct.recordings.current_clamp import Step, spike_times
+
+RULE = (
+    "held out: of the n distinct currents, in increasing order, the middle one of each of ceil(n/4) equal parts, in "
+    "all steps that have it; each step is run from the state recorded 50 ms before it; reached if in every held-out "
+    "step with spikes the twin's count is within one spike or 15 % of the recorded one, and it is silent in every one "
+    "without"
+)
+"""Fixed before any twin is trained, and kept in its file."""
+
+_SHARE = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class StepRun:
+    """A step of current, recorded and run.
+
+    Parameters
+    ----------
+    step
+        Of the recording.
+    recorded, run
+        Voltage at the map's step, from `begin` samples before the step to its end, shape (n,) each, V.
+    begin
+        Samples before the step.
+    interval
+        The map's step (s).
+    recorded_times, times
+        Spikes, s after the step's beginning; the recorded ones of the recording as it is.
+    """
+
+    step: Step
+    recorded: FloatArray
+    run: FloatArray
+    begin: int
+    interval: float
+    recorded_times: FloatArray
+    times: FloatArray
+
+    @property
+    def within(self) -> bool:
+        """Whether the count is as `RULE` wants it."""
+        return within(len(self.recorded_times), len(self.times))
+
+
+def within(recorded: int, run: float) -> bool:
+    """`RULE` for one step."""
+    return run == 0 if recorded == 0 else abs(run - recorded) <= max(1.0, _SHARE * recorded)
+
+
+def step_runs(bench: Bench, state_map: DrivenMap, which: NDArray[np.intp]) -> list[StepRun]:
+    """Every step of some sweeps, each run from the state `BEFORE` it; in the recording's order."""
+    runs: dict[int, StepRun] = {}
+    for (start, stop), numbers in bench.windows.items():
+        chosen = [number for number in numbers if bench.steps[number].sweep in which]
+        if not chosen:
+            continue
+        sweeps = np.array([bench.steps[number].sweep for number in chosen])
+        first = max(0, start - round(BEFORE / bench.step))
+        voltage = state_map.run(bench.state(sweeps, first), bench.current[sweeps, first:stop])
+        for number, sweep, ours in zip(chosen, sweeps, voltage, strict=True):
+            recorded = bench.voltage[sweep, first:stop]
+            runs[number] = _step_run(bench, number, recorded, ours, start - first)
+    return [runs[number] for number in sorted(runs)]
+
+
+def whole_runs(bench: Bench, state_map: DrivenMap, which: NDArray[np.intp]) -> list[StepRun]:
+    """Every step of some sweeps, each sweep run as a whole from its first recorded sample."""
+    voltage = state_map.run(bench.state(which, 0), bench.current[which])
+    return [
+        _step_run(bench, number, bench.voltage[s.sweep, : s.stop], voltage[where[0], : s.stop], s.start)
+        for number, s in enumerate(bench.steps)
+        if len(where := np.flatnonzero(which == s.sweep))
+    ]
+
+
+def _step_run(bench: Bench, number: int, recorded: FloatArray, run: FloatArray, begin: int) -> StepRun:
+    step = bench.clamp.steps[number]
+    times = spike_times(run[begin:], bench.step)
+    return StepRun(step, recorded, run, begin, bench.step, bench.clamp.spikes(step), times)
+
+
+def misfit(runs: list[StepRun]) -> float:
+    """How far runs are from the recording: 0 if all spikes are there at their times.
+
+    Mean over steps of the difference in counts, in units of what `RULE` allows, at most 3, plus that of the mean
+    difference in time of the spikes that both have, in units of the step's mean interval, at most 1.
+    """
+    total = 0.0
+    for run in runs:
+        recorded, ours = run.recorded_times, run.times
+        n = len(recorded)
+        total += min(3.0, abs(len(ours) - n) / max(1.0, _SHARE * n))
+        both = min(n, len(ours))
+        if both:
+            length = run.interval * (len(run.recorded) - run.begin)
+            total += min(1.0, float(np.abs(recorded[:both] - ours[:both]).mean()) * n / length)
+    return total / len(runs)
+
+
+def waveform_error(run: StepRun) -> float:
+    """Rms difference of the mean spike of a run from the recorded one, relative to the recorded one's range.
+
+    From 2 ms before the level is crossed to 8 ms after; NaN where either has no spike.
+    """
+    recorded, ours = (
+        _mean_spike(voltage, times, run)
+        for voltage, times in ((run.recorded, run.recorded_times), (run.run, run.times))
+    )
+    if recorded is None or ours is None:
+        return float("nan")
+    return float(np.sqrt(np.mean((ours - recorded) ** 2)) / np.ptp(recorded))
+
+
+def _mean_spike(voltage: FloatArray, times: FloatArray, run: StepRun) -> FloatArray | None:
+    """Mean over spikes that lie in the run with all their surroundings, shape (101,); None: there is none."""
+    around = np.linspace(-2e-3, 8e-3, 101)
+    at = run.begin * run.interval + times
+    at = at[(at + around[0] >= 0) & (at + around[-1] <= (len(voltage) - 1) * run.interval)]
+    if not len(at):
+        return None
+    samples = run.interval * np.arange(len(voltage))
+    return np.asarray(np.interp(at[:, None] + around, samples, voltage).mean(axis=0))
+
+
+def rest_error(run: StepRun) -> float:
+    """Rms difference (V) of a silent run from a silent recording during the step; NaN where either spikes."""
+    if len(run.times) or len(run.recorded_times):
+        return float("nan")
+    return float(np.sqrt(np.mean((run.run - run.recorded)[run.begin :] ** 2)))
+
+
+def intervals(times: FloatArray) -> tuple[float, float, float]:
+    """Time to the first spike, first interval and last interval (s); NaN where there are too few spikes."""
+    gaps = np.diff(times)
+    first = float(times[0]) if len(times) else float("nan")
+    return (first, float(gaps[0]), float(gaps[-1])) if len(gaps) else (first, float("nan"), float("nan"))
