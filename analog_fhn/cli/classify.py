@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -63,7 +63,7 @@ class EngineOptions:
         ),
     ] = None
     activation: Annotated[
-        Literal[rate, voltage, curve] | None,
+        Literal["rate", "voltage", "curve"] | None,
         typer.Option(
             "--activation",
             help="Of twins that a current drives: spikes in the window (default), mean voltage, or measured f-I curve.",
