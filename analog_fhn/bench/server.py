@@ -8,6 +8,7 @@ import logging
 import secrets
 import socket
 import threading
+import time
 import webbrowser
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ from analog_fhn.bench.commands import commands
 from analog_fhn.bench.state import State
 from analog_fhn.bench.work import Stopped, Watch
 from analog_fhn.errors import InputError, MissingProgramError, RunError
+from analog_fhn.ngspice.batch import stop_all
 
 with extra("bench", "the page needs starlette and uvicorn"):
     import uvicorn
@@ -44,6 +46,7 @@ LARGEST_BODY = 65_536  # bytes of a request
 _BODY_SECONDS = 10.0
 _HEAD_SECONDS = 10.0  # without a request until a connection is closed, at most twice that
 _CONNECTIONS = 128  # at once; more would use up the process's open files
+_LAST_SECONDS = 10.0  # for computations to see that they are stopped, when the server ends
 _THREADS = 6
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _HEADERS = {
@@ -433,6 +436,11 @@ class _Stopping(uvicorn.Server):
         self._desk.stop()
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # whose requests are cancelled is no failure
         await super().shutdown(sockets)
+        # A signal ends the process next, and simulators must not outlive it.
+        end = time.monotonic() + _LAST_SECONDS
+        while self._desk.at_work and time.monotonic() < end:
+            stop_all()
+            await asyncio.sleep(0.05)
 
 
 class Server:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _VERSION_LIMIT = 60.0  # s
 _LONGEST_OUTPUT = 2**24
+_running: set[Callable[[], None]] = set()  # what stops them
 
 
 def program_version() -> str:
@@ -223,6 +224,7 @@ def program_output(
         return content.decode(errors="replace")
 
     timer = alarm(limit, stop)
+    _running.add(stop)
     begun(stop)
     with process, ThreadPoolExecutor(2) as pool:
         try:
@@ -232,8 +234,15 @@ def program_output(
             stop()
             raise
         finally:
+            _running.discard(stop)
             timer.cancel()
     return None if stopped.is_set() else process.returncode, out, err
+
+
+def stop_all() -> None:
+    """Stop every program that runs in a folder, for a process that is about to end."""
+    for stop in list(_running):
+        stop()
 
 
 def _keep_log(deck: Path, log: str) -> str:

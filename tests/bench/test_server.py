@@ -27,6 +27,7 @@ from analog_fhn.bench.answers.accuracy import accuracy
 from analog_fhn.bench.bench import Bench
 from analog_fhn.bench.server import ANSWERS, LARGEST_BODY, Server, listening, page_files
 from analog_fhn.bench.work import Watch
+from analog_fhn.ngspice import batch
 
 SECRET = "/etc/passwd"
 
@@ -411,6 +412,18 @@ def test_the_command_serves_until_it_is_interrupted(network_file: Path) -> None:
             process.kill()
     assert (process.returncode, out) == (130, "")
     assert err.splitlines() == ["analog-fhn: interrupted; what was written before is kept"]
+
+
+def test_simulators_do_not_outlive_the_server(tmp_path: Path) -> None:
+    ends: list[Any] = []
+    command = ["sh", "-c", "sleep 60 & echo $! > child; wait"]
+    thread = threading.Thread(target=lambda: ends.append(batch.program_output(command, tmp_path, 60.0, install="")))
+    thread.start()
+    wait(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text().endswith("\n"))
+    batch.stop_all()
+    thread.join(20)
+    assert ends[0][0] is None
+    assert not batch._running
 
 
 def test_a_port_that_is_taken_is_said(network_file: Path, served: Server) -> None:
