@@ -66,5 +66,9 @@ def load(dataset: str, split: Split, data: Path | None = None, *, holdout: bool 
     readers = {".npz": read_npz_images, ".csv": read_csv_images}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise InputError(f"dataset {dataset!r}: expected mnist, digits, or the path of a .npz or .csv file")
+        found = "is a folder; " if path.is_dir() else ""
+        remedy = '; numpy.savez("mine.npz", images=..., labels=...) makes one of pictures' if path.exists() else ""
+        raise InputError(
+            f"dataset {dataset!r}: {found}expected mnist, digits, or the path of a .npz or .csv file{remedy}"
+        )
     return reader(path, split, holdout)

@@ -117,6 +117,7 @@ def read_csv_images(path: Path, split: Split, holdout: bool) -> Dataset:
     table = _csv_numbers(path)
     images = _as_images(table[:, 1:], f"{path}: pixels")
     labels = _as_labels(table[:, 0], f"{path}: labels")
+    same = len(labels) > 1 and labels.min() == labels.max()
     loaded = Dataset(
         name=path.name,
         images=images,
@@ -124,6 +125,7 @@ def read_csv_images(path: Path, split: Split, holdout: bool) -> Dataset:
         n_classes=int(labels.max()) + 1,
         scale=(float(images.min()), float(images.max())),
         source=str(path),
+        notes=(f"labels: the first column, which is {labels[0]} in every line",) if same else (),
     )
     return _part(loaded, split) if holdout else loaded
 

@@ -189,7 +189,10 @@ def _read_added(reader: Callable[[Path], object], path: Path) -> TrainedWeights:
 def _pickle(path: Path) -> InputError:
     """Refusal of a pickle, with the lines that convert it."""
     if path.suffix.lower() in (".pkl", ".pickle", ".joblib"):
-        lines = 'import numpy\nnumpy.savez("net.npz", w0=..., b0=..., w1=..., b1=...)  # w: (inputs, outputs)'
+        lines = (
+            f'import skops.io, numpy\nskops.io.dump(model, "{path.stem}.skops")  # of scikit-learn\n'
+            'numpy.savez("net.npz", w0=..., b0=..., w1=..., b1=...)  # of anything else; w: (inputs, outputs)'
+        )
     else:
         lines = (
             "import torch, safetensors.torch\n"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,6 +132,13 @@ def test_a_dataset_that_does_not_fit_together_is_refused(changes: dict[str, obje
 def test_unknown_split_and_unknown_name_are_refused() -> None:
     assert "expected 'train' or 'test'" in refusal("digits", split="validation")
     assert refusal("minst") == "dataset 'minst': expected mnist, digits, or the path of a .npz or .csv file"
+
+
+def test_pictures_are_refused_with_what_to_make_of_them(tmp_path: Path) -> None:
+    (tmp_path / "0.png").write_bytes(b"\x89PNG")
+    expected = "expected mnist, digits, or the path of a .npz or .csv file; numpy.savez("
+    assert f"{str(tmp_path)!r}: is a folder; {expected}" in refusal(str(tmp_path))
+    assert f"0.png': {expected}" in refusal(str(tmp_path / "0.png"))
 
 
 def test_nothing_heavy_is_imported_with_the_module() -> None:

@@ -119,6 +119,14 @@ def test_npz_without_splits_under_any_of_its_names(tmp_path: Path, names: tuple[
     assert read.labels.tolist() == [4, 0]
 
 
+def test_labels_that_are_one_number_throughout_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "label_last.csv"
+    path.write_text("0,0.5,1\n0,0.25,0\n")
+    assert load(str(path), "test").notes == ("labels: the first column, which is 0 in every line",)
+    path.write_text("1,0,0.5\n0,0,0.25\n")
+    assert load(str(path), "test").notes == ()
+
+
 # --- layouts
 
 COLOURS = np.arange(2 * 5 * 6 * 3, dtype=np.float32).reshape(2, 5, 6, 3)
