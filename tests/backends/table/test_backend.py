@@ -492,7 +492,7 @@ def test_another_version_has_another_key(monkeypatch: pytest.MonkeyPatch) -> Non
         after = [Table(inner, 9).key(cells, PROTOCOL) for inner in (Spice(), Direct())]
     assert before[0] != after[0]
     assert before[1] == after[1]
-    monkeypatch.setattr(table_module, "version", lambda _name: "0.0.0")
+    monkeypatch.setattr(table_module, "__version__", "0.0.0")
     assert not {*before, *after} & {Table(inner, 9).key(cells, PROTOCOL) for inner in (Spice(), Direct())}
 
 
