@@ -317,7 +317,8 @@ def test_other_pickles_become_numpy_files(name: str, tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps({"w0": W0}))
     said = refusal(path)
     assert 'skops.io.dump(model, "net.skops")' in said
-    assert said.endswith('numpy.savez("net.npz", w0=..., b0=..., w1=..., b1=...)  # of anything else; w: (inputs, outputs)')
+    assert 'numpy.savez("net.npz", w0=..., b0=..., w1=..., b1=...)' in said
+    assert said.endswith("# of anything else; w: (inputs, outputs)")
 
 
 def test_objects_in_npz_are_not_unpickled(tmp_path: Path) -> None:
