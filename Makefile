@@ -15,7 +15,7 @@ help: ## what can be made
 demo: install ## train, put FHN neurons in, compare all simulators, export, 200 chips; pictures and report in out/demo
 	mkdir -p $(OUT) && cd $(OUT) && $(CURDIR)/$(BIN)/python $(CURDIR)/examples/demo.py
 	@echo "In $(OUT): report.html for a browser, waterfall.png, the netlists in chip."
-	@echo "Next: '. $(BIN)/activate', then 'analog-fhn', which shows five things to do first."
+	@echo "Next: 'source $(BIN)/activate', then 'analog-fhn', which shows five things to do first."
 
 test: install ## checks side by side, then the tests, a file at a time on every core
 	@$(MAKE) --no-print-directory -j4 lint types pages chromium
