@@ -48,7 +48,12 @@ def sweep(
     start = time.perf_counter()
     run = begin(plan, output, data, resume=resume, workers=workers, scheduler=scheduler, yes=yes)
     with run.store, console.progress_bar("chips") as bar:
-        study = finish(run, workers=workers, scheduler=scheduler, progress=bar)
+        try:
+            study = finish(run, workers=workers, scheduler=scheduler, progress=bar)
+        except KeyboardInterrupt:
+            again = shlex.join(["analog-fhn", "sweep", str(plan), "-o", str(output), "--resume"])
+            console.note(f"to go on: {again}")
+            raise
         decided = settings(run)
     results = study.results
     values = study.accuracies() if results.outcomes else ()

@@ -207,7 +207,10 @@ def test_interrupted_run_has_status_130(interrupted: Interrupted) -> None:
 
 
 def test_interrupted_run_says_that_rows_are_kept(interrupted: Interrupted) -> None:
-    assert interrupted.said.splitlines()[-1] == "analog-fhn: interrupted; what was written before is kept"
+    again, kept = interrupted.said.splitlines()[-2:]
+    assert again.startswith("analog-fhn: to go on: analog-fhn sweep ")
+    assert again.endswith(f" -o {interrupted.run} --resume")
+    assert kept == "analog-fhn: interrupted; what was written before is kept"
 
 
 def test_interrupted_run_shows_no_traceback(interrupted: Interrupted) -> None:
@@ -215,7 +218,8 @@ def test_interrupted_run_shows_no_traceback(interrupted: Interrupted) -> None:
 
 
 def test_run_that_is_interrupted_while_workers_start_shows_no_traceback(interrupted_early: str) -> None:
-    assert interrupted_early == "analog-fhn: interrupted; what was written before is kept\n"
+    assert interrupted_early.splitlines()[-1] == "analog-fhn: interrupted; what was written before is kept"
+    assert "Traceback" not in interrupted_early
 
 
 def test_interrupted_run_keeps_its_rows(interrupted: Interrupted) -> None:
