@@ -54,6 +54,19 @@ FURTHER_CASES = {
     "training/test_fhn_layer.py::test_a_copy_of_a_model_has_its_responses[samples1-True]",
     "training/test_section4_training.py::test_learns_the_digits[input-True]",
     "trim/test_trim_command.py::test_both_hidden_layers_are_tuned_with_the_chip_in_the_forward_pass",
+    "cli/test_face.py::test_the_five_commands_work_as_they_are_printed",
+    "test_wheel.py::test_the_installed_program_finds_its_simulators",
+    "cli/test_interrupted.py::test_the_same_command_goes_on_with_corners",
+    "cli/test_interrupted.py::test_comparison_keeps_the_stages_that_are_done",
+    "backends/test_transconductors.py::test_brian_and_reference_agree_on_saturating_neurons",
+    "backends/test_transconductors.py::test_a_lag_is_the_same_in_reference_direct_and_brian",
+    "backends/test_transconductors.py::test_windows_can_be_asked_of_any_neurons_and_backends",
+    "bench/test_answers.py::test_a_chip_of_transistors_says_that_it_computes",
+    "backends/test_agreement.py::test_direct_oscillates_as_the_reference_does[2]",
+    "cli/test_several_layers.py::test_allocate_chooses_parts_of_all_layers",
+    "backends/spice/test_backend.py::test_agrees_with_the_coefficient_equations[1-0]",
+    "training/test_section4_training.py::test_learns_the_digits[drive-False]",
+    "test_notebooks.py::test_a_page_shows_what_its_notebook_yields[how_many_chips]",
 }
 
 

@@ -21,8 +21,9 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.py"))
 PAGES = ROOT / "docs" / "tutorials"
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-# Elsewhere sums of floats come in another order, training gives other last digits, and an image may change its class.
-SAME_DIGITS = platform.system() == "Linux" and platform.machine() == "x86_64"
+# Elsewhere sums of floats come in another order, training gives other last digits, and an image may change its class; with
+# another number of threads, too, but less.
+SAME_KIND = platform.system() == "Linux" and platform.machine() == "x86_64"
 LARGEST_PICTURE, LARGEST_IN_ALL = 150_000, 2_000_000
 SMALL = """
 import marimo
@@ -81,14 +82,14 @@ def test_a_page_shows_what_its_notebook_yields(path: Path, pages: Any, monkeypat
     made = pages.page(path)
     written = (PAGES / f"{path.stem}.md").read_text(encoding="utf-8")
     again = f"python docs/notebooks.py {path.stem} writes the page anew"
-    if SAME_DIGITS:
-        assert made.text == written, again
-    else:
-        assert NUMBER.sub("0", made.text) == NUMBER.sub("0", written), again
+    assert NUMBER.sub("0", made.text) == NUMBER.sub("0", written), again
+    if SAME_KIND:
+        numbers, kept_numbers = (np.array(NUMBER.findall(text), float) for text in (made.text, written))
+        np.testing.assert_allclose(numbers, kept_numbers, rtol=0.1, atol=2.0, err_msg=again)
     kept = {one.name: one.read_bytes() for one in (PAGES / "images").glob(f"{path.stem}-*.png")}
     assert made.pictures.keys() == kept.keys(), again
     for name, content in kept.items():
-        assert far_apart(made.pictures[name], content) < (3.0 if SAME_DIGITS else 40.0), f"{name}: {again}"
+        assert far_apart(made.pictures[name], content) < (3.0 if SAME_KIND else 40.0), f"{name}: {again}"
 
 
 def far_apart(one: bytes, other: bytes) -> float:

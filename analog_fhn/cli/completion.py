@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-# Without Numba, whose import a key press must not wait for.
+# None of these imports Numba, for which a key press must not wait.
+from analog_fhn._support.plugins import plugins
 from analog_fhn._support.resources import resource
+
+BACKENDS = ("direct", "reference", "brian", "spice", "vacask", "twin")
+"""What `--backend` takes without other packages."""
 
 
 def technologies(incomplete: str) -> list[str]:
@@ -20,12 +24,19 @@ def datasets(incomplete: str) -> list[str]:
     return _matching(incomplete, ["mnist", "digits"], (".npz", ".csv"))
 
 
+def backends(incomplete: str) -> list[str]:
+    """Backends of the package, and those that other packages add."""
+    return _matching(incomplete, [*BACKENDS, *plugins("backend")], ())
+
+
 def files() -> list[str]:
     """Nothing, for which shells complete files."""
     return []
 
 
-COMPLETIONS: dict[str, Callable[..., list[str]]] = {"--technology": technologies, "--dataset": datasets}
+COMPLETIONS: dict[str, Callable[..., list[str]]] = {
+    "--technology": technologies, "--dataset": datasets, "--backend": backends,
+}  # fmt: skip
 """What completes the value of an option, by its name."""
 
 
