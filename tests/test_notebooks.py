@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from silicon import needs_models
 
+from analog_fhn.training.fit import keras_on_jax
+
 pytest.importorskip("marimo")
 pytest.importorskip("jax")
 ROOT = Path(__file__).parents[1]
@@ -79,6 +81,7 @@ EACH = [
 @pytest.mark.parametrize("path", EACH)
 def test_a_page_shows_what_its_notebook_yields(path: Path, pages: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "agg")
+    keras_on_jax().utils.clear_session()  # which numbers the names of layers from the beginning
     made = pages.page(path)
     written = (PAGES / f"{path.stem}.md").read_text(encoding="utf-8")
     again = f"python docs/notebooks.py {path.stem} writes the page anew"
