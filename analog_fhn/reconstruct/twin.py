@@ -23,6 +23,7 @@ from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise
 from analog_fhn.reconstruct.model.maps import free_run
 from analog_fhn.reconstruct.model.reconstruction import Reconstruction
+from analog_fhn.reconstruct.turns import TakesTurns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,7 +88,7 @@ def units_of(reconstruction: Reconstruction) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, repr=False)
-class Twins(Shown):
+class Twins(TakesTurns, Shown):
     """A backend whose neurons are reconstructions, run freely at the drive that each neuron is given.
 
     Of the cells only their number counts; arrays and stages stay in the network around the twins. A run
@@ -120,8 +121,7 @@ class Twins(Shown):
             raise InputError("no twin: expected one reconstruction or more")
         for twin in self.twins:
             units_of(twin)
-        if self.which is not None and not all(0 <= k < len(self.twins) for k in self.which):
-            raise InputError(f"which = {self.which}: expected numbers of {len(self.twins)} twins, from 0")
+        self.check_which()
         object.__setattr__(self, "_digests", tuple(_digest(twin) for twin in self.twins))
 
     def _card(self) -> Card:
@@ -179,16 +179,6 @@ class Twins(Shown):
             twins.append(twin)
         return cls(tuple(twins))
 
-    def only(self, neurons: NDArray[np.intp]) -> Twins:
-        """The backend for a selection of the cells (n,)."""
-        every = self._numbers(int(neurons.max()) + 1 if self.which is None else len(self.which))
-        return replace(self, which=tuple(every[neurons].tolist()))
-
-    def _numbers(self, n_neurons: int) -> NDArray[np.intp]:
-        if self.which is None:
-            return np.arange(n_neurons) % len(self.twins)
-        return np.array(self.which, dtype=np.intp)
-
     def respond(
         self,
         cells: Cells,
@@ -211,9 +201,7 @@ class Twins(Shown):
         """
         refuse_noise(self.name, noise)
         drives = check_drives(cells, drives)
-        numbers = self._numbers(len(cells))
-        if len(numbers) != len(cells):
-            raise ValueError(f"which names the twins of {len(numbers)} neurons; there are {len(cells)}")
+        numbers = self.numbers(cells)
         inside = np.empty_like(drives)
         for neuron, number in enumerate(numbers):
             inside[:, neuron] = self._within(int(number), drives[:, neuron])

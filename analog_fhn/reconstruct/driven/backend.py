@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +18,7 @@ from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise
 from analog_fhn.reconstruct.driven.twin import DrivenTwin
 from analog_fhn.reconstruct.recordings.current_clamp import REARM_LEVEL, SPIKE_LEVEL
+from analog_fhn.reconstruct.turns import TakesTurns
 
 Activation = Literal["rate", "voltage", "curve"]
 """What a hidden neuron hands on: spikes in the control window by its length, the mean voltage in it, or the rate of the
@@ -41,7 +42,7 @@ class _Runs:
 
 
 @dataclass(frozen=True)
-class LivingNeurons:
+class LivingNeurons(TakesTurns):
     """A backend whose neurons are driven twins.
 
     The range of a neuron's drive is laid on the currents from its threshold (the largest at which the recording was
@@ -81,23 +82,12 @@ class LivingNeurons:
             raise InputError(f"activation = {self.activation!r}: expected 'rate', 'voltage' or 'curve'")
         if not 0 < self.seconds_per_T < np.inf:
             raise InputError(f"seconds_per_T = {self.seconds_per_T}: expected a number of seconds above 0")
-        if self.which is not None and not all(0 <= k < len(self.twins) for k in self.which):
-            raise InputError(f"which = {self.which}: expected numbers of {len(self.twins)} twins, from 0")
+        self.check_which()
 
     @classmethod
     def load(cls, paths: Sequence[Path], activation: Activation = "rate") -> LivingNeurons:
         """From files of `DrivenTwin.save`."""
         return cls(tuple(DrivenTwin.load(path) for path in paths), activation)
-
-    def only(self, neurons: NDArray[np.intp]) -> LivingNeurons:
-        """The backend for a selection of the cells (n,)."""
-        every = self._numbers(int(neurons.max()) + 1 if self.which is None else len(self.which))
-        return replace(self, which=tuple(every[neurons].tolist()))
-
-    def _numbers(self, n_neurons: int) -> NDArray[np.intp]:
-        if self.which is None:
-            return np.arange(n_neurons) % len(self.twins)
-        return np.array(self.which, dtype=np.intp)
 
     def respond(
         self,
@@ -120,9 +110,7 @@ class LivingNeurons:
         if samples and self.activation == "curve":
             raise InputError("the measured f-I curve has no x(t) for a vote; use the mean readout, or a twin's rate")
         drives = check_drives(cells, drives)
-        numbers = self._numbers(len(cells))
-        if len(numbers) != len(cells):
-            raise ValueError(f"which names the twins of {len(numbers)} neurons; there are {len(cells)}")
+        numbers = self.numbers(cells)
         low, high = cells.drive_stage.range()
         silent, strongest = (cells.dynamics.identity_mean(ends[None])[0] for ends in (high, low))
         level = np.clip((high - drives) / (high - low), 0.0, 1.0)
