@@ -72,6 +72,7 @@ class LivingNeurons(TakesTurns):
     seconds_per_T: float = SECONDS_PER_T
     which: tuple[int, ...] | None = None
     name: str = "twin"
+    _digests: tuple[str, ...] = field(init=False, repr=False)
     _kept: dict[tuple[int, Protocol, bool], _Runs] = field(default_factory=dict, init=False, repr=False, compare=False)
     _ends: dict[int, FloatArray] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -83,6 +84,7 @@ class LivingNeurons(TakesTurns):
         if not 0 < self.seconds_per_T < np.inf:
             raise InputError(f"seconds_per_T = {self.seconds_per_T}: expected a number of seconds above 0")
         self.check_which()
+        object.__setattr__(self, "_digests", tuple(twin.digest() for twin in self.twins))
 
     @classmethod
     def load(cls, paths: Sequence[Path], activation: Activation = "rate") -> LivingNeurons:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analog_fhn._support.files import new_file
+from analog_fhn._support.hashing import labelled, sha256
 from analog_fhn._support.json_text import typed
 from analog_fhn._support.npz import read_npz, reading, take_meta
 from analog_fhn.errors import InputError, check_range, shown
@@ -94,6 +95,14 @@ class DrivenTwin:
         n = round(duration / self.step)
         noise = None if seed is None else white_noise(self.noise, (len(amps), n), seed)
         return self.state_map.run(self.at_rest(amps), np.broadcast_to(amps[:, None], (len(amps), n)), noise)
+
+    def digest(self) -> str:
+        """SHA-256 of everything that decides its runs and its measured curve."""
+        one = self.state_map
+        layers = [array for layer in one.layers for array in layer]
+        arrays = [one.centre, one.unit, *layers, self.currents, self.rates, self.base]
+        settings = f"{one.bound!r}{one.limits!r}{one.step!r}{self.noise!r}"
+        return sha256(settings, *(part for array in arrays for part in labelled("", array)))
 
     def save(self, path: Path | str) -> None:
         """Write a `.npz` file; nothing is pickled."""

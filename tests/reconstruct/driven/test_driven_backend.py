@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from metronome import CURRENTS, PEAK, REST, metronome
 
+from analog_fhn.backends.table.backend import Table
 from analog_fhn.cell.base import Cells
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FHN, Protocol
@@ -76,6 +77,13 @@ def test_several_twins_take_turns() -> None:
     mean = neurons.respond(CELLS, np.array([[-0.9, -0.9]]), PROTOCOL).mean[0]
     assert mean[0] > mean[1] + 0.5
     assert neurons.only(np.array([1])).respond(CELLS[:1], np.array([[-0.9]]), PROTOCOL).mean[0, 0] == mean[1]
+
+
+def test_tables_of_different_twins_are_told_apart() -> None:
+    twin = metronome()
+    other = replace(twin, rates=np.array([0.0, 0.0, 20.0, 40.0]))
+    keys = [Table(LivingNeurons((one,)), 9).key(CELLS, PROTOCOL) for one in (twin, other, metronome())]
+    assert keys[0] == keys[2] != keys[1]
 
 
 def test_training_sees_the_same_curve() -> None:
