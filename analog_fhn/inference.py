@@ -16,6 +16,7 @@ from analog_fhn._support.interrupts import kept
 from analog_fhn._support.plugins import plugin, plugins
 from analog_fhn._support.threads import single_blas
 from analog_fhn._support.words import counted, percent
+from analog_fhn.backends import BACKENDS
 from analog_fhn.backends.base import CIRCUIT_BACKENDS, Backend, Response, refuse_noise
 from analog_fhn.cell.base import Cells, DriveStage, RampStage, ramp_with_ripple, tanh_with_ripple
 from analog_fhn.chip import Chip, HiddenLayer, at_positions
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from analog_fhn.backends.table.waveforms import TableQuality
     from analog_fhn.data import Dataset
     from analog_fhn.data.sparse_images import Pixels
-
-BACKENDS = ("reference", "direct", "brian", "spice", "vacask")
 
 _SAMPLE_BYTES = 200e6  # memory for the samples of one group of images
 _GROUP = 1000  # images per group where only means are asked for

@@ -99,8 +99,11 @@ class Bench:
 
     def technology(self, state: State) -> Technology:
         """Technology of a state."""
-        base = self._technologies.get(state.technology, lambda: Technology.load(state.technology), Watch())
-        return state.build_technology(base, self.network)
+        return state.build_technology(self._base(state), self.network)
+
+    def _base(self, state: State) -> Technology:
+        """The technology that a state's knobs start from."""
+        return self._technologies.get(state.technology, lambda: Technology.load(state.technology), Watch())
 
     def design(self, state: State, watch: Watch) -> Design:
         """Design of a state."""
@@ -131,7 +134,7 @@ class Bench:
 
     def describe(self, state: State) -> dict[str, Any]:
         """What the page needs to set up its knobs for a technology."""
-        base = self._technologies.get(state.technology, lambda: Technology.load(state.technology), Watch())
+        base = self._base(state)
         return {
             "network": self.names["network"],
             "sizes": self.network.sizes_text,

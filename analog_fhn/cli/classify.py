@@ -13,6 +13,7 @@ import typer
 from analog_fhn._support.files import new_table
 from analog_fhn._support.interrupts import keeping
 from analog_fhn.cli import circuits, console, costs, option_values, outputs, parameters
+from analog_fhn.cli.completion import backend_names
 from analog_fhn.cli.groups import ImageOptions, LoadsNetwork, NeuronOptions, TrimmableChipOptions
 from analog_fhn.cli.options import takes_option_groups
 from analog_fhn.errors import InputError, shown
@@ -31,11 +32,7 @@ _FEW_PERIODS = 50.0  # T: in shorter windows the ends of a mean count
 
 
 def _check_backend(name: str) -> str:
-    from analog_fhn._support.plugins import plugins
-    from analog_fhn.inference import BACKENDS
-
-    names = [*BACKENDS, "twin", *plugins("backend")]
-    if name not in names:
+    if name not in (names := backend_names()):
         raise InputError(f"--backend {shown(name)}: expected one of {', '.join(names)}")
     return name
 

@@ -8,9 +8,7 @@ from pathlib import Path
 # None of these imports Numba, for which a key press must not wait.
 from analog_fhn._support.plugins import plugins
 from analog_fhn._support.resources import resource
-
-BACKENDS = ("direct", "reference", "brian", "spice", "vacask", "twin")
-"""What `--backend` takes without other packages."""
+from analog_fhn.backends import BACKENDS
 
 
 def technologies(incomplete: str) -> list[str]:
@@ -24,9 +22,14 @@ def datasets(incomplete: str) -> list[str]:
     return _matching(incomplete, ["mnist", "digits"], (".npz", ".csv"))
 
 
+def backend_names() -> list[str]:
+    """What `--backend` of `classify` takes: backends of the package, twins, and what other packages add."""
+    return [*BACKENDS, "twin", *plugins("backend")]
+
+
 def backends(incomplete: str) -> list[str]:
-    """Backends of the package, and those that other packages add."""
-    return _matching(incomplete, [*BACKENDS, *plugins("backend")], ())
+    """Backends whose names begin so."""
+    return _matching(incomplete, backend_names(), ())
 
 
 def files() -> list[str]:

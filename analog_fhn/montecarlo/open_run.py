@@ -25,7 +25,7 @@ from analog_fhn.inference import check_dataset, check_images, judge
 from analog_fhn.montecarlo.cluster import dask_workers
 from analog_fhn.montecarlo.directions import Directions
 from analog_fhn.montecarlo.gradient import directions_of_slopes
-from analog_fhn.montecarlo.plan import NETWORK_SETTINGS, Sweep, SweepPlan, SweepPoint
+from analog_fhn.montecarlo.plan import NETWORK_SETTINGS, SHORTFALL, Sweep, SweepPlan, SweepPoint
 from analog_fhn.montecarlo.runner import Workers, local_workers, run_trials
 from analog_fhn.montecarlo.shift_file import ShiftFile
 from analog_fhn.montecarlo.statistics import known_well
@@ -182,7 +182,7 @@ def open_run(
     points = plan.all_points(network, technology)
     plain = network.forward(images.images).argmax(axis=1)
     accuracy = float(np.mean(plain == images.labels))
-    specification = accuracy - 0.005 if plan.specification is None else plan.specification
+    specification = accuracy - SHORTFALL if plan.specification is None else plan.specification
     configuration = _configuration(plan, network, technology, images, points)
     if folder is not None and resume and (folder / FILE).exists():
         store = _resumed(folder, configuration, points)

@@ -13,9 +13,10 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_v
 
 from analog_fhn._support.plugins import plugins
 from analog_fhn._support.yaml_files import read_yaml
+from analog_fhn.backends import BACKENDS
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, shown
-from analog_fhn.inference import BACKENDS, check_converters
+from analog_fhn.inference import check_converters
 from analog_fhn.network import Network
 from analog_fhn.technology.quantities import Number, Quantity, Share
 from analog_fhn.technology.technology import Technology
@@ -25,6 +26,7 @@ from analog_fhn.technology.typed_yaml import Place, Section, explain, plain
 NETWORK_SETTINGS = ("gamma", "a", "eps", "slope", "settle", "control", "readout")
 
 _LONGEST_NAME = 100  # characters of a point's name in a message
+SHORTFALL = 0.005  # a specification is this below the accuracy of the plain network where none is set
 MOST_POINTS = 10_000  # of a grid; a design is made of each before the work begins
 
 

@@ -12,10 +12,11 @@ import numpy as np
 
 from analog_fhn._support.hashing import sha256
 from analog_fhn._support.progress import Progress
+from analog_fhn.backends import BACKENDS
 from analog_fhn.cell.base import Cells
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError, MissingProgramError, SimulationError
-from analog_fhn.inference import BACKENDS, make_backend
+from analog_fhn.inference import make_backend
 from analog_fhn.network import Network
 from analog_fhn.neuron import Cycle, Protocol, cycle, cycle_from_samples, waveform_rms
 from analog_fhn.technology.foundry import Kit

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from vacask_program import needs_vacask
 
+from analog_fhn.backends import BACKENDS
 from analog_fhn.backends.base import Response
 from analog_fhn.backends.brian import Brian
 from analog_fhn.backends.direct import backend as direct_module
@@ -22,7 +23,7 @@ from analog_fhn.cell.base import Cells, CircuitCells
 from analog_fhn.data import load
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
-from analog_fhn.inference import BACKENDS, classify, make_backend
+from analog_fhn.inference import classify, make_backend
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Coefficients, Cycle, Protocol, cycle, cycle_from_samples, waveform_rms
 from analog_fhn.studies.doctor import PERIOD_LIMIT, WAVEFORM_LIMIT

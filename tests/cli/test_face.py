@@ -14,9 +14,9 @@ from command_line import run
 
 import analog_fhn
 from analog_fhn import cli
+from analog_fhn.backends import BACKENDS
 from analog_fhn.cli import completion, console
 from analog_fhn.cli.welcome import FIRST
-from analog_fhn.inference import BACKENDS
 
 COMMANDS = list(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
 
@@ -122,7 +122,7 @@ def test_each_shell_is_given_its_script(shell: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_completed_backends_are_all_there_are() -> None:
-    assert {*completion.BACKENDS} == {*BACKENDS, "twin"}
+    assert {*completion.backend_names()} == {*BACKENDS, "twin"}
 
 
 def test_completion_loads_nothing_heavy() -> None:

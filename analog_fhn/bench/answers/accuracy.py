@@ -26,16 +26,16 @@ def accuracy(bench: Bench, state: State, watch: Watch) -> Iterator[dict[str, Any
     chip = bench.chip(state, watch)
     readouts = [(chip.network.readout, chip.network.recentre)]
     n_classes, data = chip.network.layer_sizes[-1], bench.dataset
-    for n in sizes(bench.n_images(state)):
+    engine, most = bench.table(chip, watch), bench.n_images(state)
+    for n in sizes(most):
         watch.look()
         images, labels = data.images[:n], data.labels[:n]
-        engine = bench.table(chip, watch)
         result = judge(chip, images, readouts, engine, window=False, progress=watch.progress("images"))[0]
         right = int(np.count_nonzero(result.predictions == labels))
         low, high = wilson(right, n)
         yield {
             "images": n,
-            "of": bench.n_images(state),
+            "of": most,
             "right": right,
             "accuracy": result.accuracy(labels),
             "low": low,

@@ -21,7 +21,8 @@ def response(bench: Bench, state: State, watch: Watch) -> dict[str, Any]:
     every = drives_of(bench, chip, state, watch)
     neuron = neuron_of(chip, state, every)
     cells, drives = chip.layers[state.layer].cells[np.array([neuron])], every[:, [neuron]]
-    table = bench.table(chip, watch).means(cells, chip.network.protocol)
+    engine = bench.table(chip, watch)
+    table = engine.means(cells, chip.network.protocol)
     grid = np.linspace(table.low[0], table.high[0], table.mean.shape[1])
     some = np.unique(np.linspace(0, len(grid) - 1, min(_MOST, len(grid))).round().astype(int))
     return {
@@ -29,7 +30,7 @@ def response(bench: Bench, state: State, watch: Watch) -> dict[str, Any]:
         "mean": numbers(table.mean[0, some]),
         "identity": numbers(cells.dynamics.identity_mean(grid[some][:, None])[:, 0]),
         "n_drives": len(grid),
-        "window": bench.table(chip, watch).averages_window(cells, chip.network.protocol),
+        "window": engine.averages_window(cells, chip.network.protocol),
         "image_drives": numbers(drives),
         "image_means": numbers(table.look_up(drives)),
     }

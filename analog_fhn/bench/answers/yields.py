@@ -14,12 +14,11 @@ from analog_fhn.bench.work import PatientDirect, Watch
 from analog_fhn.errors import InputError
 from analog_fhn.montecarlo import statistics
 from analog_fhn.montecarlo.open_run import check_promise
-from analog_fhn.montecarlo.plan import SweepPoint
+from analog_fhn.montecarlo.plan import SHORTFALL, SweepPoint
 from analog_fhn.montecarlo.trial import Job, Trial, run_trial
 from analog_fhn.technology.typed_yaml import Section, explain
 
 SEED = 0  # root seed of the chips
-LESS = 0.005  # than the plain network's accuracy: the specification where none is set, as in `af.sweep`
 
 
 class YieldRun(Section):
@@ -60,7 +59,7 @@ def yields(bench: Bench, state: State, run: YieldRun, watch: Watch) -> Iterator[
     design, data = bench.design(state, watch), bench.dataset.head(bench.n_images(state))
     plain = bench.plain(len(data.labels))
     accuracy = float((plain == data.labels).mean())
-    specification = accuracy - LESS if run.specification is None else run.specification
+    specification = accuracy - SHORTFALL if run.specification is None else run.specification
     check_promise(data, accuracy, specification)
     engine = PatientDirect(watch=watch, what="response tables of a chip")
     job = Job(uuid4().hex, design.network, design.technology, data.images, data.labels, plain, SEED, engine)
