@@ -58,14 +58,13 @@ CREATE TABLE projections (
                 f"{self._path}, table points, point {point.number}: shifted by {shown(amounts)}, but the search comes "
                 f"to {shown(list(point.amounts))}; expected the machine on which it began, or another folder"
             )
-        return {trial.trial: self._shifted(trial, len(point.amounts)) for trial in self.trials(point.number)}
+        texts = dict(self._rows("SELECT trial, projections FROM projections WHERE point = ?", (point.number,)))
+        directions = len(point.amounts)
+        return {one.trial: self._shifted(one, texts.get(one.trial), directions) for one in self.trials(point.number)}
 
-    def _shifted(self, trial: Trial, directions: int) -> ShiftedTrial:
+    def _shifted(self, trial: Trial, text: Any, directions: int) -> ShiftedTrial:
         where = f"{self._path}, table projections, point {trial.point}, trial {trial.trial}"
-        rows = self._rows(
-            "SELECT projections FROM projections WHERE point = ? AND trial = ?", (trial.point, trial.trial)
-        )
-        values: Any = read_json(rows[0][0], where) if rows and isinstance(rows[0][0], str) else None
+        values: Any = read_json(text, where) if isinstance(text, str) else None
         if not _numbers(values, directions):
             raise InputError(f"{where}: {shown(values)}: expected {directions} numbers")
         return ShiftedTrial(**vars(trial), projections=np.array(values, dtype=np.float64))
