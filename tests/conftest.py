@@ -56,6 +56,7 @@ FURTHER_CASES = {
     "trim/test_trim_command.py::test_both_hidden_layers_are_tuned_with_the_chip_in_the_forward_pass",
     "cli/test_face.py::test_the_five_commands_work_as_they_are_printed",
     "test_wheel.py::test_the_installed_program_finds_its_simulators",
+    "test_wheel.py::test_the_installed_program_classifies",
     "cli/test_interrupted.py::test_the_same_command_goes_on_with_corners",
     "cli/test_interrupted.py::test_comparison_keeps_the_stages_that_are_done",
     "backends/test_transconductors.py::test_brian_and_reference_agree_on_saturating_neurons",
