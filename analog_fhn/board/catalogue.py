@@ -74,10 +74,10 @@ class Pinout(Section):
 
     pins: int
     units: _List[_Pins]
-    power: _Pins = {}
-    open: _Pins = {}
-    other: _Pins = {}
-    unused: _Pins = {}
+    power: _Pins = Field(default_factory=dict)
+    open: _Pins = Field(default_factory=dict)
+    other: _Pins = Field(default_factory=dict)
+    unused: _Pins = Field(default_factory=dict)
     source: Words
 
 
@@ -353,8 +353,8 @@ def _candidates(stock: Catalogue, kind: str, technology: BoardTechnology, sectio
     ]  # fmt: skip
     if not good:
         raise InputError(
-            f"no {kind} of {100 * tolerance:g} % and {1e6 * coefficient:g} ppm/K in the catalogue of parts: the best has "
-            f"{100 * min(part.tolerance or 0.0 for part in parts):g} %"
+            f"no {kind} of {100 * tolerance:g} % and {1e6 * coefficient:g} ppm/K in the catalogue of parts: the best "
+            f"has {100 * min(part.tolerance or 0.0 for part in parts):g} %"
         )
     return sorted(good, key=lambda part: part.prices[-1])
 
