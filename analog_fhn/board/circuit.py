@@ -167,8 +167,8 @@ def _sheets(chip: ManufacturedChip, cells: int | None) -> Iterator[Sheet]:
             yield Sheet(
                 f"cell{cell_suffix(layer, k)}", "cell", f"Cell {k}{where}", next(number), layer, range(k, k + 1)
             )
-    for array, one in enumerate(chip.arrays if cells is None else ()):
-        rows, bit_lines = one.crossbar.conductance.shape
+    for array, devices in enumerate(chip.arrays if cells is None else ()):
+        rows, bit_lines = devices.crossbar.conductance.shape
         for across, down in itertools.product(_shares(bit_lines // 2, _BIT_LINES // 2), _shares(rows, _ROWS)):
             columns = range(2 * across.start, 2 * across.stop)
             title = f"{names[array].capitalize()}: rows {_span(down)}, bit lines {_span(columns)}"

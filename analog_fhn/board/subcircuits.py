@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from analog_fhn.board.elements import Kind
+
 # Parameters of amplifiers and multipliers that are alike in all of them.
 _AMPLIFIER = {name: name for name in ("ib", "gain", "gbw", "slew", "drop_high", "drop_low", "iq")}
 _MULTIPLIER = {"scale": "scale", "bw": "bw", "drop_high": "m_drop_high", "drop_low": "m_drop_low", "iq": "m_iq"}
@@ -29,7 +31,7 @@ class SubcircuitPart:
     """
 
     name: str
-    kind: str
+    kind: Kind
     terminals: Mapping[str, str]
     section: str
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -43,7 +45,7 @@ class Subcircuit:
     parts: tuple[SubcircuitPart, ...]
 
 
-def _passive(kind: str, section: str, name: str, first: str, second: str) -> SubcircuitPart:
+def _passive(kind: Kind, section: str, name: str, first: str, second: str) -> SubcircuitPart:
     return SubcircuitPart(name, kind, {"1": first, "2": second}, section, {"value": name})
 
 
