@@ -18,7 +18,7 @@ from analog_fhn._support.words import counted, engineering
 from analog_fhn.board.catalogue import Component, Mounting, catalogue, component
 from analog_fhn.board.circuit import BoardCircuit
 from analog_fhn.board.elements import DECOUPLING, Element
-from analog_fhn.board.rheostats import POTENTIOMETER, rheostat
+from analog_fhn.board.rheostats import POTENTIOMETER, array_codes, rheostat, write_codes
 from analog_fhn.errors import InputError
 from analog_fhn.technology.board import BoardTechnology
 from analog_fhn.technology.sections import NOMINAL_TEMPERATURE
@@ -35,6 +35,7 @@ _ORDER = (
     "resistor_network", "capacitor", "decoupling", "potentiometer", "power_connector", "connector", "jumper", "shunt",
     "test_point",
 )  # fmt: skip
+_DEVICE = re.compile(r"r(\d+)_(\d+)_(\d+)")  # path of a device: array, row, bit line
 _UNITS = {"capacitor": "F", "decoupling": "F", "reference": "V"}
 
 
@@ -180,6 +181,26 @@ def order(
         lines[need.part.part_number].append(need)
     closed = (_line(needs, boards) for needs in lines.values())
     return Order(sorted(closed, key=lambda line: (_ORDER.index(line.part.kind), line.part.value or 0.0)))
+
+
+def write_order(
+    circuit: BoardCircuit, folder: Path, *, array: ArrayParts = "resistors", mounting: Mounting = "through-hole"
+) -> Order:
+    """Write `bom.csv` into a folder, and `codes.csv` where devices of arrays are digital potentiometers.
+
+    Parameters and errors are those of `order`.
+    """
+    bought = order(circuit, array=array, mounting=mounting)
+    places = {
+        (int(found[1]), int(found[2]), int(found[3])): element.reference
+        for element in circuit.elements
+        if element.section == "array" and (found := _DEVICE.fullmatch(element.path))
+    }
+    bought.write(folder / "bom.csv")
+    if array == "digital" and places:
+        arrays = array_codes([one.target.conductance for one in circuit.chip.arrays])
+        write_codes(arrays, folder / "codes.csv", places)
+    return bought
 
 
 def remarks(circuit: BoardCircuit, bought: Order) -> list[str]:

@@ -12,8 +12,8 @@ import pytest
 from analog_fhn.board.bought import bought_chip, bought_conductances
 from analog_fhn.board.catalogue import named
 from analog_fhn.board.circuit import BoardCircuit, board_circuit
-from analog_fhn.board.order import OrderLine, order, ranges, remarks
-from analog_fhn.board.rheostats import array_codes, rheostat, write_codes
+from analog_fhn.board.order import OrderLine, order, ranges, remarks, write_order
+from analog_fhn.board.rheostats import array_codes, rheostat
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
@@ -121,7 +121,7 @@ def test_networks_hold_eight_equal_resistors() -> None:
 
 def test_codes_of_potentiometers(tmp_path: Path) -> None:
     one = design(g_min=10e-6)
-    arrays = array_codes(one)
+    arrays = array_codes([array.crossbar.conductance for array in one.arrays])
     part = arrays[0].potentiometer
     assert part.part.part_number == "AD5292BRUZ-100"
     every = np.arange(11, 1024)
@@ -132,14 +132,20 @@ def test_codes_of_potentiometers(tmp_path: Path) -> None:
         assert np.array_equal(array.codes, best)
         assert np.allclose(array.given, 1.0 / (100e3 * best / 1024 + 60.0), rtol=1e-12)
         assert np.max(np.abs(array.errors)) < 0.005
-    write_codes(arrays, tmp_path / "codes.csv")
+    board = circuit(g_min=10e-6)
+    lines = write_order(board, tmp_path, array="digital")
     with (tmp_path / "codes.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == sum(array.codes.size for array in arrays)
     assert {int(row["data_word"], 16) - int(row["code"]) for row in rows} == {0x0400}
+    nodes = {element.reference: element.terminals for element in board.elements if element.section == "array"}
+    assert nodes.keys() == {row["reference"] for row in rows}
+    last = rows[-1]
+    assert (last["array"], last["row"], last["bit_line"]) == ("1", str(len(arrays[1].codes) - 1), str(2 * N_OUT - 1))
+    assert nodes[last["reference"]] == board.by_path[f"r1_{len(arrays[1].codes) - 1:03d}_{2 * N_OUT - 1:03d}"].terminals
     coarse = rheostat(20e-6, 100e-6, "AD5291")
     assert (coarse.part.part_number, coarse.word(3)) == ("AD5291BRUZ-50", 0x0400 | 3 << 2)
-    lines = order(circuit(g_min=10e-6), array="digital")
+    assert (tmp_path / "bom.csv").read_text(encoding="utf-8").count("\n") == len(lines) + 1
     assert line(lines, "AD5292BRUZ-100").needed == len(rows) == line(lines, "C320C105K5R5TA").needed
     given = bought_conductances(one, array="digital")
     assert all(np.array_equal(g, array.given) for g, array in zip(given, arrays, strict=True))
