@@ -36,7 +36,7 @@ class _Cell(Artist):
         super().__init__(sheet, stock, block)
         self.suffix = cell_suffix(sheet.layer, sheet.items.start)
         self.parts = {element.path.rpartition(".")[2]: element for element in elements if "." in element.path}
-        self.parts |= {"ota": element for element in elements if element.kind == "ota"}
+        self.parts |= {element.kind: element for element in elements if element.kind == "ota"}
         self.extras = {(element.kind, element.name): element for element in elements if not element.path}
         self.decoupling: dict[str, list[Element]] = {}
         for element in elements:

@@ -26,7 +26,8 @@ _PAPERS = {
     "A1": (841.0, 594.0),
     "A0": (1189.0, 841.0),
 }
-_MARGIN, _TITLE = 12.0, 34.0  # mm: frame of a paper, height of its title block
+_MARGIN = 12.0  # mm, of a paper
+_TITLE_WIDTH, _TITLE = 120.0, 34.0  # mm, of its title block
 _PIN_ANGLES = {"left": 0, "right": 180, "up": 270, "down": 90}
 _LABEL_ANGLES = {"right": 0, "up": 90, "left": 180, "down": 270}
 
@@ -165,9 +166,9 @@ def _paper(drawing: Drawing) -> tuple[str, float | None, float | None]:
     """The smallest paper that holds a drawing above the title block."""
     right, low = (steps * GRID + _MARGIN for steps in drawing.extent())
     for name, (width, height) in _PAPERS.items():
-        if right <= width and low <= height - (0.0 if right <= width - 120.0 else 0.0):
+        if right <= width and low <= height - (_TITLE if right > width - _TITLE_WIDTH else 0.0):
             return name, None, None
-    return "User", round(max(right, 300.0), 2), round(low + _TITLE, 2)
+    return "User", round(right, 2), round(low + _TITLE, 2)
 
 
 def _add_label(sheet: Any, label: Label, place: Place) -> None:

@@ -36,7 +36,6 @@ def project_texts(circuit: BoardCircuit, name: str) -> dict[str, str]:
         If the catalogue of parts has none for an element.
     """
     stock = packages(circuit)
-    root_path = f"/{kicad.identifier(name, '', 'sheet')}/"
     drawings = {sheet.key: _draw(sheet, circuit, stock) for sheet in circuit.sheets}
     root = draw_root(circuit, drawings)
     texts, instances, pages = {}, [], [("/", "1")]

@@ -134,11 +134,8 @@ MULTIPLIER = Body(
 def supply_unit(power: Mapping[str, str], open_pins: Mapping[str, str]) -> Body:
     """What the units of a package share: supply pins above and below, pins that stay open at the right."""
     half = max(4, len(open_pins) + 2)
-    pins = {
-        terminal: Pin((0, -half - 2 if terminal == "V+" else half + 2), "up" if terminal == "V+" else "down", "power_in",
-                      2.0, terminal)
-        for terminal in power
-    }  # fmt: skip
+    pins = {"V+": Pin((0, -half - 2), "up", "power_in", 2.0, "V+"), "V-": Pin((0, half + 2), "down", "power_in", 2.0, "V-")}
+    pins = {terminal: pins[terminal] for terminal in power}
     for k, pin in enumerate(open_pins):
         pins[f"open {pin}"] = Pin((10, 2 * k - len(open_pins) + 1), "right", "no_connect", 2.0, open_pins[pin])
     right = 8.0 if open_pins else 3.0
