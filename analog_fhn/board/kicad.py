@@ -164,10 +164,12 @@ def _effects(words: Words, *, text: bool = False) -> Any:
 
 def _paper(drawing: Drawing) -> tuple[str, float | None, float | None]:
     """The smallest paper that holds a drawing above the title block."""
-    right, low = (steps * GRID + _MARGIN for steps in drawing.extent())
+    spots = [(x * GRID, y * GRID) for x, y in drawing.corners()]
     for name, (width, height) in _PAPERS.items():
-        if right <= width and low <= height - (_TITLE if right > width - _TITLE_WIDTH else 0.0):
+        beside, above = width - _MARGIN - _TITLE_WIDTH, height - _MARGIN - _TITLE
+        if all(x <= width - _MARGIN and y <= (height - _MARGIN if x < beside else above) for x, y in spots):
             return name, None, None
+    right, low = (max(spot[k] for spot in spots) + _MARGIN for k in range(2))
     return "User", round(right, 2), round(low + _TITLE, 2)
 
 
@@ -275,7 +277,7 @@ def library_symbol(name: str, package: Package | None, *, nested: bool) -> Any:
     return symbol
 
 
-_PLAIN_SYMBOLS = {"R", "C", "C_Polarised", "D", "R_Trim", "Jumper_3_Bridged12", "TestPoint"}
+_PLAIN_SYMBOLS = {"R", "C", "D", "R_Trim", "Jumper_3_Bridged12", "TestPoint"}
 
 
 def _pin(pin: Pin, number: str, name: str) -> Any:
