@@ -69,6 +69,12 @@ class BoardCircuit:
         return {element.path: element for element in self.elements if element.path}
 
     @property
+    def technology(self) -> BoardTechnology:
+        """What it is built with."""
+        assert isinstance(self.chip.technology, BoardTechnology)
+        return self.chip.technology
+
+    @property
     def block(self) -> int:
         """Distance of the designators of two sheets."""
         return _block(self.cells)

@@ -11,7 +11,7 @@ from typing import Any
 from analog_fhn._support.extras import extra
 from analog_fhn.board import symbols
 from analog_fhn.board.artist import SUPPLIES
-from analog_fhn.board.drawing import Drawing, Label, Placed, SheetBox, Words
+from analog_fhn.board.drawing import Drawing, Justify, Label, Placed, SheetBox, Words
 from analog_fhn.board.stock import Package
 from analog_fhn.board.symbols import Body, Circle, Pin
 
@@ -176,7 +176,7 @@ def _paper(drawing: Drawing) -> tuple[str, float | None, float | None]:
 def _add_label(sheet: Any, label: Label, place: Place) -> None:
     from kiutils.items import schitems
 
-    justify = "right" if label.side in ("left", "down") else "left"
+    justify: Justify = "right" if label.side in ("left", "down") else "left"
     position = _position(*label.at, _LABEL_ANGLES[label.side])
     own = place.identifier("label", label.text, *label.at)
     if label.sheet_pin is None:

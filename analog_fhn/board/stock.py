@@ -102,7 +102,7 @@ def packages(circuit: BoardCircuit) -> dict[str, Package]:
     units: dict[str, dict[int, Element]] = {}
     for element in circuit.elements:
         units.setdefault(element.reference, {})[element.unit] = element
-    technology = circuit.chip.technology
+    technology = circuit.technology
     known: dict[object, Component] = {}
     found = {}
     for reference, elements in units.items():
