@@ -289,10 +289,15 @@ def stage_lines(cells: CircuitCells, neuron: int, recentre: bool, suffix: str = 
 
 
 def sense_lines(sense: ReadOut, output: int, technology: Technology, name: str, nodes: str) -> list[str]:
+    """Text of `sense_instance`."""
+    return instance_lines([sense_instance(sense, output, technology, name, nodes)])
+
+
+def sense_instance(sense: ReadOut, output: int, technology: Technology, name: str, nodes: str) -> Instance:
     """Instance `name` of an array's transimpedance amplifier between `nodes`: columns + and -, output."""
     parts = {part: float(values[output]) for part, values in sense.items()}
     parameters = parts | amplifier_parameters(technology, op_amps(technology))
-    return instance_lines([Instance(name, (*nodes.split(), "vcc", "vee"), "transimpedance", parameters)])
+    return Instance(name, (*nodes.split(), "vcc", "vee"), "transimpedance", parameters)
 
 
 def accuracy_lines(cell: Cell, reltol: float = RELTOL) -> list[str]:
