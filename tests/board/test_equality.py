@@ -10,10 +10,9 @@ import pytest
 from label_board import SYMBOLS, Package, write
 from sweeps import random_features
 
-from analog_fhn.board.equality import NETLIST_FOLDER, BoardCheck, check_board
+from analog_fhn.board.equality import NETLIST_FOLDER, check_board
 from analog_fhn.board.spice_reader import SpiceCircuit, read_netlist
 from analog_fhn.design import Design
-from analog_fhn.errors import InputError
 from analog_fhn.netlist.export import export
 from analog_fhn.technology.technology import Technology
 
@@ -72,29 +71,3 @@ def check(chip_folder: Path, circuit: SpiceCircuit) -> Callable[[Callable[[dict[
         return [one.sentence for one in check_board(chip_folder)]
 
     return changed
-
-
-def test_a(check, circuit, chip_folder):
-    import time
-    t = time.time()
-    print(check(lambda _: None))
-    print(time.time() - t)
-    print(check_board(chip_folder))
-    from collections import Counter
-    print(Counter(p.kind for p in circuit.parts.values()))
-    def swap(ps):
-        p = ps["U1"]
-        p.nets["3"], p.nets["2"] = p.nets["2"], p.nets["3"]
-    print(check(swap))
-    def val(ps):
-        ps["R1"].value, ps["R2000"].value = "22k", "1k"
-    print(check(lambda ps: setattr(ps["R1"], "value", "22k")))
-    def cut(ps):
-        ps["R1400"].nets.pop("1")
-    print(check(lambda ps: ps["R1000"].nets.pop("1")))
-    def lab(ps):
-        ps["R1000"].nets["1"] = "elsewhere"
-    print(check(lab))
-    def act(ps):
-        ps["U1"].fields["Actual_A"] = ps["U1"].fields["Actual_B"]
-    print(check(act))
