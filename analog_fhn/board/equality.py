@@ -17,6 +17,7 @@ from analog_fhn._support.cards import Card, Grid, Rows
 from analog_fhn._support.words import counted
 from analog_fhn.board.net_differences import Matched, match_nets
 from analog_fhn.board.parts import SYMMETRIC, VALUE, Part, base_name, listed
+from analog_fhn.board.pins import terminal_pins
 from analog_fhn.board.schematic_reader import (
     Package,
     closed,
@@ -51,7 +52,7 @@ class Difference:
         What the schematic has, and what the netlist.
     """
 
-    kind: Literal["part", "number", "value", "net", "name"]
+    kind: Literal["part", "pin", "number", "value", "net", "name"]
     name: str
     sentence: str
 
@@ -136,20 +137,12 @@ def _drawn(packages: list[Package], netlist: SpiceCircuit, found: list[Differenc
             kind = _LETTERS.get(package.reference.rstrip("0123456789"), known.kind)
             if kind != known.kind:
                 found.append(Difference("part", path, f"{name} is a {kind}; in the netlist {path} is a {known.kind}"))
-            pins, nets = package.terminals(unit), {}
-            for terminal in known.terminals:
-                if terminal not in pins:
-                    found.append(Difference("part", path, f"{name} ({path}) has no pin {terminal}"))
-                elif pins[terminal].net is None:
-                    found.append(
-                        Difference(
-                            "net",
-                            path,
-                            f"{name} ({path}): nothing is connected to its pin {pins[terminal].number}, {terminal}",
-                        )
-                    )
-                else:
-                    nets[terminal] = str(pins[terminal].net)
+            pins, wrong = terminal_pins(package, unit, known.terminals)
+            found += (Difference("pin", path, f"{name} ({path}): {sentence}") for sentence in wrong)
+            nets = {terminal: pin.net for terminal, pin in pins.items() if pin.net is not None}
+            for terminal in pins.keys() - nets.keys():
+                sentence = f"nothing is connected to its pin {pins[terminal].number}, {terminal}"
+                found.append(Difference("net", path, f"{name} ({path}): {sentence}"))
             drawn[path] = Part(known.kind, nets, numbers_of(name, actual), name)
             if known.kind in SYMMETRIC:
                 found += _value(package, path, known)

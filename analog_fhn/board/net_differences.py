@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from analog_fhn.board.parts import Part, listed, nets
+from analog_fhn.board.parts import Part, base_name, listed, nets, node_name
 
 Terminals = frozenset[tuple[str, str]]
 
@@ -54,13 +54,14 @@ def _with_terminals(known: Part, part: Part) -> Part:
 
 
 def _closest(nodes: Mapping[str, Terminals], drawn: Mapping[str, Terminals]) -> dict[str, str]:
-    """Net by node, each once, those that share most first."""
+    """Net by node, each once: those that share most first, and of as many those of one name."""
     where = {terminal: net for net, terminals in drawn.items() for terminal in terminals}
     shared = Counter(
         (node, where[terminal]) for node, terminals in nodes.items() for terminal in terminals if terminal in where
     )
     pairs: dict[str, str] = {}
-    for (node, net), _ in sorted(shared.items(), key=lambda item: (-item[1], item[0])):
+    ranks = {pair: (-count, node_name(pair[0]) != base_name(pair[1]), pair) for pair, count in shared.items()}
+    for node, net in sorted(ranks, key=ranks.__getitem__):
         if node not in pairs and net not in pairs.values():
             pairs[node] = net
     return pairs
@@ -81,16 +82,14 @@ def _sentences(
                 continue
             who = listed(_terminal(parts, *stray) for stray in strays)
             name = strays[0][0] if len(strays) == 1 else node
+            where = f"{who}: on net {net} of the schematic"
             if node not in pairs:
-                sentence = (
-                    f"{who}: on net {net} of the schematic, which joins nodes {paired[net]} and {node} of the netlist"
-                )
+                sentence = f"{where}, which joins nodes {paired[net]} and {node} of the netlist"
             elif net not in paired:
-                sentence = (
-                    f"{who}: on net {net} of the schematic, cut off from {pairs[node]}, node {node} of the netlist"
-                )
+                sentence = f"{where}, cut off from {pairs[node]}, node {node} of the netlist"
             else:
-                sentence = f"{who}: on net {net} of the schematic, in the netlist on {node}, which is {pairs[node]}"
+                known = "" if pairs[node] == node else f", there {pairs[node]}"
+                sentence = f"{where}, in the netlist on {node}{known}"
             yield name, sentence
 
 

@@ -48,6 +48,11 @@ def base_name(net: str) -> str:
     return "0" if name == "gnd" else name
 
 
+def node_name(node: str) -> str:
+    """A node's name without the subcircuits that it is in."""
+    return node.rsplit(".", 1)[-1]
+
+
 def listed(names: Iterable[str], most: int = 4) -> str:
     """Names for a sentence, the first few of many."""
     names = list(names)

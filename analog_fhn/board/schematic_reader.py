@@ -27,7 +27,7 @@ class Pin:
     unit
         Of the symbol: A, B, ...
     name
-        In the symbol.
+        In the symbol; its number, where it has none.
     net
         None: nothing is connected to it.
     """
@@ -54,11 +54,11 @@ class Package:
             if base == CIRCUIT and path:
                 yield unit, path.lower(), self.fields.get(f"{ACTUAL}_{unit}" if unit else ACTUAL, "")
 
-    def terminals(self, unit: str) -> dict[str, Pin]:
-        """Pins of a unit by name, with those that all units share."""
-        own = {one for one, _, _ in self.elements()}
-        shared = [pin for pin in self.pins if pin.unit not in own or not unit]
-        return {pin.name: pin for pin in [*shared, *(pin for pin in self.pins if pin.unit == unit)]}
+    def unit(self, unit: str) -> list[Pin]:
+        """Pins that no other element has, and after them those of a unit; of "" all pins."""
+        others = {one for one, _, _ in self.elements()} - {unit}
+        pins = [pin for pin in self.pins if pin.unit not in others]
+        return sorted(pins, key=lambda pin: pin.unit == unit)
 
 
 def project_in(folder: Path) -> Path:
@@ -104,8 +104,9 @@ def read_schematic(project: Path) -> list[Package]:
 def _packages(netlist: KiCadNetlist) -> Iterator[Package]:
     connected: dict[tuple[str, str], str] = {}
     for net in netlist.nets:
-        for terminal in net.terminals:
-            connected[terminal.designator, terminal.pin] = net.name
+        if not net.name.startswith("unconnected-("):
+            for terminal in net.terminals:
+                connected[terminal.designator, terminal.pin] = net.name.replace("{slash}", "/")
     names = {
         (part.lib, part.part): {pin.number: "" if pin.name == "~" else pin.name for pin in part.pins}
         for part in netlist.libparts
