@@ -58,7 +58,8 @@ def bought_conductances(
         See `bought_chip`.
     """
     if array == "digital":
-        return tuple(one.given for one in array_codes(design, potentiometer))
+        targets = [one.crossbar.conductance for one in design.arrays]
+        return tuple(one.given for one in array_codes(targets, potentiometer))
     technology = design.technology
     if not isinstance(technology, BoardTechnology):
         raise InputError(f"technology {technology.name!r} (cell {technology.cell!r}): expected one of a board")

@@ -27,7 +27,7 @@ from analog_fhn.technology.wires import Wires
 # Most devices of arrays that a board is drawn with: beyond it is hundreds of sheets.
 LARGEST = 20_000
 # What fits on a sheet.
-_ROWS, _BIT_LINES, _STAGES = 17, 20, 8
+_ROWS, _BIT_LINES, _STAGES, _NULLED_STAGES = 17, 20, 8, 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +68,19 @@ class BoardCircuit:
         """Parts that have a counterpart in the netlist, by their paths there."""
         return {element.path: element for element in self.elements if element.path}
 
+    @property
+    def block(self) -> int:
+        """Distance of the designators of two sheets."""
+        return _block(self.cells)
+
     def on(self, sheet: str) -> list[Element]:
         """Parts on the sheet of this key."""
         return [element for element in self.elements if element.sheet == sheet]
+
+
+def _block(cells: int | None) -> int:
+    """Distance of the designators of two sheets: a sheet of an array has hundreds."""
+    return 1000 if cells is None else 100
 
 
 def board_circuit(chip: Chip, cells: int | None = None, *, recentre: bool | None = None) -> BoardCircuit:
@@ -107,7 +117,7 @@ def board_circuit(chip: Chip, cells: int | None = None, *, recentre: bool | None
     ]
     elements: list[Element] = []
     for sheet in sheets:
-        parts = SheetParts(sheet, 1000 if cells is None else 100)
+        parts = SheetParts(sheet, _block(cells))
         match sheet.kind:
             case "cell":
                 _cell(made, parts, recentre, sheet.number - 1)
@@ -174,7 +184,7 @@ def _sheets(chip: ManufacturedChip, cells: int | None) -> Iterator[Sheet]:
             title = f"{names[array].capitalize()}: rows {_span(down)}, bit lines {_span(columns)}"
             key = f"array_{array}_{down.start:03d}_{columns.start:03d}"
             yield Sheet(key, "array", title, next(number), array, down, columns)
-        for share in _shares(bit_lines // 2, _STAGES):
+        for share in _shares(bit_lines // 2, _STAGES if array < len(hardware) else _NULLED_STAGES):
             title = f"Sense amplifiers of the {names[array]}: outputs {_span(share)}"
             yield Sheet(f"sense_{array}_{share.start:03d}", "sense", title, next(number), array, share)
     yield Sheet("connectors", "connectors", "Connectors", next(number))

@@ -18,9 +18,10 @@ from analog_fhn._support.words import counted, engineering
 from analog_fhn.board.catalogue import Component, Mounting, catalogue, component
 from analog_fhn.board.circuit import BoardCircuit
 from analog_fhn.board.elements import DECOUPLING, Element
-from analog_fhn.board.rheostats import POTENTIOMETER, rheostat
+from analog_fhn.board.rheostats import POTENTIOMETER, array_codes, rheostat, write_codes
 from analog_fhn.errors import InputError
 from analog_fhn.technology.board import BoardTechnology
+from analog_fhn.technology.sections import NOMINAL_TEMPERATURE
 
 ArrayParts = Literal["resistors", "networks", "digital"]
 
@@ -34,6 +35,7 @@ _ORDER = (
     "resistor_network", "capacitor", "decoupling", "potentiometer", "power_connector", "connector", "jumper", "shunt",
     "test_point",
 )  # fmt: skip
+_DEVICE = re.compile(r"r(\d+)_(\d+)_(\d+)")  # path of a device: array, row, bit line
 _UNITS = {"capacitor": "F", "decoupling": "F", "reference": "V"}
 
 
@@ -181,7 +183,57 @@ def order(
     return Order(sorted(closed, key=lambda line: (_ORDER.index(line.part.kind), line.part.value or 0.0)))
 
 
-def part_of(element: Element, technology: BoardTechnology, mounting: Mounting = "through-hole") -> Component:
+def write_order(
+    circuit: BoardCircuit, folder: Path, *, array: ArrayParts = "resistors", mounting: Mounting = "through-hole"
+) -> Order:
+    """Write `bom.csv` into a folder, and `codes.csv` where devices of arrays are digital potentiometers.
+
+    Parameters and errors are those of `order`.
+    """
+    bought = order(circuit, array=array, mounting=mounting)
+    places = {
+        (int(found[1]), int(found[2]), int(found[3])): element.reference
+        for element in circuit.elements
+        if element.section == "array" and (found := _DEVICE.fullmatch(element.path))
+    }
+    bought.write(folder / "bom.csv")
+    if array == "digital" and places:
+        arrays = array_codes([one.target.conductance for one in circuit.chip.arrays])
+        write_codes(arrays, folder / "codes.csv", places)
+    return bought
+
+
+def remarks(circuit: BoardCircuit, bought: Order) -> list[str]:
+    """Sentences on what a buyer should know: where what is bought is not what the technology says.
+
+    Parameters
+    ----------
+    circuit, bought
+        A board and its order.
+    """
+    technology = circuit.chip.technology
+    assert isinstance(technology, BoardTechnology)
+    said = []
+    kinds = {"opamp": "TL082", "sense_amplifier": "OPA2134", "multiplier": "AD633", "tanh_pair": "LM13700"}
+    sections = {element.section for element in circuit.elements}
+    for key in sorted(sections & kinds.keys()):
+        if technology.bought(key) is None:
+            said.append(f"{key}: the technology has the values of none of its classes.{key}; {kinds[key]} is bought")
+    for line in bought:
+        if line.part.kind == "tempco_resistor":
+            ppm = 1e6 * (line.part.temperature_coefficient or 0.0)
+            said.append(
+                f"{line.part.part_number}: {ppm:.0f} ppm/K where the attenuators of tanh pairs want "
+                f"{1e6 / NOMINAL_TEMPERATURE:.0f}"
+            )
+    off = [line for line in bought if line.worst > 1e-3 and line.part.kind != "digital_potentiometer"]
+    if off:
+        worst = max(line.worst for line in off)
+        said.append(f"{counted(len(off), 'line')}: the nearest value that is made, up to {100 * worst:.1f} % off")
+    return said
+
+
+def component_of(element: Element, technology: BoardTechnology, mounting: Mounting = "through-hole") -> Component:
     """The part that is bought for an element of a board.
 
     Raises
@@ -223,7 +275,7 @@ def _needs(circuit: BoardCircuit, array: ArrayParts, mounting: Mounting) -> Iter
         if element.section == "array" and array != "resistors":
             devices.append(element)
             continue
-        part = part_of(element, technology, mounting)
+        part = component_of(element, technology, mounting)
         wanted = element.value if part.kind not in ("connector", "potentiometer") else None
         yield _Need(part, element.reference, element.reference, wanted, part.value)
         if element.kind == "jumper":
@@ -250,7 +302,7 @@ def _networks(devices: Sequence[Element], technology: BoardTechnology, mounting:
     """Devices as networks of equal resistors as long as they fill one, the others as single resistors."""
     equal: dict[str, list[tuple[Component, Element]]] = defaultdict(list)
     for element in devices:
-        single = part_of(element, technology, mounting)
+        single = component_of(element, technology, mounting)
         equal[single.part_number].append((single, element))
     for elements in equal.values():
         network = _network(elements[0][0], technology)

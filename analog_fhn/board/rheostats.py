@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 
 from analog_fhn._support.files import CsvTable, write_text
 from analog_fhn.board.catalogue import Component, Rheostat, catalogue, named
-from analog_fhn.design import Design
 from analog_fhn.errors import InputError, shown
 from analog_fhn.neuron import FloatArray
 
@@ -110,8 +110,6 @@ class ArrayCodes:
 
     Parameters
     ----------
-    array
-        Name of the array.
     potentiometer
         Of all devices.
     wanted
@@ -120,7 +118,6 @@ class ArrayCodes:
         Of the same shape.
     """
 
-    array: str
     potentiometer: RheostatPart
     wanted: FloatArray
     codes: IntArray
@@ -136,32 +133,47 @@ class ArrayCodes:
         return np.asarray(self.given / self.wanted - 1.0)
 
 
-def array_codes(design: Design, name: str = POTENTIOMETER) -> tuple[ArrayCodes, ...]:
+def array_codes(conductances: Sequence[FloatArray], name: str = POTENTIOMETER) -> tuple[ArrayCodes, ...]:
     """Codes of the devices of all arrays, which are of one type.
+
+    Parameters
+    ----------
+    conductances
+        Targets (S) of each array, shape (n_rows, 2 n_out).
+    name
+        Family of potentiometers.
 
     Raises
     ------
     InputError
         See `rheostat`.
     """
-    targets = [array.crossbar.conductance for array in design.arrays]
-    low, high = min(float(g.min()) for g in targets), max(float(g.max()) for g in targets)
+    low, high = min(float(g.min()) for g in conductances), max(float(g.max()) for g in conductances)
     chosen = rheostat(low, high, name)
-    return tuple(
-        ArrayCodes(array, chosen, g, chosen.code(g)) for array, g in zip(design.array_names, targets, strict=True)
-    )
+    return tuple(ArrayCodes(chosen, g, chosen.code(g)) for g in conductances)
 
 
-def write_codes(arrays: tuple[ArrayCodes, ...], path: Path) -> None:
-    """Write a CSV file with a line for each device: where it is, its code, data word, conductances and error."""
+def write_codes(
+    arrays: Sequence[ArrayCodes], path: Path, references: Mapping[tuple[int, int, int], str] | None = None
+) -> None:
+    """Write a CSV file with a line for each device: where it is, its code, data word, conductances and error.
+
+    Parameters
+    ----------
+    references
+        Designators of devices by array, row and bit line; None: there are none.
+    """
     file = io.StringIO(newline="")
     table = CsvTable(file)
-    table.writerow(["array", "row", "bit_line", "part_number", "code", "data_word", "wanted_s", "given_s", "error"])
+    table.writerow([
+        "array", "row", "bit_line", "reference", "part_number", "code", "data_word", "wanted_s", "given_s", "error",
+    ])  # fmt: skip
     for number, one in enumerate(arrays):
         given, errors, device = one.given, one.errors, one.potentiometer
         for (i, j), code in np.ndenumerate(one.codes):
             table.writerow([
-                number, i, j, device.part.part_number, int(code), f"0x{device.word(int(code)):04X}",
-                f"{one.wanted[i, j]:.6g}", f"{given[i, j]:.6g}", f"{errors[i, j]:.4g}",
+                number, i, j, (references or {}).get((number, i, j), ""), device.part.part_number, int(code),
+                f"0x{device.word(int(code)):04X}", f"{one.wanted[i, j]:.6g}", f"{given[i, j]:.6g}",
+                f"{errors[i, j]:.4g}",
             ])  # fmt: skip
     write_text(path, file.getvalue())
