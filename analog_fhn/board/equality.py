@@ -32,8 +32,8 @@ from analog_fhn.board.spice_reader import SpiceCircuit, read_netlist
 NETLIST_FOLDER = "netlist"
 # Both files have 15 digits or more of the same number.
 _EQUAL = 1e-9
-# A part is drawn with a third of its tolerance as standard deviation, so that none is this far off.
-_TOLERANCES = 2.0
+# Parts are drawn with a third of the technology's tolerance as standard deviation, and bought as good or better.
+_TOLERANCES = 5.0
 _LETTERS = {"R": "resistor", "C": "capacitor", "D": "diode"}
 _JOINING = ("R", "C", "D", "L", "Q", "U")
 
@@ -173,7 +173,7 @@ def _value(package: Package, path: str, known: Part) -> Iterator[Difference]:
         yield Difference(
             "value",
             path,
-            f"{name}: a part of {package.value} and {tolerance:.2%} is not {actual:g}, as the netlist has it",
+            f"{name}: a part of {package.value} and {100 * tolerance:g} % is not {actual:g}, as the netlist has it",
         )
 
 

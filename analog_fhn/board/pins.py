@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from analog_fhn.board.catalogue import named
 from analog_fhn.board.schematic_reader import Package, Pin
 
 
-def terminal_pins(package: Package, unit: str, terminals: Iterable[str]) -> tuple[dict[str, Pin], list[str]]:
+def terminal_pins(package: Package, unit: str, terminals: Collection[str]) -> tuple[dict[str, Pin], list[str]]:
     """Pins of an element by terminal, and what is wrong with them.
 
-    A pin is a terminal if the symbol calls it so. One without a name is what the catalogue of parts has at its number.
+    A pin is a terminal if the symbol calls it so. Where it calls none so, the catalogue of parts says which it is.
 
     Parameters
     ----------
@@ -19,14 +19,14 @@ def terminal_pins(package: Package, unit: str, terminals: Iterable[str]) -> tupl
         Letter of the unit; "": the package has one.
     """
     by_name = {pin.name: pin for pin in package.unit(unit)}
-    by_number = {pin.number: pin for pin in package.pins}
+    by_number = {pin.number: pin for pin in package.pins if pin.name not in terminals}
     bought = _numbers(package, unit)
     found, wrong = {}, []
     for terminal in terminals:
         number = bought.get(terminal)
         pin = by_name.get(terminal)
-        if pin is None and number in by_number and by_number[number].name == number:
-            pin = by_number[number]
+        if pin is None and number is not None:
+            pin = by_number.get(number)
         if pin is None:
             wrong.append(f"it has no pin {terminal}")
         else:

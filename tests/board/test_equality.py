@@ -112,7 +112,7 @@ def renamed(board: Boards, names: dict[str, str]) -> None:
 CHANGES: dict[str, tuple[Callable[[Boards], object], list[str]]] = {
     "a swapped value": (
         lambda board: setattr(board["xneuron_001.r4"], "value", "10k"),
-        [r"R\d+ \(xneuron_001\.r4\): a part of 10k and 1.00% is not 99677\.8, as the netlist has it"],
+        [r"R\d+ \(xneuron_001\.r4\): a part of 10k and 1 % is not 99677\.8, as the netlist has it"],
     ),
     "a value of another chip": (
         lambda board: board["xneuron_000.cx"].fields.update(Actual="value=9.938e-10"),
