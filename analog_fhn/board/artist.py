@@ -189,7 +189,9 @@ class Artist:
         """Draw an amplifier that nothing uses, tied as its maker says."""
         body, element = package.bodies[unit], next(iter(package.elements.values()))
         x, y = at
-        words = (Words(text, (x + 1.2, y + off), "left") for text, off in ((package.reference, -3.6), ("unused", 3.6)))
+        texts = ((package.reference, -3.6), (package.value, 3.6))
+        words = (Words(text, (x + 1.2, y + off), "left") for text, off in texts)
+        self.caption("not used", (x + 9, y + 0.5), 1.27)
         placed = Placed(package.symbol, body, unit + 1, element, at, 0, *words)
         self.drawing.placed.append(placed)
         nodes = {"0": "0", "V+": "vcc", "V-": "vee"}

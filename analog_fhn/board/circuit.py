@@ -69,6 +69,12 @@ class BoardCircuit:
         return {element.path: element for element in self.elements if element.path}
 
     @property
+    def technology(self) -> BoardTechnology:
+        """What it is built with."""
+        assert isinstance(self.chip.technology, BoardTechnology)
+        return self.chip.technology
+
+    @property
     def block(self) -> int:
         """Distance of the designators of two sheets."""
         return _block(self.cells)
@@ -181,11 +187,11 @@ def _sheets(chip: ManufacturedChip, cells: int | None) -> Iterator[Sheet]:
         rows, bit_lines = devices.crossbar.conductance.shape
         for across, down in itertools.product(_shares(bit_lines // 2, _BIT_LINES // 2), _shares(rows, _ROWS)):
             columns = range(2 * across.start, 2 * across.stop)
-            title = f"{names[array].capitalize()}: rows {_span(down)}, bit lines {_span(columns)}"
+            title = f"{names[array].capitalize()}, rows {_span(down)}, bit lines {_span(columns)}"
             key = f"array_{array}_{down.start:03d}_{columns.start:03d}"
             yield Sheet(key, "array", title, next(number), array, down, columns)
         for share in _shares(bit_lines // 2, _STAGES if array < len(hardware) else _NULLED_STAGES):
-            title = f"Sense amplifiers of the {names[array]}: outputs {_span(share)}"
+            title = f"Sense amplifiers of the {names[array]}, outputs {_span(share)}"
             yield Sheet(f"sense_{array}_{share.start:03d}", "sense", title, next(number), array, share)
     yield Sheet("connectors", "connectors", "Connectors", next(number))
     yield Sheet("supplies", "supplies", "Supplies", next(number))

@@ -144,29 +144,31 @@ class Drawing:
 
     def segments(self) -> list[tuple[Spot, Spot]]:
         """Wires, cut where another wire, a pin or a label ends on them."""
-        spots = {spot for wire in self.wires for spot in wire} | set(self.ends()) | {one.at for one in self.labels}
+        lines: tuple[dict[int, set[int]], dict[int, set[int]]] = ({}, {})
+        for x, y in {*(s for wire in self.wires for s in wire), *self.ends(), *(one.at for one in self.labels)}:
+            lines[0].setdefault(y, set()).add(x)
+            lines[1].setdefault(x, set()).add(y)
         found: dict[tuple[Spot, Spot], None] = {}
         for a, b in self.wires:
             along = 0 if a[1] == b[1] else 1
+            across = a[1 - along]
             low, high = sorted((a[along], b[along]))
-            cuts = sorted(
-                spot for spot in spots if spot[1 - along] == a[1 - along] and low <= spot[along] <= high
-            )  # fmt: skip
-            found.update(dict.fromkeys(pairwise(cuts)))
+            cuts = sorted(place for place in lines[along][across] if low <= place <= high)
+            spots = [(cut, across) if along == 0 else (across, cut) for cut in cuts]
+            found.update(dict.fromkeys(pairwise(spots)))
         return list(found)
 
     def junctions(self) -> list[Spot]:
         """Where three or more wires or pins meet."""
-        count = self.ends()
-        for segment in self.segments():
+        count, segments = self.ends(), self.segments()
+        for segment in segments:
             count.update(segment)
-        wired = {spot for segment in self.segments() for spot in segment}
+        wired = {spot for segment in segments for spot in segment}
         return sorted(spot for spot, number in count.items() if number > 2 and spot in wired)
 
-    def extent(self) -> tuple[int, int]:
-        """Right and lower end of what is drawn, in grid steps."""
+    def corners(self) -> list[tuple[float, float]]:
+        """Places that a paper has to reach, in grid steps."""
         spots: list[tuple[float, float]] = [spot for wire in self.wires for spot in wire]
         spots += [spot for frame in self.frames for spot in frame] + [one.at for one in self.placed]
         spots += [one.at for one in self.words] + [one.at for one in self.labels]
-        spots += [(box.at[0] + box.size[0], box.at[1] + box.size[1]) for box in self.boxes]
-        return round(max(x for x, _ in spots)), round(max(y for _, y in spots))
+        return spots + [(box.at[0] + box.size[0], box.at[1] + box.size[1]) for box in self.boxes]

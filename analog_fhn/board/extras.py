@@ -69,8 +69,6 @@ def supplies(parts: SheetParts, voltages: Mapping[str, float]) -> None:
     for name, nodes in (("supply", ("vcc", "0", "vee")), ("reference", ("0", *references))):
         parts.add(name, "connector", {str(k): node for k, node in enumerate(nodes, 1)})
     for node in ("vcc", "vee", *references):
-        # These are polarised.
-        ends = (node, "0") if voltages[node] > 0.0 else ("0", node)
-        parts.add(node.upper(), "decoupling", dict(zip("12", ends, strict=True)), BULK)
+        parts.add(node.upper(), "decoupling", {"1": node, "2": "0"}, BULK)
     for node in voltages:
         parts.add("GND" if node == "0" else node.upper(), "test_point", {"1": node})

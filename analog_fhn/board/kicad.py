@@ -11,7 +11,7 @@ from typing import Any
 from analog_fhn._support.extras import extra
 from analog_fhn.board import symbols
 from analog_fhn.board.artist import SUPPLIES
-from analog_fhn.board.drawing import Drawing, Label, Placed, SheetBox, Words
+from analog_fhn.board.drawing import Drawing, Justify, Label, Placed, SheetBox, Words
 from analog_fhn.board.stock import Package
 from analog_fhn.board.symbols import Body, Circle, Pin
 
@@ -164,17 +164,19 @@ def _effects(words: Words, *, text: bool = False) -> Any:
 
 def _paper(drawing: Drawing) -> tuple[str, float | None, float | None]:
     """The smallest paper that holds a drawing above the title block."""
-    right, low = (steps * GRID + _MARGIN for steps in drawing.extent())
+    spots = [(x * GRID, y * GRID) for x, y in drawing.corners()]
     for name, (width, height) in _PAPERS.items():
-        if right <= width and low <= height - (_TITLE if right > width - _TITLE_WIDTH else 0.0):
+        beside, above = width - _MARGIN - _TITLE_WIDTH, height - _MARGIN - _TITLE
+        if all(x <= width - _MARGIN and y <= (height - _MARGIN if x < beside else above) for x, y in spots):
             return name, None, None
+    right, low = (max(spot[k] for spot in spots) + _MARGIN for k in range(2))
     return "User", round(right, 2), round(low + _TITLE, 2)
 
 
 def _add_label(sheet: Any, label: Label, place: Place) -> None:
     from kiutils.items import schitems
 
-    justify = "right" if label.side in ("left", "down") else "left"
+    justify: Justify = "right" if label.side in ("left", "down") else "left"
     position = _position(*label.at, _LABEL_ANGLES[label.side])
     own = place.identifier("label", label.text, *label.at)
     if label.sheet_pin is None:
@@ -275,7 +277,7 @@ def library_symbol(name: str, package: Package | None, *, nested: bool) -> Any:
     return symbol
 
 
-_PLAIN_SYMBOLS = {"R", "C", "C_Polarised", "D", "R_Trim", "Jumper_3_Bridged12", "TestPoint"}
+_PLAIN_SYMBOLS = {"R", "C", "D", "R_Trim", "Jumper_3_Bridged12", "TestPoint"}
 
 
 def _pin(pin: Pin, number: str, name: str) -> Any:

@@ -50,7 +50,9 @@ def project_texts(circuit: BoardCircuit, name: str) -> dict[str, str]:
         else:
             first = sheet
     kicad.list_instances(first, pages, instances)
-    symbols = {one.symbol: None for drawing in (root, *drawings.values()) for one in drawing.placed if not one.element}
+    symbols: dict[str, Package | None] = {
+        one.symbol: None for drawing in (root, *drawings.values()) for one in drawing.placed if not one.element
+    }
     symbols |= {package.symbol: package for package in stock.values()}
     return {
         f"{name}.kicad_pro": _settings(name, pages),

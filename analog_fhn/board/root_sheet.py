@@ -10,14 +10,14 @@ from analog_fhn.board.elements import Sheet
 from analog_fhn.netlist.decks import cell_suffix
 
 # Grid steps: distance of pins, length of the wires at them, room for their labels.
-_PITCH, _STUB, _ROOM = 2, 3, 14
+_PITCH, _STUB, _ROOM = 2, 3, 9
 
 
 def draw_root(circuit: BoardCircuit, drawings: Mapping[str, Drawing]) -> Drawing:
     """Draw the root of a board whose other sheets are drawn; pins of one name are one net."""
     what = "the whole network" if circuit.cells is None else f"{circuit.cells} cells"
     root = Drawing(f"FitzHugh-Nagumo neurons: {what}")
-    x = 30
+    x = 24
     for column in _columns(circuit.sheets):
         y, width = 30, 0
         for sheet in column:

@@ -110,8 +110,8 @@ class _Stage:
     def null(self, plus: Spot) -> None:
         """A jumper puts the second amplifier's other input to ground, or to a divided trimmer."""
         artist, parts = self.artist, self.parts
-        jumper = artist.put(parts["jumper"], self.at(62, 42), 0, (-7.0, 0.0), None)
-        artist.wire(plus, (self.at(68, 0)[0], plus[1]), self.at(68, 42), jumper.pin("2"))
+        jumper = artist.put(parts["jumper"], self.at(62, 43), 0, (2.8, 3.0), None, "left")
+        artist.wire(plus, (self.at(68, 0)[0], plus[1]), self.at(68, 43), jumper.pin("2"))
         artist.ground(jumper.pin("1"))
         trimmer = artist.put(parts["potentiometer"], self.at(24, 38), 0, (-1.6, -1.1), (-1.6, 1.1), "right")
         artist.supply("vcc", trimmer.pin("1"))
@@ -123,7 +123,7 @@ class _Stage:
         artist.wire(trimmer.pin("2"), series.pin("1"))
         artist.wire(series.pin("2"), self.at(46, 38), shunt.pin("1"))
         artist.ground(shunt.pin("2"))
-        artist.wire(self.at(46, 38), self.at(56, 38), self.at(56, 37), jumper.pin("3"))
+        artist.wire(self.at(46, 38), jumper.pin("3"))
 
 
 def draw_connectors(sheet: Sheet, elements: Sequence[Element], stock: Mapping[str, Package], block: int) -> Drawing:

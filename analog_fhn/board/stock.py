@@ -12,7 +12,7 @@ from analog_fhn.board import symbols
 from analog_fhn.board.catalogue import Component
 from analog_fhn.board.circuit import BoardCircuit
 from analog_fhn.board.elements import Element
-from analog_fhn.board.order import part_of
+from analog_fhn.board.order import component_of
 from analog_fhn.board.symbols import Body
 
 _PLAIN = {
@@ -102,7 +102,7 @@ def packages(circuit: BoardCircuit) -> dict[str, Package]:
     units: dict[str, dict[int, Element]] = {}
     for element in circuit.elements:
         units.setdefault(element.reference, {})[element.unit] = element
-    technology = circuit.chip.technology
+    technology = circuit.technology
     known: dict[object, Component] = {}
     found = {}
     for reference, elements in units.items():
@@ -116,7 +116,7 @@ def packages(circuit: BoardCircuit) -> dict[str, Package]:
             first.path.partition(".")[2],
         )
         if key not in known:
-            known[key] = part_of(first, technology)
+            known[key] = component_of(first, technology)
         symbol, bodies = _symbol(first, known[key])
         found[reference] = Package(reference, elements, known[key], symbol, bodies)
     return found
@@ -126,8 +126,6 @@ def _symbol(element: Element, component: Component) -> tuple[str, tuple[Body, ..
     if element.kind == "connector":
         count = len(element.terminals)
         return f"Conn_01x{count:02d}", (symbols.connector(count),)
-    if element.kind == "decoupling" and "electrolytic" in component.description:
-        return "C_Polarised", (symbols.POLARISED,)
     if element.kind in _PLAIN:
         name, body = _PLAIN[element.kind]
         return name, (body,)

@@ -8,7 +8,7 @@ from typing import Literal
 
 Point = tuple[float, float]
 Side = Literal["left", "right", "up", "down"]
-PinType = Literal["input", "output", "passive", "power_in", "power_out", "no_connect"]
+PinType = Literal["input", "output", "passive", "power_in", "power_out"]
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,6 @@ CAPACITOR = Body(
     {"1": Pin((0, -3), "up", length=2.4), "2": Pin((0, 3), "down", length=2.4)},
     (Line(((-1.6, -0.6), (1.6, -0.6))), Line(((-1.6, 0.6), (1.6, 0.6)))),
 )
-POLARISED = Body(
-    CAPACITOR.pins,
-    (
-        _box(-1.6, -0.9, 1.6, -0.4), Line(((-1.6, 0.4), (1.6, 0.4), (1.6, 0.9), (-1.6, 0.9), (-1.6, 0.4)), "outline"),
-        Line(((-1.6, -1.8), (-0.8, -1.8))), Line(((-1.2, -2.2), (-1.2, -1.4))),
-    ),
-)  # fmt: skip
 DIODE = Body(
     {"K": Pin((-3, 0), "left", length=2.0), "A": Pin((3, 0), "right", length=2.0)},
     (Line(((1.0, -1.0), (1.0, 1.0), (-1.0, 0.0), (1.0, -1.0))), Line(((-1.0, -1.0), (-1.0, 1.0)))),
@@ -134,10 +127,13 @@ MULTIPLIER = Body(
 def supply_unit(power: Mapping[str, str], open_pins: Mapping[str, str]) -> Body:
     """What the units of a package share: supply pins above and below, pins that stay open at the right."""
     half = max(4, len(open_pins) + 2)
-    pins = {"V+": Pin((0, -half - 2), "up", "power_in", 2.0, "V+"), "V-": Pin((0, half + 2), "down", "power_in", 2.0, "V-")}
+    pins = {
+        "V+": Pin((0, -half - 2), "up", "power_in", 2.0, "V+"),
+        "V-": Pin((0, half + 2), "down", "power_in", 2.0, "V-"),
+    }
     pins = {terminal: pins[terminal] for terminal in power}
     for k, pin in enumerate(open_pins):
-        pins[f"open {pin}"] = Pin((10, 2 * k - len(open_pins) + 1), "right", "no_connect", 2.0, open_pins[pin])
+        pins[f"open {pin}"] = Pin((10, 2 * k - len(open_pins) + 1), "right", "passive", 2.0, open_pins[pin])
     right = 8.0 if open_pins else 3.0
     return Body(pins, (_box(-8.0 if open_pins else -3.0, -half, right, half),))
 
