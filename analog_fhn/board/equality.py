@@ -20,7 +20,6 @@ from analog_fhn.board.parts import SYMMETRIC, VALUE, Part, base_name, listed
 from analog_fhn.board.pins import terminal_pins
 from analog_fhn.board.schematic_reader import (
     Package,
-    closed,
     numbers_of,
     percentage_of,
     project_in,
@@ -28,6 +27,7 @@ from analog_fhn.board.schematic_reader import (
     value_of,
 )
 from analog_fhn.board.spice_reader import SpiceCircuit, read_netlist
+from analog_fhn.board.trimmers import closed, trimmers
 
 NETLIST_FOLDER = "netlist"
 # Both files have 15 digits or more of the same number.
@@ -72,10 +72,15 @@ class BoardCheck(Rows[Difference]):
         super().__init__(rows)
         self.n_parts, self.n_nets = n_parts, n_nets
 
-    def _card(self) -> Card:
+    @property
+    def summary(self) -> str:
+        """Result on one line."""
         found = counted(len(self), "difference") if self else "the schematic is the netlist"
+        return f"{self.n_parts} parts, {self.n_nets} nets: {found}"
+
+    def _card(self) -> Card:
         grid = Grid(("what", "where", "how"), [(one.kind, one.name, one.sentence) for one in self])
-        return Card("Board", f"{self.n_parts} parts, {self.n_nets} nets: {found}", grids=(grid,) if self else ())
+        return Card("Board", self.summary, grids=(grid,) if self else ())
 
 
 def check_board(folder: str | Path) -> BoardCheck:
@@ -106,9 +111,12 @@ def check_board(folder: str | Path) -> BoardCheck:
 
 def compare(packages: list[Package], netlist: SpiceCircuit) -> BoardCheck:
     """Differences of a schematic's packages from a netlist."""
+    reach = trimmers(packages)
     packages, useless = closed(packages)
     found = [Difference("net", name, f"{name}: pins 1 and 2 are on one net, which it cannot open") for name in useless]
     drawn = _drawn(packages, netlist, found)
+    for package in packages:
+        found += _values(package, netlist, reach.get(package.reference, 0.0))
     for path in netlist.parts.keys() - drawn.keys():
         found.append(Difference("part", path, f"{path}, a {netlist.parts[path].kind}, is not in the schematic"))
     for path, part in drawn.items():
@@ -144,8 +152,6 @@ def _drawn(packages: list[Package], netlist: SpiceCircuit, found: list[Differenc
                 sentence = f"nothing is connected to its pin {pins[terminal].number}, {terminal}"
                 found.append(Difference("net", path, f"{name} ({path}): {sentence}"))
             drawn[path] = Part(known.kind, nets, numbers_of(name, actual), name)
-            if known.kind in SYMMETRIC:
-                found += _value(package, path, known)
     return drawn
 
 
@@ -162,19 +168,20 @@ def _numbers(path: str, part: Part, netlist: SpiceCircuit) -> Iterator[Differenc
             yield Difference("number", path, f"{part.name} ({path}): {name} is {ours:g}, in the netlist {theirs:g}")
 
 
-def _value(package: Package, path: str, known: Part) -> Iterator[Difference]:
-    """Whether a part that is bought with this value can be the one that the chip has."""
-    name, value, actual = f"{package.reference} ({path})", value_of(package.value), known.numbers[VALUE]
-    tolerance = percentage_of(package.fields.get("Tolerance", ""))
-    if value is None or tolerance is None:
-        missing = f"value {package.value!r}" if value is None else "no tolerance"
-        yield Difference("value", path, f"{name} has {missing}; expected one such as 4.87k, of 1 %")
-    elif abs(actual / value - 1.0) > _TOLERANCES * tolerance if value else True:
-        yield Difference(
-            "value",
-            path,
-            f"{name}: a part of {package.value} and {100 * tolerance:g} % is not {actual:g}, as the netlist has it",
-        )
+def _values(package: Package, netlist: SpiceCircuit, reach: float) -> Iterator[Difference]:
+    """Whether what is bought with this value, or a trimmer of up to `reach` in its place, can be what the chip has."""
+    for _, path, _ in package.elements():
+        known = netlist.parts.get(path)
+        if known is None or known.kind not in SYMMETRIC:
+            continue
+        name, value, actual = f"{package.reference} ({path})", value_of(package.value), known.numbers[VALUE]
+        tolerance = percentage_of(package.fields.get("Tolerance", ""))
+        if value is None or tolerance is None:
+            missing = f"value {package.value!r}" if value is None else "no tolerance"
+            yield Difference("value", path, f"{name} has {missing}; expected one such as 4.87k, of 1 %")
+        elif abs(actual - value) > _TOLERANCES * tolerance * value and actual > reach:
+            sentence = f"a part of {package.value} and {100 * tolerance:g} % is not {actual:g}, as the netlist has it"
+            yield Difference("value", path, f"{name}: {sentence}")
 
 
 def _names(packages: list[Package], netlist: SpiceCircuit, matched: Matched) -> Iterator[Difference]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,44 +119,6 @@ def _packages(netlist: KiCadNetlist) -> Iterator[Package]:
             for number in unit.pins
         )
         yield Package(one.reference, one.value, dict(one.fields), tuple(pins))
-
-
-def closed(packages: list[Package]) -> tuple[list[Package], list[str]]:
-    """Packages with the nets joined that jumpers join as they are delivered, from pin 1 to pin 2.
-
-    Returns
-    -------
-    packages
-        With one name for such nets: that of pin 2.
-    useless
-        Jumpers that can open nothing, since both pins are on one net.
-    """
-    names: dict[str, str] = {}
-    useless = []
-
-    def name(net: str) -> str:
-        while net in names:
-            net = names[net]
-        return net
-
-    for package in packages:
-        if re.fullmatch(r"JP\d+", package.reference):
-            pins = {pin.number: pin.net for pin in package.pins}
-            one, two = pins.get("1"), pins.get("2")
-            if one is None or two is None:
-                continue
-            if one == two:
-                useless.append(package.reference)
-            elif name(one) != name(two):
-                names[name(one)] = name(two)
-    joined = [
-        replace(
-            package,
-            pins=tuple(replace(pin, net=pin.net if pin.net is None else name(pin.net)) for pin in package.pins),
-        )
-        for package in packages
-    ]
-    return joined, useless
 
 
 _PREFIXES = {"p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
