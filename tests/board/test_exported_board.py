@@ -49,7 +49,7 @@ def check_equal(chip: ManufacturedChip, cells: int | None, folder: Path) -> None
     export_kicad(chip, folder, cells=cells)
     assert list(check_board(folder)) == []
     kinds = [part.kind for part in read_netlist(folder / NETLIST_FOLDER).parts.values()]
-    # A cell has four amplifiers and half a package of transconductance amplifiers, an output of an array two amplifiers.
+    # A cell has four amplifiers and half a package of transconductance amplifiers, an output of an array has two.
     n_sense = 0 if cells else sum(len(array.sense) for array in chip.arrays)
     n_cells = cells or sum(len(layer.cells) for layer in chip.hardware)
     assert (kinds.count("opamp"), kinds.count("ota")) == (4 * n_cells + 2 * n_sense, n_cells)
@@ -60,13 +60,10 @@ def test_the_digits_demonstrator_is_its_netlist(cells: int | None, design: Desig
     check_equal(trimmed(design), cells, tmp_path)
 
 
-def test_networks_of_two_hidden_layers_are_their_netlists(tmp_path: Path) -> None:
+def test_arrays_and_rectifiers_are_their_netlist(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    layers = [
-        Dense(rng.normal(size=(2, 2)), np.ones(2), "relu", "tanh", 2.0),
-        Dense(rng.normal(size=(2, 1)), None, "tanh"),
-    ]
-    network = Network((*layers, Dense(rng.normal(size=(1, 2)))))
+    relu = Dense(rng.normal(size=(2, 2)), np.ones(2), "relu", "tanh", 2.0)
+    network = Network((relu, Dense(rng.normal(size=(2, 2)), np.ones(2))))
     export_kicad(Design(network, Technology.load("discrete")).chip(5), tmp_path)
     assert list(check_board(tmp_path)) == []
 
@@ -128,7 +125,7 @@ def test_an_equal_board_says_so(one_cell: Path) -> None:
 
 
 DUAL = {"A": {"out": "1", "-": "2", "+": "3"}, "B": {"+": "5", "-": "6", "out": "7"}, "": {"V-": "4", "V+": "8"}}
-# By the symbols that KiCad 6.0.10 has of these parts. It has none of the AD633: data sheet, D00786, connection diagrams.
+# By the symbols that KiCad 6.0.10 has of these parts. Of the AD633 it has none: connection diagrams of the data sheet.
 PINS = {
     "TL082CP": DUAL,
     "TL082CDR": DUAL,
