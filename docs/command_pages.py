@@ -14,7 +14,7 @@ from mkdocs.exceptions import PluginError
 
 from analog_fhn.cli import app
 
-MARK = re.compile(r"<!-- options of ([a-z ]+) -->")
+MARK = re.compile(r"<!-- options of ([a-z -]+) -->")
 LIMITS = re.compile(r"\s+\[([^\[\]]*)\]$")  # what Typer ends a help text with: default, range, required
 
 KINDS = {"<int range>": "N", "<float range>": "NUMBER", "<float>": "NUMBER", "<str>": "TEXT", " <path>": ""}
