@@ -55,6 +55,7 @@ class _Cell(Artist):
         self.integrator_y()
         self.row_driver()
         self.supplies()
+        self.notes()
         self.drawing.move(0, -22)
         return self.drawing
 
@@ -278,3 +279,21 @@ class _Cell(Artist):
             for unit in range(len(package.component.units)):
                 if unit not in package.elements:
                     self.unused(package, unit, (x + 10, 206))
+
+    def notes(self) -> None:
+        """Names that the designators have in the netlist and on the pages about the neuron; what the jumpers do."""
+        lines = ["Designators, and the names in the netlist:"]
+        passives = [one for one in self.parts.values() if one.kind in ("resistor", "capacitor", "diode")]
+        for kind in ("resistor", "capacitor", "diode"):
+            said = [f"{one.reference} {one.name}" for one in passives if one.kind == kind]
+            lines += [", ".join(said[k : k + 7]) for k in range(0, len(said), 7)]
+        jumpers = [element for (kind, _), element in self.extras.items() if kind == "jumper"]
+        lines += [
+            f"{one.reference}: 1-2 fixed resistor, 2-3 trimmer ({one.name} of the row)" for one in jumpers
+        ]  # fmt: skip
+        if "ota" in self.parts:
+            ota = self.parts["ota"]
+            others = [one for unit, one in self.stock[ota.reference].elements.items() if unit != ota.unit]
+            lines += [f"{ota.reference}: its other half is on sheet {one.sheet}" for one in others]
+        for k, line in enumerate(lines):
+            self.caption(line, (232, 187 + 3 * k), 1.27)

@@ -2,7 +2,8 @@
 
 Nodes and paths are those of the full form of the exported netlist (`analog_fhn.netlist.whole_chip`), in lower case and
 flattened as simulators do: node `sum1` of instance `Xneuron_000` is `xneuron_000.sum1`, and its resistor `R1` is
-`xneuron_000.r1`. What a board has besides, from connectors to trimmers, has no path.
+`xneuron_000.r1`. What a board has besides, from connectors to trimmers, has no path. Where rows are not shifted the
+netlist has a shift resistor of `NO_SHIFT` ohm, and a board none.
 """
 
 from __future__ import annotations
@@ -191,7 +192,7 @@ def _sheets(chip: ManufacturedChip, cells: int | None) -> Iterator[Sheet]:
             key = f"array_{array}_{down.start:03d}_{columns.start:03d}"
             yield Sheet(key, "array", title, next(number), array, down, columns)
         for share in _shares(bit_lines // 2, _STAGES if array < len(hardware) else _NULLED_STAGES):
-            title = f"Sense amplifiers of the {names[array]}, outputs {_span(share)}"
+            title = f"Sense amplifiers of the {names[array]}, {_span(share)}"
             yield Sheet(f"sense_{array}_{share.start:03d}", "sense", title, next(number), array, share)
     yield Sheet("connectors", "connectors", "Connectors", next(number))
     yield Sheet("supplies", "supplies", "Supplies", next(number))

@@ -66,7 +66,8 @@ def connectors(parts: SheetParts, inputs: Sequence[str], outputs: Sequence[str])
 def supplies(parts: SheetParts, voltages: Mapping[str, float]) -> None:
     """Connectors of rails and references, their capacitors and test points."""
     references = [node for node in voltages if node not in ("0", "vcc", "vee")]
-    for name, nodes in (("supply", ("vcc", "0", "vee")), ("reference", ("0", *references))):
+    above, below = ([node for node in references if voltages[node] * sign > 0.0] for sign in (1, -1))
+    for name, nodes in (("supply", ("vcc", "0", "vee")), ("reference", (*above, "0", *below))):
         parts.add(name, "connector", {str(k): node for k, node in enumerate(nodes, 1)})
     for node in ("vcc", "vee", *references):
         parts.add(node.upper(), "decoupling", {"1": node, "2": "0"}, BULK)

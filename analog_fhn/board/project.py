@@ -36,10 +36,9 @@ def project_texts(circuit: BoardCircuit, name: str) -> dict[str, str]:
         If the catalogue of parts has none for an element.
     """
     stock = packages(circuit)
-    drawings = {sheet.key: _draw(sheet, circuit, stock) for sheet in circuit.sheets}
-    root = draw_root(circuit, drawings)
+    drawn = drawings(circuit, stock)
     texts, instances, pages = {}, [], [("/", "1")]
-    for page, (key, drawing) in enumerate({"": root, **drawings}.items(), 1):
+    for page, (key, drawing) in enumerate(drawn.items(), 1):
         place = kicad.Place(name, key, page, _comments(circuit))
         inside = "/" if not key else f"/{kicad.sheet_identifier(name, key)}/"
         sheet, own = kicad.schematic(drawing, place, stock, inside)
@@ -51,7 +50,7 @@ def project_texts(circuit: BoardCircuit, name: str) -> dict[str, str]:
             first = sheet
     kicad.list_instances(first, pages, instances)
     symbols: dict[str, Package | None] = {
-        one.symbol: None for drawing in (root, *drawings.values()) for one in drawing.placed if not one.element
+        one.symbol: None for drawing in drawn.values() for one in drawing.placed if not one.element
     }
     symbols |= {package.symbol: package for package in stock.values()}
     return {
@@ -64,6 +63,12 @@ def project_texts(circuit: BoardCircuit, name: str) -> dict[str, str]:
             f'(uri "${{KIPRJMOD}}/{kicad.LIBRARY}.kicad_sym")(options "")(descr "Symbols of this project"))\n)\n'
         ),
     }
+
+
+def drawings(circuit: BoardCircuit, stock: Mapping[str, Package]) -> dict[str, Drawing]:
+    """All sheets by their keys, the root first, under the key ""."""
+    drawn = {sheet.key: _draw(sheet, circuit, stock) for sheet in circuit.sheets}
+    return {"": draw_root(circuit, drawn), **drawn}
 
 
 def _draw(sheet: Sheet, circuit: BoardCircuit, stock: Mapping[str, Package]) -> Drawing:

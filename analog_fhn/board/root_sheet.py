@@ -11,15 +11,19 @@ from analog_fhn.netlist.decks import cell_suffix
 
 # Grid steps: distance of pins, length of the wires at them, room for their labels.
 _PITCH, _STUB, _ROOM = 2, 3, 9
+_LEFT, _RIGHT = 24, 306
 
 
 def draw_root(circuit: BoardCircuit, drawings: Mapping[str, Drawing]) -> Drawing:
     """Draw the root of a board whose other sheets are drawn; pins of one name are one net."""
     what = "the whole network" if circuit.cells is None else f"{circuit.cells} cells"
     root = Drawing(f"FitzHugh-Nagumo neurons: {what}")
-    x = 24
+    x, top, low = _LEFT, 30, 0
     for column in _columns(circuit.sheets):
-        y, width = 30, 0
+        width = max(_box(sheet, drawings[sheet.key], (0, 0)).size[0] for sheet in column)
+        if x + width > _RIGHT:  # like a line of text
+            x, top = _LEFT, low + 16
+        y = top
         for sheet in column:
             box = _box(sheet, drawings[sheet.key], (x, y))
             root.boxes.append(box)
@@ -29,7 +33,7 @@ def draw_root(circuit: BoardCircuit, drawings: Mapping[str, Drawing]) -> Drawing
                 root.wire(pin.at, end)
                 root.labels.append(Label(pin.net, end, pin.side))
             y += box.size[1] + 8
-            width = max(width, box.size[0])
+        low = max(low, y)
         x += width + 2 * (_STUB + _ROOM)
     root.words.append(Words(root.title, (16, 16), "left", 3.0, bold=True))
     return root

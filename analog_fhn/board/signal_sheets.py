@@ -176,7 +176,7 @@ def _supply_connector(artist: Artist, element: Element, at: Spot) -> None:
     x, y = at
     for k, node in enumerate(element.terminals.values()):
         end = placed.pin(str(k + 1))
-        if node == "vcc":
+        if node in ("vcc", "vplus"):
             artist.wire(end, (x - 12, end[1]), (x - 12, y - 3))
             artist.supply(node, (x - 12, y - 3))
             continue
