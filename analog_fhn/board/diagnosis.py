@@ -1,0 +1,174 @@
+"""Which parts of a cell its readings tell of: an estimate of all parts, and the one part that alone explains a fault."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import chi2
+
+from analog_fhn.board.bench_model import CellModel, PartError
+from analog_fhn.neuron import FloatArray
+
+_ROUNDS = 4  # of Gauss and Newton
+_LARGEST = 60.0  # sigma, that a step of them may go
+_ALIKE = 0.97  # cosine between what two parts do to the readings, above which the readings cannot tell them apart
+_CLOSE = 4.0  # of the statistic, within which another part explains the readings as well
+_LEVEL = 0.99  # of the distribution of readings of sound cells, beyond which a cell has a fault
+_TRIED = 6  # parts whose faults are followed beyond the linear model
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Parts of n cells as their readings tell, the technology's spread taken into account.
+
+    Parameters
+    ----------
+    sigmas
+        Deviations of the parts, (n, n_errors), in standard deviations of the technology.
+    left
+        Their standard deviations that are left, (n, n_errors): 1 where the readings tell nothing.
+    misfit
+        What the readings are off by from a sound cell of this technology, (n,): chi-squared of `freedom`.
+    freedom
+        How many readings there are of each cell, (n,).
+    """
+
+    sigmas: FloatArray
+    left: FloatArray
+    misfit: FloatArray
+    freedom: FloatArray
+
+    @property
+    def sound(self) -> FloatArray:
+        """Whether 99 % of the technology's cells are off as far or further, (n,)."""
+        return np.asarray(self.misfit <= chi2.ppf(_LEVEL, self.freedom))
+
+
+def estimate(model: CellModel, readings: FloatArray, sigma: FloatArray) -> Estimate:
+    """Most likely parts of n cells: least squares with the technology's spread as a prior (Gauss and Newton).
+
+    Parameters
+    ----------
+    readings
+        Shape (n, n_readings); NaN where there is none.
+    sigma
+        Standard deviations of the readings, (n_readings,).
+    """
+    n, m = len(readings), len(model.errors)
+    deviations, left = np.zeros((n, m)), np.ones((n, m))
+    for _ in range(_ROUNDS):
+        predicted, slopes = model.readings(deviations), model.slopes(deviations)
+        for k in range(n):
+            known = np.isfinite(readings[k]) & np.isfinite(predicted[k]) & np.isfinite(slopes[k]).all(axis=1)
+            weighted = slopes[k, known] / sigma[known, None]
+            off = (readings[k] - predicted[k])[known] / sigma[known] + weighted @ deviations[k]
+            covariance = np.linalg.inv(weighted.T @ weighted + np.eye(m))
+            deviations[k] = covariance @ weighted.T @ off
+            left[k] = np.sqrt(np.diag(covariance))
+    off, freedom = readings - model.expected, np.isfinite(readings).sum(axis=1).astype(np.float64)
+    misfit = np.array([_misfit(model.sensitivities, one, sigma) for one in off])
+    return Estimate(deviations, left, misfit, freedom)
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """One part, or several that the readings cannot tell apart, that alone would explain a fault.
+
+    Parameters
+    ----------
+    parts
+        The part that explains it best first.
+    sigmas, error
+        Deviation of that part in standard deviations of the technology, and its standard deviation.
+    explained
+        How much of the misfit this deviation takes away.
+    misfit
+        What is left of it.
+    """
+
+    parts: tuple[PartError, ...]
+    sigmas: float
+    error: float
+    explained: float
+    misfit: float
+
+
+def suspects(model: CellModel, readings: FloatArray, sigma: FloatArray) -> list[Suspect]:
+    """Single faults that may be behind the readings of one cell (n_readings,), the likeliest first.
+
+    All other parts are taken to deviate as the technology has it. With the sensitivities J of the readings, each part's
+    column J_j over the others' covariance ``C = J J' - J_j J_j' + diag(sigma^2)`` gives its deviation
+    ``d = J_j' C^-1 r/(J_j' C^-1 J_j)`` and the misfit that it takes away; the best parts are followed beyond the linear
+    model, as far as their faults go.
+    """
+    known = np.isfinite(readings) & np.isfinite(model.expected)
+    slopes, noise = model.sensitivities[known], np.diag(sigma[known] ** 2)
+    off = readings[known] - model.expected[known]
+    before = _misfit(model.sensitivities, readings - model.expected, sigma)
+    found = []
+    for j in range(len(model.errors)):
+        inverse = np.linalg.inv(noise + slopes @ slopes.T - np.outer(slopes[:, j], slopes[:, j]))
+        certainty = slopes[:, j] @ inverse @ slopes[:, j]
+        if certainty > 1e-6:  # a part that no reading tells of
+            size = slopes[:, j] @ inverse @ off / certainty
+            left = off - size * slopes[:, j]
+            found.append((float(left @ inverse @ left), float(size), 1.0 / np.sqrt(certainty), j, inverse))
+    found.sort(key=lambda one: one[0])
+    tried = [_followed(model, readings, known, *one[1:]) for one in found[:_TRIED]]
+    tried.sort(key=lambda one: one[0])
+    return _grouped(model, tried, sigma, before)
+
+
+def _followed(
+    model: CellModel, readings: FloatArray, known: FloatArray, size: float, error: float, j: int, inverse: FloatArray
+) -> tuple[float, float, float, int]:
+    """Misfit, deviation and its error of one part's fault, by the model itself in place of its slopes."""
+    unit = np.eye(len(model.errors))[j]
+    best = (np.inf, size, error, j)
+    for _ in range(_ROUNDS):
+        around = model.readings(np.array([size, size + 0.5, size - 0.5])[:, None] * unit)[:, known]
+        off, slope = readings[known] - around[0], around[1] - around[2]
+        sound = np.isfinite(off) & np.isfinite(slope)
+        weight = np.linalg.pinv(np.linalg.inv(inverse)[np.ix_(sound, sound)]) if not sound.all() else inverse
+        off, slope = off[sound], slope[sound]
+        misfit, certainty = float(off @ weight @ off), float(slope @ weight @ slope)
+        if misfit < best[0] and sound.all():
+            best = (misfit, size, 1.0 / np.sqrt(certainty), j)
+        if certainty < 1e-6:
+            break
+        size += float(np.clip(slope @ weight @ off / certainty, -_LARGEST, _LARGEST))
+    return best
+
+
+def alike(model: CellModel, sigma: FloatArray) -> FloatArray:
+    """Cosines between what any two parts do to the readings, (n_errors, n_errors), in units of what other parts do."""
+    slopes = np.nan_to_num(model.sensitivities)
+    inverse = np.linalg.inv(np.diag(sigma**2) + slopes @ slopes.T)
+    product = slopes.T @ inverse @ slopes
+    size = np.sqrt(np.maximum(np.diag(product), 1e-12))
+    return np.asarray(product / np.outer(size, size))
+
+
+def _grouped(
+    model: CellModel, tried: list[tuple[float, float, float, int]], sigma: FloatArray, before: float
+) -> list[Suspect]:
+    """Suspects, those that the readings cannot tell apart together."""
+    cosines, groups = np.abs(alike(model, sigma)), list[list[tuple[float, float, float, int]]]()
+    for one in tried:
+        for group in groups:
+            if cosines[group[0][3], one[3]] > _ALIKE or one[0] - group[0][0] < _CLOSE:
+                group.append(one)
+                break
+        else:
+            groups.append([one])
+    return [
+        Suspect(tuple(model.errors[one[3]] for one in group), group[0][1], group[0][2], before - group[0][0], group[0][0])
+        for group in groups
+    ]
+
+
+def _misfit(slopes: FloatArray, off: FloatArray, sigma: FloatArray) -> float:
+    known = np.isfinite(off) & np.isfinite(slopes).all(axis=1)
+    covariance = slopes[known] @ slopes[known].T + np.diag(sigma[known] ** 2)
+    return float(off[known] @ np.linalg.solve(covariance, off[known]))
