@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from analog_fhn.board.bench_model import CellModel, PartError
@@ -15,6 +17,7 @@ _LARGEST = 60.0  # sigma, that a step of them may go
 _ALIKE = 0.97  # cosine between what two parts do to the readings, above which the readings cannot tell them apart
 _CLOSE = 4.0  # of the statistic, within which another part explains the readings as well
 _LEVEL = 0.99  # of the distribution of readings of sound cells, beyond which a cell has a fault
+_TELLS = 1e-6  # certainty (1/sigma^2) below which no reading tells of a part
 _TRIED = 6  # parts whose faults are followed beyond the linear model
 
 
@@ -72,26 +75,39 @@ def estimate(model: CellModel, readings: FloatArray, sigma: FloatArray) -> Estim
 
 
 @dataclass(frozen=True)
-class Suspect:
-    """One part, or several that the readings cannot tell apart, that alone would explain a fault.
+class Fault:
+    """A deviation of one part that alone would explain the readings.
 
     Parameters
     ----------
-    parts
-        The part that explains it best first.
+    part
+        The part.
     sigmas, error
-        Deviation of that part in standard deviations of the technology, and its standard deviation.
-    explained
-        How much of the misfit this deviation takes away.
+        Its deviation in standard deviations of the technology, and the standard deviation of that.
     misfit
-        What is left of it.
+        What is left of the misfit.
     """
 
-    parts: tuple[PartError, ...]
+    part: PartError
     sigmas: float
     error: float
-    explained: float
     misfit: float
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """Faults that the readings cannot tell apart, the smallest deviation first.
+
+    Parameters
+    ----------
+    faults
+        One or more.
+    explained
+        How much of the misfit the best of them takes away.
+    """
+
+    faults: tuple[Fault, ...]
+    explained: float
 
 
 def suspects(model: CellModel, readings: FloatArray, sigma: FloatArray) -> list[Suspect]:
@@ -110,61 +126,57 @@ def suspects(model: CellModel, readings: FloatArray, sigma: FloatArray) -> list[
     for j in range(len(model.errors)):
         inverse = np.linalg.inv(noise + slopes @ slopes.T - np.outer(slopes[:, j], slopes[:, j]))
         certainty = slopes[:, j] @ inverse @ slopes[:, j]
-        if certainty > 1e-6:  # a part that no reading tells of
+        if certainty > _TELLS:
             size = slopes[:, j] @ inverse @ off / certainty
             left = off - size * slopes[:, j]
             found.append((float(left @ inverse @ left), float(size), 1.0 / np.sqrt(certainty), j, inverse))
     found.sort(key=lambda one: one[0])
     tried = [_followed(model, readings, known, *one[1:]) for one in found[:_TRIED]]
-    tried.sort(key=lambda one: one[0])
-    return _grouped(model, tried, sigma, before)
+    return _grouped(model, sorted(tried, key=lambda one: one.misfit), sigma, before)
 
 
 def _followed(
-    model: CellModel, readings: FloatArray, known: FloatArray, size: float, error: float, j: int, inverse: FloatArray
-) -> tuple[float, float, float, int]:
-    """Misfit, deviation and its error of one part's fault, by the model itself in place of its slopes."""
-    unit = np.eye(len(model.errors))[j]
-    best = (np.inf, size, error, j)
+    model: CellModel, readings: FloatArray, known: NDArray[np.bool_], size: float, error: float, j: int,
+    inverse: FloatArray,
+) -> Fault:  # fmt: skip
+    """One part's fault, by the model itself in place of its slopes."""
+    unit, best = np.eye(len(model.errors))[j], Fault(model.errors[j], size, error, np.inf)
     for _ in range(_ROUNDS):
         around = model.readings(np.array([size, size + 0.5, size - 0.5])[:, None] * unit)[:, known]
         off, slope = readings[known] - around[0], around[1] - around[2]
-        sound = np.isfinite(off) & np.isfinite(slope)
-        weight = np.linalg.pinv(np.linalg.inv(inverse)[np.ix_(sound, sound)]) if not sound.all() else inverse
-        off, slope = off[sound], slope[sound]
-        misfit, certainty = float(off @ weight @ off), float(slope @ weight @ slope)
-        if misfit < best[0] and sound.all():
-            best = (misfit, size, 1.0 / np.sqrt(certainty), j)
-        if certainty < 1e-6:
+        if not (np.isfinite(off).all() and np.isfinite(slope).all()):
             break
-        size += float(np.clip(slope @ weight @ off / certainty, -_LARGEST, _LARGEST))
+        misfit, certainty = float(off @ inverse @ off), float(slope @ inverse @ slope)
+        if certainty < _TELLS:
+            break
+        if misfit < best.misfit:
+            best = Fault(model.errors[j], size, 1.0 / math.sqrt(certainty), misfit)
+        size += float(np.clip(slope @ inverse @ off / certainty, -_LARGEST, _LARGEST))
     return best
 
 
 def alike(model: CellModel, sigma: FloatArray) -> FloatArray:
     """Cosines between what any two parts do to the readings, (n_errors, n_errors), in units of what other parts do."""
     slopes = np.nan_to_num(model.sensitivities)
-    inverse = np.linalg.inv(np.diag(sigma**2) + slopes @ slopes.T)
-    product = slopes.T @ inverse @ slopes
-    size = np.sqrt(np.maximum(np.diag(product), 1e-12))
+    product = slopes.T @ np.linalg.solve(np.diag(sigma**2) + slopes @ slopes.T, slopes)
+    size = np.sqrt(np.maximum(np.diag(product), _TELLS))
     return np.asarray(product / np.outer(size, size))
 
 
-def _grouped(
-    model: CellModel, tried: list[tuple[float, float, float, int]], sigma: FloatArray, before: float
-) -> list[Suspect]:
-    """Suspects, those that the readings cannot tell apart together."""
-    cosines, groups = np.abs(alike(model, sigma)), list[list[tuple[float, float, float, int]]]()
+def _grouped(model: CellModel, tried: list[Fault], sigma: FloatArray, before: float) -> list[Suspect]:
+    """Suspects: faults that leave nearly the same misfit, or whose parts do the same to the readings, together."""
+    cosines, groups = np.abs(alike(model, sigma)), list[list[Fault]]()
+    place = {error: number for number, error in enumerate(model.errors)}
     for one in tried:
         for group in groups:
-            if cosines[group[0][3], one[3]] > _ALIKE or one[0] - group[0][0] < _CLOSE:
+            cosine = cosines[place[group[0].part], place[one.part]]
+            if one.misfit - group[0].misfit < _CLOSE or cosine > _ALIKE:
                 group.append(one)
                 break
         else:
             groups.append([one])
     return [
-        Suspect(tuple(model.errors[one[3]] for one in group), group[0][1], group[0][2], before - group[0][0], group[0][0])
-        for group in groups
+        Suspect(tuple(sorted(group, key=lambda one: abs(one.sigmas))), before - group[0].misfit) for group in groups
     ]
 
 
