@@ -41,10 +41,10 @@ _WHOLE = 16.0  # T that a recording lasts at least: eight periods
 _JUMP = 10.0  # eps T that a recording of a jump lasts at least
 _AT_REST = 5.0  # time constants of a neuron near its rest
 _SETTINGS = {"volts": (1.0, 2.0, 2.5, 5.0), "seconds": (1.0, 2.0, 5.0)}  # 2.5 is the fine setting of many instruments
-# Share of its size that a reading is off by from noise of 1 % of the screen, and from what the equations leave out.
+# Share of its size that a reading is off by at least: of a jump its noise, of the others the samples on the jumps.
 _LEFT = {"rise": 0.01, "v_x_high": 0.002, "v_x_low": 0.002}
-ACCURACY = 0.001
-"""Share of its typical size that other readings of the recordings are off by, as a standard deviation."""
+ACCURACY, NOISE = 0.0005, 0.01
+"""Share of its typical size that a reading is off by for other reasons; noise of a sample as a share of the screen."""
 
 
 @dataclass(frozen=True)
@@ -179,10 +179,25 @@ class BenchProtocol:
         """Voltage on a row for what it carries, of 1 (V)."""
         return self.cell.row_volts[0 if self.carried else 1]
 
-    def sigmas(self, accuracy: float) -> FloatArray:
-        """Standard deviation of every reading (V or s): this share of its typical size, or what the model leaves."""
-        shares = [max(accuracy, _LEFT.get(reading.column, 0.0)) for reading in self.readings]
-        return np.array(shares) * np.array([reading.scale for reading in self.readings])
+    def sigmas(self, accuracy: float = ACCURACY, noise: float = NOISE) -> FloatArray:
+        """Standard deviation of every reading (V or s).
+
+        Parameters
+        ----------
+        accuracy
+            Of the readings, as a share of their typical size.
+        noise
+            Of each sample of a recording, as a share of the screen's height; 0: the readings are not of recordings.
+        """
+        return np.array([self._sigma(reading, accuracy, noise) for reading in self.readings])
+
+    def _sigma(self, reading: Reading, accuracy: float, noise: float) -> float:
+        shot = self.steps[reading.step].shots[0]
+        point = TEST_POINTS.get(reading.column, "V_y" if reading.column == "v_y_rms" else "V_x")
+        screen = next(channel.screen for channel in shot.channels if channel.point == point)
+        of_samples = 0.0 if reading.column in TIMES else noise * screen / math.sqrt(shot.samples)
+        left = max(accuracy, _LEFT.get(reading.column, 0.0)) * reading.scale
+        return math.hypot(left, of_samples)
 
 
 def bench_protocols(design: Design) -> tuple[BenchProtocol, ...]:

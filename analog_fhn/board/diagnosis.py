@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 from analog_fhn.board.bench_model import CellModel, PartError
 from analog_fhn.neuron import FloatArray
@@ -16,7 +15,8 @@ _ROUNDS = 4  # of Gauss and Newton
 _LARGEST = 60.0  # sigma, that a step of them may go
 _ALIKE = 0.97  # cosine between what two parts do to the readings, above which the readings cannot tell them apart
 _CLOSE = 4.0  # of the statistic, within which another part explains the readings as well
-_LEVEL = 0.99  # of the distribution of readings of sound cells, beyond which a cell has a fault
+SOUND = 0.99
+"""Share of the technology's cells whose readings are off by less than those of a cell with a fault."""
 _TELLS = 1e-6  # certainty (1/sigma^2) below which no reading tells of a part
 _TRIED = 6  # parts whose faults are followed beyond the linear model
 
@@ -29,23 +29,18 @@ class Estimate:
     ----------
     sigmas
         Deviations of the parts, (n, n_errors), in standard deviations of the technology.
-    left
-        Their standard deviations that are left, (n, n_errors): 1 where the readings tell nothing.
+    covariances
+        What is uncertain of them, (n, n_errors, n_errors): the unit matrix where the readings tell nothing.
     misfit
-        What the readings are off by from a sound cell of this technology, (n,): chi-squared of `freedom`.
+        What the readings are off by from a nominal cell, (n,): chi-squared of `freedom` where the cells are sound.
     freedom
         How many readings there are of each cell, (n,).
     """
 
     sigmas: FloatArray
-    left: FloatArray
+    covariances: FloatArray
     misfit: FloatArray
     freedom: FloatArray
-
-    @property
-    def sound(self) -> FloatArray:
-        """Whether 99 % of the technology's cells are off as far or further, (n,)."""
-        return np.asarray(self.misfit <= chi2.ppf(_LEVEL, self.freedom))
 
 
 def estimate(model: CellModel, readings: FloatArray, sigma: FloatArray) -> Estimate:
@@ -59,19 +54,18 @@ def estimate(model: CellModel, readings: FloatArray, sigma: FloatArray) -> Estim
         Standard deviations of the readings, (n_readings,).
     """
     n, m = len(readings), len(model.errors)
-    deviations, left = np.zeros((n, m)), np.ones((n, m))
+    deviations, covariances = np.zeros((n, m)), np.tile(np.eye(m), (n, 1, 1))
     for _ in range(_ROUNDS):
         predicted, slopes = model.readings(deviations), model.slopes(deviations)
         for k in range(n):
             known = np.isfinite(readings[k]) & np.isfinite(predicted[k]) & np.isfinite(slopes[k]).all(axis=1)
             weighted = slopes[k, known] / sigma[known, None]
             off = (readings[k] - predicted[k])[known] / sigma[known] + weighted @ deviations[k]
-            covariance = np.linalg.inv(weighted.T @ weighted + np.eye(m))
-            deviations[k] = covariance @ weighted.T @ off
-            left[k] = np.sqrt(np.diag(covariance))
+            covariances[k] = np.linalg.inv(weighted.T @ weighted + np.eye(m))
+            deviations[k] = covariances[k] @ weighted.T @ off
     off, freedom = readings - model.expected, np.isfinite(readings).sum(axis=1).astype(np.float64)
     misfit = np.array([_misfit(model.sensitivities, one, sigma) for one in off])
-    return Estimate(deviations, left, misfit, freedom)
+    return Estimate(deviations, covariances, misfit, freedom)
 
 
 @dataclass(frozen=True)
