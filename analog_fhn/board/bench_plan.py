@@ -23,6 +23,8 @@ from analog_fhn.neuron import FloatArray
 
 FILES = ("plan.md", "plan.json", "measurements.csv", "expected.csv", "sensitivities.csv")
 """Files of a plan."""
+CHIP_FILE = "measurements_chip.csv"
+"""What a drawn chip would give, by the equations."""
 _FORMAT = 1
 _LOW, _HIGH = 2.5, 97.5  # per cent of the cells of drawn chips
 
@@ -63,13 +65,15 @@ def expected_readings(design: Design, layer: int, model: CellModel) -> ExpectedR
     )
 
 
-def write_plan(design: Design, folder: Path, cells: int | None = None) -> list[str]:
+def write_plan(design: Design, folder: Path, cells: int | None = None, seed: int | None = None) -> list[str]:
     """Write the files of a plan; returns their names.
 
     Parameters
     ----------
     cells
         Only so many of the first cells of each layer are asked for; None: all.
+    seed
+        Of a chip whose readings are written as well; None: of none.
 
     Raises
     ------
@@ -90,7 +94,14 @@ def write_plan(design: Design, folder: Path, cells: int | None = None) -> list[s
     write_measurements(folder / "measurements.csv", [plan.steps for plan in plans], blank)
     _write_expected(folder / "expected.csv", protocols, expected)
     _write_sensitivities(folder / "sensitivities.csv", models)
-    return list(FILES)
+    if seed is None:
+        return list(FILES)
+    hardware = design.chip(seed).hardware
+    drawn = [
+        model.read(one.cells)[: plan.neurons] for model, one, plan in zip(models, hardware, plans, strict=True)
+    ]
+    write_measurements(folder / CHIP_FILE, [plan.steps for plan in plans], drawn)
+    return [*FILES, CHIP_FILE]
 
 
 def read_plan(folder: Path) -> tuple[LayerPlan, ...]:

@@ -55,8 +55,10 @@ def estimate(model: CellModel, readings: FloatArray, sigma: FloatArray) -> Estim
     """
     n, m = len(readings), len(model.errors)
     deviations, covariances = np.zeros((n, m)), np.tile(np.eye(m), (n, 1, 1))
-    for _ in range(_ROUNDS):
-        predicted, slopes = model.readings(deviations), model.slopes(deviations)
+    for number in range(_ROUNDS):
+        predicted = model.readings(deviations)
+        if number % 2 == 0:  # slopes change little, and take most of the time
+            slopes = model.slopes(deviations)
         for k in range(n):
             known = np.isfinite(readings[k]) & np.isfinite(predicted[k]) & np.isfinite(slopes[k]).all(axis=1)
             weighted = slopes[k, known] / sigma[known, None]

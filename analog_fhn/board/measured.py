@@ -44,6 +44,31 @@ def write_measurements(path: Path, steps: Sequence[Sequence[Step]], readings: Se
                     table.writerow([step.name, *([layer] if layers else []), neuron, drive, volts, *cells])
 
 
+def kept_readings(path: Path, steps: Sequence[Sequence[Step]], readings: Sequence[FloatArray]) -> list[FloatArray]:
+    """Readings, and where they are NaN those that stand in a table that is there already; arguments as above.
+
+    Raises
+    ------
+    InputError
+        If there is a file that is no such table.
+    """
+    whole = [values.copy() for values in readings]
+    if not path.exists():
+        return whole
+    layers = ("layer",) if len(steps) > 1 else ()
+    columns = ("step", *layers, "neuron")
+    table = read_text_table(path, f"the columns {','.join(columns)} and readings")
+    for line, texts in named_rows(table, columns, ("drive", "v_z", *READ)):
+        values = dict(zip((*columns, "drive", "v_z", *READ), texts, strict=True))
+        layer = _whole(table, line, "layer", values["layer"], len(steps)) if layers else 0
+        neuron = _whole(table, line, "neuron", values["neuron"], len(whole[layer]))
+        places = [(step.name, column) for step in steps[layer] for column in step.readings]
+        for k, (name, column) in enumerate(places):
+            if name == values["step"].strip() and values[column].strip() and np.isnan(whole[layer][neuron, k]):
+                whole[layer][neuron, k] = finite_number(table, line, column, values[column])
+    return whole
+
+
 def _text(value: float) -> str:
     return f"{value:.6g}" if math.isfinite(value) else ""
 

@@ -20,7 +20,6 @@ from analog_fhn.ngspice.process import SimulatorProcess
 
 NODES = {"V_x": "x", "V_y": "y", "-V_x": "nx", "W": "xneuron.cube", "row": "row", "V_z": "z"}
 """Node of a cell's deck behind each test point."""
-_BITS = 8
 _MAX_STEP = 0.02  # T
 _SAVED = ".save v(x) v(y) "
 
@@ -38,9 +37,11 @@ class VirtualBoard:
     times
         Initial state of the neurons.
     noise
-        Standard deviation of each sample, as a share of the screen's height; 8 bits come on top of it.
+        Standard deviation of each sample, as a share of the screen's height.
     recentre
         Whether rows are recentred.
+    bits
+        Of the oscilloscope's converter; 0: it has none.
     """
 
     cells: CircuitCells
@@ -48,6 +49,7 @@ class VirtualBoard:
     times: Protocol
     noise: float = 0.01
     recentre: bool = True
+    bits: int = 8
 
     def record(
         self,
@@ -123,8 +125,10 @@ class VirtualBoard:
     def _write(self, path: Path, shot: Shot, times: FloatArray, voltages: FloatArray, rng: Generator) -> None:
         screens = np.array([channel.screen for channel in shot.channels])
         noisy = voltages + self.noise * screens * rng.standard_normal(voltages.shape)
-        code = screens / 2**_BITS
-        shown = np.clip(np.rint(noisy / code) * code, -0.5 * screens, 0.5 * screens - code)
+        shown = np.clip(noisy, -0.5 * screens, 0.5 * screens)
+        if self.bits:
+            code = screens / 2**self.bits
+            shown = np.clip(np.rint(noisy / code) * code, -0.5 * screens, 0.5 * screens - code)
         with new_table(path, lineterminator="\n") as table:
             table.writerow(["TIME (s)", *(f"CH{k} (V)" for k in range(1, len(screens) + 1))])
             table.writerows([[f"{t:.9g}", *(f"{v:.6g}" for v in row)] for t, row in zip(times, shown, strict=True)])

@@ -29,6 +29,12 @@ def plan(
     cells: Annotated[
         int | None, typer.Option("--cells", metavar="N", min=1, help="Only the first N cells of each hidden layer.")
     ] = None,
+    chip: Annotated[
+        int | None,
+        typer.Option(
+            "--chip", metavar="SEED", min=0, help="Also write what this drawn chip would give: measurements_chip.csv."
+        ),
+    ] = None,
     temperature: parameters.TemperatureOption = None,
     supply: parameters.SupplyOption = None,
     json: parameters.JsonOption = None,
@@ -38,18 +44,18 @@ def plan(
     The table, measurements.csv, goes into `bench diagnose` and `trim --measurements --unit volts` once it is filled in,
     by hand or by `bench read`.
     """
-    from analog_fhn.board.bench_plan import FILES, write_plan
+    from analog_fhn.board.bench_plan import CHIP_FILE, FILES, write_plan
 
     start = time.perf_counter()
     design = _design(network, technology, temperature, supply)
     folder = outputs.output_folder(output)
-    for name in FILES:
+    for name in (*FILES, *(() if chip is None else (CHIP_FILE,))):
         outputs.writable(folder / name)
     with console.working("expected values"):
-        files = write_plan(design, folder, cells)
+        files = write_plan(design, folder, cells, chip)
     outputs.say_written([folder / name for name in files], json)
     settings = outputs.settings(design.network, None, technology=design.technology)
-    outputs.write_json(json, "bench plan", None, start, {"files": files, "cells": cells, "settings": settings})
+    outputs.write_json(json, "bench plan", chip, start, {"files": files, "cells": cells, "settings": settings})
 
 
 def read(
@@ -60,12 +66,15 @@ def read(
     ] = None,
     json: parameters.JsonOption = None,
 ) -> None:
-    """Fill in the table of a plan from an oscilloscope's recordings, one CSV file for each cell and shot."""
+    """Fill in the table of a plan from an oscilloscope's recordings, one CSV file for each cell and shot.
+
+    Readings that stand in the table stay where there is no recording.
+    """
     import numpy as np
 
     from analog_fhn.board.bench_plan import read_plan
     from analog_fhn.board.bench_reading import read_recordings
-    from analog_fhn.board.measured import write_measurements
+    from analog_fhn.board.measured import kept_readings, write_measurements
 
     start = time.perf_counter()
     plans = read_plan(folder)
@@ -76,6 +85,7 @@ def read(
         console.warn(f"warning: {line}")
     if len(notes) > _SHOWN_NOTES:
         console.warn(f"warning: and {len(notes) - _SHOWN_NOTES} more; their readings are left to be filled in")
+    readings = kept_readings(path, [plan.steps for plan in plans], readings)
     number = sum(int(np.isfinite(values).sum()) for values in readings)
     total = sum(values.size for values in readings)
     console.say(f"{number} of {total} readings of {sum(map(len, readings))} cells", json)
