@@ -1,7 +1,7 @@
 """The bench protocol from end to end: a chip of a hidden seed, simulated in ngspice, plays the board.
 
-Its neurons are measured as `bench plan` says (20 readings each, on the screen of an oscilloscope with noise and 8 bits),
-the recordings are read, the coefficients recovered, and the codes of `trim --measurements` are set on the hidden chip.
+Its neurons are measured as `bench plan` says (20 readings each, on the screen of an oscilloscope with noise and 8
+bits), the recordings are read, the coefficients recovered, and the codes of `trim --measurements` set on the chip.
 
     python examples/virtual_board.py net.npz --seeds 5
     python examples/virtual_board.py net.npz --seeds 5 --tolerance 0.05
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analog_fhn.board.bench_model import CellModel
+from analog_fhn.board.bench_model import CellModel, with_part
 from analog_fhn.board.bench_plan import read_plan, write_plan
 from analog_fhn.board.bench_reading import diagnose, read_recordings
 from analog_fhn.board.bench_recordings import FOLDER, step_readings
@@ -54,9 +54,9 @@ def measure(design: Design, seed: int, folder: Path, noise: float, by_hand: floa
     rng = np.random.default_rng(seed)
     chip = design.chip(seed)
     for layer, (protocol, hardware) in enumerate(zip(bench_protocols(design), chip.hardware, strict=True)):
-        times = design.network.protocol
-        recentre = design.network.recentre
-        board = VirtualBoard(hardware.cells, protocol, times, 0.0 if by_hand else noise, recentre, bits=0 if by_hand else 8)
+        screen, bits = (0.0, 0) if by_hand else (noise, 8)
+        network = design.network
+        board = VirtualBoard(hardware.cells, protocol, network.protocol, screen, network.recentre, bits)
         board.record(folder / FOLDER, rng, layer=layer)
     readings, missing = read_recordings(folder, plans)
     assert not missing, missing
@@ -111,18 +111,17 @@ def plant_faults(design: Design, seed: int) -> None:
     model = CellModel.of(design, 0, protocol)
     sound, sigma = design.chip(seed).hardware[0].cells[np.zeros(1, dtype=np.intp)], protocol.sigmas()
     rng = np.random.default_rng(seed)
+    without, spread = measured_cell(design, sound, rng), np.sqrt((model.sensitivities**2).sum(axis=1) + sigma**2)
+    print("fault | readings that move most (in sigma of the technology) | named | right?")
     for group, name, change in FAULTS:
         nominal = float(getattr(model.nominal[group], name)[0])
         value = nominal * (1.0 + change) if abs(nominal) > 0.0 else change
-        parts = list(sound.parts)
-        parts[group] = parts[group].with_values(**{name: np.array([value])})
-        faulty = sound.cell.cells(tuple(parts))
-        readings = measured_cell(design, faulty, rng)
+        readings = measured_cell(design, with_part(sound, group, name, value), rng)
         error = next(one for one in model.errors if (one.group, one.field) == (group, name))
         found = suspects(model, readings, sigma)
-        off = (readings - model.expected) / np.sqrt((model.sensitivities**2).sum(axis=1) + sigma**2)
-        furthest = [protocol.readings[k] for k in np.argsort(-np.abs(off))[:3]]
-        shown = ", ".join(f"{protocol.steps[r.step].name} {r.column}" for r in furthest)
+        off = (readings - without) / spread
+        furthest = [(protocol.readings[k], off[k]) for k in np.argsort(-np.abs(off))[:3]]
+        shown = ", ".join(f"{protocol.steps[r.step].name} {r.column} {far:+.1f}" for r, far in furthest)
         named = " or ".join(f"{f.part.words} {f.part.size(f.sigmas)}" for f in found[0].faults)
         right = "right" if any(f.part == error for f in found[0].faults) else "WRONG"
         planted = error.size(change / error.sigma)

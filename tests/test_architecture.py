@@ -30,6 +30,7 @@ FLOORS = (
     {"backends"},
     {"inference", "training"},
     {"montecarlo", "reconstruct", "trim"},
+    {"board"},
     {"papers", "report", "studies"},
     {"sweeps"},
     {"corner_grid", "failures"},

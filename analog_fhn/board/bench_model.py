@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -148,7 +147,8 @@ class CellModel:
             for step in self.protocol.steps
         ])  # fmt: skip
         dynamics = coefficients_of(cells.dynamics, "bench protocol")
-        numbers = dict(zip(NAMES, waveform_numbers(dynamics, drives, _lags(neurons, self.cell), self.start), strict=True))
+        waveforms = waveform_numbers(dynamics, drives, _lags(neurons, self.cell), self.start)
+        numbers = dict(zip(NAMES, waveforms, strict=True))
         gain, offset = inverter(neurons, technology)
         w0, w1, w2, w3 = cubic(neurons, technology)
         mean, square, cube = (scales.sx**k * numbers[name] for k, name in ((1, "x"), (2, "x2"), (3, "x3")))
@@ -171,7 +171,7 @@ class CellModel:
     @cached_property
     def sensitivities(self) -> FloatArray:
         """Change of each reading per standard deviation of each part, (n_readings, n_errors), at the nominal cell."""
-        return self.slopes(np.zeros((1, len(self.errors))))[0]
+        return np.asarray(self.slopes(np.zeros((1, len(self.errors))))[0])
 
     def slopes(self, sigmas: FloatArray) -> FloatArray:
         """The same of n cells at the deviations `sigmas`: (n, n_readings, n_errors), by central differences."""
@@ -193,15 +193,11 @@ def spread(design: Design, layer: int, model: CellModel, first_seed: int = 0) ->
     return np.concatenate([model.read(design.chip(seed).hardware[layer].cells[index]) for seed in chips])
 
 
-def with_fault(cells: CircuitCells, index: int, changes: Mapping[str, float] | Sequence[tuple[str, float]]) -> CircuitCells:
-    """Cells of which one has other values of some parts, by their fields in any group: ``{"r1": 10.5e3}``."""
-    groups = list(cells.parts)
-    for name, value in dict(changes).items():
-        number = next(k for k, group in enumerate(groups) if name in dict(group.items()))
-        values = getattr(groups[number], name).copy()
-        values[index] = value
-        groups[number] = groups[number].with_values(**{name: values})
-    return cells.cell.cells(tuple(groups))
+def with_part(cells: CircuitCells, group: int, field: str, value: float) -> CircuitCells:
+    """Cells all of which have this value of one part: a fault to practise on."""
+    parts = list(cells.parts)
+    parts[group] = parts[group].with_values(**{field: np.full(len(cells), value)})
+    return cells.cell.cells(tuple(parts))
 
 
 def _sigma(cell: OpAmpLayout, described: PartField) -> float:
@@ -237,5 +233,3 @@ def _words(group: int, drive: str, described: PartField) -> str:
     stage = drive if group == 1 else "row driver"
     words = _OTHERS.get(name, name.capitalize())
     return f"{words} of the {stage}" if words[0].islower() else f"{words} ({stage})"
-
-

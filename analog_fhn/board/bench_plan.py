@@ -26,6 +26,7 @@ FILES = ("plan.md", "plan.json", "measurements.csv", "expected.csv", "sensitivit
 CHIP_FILE = "measurements_chip.csv"
 """What a drawn chip would give, by the equations."""
 _FORMAT = 1
+_OUT = {"tanh pair": "the LM13700 out of its socket", "rectifier": "Rout and Roff lifted at one end"}
 _LOW, _HIGH = 2.5, 97.5  # per cent of the cells of drawn chips
 
 
@@ -40,7 +41,7 @@ class LayerPlan:
     neurons
         Numbers of the cells.
     volts_per_x
-        Voltage of V_x for x = 1 (V).
+        Voltage of Vx for x = 1 (V).
     """
 
     steps: tuple[Step, ...]
@@ -97,9 +98,7 @@ def write_plan(design: Design, folder: Path, cells: int | None = None, seed: int
     if seed is None:
         return list(FILES)
     hardware = design.chip(seed).hardware
-    drawn = [
-        model.read(one.cells)[: plan.neurons] for model, one, plan in zip(models, hardware, plans, strict=True)
-    ]
+    drawn = [model.read(one.cells)[: plan.neurons] for model, one, plan in zip(models, hardware, plans, strict=True)]
     write_measurements(folder / CHIP_FILE, [plan.steps for plan in plans], drawn)
     return [*FILES, CHIP_FILE]
 
@@ -178,8 +177,8 @@ def _page(
         f"# Bench plan: {network.sizes_text}, technology {technology.name}",
         "",
         f"{sum(plan.neurons for plan in plans)} cells, {len(protocols[0].readings)} readings each. Fill in "
-        "`measurements.csv`: one line for each cell and step, volts and seconds. Or save what the oscilloscope shows as "
-        f"CSV in `{FOLDER}/` under the names below, and let `analog-fhn bench read` fill in the table.",
+        "`measurements.csv`: one line for each cell and step, volts and seconds. Or save what the oscilloscope shows "
+        f"as CSV in `{FOLDER}/` under the names below, and let `analog-fhn bench read` fill in the table.",
         "",
         *_supplies(protocols[0]),
     ]
@@ -201,12 +200,15 @@ def _supplies(protocol: BenchProtocol) -> list[str]:
         "- Supplies: " + ", ".join(f"{name} {value:+g} V" for name, value in supplies.items())
         + ". Wait until the board is warm.",
         "- All trim codes at 0, the middle of their range.",
-        "- Oscilloscope: DC coupling, probes 10:1 compensated, full bandwidth, 2500 samples of each channel. Levels are as "
-        "true as its gain: let every channel show the reference first, and correct what a multimeter says otherwise. "
-        "Where a trace is a flat line (noise below one step of the converter), take high resolution or the average of 16 "
-        "sweeps, or a multimeter's DC reading.",
+        "- Oscilloscope: DC coupling, probes 10:1 compensated, full bandwidth, 2500 samples of each channel. Levels "
+        "are as true as its gain: let every channel show the reference first, and correct what a multimeter says "
+        "otherwise. Where a trace is a flat line (noise below one step of the converter), take high resolution or a "
+        "multimeter's DC reading.",
         f"- Current source: a voltage behind a resistor of {engineering(r4, 'ohm')}, 0.1 % or better, into the summing "
-        "node of U2, which stands at 0 V.",
+        "node of U2 (where R4, R5 and Cy meet), which stands at 0 V.",
+        f"- Steps A need the drive stage out of the circuit ({_OUT[protocol.cell.drive.NAME]}), steps B a voltage at "
+        "Vz: on a board of cells alone at its input connector, on the board of a network with the amplifiers of the array "
+        "in front out of their sockets.",
     ]  # fmt: skip
 
 
@@ -217,11 +219,11 @@ def _step_lines(layer: int, step: Step, protocol: BenchProtocol) -> list[str]:
         volts = -current * cell.technology.neuron.r4
         way = "out of" if current > 0 else "into"
         what = (
-            f"Drive stage unplugged (jumper open). Draw {engineering(abs(current), 'A')} {way} the summing node of U2 "
-            f"({volts:+.4g} V at the resistor): drive {step.drive:g}."
+            f"Drive stage unplugged. Draw {engineering(abs(current), 'A')} {way} the summing node of U2 ({volts:+.4g} "
+            f"V at the resistor): drive {step.drive:g}."
         )
     else:
-        what = f"Drive stage in place. Array unplugged, {step.volts_z:+g} V at V_z."
+        what = f"Drive stage in place. {step.volts_z:+g} V at Vz."
     lines = [f"### {step.name}", "", what, "", f"Wait {engineering(step.settle, 's')}. Read:", ""]
     lines += [f"- `{column}`: {WORDS[column]}" for column in step.readings]
     lines += ["", "| file | time base | trigger | channels |", "|---|---|---|---|"]
@@ -230,7 +232,7 @@ def _step_lines(layer: int, step: Step, protocol: BenchProtocol) -> list[str]:
             f"CH{k} {channel.point} ({engineering(channel.per_division, 'V')}/div)"
             for k, channel in enumerate(shot.channels, start=1)
         )
-        trigger = "auto" if shot.trigger is None else f"V_x rising through {shot.trigger:g} V, mid-screen"
+        trigger = "auto" if shot.trigger is None else f"Vx rising through {shot.trigger:g} V, mid-screen"
         name = file_name(layer, 0, shot.name)
         rate = engineering(shot.samples / shot.duration, "S/s")
         lines.append(f"| `{name}`, ... | {engineering(shot.per_division, 's')}/div, {rate} | {trigger} | {channels} |")

@@ -154,9 +154,7 @@ def _of_layer(
         limit = float(chi2.ppf(SOUND, whole.freedom[k]))
         misfit = float(whole.misfit[k])
         blamed = () if misfit <= limit else tuple(suspects(model, readings[neuron], sigma))
-        cells.append(
-            CellDiagnosis(layer, int(neuron), int(whole.freedom[k]), misfit, limit, furthest, blamed)
-        )
+        cells.append(CellDiagnosis(layer, int(neuron), int(whole.freedom[k]), misfit, limit, furthest, blamed))
         if progress is not None:
             progress(k + 1, len(there))
     return LayerDiagnosis(tuple(cells), model.coefficients(whole.sigmas), coefficient_errors(model, whole.covariances))
@@ -170,4 +168,4 @@ def coefficient_errors(model: CellModel, covariances: FloatArray) -> FloatArray:
     around = 0.5 * np.eye(len(model.errors))
     ends = [np.concatenate([c.p, c.q], axis=1) for c in (model.coefficients(around), model.coefficients(-around))]
     slopes = (ends[0] - ends[1]).T
-    return np.sqrt(np.einsum("ij,njk,ik->ni", slopes, covariances, slopes))
+    return np.asarray(np.sqrt(np.einsum("ij,njk,ik->ni", slopes, covariances, slopes)))

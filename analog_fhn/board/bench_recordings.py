@@ -45,11 +45,11 @@ def step_readings(folder: Path, layer: int, cell: int, step: Step, scale: float)
             notes.append(f"{path}: is not there")
             continue
         waves, interval = read_shot(path, shot)
-        values = _jump(waves["V_x"], interval, scale) if shot.trigger is not None else _whole(waves, interval, scale)
+        values = _jump(waves["Vx"], interval, scale) if shot.trigger is not None else _whole(waves, interval, scale)
         found |= {column: value for column, value in values.items() if column in step.readings}
     for column in step.readings:
         if column not in found and not notes:
-            notes.append(f"{folder / file_name(layer, cell, step.shots[-1].name)}: no {column}; V_x does not oscillate")
+            notes.append(f"{folder / file_name(layer, cell, step.shots[-1].name)}: no {column}; Vx does not oscillate")
     return found, notes
 
 
@@ -63,8 +63,8 @@ def read_shot(path: Path, shot: Shot) -> tuple[dict[str, FloatArray], float]:
         lost = np.mean(~np.isfinite(voltage) | (np.abs(np.nan_to_num(voltage)) > _EDGE * 0.5 * channel.screen))
         if lost > _MISSING:
             raise InputError(
-                f"{path}, {channel.point}: {100.0 * lost:.2g} % of the samples are missing or at the edge of the screen; "
-                f"expected at most {100.0 * _MISSING:g} % at {channel.per_division:g} V per division (the next setting?)"
+                f"{path}, {channel.point}: {100.0 * lost:.2g} % of the samples are missing or at the edge of the "
+                f"screen; expected at most {100.0 * _MISSING:g} % at {channel.per_division:g} V per division"
             )
         waves[channel.point] = voltage
     return waves, recordings[0].step
@@ -72,19 +72,19 @@ def read_shot(path: Path, shot: Shot) -> tuple[dict[str, FloatArray], float]:
 
 def _whole(waves: dict[str, FloatArray], interval: float, scale: float) -> dict[str, float]:
     """Means over whole periods, over all of the recording where there is none, and what else a rhythm has."""
-    v_x = waves["V_x"]
+    v_x = waves["Vx"]
     times = Rises.of(v_x, 0.0, -0.5 * scale).times(v_x, 0.0)
     rhythm = len(times) >= 3
-    part = slice(round(times[0]), round(times[-1])) if rhythm else slice(None)
+    part = slice(round(float(times[0])), round(float(times[-1]))) if rhythm else slice(None)
     values = {c: float(np.nanmean(waves[p][part])) for c, p in TEST_POINTS.items() if p in waves}
     if rhythm:
         values["period"] = interval * mean_period(times)
         x = v_x[part]
         values["v_x_high"], values["v_x_low"] = float(np.nanmean(x[x > 0.0])), float(np.nanmean(x[x < 0.0]))
-        if "V_y" in waves:
-            y = waves["V_y"][part]
-            noise = np.nanvar(np.diff(y, n=2)) / 6.0  # white noise alone, where the voltage itself is smooth
-            values["v_y_rms"] = float(np.sqrt(max(np.nanvar(y) - noise, 0.0)))
+        if "Vy" in waves:
+            y = waves["Vy"][part]
+            noise = float(np.nanvar(np.diff(y, n=2))) / 6.0  # white noise alone, where the voltage itself is smooth
+            values["v_y_rms"] = float(np.sqrt(max(float(np.nanvar(y)) - noise, 0.0)))
     return values
 
 

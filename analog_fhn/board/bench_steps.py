@@ -20,20 +20,20 @@ from analog_fhn.network import Network
 from analog_fhn.neuron import FloatArray, extremes, regime
 from analog_fhn.trim.codes import rows_carry_activations
 
-TEST_POINTS = {"response": "V_x", "v_y": "V_y", "v_nx": "-V_x", "w": "W", "row": "row"}
+TEST_POINTS = {"response": "Vx", "v_y": "Vy", "v_nx": "-Vx", "w": "W", "row": "row"}
 """Test point that the time average in each column of measurements is read at."""
 TIMES = ("period", "rise")
 """Columns in seconds; the others are in volts."""
 WORDS = {
-    "response": "mean of V_x", "v_y": "mean of V_y", "v_nx": "mean of -V_x", "w": "mean of W", "row": "mean of row",
-    "period": "period of V_x", "v_x_high": "mean of V_x while it is above 0",
-    "v_x_low": "mean of V_x while it is below 0", "v_y_rms": "AC rms of V_y",
-    "rise": "time of V_x from -S_x/2 to +S_x on its way up",
+    "response": "mean of Vx", "v_y": "mean of Vy", "v_nx": "mean of -Vx", "w": "mean of W", "row": "mean of row",
+    "period": "period of Vx", "v_x_high": "mean of Vx while it is above 0",
+    "v_x_low": "mean of Vx while it is below 0", "v_y_rms": "AC rms of Vy",
+    "rise": "time of Vx from -Sx/2 to +Sx on its way up",
 }  # fmt: skip
 """What each column of measurements is."""
 
 _REST, _NEAR_REST = 0.8, 0.25  # drives of the steps A at rest, as shares of |gamma|
-_ENDS, _MIDDLE = 3.0, 0.5  # argument of the tanh at the ends of the activation, and between
+_TANH = (-3.0, -0.5, 0.5, 3.0)  # argument of the tanh at the ends of the activation, and between
 _RAMP = (-0.5, 0.25, 0.75, 1.5)  # argument of a ramp, 0 to 1 between its ends
 _SAMPLES = 2500
 _DIVISIONS, _LINES = 8, 10  # of a screen: high, wide
@@ -81,7 +81,7 @@ class Shot:
     per_division
         Time base (s); ten divisions.
     trigger
-        Level of V_x (V), upward, that starts it in the middle of the screen; None: none is needed.
+        Level of Vx (V), upward, that starts it in the middle of the screen; None: none is needed.
     """
 
     name: str
@@ -111,7 +111,7 @@ class Step:
     drive
         Dimensionless current drawn out of U2's summing node with the drive stage unplugged; None: it is in place.
     volts_z
-        Voltage at V_z; None: not applied.
+        Voltage at Vz; None: not applied.
     readings
         Columns of the measurements.
     settle
@@ -193,7 +193,7 @@ class BenchProtocol:
 
     def _sigma(self, reading: Reading, accuracy: float, noise: float) -> float:
         shot = self.steps[reading.step].shots[0]
-        point = TEST_POINTS.get(reading.column, "V_y" if reading.column == "v_y_rms" else "V_x")
+        point = TEST_POINTS.get(reading.column, "Vy" if reading.column == "v_y_rms" else "Vx")
         screen = next(channel.screen for channel in shot.channels if channel.point == point)
         of_samples = 0.0 if reading.column in TIMES else noise * screen / math.sqrt(shot.samples)
         left = max(accuracy, _LEFT.get(reading.column, 0.0)) * reading.scale
@@ -223,14 +223,12 @@ def _of_layer(cell: Cell, network: Network, layer: int) -> BenchProtocol:
         ("A1", _REST * gamma, True), ("A2", _NEAR_REST * gamma, False), ("A3", -gamma, True),
     )]  # fmt: skip
     slope, volts = cell.fhn.slope, cell.volts_per_z
-    if curve_of(cell.unit) == "ramp":
-        places = tuple(u * cell.ceiling / slope for u in _RAMP)
-    else:
-        places = tuple(u / slope for u in (-_ENDS, -_MIDDLE, _MIDDLE, _ENDS))
+    ramp = curve_of(cell.unit) == "ramp"
+    places = [u * (cell.ceiling if ramp else 1.0) / slope for u in (_RAMP if ramp else _TANH)]
     row = _per_division(cell.row_volts[0 if carried else 1] * cell.largest_activation)
     for number, z in enumerate(places):
         columns = ("response", "row") if number in (0, len(places) - 1) else ("row",)
-        settings = {"V_x": _per_division(_highest(cell)), "row": row, "V_z": _per_division(abs(z) * volts)}
+        settings = {"Vx": _per_division(_highest(cell)), "row": row, "Vz": _per_division(abs(z) * volts)}
         channels = tuple(Channel(point, setting) for point, setting in settings.items())
         name = f"B{number + 1}"
         shot = Shot(name, channels, _time_base(_WHOLE * cell.time_unit))
@@ -242,20 +240,19 @@ def _of_layer(cell: Cell, network: Network, layer: int) -> BenchProtocol:
 def _drive_step(cell: OpAmpLayout, name: str, drive: float, full: bool) -> Step:
     """Step with a current; `full`: -V_x is read as well where the neuron rests."""
     highest, w = _highest(cell), _highest(cell) ** 3 / cell.technology.multiplier.scale**2
-    points = [("V_x", highest), ("V_y", cell.scales.sy * extremes(cell.fhn)[1]), ("-V_x", highest), ("W", w)]
+    points = [("Vx", highest), ("Vy", cell.scales.sy * extremes(cell.fhn)[1]), ("-Vx", highest), ("W", w)]
     channels = tuple(Channel(point, _per_division(volts)) for point, volts in points)
     shots = [Shot(name, channels, _time_base(_WHOLE * cell.time_unit))]
+    columns: tuple[str, ...] = ("response", "v_y", "v_nx", "w") if full else ("response", "v_y", "w")
     if regime(cell.fhn, drive) == "oscillating":
         columns = ("response", "v_y", "period", "v_x_high", "v_x_low", "v_y_rms", "rise")
         jump = _time_base(_JUMP * cell.fhn.eps * cell.time_unit)
         shots.append(Shot(f"{name}_jump", channels[:1], jump, trigger=0.0))
-    else:
-        columns = ("response", "v_y", "v_nx", "w") if full else ("response", "v_y", "w")
     return Step(name, drive, None, columns, _settling(cell), tuple(shots))
 
 
 def _highest(cell: OpAmpLayout) -> float:
-    """Largest |V_x|: a spike reaches 2 and a little more, a neuron at rest what the largest drive asks for (V)."""
+    """Largest |Vx|: a spike reaches 2 and a little more, a neuron at rest what the largest drive asks for (V)."""
     return cell.scales.sx * max(2.05, abs(cell.fhn.a) + abs(cell.fhn.gamma))
 
 

@@ -1,4 +1,4 @@
-"""Which parts of a cell its readings tell of: an estimate of all parts, and the one part that alone explains a fault."""
+"""Which parts of a cell its readings tell of: an estimate of all parts, and single parts that explain a fault."""
 
 from __future__ import annotations
 

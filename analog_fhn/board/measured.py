@@ -73,7 +73,9 @@ def _text(value: float) -> str:
     return f"{value:.6g}" if math.isfinite(value) else ""
 
 
-def read_measurements(path: Path, protocols: Sequence[BenchProtocol], expected: Sequence[FloatArray]) -> list[FloatArray]:
+def read_measurements(
+    path: Path, protocols: Sequence[BenchProtocol], expected: Sequence[FloatArray]
+) -> list[FloatArray]:
     """Readings of each hidden layer, (n_neurons, n_readings); NaN where a cell of the table is empty.
 
     Parameters
@@ -100,8 +102,8 @@ def read_measurements(path: Path, protocols: Sequence[BenchProtocol], expected: 
             if reading.step == number and values[reading.column].strip():
                 if np.isfinite(found[layer][neuron, k]):
                     raise InputError(
-                        f"{path}, line {line}, column {reading.column!r}: step {values['step'].strip()} of neuron {neuron} "
-                        "is in the table twice; expected one line for each"
+                        f"{path}, line {line}, column {reading.column!r}: step {values['step'].strip()} of neuron "
+                        f"{neuron} is in the table twice; expected one line for each"
                     )
                 value = finite_number(table, line, reading.column, values[reading.column])
                 _check(table, line, reading.column, value, protocol, float(expected[layer][k]))
@@ -135,8 +137,8 @@ def _step(table: TextTable, line: int, values: dict[str, str], protocol: BenchPr
             value = finite_number(table, line, column, values[column])
             if abs(value - planned) > _DRIVES_ALIKE * unit:
                 raise InputError(
-                    f"{table.path}, line {line}, column {column!r}: {value:g}; step {name} of the plan has {planned:g}, "
-                    "which the readings are compared at"
+                    f"{table.path}, line {line}, column {column!r}: {value:g}; step {name} of the plan has "
+                    f"{planned:g}, which the readings are compared at"
                 )
     return names.index(name)
 

@@ -18,7 +18,7 @@ from analog_fhn.netlist.decks import cell_deck, neuron_deck
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.ngspice.process import SimulatorProcess
 
-NODES = {"V_x": "x", "V_y": "y", "-V_x": "nx", "W": "xneuron.cube", "row": "row", "V_z": "z"}
+NODES = {"Vx": "x", "Vy": "y", "-Vx": "nx", "W": "xneuron.cube", "row": "row", "Vz": "z"}
 """Node of a cell's deck behind each test point."""
 _MAX_STEP = 0.02  # T
 _SAVED = ".save v(x) v(y) "
@@ -116,11 +116,11 @@ class VirtualBoard:
         if shot.trigger is not None:
             up = np.flatnonzero((x[:-1] < shot.trigger) & (x[1:] >= shot.trigger) & (time[1:] > step.settle))
             if not len(up):
-                raise SimulationError(f"step {step.name}: V_x does not rise through {shot.trigger:g} V")
+                raise SimulationError(f"step {step.name}: Vx does not rise through {shot.trigger:g} V")
             begin = float(time[up[0]]) - 0.5 * shot.duration
-        at = np.arange(shot.samples) * (shot.duration / shot.samples)
+        at = np.arange(shot.samples, dtype=np.float64) * (shot.duration / shot.samples)
         voltages = [np.interp(begin + at, time, waves[NODES[channel.point]]) for channel in shot.channels]
-        return at, np.stack(voltages, axis=1)
+        return at, np.stack(voltages, axis=1).astype(np.float64)
 
     def _write(self, path: Path, shot: Shot, times: FloatArray, voltages: FloatArray, rng: Generator) -> None:
         screens = np.array([channel.screen for channel in shot.channels])

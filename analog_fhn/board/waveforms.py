@@ -1,7 +1,7 @@
 """What a neuron of nine coefficients does under a constant drive, in the few numbers that a bench reads.
 
-Two lags of the amplifiers, which the coefficients leave out, act as a change of the capacitor of x: U3's makes it larger
-by a share u, the multipliers' smaller by c x^2 (docs/neuron_circuit.md).
+Two lags of the amplifiers, which the coefficients leave out, act as a change of the capacitor of x: U3's makes it
+larger by a share u, the multipliers' smaller by c x^2 (docs/neuron_circuit.md).
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _integrate(c, lags, h, settle, steps, x0, y0):  # type: ignore[no-untyped-de
             x, y = new_x, new_y
         if n > 0:
             total = whole[7]
-            found[k, 0], found[k, 1], found[k, 2], found[k, 3] = whole[0] / total, whole[1] / total, whole[2] / total, whole[3] / total
+            found[k, :4] = whole[:4] / total
             found[k, 4] = math.sqrt(max(whole[4] / total - (whole[3] / total) ** 2, 0.0))
             if whole[6] > 0.0 and whole[6] < total:
                 found[k, 5] = whole[5] / whole[6]

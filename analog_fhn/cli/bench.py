@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from typer.core import TyperCommand
 from analog_fhn.cli import bench_board, console, inputs, parameters
 from analog_fhn.cli.common import as_command
 
-SUBCOMMANDS = {
+SUBCOMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "plan": (bench_board.plan, "What to measure on a board, and a table to fill in."),
     "read": (bench_board.read, "Fill in the table from an oscilloscope's recordings."),
     "diagnose": (bench_board.diagnose, "Which part do the measurements point to?"),

@@ -97,9 +97,7 @@ def read(
 
 def diagnose(
     network: parameters.NetworkArgument,
-    measurements: Annotated[
-        Path, typer.Argument(metavar="MEASUREMENTS.csv", help="Table of `bench plan`, filled in.")
-    ],
+    measurements: Annotated[Path, typer.Argument(metavar="MEASUREMENTS.csv", help="Table of `bench plan`, filled in.")],
     technology: TechnologyOption = "discrete",
     accuracy: Annotated[
         float | None,
@@ -164,7 +162,6 @@ def _words(suspect: Suspect) -> str:
 
 
 def _content(layer: LayerDiagnosis) -> dict[str, Any]:
-    rows = zip(layer.cells, layer.coefficients.p, layer.coefficients.q, layer.left, strict=True)
-    return {
-        "cells": [asdict(cell) | {"p": [*p], "q": [*q], "sigma_p": [*left[:5]], "sigma_q": [*left[5:]]} for cell, p, q, left in rows]
-    }
+    numbers = zip(layer.coefficients.p.tolist(), layer.coefficients.q.tolist(), layer.left.tolist(), strict=True)
+    found = ({"p": p, "q": q, "sigma_p": left[:5], "sigma_q": left[5:]} for p, q, left in numbers)
+    return {"cells": [asdict(cell) | one for cell, one in zip(layer.cells, found, strict=True)]}

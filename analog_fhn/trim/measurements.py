@@ -124,11 +124,11 @@ class Measurements:
 
 
 def load_measurements(path: Path, design: Design, unit: Unit = "x") -> Measurements:
-    """Read `.csv` (neuron, drive, response; see `FURTHER_COLUMNS`) or `.npz` (drives, responses; if measured hidden, labels, scores).
+    """Read `.csv` (neuron, drive, response) or `.npz` (drives, responses; if measured hidden, labels, scores).
 
     Of several hidden layers a `.csv` file has the column `layer` besides, numbered from 0, and a `.npz` file
-    `drives_1`, `responses_1` of the second one, and so on. Lines of a `.csv` file without a drive but with v_z (V) tell of
-    whole cells: the time average of the row (V) is in the column `row`.
+    `drives_1`, `responses_1` of the second one, and so on. Lines of a `.csv` file without a drive but with v_z (V)
+    tell of whole cells: the time average of the row (V) is in the column `row`; see `FURTHER_COLUMNS`.
 
     Parameters
     ----------
@@ -223,8 +223,8 @@ def _row_point(
     limit = _ROWS_BEYOND * unit * max(cell.largest_activation, 1.0)
     if abs(row) > limit:
         raise InputError(
-            f"{table.path}, line {line}, column 'row': {row:g}; expected volts within {limit:.3g} of 0, where the row of "
-            f"a nominal cell carries {unit:.3g} V for 1"
+            f"{table.path}, line {line}, column 'row': {row:g}; expected volts within {limit:.3g} of 0, where the row "
+            f"of a nominal cell carries {unit:.3g} V for 1"
         )
     return volts / cell.volts_per_z, row / unit
 

@@ -68,7 +68,9 @@ class Recorded:
 
 
 def from_measurements(measurements: Measurements, design: Design, hardware: TrimHardware) -> Recorded:
-    """Codes for every neuron, of whole cells where rows were measured; with activations and labels a readout, with scores too the codes of the outputs.
+    """Codes for every neuron; with activations and labels a readout, with scores too the codes of the outputs.
+
+    Where rows were measured under voltages in the place of the array, the codes trim drive stages and row drivers too.
 
     The activations are taken as measured after the row codes of an earlier run of this were set: a readout fits the
     chip as it was when they were measured. The scores are taken as measured with all output codes at 0, the middle of

@@ -51,7 +51,7 @@ def ends_of_rows(network: Network, layer: int, measured: RowResponses) -> Ends:
 def codes_of_rows(
     codes: RowCodes, network: Network, layer: int, measured: RowResponses, hardware: TrimHardware
 ) -> RowCodes:  # fmt: skip
-    """Row codes that drive stages and row drivers are trimmed by too, where the rows tell; `codes` where they do not."""
+    """Codes that trim drive stages and row drivers too, where the rows tell; `codes` where they do not."""
     ends, target = ends_of_rows(network, layer, measured), RowTarget.of(network, layer)
     ideal = target.of_response(-network.fhn.a, -1.0, network.fhn.gamma)
     told = ends.known & (ends.amplitude * ideal[0] > 0.0)
