@@ -75,6 +75,7 @@ FURTHER_CASES = {
     "training/test_circuit.py::test_several_hidden_layers",
     "cli/test_reconstruct.py::test_result_is_kept_where_a_picture_fails",
     "test_notebooks.py::test_a_page_shows_what_its_notebook_yields[paper_in_one_page]",
+    "board/test_bench_protocol.py::test_every_fault_is_named_by_itself_or_with_what_does_the_same",
 }
 
 

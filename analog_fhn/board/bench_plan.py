@@ -207,8 +207,8 @@ def _supplies(protocol: BenchProtocol) -> list[str]:
         f"- Current source: a voltage behind a resistor of {engineering(r4, 'ohm')}, 0.1 % or better, into the summing "
         "node of U2 (where R4, R5 and Cy meet), which stands at 0 V.",
         f"- Steps A need the drive stage out of the circuit ({_OUT[protocol.cell.drive.NAME]}), steps B a voltage at "
-        "Vz: on a board of cells alone at its input connector, on the board of a network with the amplifiers of the array "
-        "in front out of their sockets.",
+        "Vz: on a board of cells alone at its input connector, on the board of a network with the amplifiers of the "
+        "array in front out of their sockets.",
     ]  # fmt: skip
 
 
