@@ -176,6 +176,7 @@ class _Cell(Artist):
         self.into("r4", node, 116)
         self.into("r5", node, 138)
         self.wire((152, 126), node)
+        self.point("sum2", (160, 126))
         self.wire(out, (218, 128))
         self.point("Vy", (213, 128))
         self.label("y", (214, 128))

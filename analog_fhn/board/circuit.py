@@ -111,7 +111,8 @@ def board_circuit(chip: Chip, cells: int | None = None, *, recentre: bool | None
     """
     made = _checked(chip, cells)
     recentre = chip.network.recentre if recentre is None else recentre
-    sheets = tuple(_sheets(made, cells))
+    supplies = _supplies(made, len(made.hardware) if cells is None else 1, recentre)
+    sheets = tuple(_sheets(made, cells, recentre, supplies))
     if cells is None:
         inputs = tuple(node for array in range(len(made.arrays)) for node in _driven_rows(made, array))
         outputs = tuple(f"score_{k}" for k in range(chip.network.output.n_out))
@@ -173,7 +174,9 @@ def _checked(chip: Chip, cells: int | None) -> ManufacturedChip:
     return chip
 
 
-def _sheets(chip: ManufacturedChip, cells: int | None) -> Iterator[Sheet]:
+def _sheets(
+    chip: ManufacturedChip, cells: int | None, recentre: bool, supplies: Mapping[str, float]
+) -> Iterator[Sheet]:
     """All sheets; cells come first, so that the first cell's designators begin with 1."""
     number = itertools.count(1)
     hardware = chip.hardware if cells is None else chip.hardware[:1]
@@ -194,8 +197,32 @@ def _sheets(chip: ManufacturedChip, cells: int | None) -> Iterator[Sheet]:
         for share in _shares(bit_lines // 2, _STAGES if array < len(hardware) else _NULLED_STAGES):
             title = f"Sense amplifiers of the {names[array]}, {_span(share)}"
             yield Sheet(f"sense_{array}_{share.start:03d}", "sense", title, next(number), array, share)
-    yield Sheet("connectors", "connectors", "Connectors", next(number))
-    yield Sheet("supplies", "supplies", "Supplies", next(number))
+    signals = _row_notes(chip, recentre) if cells is None else _cell_notes(chip)
+    yield Sheet("connectors", "connectors", "Connectors", next(number), notes=signals)
+    rails = tuple(f"{node.upper()}: {volts:+g} V" for node, volts in supplies.items() if node != "0")
+    yield Sheet("supplies", "supplies", "Supplies", next(number), notes=rails)
+
+
+def _cell_notes(chip: ManufacturedChip) -> tuple[str, ...]:
+    """What stands at the connectors of cells alone."""
+    cell = chip.hardware[0].cells.cell
+    return (
+        f"z_000, ...: {cell.volts_per_z:.4g} V for a pre-activation of 1, from a source of low resistance",
+        f"row_000, ...: 0 to {chip.technology.array.read_voltage:g} V",
+    )
+
+
+def _row_notes(chip: ManufacturedChip, recentre: bool) -> tuple[str, ...]:
+    """What stands at the connectors of a network."""
+    first = chip.arrays[0]
+    notes = [f"r_000, ...: {first.row_volts[0]:.4g} V for an input of 1, from sources of low resistance"]
+    for array, layer in enumerate(chip.arrays):
+        nodes = row_nodes(chip, array)[layer.crossbar.n_in :]
+        if nodes:
+            volts = layer.row_voltages(None, recentre)[0]
+            notes.append(f"{', '.join(nodes)}: {volts:.4g} V, constant, for the biases")
+    volts = chip.output_array.volts[0 if recentre else 1]
+    return (*notes, f"score_0, ...: mean over the control window, {volts:.4g} V for a score of 1")
 
 
 def _shares(count: int, most: int) -> list[range]:

@@ -24,7 +24,7 @@ def cell(parts: SheetParts, suffix: str, driver: str, nodes: Sequence[str]) -> N
     neuron = f"xneuron{suffix}"
     points = {
         "Vz": f"z{suffix}", "Vx": f"x{suffix}", "Vy": f"y{suffix}", "-Vx": f"nx{suffix}", "W": f"{neuron}.cube",
-        "row": f"row{suffix}",
+        "row": f"row{suffix}", "sum2": f"sum2{suffix}",
     }  # fmt: skip
     for name, node in points.items():
         parts.add(name, "test_point", {"1": node})

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from analog_fhn.board import kicad
 from analog_fhn.board.cell_sheet import draw_cell
 from analog_fhn.board.circuit import BoardCircuit
-from analog_fhn.board.drawing import Drawing
+from analog_fhn.board.drawing import Drawing, Words
 from analog_fhn.board.elements import Element, Sheet
 from analog_fhn.board.root_sheet import draw_root
 from analog_fhn.board.signal_sheets import draw_array, draw_connectors, draw_sense, draw_supplies
@@ -73,7 +73,10 @@ def drawings(circuit: BoardCircuit, stock: Mapping[str, Package]) -> dict[str, D
 
 def _draw(sheet: Sheet, circuit: BoardCircuit, stock: Mapping[str, Package]) -> Drawing:
     elements: Sequence[Element] = circuit.on(sheet.key)
-    return _DRAWN[sheet.kind](sheet, elements, stock, circuit.block)
+    drawing = _DRAWN[sheet.kind](sheet, elements, stock, circuit.block)
+    low = max(y for _, y in drawing.corners())
+    drawing.words += [Words(line, (16, low + 8 + 3 * k), "left", 1.5) for k, line in enumerate(sheet.notes)]
+    return drawing
 
 
 def _comments(circuit: BoardCircuit) -> tuple[str, ...]:
