@@ -79,6 +79,7 @@ FURTHER_CASES = {
     "board/test_exported_board.py::test_networks_of_every_kind_are_their_netlists[sigmoid]",
     "board/test_exported_board.py::test_networks_of_every_kind_are_their_netlists[tanh raw]",
     "board/test_exported_board.py::test_networks_of_every_kind_are_their_netlists[gamma above 0]",
+    "board/test_exported_board.py::test_networks_of_every_kind_are_their_netlists[two hidden layers]",
     "board/test_bench_protocol.py::test_every_fault_is_named_by_itself_or_with_what_does_the_same",
 }
 

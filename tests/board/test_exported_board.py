@@ -15,11 +15,12 @@ from small_boards import KINDS, small_chip
 from sweeps import random_features
 
 from analog_fhn.board.catalogue import named
-from analog_fhn.board.equality import NETLIST_FOLDER, check_board
+from analog_fhn.board.equality import check_board
 from analog_fhn.board.export import export_kicad
 from analog_fhn.board.spice_reader import read_netlist
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.design import Design
+from analog_fhn.netlist.export import NETLISTS
 from analog_fhn.technology.technology import Technology
 from analog_fhn.trim.bench import SimulatedBench
 from analog_fhn.trim.codes import RowCodes, TrimCodes
@@ -48,7 +49,7 @@ def trimmed(design: Design) -> ManufacturedChip:
 def check_equal(chip: ManufacturedChip, cells: int | None, folder: Path) -> None:
     export_kicad(chip, folder, cells=cells)
     assert list(check_board(folder)) == []
-    kinds = [part.kind for part in read_netlist(folder / NETLIST_FOLDER).parts.values()]
+    kinds = [part.kind for part in read_netlist(folder / NETLISTS).parts.values()]
     # An output of an array has two amplifiers, a cell four and half a package of transconductance amplifiers, or six.
     n_sense = 0 if cells else sum(len(array.sense) for array in chip.arrays)
     n_cells = cells or sum(len(layer.cells) for layer in chip.hardware)
