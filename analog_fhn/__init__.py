@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from analog_fhn.backends.spice.backend import run_exported
     from analog_fhn.backends.table.backend import Table
+    from analog_fhn.board.equality import check_board
     from analog_fhn.board.export import export_kicad
     from analog_fhn.checks.design import check
     from analog_fhn.chip import Chip
@@ -86,6 +87,7 @@ _HOME = {
     # Netlists and studies
     "export": ("netlist.export", "export"),
     "export_kicad": ("board.export", "export_kicad"),
+    "check_board": ("board.equality", "check_board"),
     "run_exported": ("backends.spice.backend", "run_exported"),
     "waterfall": ("studies.waterfall", "waterfall"),
     "consumption": ("studies.consumption", "consumption"),
@@ -139,6 +141,7 @@ __all__ = [
     # Netlists and studies
     "export",
     "export_kicad",
+    "check_board",
     "run_exported",
     "waterfall",
     "consumption",

@@ -28,8 +28,8 @@ from analog_fhn.board.schematic_reader import (
 )
 from analog_fhn.board.spice_reader import SpiceCircuit, read_netlist
 from analog_fhn.board.trimmers import closed, trimmers
+from analog_fhn.netlist.export import NETLISTS
 
-NETLIST_FOLDER = "netlist"
 # Both files have 15 digits or more of the same number.
 _EQUAL = 1e-9
 # Parts are drawn with a third of the technology's tolerance as standard deviation, and bought as good or better.
@@ -89,7 +89,7 @@ def check_board(folder: str | Path) -> BoardCheck:
     Parameters
     ----------
     folder
-        What `export --form kicad` wrote: a KiCad project, and the netlist in `netlist/`.
+        What `export_kicad` wrote, perhaps changed in KiCad since: a project of KiCad, and the netlist in `netlist/`.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def check_board(folder: str | Path) -> BoardCheck:
         If ngspice or kicad-monkey is not installed.
     """
     packages = read_schematic(project_in(Path(folder)))
-    netlist = read_netlist(Path(folder) / NETLIST_FOLDER)
+    netlist = read_netlist(Path(folder) / NETLISTS)
     return compare(packages, netlist)
 
 

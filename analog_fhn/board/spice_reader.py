@@ -13,6 +13,7 @@ from pathlib import Path
 
 from analog_fhn._support.temporary import temporary_folder
 from analog_fhn.board.parts import VALUE, Part
+from analog_fhn.cell.opamp_fhn.stages import NO_SHIFT
 from analog_fhn.errors import InputError, MissingProgramError, SimulationError, shown
 from analog_fhn.ngspice.batch import run_batch
 
@@ -97,7 +98,7 @@ class SpiceCircuit:
 def read_netlist(folder: Path) -> SpiceCircuit:
     """Parts of the netlist `run.cir` in a folder, with what it includes.
 
-    Commands in it are not executed.
+    Commands in it are not executed. A resistor of `NO_SHIFT` stands for none.
 
     Raises
     ------
@@ -119,6 +120,9 @@ def read_netlist(folder: Path) -> SpiceCircuit:
         except SimulationError as error:
             raise InputError(f"{path}: ngspice cannot read it: {error}") from None
     _collect(listing, circuit)
+    for path, part in list(circuit.parts.items()):
+        if part.kind == "resistor" and part.numbers[VALUE] >= NO_SHIFT:
+            del circuit.parts[path]
     if not circuit.parts:
         raise InputError(f"{path}: no parts; expected the netlist of a board")
     return circuit

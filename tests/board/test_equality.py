@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from label_board import SYMBOLS, Package, write
 
-from analog_fhn.board.equality import NETLIST_FOLDER, check_board
+from analog_fhn.board.equality import check_board
 from analog_fhn.board.spice_reader import SpiceCircuit, read_netlist
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
-from analog_fhn.netlist.export import export
+from analog_fhn.netlist.export import NETLISTS, export
 from analog_fhn.network import Dense, Network
 from analog_fhn.technology.technology import Technology
 
@@ -56,13 +56,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("chip")
     rng = np.random.default_rng(0)
     layers = Dense(rng.normal(size=(2, 2)), None, "relu", "tanh", 2.0), Dense(rng.normal(size=(2, 1)))
-    export(Design(Network(layers), Technology.load("discrete")).chip(1), np.zeros(2), folder / NETLIST_FOLDER)
+    export(Design(Network(layers), Technology.load("discrete")).chip(1), np.zeros(2), folder / NETLISTS)
     return folder
 
 
 @pytest.fixture(scope="module")
 def circuit(folder: Path) -> SpiceCircuit:
-    return read_netlist(folder / NETLIST_FOLDER)
+    return read_netlist(folder / NETLISTS)
 
 
 Boards = dict[str, Package]
@@ -93,7 +93,7 @@ def test_a_board_is_its_netlist(check: Callable[[Callable[[Boards], object]], li
     assert check(lambda board: exchanged(board["xneuron_000.r3"], "1", "2")) == []  # a resistor may lie either way
     found = check_board(folder)
     assert str(found).startswith(f"Board: {found.n_parts} parts, {found.n_nets} nets: the schematic is the netlist")
-    kinds = {part.kind for part in read_netlist(folder / NETLIST_FOLDER).parts.values()}
+    kinds = {part.kind for part in read_netlist(folder / NETLISTS).parts.values()}
     assert kinds == {"resistor", "capacitor", "opamp", "multiplier", "diode"}
 
 

@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import run
+from small_boards import KINDS, small_chip
 from sweeps import random_features
 
 from analog_fhn.board.catalogue import named
-from analog_fhn.board.equality import NETLIST_FOLDER, check_board
+from analog_fhn.board.equality import check_board
 from analog_fhn.board.export import export_kicad
 from analog_fhn.board.spice_reader import read_netlist
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.design import Design
-from analog_fhn.network import Dense, Network
+from analog_fhn.netlist.export import NETLISTS
 from analog_fhn.technology.technology import Technology
 from analog_fhn.trim.bench import SimulatedBench
 from analog_fhn.trim.codes import RowCodes, TrimCodes
@@ -48,11 +49,12 @@ def trimmed(design: Design) -> ManufacturedChip:
 def check_equal(chip: ManufacturedChip, cells: int | None, folder: Path) -> None:
     export_kicad(chip, folder, cells=cells)
     assert list(check_board(folder)) == []
-    kinds = [part.kind for part in read_netlist(folder / NETLIST_FOLDER).parts.values()]
-    # A cell has four amplifiers and half a package of transconductance amplifiers, an output of an array has two.
+    kinds = [part.kind for part in read_netlist(folder / NETLISTS).parts.values()]
+    # An output of an array has two amplifiers, a cell four and half a package of transconductance amplifiers, or six.
     n_sense = 0 if cells else sum(len(array.sense) for array in chip.arrays)
     n_cells = cells or sum(len(layer.cells) for layer in chip.hardware)
-    assert (kinds.count("opamp"), kinds.count("ota")) == (4 * n_cells + 2 * n_sense, n_cells)
+    expected = (6, 0) if chip.network.hidden_layers[0].unit == "relu" else (4, 1)
+    assert (kinds.count("opamp"), kinds.count("ota")) == (expected[0] * n_cells + 2 * n_sense, expected[1] * n_cells)
 
 
 @pytest.mark.parametrize("cells", [4, None])
@@ -60,12 +62,9 @@ def test_the_digits_demonstrator_is_its_netlist(cells: int | None, design: Desig
     check_equal(trimmed(design), cells, tmp_path)
 
 
-def test_arrays_and_rectifiers_are_their_netlist(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    relu = Dense(rng.normal(size=(2, 2)), np.ones(2), "relu", "tanh", 2.0)
-    network = Network((relu, Dense(rng.normal(size=(2, 2)), np.ones(2))))
-    export_kicad(Design(network, Technology.load("discrete")).chip(5), tmp_path)
-    assert list(check_board(tmp_path)) == []
+@pytest.mark.parametrize("kind", KINDS)
+def test_networks_of_every_kind_are_their_netlists(kind: str, tmp_path: Path) -> None:
+    check_equal(small_chip(kind), None, tmp_path)
 
 
 @pytest.fixture(scope="module")

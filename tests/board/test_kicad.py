@@ -11,11 +11,12 @@ from kicad_program import SYMBOLS, as_kicad_reads_it, eeschema, missing, violati
 from sweeps import random_features
 
 from analog_fhn.board.catalogue import named
-from analog_fhn.board.equality import NETLIST_FOLDER, compare
+from analog_fhn.board.equality import compare
 from analog_fhn.board.export import export_kicad
 from analog_fhn.board.schematic_reader import read_schematic
 from analog_fhn.board.spice_reader import read_netlist
 from analog_fhn.design import Design
+from analog_fhn.netlist.export import NETLISTS
 from analog_fhn.technology.technology import Technology
 
 for package in ("kicad_monkey", "kiutils"):
@@ -40,7 +41,7 @@ def test_no_electrical_rule_is_broken(board: Path, tmp_path: Path) -> None:
 
 def test_the_netlist_of_kicad_is_the_exported_one(board: Path, tmp_path: Path) -> None:
     packages = as_kicad_reads_it(read_schematic(board.with_suffix(".kicad_pro")), board, tmp_path)
-    assert list(compare(packages, read_netlist(board.parent / NETLIST_FOLDER))) == []
+    assert list(compare(packages, read_netlist(board.parent / NETLISTS))) == []
 
 
 @pytest.mark.parametrize("form", ["pdf", "svg"])
