@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 OUT ?= out/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow check lint types pages bench hostile notebooks docs ngspice chromium install clean
+.PHONY: help demo test slow check lint types pages bench hostile kicad notebooks docs ngspice chromium install clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -41,6 +41,11 @@ bench: install ## speed against named peers, measured in one run
 
 hostile: install ## damaged and hostile files for every reader, 10 000 inputs each
 	ANALOG_FHN_EXAMPLES=10000 $(BIN)/python -m pytest -k hostile tests
+
+kicad: install ## boards in KiCad, which apt installs: electrical rules, its netlist; sheets in out/kicad
+	@BIN="$(BIN)" sh .ci/kicad
+	mkdir -p out/kicad
+	ANALOG_FHN_SHEETS=$(CURDIR)/out/kicad $(BIN)/python -m pytest -m slow tests/board/test_kicad.py
 
 notebooks: install ## run the notebooks and write their pages in docs/tutorials
 	$(BIN)/python docs/notebooks.py

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from analog_fhn.backends.spice.backend import run_exported
     from analog_fhn.backends.table.backend import Table
+    from analog_fhn.board.equality import check_board
+    from analog_fhn.board.export import export_kicad
     from analog_fhn.checks.design import check
     from analog_fhn.chip import Chip
     from analog_fhn.corner_grid import corners
@@ -84,6 +86,8 @@ _HOME = {
     "corners": ("corner_grid", "corners"),
     # Netlists and studies
     "export": ("netlist.export", "export"),
+    "export_kicad": ("board.export", "export_kicad"),
+    "check_board": ("board.equality", "check_board"),
     "run_exported": ("backends.spice.backend", "run_exported"),
     "waterfall": ("studies.waterfall", "waterfall"),
     "consumption": ("studies.consumption", "consumption"),
@@ -136,6 +140,8 @@ __all__ = [
     "corners",
     # Netlists and studies
     "export",
+    "export_kicad",
+    "check_board",
     "run_exported",
     "waterfall",
     "consumption",

@@ -14,7 +14,7 @@ from mkdocs.exceptions import PluginError
 
 from analog_fhn.cli import app
 
-MARK = re.compile(r"<!-- options of ([a-z ]+) -->")
+MARK = re.compile(r"<!-- options of ([a-z -]+) -->")
 LIMITS = re.compile(r"\s+\[([^\[\]]*)\]$")  # what Typer ends a help text with: default, range, required
 
 KINDS = {"<int range>": "N", "<float range>": "NUMBER", "<float>": "NUMBER", "<str>": "TEXT", " <path>": ""}
@@ -25,9 +25,10 @@ def command(name: str) -> tuple[Any, Any]:
     group: Any = typer.main.get_command(app)
     context = typer.Context(group, info_name="analog-fhn")
     for word in name.split():
-        if word not in group.commands:
+        commands = getattr(group, "commands", None) or getattr(group, "subcommands", {})
+        if word not in commands:
             raise PluginError(f"there is no command analog-fhn {name}")
-        group = group.commands[word]
+        group = commands[word]
         context = typer.Context(group, info_name=word, parent=context)
     return group, context
 

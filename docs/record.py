@@ -19,7 +19,8 @@ from PIL import Image
 DOCS = Path(__file__).parent
 PAGES = DOCS / "reference" / "commands"
 ORDER = [
-    *("doctor", "train", "import", "classify", "compare", "design", "arrays", "export", "frontier", "sweep", "status"),
+    *("doctor", "train", "import", "classify", "compare", "design", "arrays", "export", "check-board", "frontier"),
+    *("sweep", "status"),
     *("allocate", "combine", "rare", "corners", "report", "trim", "record", "reconstruct", "reproduce", "device"),
 ]
 EXAMPLE = re.compile(r"```bash\n(.*?)```\n\n```text\n.*?```", re.DOTALL)

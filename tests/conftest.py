@@ -76,6 +76,12 @@ FURTHER_CASES = {
     "training/test_circuit.py::test_several_hidden_layers",
     "cli/test_reconstruct.py::test_result_is_kept_where_a_picture_fails",
     "test_notebooks.py::test_a_page_shows_what_its_notebook_yields[paper_in_one_page]",
+    "board/test_exported_board.py::test_the_digits_demonstrator_is_its_netlist[None]",
+    "board/test_exported_board.py::test_networks_of_every_kind_are_their_netlists[sigmoid]",
+    "board/test_exported_board.py::test_networks_of_every_kind_are_their_netlists[tanh raw]",
+    "board/test_exported_board.py::test_networks_of_every_kind_are_their_netlists[gamma above 0]",
+    "board/test_exported_board.py::test_networks_of_every_kind_are_their_netlists[two hidden layers]",
+    "board/test_bench_protocol.py::test_every_fault_is_named_by_itself_or_with_what_does_the_same",
 }
 
 

@@ -113,6 +113,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
         ("sklearn", "data.digits"),
         ("neo", "reconstruct.recordings.sweep_file"),
         ("pynwb", "reconstruct.recordings.nwb_file"),
+        ("kicad_monkey", "board.schematic_reader"),
     ],
 )
 def test_a_library_is_used_in_one_place(library: str, home: str) -> None:

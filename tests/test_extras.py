@@ -13,7 +13,7 @@ from analog_fhn.network import Network
 
 OPTIONAL = (
     "sklearn", "pooch", "matplotlib", "h5py", "onnx", "safetensors", "keras", "jax", "brian2", "PySpice", "distributed",
-    "pyarrow", "starlette", "uvicorn", "pandas", "neo", "pynwb",
+    "pyarrow", "starlette", "uvicorn", "pandas", "neo", "pynwb", "kiutils", "kicad_monkey",
 )  # fmt: skip
 BLOCKED = f"import sys; sys.modules.update(dict.fromkeys({OPTIONAL}))\n"  # None: not to be imported
 COMMAND = BLOCKED + "from analog_fhn.cli import main; sys.argv = ['analog-fhn', *sys.argv[1:]]; main()"
@@ -81,6 +81,7 @@ def test_commands_without_pictures_work(folder: Path, command: tuple[str, ...]) 
         (("record", "--info", "cell.abf"), "Axon (ABF) files need neo", "recordings"),
         (("train", "--dataset", "images.npz", "-o", "new.npz"), "training needs Keras and JAX", "train"),
         (("bench", "net.npz", "--dataset", "images.npz"), "the page needs starlette and uvicorn", "bench"),
+        (("export", "net.npz", "--form", "kicad", "--cells", "1", "-o", "board"), "schematics need kiutils", "board"),
     ],
 )
 def test_what_needs_one_says_how_to_install_it(

@@ -2,7 +2,8 @@
 
 Nodes and paths are those of the full form of the exported netlist (`analog_fhn.netlist.whole_chip`), in lower case and
 flattened as simulators do: node `sum1` of instance `Xneuron_000` is `xneuron_000.sum1`, and its resistor `R1` is
-`xneuron_000.r1`. What a board has besides, from connectors to trimmers, has no path.
+`xneuron_000.r1`. What a board has besides, from connectors to trimmers, has no path. Where rows are not shifted the
+netlist has a shift resistor of `NO_SHIFT` ohm, and a board none.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from analog_fhn.technology.wires import Wires
 # Most devices of arrays that a board is drawn with: beyond it is hundreds of sheets.
 LARGEST = 20_000
 # What fits on a sheet.
-_ROWS, _BIT_LINES, _STAGES = 17, 20, 8
+_ROWS, _BIT_LINES, _STAGES, _NULLED_STAGES = 17, 20, 8, 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +69,25 @@ class BoardCircuit:
         """Parts that have a counterpart in the netlist, by their paths there."""
         return {element.path: element for element in self.elements if element.path}
 
+    @property
+    def technology(self) -> BoardTechnology:
+        """What it is built with."""
+        assert isinstance(self.chip.technology, BoardTechnology)
+        return self.chip.technology
+
+    @property
+    def block(self) -> int:
+        """Distance of the designators of two sheets."""
+        return _block(self.cells)
+
     def on(self, sheet: str) -> list[Element]:
         """Parts on the sheet of this key."""
         return [element for element in self.elements if element.sheet == sheet]
+
+
+def _block(cells: int | None) -> int:
+    """Distance of the designators of two sheets: a sheet of an array has hundreds."""
+    return 1000 if cells is None else 100
 
 
 def board_circuit(chip: Chip, cells: int | None = None, *, recentre: bool | None = None) -> BoardCircuit:
@@ -94,7 +111,8 @@ def board_circuit(chip: Chip, cells: int | None = None, *, recentre: bool | None
     """
     made = _checked(chip, cells)
     recentre = chip.network.recentre if recentre is None else recentre
-    sheets = tuple(_sheets(made, cells))
+    supplies = _supplies(made, len(made.hardware) if cells is None else 1, recentre)
+    sheets = tuple(_sheets(made, cells, recentre, supplies))
     if cells is None:
         inputs = tuple(node for array in range(len(made.arrays)) for node in _driven_rows(made, array))
         outputs = tuple(f"score_{k}" for k in range(chip.network.output.n_out))
@@ -107,7 +125,7 @@ def board_circuit(chip: Chip, cells: int | None = None, *, recentre: bool | None
     ]
     elements: list[Element] = []
     for sheet in sheets:
-        parts = SheetParts(sheet, 1000 if cells is None else 100)
+        parts = SheetParts(sheet, _block(cells))
         match sheet.kind:
             case "cell":
                 _cell(made, parts, recentre, sheet.number - 1)
@@ -156,7 +174,9 @@ def _checked(chip: Chip, cells: int | None) -> ManufacturedChip:
     return chip
 
 
-def _sheets(chip: ManufacturedChip, cells: int | None) -> Iterator[Sheet]:
+def _sheets(
+    chip: ManufacturedChip, cells: int | None, recentre: bool, supplies: Mapping[str, float]
+) -> Iterator[Sheet]:
     """All sheets; cells come first, so that the first cell's designators begin with 1."""
     number = itertools.count(1)
     hardware = chip.hardware if cells is None else chip.hardware[:1]
@@ -171,14 +191,38 @@ def _sheets(chip: ManufacturedChip, cells: int | None) -> Iterator[Sheet]:
         rows, bit_lines = devices.crossbar.conductance.shape
         for across, down in itertools.product(_shares(bit_lines // 2, _BIT_LINES // 2), _shares(rows, _ROWS)):
             columns = range(2 * across.start, 2 * across.stop)
-            title = f"{names[array].capitalize()}: rows {_span(down)}, bit lines {_span(columns)}"
+            title = f"{names[array].capitalize()}, rows {_span(down)}, bit lines {_span(columns)}"
             key = f"array_{array}_{down.start:03d}_{columns.start:03d}"
             yield Sheet(key, "array", title, next(number), array, down, columns)
-        for share in _shares(bit_lines // 2, _STAGES):
-            title = f"Sense amplifiers of the {names[array]}: outputs {_span(share)}"
+        for share in _shares(bit_lines // 2, _STAGES if array < len(hardware) else _NULLED_STAGES):
+            title = f"Sense amplifiers of the {names[array]}, {_span(share)}"
             yield Sheet(f"sense_{array}_{share.start:03d}", "sense", title, next(number), array, share)
-    yield Sheet("connectors", "connectors", "Connectors", next(number))
-    yield Sheet("supplies", "supplies", "Supplies", next(number))
+    signals = _row_notes(chip, recentre) if cells is None else _cell_notes(chip)
+    yield Sheet("connectors", "connectors", "Connectors", next(number), notes=signals)
+    rails = tuple(f"{node.upper()}: {volts:+g} V" for node, volts in supplies.items() if node != "0")
+    yield Sheet("supplies", "supplies", "Supplies", next(number), notes=rails)
+
+
+def _cell_notes(chip: ManufacturedChip) -> tuple[str, ...]:
+    """What stands at the connectors of cells alone."""
+    cell = chip.hardware[0].cells.cell
+    return (
+        f"z_000, ...: {cell.volts_per_z:.4g} V for a pre-activation of 1, from a source of low resistance",
+        f"row_000, ...: 0 to {chip.technology.array.read_voltage:g} V",
+    )
+
+
+def _row_notes(chip: ManufacturedChip, recentre: bool) -> tuple[str, ...]:
+    """What stands at the connectors of a network."""
+    first = chip.arrays[0]
+    notes = [f"r_000, ...: {first.row_volts[0]:.4g} V for an input of 1, from sources of low resistance"]
+    for array, layer in enumerate(chip.arrays):
+        nodes = row_nodes(chip, array)[layer.crossbar.n_in :]
+        if nodes:
+            volts = layer.row_voltages(None, recentre)[0]
+            notes.append(f"{', '.join(nodes)}: {volts:.4g} V, constant, for the biases")
+    volts = chip.output_array.volts[0 if recentre else 1]
+    return (*notes, f"score_0, ...: mean over the control window, {volts:.4g} V for a score of 1")
 
 
 def _shares(count: int, most: int) -> list[range]:

@@ -81,6 +81,8 @@ class Sheet:
         Cells, outputs, or rows that it shows; of connectors, the numbers of these.
     columns
         Bit lines of an array that it shows.
+    notes
+        Lines to be written on it.
     """
 
     key: str
@@ -90,6 +92,7 @@ class Sheet:
     layer: int = 0
     items: range = range(0)
     columns: range = range(0)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass

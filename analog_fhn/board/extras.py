@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from analog_fhn.board.elements import BULK, SheetParts
 from analog_fhn.trim.codes import TrimHardware
 
-# Signals on one connector; it has a ground besides at each end.
+# Signals on one connector; it has two grounds besides.
 PINS = 16
 # Values of trimmers (ohm).
 TRIMMERS = (100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 10e3, 20e3, 50e3, 100e3, 200e3, 500e3, 1e6)
@@ -24,7 +24,7 @@ def cell(parts: SheetParts, suffix: str, driver: str, nodes: Sequence[str]) -> N
     neuron = f"xneuron{suffix}"
     points = {
         "Vz": f"z{suffix}", "Vx": f"x{suffix}", "Vy": f"y{suffix}", "-Vx": f"nx{suffix}", "W": f"{neuron}.cube",
-        "row": f"row{suffix}",
+        "row": f"row{suffix}", "sum2": f"sum2{suffix}",
     }  # fmt: skip
     for name, node in points.items():
         parts.add(name, "test_point", {"1": node})
@@ -49,26 +49,27 @@ def trimmer(largest: float) -> float:
 def null(parts: SheetParts, stage: str) -> None:
     """Offset null of an output's second amplifier: a jumper puts its input from ground to a divided trimmer."""
     wiper, level = f"board.{stage}.wiper", f"board.{stage}.null"
-    parts.add("null", "potentiometer", {"1": "vee", "2": wiper, "3": "vcc"}, NULL_TRIMMER)
+    parts.add("null", "potentiometer", {"1": "vcc", "2": wiper, "3": "vee"}, NULL_TRIMMER)
     parts.add("Rn1", "resistor", {"1": wiper, "2": level}, NULL_SERIES, section="resistor")
     parts.add("Rn2", "resistor", {"1": level, "2": "0"}, NULL_SHUNT, section="resistor")
     parts.add("null", "jumper", {"1": "0", "2": "0", "3": level})
 
 
 def connectors(parts: SheetParts, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-    """Connectors of signals, with a ground at each end."""
+    """Connectors of signals, with two grounds at their ends."""
     for name, nodes in (("inputs", inputs), ("outputs", outputs)):
         for start in range(0, len(nodes), PINS):
-            pins = ("0", *nodes[start : start + PINS], "0")
+            pins = (*nodes[start : start + PINS], "0", "0")
             parts.add(name, "connector", {str(k): node for k, node in enumerate(pins, 1)})
 
 
 def supplies(parts: SheetParts, voltages: Mapping[str, float]) -> None:
     """Connectors of rails and references, their capacitors and test points."""
     references = [node for node in voltages if node not in ("0", "vcc", "vee")]
-    for name, nodes in (("supply", ("vcc", "0", "vee")), ("reference", ("0", *references))):
+    above, below = ([node for node in references if voltages[node] * sign > 0.0] for sign in (1, -1))
+    for name, nodes in (("supply", ("vcc", "0", "vee")), ("reference", (*above, "0", *below))):
         parts.add(name, "connector", {str(k): node for k, node in enumerate(nodes, 1)})
     for node in ("vcc", "vee", *references):
-        parts.add(node, "decoupling", {"1": node, "2": "0"}, BULK)
+        parts.add(node.upper(), "decoupling", {"1": node, "2": "0"}, BULK)
     for node in voltages:
-        parts.add("GND" if node == "0" else node, "test_point", {"1": node})
+        parts.add("GND" if node == "0" else node.upper(), "test_point", {"1": node})

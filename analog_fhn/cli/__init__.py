@@ -19,6 +19,7 @@ from analog_fhn.cli import (
     allocate,
     arrays,
     bench,
+    check_board,
     classify,
     combine,
     common,
@@ -78,12 +79,13 @@ _COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "train": (train.train, "Make a network, plain or with the circuit inside."),
     "import": (import_.import_, "Take a network that was trained elsewhere."),
     "classify": (classify.classify, "How accurate are FHN neurons, or one chip?"),
-    "bench": (bench.bench, "A page with knobs: what does turning one do?"),
+    "bench": (bench.bench, "A page with knobs; `bench plan`: measure a board."),
     "compare": (compare.compare, "Where is accuracy lost, stage by stage?"),
     "design": (design.design, "Which parts, and what may be wrong with them?"),
     "arrays": (arrays.arrays, "What are the arrays made of, and which weights remain?"),
     "frontier": (frontier.frontier, "How long must an answer take?"),
     "export": (export.export, "Netlists for plain ngspice, bill of materials."),
+    "check-board": (check_board.check_board, "Is the schematic its netlist?"),
     "trim": (trim.trim, "Can this chip be repaired?"),
     "sweep": (sweep.sweep, "How many chips of a batch will pass?"),
     "status": (sweep.status, "How far is the run?"),
@@ -98,7 +100,9 @@ _COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
 }
 """Functions, and their lines in the list of `--help`, short enough for a terminal of 80 columns."""
 for _name, (_function, _line) in _COMMANDS.items():
-    app.command(_name, short_help=_line)(common.as_command(_function))
+    app.command(_name, short_help=_line, cls=bench.BenchCommand if _name == "bench" else None)(
+        common.as_command(_function)
+    )
 app.add_typer(device.app, name="device", short_help="A device preset from your own measurements.")
 
 

@@ -15,6 +15,7 @@ from analog_fhn._support.versions import versions
 from analog_fhn.cli import console, costs, option_values, outputs, parameters
 from analog_fhn.cli.groups import NetworkOptions, OneImageOptions, TrimmableChipOptions
 from analog_fhn.cli.options import takes_option_groups
+from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
     from analog_fhn.chip import ManufacturedChip
@@ -50,12 +51,19 @@ def export(
     *,
     circuit: ExportedChip,
     form: Annotated[
-        Literal["full", "reduced", "neurons"] | None,
+        Literal["full", "reduced", "neurons", "kicad"] | None,
         typer.Option(
             "--form",
             help="full: every component in one circuit; reduced: one cell after the other, arrays folded into what "
-            "their amplifiers see; neurons: each neuron alone, at its drive. Default: full where ngspice should end "
-            "within ten minutes, else reduced.",
+            "their amplifiers see; neurons: each neuron alone, at its drive; kicad: the schematic of a board, as a "
+            "project of KiCad 6, and the full form. Default: full where ngspice should end within ten minutes, else "
+            "reduced.",
+        ),
+    ] = None,
+    cells: Annotated[
+        int | None,
+        typer.Option(
+            "--cells", metavar="N", help="With --form kicad: a board of the first N hidden cells alone, without arrays."
         ),
     ] = None,
     position: Annotated[
@@ -88,6 +96,7 @@ def export(
     """
     start = time.perf_counter()
     at = None if position is None else option_values.whole_pair("--position", position)
+    _check_board(form, cells, position, under)
     net = how.load(network, circuit.trim)
     costs.check_work(costs.layout(net, output, exported=True), yes=yes)
     chip = circuit.build(net)
@@ -97,9 +106,15 @@ def export(
     folder = outputs.output_folder(output)
     if weights is not None:
         _write_weights(weights, chip, json)
-    with console.working("netlists"):
-        written, what = _write(chip, image, folder, {"versions": versions()} | under.settings, form, at)
-    if not has_failed(folder / "manifest.json"):
+    notes = {"versions": versions()} | under.settings
+    if form == "kicad":
+        with console.working("schematic"):
+            written = _write_board(chip, image, folder, notes, cells, network.stem)
+        _say_board(folder, written, cells, json)
+    else:
+        with console.working("netlists"):
+            written, what = _write(chip, image, folder, notes, form, at)
+    if form != "kicad" and not has_failed(folder / "manifest.json"):
         first = "neuron_000.cir" if form == "neurons" else "run.cir"
         parts = "bom.csv, " if "bom.csv" in written else ""
         console.remark(
@@ -109,8 +124,46 @@ def export(
         )
     trim = {"trim": None if circuit.trim is None else str(circuit.trim)}
     settings = outputs.settings(net, chip, errors=circuit.errors, trim=circuit.trim) | under.settings | trim
-    files = [path.name for path in outputs.written(folder / name for name in written)]
+    files = [path.relative_to(folder).as_posix() for path in outputs.written(folder / name for name in written)]
     outputs.write_json(json, "export", circuit.chip, start, {"files": files, "settings": settings})
+
+
+def _check_board(form: str | None, cells: int | None, position: str | None, under: InputImage) -> None:
+    """Refuse options that say nothing of what is written."""
+    if form != "kicad":
+        if cells is not None:
+            raise InputError(f"--cells {cells} without --form kicad: expected both, or no --cells")
+    elif position is not None:
+        raise InputError("--position with --form kicad: a board has no positions; expected one of the two")
+    elif cells is not None and under.image is not None:
+        raise InputError("--image with --cells: cells alone have no image at their inputs; expected one of the two")
+
+
+def _write_board(
+    chip: ManufacturedChip,
+    image: FloatArray | None,
+    folder: Path,
+    notes: dict[str, Any],
+    cells: int | None,
+    network: str,
+) -> list[str]:
+    """Write the schematic and what goes with it; the project has the name of the network's file."""
+    from analog_fhn.board.export import export_kicad, project_name
+
+    return export_kicad(chip, folder, notes, cells=cells, inputs=image, name=project_name(network))
+
+
+def _say_board(folder: Path, written: list[str], cells: int | None, json: str | None) -> None:
+    if has_failed(folder / "manifest.json"):
+        return
+    sheets = sum(name.endswith(".kicad_sch") for name in written)
+    project = next(name for name in written if name.endswith(".kicad_pro"))
+    what = "the whole network" if cells is None else f"{cells} cells"
+    console.remark(
+        f"written to {folder}: the board of {what}, {sheets} sheets; netlist/, bom.csv, manifest.json. Open "
+        f"{folder / project} with KiCad 6 or later",
+        json,
+    )
 
 
 def _write_weights(path: Path, chip: ManufacturedChip, json: str | None) -> None:

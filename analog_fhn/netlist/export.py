@@ -32,7 +32,8 @@ from analog_fhn.netlist.whole_chip import position_decks as whole_position
 from analog_fhn.neuron import FloatArray
 
 Form = Literal["full", "reduced"]
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
+NETLISTS = "netlist"  # folder of the netlists that go with a schematic
 _LONGEST_MANIFEST = 2**24  # bytes, hundreds of times what there is to say
 # Beyond this the reduced form is the default.
 LONGEST_RUN = 600.0  # s
@@ -308,10 +309,10 @@ def _write(
         "sha256": {name: sha256(content) for name, content in contents.items()},
         "results": results,
     }
-    names = [*contents, _MANIFEST]
+    names = [*contents, MANIFEST]
     earlier = earlier_files(folder)
-    write_set(folder, contents | {_MANIFEST: (json.dumps(manifest | facts, indent=2) + "\n").encode("utf-8")})
-    if not has_failed(folder / _MANIFEST):
+    write_set(folder, contents | {MANIFEST: (json.dumps(manifest | facts, indent=2) + "\n").encode("utf-8")})
+    if not has_failed(folder / MANIFEST):
         for path in (folder / SCORES, folder / ACTIVATIONS, *earlier):
             if path.name not in names:
                 path.unlink(missing_ok=True)
@@ -321,9 +322,9 @@ def _write(
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Manifest of an export; empty where there is none, or one that is damaged or another program's."""
     try:
-        if (folder / _MANIFEST).stat().st_size > _LONGEST_MANIFEST:
+        if (folder / MANIFEST).stat().st_size > _LONGEST_MANIFEST:
             return {}
-        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     # Manifests of other programs may list hashes, too.
@@ -348,7 +349,8 @@ def _as_written(folder: Path, name: str, digest: object) -> bool:
     """Whether a file of this name is in the folder, with this SHA-256 if there is one."""
     path = folder / name
     try:
-        if path.parent != folder or path.is_symlink() or not path.is_file():
+        below = path.parent == folder / NETLISTS and not path.parent.is_symlink()
+        if not (below or path.parent == folder) or path.is_symlink() or not path.is_file():
             return False
         return digest is None or sha256(path.read_bytes()) == digest
     except (OSError, ValueError):  # a name that cannot be one

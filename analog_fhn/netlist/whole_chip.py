@@ -345,7 +345,15 @@ def _other_simulators(chip: ManufacturedChip, recentre: bool) -> dict[str, str]:
     room = number(round(NOMINAL_TEMPERATURE - 273.15, 9))
     wrappers = {}
     for simulator, options, score in (
-        ("LTspice", [f".options reltol={number(RELTOL)} temp={celsius} tnom={room}"], f"V(score_{{k}})/{volts}"),
+        (
+            "LTspice",
+            # Every point in double precision, of which .measure makes the means; else waveforms are compressed.
+            [
+                f".options reltol={number(RELTOL)} temp={celsius} tnom={room}",
+                ".options plotwinsize=0 numdgt=15 measdgt=12",
+            ],
+            f"V(score_{{k}})/{volts}",
+        ),
         (
             "Xyce",
             [f".options timeint reltol={number(RELTOL)}", f".options device temp={celsius} tnom={room}"],

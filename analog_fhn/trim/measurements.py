@@ -17,13 +17,17 @@ from analog_fhn.design import Design
 from analog_fhn.errors import InputError
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, FloatArray, extremes
-from analog_fhn.trim.codes import fit_lines
+from analog_fhn.trim.codes import fit_lines, rows_carry_activations
 from analog_fhn.trim.readout import near_chance, numbered
 
 Unit = Literal["x", "volts"]
 
 LEAST_POINTS = 3
 COLUMNS = ("neuron", "drive", "response")
+FURTHER_COLUMNS = (
+    "step", "v_z", "v_y", "v_nx", "w", "period", "v_x_high", "v_x_low", "v_y_rms", "rise", "row",
+)  # fmt: skip
+"""Columns that a `.csv` file may have besides: readings of the bench protocol, of which v_z and row are used here."""
 KEYS = ("drives", "responses", "hidden", "labels", "scores")
 # Of the nominal slope of the response over the drive: beyond these it is another unit, not another neuron.
 _SLOPES = (0.4, 2.5)
@@ -42,6 +46,7 @@ _BOTTOMS = (-0.4, 0.3)
 _SPREADS_OF_SCORES = (0.2, 5.0)
 _SLOPES_OF_SCORES = (0.6, 1.5)
 _LEAST_CORRELATION = 0.45
+_ROWS_BEYOND = 3.0  # times the largest voltage of a nominal row, which is no row's
 _REORDERED = 1.0  # gain of the classes' correlations, summed, by which another order explains the scores better
 ALIKE = 0.03  # rms difference of two images' activations, in units of their spread, below which they are of one image
 
@@ -59,6 +64,21 @@ class NeuronResponses:
 
     drives: FloatArray
     responses: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class RowResponses:
+    """Rows behind the neurons of one hidden layer under voltages in the place of the array's outputs, all codes at 0.
+
+    Parameters
+    ----------
+    arguments, rows
+        Shape (m, n_neurons): pre-activations z, and what the rows carry, in the units of the activation (without
+        recentring of x); NaN where a neuron has fewer points than another.
+    """
+
+    arguments: FloatArray
+    rows: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,18 +113,22 @@ class Measurements:
         What labelled images do; None: not measured.
     source
         Name of the file.
+    cells
+        What whole cells of each hidden layer do; None: not measured.
     """
 
     layers: tuple[NeuronResponses, ...]
     rows: LabelledRows | None = None
     source: str = "measurements"
+    cells: tuple[RowResponses, ...] | None = None
 
 
 def load_measurements(path: Path, design: Design, unit: Unit = "x") -> Measurements:
     """Read `.csv` (neuron, drive, response) or `.npz` (drives, responses; if measured hidden, labels, scores).
 
     Of several hidden layers a `.csv` file has the column `layer` besides, numbered from 0, and a `.npz` file
-    `drives_1`, `responses_1` of the second one, and so on.
+    `drives_1`, `responses_1` of the second one, and so on. Lines of a `.csv` file without a drive but with v_z (V)
+    tell of whole cells: the time average of the row (V) is in the column `row`; see `FURTHER_COLUMNS`.
 
     Parameters
     ----------
@@ -153,15 +177,18 @@ def keys_of(network: Network) -> tuple[str, ...]:
 def _from_csv(path: Path, design: Design) -> Measurements:
     columns = columns_of(design.network)
     table = read_text_table(path, f"the columns {','.join(columns)}")
-    points: list[list[list[tuple[float, float]]]] = [
-        [[] for _ in range(dense.n_out)] for dense in design.network.hidden_layers
-    ]
-    for line, cells in named_rows(table, columns):
-        values = dict(zip(columns, cells, strict=True))
+    sizes = [dense.n_out for dense in design.network.hidden_layers]
+    points: list[list[list[tuple[float, float]]]] = [[[] for _ in range(n)] for n in sizes]
+    cells: list[list[list[tuple[float, float]]]] = [[[] for _ in range(n)] for n in sizes]
+    for line, texts in named_rows(table, columns, FURTHER_COLUMNS):
+        values = dict(zip((*columns, *FURTHER_COLUMNS), texts, strict=True))
         layer = 0
         if "layer" in values:
             layer = _index(table, line, "layer", values["layer"], len(points), "hidden layers")
         neuron = _index(table, line, "neuron", values["neuron"], len(points[layer]), "neurons")
+        if not values["drive"].strip() and values["v_z"].strip():
+            cells[layer][neuron].append(_row_point(table, line, values, design, layer))
+            continue
         drive, response = (finite_number(table, line, name, values[name]) for name in ("drive", "response"))
         points[layer][neuron].append((drive, response))
     layers = []
@@ -172,11 +199,34 @@ def _from_csv(path: Path, design: Design) -> Measurements:
                 f"{path}: no measurement of neuron {_listed(absent)}{place}; expected at least {LEAST_POINTS} of each "
                 f"of the network's {len(neurons)} neurons"
             )
-        values_of = np.full((2, max(map(len, neurons)), len(neurons)), np.nan)
-        for j, of_neuron in enumerate(neurons):
-            values_of[:, : len(of_neuron), j] = np.array(of_neuron).T
-        layers.append(NeuronResponses(*values_of))
-    return Measurements(tuple(layers), source=str(path))
+        layers.append(NeuronResponses(*_columns_of_points(neurons)))
+    rows = tuple(RowResponses(*_columns_of_points(neurons)) for neurons in cells)
+    return Measurements(tuple(layers), source=str(path), cells=rows if any(map(any, cells)) else None)
+
+
+def _columns_of_points(neurons: list[list[tuple[float, float]]]) -> FloatArray:
+    """Points of each neuron as two arrays (m, n_neurons), NaN where a neuron has fewer."""
+    values = np.full((2, max(map(len, neurons)), len(neurons)), np.nan)
+    for j, of_neuron in enumerate(neurons):
+        if of_neuron:
+            values[:, : len(of_neuron), j] = np.array(of_neuron).T
+    return values
+
+
+def _row_point(
+    table: TextTable, line: int, values: dict[str, str], design: Design, layer: int
+) -> tuple[float, float]:  # fmt: skip
+    """Pre-activation and what the row carries, of a line of a whole cell."""
+    volts, row = (finite_number(table, line, name, values[name]) for name in ("v_z", "row"))
+    cell = design.cells[layer]
+    unit = cell.row_volts[0 if rows_carry_activations(design.network, layer) else 1]
+    limit = _ROWS_BEYOND * unit * max(cell.largest_activation, 1.0)
+    if abs(row) > limit:
+        raise InputError(
+            f"{table.path}, line {line}, column 'row': {row:g}; expected volts within {limit:.3g} of 0, where the row "
+            f"of a nominal cell carries {unit:.3g} V for 1"
+        )
+    return volts / cell.volts_per_z, row / unit
 
 
 def _index(table: TextTable, line: int, column: str, text: str, n: int, things: str) -> int:

@@ -21,6 +21,7 @@ from analog_fhn.trim.identify import output_weights
 from analog_fhn.trim.measurements import ALIKE, LabelledRows, Measurements
 from analog_fhn.trim.readout import LinearReadout, lay_out, numbered, output_codes, train_readout
 from analog_fhn.trim.repair import as_trained, ideal_lines
+from analog_fhn.trim.row_ends import codes_of_rows
 from analog_fhn.trim.state import TrimState
 
 
@@ -69,6 +70,8 @@ class Recorded:
 def from_measurements(measurements: Measurements, design: Design, hardware: TrimHardware) -> Recorded:
     """Codes for every neuron; with activations and labels a readout, with scores too the codes of the outputs.
 
+    Where rows were measured under voltages in the place of the array, the codes trim drive stages and row drivers too.
+
     The activations are taken as measured after the row codes of an earlier run of this were set: a readout fits the
     chip as it was when they were measured. The scores are taken as measured with all output codes at 0, the middle of
     their range: the output codes are computed from there, not from what is set.
@@ -82,7 +85,10 @@ def from_measurements(measurements: Measurements, design: Design, hardware: Trim
     state = TrimState.untouched(design, None, hardware)
     codes, lines = state.codes, tuple(fit_lines(layer.drives, layer.responses) for layer in measurements.layers)
     for layer, one in enumerate(lines):
-        codes = codes.with_rows(layer, codes_of_responses(one, ideal, RowTarget.of(network, layer), hardware))
+        rows = codes_of_responses(one, ideal, RowTarget.of(network, layer), hardware)
+        if measurements.cells is not None:
+            rows = codes_of_rows(rows, network, layer, measurements.cells[layer], hardware)
+        codes = codes.with_rows(layer, rows)
     beyond = tuple(tuple(beyond_gain_codes(one, ideal, hardware)) for one in lines)
     state = replace(state, codes=codes)
     if measurements.rows is None:

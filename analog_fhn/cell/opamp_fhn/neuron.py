@@ -150,18 +150,11 @@ def coefficients(
         Conductance (S) that the drive stage adds to the summing node of U2, shape (n,); 0: it is a current source.
     """
     sx, sy, unit = scales.sx, scales.sy, scales.time_unit
-    amp, vm = technology.opamp, technology.multiplier.scale
+    amp = technology.opamp
     bias = amp.input_current(technology.conditions.temperature)
     inv_gain, inv_offset = inverter(parts, technology)
 
-    k1, k2 = (1.0 + parts.m1_scale) / vm, (1.0 + parts.m2_scale) / vm
-    residue = k1 * parts.m1_x * parts.m1_y + parts.m1_z + parts.m2_y
-    pair = k1 * (parts.m1_x + parts.m1_y)
-    w3 = k1 * k2
-    w2 = k2 * (pair + k1 * parts.m2_x)
-    w1 = k2 * (residue + parts.m2_x * pair)
-    w0 = k2 * parts.m2_x * residue + parts.m2_z
-
+    w0, w1, w2, w3 = cubic(parts, technology)
     g1, g2 = node_conductances(parts)
     cx, cy = integrators(parts, technology, load)
     factor = eps * unit / (sx * cx)
@@ -187,6 +180,23 @@ def coefficients(
         axis=1,
     )
     return Coefficients(p, q, eps)
+
+
+def cubic(parts: NeuronParts, technology: BoardTechnology) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """w0 (V), w1, w2 (1/V), w3 (1/V^2) of the multipliers, each of shape (n,): ``W = w0 + w1 Vx + w2 Vx^2 + w3 Vx^3``.
+
+    See `coefficients`.
+    """
+    vm = technology.multiplier.scale
+    k1, k2 = (1.0 + parts.m1_scale) / vm, (1.0 + parts.m2_scale) / vm
+    residue = k1 * parts.m1_x * parts.m1_y + parts.m1_z + parts.m2_y
+    pair = k1 * (parts.m1_x + parts.m1_y)
+    return (
+        k2 * parts.m2_x * residue + parts.m2_z,
+        k2 * (residue + parts.m2_x * pair),
+        k2 * (pair + k1 * parts.m2_x),
+        k1 * k2,
+    )
 
 
 def inverter(parts: NeuronParts, technology: BoardTechnology) -> tuple[FloatArray, FloatArray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,6 +103,38 @@ def read_recording(
     recording = without_glitches(recording)
     recording = replace(recording, report=(*recording.report, *_gaps_report(recording)))
     return check_recording(recording.bridged(bridge), allow_clipped=allow_clipped)
+
+
+def read_channels(path: Path | str, channels: Sequence[Sequence[str]]) -> list[Recording]:
+    """Several voltages of one file that were recorded at the same times, as `read_recording` reads one.
+
+    They are not checked for being those of a neuron: a constant voltage is one.
+
+    Parameters
+    ----------
+    channels
+        For each voltage the names that its column may have, the first that is there counts. Where no column has any of
+        all these names, the columns besides the times are the channels in their order, if they are as many.
+
+    Raises
+    ------
+    InputError
+        If the file is wrong, or a channel is not in it.
+    """
+    table = _long_table(Path(path))
+    times = _time_column(table, None, None)
+    others = [c for c in table.numeric if times is None or c.number != times.number]
+    named = {name: c for c in reversed(others) for name in (c.name.lower(), c.bare)}
+    chosen = [next((named[n.lower()] for n in names if n.lower() in named), None) for names in channels]
+    if not any(chosen) and len(others) == len(channels):
+        chosen = list(others)
+    recordings = []
+    for column, names in zip(chosen, channels, strict=True):
+        if column is None:
+            raise InputError(f"{path}: no column {' or '.join(names)} among {listed(others)}; expected one")
+        voltage = table.header.with_unit(column, "voltage")
+        recordings.append(_recording(table, times, voltage, None, None, None))
+    return recordings
 
 
 def _of_columns(
