@@ -37,6 +37,7 @@ FURTHER_CASES = {
     "cli/test_train.py::test_layers_are_trained_judged_and_trained_on",
     "cli/test_train.py::test_units_and_ceilings_of_dense_layers",
     "papers/test_kuptsov2025.py::test_everything_for_one_neuron",
+    "papers/test_population.py::test_networks_are_trained_once",
     "reconstruct/test_pipeline.py::test_maps_are_tried_after_one_step_and_after_several",
     "training/test_array_layer.py::test_moments_are_those_of_chips[discrete-values2]",
     "training/test_circuit.py::test_a_given_ceiling_is_trained_with",

@@ -35,6 +35,7 @@ _OPTIONS = {
     "figure3": (*_SIMULATED, "--split", "--stratified", "--gamma"),
     "figure4": (*_SIMULATED, "--split", "--stratified", "--gammas", "--name"),
     "table1": (*_SIMULATED, "--stratified", "--curve"),
+    "table1-population": (*_SIMULATED[1:], "--stratified", "--gammas", "--seeds"),
     "figure6": (*_SIMULATED, *_TRAINED),
     "table2": (*_SIMULATED, *_TRAINED),
     "reconstruction": ("--neuron", "--seeds", "--duration", "--steps"),
@@ -62,7 +63,9 @@ class FigureImages:
 class CurveOptions:
     """Accuracy against gamma: the values, and where the curve is kept."""
 
-    gammas: Annotated[str | None, typer.Option("--gammas", help="Comma-separated list for figure4.")] = None
+    gammas: Annotated[
+        str | None, typer.Option("--gammas", help="Comma-separated list for figure4 and table1-population.")
+    ] = None
     curve: Annotated[
         Path | None, typer.Option("--curve", metavar="figure4.csv", help="For table1: default OUTPUT/figure4.csv.")
     ] = None
@@ -94,7 +97,13 @@ class ReconstructionOptions:
         typer.Option("--neuron", help="reconstruction: of Sherman and Rinzel (default: both)."),
     ] = None
     seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, help="reconstruction: autoencoders and maps (default: 10).")
+        int | None,
+        typer.Option(
+            "--seeds",
+            min=1,
+            help="reconstruction: autoencoders and maps (default: 10); table1-population: networks of each training "
+            "(default: 20).",
+        ),
     ] = None
     duration: Annotated[
         float | None, typer.Option("--duration", metavar="SECONDS", help="reconstruction: recording (default: 500).")
@@ -169,10 +178,10 @@ class _Run:
 @takes_option_groups
 def reproduce(
     what: Annotated[
-        Literal["figure2", "figure3", "figure4", "table1", "figure6", "table2", "reconstruction"],
+        Literal["figure2", "figure3", "figure4", "table1", "table1-population", "figure6", "table2", "reconstruction"],
         typer.Argument(
-            help="What to make again; figure6 and table2 train with FHN neurons inside, reconstruction rebuilds a "
-            "bursting neuron from its recorded voltage."
+            help="What to make again; table1-population trains many networks in three ways, figure6 and table2 train "
+            "with FHN neurons inside, reconstruction rebuilds a bursting neuron from its recorded voltage."
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for CSV and pictures.")],
@@ -194,6 +203,8 @@ def reproduce(
         paths = paper.figure2(run.folder, options.neuron.fhn(FHN()))
     elif what == "reconstruction":
         paths, content = _reconstruction(options.reconstruction, run)
+    elif what == "table1-population":
+        paths, content = _population(options, run)
     elif what in _SECTION4:
         paths, content = _section4(what, options, run)
     else:
@@ -236,6 +247,47 @@ def _with_network(what: str, options: FigureOptions, run: _Run) -> tuple[list[Pa
                 )
     settings = {"dataset": options.dataset, "split": split, "stratified": source.stratified}
     return paths, content | {"settings": outputs.settings(network, None) | settings}
+
+
+def _population(options: FigureOptions, run: _Run) -> tuple[list[Path], dict[str, Any]]:
+    """Table 1 over networks of three trainings, which the folder keeps."""
+    from analog_fhn import plots
+    from analog_fhn.papers import bogatenko2023 as paper
+    from analog_fhn.papers import pictures, recipes
+    from analog_fhn.papers import population as many
+
+    source, neuron = options.source, options.neuron
+    train, test = (inputs.load_holdout(options.dataset, split, options.data) for split in ("train", "test"))
+    paper.check_digits("table 1", train.source, train.n_classes)
+    test = inputs.choose_images(test, "test", source.images, draw=run.seed if source.stratified else None)
+    a = many.A if neuron.a is None else (neuron.a,)
+    listed = options.curve.gammas
+    gammas = many.GAMMAS if listed is None else option_values.numbers("--gammas", listed)
+    number = many.SEEDS if options.reconstruction.seeds is None else options.reconstruction.seeds
+    fhn, protocol = neuron.fhn(many.NEURON), neuron.protocol(many.PROTOCOL)
+    sizes = train.images.shape[1], recipes.HIDDEN, train.n_classes
+    works = [
+        costs.repeated(costs.training(sizes, len(train.labels), one.epochs, recipes.BATCH), number, "seeds")
+        for one in recipes.RECIPES
+    ]
+    one = costs.classification_by((1, 1, train.n_classes), protocol, fhn.eps, many.DRIVES, samples=True)
+    run.check(costs.together([*works, costs.repeated(one, len(a) * len(gammas), "pairs of a and gamma")]))
+    folder = outputs.output_folder(run.folder / "networks")
+    with console.progress_bar("training") as bar:
+        networks = recipes.trained(folder, train, recipes.RECIPES, range(run.seed, run.seed + number), bar)
+    with console.progress_bar("table1-population") as bar:
+        people = many.judge(networks, test, fhn, protocol, a=a, gammas=gammas, seed=run.seed, progress=bar)
+    title = f"Table 1 over {len(networks)} networks of three trainings, {len(test.labels)} test images"
+    paths = [
+        people.write(run.folder / "table1_population.csv"),
+        plots.save(pictures.population(people, title), run.folder / "table1_population.png"),
+    ]
+    summary = people.summary()
+    for line in many.told(summary):
+        run.say(line)
+    settings = {"dataset": options.dataset, "n_images": len(test.labels), "stratified": source.stratified}
+    settings |= {"a": list(a), "gammas": list(gammas), "eps": fhn.eps, "slope": fhn.slope, **asdict(protocol)}
+    return paths, {"settings": settings, "population": summary}
 
 
 def _trained(run: _Run, dataset: str, data: Path | None) -> Path:

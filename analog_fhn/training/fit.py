@@ -21,6 +21,7 @@ from analog_fhn.data.dataset import check_alike
 from analog_fhn.errors import InputError
 
 Schedule = Literal["constant", "cosine"]
+Optimizer = Literal["adam", "sgd"]
 Gradient = Literal["sigmoid", "response"]
 Progress = Callable[[int, int, float, float], None]
 
@@ -29,7 +30,7 @@ _MANY_CLASSES = 1000  # above so many, there must be as many images: labels are 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Adam on a data set.
+    """Adam, or plain gradient descent, on a data set.
 
     Parameters
     ----------
@@ -41,6 +42,8 @@ class Fit:
         Images that are judged after each epoch.
     progress
         Called after each epoch with the epoch (from 1), the number of epochs, the loss and the accuracy.
+    optimizer
+        "adam", or "sgd": gradient descent on batches, without momentum.
     """
 
     dataset: Dataset
@@ -51,6 +54,7 @@ class Fit:
     seed: int
     validation: Dataset | None = None
     progress: Progress | None = None
+    optimizer: Optimizer = "adam"
 
     def check(self) -> None:
         """Raise InputError for settings out of range, or data that cannot be trained on or judged."""
@@ -58,6 +62,7 @@ class Fit:
             if value < 1:
                 raise InputError(f"{name} = {value}: expected at least 1")
         check_one_of("schedule", self.schedule, Schedule)
+        check_one_of("optimizer", self.optimizer, Optimizer)
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise InputError(f"learning_rate = {self.learning_rate}: expected a finite number above 0")
         if not 0 <= self.seed < 2**32:
@@ -140,7 +145,8 @@ class Fit:
         rate: Any = self.learning_rate
         if self.schedule == "cosine":
             rate = keras.optimizers.schedules.CosineDecay(rate, steps)
-        model.compile(optimizer=keras.optimizers.Adam(rate), loss=loss, metrics=[accuracy], jit_compile=True)
+        optimizer = keras.optimizers.Adam(rate) if self.optimizer == "adam" else keras.optimizers.SGD(rate)
+        model.compile(optimizer=optimizer, loss=loss, metrics=[accuracy], jit_compile=True)
         shown = self.validation
         with kept(lambda: weights):
             model.fit(
@@ -164,7 +170,7 @@ class Fit:
             "learning_rate": self.learning_rate,
             "schedule": self.schedule,
             "seed": self.seed,
-            "optimizer": "adam",
+            "optimizer": self.optimizer,
             "loss": "softmax cross-entropy",
             "start": "glorot_uniform",
             "dataset": self.dataset.name,

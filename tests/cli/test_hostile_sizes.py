@@ -60,6 +60,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "reconstruct": ("reconstruct", "record.csv", "-o", "twin.npz"),
     "reproduce": ("reproduce", "figure3", "-o", "paper", "--network", NET, "--dataset", "digits", "--images", 5),
     "reproduce table2": ("reproduce", "table2", "-o", "paper", "--dataset", "digits", "--images", 500),
+    "reproduce table1-population": ("reproduce", "table1-population", "-o", "paper", "--dataset", "digits"),
     "reproduce reconstruction": ("reproduce", "reconstruction", "-o", "paper"),
 }
 """Commands not among them have no numbers, but for `record`, which counts its samples."""
@@ -80,6 +81,7 @@ SIZES = {
     "reconstruct": ("--latent", "--hidden", "--polynomial", "--steps", "--restarts", "--dimension"),
     "reproduce": ("--settle", "--control", "--eps"),
     "reproduce table2": ("--epochs",),
+    "reproduce table1-population": ("--seeds", "--control"),
     "reproduce reconstruction": ("--seeds", "--duration", "--steps"),
 }
 TINY = {"--eps"}  # the smaller, the more

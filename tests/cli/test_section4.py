@@ -132,7 +132,7 @@ def test_figure6_of_a_network_without_history(reproduced: tuple[Path, Any, Any],
     [
         (("figure4", "--epochs", "2"), "--epochs is an option of figure6 and table2; figure4 has none of that name"),
         (("table1", "--recentre"), "--recentre is an option of figure6 and table2; table1 has none"),
-        (("table2", "--gammas", "1,2"), "--gammas is an option of figure4; table2 has none"),
+        (("table2", "--gammas", "1,2"), "--gammas is an option of figure4 and table1-population; table2 has none"),
         (("table2", "--split", "train"), "--split is an option of figure3 and figure4; table2 has none"),
         (("figure6", "--name", "x"), "--name is an option of figure4; figure6 has none"),
         (("figure4", "--gamma", "-2"), "--gamma is an option of figure3 and figure6 and table2; figure4 has none"),
