@@ -15,6 +15,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from analog_fhn._support.words import counted
 from analog_fhn.neuron import FloatArray
 from analog_fhn.plots import COLOURS, INK
 from analog_fhn.reconstruct.recordings.current_clamp import SPIKE_LEVEL, CurrentClamp, Step
@@ -49,7 +50,8 @@ def step_sheet(clamp: CurrentClamp, responses: Sequence[StepResponse]) -> Figure
     _traces(top, below, clamp, responses, scale, unit, colour)
     _curve(curve, responses, scale, unit)
     _intervals(order, responses, scale, unit, colour)
-    figure.suptitle(f"{clamp.source}: {len(clamp.voltage)} sweeps, {len(clamp.currents)} currents")
+    sweeps, currents = counted(len(clamp.voltage), "sweep"), counted(len(clamp.currents), "current")
+    figure.suptitle(f"{clamp.source}: {sweeps}, {currents}")
     for axes in (top, below, curve, order):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
@@ -112,7 +114,7 @@ def channel_sheet(file: SweepFile) -> Figure:
         axes.grid(alpha=0.3)
     rows[0].legend(fontsize=8, loc="upper right", ncols=3)
     rows[-1].set_xlabel("time in the sweep (s)")
-    figure.suptitle(f"{file.path.name}: {file.program}, {file.n_sweeps} sweeps")
+    figure.suptitle(f"{file.path.name}: {file.program}, {counted(file.n_sweeps, 'sweep')}")
     return figure
 
 
@@ -165,10 +167,11 @@ def _curve(axes: Axes, responses: Sequence[StepResponse], scale: float, unit: st
             label = f"1 / {which.replace('_', ' ')}" + (f", step {numbers[0] + 1}" if several else "")
             axes.plot(*zip(*known, strict=True), style, color=INK, lw=1.0, label=label)
     axes.set(
-        xlabel=f"injected current, the drive ({unit})", ylabel="firing rate, the answer (spikes/s)", ylim=(0, None)
-    )
+        xlabel=f"injected current, the drive ({unit})", ylabel="firing rate, the answer (spikes/s)",
+        ylim=(0, None if any(len(r.spikes) for r in responses) else 1),
+    )  # fmt: skip
     axes.set_title("f-I curve", fontsize=10)
-    axes.legend(fontsize=8, loc="upper left")
+    axes.legend(fontsize=8)
 
 
 def _intervals(axes: Axes, responses: Sequence[StepResponse], scale: float, unit: str, colour_of: Colour) -> None:
