@@ -210,7 +210,6 @@ def _(baseline, clamp, pd, rebuilt):
             "spikes": len(run.recorded_times),
             "twin": len(run.times),
             "integrate-and-fire": len(baseline.spikes(clamp, run.step)),
-            "twin within the rule": "yes" if run.within else "no",
         }
         for run in sorted(rebuilt.held, key=lambda run: (run.step.amplitude, run.step.number))
     ]
