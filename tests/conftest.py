@@ -76,6 +76,7 @@ FURTHER_CASES = {
     "netlist/test_transistor_chip.py::test_scores_of_two_hidden_layers",
     "training/test_circuit.py::test_several_hidden_layers",
     "cli/test_reconstruct.py::test_result_is_kept_where_a_picture_fails",
+    "test_notebooks.py::test_a_page_shows_what_its_notebook_yields[living_neuron]",
     "test_notebooks.py::test_a_page_shows_what_its_notebook_yields[paper_in_one_page]",
     "board/test_exported_board.py::test_the_digits_demonstrator_is_its_netlist[None]",
     "board/test_exported_board.py::test_networks_of_every_kind_are_their_netlists[sigmoid]",

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from real_recordings import FOLDER, real
 from silicon import needs_models
 
 from analog_fhn.training.fit import keras_on_jax
@@ -70,7 +71,10 @@ def pages() -> Any:
     return module
 
 
-EACH = [
+# The page about a living neuron shows one; as a script its notebook does with a simulated neuron.
+NEEDS = {"chip_of_transistors": [needs_models], "living_neuron": [real]}
+EACH = [pytest.param(path, id=path.stem, marks=NEEDS.get(path.stem, [])) for path in NOTEBOOKS]
+SCRIPTS = [
     pytest.param(path, id=path.stem, marks=[needs_models] if path.stem == "chip_of_transistors" else [])
     for path in NOTEBOOKS
 ]
@@ -81,6 +85,7 @@ EACH = [
 @pytest.mark.parametrize("path", EACH)
 def test_a_page_shows_what_its_notebook_yields(path: Path, pages: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv("ANALOG_FHN_RECORDING", str(FOLDER / "171116sh_0018.abf"))
     keras_on_jax().utils.clear_session()  # which numbers the names of layers from the beginning
     made = pages.page(path)
     written = (PAGES / f"{path.stem}.md").read_text(encoding="utf-8")
@@ -137,7 +142,8 @@ def test_prose_code_and_outputs_are_told_apart(pages: Any, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", EACH)
-def test_a_notebook_runs_as_a_script(path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", SCRIPTS)
+def test_a_notebook_runs_as_a_script(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ANALOG_FHN_RECORDING", raising=False)
     done = subprocess.run([sys.executable, str(path)], cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def percent(value: float) -> str:
@@ -18,6 +19,12 @@ def engineering(value: float, unit: str) -> str:
     exponent = min(max(3 * math.floor(math.log10(abs(digits)) / 3 + 1e-12), -12), 6)
     prefix = {-12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M"}[exponent]
     return f"{digits / 10.0**exponent:.4g} {prefix}{unit}"
+
+
+def listed(things: Sequence[object]) -> str:
+    """Things for a message: the first twelve, and how many more."""
+    more = len(things) - 12
+    return ", ".join(map(str, things[:12])) + (f" and {more} more" if more > 0 else "")
 
 
 def counted(n: int, thing: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +11,7 @@ import typer
 
 from analog_fhn._support.interrupts import keeping
 from analog_fhn.cli import console, costs, option_values, outputs, parameters, reconstruct_driven, reconstruct_result
-from analog_fhn.cli.options import takes_option_groups, values_set
+from analog_fhn.cli.options import options_set, takes_option_groups, values_set
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
@@ -170,7 +170,9 @@ class ReadingOptions:
     ] = None
     volts_per_unit: Annotated[
         float | None,
-        typer.Option("--volts-per-unit", metavar="VOLTS", help="One unit of the voltage's column, if not as it says."),
+        typer.Option(
+            "--volts-per-unit", metavar="VOLTS", help="One unit of the voltage's column or channel, if not as it says."
+        ),
     ] = None
     seconds_per_unit: Annotated[
         float | None,
@@ -219,6 +221,18 @@ class ReadingOptions:
         option_values.check_above_0("--seconds-per-unit", self.seconds_per_unit, "a number of seconds")
 
 
+@dataclass(frozen=True)
+class ClampOptions:
+    """How a current clamp is taken."""
+
+    channel: Annotated[
+        str | None, typer.Option("--channel", metavar="NAME|N", help="Current clamp: the voltage's channel.")
+    ] = None
+    command: Annotated[
+        str | None, typer.Option("--command", metavar="NAME", help="Current clamp: the injected current.")
+    ] = None
+
+
 @takes_option_groups
 def reconstruct(
     recordings: Annotated[
@@ -233,6 +247,7 @@ def reconstruct(
     fitting: FitSettings,
     drives: DriveOptions,
     reading: ReadingOptions,
+    clamp: ClampOptions,
     pictures: Annotated[
         Path | None, typer.Option("--pictures", metavar="DIR", help="Folder for pictures of every step.")
     ] = None,
@@ -250,9 +265,16 @@ def reconstruct(
 
     start = time.perf_counter()
     if reconstruct_driven.is_current_clamp(recordings):
-        reconstruct_driven.refuse_options(recordings[0], [fitting, drives, reading])
-        reconstruct_driven.reconstruct_driven_file(recordings[0], output, pictures, seed, json, start)
+        others = [fitting, drives, replace(reading, volts_per_unit=None)]
+        reconstruct_driven.refuse_options(recordings[0], others)
+        reading.check()
+        chosen = vars(clamp) | {"volts_per_unit": reading.volts_per_unit}
+        reconstruct_driven.reconstruct_driven_file(recordings[0], output, pictures, seed, json, start, chosen)
         return
+    for option, value in options_set(clamp).items():
+        raise option_values.foreign(
+            option, f"{option} {value}", "a recording of one voltage", {"current clamps": (option,)}
+        )
     control = drives.control(len(recordings))
     options = fitting.options(reading.bridge, seed)
     reading.check()

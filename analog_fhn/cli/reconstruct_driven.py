@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +26,9 @@ def is_current_clamp(paths: list[Path]) -> bool:
     InputError
         If such a file is not the only one.
     """
-    from analog_fhn.reconstruct.recordings.sweep_file import REFUSED, is_sweep_file
+    from analog_fhn.reconstruct.recordings.sweep_file import is_sweep_file
 
-    # a .dat may be a table of numbers
-    files = [path for path in paths if is_sweep_file(path) and path.suffix.lower() not in REFUSED]
+    files = [path for path in paths if is_sweep_file(path)]
     if files and len(paths) > 1:
         raise InputError(f"{files[0]} holds all sweeps of a neuron; expected it alone, not {len(paths)} recordings")
     return bool(files)
@@ -46,9 +46,20 @@ def refuse_options(path: Path, groups: list[Any]) -> None:
 
 
 def reconstruct_driven_file(
-    path: Path, output: Path, pictures: Path | None, seed: int, json: str | None, start: float
+    path: Path,
+    output: Path,
+    pictures: Path | None,
+    seed: int,
+    json: str | None,
+    start: float,
+    chosen: Mapping[str, Any],
 ) -> None:
     """Rebuild the neuron of a file, judge it on currents that it was not shown, and write twin, numbers and pictures.
+
+    Parameters
+    ----------
+    chosen
+        Channel, command and volts per unit, as `read_current_clamp` takes them.
 
     Raises
     ------
@@ -62,9 +73,10 @@ def reconstruct_driven_file(
     outputs.check_outputs({path: "the recording"}, {"-o": output, "--json": json})
     outputs.writable(output)
     folder = None if pictures is None else outputs.output_folder(pictures)
-    clamp = read_current_clamp(path)
+    clamp = read_current_clamp(path, **chosen)
     for line in clamp.report:
         console.say(f"{path}: {line}", json)
+    clamp.check_spikes()
     with console.progress_bar("reconstruct") as bar:
         result = reconstruct_driven(clamp, seed=seed, progress=bar)
     result.twin.save(output)

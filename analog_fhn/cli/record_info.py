@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from analog_fhn._support.words import counted
 from analog_fhn.cli import console, option_values, outputs
 from analog_fhn.cli.options import options_set
 from analog_fhn.errors import InputError
@@ -169,7 +170,7 @@ def _contents(file: SweepFile) -> list[str]:
     samples = f"{lengths[0]}" if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
     seconds = f"{lengths[0] * first.step:g}" + ("" if len(lengths) == 1 else f" to {lengths[-1] * first.step:g}")
     return [
-        f"{file.path}: {file.program}, {file.n_sweeps} sweeps of {samples} samples ({seconds} s) at "
+        f"{file.path}: {file.program}, {counted(file.n_sweeps, 'sweep')} of {samples} samples ({seconds} s) at "
         f"{1e-3 / first.step:g} kHz",
         *(f"channel {channel}: {channel.kind}" for channel in file.channels),
         *(f"command {command}" + (f": {command.problem}" if command.problem else "") for command in file.commands),

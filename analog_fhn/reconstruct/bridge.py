@@ -35,9 +35,10 @@ class Bridge:
     n_edges: int
 
     def __str__(self) -> str:
+        middle, low, high = (round(1e-6 * ohms, 3) + 0.0 for ohms in (self.ohms, self.low, self.high))  # no -0
         return (
-            f"the voltage jumps by {1e-6 * self.ohms:.3g} Mohm times the current at its edges (quartiles "
-            f"{1e-6 * self.low:.3g} to {1e-6 * self.high:.3g}, {self.n_edges} edges): bridge balance"
+            f"the voltage jumps by {middle:.3g} Mohm times the current at its edges (quartiles {low:.3g} to "
+            f"{high:.3g}, {self.n_edges} edges): bridge balance"
         )
 
 

@@ -78,7 +78,7 @@ def test_a_current_clamp_becomes_a_twin(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_goal_that_is_missed_is_status_1_with_all_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "DrivenOptions", lambda: replace(QUICK, updates=1))
     monkeypatch.setattr(pipeline.StepRun, "within", property(lambda run: run.step.amplitude < 50e-12))
-    path = membrane_file(tmp_path / "cell.abf")
+    path = membrane_file(tmp_path / "cell.abf", kick=90.0)
     status, out, err = command_line.run("reconstruct", path, "-o", tmp_path / "twin.npz", "--json", "-")
     assert status == 1
     assert "1 of 2 held-out steps are not as recorded (70 pA: " in err
@@ -88,11 +88,25 @@ def test_a_goal_that_is_missed_is_status_1_with_all_numbers(tmp_path: Path, monk
 
 def test_options_of_other_recordings_are_refused_by_name(tmp_path: Path) -> None:
     path, out = membrane_file(tmp_path / "cell.abf"), tmp_path / "twin.npz"
-    for option, value in (("--latent", 3), ("--drive", "1,2"), ("--every", 5), ("--volts-per-unit", 1)):
+    for option, value in (("--latent", 3), ("--drive", "1,2"), ("--every", 5), ("--seconds-per-unit", 1)):
         line = refused("reconstruct", path, "-o", out, option, value)
         assert line.startswith(f"analog-fhn: {option} {value}"), line
         assert "is an option of recordings of one voltage" in line
     assert "expected it alone, not 2 recordings" in refused("reconstruct", path, path, "-o", out)
+    (tmp_path / "r.csv").write_text("time (s),voltage (V)\n")
+    line = refused("reconstruct", tmp_path / "r.csv", "-o", out, "--channel", 2)
+    assert "--channel 2 is an option of current clamps" in line
+
+
+def test_channel_command_and_unit_can_be_told(tmp_path: Path) -> None:
+    path, out = membrane_file(tmp_path / "cell.abf"), tmp_path / "twin.npz"
+    assert "there is no channel '7'" in refused("reconstruct", path, "-o", out, "--channel", 7)
+    assert "there is no commanded current 'Im'" in refused("reconstruct", path, "-o", out, "--command", "Im")
+    status, said, err = command_line.run("reconstruct", path, "-o", out, "--volts-per-unit", 1.0)
+    assert status == 2
+    assert "the voltage goes from -6.2e+04 to -5.15e+04 mV, further than that of a membrane" in said
+    assert "no spike in any of its 8 steps" in err
+    assert not out.exists()
 
 
 @pytest.fixture(scope="module")

@@ -143,6 +143,11 @@ class LivingNeurons(TakesTurns):
                 return self._kept[key]
         twin, currents = self.twins[number], self.currents(number)
         top = np.interp(currents[-1], twin.currents, twin.rates)
+        if self.activation != "voltage" and not top > 0:
+            raise InputError(
+                f"the neuron was silent at the largest recorded current ({1e12 * currents[-1]:.4g} pA), to which the "
+                "strongest drive belongs; expected one that spikes there"
+            )
         if self.activation == "curve":
             runs = _Runs(np.interp(currents, twin.currents, twin.rates) / top, np.empty((0, CURRENTS), np.float32))
         else:

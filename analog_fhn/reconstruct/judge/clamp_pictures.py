@@ -1,26 +1,33 @@
 """Pictures of a recording under current clamp: what was injected, what the neuron did, and its f-I curve; see `plots`.
 
-Currents are drawn in pA, or nA where they exceed 2000 pA; voltages in mV.
+Currents are drawn in pA, or nA where they exceed 2000 pA; voltages in mV. A current has one colour in all panels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from analog_fhn._support.words import counted
 from analog_fhn.neuron import FloatArray
 from analog_fhn.plots import COLOURS, INK
-from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp, Step
+from analog_fhn.reconstruct.recordings.current_clamp import SPIKE_LEVEL, CurrentClamp, Step
 from analog_fhn.reconstruct.recordings.sweep_file import SweepFile
 from analog_fhn.reconstruct.steps import StepResponse
 
 _SHOWN = 5  # sweeps whose voltage is drawn
 _POINTS = 4000  # of a drawn trace: pairs of lowest and highest sample in equal spans
 _MARKERS = ("o", "s", "^", "D", "v")
+_SPAN = 0.88  # of the map of colours: its bright end is not seen on white
+
+Colour = Callable[[float], tuple[float, float, float, float]]
 
 
 def step_sheet(clamp: CurrentClamp, responses: Sequence[StepResponse]) -> Figure:
@@ -39,10 +46,12 @@ def step_sheet(clamp: CurrentClamp, responses: Sequence[StepResponse]) -> Figure
     below = figure.add_subplot(grid[1, :], sharex=top)
     curve, order = (figure.add_subplot(grid[2, k]) for k in (0, 1))
     scale, unit = _current_unit(clamp)
-    _traces(top, below, clamp, responses, scale, unit)
+    colour = _colours(clamp)
+    _traces(top, below, clamp, responses, scale, unit, colour)
     _curve(curve, responses, scale, unit)
-    _intervals(order, responses, scale, unit)
-    figure.suptitle(f"{clamp.source}: {len(clamp.voltage)} sweeps, {len(clamp.currents)} currents")
+    _intervals(order, responses, scale, unit, colour)
+    sweeps, currents = counted(len(clamp.voltage), "sweep"), counted(len(clamp.currents), "current")
+    figure.suptitle(f"{clamp.source}: {sweeps}, {currents}")
     for axes in (top, below, curve, order):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
@@ -105,16 +114,28 @@ def channel_sheet(file: SweepFile) -> Figure:
         axes.grid(alpha=0.3)
     rows[0].legend(fontsize=8, loc="upper right", ncols=3)
     rows[-1].set_xlabel("time in the sweep (s)")
-    figure.suptitle(f"{file.path.name}: {file.program}, {file.n_sweeps} sweeps")
+    figure.suptitle(f"{file.path.name}: {file.program}, {counted(file.n_sweeps, 'sweep')}")
     return figure
 
 
 def _traces(
-    top: Axes, below: Axes, clamp: CurrentClamp, responses: Sequence[StepResponse], scale: float, unit: str
+    top: Axes,
+    below: Axes,
+    clamp: CurrentClamp,
+    responses: Sequence[StepResponse],
+    scale: float,
+    unit: str,
+    colour_of: Colour,
 ) -> None:
     sweeps = sorted({response.step.sweep for response in responses}, key=lambda k: _amplitude(responses, k))
-    for colour, place in zip(COLOURS, _spread(len(sweeps), _SHOWN), strict=False):
+    top.axhline(1e3 * SPIKE_LEVEL, color=INK, lw=0.8, ls=":")
+    top.annotate(
+        "spikes\ncounted\nhere", (1.0, 1e3 * SPIKE_LEVEL), xycoords=("axes fraction", "data"), xytext=(2, 0),
+        textcoords="offset points", ha="left", va="center", fontsize=8, color=INK,
+    )  # fmt: skip
+    for place in _spread(len(sweeps), _SHOWN):
         k = sweeps[place]
+        colour = colour_of(_amplitude(responses, k))
         label = f"{scale * _amplitude(responses, k):.3g} {unit}"
         time, voltage = _thinned(clamp.voltage[k], clamp.step)
         top.plot(time, 1e3 * voltage, color=colour, lw=0.8, label=label)
@@ -130,34 +151,39 @@ def _traces(
 def _curve(axes: Axes, responses: Sequence[StepResponse], scale: float, unit: str) -> None:
     """Firing rate against current: the activation function of the recorded neuron."""
     numbers = sorted({response.step.number for response in responses})
+    several = len(numbers) > 1
     for number, colour, marker in zip(numbers, COLOURS, _MARKERS, strict=False):
         own = sorted((r for r in responses if r.step.number == number), key=lambda r: r.step.amplitude)
-        label = f"step {number + 1}" if len(numbers) > 1 else "spikes in the step"
+        label = f"spikes in step {number + 1}, by its length" if several else "spikes in the step, by its length"
         current = [scale * r.step.amplitude for r in own]
-        axes.plot(current, [r.rate for r in own], marker=marker, color=colour, ms=4.5, lw=1.4, label=label)
-        if number == numbers[0]:
-            for which, style in (("first_interval", ":"), ("last_interval", "--")):
-                known = [(scale * r.step.amplitude, 1.0 / value) for r in own if (value := getattr(r, which))]
-                if known:
-                    axes.plot(
-                        *zip(*known, strict=True), style, color=INK, lw=1.0, label=f"1 / {which.replace('_', ' ')}"
-                    )
+        # a curve below another one is seen through it
+        hollow: dict[str, Any] = {} if number == numbers[0] else {"mfc": "none", "ms": 7.5, "ls": "--"}
+        look: dict[str, Any] = {"marker": marker, "color": colour, "ms": 4.5, "lw": 1.4} | hollow
+        axes.plot(current, [r.rate for r in own], label=label, **look)
+    own = sorted((r for r in responses if r.step.number == numbers[0]), key=lambda r: r.step.amplitude)
+    for which, style in (("first_interval", ":"), ("last_interval", "-.")):
+        known = [(scale * r.step.amplitude, 1.0 / value) for r in own if (value := getattr(r, which))]
+        if known:
+            label = f"1 / {which.replace('_', ' ')}" + (f", step {numbers[0] + 1}" if several else "")
+            axes.plot(*zip(*known, strict=True), style, color=INK, lw=1.0, label=label)
     axes.set(
-        xlabel=f"injected current, the drive ({unit})", ylabel="firing rate, the answer (spikes/s)", ylim=(0, None)
-    )
+        xlabel=f"injected current, the drive ({unit})", ylabel="firing rate, the answer (spikes/s)",
+        ylim=(0, None if any(len(r.spikes) for r in responses) else 1),
+    )  # fmt: skip
     axes.set_title("f-I curve", fontsize=10)
-    axes.legend(fontsize=8, loc="upper left")
+    axes.legend(fontsize=8)
 
 
-def _intervals(axes: Axes, responses: Sequence[StepResponse], scale: float, unit: str) -> None:
+def _intervals(axes: Axes, responses: Sequence[StepResponse], scale: float, unit: str, colour_of: Colour) -> None:
     """Adaptation: intervals that grow while the current stays."""
     first = min(response.step.number for response in responses)
     own = [r for r in responses if r.step.number == first and len(r.spikes) > 1]
     own.sort(key=lambda r: r.step.amplitude)
-    for colour, place in zip(COLOURS, _spread(len(own), _SHOWN), strict=False):
+    for place in _spread(len(own), _SHOWN):
         response = own[place]
         axes.plot(
-            np.arange(1, len(response.spikes)), 1e3 * response.intervals, "o-", color=colour, ms=3.5, lw=1.2,
+            np.arange(1, len(response.spikes)), 1e3 * response.intervals, "o-",
+            color=colour_of(response.step.amplitude), ms=3.5, lw=1.2,
             label=f"{scale * response.step.amplitude:.3g} {unit}",
         )  # fmt: skip
     axes.set(xlabel="interval, in its order", ylabel="interval between spikes (ms)")
@@ -173,6 +199,13 @@ def _intervals(axes: Axes, responses: Sequence[StepResponse], scale: float, unit
 def _amplitude(responses: Sequence[StepResponse], sweep: int) -> float:
     """Current (A) of the first step of a sweep."""
     return next(response.step.amplitude for response in responses if response.step.sweep == sweep)
+
+
+def _colours(clamp: CurrentClamp) -> Colour:
+    """Colour of a step's current (A), from dark for the lowest to bright for the highest."""
+    low, high = clamp.currents[[0, -1]]
+    norm = Normalize(low, high if high > low else low + 1.0)
+    return lambda current: colormaps["plasma"](_SPAN * float(norm(current)))
 
 
 def _current_unit(clamp: CurrentClamp) -> tuple[float, str]:

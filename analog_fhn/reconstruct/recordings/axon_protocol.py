@@ -16,6 +16,7 @@ from analog_fhn.reconstruct.recordings.units import ampere_factor, volt_factor
 
 _BLOCK = 512  # bytes
 _FIRST_SECTION, _SECTIONS = 76, 18  # byte of the list of sections, and how many there are
+_TEXTS = 10  # section whose entries are texts of any length; the length that it states is that of all
 _STEP = 1  # type of an epoch of constant level
 _FROM_EPOCHS = 1  # source of a waveform
 _EPISODIC = 5
@@ -67,13 +68,14 @@ def check_sections(path: Path) -> None:
         header, size = stream.read(_BLOCK), path.stat().st_size
     if len(header) < _BLOCK:
         raise InputError(f"{path}: {size} bytes; expected at least a header of {_BLOCK}: it is cut off")
-    for number in range(_SECTIONS):
-        block, length, entries = struct.unpack_from("<IIq", header, _FIRST_SECTION + 16 * number)
-        possible = 0 <= entries <= size and length > 0 and block * _BLOCK + length <= size
+    for number in range(1, _SECTIONS + 1):
+        block, length, entries = struct.unpack_from("<IIq", header, _FIRST_SECTION + 16 * (number - 1))
+        end = block * _BLOCK + length * (1 if number == _TEXTS else entries)
+        possible = 0 <= entries <= size and length > 0 and end <= size
         if entries and not possible:
             raise InputError(
-                f"{path}: section {number + 1} has {entries} entries of {length} bytes from byte {block * _BLOCK}, the "
-                f"file {size} bytes; expected a whole file: it is cut off, or its header is broken"
+                f"{path}: has {size} bytes; expected a whole file, which by its header has {entries} entries of "
+                f"{length} bytes from byte {block * _BLOCK} on: it is cut off, or its header is broken"
             )
 
 
@@ -93,6 +95,9 @@ def axon_commands(reader: Any, lengths: Sequence[int]) -> tuple[tuple[Command, .
     protocol, outputs = info["protocol"], info["listDACInfo"]
     if protocol["nOperationMode"] != _EPISODIC:
         return (), "it was not recorded in sweeps of a protocol (gap-free or by events)"
+    for output in outputs:  # neo takes them for UTF-8, and no file whose texts are not
+        output["DACChNames"] = output["DACChNames"].decode("utf-8", errors="replace").encode()
+        output["DACChUnits"] = output["DACChUnits"].decode("utf-8", errors="replace").encode()
     enabled = [k for k, output in enumerate(outputs[:_MOST_OUTPUTS]) if output["nWaveformEnable"]]
     if not enabled:
         return (), "no output had a waveform"
@@ -111,7 +116,7 @@ def axon_commands(reader: Any, lengths: Sequence[int]) -> tuple[tuple[Command, .
 def _names(outputs: Sequence[dict[str, Any]]) -> tuple[list[str], list[str]]:
     """Names and units of outputs."""
     return tuple(  # type: ignore[return-value]
-        [output[key].decode("utf-8", errors="replace") for output in outputs] for key in ("DACChNames", "DACChUnits")
+        [output[key].decode("utf-8") for output in outputs] for key in ("DACChNames", "DACChUnits")
     )
 
 
@@ -122,6 +127,9 @@ def _doubt(info: dict[str, Any], lengths: Sequence[int]) -> str:
     samples = protocol["lNumSamplesPerEpisode"] // channels
     if info["lActualEpisodes"] != len(lengths) or len(info["listDACInfo"]) > _MOST_OUTPUTS:
         return f"the protocol is of {info['lActualEpisodes']} sweeps, the data of {len(lengths)}"
+    data, together = info["sections"]["DataSection"]["llNumEntries"], channels * sum(lengths)
+    if not 0 <= data - together < channels * len(lengths):  # where one sweep ends elsewhere, all others begin elsewhere
+        return f"its sweeps are of {together} samples together, its data of {data}"
     if samples < max(lengths) or samples > 2 * max(lengths):
         return f"the protocol is of {samples} samples a sweep, the data of {max(lengths)}"
     if protocol["nAlternateDACOutputState"]:

@@ -6,17 +6,21 @@ from pathlib import Path
 
 import numpy as np
 
+from analog_fhn._support.words import counted, listed
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.recordings.axon_protocol import Command
 from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp, Step, steps_of
 from analog_fhn.reconstruct.recordings.plateaus import plateaus
-from analog_fhn.reconstruct.recordings.sweep_file import Channel, SweepFile, listed, read_sweep_file
+from analog_fhn.reconstruct.recordings.sweep_file import Channel, SweepFile, read_sweep_file
 
 SHORTEST = 0.01
 """Seconds of the shortest stretch of constant current that counts as a step."""
 
 _DRIFT = 5e-3  # V between the resting voltages of sweeps that are worth a word
+_MEMBRANE, _NO_MEMBRANE = (-0.25, 0.15), 5e-3  # V that none goes beyond, and within which of zero none stays
+_MOST_CURRENT = 2e-8  # A
+_SPIKE = 5e-4  # s between samples, above which spikes fall between them
 
 
 def read_current_clamp(
@@ -68,10 +72,14 @@ def current_clamp(
         raise InputError(f"{file.path}: {injected} has another rate than channel {chosen}; expected the same one")
     steps = steps_of(current, max(2, round(SHORTEST / chosen.step)))
     if not steps:
-        raise InputError(f"{file.path}: {injected} has no step of at least {SHORTEST:g} s; expected steps of current")
+        differs = " whose current differs between the sweeps" if file.n_sweeps > 1 else ""
+        raise InputError(
+            f"{file.path}: {injected} has no step of at least {SHORTEST:g} s{differs}; expected steps of current"
+        )
     report = [
         f"voltage from channel {chosen}, current from {injected}",
-        f"{len(voltage)} sweeps, {_steps_text(steps, chosen.step)}",
+        f"{counted(len(voltage), 'sweep')}, {_steps_text(steps, chosen.step)}",
+        *_doubts(voltage, current, chosen.step),
         *_length_report(voltage, steps),
         *_drift_report(voltage, current),
     ]
@@ -167,7 +175,8 @@ def _steps_text(steps: tuple[Step, ...], step: float) -> str:
     where = ", ".join(f"{step * start:.4g} to {step * stop:.4g} s" for start, stop in places[:4])
     where += f" and {len(places) - 4} other times" if len(places) > 4 else ""
     low, high = 1e12 * currents[0], 1e12 * currents[-1]
-    return f"{len(steps)} steps at {len(currents)} currents from {low:.4g} to {high:.4g} pA: {where}"
+    span = f"{low:.4g} pA" if len(currents) == 1 else f"{len(currents)} currents from {low:.4g} to {high:.4g} pA"
+    return f"{counted(len(steps), 'step')} at {span}: {where}"
 
 
 def _drift_report(voltage: tuple[FloatArray, ...], current: tuple[FloatArray, ...]) -> list[str]:
@@ -179,6 +188,22 @@ def _drift_report(voltage: tuple[FloatArray, ...], current: tuple[FloatArray, ..
         return []
     low, high = 1e3 * min(rests), 1e3 * max(rests)
     return [f"the voltage before the first step is {low:.1f} to {high:.1f} mV: the neuron drifts from sweep to sweep"]
+
+
+def _doubts(voltage: tuple[FloatArray, ...], current: tuple[FloatArray, ...], step: float) -> list[str]:
+    """Say what no neuron does and no amplifier is set to: most often a gain or a unit is wrong."""
+    low, high = min(float(v.min()) for v in voltage), max(float(v.max()) for v in voltage)
+    largest, found = max(float(np.abs(i).max()) for i in current), []
+    span = f"the voltage goes from {1e3 * low:.4g} to {1e3 * high:.4g} mV"
+    if low < _MEMBRANE[0] or high > _MEMBRANE[1]:
+        found.append(f"{span}, further than that of a membrane: are the gain and the unit of its channel right?")
+    elif max(-low, high) < _NO_MEMBRANE:
+        found.append(f"{span}, near zero throughout: are the gain and the unit of its channel right?")
+    if largest > _MOST_CURRENT:
+        found.append(f"{1e9 * largest:.4g} nA are more than a neuron is given: is the unit of the current right?")
+    if step > _SPIKE:
+        found.append(f"a sample every {1e3 * step:.3g} ms: spikes, which last about 1 ms, fall between samples")
+    return found
 
 
 def _length_report(voltage: tuple[FloatArray, ...], steps: tuple[Step, ...]) -> list[str]:

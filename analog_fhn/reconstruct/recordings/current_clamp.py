@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from analog_fhn._support.words import counted
 from analog_fhn.crossings import Rises
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
@@ -128,6 +129,21 @@ class CurrentClamp:
         except InputError as error:
             raise InputError(f"{self.source or 'recording'}: {error}") from None
 
+    def check_spikes(self) -> None:
+        """Refuse a recording without a spike.
+
+        Raises
+        ------
+        InputError
+            If there is none in any step.
+        """
+        if not any(len(self.spikes(step)) for step in self.steps):
+            low, high = 1e3 * min(float(v.min()) for v in self.voltage), 1e3 * max(float(v.max()) for v in self.voltage)
+            raise InputError(
+                f"{self.source or 'recording'}: no spike in any of its {counted(len(self.steps), 'step')}, the voltage "
+                f"goes from {low:.4g} to {high:.4g} mV; expected a neuron that rises through {1e3 * SPIKE_LEVEL:g} mV"
+            )
+
     @property
     def uniform(self) -> tuple[FloatArray, FloatArray]:
         """Voltage (V) and current (A) of all sweeps, shape (sweeps, samples) each.
@@ -181,7 +197,7 @@ def held_out_currents(currents: Sequence[float] | FloatArray) -> FloatArray:
     distinct = np.unique(np.asarray(currents, dtype=np.float64))
     n = len(distinct)
     if n < HELD_OUT:
-        raise InputError(f"{n} different currents; expected at least {HELD_OUT}, of which one is held out")
+        raise InputError(f"steps of {counted(n, 'current')}; expected at least {HELD_OUT}, of which one is held out")
     parts = math.ceil(n / HELD_OUT)
     return distinct[[(2 * k + 1) * n // (2 * parts) for k in range(parts)]]
 

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from analog_fhn._support.extras import extra
+from analog_fhn._support.words import listed
 from analog_fhn.errors import InputError, shown
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.recordings.axon_protocol import Command
 
 _UNITS = {"CurrentClampSeries": "V", "VoltageClampSeries": "A"}
 _STIMULI = {"CurrentClampStimulusSeries": "A", "VoltageClampStimulusSeries": "V"}
+_ANSWERS = dict(zip(_STIMULI, _UNITS, strict=True))
 _UNPAIRED = "the file does not say which stimulus belongs to which response"
 
 
@@ -61,7 +63,8 @@ def open_nwb(path: Path) -> NwbSource:
     Raises
     ------
     InputError
-        If electrodes have different numbers of sweeps, or a series of samples has no rate.
+        If there are no responses under current or voltage clamp, electrodes have different numbers of sweeps, or a
+        series of samples has no rate, or another one than the others.
     MissingProgramError
         If pynwb is not installed.
     """
@@ -70,9 +73,12 @@ def open_nwb(path: Path) -> NwbSource:
     file = pynwb.NWBHDF5IO(str(path), "r").read()
     responses = _by_electrode(path, file.acquisition, _UNITS)
     stimuli = _by_electrode(path, file.stimulus, _STIMULI)
-    counts = {len(series) for series in responses.values()}
-    if len(counts) > 1:
-        raise InputError(f"{path}: electrodes have {min(counts)} to {max(counts)} sweeps; expected as many of each")
+    if not responses:
+        found = sorted({type(series).__name__ for series in file.acquisition.values()})
+        raise InputError(f"{path}: holds {listed(found) or 'no series'}; expected {' or '.join(_UNITS)}")
+    if len({len(series) for series in responses.values()}) > 1:
+        found = [f"{len(own)} {kind} of {shown(name)}" for (name, kind), own in responses.items()]
+        raise InputError(f"{path}: holds {listed(found)}; expected as many of each")
     keys = list(responses)
     return NwbSource(
         tuple(electrode for electrode, _ in keys), tuple(_UNITS[kind] for _, kind in keys),
@@ -91,7 +97,12 @@ def _by_electrode(path: Path, group: Any, kinds: dict[str, str]) -> dict[tuple[s
             if series.rate is None or not float(series.rate) > 0:
                 raise InputError(f"{path}: series {shown(series.name)} has no rate; expected samples at equal times")
             found.setdefault((str(series.electrode.name), kind), []).append(series)
-    for own in found.values():
+    for (electrode, kind), own in found.items():
+        if len(rates := {float(series.rate) for series in own}) > 1:
+            raise InputError(
+                f"{path}: {kind} of electrode {shown(electrode)} have {min(rates):g} to {max(rates):g} samples a "
+                "second; expected one rate"
+            )
         numbered = all(series.sweep_number is not None for series in own)
         own.sort(key=lambda s: (int(s.sweep_number) if numbered else float(s.starting_time or 0.0), s.name))
     return found
@@ -100,10 +111,12 @@ def _by_electrode(path: Path, group: Any, kinds: dict[str, str]) -> dict[tuple[s
 def _command(key: tuple[str, str], stimuli: Sequence[Any], responses: dict[tuple[str, str], list[Any]]) -> Command:
     """Stimuli of an electrode, one for each of its responses, by their numbers or, where there are none, in order."""
     electrode, kind = key
-    own = next((series for (name, _), series in responses.items() if name == electrode), [])
+    own = responses.get((electrode, _ANSWERS[kind]), [])
     numbers = [series.sweep_number for series in own]
     if None not in numbers and all(series.sweep_number is not None for series in stimuli):
         by_number = {int(series.sweep_number): series for series in stimuli}
+        if len(by_number) < len(stimuli) or len({*map(int, numbers)}) < len(numbers):
+            return Command(electrode, _STIMULI[kind], (), "several stimuli, or responses, have one sweep number")
         stimuli = [by_number[int(n)] for n in numbers if int(n) in by_number]
     unit = _STIMULI[kind]
     if len(stimuli) != len(own):

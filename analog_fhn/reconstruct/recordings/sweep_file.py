@@ -7,7 +7,7 @@ find. Its lowest layer gives numbers and texts; the layer above would evaluate a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 
 from analog_fhn._support.extras import extra
 from analog_fhn._support.hashing import sha256_of_stream
+from analog_fhn._support.words import counted, listed
 from analog_fhn.errors import InputError, MissingProgramError, shown
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.recordings.axon_protocol import Command, axon_commands, check_sections
@@ -45,6 +46,8 @@ REFUSED = {
 """Ends of file names that are not read, and why."""
 
 _MAGIC = (b"ABF ", b"ABF2")
+_SEEN = 512  # bytes that tell a text from other files
+_SAID = 200  # characters of what another package says of a file
 _LARGEST = 2**31  # samples of all channels together
 
 
@@ -139,16 +142,14 @@ class SweepFile:
         )
 
 
-def listed(channels: Sequence[object]) -> str:
-    """Channels for a message: the first twelve, and how many more."""
-    more = len(channels) - 12
-    return ", ".join(map(str, channels[:12])) + (f" and {more} more" if more > 0 else "")
-
-
 def is_sweep_file(path: Path | str) -> bool:
-    """Whether a file has a name or begins as files do that this module reads, or refuses by name."""
+    """Whether a file has a name or begins as files do that this module reads, or refuses by name.
+
+    A text whose name ends as those do that are refused is none: it may be a table of numbers.
+    """
     ending = Path(path).suffix.lower()
-    return ending in READERS or ending in REFUSED or _first_bytes(Path(path)) in _MAGIC
+    first = _first_bytes(Path(path), _SEEN) or b""
+    return ending in READERS or first[:4] in _MAGIC or (ending in REFUSED and not _is_text(first))
 
 
 def read_sweep_file(path: Path | str) -> SweepFile:
@@ -178,7 +179,8 @@ def read_sweep_file(path: Path | str) -> SweepFile:
         lengths = [[source.length(channel.place, sweep) for sweep in range(n_sweeps)] for channel in channels]
     total = sum(map(sum, lengths))
     if not total:
-        raise InputError(f"{path}: holds {n_sweeps} sweeps of {len(channels)} channels, but no sample; expected some")
+        sweeps, parts = counted(n_sweeps, "sweep"), counted(len(channels), "channel")
+        raise InputError(f"{path}: holds {sweeps} of {parts}, but no sample; expected some")
     if total > _LARGEST:
         raise InputError(f"{path}: {total} samples; expected at most {_LARGEST}")
     if ending == ".abf":
@@ -230,15 +232,11 @@ def _checked(path: Path, ending: str) -> str:
     if ending in REFUSED:
         raise InputError(f"{path}: {ending} {REFUSED[ending]}; expected one of {', '.join(READERS)}")
     if ending not in READERS:
-        hint = " (it begins as Axon's .abf does)" if first in _MAGIC else ""
-        raise InputError(
-            f"{path}: files ending in {ending!r} are not read as sweeps{hint}; expected {', '.join(READERS)}"
-        )
+        if first in _MAGIC:
+            raise InputError(f"{path}: begins as Axon's files do; expected a name that ends in .abf")
+        raise InputError(f"{path}: files ending in {ending!r} are not read as sweeps; expected {', '.join(READERS)}")
     if first is None:
-        try:
-            path.open("rb").close()
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        _refuse_unreadable(path, READERS[ending][1])
     if not first:
         raise InputError(f"{path}: is empty; expected a recording of {READERS[ending][1]}")
     if ending == ".abf" and first not in _MAGIC:
@@ -249,13 +247,30 @@ def _checked(path: Path, ending: str) -> str:
         return sha256_of_stream(stream)
 
 
-def _first_bytes(path: Path) -> bytes | None:
-    """First four bytes; None if it is no file that can be read."""
+def _refuse_unreadable(path: Path, program: str) -> None:
+    """Say why a file has no first bytes."""
+    expected = f"expected a recording of {program}"
+    try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            what = "a folder" if path.is_dir() else "no regular file"
+            raise InputError(f"{path}: is {what}; {expected}")
+        path.open("rb").close()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {expected}") from None
+
+
+def _is_text(content: bytes) -> bool:
+    """Whether bytes can be text in a language of one byte a letter."""
+    return bool(content) and not any(byte < 9 or 13 < byte < 32 for byte in content)
+
+
+def _first_bytes(path: Path, number: int = 4) -> bytes | None:
+    """First bytes; None if it is no file that can be read."""
     try:
         if not path.is_file():
             return None
         with path.open("rb") as stream:
-            return stream.read(4)
+            return stream.read(number)
     except OSError:
         return None
 
@@ -291,7 +306,9 @@ def _errors_named(path: Path, program: str) -> Iterator[None]:
     except ImportError as error:
         raise MissingProgramError(f"{path}: reading {program} needs another package ({error})") from error
     except Exception as error:
-        detail = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        words = " ".join(str(error).split())
+        said = f": {words[:_SAID]}{'...' if len(words) > _SAID else ''}" if words else ""
+        detail = f"{type(error).__name__}{said}"
         raise InputError(
-            f"{path}: cannot be read as a file of {program} ({detail}); expected a whole one: is it cut off?"
+            f"{path}: cannot be read as a file of {program} ({detail}); expected a whole one: is it cut off or damaged?"
         ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -47,6 +48,13 @@ def test_counts_agree_with_the_detector_of_recordings() -> None:
     rng = np.random.default_rng(3)
     voltage = 0.03 * rng.standard_normal((5, 400))
     assert counts(voltage).tolist() == [len(spike_times(v, 1e-3)) for v in voltage]
+
+
+@pytest.mark.parametrize("activation", ["rate", "curve"])
+def test_a_neuron_that_is_silent_at_the_strongest_drive_has_no_scale(activation: Literal["rate", "curve"]) -> None:
+    blocked = replace(metronome(), rates=np.array([0.0, 10.0, 25.0, 0.0]))  # as under depolarisation block
+    with pytest.raises(InputError, match=r"silent at the largest recorded current \(100 pA\)"):
+        LivingNeurons((blocked,), activation).respond(CELLS, np.zeros((1, 2)), PROTOCOL)
 
 
 def test_the_measured_curve_needs_no_run() -> None:

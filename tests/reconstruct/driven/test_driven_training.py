@@ -175,7 +175,7 @@ def test_damaged_files_are_refused_by_name(tmp_path: Path, change, message: str)
 
 
 def test_sweeps_without_enough_currents_or_of_unequal_length_are_refused() -> None:
-    with pytest.raises(InputError, match="expected at least 4"):
+    with pytest.raises(InputError, match="membrane: steps of 3 currents; expected at least 4"):
         reconstruct_driven(membrane(CURRENTS[:3]), QUICK)
     clamp = membrane(CURRENTS)
     shorter = (clamp.voltage[0][:-10], *clamp.voltage[1:]), (clamp.current[0][:-10], *clamp.current[1:])

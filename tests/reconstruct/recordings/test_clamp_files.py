@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.bridge import bridge, without_bridge
 from analog_fhn.reconstruct.recordings.clamp_files import read_current_clamp
 from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp, held_out_currents, steps_of
-from analog_fhn.reconstruct.recordings.sweep_file import read_sweep_file
+from analog_fhn.reconstruct.recordings.sweep_file import is_sweep_file, read_sweep_file
 from analog_fhn.reconstruct.steps import step_responses, threshold
 
 N = 12_800  # samples of a sweep: 0.64 s; its epochs begin after 200
@@ -125,8 +126,9 @@ def test_sweeps_of_unequal_length_keep_their_whole_steps(tmp_path: Path) -> None
 def test_one_sweep_has_steps_but_nothing_to_hold_out(tmp_path: Path) -> None:
     clamp = read_current_clamp(recording(tmp_path / "one.abf", (4,)))
     assert [(s.start, s.stop) for s in clamp.steps] == [(STEP.start, STEP.stop), (9200, 10_200)]
-    with pytest.raises(InputError, match=r"one\.abf: 2 different currents; expected at least 4"):
+    with pytest.raises(InputError, match=r"one\.abf: steps of 2 currents; expected at least 4"):
         _ = clamp.held_out
+    assert "1 sweep, 2 steps at 2 currents" in clamp.report[1]
 
 
 def test_silence_is_a_recording_too(tmp_path: Path) -> None:
@@ -138,13 +140,44 @@ def test_silence_is_a_recording_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("scale", "options", "doubt"),
+    [
+        (1.0, {}, ""),
+        (10.0, {}, "the voltage goes from -600 to 300 mV, further than that of a membrane"),
+        (1e-3, {}, "the voltage goes from -0.06 to 0.03 mV, near zero throughout"),
+        (1.0, {"command": ("Cmd", "nA")}, "60 nA are more than a neuron is given"),
+        (1.0, {"rate": 1000.0}, "a sample every 1 ms: spikes, which last about 1 ms, fall between samples"),
+    ],
+)
+def test_what_no_neuron_does_is_said(tmp_path: Path, scale: float, options: dict[str, object], doubt: str) -> None:
+    sweeps = [scale * spiking(n) for n in (0, 0, 1, 3, 5)]
+    clamp = read_current_clamp(write_abf(tmp_path / "r.abf", sweeps, epochs=EPOCHS, **options))  # type: ignore[arg-type]
+    assert [line for line in clamp.report[2:] if doubt in line] == list(clamp.report[2:3])
+    assert len(clamp.report) == (3 if doubt else 2)
+
+
+def test_texts_of_other_alphabets_are_taken(tmp_path: Path) -> None:
+    clamp = read_current_clamp(recording(tmp_path / "r.abf", command=("Intensit\xe9", "pA")))
+    assert len(clamp.steps) == 5
+
+
+def test_sweeps_that_do_not_make_up_the_data_are_refused(tmp_path: Path) -> None:
+    path = recording(tmp_path / "r.abf")
+    content = bytearray(path.read_bytes())
+    place = content.index(np.array([N, N, 2 * N, N], "<i4").tobytes())  # begin and length of sweeps 2 and 3
+    content[place + 4 : place + 8] = np.array([N - 7], "<i4").tobytes()
+    path.write_bytes(content)
+    assert f"its sweeps are of {5 * N - 7} samples together, its data of {5 * N}" in refusal(path)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"channels": [("Im", "pA")], "command": ("Vc", "mV")}, "voltage clamp: the command 'Vc' (mV) is a voltage"),
         ({"channels": [("IN 0", "")]}, "no channel has a unit of voltage: 1 'IN 0' (no unit)"),
         ({"command": ("Cmd", "")}, "no current is commanded: 'Cmd' (no unit)"),
         ({"channels": [("Im", "pA")]}, "no channel has a unit of voltage: 1 'Im' (pA)"),
-        ({"epochs": ()}, "the protocol's 'Cmd' (pA) has no step"),
+        ({"epochs": ()}, "the protocol's 'Cmd' (pA) has no step of at least 0.01 s whose current differs"),
         ({"epoch": {"nEpochType": 2}}, "it has ramps or trains of pulses; expected steps alone"),
         ({"output": {"nWaveformSource": 2}}, "its waveform comes from another file"),
         ({"output": {"nInterEpisodeLevel": 1}}, "the last level is held between sweeps"),
@@ -209,7 +242,7 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, share: float) -> None
     [
         ("empty.abf", b"", "is empty; expected a recording of Axon (ABF)"),
         ("table.abf", b"time,voltage\n0,1\n", "begins with b'time'; expected 'ABF ' or 'ABF2'"),
-        ("axon.dat2", b"ABF2" + bytes(600), "are not read as sweeps (it begins as Axon's .abf does)"),
+        ("axon.dat2", b"ABF2" + bytes(600), "begins as Axon's files do; expected a name that ends in .abf"),
         ("block.pkl", b"cos\nsystem\n(S'true'\ntR.", ".pkl may run a program when it is read; expected one of .abf"),
         ("data.mat", b"MATLAB 5.0", ".mat has no agreed layout"),
         ("a.axgd", b"axgx" + bytes(40), "cannot be read as a file of AxoGraph"),
@@ -225,6 +258,28 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path, name: str, content: byt
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "absent.abf")
+
+
+def test_folders_and_pipes_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "r.abf").mkdir()
+    assert "is a folder; expected a recording of Axon (ABF)" in refusal(tmp_path / "r.abf")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.abf")
+        assert "is no regular file" in refusal(tmp_path / "pipe.abf")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "swept"),
+    [
+        ("a.dat", b"0 1\n1 2\n", False),
+        ("a.dat", b"\0\1binary", True),
+        ("a.csv", b"0,1\n", False),
+        ("a.csv", b"ABF2", True),
+    ],
+)
+def test_a_table_is_none_whatever_its_name(tmp_path: Path, name: str, content: bytes, swept: bool) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert is_sweep_file(tmp_path / name) is swept
 
 
 # Upward crossings of -10 mV in the first and second step, counted independently of this package's reader.

@@ -35,7 +35,15 @@ def voltage(k: int) -> FloatArray:
 
 
 def write(
-    path: Path, *, numbered: bool = True, clamp: str = "CurrentClamp", stimuli: int = 5, shorter: int = 0
+    path: Path,
+    *,
+    numbered: bool = True,
+    clamp: str = "CurrentClamp",
+    stimuli: int = 5,
+    shorter: int = 0,
+    test_pulses: int = 0,
+    rates: tuple[float, float] = (20_000.0, 20_000.0),
+    numbers: int = 5,
 ) -> Path:
     """Sweeps in a shuffled order, packed as other programs pack them."""
     with warnings.catch_warnings():
@@ -45,9 +53,12 @@ def write(
         electrode = file.create_icephys_electrode(name="E1", description="pipette", device=device)
         responses = getattr(pynwb.icephys, f"{clamp}Series")
         stimulus = getattr(pynwb.icephys, f"{clamp}StimulusSeries")
+        for k in range(test_pulses):
+            common = {"rate": 20_000.0, "electrode": electrode, "gain": 1.0, "sweep_number": 100 + k}
+            file.add_acquisition(pynwb.icephys.VoltageClampSeries(name=f"a{k}", data=np.zeros(N), **common))
         for k in (3, 0, 4, 1, 2):
-            number: dict[str, Any] = {"sweep_number": k} if numbered else {"starting_time": 10.0 * k}
-            common = {"rate": 20_000.0, "electrode": electrode, "gain": 1.0, **number}
+            number: dict[str, Any] = {"sweep_number": k % numbers} if numbered else {"starting_time": 10.0 * k}
+            common = {"rate": rates[k % 2], "electrode": electrode, "gain": 1.0, **number}
             stored = np.round(voltage(k) / FACTOR).astype(np.int16)
             data = pynwb.H5DataIO(stored, compression="gzip")
             file.add_acquisition(responses(name=f"r{9 - k}", data=data, conversion=FACTOR, **common))
@@ -79,6 +90,9 @@ def test_responses_and_stimuli_find_each_other(tmp_path: Path, numbered: bool) -
         ({"stimuli": 0}, "the file has no stimuli; expected a protocol of current steps"),
         ({"stimuli": 3}, "does not say which stimulus belongs to which response"),
         ({"shorter": 10}, "stimuli and responses have different numbers of samples"),
+        ({"numbers": 3}, "several stimuli, or responses, have one sweep number"),
+        ({"test_pulses": 2}, "holds 2 VoltageClampSeries of 'E1', 5 CurrentClampSeries of 'E1'; expected as many"),
+        ({"rates": (2e4, 4e4)}, "CurrentClampSeries of electrode 'E1' have 20000 to 40000 samples a second"),
     ],
 )
 def test_what_is_no_current_clamp_is_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
@@ -86,6 +100,20 @@ def test_what_is_no_current_clamp_is_refused(tmp_path: Path, options: dict[str, 
         read_current_clamp(write(tmp_path / "cell.nwb", **options))
     assert message in str(error.value)
     assert "cell.nwb" in str(error.value)
+
+
+def test_stimuli_are_those_of_the_same_clamp(tmp_path: Path) -> None:
+    clamp = read_current_clamp(write(tmp_path / "cell.nwb", test_pulses=5), command="E1")
+    np.testing.assert_allclose(clamp.currents, CURRENTS)
+
+
+def test_a_file_without_electrodes_is_refused(tmp_path: Path) -> None:
+    file = pynwb.NWBFile("cell", "1", datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
+    file.add_acquisition(pynwb.TimeSeries(name="field", data=np.zeros(10), rate=1000.0, unit="V"))
+    with pynwb.NWBHDF5IO(str(tmp_path / "field.nwb"), "w") as io:
+        io.write(file)
+    with pytest.raises(InputError, match=r"field\.nwb: holds TimeSeries; expected CurrentClampSeries"):
+        read_current_clamp(tmp_path / "field.nwb")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.9])
