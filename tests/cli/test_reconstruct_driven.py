@@ -19,7 +19,7 @@ from analog_fhn.reconstruct.driven import pipeline
 from analog_fhn.reconstruct.driven.training import DrivenOptions
 from analog_fhn.reconstruct.driven.twin import DrivenTwin
 
-QUICK = DrivenOptions(hidden=16, updates=200, batch=256, rollouts=(), memories=(5,))
+QUICK = DrivenOptions(hidden=16, updates=200, batch=256, rollouts=(), memories=(5,), generations=0)
 
 
 def refused(*arguments: object) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,18 +63,28 @@ def within(recorded: int, run: float) -> bool:
 
 def step_runs(bench: Bench, state_map: DrivenMap, which: NDArray[np.intp]) -> list[StepRun]:
     """Every step of some sweeps, each run from the state `BEFORE` it; in the recording's order."""
-    runs: dict[int, StepRun] = {}
+    return runs_of_several(bench, [state_map], which)[0]
+
+
+def runs_of_several(bench: Bench, maps: Sequence[DrivenMap], which: NDArray[np.intp]) -> list[list[StepRun]]:
+    """As `step_runs`, of maps that differ only in `DrivenMap.centre` and `unit`, all at once."""
+    runs: list[dict[int, StepRun]] = [{} for _ in maps]
     for (start, stop), numbers in bench.windows.items():
         chosen = [number for number in numbers if bench.steps[number].sweep in which]
         if not chosen:
             continue
         sweeps = np.array([bench.steps[number].sweep for number in chosen])
         first = max(0, start - round(BEFORE / bench.step))
-        voltage = state_map.run(bench.state(sweeps, first), bench.current[sweeps, first:stop])
-        for number, sweep, ours in zip(chosen, sweeps, voltage, strict=True):
-            recorded = bench.voltage[sweep, first:stop]
-            runs[number] = _step_run(bench, number, recorded, ours, start - first)
-    return [runs[number] for number in sorted(runs)]
+        centre, unit = (np.repeat([getattr(m, name) for m in maps], len(sweeps), 0) for name in ("centre", "unit"))
+        every = np.tile(sweeps, len(maps))
+        voltage = replace(maps[0], centre=centre, unit=unit).run(
+            bench.state(every, first), bench.current[every, first:stop]
+        )
+        for k, ours in enumerate(voltage):
+            of, place = divmod(k, len(sweeps))
+            number, recorded = chosen[place], bench.voltage[every[k], first:stop]
+            runs[of][number] = _step_run(bench, number, recorded, ours, start - first)
+    return [[of[number] for number in sorted(of)] for of in runs]
 
 
 def whole_runs(bench: Bench, state_map: DrivenMap, which: NDArray[np.intp]) -> list[StepRun]:

@@ -25,7 +25,9 @@ from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp, steps_
 
 STEP = 0.25e-3
 N_INPUTS = OTHERS + 7
-QUICK = DrivenOptions(hidden=16, updates=200, batch=256, rollouts=(Rollouts(10, 125, 1e-3),), runs=16, memories=(5,))
+QUICK = DrivenOptions(
+    hidden=16, updates=200, batch=256, rollouts=(Rollouts(10, 125, 1e-3),), runs=16, memories=(5,), generations=0
+)  # fmt: skip
 CURRENTS = 1e-12 * np.arange(-20.0, 100.0, 15.0)  # 8
 
 
