@@ -67,7 +67,7 @@ class DrivenMap:
     @property
     def means(self) -> int:
         """Number of the voltage's means that it reads."""
-        return self.centre.shape[-1] - OTHERS
+        return int(self.centre.shape[-1]) - OTHERS
 
     def scaled(
         self, voltage: FloatArray, slow: FloatArray, spikes: FloatArray, current: FloatArray, base: FloatArray

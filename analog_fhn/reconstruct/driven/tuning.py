@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,8 +64,9 @@ def tune(
     first = np.clip(spread * rng.standard_normal((candidates, n)), -_REACH, _REACH)
     first[0] = 0.0
     found = differential_evolution(
-        _objective(bench, which, state_map), Bounds(np.full(n, -_REACH), np.full(n, _REACH)), init=first, rng=rng,
-        vectorized=True, updating="deferred", maxiter=generations, polish=False, tol=0.0, callback=after,
+        cast(Any, _objective(bench, which, state_map)),  # its type hints lack vectorized functions
+        Bounds(np.full(n, -_REACH), np.full(n, _REACH)), init=first, rng=rng, vectorized=True, updating="deferred",
+        maxiter=generations, polish=False, tol=0.0, callback=after,
     )  # fmt: skip
     return _scaled(state_map, found.x), misfits
 

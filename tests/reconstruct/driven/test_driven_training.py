@@ -153,7 +153,7 @@ def test_a_twin_runs_without_what_trained_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda meta, arrays: meta.update(kind="a reconstruction"), "is no driven twin"),
+        (lambda meta, arrays: meta.update(kind="a reconstruction"), "is not a driven twin, but 'a reconstruction'"),
         (lambda meta, arrays: meta.update(format=9), "this version reads format 1"),
         (lambda meta, arrays: meta.update(step=-1.0), "step"),
         (lambda meta, arrays: arrays.pop("centre"), "'centre' is missing"),
