@@ -11,7 +11,7 @@ import typer
 
 from analog_fhn._support.interrupts import keeping
 from analog_fhn.cli import console, costs, option_values, outputs, parameters, reconstruct_driven, reconstruct_result
-from analog_fhn.cli.options import takes_option_groups, values_set
+from analog_fhn.cli.options import options_set, takes_option_groups, values_set
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
@@ -219,6 +219,16 @@ class ReadingOptions:
         option_values.check_above_0("--seconds-per-unit", self.seconds_per_unit, "a number of seconds")
 
 
+@dataclass(frozen=True)
+class ClampOptions:
+    """How a current clamp is taken."""
+
+    subtract_bridge: Annotated[
+        bool,
+        typer.Option("--subtract-bridge", help="Current clamp: take the electrode's part from the voltage first."),
+    ] = False
+
+
 @takes_option_groups
 def reconstruct(
     recordings: Annotated[
@@ -233,6 +243,7 @@ def reconstruct(
     fitting: FitSettings,
     drives: DriveOptions,
     reading: ReadingOptions,
+    clamp: ClampOptions,
     pictures: Annotated[
         Path | None, typer.Option("--pictures", metavar="DIR", help="Folder for pictures of every step.")
     ] = None,
@@ -251,8 +262,12 @@ def reconstruct(
     start = time.perf_counter()
     if reconstruct_driven.is_current_clamp(recordings):
         reconstruct_driven.refuse_options(recordings[0], [fitting, drives, reading])
-        reconstruct_driven.reconstruct_driven_file(recordings[0], output, pictures, seed, json, start)
+        reconstruct_driven.reconstruct_driven_file(
+            recordings[0], output, pictures, seed, json, start, clamp.subtract_bridge
+        )
         return
+    for option in options_set(clamp):
+        raise option_values.foreign(option, option, "a recording of one voltage", {"current clamps": (option,)})
     control = drives.control(len(recordings))
     options = fitting.options(reading.bridge, seed)
     reading.check()
