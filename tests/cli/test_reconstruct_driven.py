@@ -128,6 +128,21 @@ def test_a_straight_measured_curve_decides_as_the_network(folder: Path) -> None:
     assert result["table"] is None
 
 
+def test_drawn_neurons_without_spread_are_the_first_twin(folder: Path) -> None:
+    twin, steep, scores = folder / "twin.npz", folder / "steep.npz", folder / "scores.csv"
+    replace(metronome(), rates=np.array([0.0, 0.0, 40.0, 80.0])).save(steep)
+    run = ("classify", folder / "net.npz", "--dataset", "digits", "--images", 20, "--json", "-", "--backend", "twin")
+    run += ("--activation", "curve", "--predictions", scores, "--twin", twin)
+    found, settings = [], {}
+    for more in ((), ("--twin", steep, "--spread", 0), ("--twin", steep, "--spread", 1)):
+        status, out, err = command_line.run(*run, *more)
+        assert status == 0, err
+        found.append(scores.read_text(encoding="utf-8"))
+        settings = json.loads(out)["settings"]
+    assert found[0] == found[1] != found[2]
+    assert settings["spread"] == {"threshold": 0.0, "gain": pytest.approx(np.log(2) / np.sqrt(2)), "seed": 0}
+
+
 def test_what_classify_refuses_of_driven_twins(folder: Path) -> None:
     run = ("classify", folder / "net.npz", "--dataset", "digits", "--images", 5)
     twin = ("--backend", "twin", "--twin", folder / "twin.npz")
@@ -135,6 +150,8 @@ def test_what_classify_refuses_of_driven_twins(folder: Path) -> None:
         *run, *twin, "--table", 9
     )
     assert "--activation rate is an option of --backend twin" in refused(*run, "--activation", "rate")
+    assert "1 twin: expected two or more recorded neurons" in refused(*run, *twin, "--spread", 1)
+    assert "nothing is drawn without --spread" in refused(*run, *twin, "--spread-seed", 3)
 
 
 @real

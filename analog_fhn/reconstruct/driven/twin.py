@@ -72,6 +72,11 @@ class DrivenTwin:
         first = int(spiking[0]) if len(spiking) else len(self.currents) - 1
         return float(self.currents[max(first - 1, 0)])
 
+    @property
+    def span(self) -> float:
+        """From `threshold` to the largest recorded current (A)."""
+        return float(self.currents[-1]) - self.threshold
+
     def at_rest(self, current: ArrayLike) -> State:
         """State at rest at the baseline that was recorded around a current, shape (m,), A; no spikes before."""
         base = np.interp(np.atleast_1d(current), self.currents, self.base)
