@@ -41,7 +41,7 @@ def tune(
     which
         Numbers of the sweeps; none of those held out.
     generations, candidates
-        All candidates of a generation are run at once.
+        Of at least 5 candidates, which are run at once.
     spread
         Standard deviation of the first ones around the map as it is: of the gains' logarithms, and of offsets in units
         of the inputs.
