@@ -22,6 +22,7 @@ RULE = (
 """Fixed before any twin is trained, and kept in its file."""
 
 _SHARE = 0.15
+_SILENT = 5e-3  # V by which the voltage of a silent step may be off before it counts as much as a spike
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,22 +70,27 @@ def step_runs(bench: Bench, state_map: DrivenMap, which: NDArray[np.intp]) -> li
 def runs_of_several(bench: Bench, maps: Sequence[DrivenMap], which: NDArray[np.intp]) -> list[list[StepRun]]:
     """As `step_runs`, of maps that differ only in `DrivenMap.centre` and `unit`, all at once."""
     runs: list[dict[int, StepRun]] = [{} for _ in maps]
-    for (start, stop), numbers in bench.windows.items():
-        chosen = [number for number in numbers if bench.steps[number].sweep in which]
-        if not chosen:
-            continue
-        sweeps = np.array([bench.steps[number].sweep for number in chosen])
-        first = max(0, start - round(BEFORE / bench.step))
-        centre, unit = (np.repeat([getattr(m, name) for m in maps], len(sweeps), 0) for name in ("centre", "unit"))
-        every = np.tile(sweeps, len(maps))
-        voltage = replace(maps[0], centre=centre, unit=unit).run(
-            bench.state(every, first), bench.current[every, first:stop]
-        )
-        for k, ours in enumerate(voltage):
-            of, place = divmod(k, len(sweeps))
-            number, recorded = chosen[place], bench.voltage[every[k], first:stop]
-            runs[of][number] = _step_run(bench, number, recorded, ours, start - first)
+    for (begin, n), numbers in _by_length(bench, which).items():
+        centre, unit = (np.repeat([getattr(m, name) for m in maps], len(numbers), 0) for name in ("centre", "unit"))
+        every = numbers * len(maps)
+        sweeps = np.array([bench.steps[number].sweep for number in every])
+        first = np.array([bench.steps[number].start for number in every]) - begin
+        part = sweeps[:, None], first[:, None] + np.arange(n)
+        state = bench.state(sweeps, first)
+        voltage = replace(maps[0], centre=centre, unit=unit).run(state, bench.current[part])
+        for k, (number, recorded, ours) in enumerate(zip(every, bench.voltage[part], voltage, strict=True)):
+            runs[k // len(numbers)][number] = _step_run(bench, number, recorded, ours, begin)
     return [[of[number] for number in sorted(of)] for of in runs]
+
+
+def _by_length(bench: Bench, which: NDArray[np.intp]) -> dict[tuple[int, int], list[int]]:
+    """Numbers of the steps of some sweeps by the samples before them and all samples of their runs."""
+    found: dict[tuple[int, int], list[int]] = {}
+    for number, step in enumerate(bench.steps):
+        if step.sweep in which:
+            begin = min(step.start, round(BEFORE / bench.step))
+            found.setdefault((begin, begin + len(step)), []).append(number)
+    return found
 
 
 def whole_runs(bench: Bench, state_map: DrivenMap, which: NDArray[np.intp]) -> list[StepRun]:
@@ -100,14 +106,16 @@ def whole_runs(bench: Bench, state_map: DrivenMap, which: NDArray[np.intp]) -> l
 def _step_run(bench: Bench, number: int, recorded: FloatArray, run: FloatArray, begin: int) -> StepRun:
     step = bench.clamp.steps[number]
     times = spike_times(run[begin:], bench.step)
-    return StepRun(step, recorded, run, begin, bench.step, bench.clamp.spikes(step), times)
+    return StepRun(step, recorded, run, begin, bench.step, bench.spike_times[number], times)
 
 
 def misfit(runs: list[StepRun]) -> float:
     """How far runs are from the recording: 0 if all spikes are there at their times.
 
     Mean over steps of the difference in counts, in units of what `RULE` allows, at most 3, plus that of the mean
-    difference in time of the spikes that both have, in units of the step's mean interval, at most 1.
+    difference in time of the spikes that both have, in units of the step's mean interval, at most 1; in steps that are
+    silent in both, the rms difference of the voltage in 5 mV, at most 1: counts alone leave the threshold anywhere
+    between a silent step and one that spikes.
     """
     total = 0.0
     for run in runs:
@@ -118,6 +126,8 @@ def misfit(runs: list[StepRun]) -> float:
         if both:
             length = run.interval * (len(run.recorded) - run.begin)
             total += min(1.0, float(np.abs(recorded[:both] - ours[:both]).mean()) * n / length)
+        elif not n and not len(ours):
+            total += min(1.0, rest_error(run) / _SILENT)
     return total / len(runs)
 
 
