@@ -59,7 +59,7 @@ def populations(paths: list[Path], shares: list[float]) -> dict[str, LivingNeuro
     if len(twins) > 1:
         groups["population"] = LivingNeurons(tuple(twins.values()))
         for name, twin in twins.items():
-            others = (other for other in twins.values() if other is not twin)
+            others = tuple(other for other in twins.values() if other is not twin)
             for share in shares:
                 groups[f"{AROUND}{name}, {share:g}"] = LivingNeurons((twin, *others)).drawn(share)
     return groups

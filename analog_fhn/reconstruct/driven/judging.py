@@ -22,7 +22,8 @@ RULE = (
 """Fixed before any twin is trained, and kept in its file."""
 
 _SHARE = 0.15
-_SILENT = 5e-3  # V by which the voltage of a silent step may be off before it counts as much as a spike
+_EARLY = 2e-3  # V by which the voltage before a spike may be off before it counts as much as a spike
+_UPSTROKE = 2e-3  # s before a spike that belong to it
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,25 +111,33 @@ def _step_run(bench: Bench, number: int, recorded: FloatArray, run: FloatArray, 
 
 
 def misfit(runs: list[StepRun]) -> float:
-    """How far runs are from the recording: 0 if all spikes are there at their times.
+    """How far runs are from the recording: 0 if they are the same.
 
-    Mean over steps of the difference in counts, in units of what `RULE` allows, at most 3, plus that of the mean
-    difference in time of the spikes that both have, in units of the step's mean interval, at most 1; in steps that are
-    silent in both, the rms difference of the voltage in 5 mV, at most 1: counts alone leave the threshold anywhere
-    between a silent step and one that spikes.
+    Mean over steps of four terms: the difference in counts, in units of what `RULE` allows, at most 3; the mean
+    difference in time of the spikes that both have, in units of the step's mean interval, at most 1; that of their mean
+    waveforms, see `waveform_error`, at most 1; and the rms difference of the voltage from the step's beginning to the
+    first spike of either, in 2 mV, at most 1. Counts alone leave the threshold anywhere between a silent step and one
+    that spikes.
     """
     total = 0.0
     for run in runs:
         recorded, ours = run.recorded_times, run.times
         n = len(recorded)
-        total += min(3.0, abs(len(ours) - n) / max(1.0, _SHARE * n))
+        total += min(3.0, abs(len(ours) - n) / max(1.0, _SHARE * n)) + _early_error(run)
         both = min(n, len(ours))
         if both:
             length = run.interval * (len(run.recorded) - run.begin)
             total += min(1.0, float(np.abs(recorded[:both] - ours[:both]).mean()) * n / length)
-        elif not n and not len(ours):
-            total += min(1.0, rest_error(run) / _SILENT)
+            total += min(1.0, float(np.nan_to_num(waveform_error(run))))
     return total / len(runs)
+
+
+def _early_error(run: StepRun) -> float:
+    """Rms difference of the voltage before there is a spike, in `_EARLY`, at most 1."""
+    first = min((times[0] for times in (run.recorded_times, run.times) if len(times)), default=np.inf)
+    stop = min(len(run.run), run.begin + max(0.0, first - _UPSTROKE) / run.interval)
+    difference = (run.run - run.recorded)[run.begin : int(stop)]
+    return min(1.0, float(np.sqrt(np.mean(difference**2))) / _EARLY) if len(difference) else 0.0
 
 
 def waveform_error(run: StepRun) -> float:

@@ -88,8 +88,8 @@ class DrivenOptions:
     start_noise: float = 1e-3
     start_share: float = 0.05
     memories: tuple[int, ...] = (7, 5)
-    good: float = 0.3
-    generations: int = 40
+    good: float = 0.5
+    generations: int = 30
     candidates: int = 16
     spread: float = 0.03
 
