@@ -131,7 +131,7 @@ def test_only_the_chip_and_training_draw_random_numbers() -> None:
     # shared design: nothing but the chip draws component values. Training draws weights, the sweep its chips' seeds,
     # the data set its split, and doctor the weights of a sample network. Brian2 draws noise, from a seed made here; the
     # simulated bench that of its readings, which no chip has; `record` noise and gaps of a recording; a
-    # driven twin has current noise.
+    # driven twin has current noise, its inputs' scales are searched, and populations are drawn around it.
     allowed = {
         "backends.brian",
         "draws",
@@ -146,6 +146,8 @@ def test_only_the_chip_and_training_draw_random_numbers() -> None:
         "reconstruct.model.maps",
         "reconstruct.driven.training",
         "reconstruct.driven.noise",
+        "reconstruct.driven.spread",
+        "reconstruct.driven.tuning",
         "papers.kuptsov2025",
     }
     found = {

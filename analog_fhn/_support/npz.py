@@ -103,6 +103,37 @@ def take_meta(path: Path, arrays: dict[str, NDArray[Any]], what: str) -> dict[st
     return read_object(text, f"{path}: 'meta'")
 
 
+def read_kind(path: Path, kind: str, number: int) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Arrays of a file whose `meta` says what it holds, and this `meta`.
+
+    Parameters
+    ----------
+    kind
+        What it has to say, with an article.
+    number
+        Format of it that is read.
+
+    Raises
+    ------
+    InputError
+        As of `open_npz` and `take_meta`; if it holds something else, or has another format.
+    """
+    arrays = read_npz(path, kind)
+    meta = take_meta(path, arrays, kind)
+    with reading(path, kind):
+        if meta.get("kind") != kind:
+            other = f", but {shown(meta['kind'])}" if "kind" in meta else ""
+            raise InputError(f"{path}: is not {kind}{other}")
+        check_format(path, meta, number)
+    return arrays, meta
+
+
+def check_format(path: Path, meta: dict[str, Any], number: int) -> None:
+    """Raise InputError if a file has another format; KeyError if it does not say which."""
+    if meta["format"] != number:
+        raise InputError(f"{path}: format {shown(meta['format'])}; this version reads format {number}")
+
+
 def read_text(path: Path, arrays: Mapping[str, NDArray[Any]], name: str, expected: str) -> str:
     """Text that an array holds.
 

@@ -15,7 +15,7 @@ from analog_fhn._support.interrupts import keeping
 from analog_fhn.cli import circuits, console, costs, option_values, outputs, parameters
 from analog_fhn.cli.completion import backend_names
 from analog_fhn.cli.groups import ImageOptions, LoadsNetwork, NeuronOptions, TrimmableChipOptions
-from analog_fhn.cli.options import takes_option_groups
+from analog_fhn.cli.options import options_set, takes_option_groups
 from analog_fhn.errors import InputError, shown
 
 if TYPE_CHECKING:
@@ -67,24 +67,44 @@ class EngineOptions:
         ),
     ] = None
 
+    spread: Annotated[
+        float | None,
+        typer.Option(
+            "--spread",
+            metavar="SHARE",
+            help="Of two or more twins that a current drives: hidden neurons are drawn around the first, with this "
+            "share of the spread of their thresholds and gains (1: all of it).",
+        ),
+    ] = None
+    spread_seed: Annotated[
+        int | None, typer.Option("--spread-seed", metavar="N", min=0, help="Of this draw (default: 0).")
+    ] = None
+
     def load(self) -> str | Backend:
         """Name of the backend, or the twins of the files."""
-        if self.activation is not None and self.backend != "twin":
-            raise option_values.foreign(
-                "--activation", f"--activation {self.activation}", f"--backend {self.backend}",
-                {"--backend twin": ["--activation"]},
-            )  # fmt: skip
         if self.backend != "twin":
-            if self.twin:
-                raise option_values.foreign(
-                    "--twin", f"--twin {self.twin[0]}", f"--backend {self.backend}", {"--backend twin": ["--twin"]}
-                )
+            for option, value in options_set(self).items():
+                if option != "--backend":
+                    text = f"{option} {value[0] if isinstance(value, list) else value}"
+                    raise option_values.foreign(
+                        option, text, f"--backend {self.backend}", {"--backend twin": (option,)}
+                    )
             return self.backend
+        if self.spread_seed is not None and self.spread is None:
+            raise InputError(f"--spread-seed {self.spread_seed}: nothing is drawn without --spread SHARE")
         if not self.twin:
             raise InputError("--backend twin: --twin FILE.npz is missing, a file of `analog-fhn reconstruct`")
         from analog_fhn.reconstruct.twin_files import load_twins
 
-        return load_twins(self.twin, self.activation)
+        return load_twins(self.twin, self.activation, self.spread, self.spread_seed or 0)
+
+    def settings(self, backend: str | Backend) -> dict[str, Any]:
+        """What decided the neurons, for JSON."""
+        drawn = getattr(backend, "spread", None)
+        return {
+            "backend": self.backend, "twins": [str(path) for path in self.twin or []], "activation": self.activation,
+            "spread": None if drawn is None else asdict(drawn),
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,14 +230,16 @@ def classify(
         write_predictions(predictions, images, result)
     content = _content(net, images, result)
     what = _what(chip, engine.twin, circuit)
+    if (drawn := getattr(backend, "spread", None)) is not None:
+        console.say(f"hidden neurons are drawn: {drawn}", json)
     for line in _lines(what, net, content, result, bool(engine.twin) and table is not None):
         console.say(line, json)
     content["settings"] = (
         outputs.settings(net, chip, errors=circuit.errors, trim=circuit.trim)
-        | {"backend": engine.backend, "trim": None if circuit.trim is None else str(circuit.trim)}
+        | engine.settings(backend)
+        | {"trim": None if circuit.trim is None else str(circuit.trim)}
         | {"shift": None if circuit.shift is None else str(circuit.shift)}
         | which.settings(dataset)
-        | {"twins": [str(path) for path in engine.twin or []]}
         | noise.settings
     )
     outputs.write_json(json, "classify", circuit.chip, start, content)

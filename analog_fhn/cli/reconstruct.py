@@ -231,6 +231,10 @@ class ClampOptions:
     command: Annotated[
         str | None, typer.Option("--command", metavar="NAME", help="Current clamp: the injected current.")
     ] = None
+    subtract_bridge: Annotated[
+        bool,
+        typer.Option("--subtract-bridge", help="Current clamp: take the electrode's part from the voltage first."),
+    ] = False
 
 
 @takes_option_groups
@@ -268,13 +272,14 @@ def reconstruct(
         others = [fitting, drives, replace(reading, volts_per_unit=None)]
         reconstruct_driven.refuse_options(recordings[0], others)
         reading.check()
-        chosen = vars(clamp) | {"volts_per_unit": reading.volts_per_unit}
-        reconstruct_driven.reconstruct_driven_file(recordings[0], output, pictures, seed, json, start, chosen)
+        chosen = {"channel": clamp.channel, "command": clamp.command, "volts_per_unit": reading.volts_per_unit}
+        reconstruct_driven.reconstruct_driven_file(
+            recordings[0], output, pictures, seed, json, start, chosen, subtract_bridge=clamp.subtract_bridge
+        )
         return
     for option, value in options_set(clamp).items():
-        raise option_values.foreign(
-            option, f"{option} {value}", "a recording of one voltage", {"current clamps": (option,)}
-        )
+        text = option if value is True else f"{option} {value}"
+        raise option_values.foreign(option, text, "a recording of one voltage", {"current clamps": (option,)})
     control = drives.control(len(recordings))
     options = fitting.options(reading.bridge, seed)
     reading.check()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from analog_fhn._support.progress import Progress
     from analog_fhn.reconstruct.adex import Adex
     from analog_fhn.reconstruct.driven.pipeline import DrivenResult
-    from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp
+    from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp, Step
 
 
 def is_current_clamp(paths: list[Path]) -> bool:
@@ -53,6 +53,8 @@ def reconstruct_driven_file(
     json: str | None,
     start: float,
     chosen: Mapping[str, Any],
+    *,
+    subtract_bridge: bool,
 ) -> None:
     """Rebuild the neuron of a file, judge it on currents that it was not shown, and write twin, numbers and pictures.
 
@@ -60,12 +62,15 @@ def reconstruct_driven_file(
     ----------
     chosen
         Channel, command and volts per unit, as `read_current_clamp` takes them.
+    subtract_bridge
+        Whether the electrode's part is taken from the voltage first.
 
     Raises
     ------
     RunError
         If the goal is not met; everything is written before.
     """
+    from analog_fhn.reconstruct.bridge import without_bridge
     from analog_fhn.reconstruct.driven.judging import RULE
     from analog_fhn.reconstruct.driven.pipeline import reconstruct_driven
     from analog_fhn.reconstruct.recordings.clamp_files import read_current_clamp
@@ -74,6 +79,8 @@ def reconstruct_driven_file(
     outputs.writable(output)
     folder = None if pictures is None else outputs.output_folder(pictures)
     clamp = read_current_clamp(path, **chosen)
+    if subtract_bridge:
+        clamp = without_bridge(clamp)
     for line in clamp.report:
         console.say(f"{path}: {line}", json)
     clamp.check_spikes()
@@ -82,7 +89,8 @@ def reconstruct_driven_file(
     result.twin.save(output)
     with console.progress_bar("baseline") as bar:
         adex = _baseline(clamp, seed, bar)
-    baseline = [None if adex is None else len(adex.spikes(clamp, run.step)) for run in result.held]
+    of_adex = {} if adex is None else {step: len(times) for step, times in adex.counts(clamp, clamp.currents)}
+    baseline = [of_adex.get(run.step) for run in result.held]
     for line in _lines(result, baseline):
         console.say(line, json)
     rows = [row | {"spikes_baseline": n} for row, n in zip(result.rows(), baseline, strict=True)]
@@ -91,7 +99,7 @@ def reconstruct_driven_file(
     outputs.write_json(json, "reconstruct", seed, start, outputs.without_nan(content))
     written = [output]
     if folder is not None:
-        written += _pictures(clamp, result, adex, folder)
+        written += _pictures(clamp, result, of_adex, folder)
     outputs.say_written(written, json)
     if not result.reached:
         missed = [
@@ -169,19 +177,19 @@ def _content(result: DrivenResult) -> dict[str, Any]:
         "curve": {"currents": twin.currents.tolist(), "rates": twin.rates.tolist(), "base": twin.base.tolist()},
         "noise": asdict(result.noise) | {"near_threshold": [vars(step) for step in result.near]},
         "misfits": list(result.trained.misfits), "chosen": result.trained.chosen, "notes": list(result.trained.notes),
-        "settings": twin.notes["options"], "source": twin.notes["source"], "sha256": twin.notes["sha256"],
+        **{name: twin.notes[name] for name in ("source", "sha256", "recording")}, "settings": twin.notes["options"],
     }  # fmt: skip
 
 
-def _pictures(clamp: CurrentClamp, result: DrivenResult, adex: Adex | None, folder: Path) -> list[Path]:
+def _pictures(clamp: CurrentClamp, result: DrivenResult, of_adex: dict[Step, int], folder: Path) -> list[Path]:
     """Waveforms at held-out currents, and spikes in every step over the current."""
     from analog_fhn import plots
     from analog_fhn.reconstruct.driven.pictures import held_out_waveforms
     from analog_fhn.reconstruct.judge.clamp_pictures import judged_curves
 
     models = {"twin": {run.step: len(run.times) for run in (*result.held, *result.others)}}
-    if adex is not None:
-        models["integrate-and-fire"] = {step: len(adex.spikes(clamp, step)) for step in clamp.steps}
+    if of_adex:
+        models["integrate-and-fire"] = of_adex
     curves = judged_curves(clamp, models, clamp.held_out, clamp.source)
     return [
         plots.save(held_out_waveforms(result.held, clamp.source), folder / "held_out.png"),

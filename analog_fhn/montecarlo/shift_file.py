@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from analog_fhn._support.files import new_file
-from analog_fhn._support.npz import read_npz, reading, take_meta
+from analog_fhn._support.npz import check_format, read_npz, reading, take_meta
 from analog_fhn.chip import ManufacturedChip
 from analog_fhn.design import Design
 from analog_fhn.draws import sobol_normal
@@ -66,8 +66,7 @@ class ShiftFile:
         arrays = read_npz(path, _WHAT)
         meta = take_meta(path, arrays, _WHAT)
         with reading(path, _WHAT):
-            if meta["format"] != _FORMAT:
-                raise InputError(f"{path}: format {shown(meta['format'])}; this version reads format {_FORMAT}")
+            check_format(path, meta, _FORMAT)
             if meta["network_sha256"] != network.sha256:
                 raise InputError(
                     f"{path}: made for a network with weights {str(meta['network_sha256'])[:12]}..., but the network "

@@ -64,12 +64,19 @@ class Adex:
 
     def spikes(self, clamp: CurrentClamp, step: Step) -> FloatArray:
         """Times of spikes (s) from the beginning of a step; the run begins with the sweep."""
-        times = self.sweep_spikes(clamp, step.sweep) - step.start * clamp.step
-        return times[(times >= 0.0) & (times < len(step) * clamp.step)]
+        return _within(self.sweep_spikes(clamp, step.sweep), clamp, step)
 
     def counts(self, clamp: CurrentClamp, currents: FloatArray) -> list[tuple[Step, FloatArray]]:
         """Steps at these currents (A), such as `clamp.held_out`, each with its `spikes`."""
-        return [(step, self.spikes(clamp, step)) for step in clamp.steps if step.amplitude in currents]
+        steps = [step for step in clamp.steps if step.amplitude in currents]
+        sweeps = {number: self.sweep_spikes(clamp, number) for number in sorted({step.sweep for step in steps})}
+        return [(step, _within(sweeps[step.sweep], clamp, step)) for step in steps]
+
+
+def _within(times: FloatArray, clamp: CurrentClamp, step: Step) -> FloatArray:
+    """Those of a sweep's spikes that lie in a step, from its beginning (s)."""
+    since = times - step.start * clamp.step
+    return since[(since >= 0.0) & (since < len(step) * clamp.step)]
 
 
 # Ranges; those that span decades are searched on a logarithmic scale.

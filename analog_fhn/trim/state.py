@@ -11,7 +11,7 @@ import numpy as np
 
 from analog_fhn._support.files import new_file
 from analog_fhn._support.json_text import typed
-from analog_fhn._support.npz import read_npz, reading, take_meta
+from analog_fhn._support.npz import check_format, read_npz, reading, take_meta
 from analog_fhn.array.crossbar import Writes
 from analog_fhn.chip import ArrayLayer, ArrayTarget, Hardware, ManufacturedChip
 from analog_fhn.design import Design
@@ -202,8 +202,7 @@ def load_state(path: Path, network: Network) -> tuple[TrimState, Technology]:
 def _meta(path: Path, arrays: dict[str, Any], network: Network) -> dict[str, Any]:
     """What the file says of itself, once it is known to be of this network."""
     meta = take_meta(path, arrays, _WHAT)
-    if meta["format"] != FORMAT:
-        raise InputError(f"{path}: format {shown(meta['format'])}; this version reads format {FORMAT}")
+    check_format(path, meta, FORMAT)
     if meta["network_sha256"] != network.sha256:
         raise InputError(
             f"{path}: made for a network with weights {str(meta['network_sha256'])[:12]}..., but the network given has "

@@ -19,7 +19,7 @@ from analog_fhn.reconstruct.driven import pipeline
 from analog_fhn.reconstruct.driven.training import DrivenOptions
 from analog_fhn.reconstruct.driven.twin import DrivenTwin
 
-QUICK = DrivenOptions(hidden=16, updates=200, batch=256, rollouts=(), memories=(5,))
+QUICK = DrivenOptions(hidden=16, updates=200, batch=256, rollouts=(), memories=(5,), generations=0)
 
 
 def refused(*arguments: object) -> str:
@@ -29,8 +29,11 @@ def refused(*arguments: object) -> str:
     return line
 
 
-def membrane_file(path: Path, kick: float = 0.0) -> Path:
-    """Eight steps of -20, -5, ..., 85 pA through a passive membrane; in the third a spike of `kick` mV is drawn."""
+def membrane_file(path: Path, kick: float = 0.0, electrode: float = 0.0) -> Path:
+    """Eight steps of -20, -5, ..., 85 pA through a passive membrane; in the third a spike of `kick` mV is drawn.
+
+    Through an electrode of so many gigaohms that the bridge does not balance.
+    """
     n, on, off, step = 1280, 20, 820, 0.25e-3
     sweeps = []
     for k in range(8):
@@ -40,13 +43,13 @@ def membrane_file(path: Path, kick: float = 0.0) -> Path:
             voltage[i + 1] = voltage[i] + step / 0.01 * (-60 - voltage[i] + 0.1 * current[i])
         if k == 2:
             voltage[400:404] += kick
-        sweeps.append(voltage[:, None])
+        sweeps.append((voltage + electrode * current)[:, None])
     return write_abf(path, sweeps, epochs=[(800, -20.0, 15.0)], rate=4000.0)
 
 
 def test_a_current_clamp_becomes_a_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "DrivenOptions", lambda: QUICK)
-    path, twin = membrane_file(tmp_path / "cell.abf", kick=90.0), tmp_path / "twin.npz"
+    path, twin = membrane_file(tmp_path / "cell.abf", kick=90.0, electrode=0.02), tmp_path / "twin.npz"
     status, out, err = command_line.run(
         "reconstruct",
         path,
@@ -58,6 +61,7 @@ def test_a_current_clamp_becomes_a_twin(tmp_path: Path, monkeypatch: pytest.Monk
         tmp_path / "out.json",
         "--pictures",
         tmp_path / "pictures",
+        "--subtract-bridge",
     )
     # the drawn spike is in a held-out sweep, and nothing in the others tells of it: within one spike, so it is met
     result = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
@@ -71,6 +75,8 @@ def test_a_current_clamp_becomes_a_twin(tmp_path: Path, monkeypatch: pytest.Monk
     assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"held_out.png", "fi.png"}
     assert "held out, 70 pA, step 1: 0 spikes recorded, 0 of the twin" in out
     loaded = DrivenTwin.load(twin)
+    assert loaded.state_map.limits[1] < -0.06 + 85e-12 * 100e6 + 0.021  # without the electrode's 1.7 mV
+    assert loaded.notes["recording"][-1].endswith("subtracted, up to 1.7 mV")
     assert loaded.notes["rule"] == result["rule"]
     assert loaded.currents == pytest.approx(1e-12 * np.arange(-20, 100, 15))
 
@@ -87,6 +93,10 @@ def test_a_goal_that_is_missed_is_status_1_with_all_numbers(tmp_path: Path, monk
 
 
 def test_options_of_other_recordings_are_refused_by_name(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("time (s),voltage (V)\n", encoding="utf-8")
+    line = refused("reconstruct", table, "-o", tmp_path / "twin.npz", "--subtract-bridge")
+    assert "--subtract-bridge is an option of current clamps" in line
     path, out = membrane_file(tmp_path / "cell.abf"), tmp_path / "twin.npz"
     for option, value in (("--latent", 3), ("--drive", "1,2"), ("--every", 5), ("--seconds-per-unit", 1)):
         line = refused("reconstruct", path, "-o", out, option, value)
@@ -132,6 +142,21 @@ def test_a_straight_measured_curve_decides_as_the_network(folder: Path) -> None:
     assert result["table"] is None
 
 
+def test_drawn_neurons_without_spread_are_the_first_twin(folder: Path) -> None:
+    twin, steep, scores = folder / "twin.npz", folder / "steep.npz", folder / "scores.csv"
+    replace(metronome(), rates=np.array([0.0, 0.0, 40.0, 80.0])).save(steep)
+    run = ("classify", folder / "net.npz", "--dataset", "digits", "--images", 20, "--json", "-", "--backend", "twin")
+    run += ("--activation", "curve", "--predictions", scores, "--twin", twin)
+    found, settings = [], {}
+    for more in ((), ("--twin", steep, "--spread", 0), ("--twin", steep, "--spread", 1)):
+        status, out, err = command_line.run(*run, *more)
+        assert status == 0, err
+        found.append(scores.read_text(encoding="utf-8"))
+        settings = json.loads(out)["settings"]
+    assert found[0] == found[1] != found[2]
+    assert settings["spread"] == {"threshold": 0.0, "gain": pytest.approx(np.log(2) / np.sqrt(2)), "seed": 0}
+
+
 def test_what_classify_refuses_of_driven_twins(folder: Path) -> None:
     run = ("classify", folder / "net.npz", "--dataset", "digits", "--images", 5)
     twin = ("--backend", "twin", "--twin", folder / "twin.npz")
@@ -139,6 +164,8 @@ def test_what_classify_refuses_of_driven_twins(folder: Path) -> None:
         *run, *twin, "--table", 9
     )
     assert "--activation rate is an option of --backend twin" in refused(*run, "--activation", "rate")
+    assert "1 twin: expected two or more recorded neurons" in refused(*run, *twin, "--spread", 1)
+    assert "nothing is drawn without --spread" in refused(*run, *twin, "--spread-seed", 3)
 
 
 @real

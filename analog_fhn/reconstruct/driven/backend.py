@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +16,7 @@ from analog_fhn.cell.base import Cells
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray, Protocol
 from analog_fhn.noise import Noise
+from analog_fhn.reconstruct.driven.spread import Spread
 from analog_fhn.reconstruct.driven.twin import DrivenTwin
 from analog_fhn.reconstruct.recordings.current_clamp import REARM_LEVEL, SPIKE_LEVEL
 from analog_fhn.reconstruct.turns import TakesTurns
@@ -60,6 +61,11 @@ class LivingNeurons(TakesTurns):
         Time unit of the protocol (s).
     which
         Twin of each neuron, in place of that rule.
+    spread
+        Units are drawn around their twins; neurons of one number in several hidden layers are the same unit. None:
+        every unit is its twin.
+    units
+        Number of each neuron in that draw; None: 0, 1, ...
 
     Raises
     ------
@@ -71,6 +77,8 @@ class LivingNeurons(TakesTurns):
     activation: Activation = "rate"
     seconds_per_T: float = SECONDS_PER_T
     which: tuple[int, ...] | None = None
+    spread: Spread | None = None
+    units: tuple[int, ...] | None = None
     name: str = "twin"
     _digests: tuple[str, ...] = field(init=False, repr=False)
     _kept: dict[tuple[int, Protocol, bool], _Runs] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -90,6 +98,15 @@ class LivingNeurons(TakesTurns):
     def load(cls, paths: Sequence[Path], activation: Activation = "rate") -> LivingNeurons:
         """From files of `DrivenTwin.save`."""
         return cls(tuple(DrivenTwin.load(path) for path in paths), activation)
+
+    def drawn(self, share: float = 1.0, seed: int = 0) -> LivingNeurons:
+        """Units drawn around the first twin with the spread of all, or `share` of it; see `Spread.of`."""
+        return replace(self, twins=self.twins[:1], spread=Spread.of(self.twins, share, seed))
+
+    def only(self, neurons: NDArray[np.intp]) -> LivingNeurons:
+        """The backend for a selection of the cells (n,)."""
+        every = neurons if self.units is None else np.array(self.units)[neurons]
+        return replace(super().only(neurons), units=tuple(every.tolist()))
 
     def respond(
         self,
@@ -116,6 +133,9 @@ class LivingNeurons(TakesTurns):
         low, high = cells.drive_stage.range()
         silent, strongest = (cells.dynamics.identity_mean(ends[None])[0] for ends in (high, low))
         level = np.clip((high - drives) / (high - low), 0.0, 1.0)
+        if self.spread is not None:
+            units = np.arange(len(cells)) if self.units is None else np.array(self.units)
+            level = self.spread.levels(level, units, np.array([twin.span for twin in self.twins])[numbers])
         place = np.rint(level * (CURRENTS - 1)).astype(np.intp)
         mean = np.empty_like(drives)
         x = np.empty((protocol.n_samples, *drives.shape), dtype=np.float32) if samples else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +86,11 @@ class Bench:
         """Numbers of the other sweeps."""
         return np.setdiff1d(np.arange(len(self)), self.held_out)
 
+    @cached_property
+    def spike_times(self) -> tuple[FloatArray, ...]:
+        """Recorded spikes of each step, s after its beginning."""
+        return tuple(self.clamp.spikes(step) for step in self.clamp.steps)
+
     @property
     def windows(self) -> dict[tuple[int, int], list[int]]:
         """Numbers of the steps by their (first sample, first sample after)."""
@@ -93,6 +99,6 @@ class Bench:
             found.setdefault((step.start, step.stop), []).append(number)
         return found
 
-    def state(self, which: NDArray[np.intp], place: int) -> State:
-        """Recorded state of some sweeps at a sample."""
+    def state(self, which: NDArray[np.intp], place: int | NDArray[np.intp]) -> State:
+        """Recorded state of some sweeps at a sample, or at one for each."""
         return State(self.voltage[which, place], self.slow[which, place], self.spikes[which, place], self.base[which])

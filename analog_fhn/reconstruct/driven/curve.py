@@ -10,8 +10,8 @@ from analog_fhn.reconstruct.driven.backend import CURRENTS, LivingNeurons
 from analog_fhn.training.response import Responses
 
 
-def responses(neurons: LivingNeurons, fhn: FHN, protocol: Protocol) -> Responses:
-    """Response of each twin in place of a sigmoid, for `Inside.responses` of `train_fhn`.
+def responses(neurons: LivingNeurons, fhn: FHN, protocol: Protocol, n_neurons: int | None = None) -> Responses:
+    """Response of each hidden neuron in place of a sigmoid, for `Inside.responses` of `train_fhn`.
 
     Parameters
     ----------
@@ -19,8 +19,10 @@ def responses(neurons: LivingNeurons, fhn: FHN, protocol: Protocol) -> Responses
         Its gamma, slope and a say what is asked of the neuron: see `LivingNeurons`.
     protocol
         Times of the twins' runs; of the measured curve they do not matter.
+    n_neurons
+        How many there are; None: one of each twin.
     """
-    n = len(neurons.twins)
+    n = len(neurons.twins) if n_neurons is None else n_neurons
     cells = Cells.ideal("sigmoid", fhn, n)
     stage, rows = cells.drive_stage, cells.row_stage
     assert isinstance(stage, DriveStage)

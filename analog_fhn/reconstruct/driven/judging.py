@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ RULE = (
 """Fixed before any twin is trained, and kept in its file."""
 
 _SHARE = 0.15
+_EARLY = 2e-3  # V by which the voltage before a spike may be off before it counts as much as a spike
+_UPSTROKE = 2e-3  # s before a spike that belong to it
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,18 +65,33 @@ def within(recorded: int, run: float) -> bool:
 
 def step_runs(bench: Bench, state_map: DrivenMap, which: NDArray[np.intp]) -> list[StepRun]:
     """Every step of some sweeps, each run from the state `BEFORE` it; in the recording's order."""
-    runs: dict[int, StepRun] = {}
-    for (start, stop), numbers in bench.windows.items():
-        chosen = [number for number in numbers if bench.steps[number].sweep in which]
-        if not chosen:
-            continue
-        sweeps = np.array([bench.steps[number].sweep for number in chosen])
-        first = max(0, start - round(BEFORE / bench.step))
-        voltage = state_map.run(bench.state(sweeps, first), bench.current[sweeps, first:stop])
-        for number, sweep, ours in zip(chosen, sweeps, voltage, strict=True):
-            recorded = bench.voltage[sweep, first:stop]
-            runs[number] = _step_run(bench, number, recorded, ours, start - first)
-    return [runs[number] for number in sorted(runs)]
+    return runs_of_several(bench, [state_map], which)[0]
+
+
+def runs_of_several(bench: Bench, maps: Sequence[DrivenMap], which: NDArray[np.intp]) -> list[list[StepRun]]:
+    """As `step_runs`, of maps that differ only in `DrivenMap.centre` and `unit`, all at once."""
+    runs: list[dict[int, StepRun]] = [{} for _ in maps]
+    for (begin, n), numbers in _by_length(bench, which).items():
+        centre, unit = (np.repeat([getattr(m, name) for m in maps], len(numbers), 0) for name in ("centre", "unit"))
+        every = numbers * len(maps)
+        sweeps = np.array([bench.steps[number].sweep for number in every])
+        first = np.array([bench.steps[number].start for number in every]) - begin
+        part = sweeps[:, None], first[:, None] + np.arange(n)
+        state = bench.state(sweeps, first)
+        voltage = replace(maps[0], centre=centre, unit=unit).run(state, bench.current[part])
+        for k, (number, recorded, ours) in enumerate(zip(every, bench.voltage[part], voltage, strict=True)):
+            runs[k // len(numbers)][number] = _step_run(bench, number, recorded, ours, begin)
+    return [[of[number] for number in sorted(of)] for of in runs]
+
+
+def _by_length(bench: Bench, which: NDArray[np.intp]) -> dict[tuple[int, int], list[int]]:
+    """Numbers of the steps of some sweeps by the samples before them and all samples of their runs."""
+    found: dict[tuple[int, int], list[int]] = {}
+    for number, step in enumerate(bench.steps):
+        if step.sweep in which:
+            begin = min(step.start, round(BEFORE / bench.step))
+            found.setdefault((begin, begin + len(step)), []).append(number)
+    return found
 
 
 def whole_runs(bench: Bench, state_map: DrivenMap, which: NDArray[np.intp]) -> list[StepRun]:
@@ -89,25 +107,37 @@ def whole_runs(bench: Bench, state_map: DrivenMap, which: NDArray[np.intp]) -> l
 def _step_run(bench: Bench, number: int, recorded: FloatArray, run: FloatArray, begin: int) -> StepRun:
     step = bench.clamp.steps[number]
     times = spike_times(run[begin:], bench.step)
-    return StepRun(step, recorded, run, begin, bench.step, bench.clamp.spikes(step), times)
+    return StepRun(step, recorded, run, begin, bench.step, bench.spike_times[number], times)
 
 
 def misfit(runs: list[StepRun]) -> float:
-    """How far runs are from the recording: 0 if all spikes are there at their times.
+    """How far runs are from the recording: 0 if they are the same.
 
-    Mean over steps of the difference in counts, in units of what `RULE` allows, at most 3, plus that of the mean
-    difference in time of the spikes that both have, in units of the step's mean interval, at most 1.
+    Mean over steps of four terms: the difference in counts, in units of what `RULE` allows, at most 3; the mean
+    difference in time of the spikes that both have, in units of the step's mean interval, at most 1; that of their mean
+    waveforms, see `waveform_error`, at most 1; and the rms difference of the voltage from the step's beginning to the
+    first spike of either, in 2 mV, at most 1. Counts alone leave the threshold anywhere between a silent step and one
+    that spikes.
     """
     total = 0.0
     for run in runs:
         recorded, ours = run.recorded_times, run.times
         n = len(recorded)
-        total += min(3.0, abs(len(ours) - n) / max(1.0, _SHARE * n))
+        total += min(3.0, abs(len(ours) - n) / max(1.0, _SHARE * n)) + _early_error(run)
         both = min(n, len(ours))
         if both:
             length = run.interval * (len(run.recorded) - run.begin)
             total += min(1.0, float(np.abs(recorded[:both] - ours[:both]).mean()) * n / length)
+            total += min(1.0, float(np.nan_to_num(waveform_error(run))))
     return total / len(runs)
+
+
+def _early_error(run: StepRun) -> float:
+    """Rms difference of the voltage before there is a spike, in `_EARLY`, at most 1."""
+    first = min((times[0] for times in (run.recorded_times, run.times) if len(times)), default=np.inf)
+    stop = min(len(run.run), run.begin + max(0.0, first - _UPSTROKE) / run.interval)
+    difference = (run.run - run.recorded)[run.begin : int(stop)]
+    return min(1.0, float(np.sqrt(np.mean(difference**2))) / _EARLY) if len(difference) else 0.0
 
 
 def waveform_error(run: StepRun) -> float:

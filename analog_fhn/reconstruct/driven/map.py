@@ -30,7 +30,7 @@ class DrivenMap:
     layers
         Weights (n_in, n_out) and biases (n_out,) of each layer.
     centre, unit
-        Of the inputs, shape (n_in,) each.
+        Of the inputs, shape (n_in,) each; (m, n_in) while m maps that differ in them are run at once.
     bound
         B: with it the largest change is twice the largest recorded.
     limits
@@ -67,7 +67,7 @@ class DrivenMap:
     @property
     def means(self) -> int:
         """Number of the voltage's means that it reads."""
-        return len(self.centre) - OTHERS
+        return int(self.centre.shape[-1]) - OTHERS
 
     def scaled(
         self, voltage: FloatArray, slow: FloatArray, spikes: FloatArray, current: FloatArray, base: FloatArray

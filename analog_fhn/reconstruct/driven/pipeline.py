@@ -122,7 +122,8 @@ def reconstruct_driven(
     noise = current_noise(bench, state_map, others)
     seconds = time.perf_counter() - begin
     notes = {
-        "source": clamp.source, "sha256": clamp.sha256, "rule": RULE, "seed": seed, "options": asdict(options),
+        "source": clamp.source, "sha256": clamp.sha256, "recording": list(clamp.report), "rule": RULE, "seed": seed,
+        "options": asdict(options),
         "held_out": sorted({run.step.amplitude for run in runs}), "misfits": list(trained.misfits),
         "chosen": trained.chosen, "said": list(trained.notes), "reached": all(run.within for run in runs),
         "noise_density": noise.density, "means": state_map.means, "seconds": seconds,

@@ -1,4 +1,4 @@
-"""Training of a driven map: on single steps, then on runs of many; what does best on the trained steps is kept."""
+"""Training of a driven map: on single steps, on runs of many, and by the steps' spikes; the best of them is kept."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from analog_fhn.reconstruct.driven.bench import BEFORE, Bench
 from analog_fhn.reconstruct.driven.judging import misfit, step_runs
 from analog_fhn.reconstruct.driven.map import DrivenMap, change
 from analog_fhn.reconstruct.driven.traces import gains, raw_inputs, spiking
+from analog_fhn.reconstruct.driven.tuning import tune
 from analog_fhn.reconstruct.model.adam import minimise
 from analog_fhn.training.fit import keras_on_jax
 
@@ -24,6 +25,7 @@ _CHUNK = 25  # updates between two samples of the weights
 _CHECK = 5  # samples between two checks
 _KEEP = 0.9  # of the running mean of the weights, in each sample
 _CLIP = 1.0
+_GENERATION = 300  # updates that take as long as a generation of the search
 _FLOOR, _SHARE = 1e-4, 0.1  # V, and of the change itself: unit of a single step's error
 _FAST = 1e-3  # V: a recorded change above it belongs to a spike ...
 _AROUND = 40  # ... with so many samples
@@ -71,6 +73,8 @@ class DrivenOptions:
         rest.
     good
         No further map is trained where one has a misfit below it.
+    generations, candidates, spread
+        Of the search for the scales of its inputs that ends its training, see `tune`; 0 generations: none.
     """
 
     hidden: int = 48
@@ -85,6 +89,9 @@ class DrivenOptions:
     start_share: float = 0.05
     memories: tuple[int, ...] = (7, 5)
     good: float = 0.5
+    generations: int = 30
+    candidates: int = 16
+    spread: float = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +111,8 @@ def train(
 
     Now and then the trained steps are run freely, each from the state recorded before it, with the map as it is and
     with the running mean of its weights; the one with the smallest `misfit` is kept. A training that diverges ends
-    there. Maps with other `DrivenOptions.memories` are trained until one has a misfit below `good`; the best is kept.
+    there. Then the scales of the map's inputs are tuned. Maps with other `DrivenOptions.memories` are trained until one
+    has a misfit below `good`; the best is kept.
     """
     keepers: list[_Keeper] = []
     for number, means in enumerate(options.memories):
@@ -131,7 +139,7 @@ def _train_one(
         (f"{r.ahead} steps", _several(bench, which, first, options, r.ahead), r.updates, r.learning_rate)
         for r in options.rollouts
     ]
-    total, done = sum(stage[2] for stage in stages), 0
+    done, total = 0, sum(stage[2] for stage in stages) + _GENERATION * options.generations
     for number, (name, loss, updates, rate) in enumerate(stages):
         try:
             minimise(
@@ -147,6 +155,9 @@ def _train_one(
         values = [v for layer in keeper.best.layers for v in layer]
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
+    if options.generations:
+        shifted = None if progress is None else _shifted(progress, done, total, _GENERATION)
+        keeper.tune(options, seed, shifted)
     return keeper
 
 
@@ -154,8 +165,8 @@ def _part_of(progress: Progress, number: int, parts: int) -> Progress:
     return lambda done, total: progress(number * total + done, parts * total)
 
 
-def _shifted(progress: Progress, before: int, total: int) -> Progress:
-    return lambda done, _: progress(before + done, total)
+def _shifted(progress: Progress, before: int, total: int, each: int = 1) -> Progress:
+    return lambda done, _: progress(before + each * done, total)
 
 
 class _Keeper:
@@ -191,6 +202,13 @@ class _Keeper:
         if not self.misfits or error < min(self.misfits):
             self.best = candidate
         self.misfits.append(error)
+
+    def tune(self, options: DrivenOptions, seed: int, progress: Progress | None) -> None:
+        """Search the scales of the best map's inputs; see `tune`."""
+        self.best, misfits = tune(
+            self._bench, self._which, self.best, options.generations, options.candidates, options.spread, seed, progress
+        )
+        self.misfits += misfits
 
 
 def _pairs(values: Any) -> list[tuple[Any, Any]]:

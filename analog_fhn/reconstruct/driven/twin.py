@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 from analog_fhn._support.files import new_file
 from analog_fhn._support.hashing import labelled, sha256
 from analog_fhn._support.json_text import typed
-from analog_fhn._support.npz import read_npz, reading, take_meta
-from analog_fhn.errors import InputError, check_range, shown
+from analog_fhn._support.npz import read_kind, reading
+from analog_fhn.errors import InputError, check_range
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.driven.map import DrivenMap
 from analog_fhn.reconstruct.driven.noise import white_noise
@@ -72,6 +72,11 @@ class DrivenTwin:
         first = int(spiking[0]) if len(spiking) else len(self.currents) - 1
         return float(self.currents[max(first - 1, 0)])
 
+    @property
+    def span(self) -> float:
+        """From `threshold` to the largest recorded current (A)."""
+        return float(self.currents[-1]) - self.threshold
+
     def at_rest(self, current: ArrayLike) -> State:
         """State at rest at the baseline that was recorded around a current, shape (m,), A; no spikes before."""
         base = np.interp(np.atleast_1d(current), self.currents, self.base)
@@ -128,15 +133,8 @@ class DrivenTwin:
             If it is none, is damaged, or has another format.
         """
         path = Path(path)
-        arrays = read_npz(path, KIND)
-        meta = take_meta(path, arrays, KIND)
+        arrays, meta = read_kind(path, KIND, FORMAT)
         with reading(path, KIND):
-            if meta.get("kind") != KIND:
-                raise InputError(
-                    f"{path}: is no driven twin; expected a file that was rebuilt from current-clamp sweeps"
-                )
-            if meta["format"] != FORMAT:
-                raise InputError(f"{path}: format {shown(meta['format'])}; this version reads format {FORMAT}")
             for name, values in arrays.items():
                 if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
                     raise InputError(f"{name} holds no finite numbers")

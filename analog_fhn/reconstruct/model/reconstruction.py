@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from analog_fhn._support.files import new_file
 from analog_fhn._support.json_text import typed
-from analog_fhn._support.npz import read_npz, reading, take_meta
-from analog_fhn.errors import InputError, check_range, shown
+from analog_fhn._support.npz import read_kind, reading
+from analog_fhn.errors import InputError, check_range
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.model.autoencoder import Autoencoder, Layers
 from analog_fhn.reconstruct.model.embedding import Embedding
@@ -134,14 +134,9 @@ class Reconstruction:
             If it is none, is damaged, or has another format.
         """
         path = Path(path)
-        arrays = read_npz(path, _WHAT)
-        meta = take_meta(path, arrays, _WHAT)
+        arrays, meta = read_kind(path, _WHAT, FORMAT)
         # a value that leaves the range of doubles in one step is no reconstruction
         with reading(path, _WHAT), np.errstate(over="raise", invalid="raise"):
-            if meta.get("kind") != _WHAT:
-                raise InputError(f"{path}: is no file of 'analog-fhn reconstruct'")
-            if meta["format"] != FORMAT:
-                raise InputError(f"{path}: format {shown(meta['format'])}; this version reads format {FORMAT}")
             _check_numbers(arrays)
             kind, names = _MAPS[meta["map"]]
             reconstruction = cls(

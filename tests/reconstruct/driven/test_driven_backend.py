@@ -17,6 +17,7 @@ from analog_fhn.neuron import FHN, Protocol
 from analog_fhn.noise import Noise
 from analog_fhn.reconstruct.driven.backend import LivingNeurons, counts
 from analog_fhn.reconstruct.driven.curve import responses
+from analog_fhn.reconstruct.driven.spread import Spread
 from analog_fhn.reconstruct.driven.twin import DrivenTwin
 from analog_fhn.reconstruct.recordings.current_clamp import spike_times
 
@@ -105,6 +106,42 @@ def test_training_sees_the_same_curve() -> None:
     assert seen.activations(z) == pytest.approx(gain * mean + offset, abs=1.5 / 40)
 
 
+def test_a_population_has_the_spread_of_the_recorded_neurons() -> None:
+    # twice as steep from a threshold that is 20 pA higher: sample deviations of two numbers are their distance / sqrt 2
+    other = replace(metronome(), currents=CURRENTS + 20e-12, rates=np.array([0.0, 0.0, 20.0, 80.0]))
+    n = 2000
+    neurons = LivingNeurons((metronome(), other), "curve").drawn(seed=5)
+    cells = Cells.ideal("sigmoid", FHN_, n)
+    drives = np.linspace(0.9, -0.9, 257)[:, None] * np.ones(n)
+    mean = neurons.respond(cells, drives, PROTOCOL).mean
+    level = (mean - mean.min()) / (mean.max() - mean.min())
+    current = np.linspace(0.0, 100e-12, 257)
+    whole = (level[0] == 0) & (level[-1] > 0.5)  # of these the threshold is seen, and half of the largest rate
+    seen = np.array([np.interp([0.1, 0.4], unit, current) for unit in level.T[whole]])
+    gains = np.log(0.3 * 100e-12 / np.diff(seen, axis=1)[:, 0])
+    drawn = np.random.default_rng(5).standard_normal((n, 2))[whole]
+    assert gains == pytest.approx(np.log(2.0) / np.sqrt(2.0) * drawn[:, 1], abs=0.05)
+    thresholds = seen[:, 0] - 0.1 * 100e-12 * np.exp(-gains)
+    assert thresholds == pytest.approx(20e-12 / np.sqrt(2.0) * drawn[:, 0], abs=1e-12)
+    assert whole.sum() > n / 5
+    few = neurons.respond(Cells.ideal("sigmoid", FHN_, 3), drives[:, :3], PROTOCOL).mean
+    alone = neurons.only(np.arange(5, n)).only(np.array([2])).respond(CELLS[:1], drives[:, :1], PROTOCOL).mean
+    assert np.array_equal(few, mean[:, :3])
+    assert np.array_equal(alone, mean[:, 7:8])
+    none = LivingNeurons((metronome(), other), "curve").drawn(0.0).respond(cells[:2], drives[:, :2], PROTOCOL).mean
+    assert np.array_equal(none, LivingNeurons((metronome(),), "curve").respond(CELLS, drives[:, :2], PROTOCOL).mean)
+
+
+def test_training_sees_every_drawn_unit() -> None:
+    neurons = LivingNeurons((metronome(),), "curve", spread=Spread(20e-12, 0.5, seed=1))
+    seen = responses(neurons, FHN_, PROTOCOL, 5)
+    cells = Cells.ideal("sigmoid", FHN_, 5)
+    z = np.linspace(-6, 6, 50)[:, None] * np.ones(5)
+    mean = neurons.respond(cells, cells.drive_stage.drives(z), PROTOCOL).mean
+    gain, offset = cells.row_stage.of(recentre=True)
+    assert seen.activations(z) == pytest.approx(gain * mean + offset, abs=0.01)
+
+
 def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no twin"):
         LivingNeurons(())
@@ -114,6 +151,13 @@ def test_what_is_refused(tmp_path: Path) -> None:
         LivingNeurons((metronome(),)).respond(
             CELLS, np.zeros((1, 2)), PROTOCOL, noise=Noise.from_density(CELLS, 1, 1, 0)
         )
+    with pytest.raises(InputError, match="1 twin: expected two or more recorded neurons"):
+        LivingNeurons((metronome(),)).drawn()
+    with pytest.raises(InputError, match="expected a number from 0"):
+        LivingNeurons((metronome(), metronome())).drawn(-1.0)
+    silent = replace(metronome(), rates=np.zeros(4))
+    with pytest.raises(InputError, match="silent at its largest current"):
+        LivingNeurons((metronome(), silent)).drawn()
     with pytest.raises(InputError, match="number of seconds above 0"):
         LivingNeurons((metronome(),), seconds_per_T=0.0)
 

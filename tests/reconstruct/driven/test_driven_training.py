@@ -14,18 +14,21 @@ import pytest
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.driven.bench import Bench
-from analog_fhn.reconstruct.driven.judging import misfit, step_runs, within
+from analog_fhn.reconstruct.driven.judging import misfit, runs_of_several, step_runs, within
 from analog_fhn.reconstruct.driven.map import UNIT, DrivenMap
 from analog_fhn.reconstruct.driven.noise import current_noise
 from analog_fhn.reconstruct.driven.pipeline import reconstruct_driven
-from analog_fhn.reconstruct.driven.traces import OTHERS, VOLTAGE_TIMES, traces
+from analog_fhn.reconstruct.driven.traces import OTHERS, VOLTAGE_TIMES, State, traces
 from analog_fhn.reconstruct.driven.training import DrivenOptions, Rollouts, train
+from analog_fhn.reconstruct.driven.tuning import tune
 from analog_fhn.reconstruct.driven.twin import DrivenTwin
 from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp, steps_of
 
 STEP = 0.25e-3
 N_INPUTS = OTHERS + 7
-QUICK = DrivenOptions(hidden=16, updates=200, batch=256, rollouts=(Rollouts(10, 125, 1e-3),), runs=16, memories=(5,))
+QUICK = DrivenOptions(
+    hidden=16, updates=200, batch=256, rollouts=(Rollouts(10, 125, 1e-3),), runs=16, memories=(5,), generations=0
+)  # fmt: skip
 CURRENTS = 1e-12 * np.arange(-20.0, 100.0, 15.0)  # 8
 
 
@@ -114,13 +117,52 @@ def test_training_learns_the_membrane() -> None:
     assert max(row["rest_error"] for row in result.rows()) < 1e-3  # of up to 7 mV
 
 
+def crossing() -> tuple[Bench, DrivenMap]:
+    """A membrane that rises through the spike's level under large currents, recorded from a map, and this map."""
+    n, on, off = 600, 100, 500
+    current = np.zeros((8, n))
+    current[:, on:off] = 1e-12 * np.arange(300, 1100, 100)[:, None]
+    weights, unit = np.zeros((N_INPUTS, 1)), np.ones(N_INPUTS)
+    weights[0, 0], weights[-2, 0], unit[0], unit[-2] = -1.0, 1.0, 20e-3, 200e-12
+    state_map = DrivenMap(((weights, np.array([-3.0])),), np.zeros(N_INPUTS), unit, 8.0, (-0.2, 0.1), STEP)
+    rest = State(np.full(8, -0.06), np.full((8, 7), -0.06), np.zeros((8, 3)), np.full(8, -0.06))
+    voltage = state_map.run(rest, current)
+    return Bench.of(CurrentClamp(tuple(voltage), tuple(current), STEP, steps_of(tuple(current), 10), "map")), state_map
+
+
+def test_tuning_finds_a_gain_that_was_lost() -> None:
+    bench, state_map = crossing()
+    assert misfit(step_runs(bench, state_map, bench.trained)) == 0.0
+    unit = state_map.unit.copy()
+    unit[-2] *= 1.25  # of the current: fewer steps rise through the level, and later
+    lost = replace(state_map, unit=unit)
+    before = misfit(step_runs(bench, lost, bench.trained))
+    tuned, misfits = tune(bench, bench.trained, lost, 10, 16, 0.1, seed=1)
+    assert before > 0.3
+    assert misfit(step_runs(bench, tuned, bench.trained)) == misfits[-1] < before / 3
+    # what it was not shown is better, too
+    assert misfit(step_runs(bench, tuned, bench.held_out)) < misfit(step_runs(bench, lost, bench.held_out)) / 2
+    again = tune(bench, bench.trained, lost, 1, 5, 0.1, seed=1)[1]
+    assert again == tune(bench, bench.trained, lost, 1, 5, 0.1, seed=1)[1]
+
+
+def test_several_maps_run_as_each_alone() -> None:
+    bench, state_map = crossing()
+    maps = [state_map, replace(state_map, centre=0.1 * state_map.unit, unit=1.1 * state_map.unit)]
+    for together, one in zip(runs_of_several(bench, maps, bench.held_out), maps, strict=True):
+        for a, b in zip(together, step_runs(bench, one, bench.held_out), strict=True):
+            assert a.step == b.step
+            assert np.array_equal(a.run, b.run)
+
+
 def test_training_never_sees_what_is_held_out() -> None:
-    clamp, few = membrane(CURRENTS), replace(QUICK, updates=40, rollouts=())
+    clamp, few = membrane(CURRENTS), replace(QUICK, updates=40, rollouts=(), generations=1, candidates=5)
     ruined = replace(clamp, voltage=tuple(v * (3 if k in (2, 6) else 1) for k, v in enumerate(clamp.voltage)))
     maps = [train(bench, bench.trained, few, seed=2).state_map for bench in (Bench.of(clamp), Bench.of(ruined))]
     for (w, b), (v, c) in zip(maps[0].layers, maps[1].layers, strict=True):
         assert np.array_equal(w, v)
         assert np.array_equal(b, c)
+    assert np.array_equal(maps[0].unit, maps[1].unit)
 
 
 def test_a_training_that_diverges_keeps_the_best_map_and_says_so() -> None:
@@ -151,7 +193,7 @@ def test_a_twin_runs_without_what_trained_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda meta, arrays: meta.update(kind="a reconstruction"), "is no driven twin"),
+        (lambda meta, arrays: meta.update(kind="a reconstruction"), "is not a driven twin, but 'a reconstruction'"),
         (lambda meta, arrays: meta.update(format=9), "this version reads format 1"),
         (lambda meta, arrays: meta.update(step=-1.0), "step"),
         (lambda meta, arrays: arrays.pop("centre"), "'centre' is missing"),
