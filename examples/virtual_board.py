@@ -69,9 +69,15 @@ def measure(design: Design, seed: int, folder: Path, noise: float, by_hand: floa
 
 
 def coefficient_errors(design: Design, seed: int, table: Path, by_hand: float) -> np.ndarray:
-    """Errors of the recovered coefficients, and those of the nominal neuron in their place, (2, n_cells, 9)."""
+    """Errors of the recovered coefficients, and those of the nominal neuron in their place, (2, n_cells, 9).
+
+    Readings by hand are replaced by those of the estimated parts, as `bench diagnose -o` does.
+    """
     layers = diagnose(table, design, by_hand, 0.0) if by_hand else diagnose(table, design)
     found = []
+    if by_hand:
+        steps = [protocol.steps for protocol in bench_protocols(design)]
+        write_measurements(table, steps, [one.estimated for one in layers])
     for layer, (one, hardware) in enumerate(zip(layers, design.chip(seed).hardware, strict=True)):
         true = np.hstack([hardware.cells.dynamics.p, hardware.cells.dynamics.q])
         model = CellModel.of(design, layer, bench_protocols(design)[layer])

@@ -97,11 +97,15 @@ class LayerDiagnosis:
     coefficients, left
         Nine coefficients of these cells as estimated, and the standard deviations that are left of p and q in turn,
         (n_cells, 9).
+    estimated
+        Readings that the estimated parts give, (n_neurons, n_readings), with less noise than those that were measured;
+        NaN of cells that were not.
     """
 
     cells: tuple[CellDiagnosis, ...]
     coefficients: Coefficients
     left: FloatArray
+    estimated: FloatArray
 
 
 def diagnose(
@@ -157,7 +161,10 @@ def _of_layer(
         cells.append(CellDiagnosis(layer, int(neuron), int(whole.freedom[k]), misfit, limit, furthest, blamed))
         if progress is not None:
             progress(k + 1, len(there))
-    return LayerDiagnosis(tuple(cells), model.coefficients(whole.sigmas), coefficient_errors(model, whole.covariances))
+    estimated = np.full(readings.shape, np.nan)
+    estimated[there] = model.readings(whole.sigmas)
+    errors = coefficient_errors(model, whole.covariances)
+    return LayerDiagnosis(tuple(cells), model.coefficients(whole.sigmas), errors, estimated)
 
 
 def coefficient_errors(model: CellModel, covariances: FloatArray) -> FloatArray:

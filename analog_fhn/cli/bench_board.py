@@ -108,15 +108,28 @@ def diagnose(
             "1 % noise, 0.0005 besides).",
         ),
     ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE.csv",
+            help="Table with the readings that the estimated parts give: less noise, for `trim --measurements`.",
+        ),
+    ] = None,
     temperature: parameters.TemperatureOption = None,
     supply: parameters.SupplyOption = None,
     json: parameters.JsonOption = None,
 ) -> None:
     """Say which cells are off, which parts alone would explain it, and the nine coefficients of every neuron."""
     from analog_fhn.board.bench_reading import diagnose as diagnosis
-    from analog_fhn.board.bench_steps import ACCURACY, NOISE
+    from analog_fhn.board.bench_steps import ACCURACY, NOISE, bench_protocols
+    from analog_fhn.board.measured import write_measurements
 
     start = time.perf_counter()
+    outputs.check_outputs({measurements: "the measurements"}, {"-o": output, "--json": json})
+    if output is not None:
+        outputs.writable(output)
     if accuracy is not None and not 0.0 < accuracy < 1.0:
         raise InputError(f"--accuracy {accuracy:g}: expected a share between 0 and 1")
     design = _design(network, technology, temperature, supply)
@@ -128,6 +141,10 @@ def diagnose(
         for cell in layer.cells:
             for line in _lines(cell, place):
                 console.say(line, json)
+    if output is not None:
+        steps = [protocol.steps for protocol in bench_protocols(design)]
+        write_measurements(output, steps, [layer.estimated for layer in found])
+        outputs.say_written([output], json)
     settings = outputs.settings(design.network, None, technology=design.technology)
     content = {"layers": [_content(layer) for layer in found], "accuracy": accuracy, "settings": settings}
     outputs.write_json(json, "bench diagnose", None, start, outputs.without_nan(content))

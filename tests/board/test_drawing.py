@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from itertools import combinations
 
 import pytest
 from small_boards import KINDS, small_chip
 
 from analog_fhn.board.circuit import board_circuit
-from analog_fhn.board.drawing import Drawing, Placed
+from analog_fhn.board.drawing import Drawing, Placed, Words
 from analog_fhn.board.project import drawings
 from analog_fhn.board.stock import packages
 from analog_fhn.board.symbols import Circle
@@ -25,19 +25,24 @@ def sheets(request: pytest.FixtureRequest) -> dict[str, Drawing]:
 
 
 def texts(drawing: Drawing) -> Iterator[tuple[str, Box]]:
-    """Every text that is seen, and its box; labels of nets stand above their wires."""
-    fields = [words for one in drawing.placed for words in (one.reference, one.value) if words.size and words.text]
-    for words in fields + [one for one in drawing.words if one.size < 1.5]:
-        height = words.size / 1.27
-        width = LETTER * height * len(words.text)
-        x, y = words.at
-        left = {"left": x, "centre": x - width / 2, "right": x - width}[words.justify]
-        if words in drawing.words:
-            y -= height / 2  # its lower edge is at its place
-        # What stands on its head is justified the other way round; its box is that of text at the left.
-        upside_down = any(one.angle == 180 and words in (one.reference, one.value) for one in drawing.placed)
-        left = x if upside_down and words.justify == "right" else left
-        yield words.text, (left, y - height / 2, left + width, y + height / 2)
+    """Every text that is seen, headings not counted, and its box."""
+    for one in drawing.placed:
+        for words in (one.reference, one.value):
+            if words.size and words.text:
+                # What stands on its head is justified the other way round.
+                yield words.text, box_of(words, "left" if one.angle == 180 else words.justify)
+    for words in drawing.words:
+        if words.size < 1.5:
+            left, top, right, low = box_of(words, words.justify)
+            half = (low - top) / 2  # its lower edge is at its place
+            yield words.text, (left, top - half, right, low - half)
+
+
+def box_of(words: Words, justify: str) -> Box:
+    height = words.size / 1.27
+    width, (x, y) = LETTER * height * len(words.text), words.at
+    left = {"left": x, "centre": x - width / 2, "right": x - width}[justify]
+    return left, y - height / 2, left + width, y + height / 2
 
 
 def bodies(one: Placed) -> Iterator[Box]:
@@ -68,8 +73,10 @@ def meet(one: Box, other: Box, by: float = 0.05) -> bool:
 
 def test_no_text_lies_upon_another(sheets: dict[str, Drawing]) -> None:
     for key, drawing in sheets.items():
-        upon = [(a, b) for (a, first), (b, other) in combinations(texts(drawing), 2) if meet(first, other)]
-        assert not upon, key
+        seen = sorted(texts(drawing), key=lambda one: one[1])
+        for k, (text, box) in enumerate(seen):
+            beside = itertools.takewhile(lambda one, box=box: one[1][0] < box[2], seen[k + 1 :])
+            assert not [(text, other) for other, its in beside if meet(box, its)], key
 
 
 def test_no_text_lies_upon_a_symbol(sheets: dict[str, Drawing]) -> None:

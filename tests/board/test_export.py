@@ -86,7 +86,8 @@ def test_bad_names_of_projects(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="of a project: expected"):
         export_kicad(small_chip("sigmoid"), tmp_path, cells=1, name=name)
     assert not list(tmp_path.iterdir())
-    export_kicad(small_chip("sigmoid"), tmp_path, cells=1, name=project_name(name))
+    assert re.fullmatch("[A-Za-z0-9_-]{1,60}", project_name(name))
+    assert project_name(name) != "connectors"
 
 
 def test_the_command_writes_and_lists_the_files(tmp_path: Path) -> None:
