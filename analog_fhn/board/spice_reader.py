@@ -120,9 +120,9 @@ def read_netlist(folder: Path) -> SpiceCircuit:
         except SimulationError as error:
             raise InputError(f"{path}: ngspice cannot read it: {error}") from None
     _collect(listing, circuit)
-    for path, part in list(circuit.parts.items()):
+    for element, part in list(circuit.parts.items()):
         if part.kind == "resistor" and part.numbers[VALUE] >= NO_SHIFT:
-            del circuit.parts[path]
+            del circuit.parts[element]
     if not circuit.parts:
         raise InputError(f"{path}: no parts; expected the netlist of a board")
     return circuit
