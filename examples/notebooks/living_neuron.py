@@ -222,7 +222,7 @@ def _(mo):
     mo.md(r"""
     The rule was fixed beforehand, too: one spike or 15 %, whichever is more, and silence where the neuron is silent. A
     model that counts well need not be a good model. The integrate-and-fire neuron counts as well as the twin and has no
-    waveform at all, and the training of a twin is chaotic: of ten seeds some meet the rule, others do not
+    waveform at all, and the training of a twin is chaotic: of several seeds some meet the rule, others do not
     ([the page about it](../living.md) has all of them, for two cells). Do not trust one.
 
     ## As a hidden unit
