@@ -154,9 +154,11 @@ def test_every_fault_is_named_by_itself_or_with_what_does_the_same(tmp_path: Pat
 
 
 def test_sound_cells_are_called_sound_and_their_codes_repair_the_chip(table: Path) -> None:
-    status, out, err = run("bench", "diagnose", "net.npz", table)
+    status, out, err = run("bench", "diagnose", "net.npz", table, "-o", "estimated.csv")
     assert status == 0, err
     assert out.count("as the technology's cells are") == NEURONS
+    estimated, given = (load_measurements(path, design(), "volts").layers[0] for path in (Path("estimated.csv"), table))
+    assert np.max(np.abs(estimated.responses - given.responses)) < 2e-3  # readings without noise are not moved
     status, out, err = run("trim", "net.npz", "--measurements", table, "--unit", "volts", "-o", "codes")
     assert status == 0, err
     codes = from_measurements(load_measurements(table, design(), "volts"), design(), TrimHardware()).state.codes
