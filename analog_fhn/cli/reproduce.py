@@ -276,7 +276,7 @@ def _population(options: FigureOptions, run: _Run) -> tuple[list[Path], dict[str
     with console.progress_bar("training") as bar:
         networks = recipes.trained(folder, train, recipes.RECIPES, range(run.seed, run.seed + number), bar)
     with console.progress_bar("table1-population") as bar:
-        people = many.judge(networks, test, fhn, protocol, a=a, gammas=gammas, seed=run.seed, progress=bar)
+        people = many.judge(networks, test, fhn, protocol, a=a, gammas=gammas, progress=bar)
     title = f"Table 1 over {len(networks)} networks of three trainings, {len(test.labels)} test images"
     paths = [
         people.write(run.folder / "table1_population.csv"),
