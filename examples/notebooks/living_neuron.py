@@ -186,7 +186,8 @@ def _(mo):
     mo.md(r"""
     Black is the recorded cell, red the twin, which starts from the cell's state 50 ms before the step and is given
     nothing but the current from then on. Left is the first step of a sweep, right the second, which comes after a
-    hyperpolarising pulse. Spikes come nearly when they should, and are too low. Counting them in every step:
+    hyperpolarising pulse. The spikes are about as many as they should be, some come at other times, and they are
+    too high. Counting them in every step:
     """)
     return
 
@@ -221,9 +222,9 @@ def _(baseline, clamp, pd, rebuilt):
 def _(mo):
     mo.md(r"""
     The rule was fixed beforehand, too: one spike or 15 %, whichever is more, and silence where the neuron is silent. A
-    model that counts well need not be a good model. The integrate-and-fire neuron counts as well as the twin and has no
-    waveform at all, and the training of a twin is chaotic: of several seeds some meet the rule, others do not
-    ([the page about it](../living.md) has all of them, for two cells). Do not trust one.
+    model that counts well need not be a good model. The integrate-and-fire neuron counts at least as well as the twin
+    and has no waveform at all, and the training of a twin is chaotic: of several seeds some meet the rule, others do
+    not ([the page about it](../living.md) has all of them, for two cells). Do not trust one.
 
     ## As a hidden unit
 
