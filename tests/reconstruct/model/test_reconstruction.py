@@ -172,7 +172,7 @@ def test_arrays_of_something_else(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_command(saved: Path) -> None:
-    refused(changed(saved, {"kind": "a network"}), "no file of 'analog-fhn reconstruct'")
+    refused(changed(saved, {"kind": "a network"}), "is not a reconstruction, but 'a network'")
 
 
 def test_meta_that_is_no_json(saved: Path) -> None:
