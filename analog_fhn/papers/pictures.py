@@ -18,7 +18,7 @@ _OFFSET = 0.24  # between the recipes' bars of a digit
 
 def population(people: Population, title: str) -> Figure:
     """Published columns within a population of networks; below, accuracy against gamma and distance against a."""
-    figure = Figure(figsize=(10.5, 6.6), layout="constrained")
+    figure = Figure(figsize=(9.2, 6.0), layout="constrained")
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.0, 0.9))[:, 0]
     panels = above.subplots(1, 3)
     for column, axes in enumerate(panels):
