@@ -43,7 +43,7 @@ def _column(axes: Axes, people: Population, column: int) -> None:
     width = 0.45
     axes.hlines(people.published[column], places - width, places + width, color=INK, lw=1.4, label="paper")
     axes.set_xticks(places, [*map(str, range(10)), "all"])
-    axes.set(xlabel="digit", title=f"column {column + 1}, each network at its own gamma")
+    axes.set(xlabel="digit", title=f"column {column + 1}, each at its gamma")
     axes.title.set_fontsize(10)
     axes.set_ylim(bottom=-1)
     axes.spines[["top", "right"]].set_visible(False)
