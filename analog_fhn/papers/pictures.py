@@ -43,7 +43,7 @@ def _column(axes: Axes, people: Population, column: int) -> None:
     width = 0.45
     axes.hlines(people.published[column], places - width, places + width, color=INK, lw=1.4, label="paper")
     axes.set_xticks(places, [*map(str, range(10)), "all"])
-    axes.set(xlabel="digit", title=f"column {column + 1}, each network at its own gamma")
+    axes.set(xlabel="digit", title=f"column {column + 1}, best gammas")
     axes.title.set_fontsize(10)
     axes.set_ylim(bottom=-1)
     axes.spines[["top", "right"]].set_visible(False)
@@ -77,7 +77,7 @@ def _against_a(axes: Axes, people: Population) -> None:
         axes.vlines(x, values.min(axis=0), values.max(axis=0), color=COLOURS[recipe], lw=2.2, alpha=0.75)
         axes.plot(x, np.median(values, axis=0), "o", ms=3, color=COLOURS[recipe])
     axes.set_xticks(np.arange(len(people.a)), [f"{a:g}" for a in people.a])
-    axes.set(xlabel="a", ylabel="rms difference (points)", title="three columns, best gammas")
+    axes.set(xlabel="a", ylabel="rms difference (points)", title="all columns, best gammas")
     axes.title.set_fontsize(10)
     axes.set_ylim(bottom=0)
     axes.spines[["top", "right"]].set_visible(False)
