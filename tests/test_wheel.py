@@ -176,6 +176,8 @@ def circuits(network: af.Network) -> tuple[af.Design, af.Chip]:
     messages: list[str] = [finding.message for finding in af.check(design)]
     quantities = sum(line.quantity for line in af.bill(design))
     print(messages, quantities, af.Chip.ideal(network))
+    files: list[str] = af.export_kicad(design.chip(1), Path("board"), cells=2)
+    print(files, [difference for difference in af.check_board("board")])
     return design, design.chip(1)
 
 

@@ -94,12 +94,12 @@ HARMLESS = {
     "--vacask-images",
     "--labelled", "--held-out", "--verify", "--reading-noise", "--time-unit", "--stride", "--longest", "--noise",
     "--ahead", "--volts-per-x", "--step", "--start", "--stop", "--volts-per-unit", "--seconds-per-unit", "--every",
-    "--bridge", "--images-seed",
+    "--bridge", "--images-seed", "--spread", "--spread-seed",
 }  # fmt: skip
 # Where they are beside the point: of another call of the command, or refused there.
 ELSEWHERE = {
     "classify": ("--table",), "train": ("--settle", "--control", "--eps", "--chips"), "design": ("--eps",),
-    "arrays": ("--settle", "--control"), "export": ("--settle", "--control"),
+    "arrays": ("--settle", "--control"), "export": ("--settle", "--control", "--cells"),
     "reproduce": ("--epochs", "--seeds", "--duration", "--steps"),
 }  # fmt: skip
 
