@@ -296,12 +296,15 @@ def wait(until: Callable[[], bool], seconds: float = 20.0) -> None:
 def test_a_run_stops_by_its_button_and_with_its_tab(
     opened: Callable[..., Tab], browser: Browser, served: Server
 ) -> None:
-    tab, leaving = opened(), Tab(browser, served.address)
+    # Long windows: a run is over before a click returns where chips take a millisecond.
+    slow = "#settle=1000&control=2000"
+    tab, leaving = opened(slow), Tab(browser, served.address + slow)
     for one, leave in ((tab, lambda: tab.page.click("#run")), (leaving, leaving.page.close)):
         wait(lambda: served.desk.at_work == 0)
         one.page.fill("#chips", "500")
         one.page.click("#run")
-        wait(lambda: served.desk.at_work >= 1)
+        one.page.wait_for_selector("#worst button")
+        assert served.desk.at_work >= 1
         leave()
         wait(lambda: served.desk.at_work == 0)
     assert tab.text("yield-said").startswith("Stopped: ")
