@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from analog_fhn._support.json_text import read_object
 from analog_fhn._support.limits import LIMIT, open_archive
+from analog_fhn._support.words import listed
 from analog_fhn.errors import InputError, shown
 
 npy: Any = npy_format  # its type hints lack the limit of the header
@@ -97,7 +98,7 @@ def take_meta(path: Path, arrays: dict[str, NDArray[Any]], what: str) -> dict[st
         If there is none, or it is no JSON object within the limits of `read_json`.
     """
     if "meta" not in arrays:
-        raise InputError(f"{path}: no 'meta' in it (found: {_listed(sorted(arrays)) or 'nothing'}); expected {what}")
+        raise InputError(f"{path}: no 'meta' in it (found: {listed(sorted(arrays), 8) or 'nothing'}); expected {what}")
     text = read_text(path, arrays, "meta", what)
     del arrays["meta"]
     return read_object(text, f"{path}: 'meta'")
@@ -170,10 +171,6 @@ def reading(path: Path, what: str) -> Iterator[None]:
         raise InputError(f"{path}: {shown(error.args[0])} is missing; expected {what}") from None
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
         raise InputError(f"{path}: cannot be read ({error}); expected {what}") from None
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def read_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 
 def percent(value: float) -> str:
@@ -21,10 +21,11 @@ def engineering(value: float, unit: str) -> str:
     return f"{digits / 10.0**exponent:.4g} {prefix}{unit}"
 
 
-def listed(things: Sequence[object]) -> str:
-    """Things for a message: the first twelve, and how many more."""
-    more = len(things) - 12
-    return ", ".join(map(str, things[:12])) + (f" and {more} more" if more > 0 else "")
+def listed(things: Iterable[object], most: int = 12) -> str:
+    """Things for a message: the first ones, and how many more."""
+    names = [str(thing) for thing in things]
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def counted(n: int, thing: str) -> str:

@@ -118,7 +118,6 @@ def board_circuit(chip: Chip, cells: int | None = None, *, recentre: bool | None
         outputs = tuple(f"score_{k}" for k in range(chip.network.output.n_out))
     else:
         inputs, outputs = (tuple(f"{node}{cell_suffix(0, k)}" for k in range(cells)) for node in ("z", "row"))
-    supplies = _supplies(made, len(made.hardware) if cells is None else 1, recentre)
     nominal = [
         {name: float(values[0]) for name, values in one.sense.items()}
         for one in Design(made.network, made.technology).arrays
@@ -294,14 +293,14 @@ def _cell(chip: ManufacturedChip, parts: SheetParts, recentre: bool, index: int)
     drive, driver = cells.cell.stage_instances(cells, k, recentre, suffix)
     nominal = {name: float(values[k]) for group in cells.cell.nominal for name, values in group.items()}
     first, second, square, cube, other = (parts.reference("opamp") for _ in range(5))
-    if drive.subcircuit == "tanh_pair" and index % 2:
-        other = f"U{int(other[1:]) - parts.block}"
+    packages = [first, second, square, cube, other]
+    if drive.subcircuit == "tanh_pair" and index % 2:  # in the package of the cell before
+        other = f"U{int(packages.pop()[1:]) - parts.block}"
     neurons = {"xu1": (first, 0), "xu3": (first, 1), "xu2": (second, 0), "xm1": (square, 0), "xm2": (cube, 0)}
     _parts(parts, neuron, nominal, neurons)
     _parts(parts, drive, nominal, {"": (other, index % 2), "xu5": (other, 0), "xu4": (other, 1)})
     _parts(parts, driver, nominal, {"xu": (second, 1)}, cells.cell.left_out(recentre))
     extras.cell(parts, suffix, driver.name.lower(), driver.nodes)
-    packages = (first, second, square, cube, *([] if drive.subcircuit == "tanh_pair" and index % 2 else [other]))
     for package in packages:
         parts.decouple(package)
 

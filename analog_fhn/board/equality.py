@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Literal
 
 from analog_fhn._support.cards import Card, Grid, Rows
-from analog_fhn._support.words import counted
+from analog_fhn._support.words import counted, listed
 from analog_fhn.board.net_differences import Matched, match_nets
-from analog_fhn.board.parts import SYMMETRIC, VALUE, Part, base_name, listed
+from analog_fhn.board.parts import SYMMETRIC, VALUE, Part, base_name
 from analog_fhn.board.pins import terminal_pins
 from analog_fhn.board.schematic_reader import (
     Package,
@@ -218,5 +218,5 @@ def _extra(packages: list[Package], netlist: SpiceCircuit, matched: Matched) -> 
         if len(nodes) > 1 and not nodes <= supplies:
             name = f"{package.reference}, {package.value}"
             yield Difference(
-                "part", package.reference, f"{name}, is not in the netlist; it joins {listed(sorted(nodes))}"
+                "part", package.reference, f"{name}, is not in the netlist; it joins {listed(sorted(nodes), 4)}"
             )

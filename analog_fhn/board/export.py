@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn._support.files import has_failed, write_set
 from analog_fhn._support.hashing import sha256
 from analog_fhn.board.circuit import BoardCircuit, board_circuit
 from analog_fhn.board.order import order
@@ -21,7 +18,7 @@ from analog_fhn.errors import InputError, shown
 from analog_fhn.netlist.cells_alone import ROWS, cells_alone
 from analog_fhn.netlist.chip_lines import SCORES
 from analog_fhn.netlist.decks import chip_libraries
-from analog_fhn.netlist.export import MANIFEST, NETLISTS, earlier_files, read_manifest
+from analog_fhn.netlist.export import NETLISTS, chip_facts, read_manifest, write_export
 from analog_fhn.netlist.whole_chip import whole_chip
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
@@ -85,15 +82,16 @@ def export_kicad(
     contents = {file: text.encode("utf-8") for file, text in texts.items()}
     contents |= {f"{NETLISTS}/{file}": content for file, content in _netlists(circuit, inputs).items()}
     _check_unchanged(folder, contents)
-    manifest = _manifest(circuit, inputs, contents, name) | (notes or {})
-    earlier = earlier_files(folder)
-    names = [*contents, MANIFEST]
-    write_set(folder, contents | {MANIFEST: (json.dumps(manifest, indent=2) + "\n").encode("utf-8")})
-    if not has_failed(folder / MANIFEST):
-        for path in earlier:
-            if path.relative_to(folder).as_posix() not in names:
-                path.unlink(missing_ok=True)
-    return names
+    facts = {
+        "form": "kicad",
+        "project": name,
+        "cells": cells,
+        "run": f"cd {NETLISTS} && ngspice -b run.cir",
+        "writes": f"{NETLISTS}/{SCORES if cells is None else ROWS}",
+        "inputs": None if inputs is None else [float(value) for value in inputs],
+        "recentre": circuit.recentre,
+    }
+    return write_export(folder, contents, chip_facts(circuit.chip, contents, ()) | facts | (notes or {}))
 
 
 def project_name(text: str) -> str:
@@ -129,30 +127,3 @@ def _check_unchanged(folder: Path, contents: dict[str, bytes]) -> None:
             raise InputError(
                 f"{path}: was changed since it was written, or is another project's; expected a new folder"
             )
-
-
-def _manifest(
-    circuit: BoardCircuit, inputs: NDArray[np.floating] | None, contents: dict[str, bytes], name: str
-) -> dict[str, Any]:
-    chip, network = circuit.chip, circuit.chip.network
-    result = SCORES if circuit.cells is None else ROWS
-    return {
-        "format": 2,
-        "form": "kicad",
-        "project": name,
-        "cells": circuit.cells,
-        "chip_seed": chip.seed,
-        "technology": chip.technology.model_dump(),
-        "scales": dict(chip.hardware[0].cells.cell.voltage_scales),
-        "siemens_per_weight": [array.crossbar.siemens_per_weight for array in chip.arrays],
-        "fhn": asdict(network.fhn),
-        "protocol": asdict(network.protocol),
-        "architecture": network.sizes_text,
-        "weights_sha256": network.sha256,
-        "run": f"cd {NETLISTS} && ngspice -b run.cir",
-        "writes": f"{NETLISTS}/{result}",
-        "inputs": None if inputs is None else [float(value) for value in inputs],
-        "recentre": circuit.recentre,
-        "sha256": {file: sha256(content) for file, content in contents.items()},
-        "results": [],
-    }

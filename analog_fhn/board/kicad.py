@@ -12,7 +12,7 @@ from analog_fhn._support.extras import extra
 from analog_fhn.board import symbols
 from analog_fhn.board.artist import SUPPLIES
 from analog_fhn.board.drawing import Drawing, Justify, Label, Placed, SheetBox, Words
-from analog_fhn.board.stock import Package
+from analog_fhn.board.stock import PLAIN_SYMBOLS, Package
 from analog_fhn.board.symbols import Body, Circle, Pin
 
 GRID = 1.27  # mm
@@ -263,7 +263,7 @@ def library_symbol(name: str, package: Package | None, *, nested: bool) -> Any:
     symbol = Symbol.create_new(f"{LIBRARY}:{name}" if nested else name, prefix, name)
     symbol.isPower = package is None and name != "PWR_FLAG"
     symbol.inBom = symbol.onBoard = package is not None
-    many = package is not None and package.symbol not in _PLAIN_SYMBOLS
+    many = package is not None and package.symbol not in PLAIN_SYMBOLS
     symbol.hidePinNumbers = not many
     symbol.pinNames, symbol.pinNamesHide, symbol.pinNamesOffset = True, not many, 0.5
     for unit, body in enumerate(bodies):
@@ -275,9 +275,6 @@ def library_symbol(name: str, package: Package | None, *, nested: bool) -> Any:
         child.pins = [_pin(pin, numbers[t], names.get(t, pin.name)) for t, pin in body.pins.items()]
         symbol.units.append(child)
     return symbol
-
-
-_PLAIN_SYMBOLS = {"R", "C", "D", "R_Trim", "Jumper_3_Bridged12", "TestPoint"}
 
 
 def _pin(pin: Pin, number: str, name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,13 +55,7 @@ def kept_readings(path: Path, steps: Sequence[Sequence[Step]], readings: Sequenc
     whole = [values.copy() for values in readings]
     if not path.exists():
         return whole
-    layers = ("layer",) if len(steps) > 1 else ()
-    columns = ("step", *layers, "neuron")
-    table = read_text_table(path, f"the columns {','.join(columns)} and readings")
-    for line, texts in named_rows(table, columns, ("drive", "v_z", *READ)):
-        values = dict(zip((*columns, "drive", "v_z", *READ), texts, strict=True))
-        layer = _whole(table, line, "layer", values["layer"], len(steps)) if layers else 0
-        neuron = _whole(table, line, "neuron", values["neuron"], len(whole[layer]))
+    for table, line, values, layer, neuron in _lines(path, list(map(len, whole))):
         places = [(step.name, column) for step in steps[layer] for column in step.readings]
         for k, (name, column) in enumerate(places):
             if name == values["step"].strip() and values[column].strip() and np.isnan(whole[layer][neuron, k]):
@@ -88,15 +82,9 @@ def read_measurements(
     InputError
         For whatever is wrong with the file, or a reading that no such circuit gives; names line and column.
     """
-    layers = ("layer",) if len(protocols) > 1 else ()
-    columns, optional = ("step", *layers, "neuron"), ("drive", "v_z", *READ)
-    table = read_text_table(path, f"the columns {','.join(columns)} and readings")
     found = [np.full((one.cell.n_cells, len(one.readings)), np.nan) for one in protocols]
-    for line, texts in named_rows(table, columns, optional):
-        values = dict(zip((*columns, *optional), texts, strict=True))
-        layer = _whole(table, line, "layer", values["layer"], len(protocols)) if layers else 0
+    for table, line, values, layer, neuron in _lines(path, list(map(len, found))):
         protocol = protocols[layer]
-        neuron = _whole(table, line, "neuron", values["neuron"], protocol.cell.n_cells)
         number = _step(table, line, values, protocol)
         for k, reading in enumerate(protocol.readings):
             if reading.step == number and values[reading.column].strip():
@@ -108,11 +96,22 @@ def read_measurements(
                 value = finite_number(table, line, reading.column, values[reading.column])
                 _check(table, line, reading.column, value, protocol, float(expected[layer][k]))
                 found[layer][neuron, k] = value
-    for values_of, place in zip(found, range(len(found)), strict=True):
-        if not np.isfinite(values_of).any():
-            of = f" of hidden layer {place + 1}" if layers else ""
+    for layer, readings in enumerate(found):
+        if not np.isfinite(readings).any():
+            of = f" of hidden layer {layer + 1}" if len(found) > 1 else ""
             raise InputError(f"{path}: no reading of any cell{of}; expected some in the columns {', '.join(READ)}")
     return found
+
+
+def _lines(path: Path, neurons: Sequence[int]) -> Iterator[tuple[TextTable, int, dict[str, str], int, int]]:
+    """Each line of a table: its number, its cells by column, hidden layer and neuron, of so many of each layer."""
+    layers = ("layer",) if len(neurons) > 1 else ()
+    columns, optional = ("step", *layers, "neuron"), ("drive", "v_z", *READ)
+    table = read_text_table(path, f"the columns {','.join(columns)} and readings")
+    for line, texts in named_rows(table, columns, optional):
+        values = dict(zip((*columns, *optional), texts, strict=True))
+        layer = _whole(table, line, "layer", values["layer"], len(neurons)) if layers else 0
+        yield table, line, values, layer, _whole(table, line, "neuron", values["neuron"], neurons[layer])
 
 
 def _whole(table: TextTable, line: int, column: str, text: str, n: int) -> int:

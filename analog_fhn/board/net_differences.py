@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from analog_fhn.board.parts import Part, base_name, listed, nets, node_name
+from analog_fhn._support.words import listed
+from analog_fhn.board.parts import Part, base_name, nets, node_name
 
 Terminals = frozenset[tuple[str, str]]
 
@@ -80,7 +81,7 @@ def _sentences(
             strays = sorted(terminals & others)
             if not strays or pairs.get(node) == net:
                 continue
-            who = listed(_terminal(parts, *stray) for stray in strays)
+            who = listed((_terminal(parts, *stray) for stray in strays), 4)
             name = strays[0][0] if len(strays) == 1 else node
             where = f"{who}: on net {net} of the schematic"
             if node not in pairs:

@@ -211,9 +211,7 @@ def remarks(circuit: BoardCircuit, bought: Order) -> list[str]:
     circuit, bought
         A board and its order.
     """
-    technology = circuit.chip.technology
-    assert isinstance(technology, BoardTechnology)
-    said = []
+    technology, said = circuit.technology, []
     kinds = {"opamp": "TL082", "sense_amplifier": "OPA2134", "multiplier": "AD633", "tanh_pair": "LM13700"}
     sections = {element.section for element in circuit.elements}
     for key in sorted(sections & kinds.keys()):
@@ -268,9 +266,7 @@ class _Need:
 
 def _needs(circuit: BoardCircuit, array: ArrayParts, mounting: Mounting) -> Iterator[_Need]:
     """All elements of a board, and what they need besides."""
-    technology = circuit.chip.technology
-    assert isinstance(technology, BoardTechnology)
-    devices = []
+    technology, devices = circuit.technology, []
     for element in circuit.elements:
         if element.section == "array" and array != "resistors":
             devices.append(element)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 # Their two terminals may be exchanged.
@@ -51,10 +51,3 @@ def base_name(net: str) -> str:
 def node_name(node: str) -> str:
     """A node's name without the subcircuits that it is in."""
     return node.rsplit(".", 1)[-1]
-
-
-def listed(names: Iterable[str], most: int = 4) -> str:
-    """Names for a sentence, the first few of many."""
-    names = list(names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -24,6 +24,8 @@ _PLAIN = {
     "jumper": ("Jumper_3_Bridged12", symbols.JUMPER),
     "test_point": ("TestPoint", symbols.TEST_POINT),
 }
+PLAIN_SYMBOLS = frozenset(name for name, _ in _PLAIN.values())
+"""Symbols whose pins have neither names nor numbers beside them."""
 _AMPLIFIERS = {"opamp": symbols.AMPLIFIER, "ota": symbols.TRANSCONDUCTOR}
 # Letters of units in the names of fields.
 LETTERS = "ABCDEFGH"

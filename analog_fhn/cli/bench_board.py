@@ -19,13 +19,11 @@ if TYPE_CHECKING:
 
 _SHOWN_NOTES, _SHOWN_SUSPECTS = 5, 3
 
-TechnologyOption = Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")]
-
 
 def plan(
     network: parameters.NetworkArgument,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
-    technology: TechnologyOption = "discrete",
+    technology: parameters.NeededTechnologyOption = "discrete",
     cells: Annotated[
         int | None, typer.Option("--cells", metavar="N", min=1, help="Only the first N cells of each hidden layer.")
     ] = None,
@@ -98,7 +96,7 @@ def read(
 def diagnose(
     network: parameters.NetworkArgument,
     measurements: Annotated[Path, typer.Argument(metavar="MEASUREMENTS.csv", help="Table of `bench plan`, filled in.")],
-    technology: TechnologyOption = "discrete",
+    technology: parameters.NeededTechnologyOption = "discrete",
     accuracy: Annotated[
         float | None,
         typer.Option(

@@ -15,7 +15,7 @@ from analog_fhn._support.interrupts import keeping
 from analog_fhn.cli import circuits, console, costs, option_values, outputs, parameters
 from analog_fhn.cli.completion import backend_names
 from analog_fhn.cli.groups import ImageOptions, LoadsNetwork, NeuronOptions, TrimmableChipOptions
-from analog_fhn.cli.options import options_set, takes_option_groups
+from analog_fhn.cli.options import as_written, options_set, takes_option_groups
 from analog_fhn.errors import InputError, shown
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class EngineOptions:
         if self.backend != "twin":
             for option, value in options_set(self).items():
                 if option != "--backend":
-                    text = f"{option} {value[0] if isinstance(value, list) else value}"
+                    text = as_written(option, value)
                     raise option_values.foreign(
                         option, text, f"--backend {self.backend}", {"--backend twin": (option,)}
                     )

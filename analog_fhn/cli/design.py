@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class CellOptions:
     """What a hidden cell is designed for, and of which parts."""
 
-    technology: Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")] = "discrete"
+    technology: parameters.NeededTechnologyOption = "discrete"
     eps: parameters.EpsOption = None
     a: parameters.AOption = None
     gamma: parameters.GammaOption = None

@@ -116,7 +116,7 @@ class OneImageOptions:
 class ChipOptions:
     """A chip of a technology."""
 
-    technology: Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")] = "discrete"
+    technology: parameters.NeededTechnologyOption = "discrete"
     chip: parameters.ChipOption = None
     errors: parameters.ErrorsOption = None
     temperature: parameters.TemperatureOption = None

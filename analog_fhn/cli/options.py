@@ -76,6 +76,11 @@ def options_set(group: Any) -> dict[str, Any]:
     return values
 
 
+def as_written(option: str, value: Any) -> str:
+    """An option of `options_set` and its value, or the first of several, as they are written."""
+    return option if value is True else f"{option} {value[0] if isinstance(value, list) else value}"
+
+
 def values_of(group: Any) -> dict[str, Any]:
     """Value of every option of a group and of the groups in it, by the name of its field."""
     values: dict[str, Any] = {}

@@ -56,6 +56,7 @@ ProtocolOption = Annotated[
 TechnologyOption = Annotated[
     str | None, typer.Option("--technology", metavar="NAME|PATH", help="Technology: a name (discrete) or a YAML file.")
 ]
+NeededTechnologyOption = Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")]
 ChipOption = Annotated[
     int | None, typer.Option("--chip", metavar="SEED", min=0, help="Chip seed (default: the nominal chip).")
 ]

@@ -29,7 +29,7 @@ _SHOWN = 8  # parts of the worst case that are told of
 class DesignOptions:
     """What is manufactured, and under which conditions."""
 
-    technology: Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")] = "discrete"
+    technology: parameters.NeededTechnologyOption = "discrete"
     errors: parameters.ErrorsOption = None
     temperature: parameters.TemperatureOption = None
     supply: parameters.SupplyOption = None

@@ -11,7 +11,7 @@ import typer
 
 from analog_fhn._support.interrupts import keeping
 from analog_fhn.cli import console, costs, option_values, outputs, parameters, reconstruct_driven, reconstruct_result
-from analog_fhn.cli.options import options_set, takes_option_groups, values_set
+from analog_fhn.cli.options import as_written, options_set, takes_option_groups, values_set
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
@@ -278,7 +278,7 @@ def reconstruct(
         )
         return
     for option, value in options_set(clamp).items():
-        text = option if value is True else f"{option} {value}"
+        text = as_written(option, value)
         raise option_values.foreign(option, text, "a recording of one voltage", {"current clamps": (option,)})
     control = drives.control(len(recordings))
     options = fitting.options(reading.bridge, seed)

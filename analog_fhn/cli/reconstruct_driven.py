@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analog_fhn.cli import console, outputs
-from analog_fhn.cli.options import options_set
+from analog_fhn.cli.options import as_written, options_set
 from analog_fhn.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -38,10 +38,9 @@ def refuse_options(path: Path, groups: list[Any]) -> None:
     """Refuse options of the recordings without a known current."""
     for group in groups:
         for option, value in options_set(group).items():
-            text = option if value is True else f"{option} {value}"
             raise InputError(
-                f"{text} is an option of recordings of one voltage; {path} is a current clamp, whose currents and "
-                "steps are in the file"
+                f"{as_written(option, value)} is an option of recordings of one voltage; {path} is a current clamp, "
+                "whose currents and steps are in the file"
             )
 
 

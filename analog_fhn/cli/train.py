@@ -14,7 +14,7 @@ from analog_fhn._support.files import has_failed
 from analog_fhn._support.interrupts import keeping
 from analog_fhn.cli import circuits, console, costs, inputs, option_values, outputs, parameters
 from analog_fhn.cli.groups import NeuronOptions
-from analog_fhn.cli.options import options_set, takes_option_groups, values_set
+from analog_fhn.cli.options import as_written, options_set, takes_option_groups, values_set
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class HardwareOptions:
             raise InputError(f"--clip-sigma {clip:g}: expected a number above 0, or 0 for weights that are not clipped")
         if self.technology is None:
             for option, value in options_set(self).items():
-                raise InputError(f"{_as_written(option, value)} needs a --technology whose chips training is to see")
+                raise InputError(f"{as_written(option, value)} needs a --technology whose chips training is to see")
             return None
         technology = circuits.load_technology(self.technology, errors=self.errors)
         circuits.warn_of_values(technology)
@@ -185,7 +185,7 @@ class ModelOptions:
         """Refuse an option that `name`, the model as it is asked for, does not have."""
         for option, value in options_set(self).items():
             if option not in _OPTIONS[name]:
-                raise option_values.foreign(option, _as_written(option, value), name, _OPTIONS)
+                raise option_values.foreign(option, as_written(option, value), name, _OPTIONS)
 
 
 @dataclass(frozen=True)
@@ -444,10 +444,6 @@ def _arguments(task: _Task) -> dict[str, Any]:
         raise InputError("the network of --start has biases; expected --bias, to train them too")
     ceiling = None if units.ceiling is None else option_values.numbers("--ceiling", units.ceiling)
     return {"bias": units.bias, "start": begin, "ceiling": ceiling} | task.arguments
-
-
-def _as_written(option: str, value: Any) -> str:
-    return option if value is True else f"{option} {value}"
 
 
 def _kept_training(train: Callable[..., Trained], *arguments: Any, **options: Any) -> Trained:

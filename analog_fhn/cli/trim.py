@@ -15,6 +15,7 @@ from analog_fhn._support.files import new_table, write_records, write_text
 from analog_fhn._support.interrupts import keeping
 from analog_fhn._support.versions import versions
 from analog_fhn.cli import circuits, console, costs, inputs, outputs, parameters
+from analog_fhn.cli.options import as_written
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _FROM_FILE = ("codes.csv", "trim.npz", "summary.json")
 def trim(
     network: parameters.NetworkArgument,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
-    technology: Annotated[str, typer.Option("--technology", metavar="NAME|PATH", help="Technology.")] = "discrete",
+    technology: parameters.NeededTechnologyOption = "discrete",
     chip: parameters.ChipOption = None,
     measurements: Annotated[
         Path | None,
@@ -171,7 +172,7 @@ def _refuse_simulation(options: dict[str, object]) -> None:
     """Refuse options that are for a drawn chip."""
     for option, value in options.items():
         if value is not None:
-            text = option if value is True else f"{option} {value}"
+            text = as_written(option, value)
             raise InputError(f"{text} with --measurements: it is for a chip that is drawn and shown images")
 
 

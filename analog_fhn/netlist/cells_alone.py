@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analog_fhn.chip import ManufacturedChip
-from analog_fhn.netlist.chip_lines import chip_supplies, includes
+from analog_fhn.netlist.chip_lines import END, beginning, chip_supplies, includes
 from analog_fhn.netlist.decks import (
     accuracy_lines,
     cell_suffix,
@@ -46,13 +46,11 @@ def cells_alone(chip: ManufacturedChip, count: int, recentre: bool) -> dict[str,
         transient_line(cells.cell, protocol),
         f".save {' '.join(f'v({row})' for row in rows)}",
         ".control",
-        "set numdgt=12",
-        f"echo the run has not ended > {ROWS}",
-        "let reached = 0",
+        *beginning(ROWS),
         "run",
         *check_lines(protocol, cells.cell.time_unit),
     ]
     for k, row in enumerate(rows):
         run += mean_lines(row, protocol, cells.cell.time_unit)
         run.append(f'echo "{k} $&mean_v{row}" {">>" if k else ">"} {ROWS}')
-    return {"chip.cir": "\n".join(lines) + "\n", "run.cir": "\n".join([*run, "quit 0", ".endc", ".end", ""])}
+    return {"chip.cir": "\n".join(lines) + "\n", "run.cir": "\n".join([*run, *END])}

@@ -14,8 +14,14 @@ from analog_fhn.ngspice.text import number
 
 SCORES = "scores.txt"
 
+
 # Whoever finds the file after a failed run must not take old scores for new ones.
-BEGIN = ("set numdgt=12", f"echo the run has not ended > {SCORES}", "let reached = 0")
+def beginning(results: str) -> tuple[str, ...]:
+    """Commands at the beginning of a run that writes a file of results."""
+    return "set numdgt=12", f"echo the run has not ended > {results}", "let reached = 0"
+
+
+BEGIN = beginning(SCORES)
 END = ("quit 0", ".endc", ".end", "")
 
 

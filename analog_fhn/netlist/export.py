@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -296,7 +296,13 @@ def _write(
     if _NETLISTS[chip.technology.READ_OUT].of_parts:
         texts["bom.csv"] = bill_text(bill(Design(chip.network, chip.technology), recentre=recentre))
     contents = chip_libraries(chip) | {name: text.encode("utf-8") for name, text in texts.items()}
-    manifest = {
+    manifest = chip_facts(chip, contents, results) | facts
+    return write_export(folder, contents, manifest, (SCORES, ACTIVATIONS))
+
+
+def chip_facts(chip: ManufacturedChip, contents: Mapping[str, bytes], results: Sequence[str]) -> dict[str, Any]:
+    """What every manifest says of a chip, its files and what runs of them write."""
+    return {
         "format": 2,
         "chip_seed": chip.seed,
         "technology": chip.technology.model_dump(),
@@ -307,14 +313,20 @@ def _write(
         "architecture": chip.network.sizes_text,
         "weights_sha256": chip.network.sha256,
         "sha256": {name: sha256(content) for name, content in contents.items()},
-        "results": results,
+        "results": list(results),
     }
+
+
+def write_export(
+    folder: Path, contents: dict[str, bytes], manifest: dict[str, Any], results: Sequence[str] = ()
+) -> list[str]:  # fmt: skip
+    """Write files and their manifest in place of the export before and of `results`; the names of the files."""
     names = [*contents, MANIFEST]
     earlier = earlier_files(folder)
-    write_set(folder, contents | {MANIFEST: (json.dumps(manifest | facts, indent=2) + "\n").encode("utf-8")})
+    write_set(folder, contents | {MANIFEST: (json.dumps(manifest, indent=2) + "\n").encode("utf-8")})
     if not has_failed(folder / MANIFEST):
-        for path in (folder / SCORES, folder / ACTIVATIONS, *earlier):
-            if path.name not in names:
+        for path in (*(folder / name for name in results), *earlier):
+            if path.relative_to(folder).as_posix() not in names:
                 path.unlink(missing_ok=True)
     return names
 

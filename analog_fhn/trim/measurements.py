@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from analog_fhn._support.npz import read_npz
 from analog_fhn._support.tables import TextTable, excerpt, finite_number, named_rows, read_text_table
+from analog_fhn._support.words import listed
 from analog_fhn.data.class_shares import missing_classes
 from analog_fhn.design import Design
 from analog_fhn.errors import InputError
@@ -196,8 +197,8 @@ def _from_csv(path: Path, design: Design) -> Measurements:
         absent = [j for j, of_neuron in enumerate(neurons) if not of_neuron]
         if absent:
             raise InputError(
-                f"{path}: no measurement of neuron {_listed(absent)}{place}; expected at least {LEAST_POINTS} of each "
-                f"of the network's {len(neurons)} neurons"
+                f"{path}: no measurement of neuron {listed(absent, 5)}{place}; expected at least {LEAST_POINTS} of "
+                f"each of the network's {len(neurons)} neurons"
             )
         layers.append(NeuronResponses(*_columns_of_points(neurons)))
     rows = tuple(RowResponses(*_columns_of_points(neurons)) for neurons in cells)
@@ -320,7 +321,7 @@ def _check_points(source: str, place: str, measured: NeuronResponses, gamma: flo
     few = np.flatnonzero(known.sum(axis=0) < LEAST_POINTS)
     if few.size:
         raise InputError(
-            f"{source}: {known[:, few[0]].sum()} points of neuron {_listed(list(few))}{place}; expected at least "
+            f"{source}: {known[:, few[0]].sum()} points of neuron {listed(few, 5)}{place}; expected at least "
             f"{LEAST_POINTS}"
         )
     ordered = np.sort(np.where(known, measured.drives, np.nan), axis=0)  # NaN last
@@ -328,14 +329,14 @@ def _check_points(source: str, place: str, measured: NeuronResponses, gamma: flo
     alike = np.flatnonzero(different < LEAST_POINTS)
     if alike.size:
         raise InputError(
-            f"{source}: {different[alike[0]]} different drives of neuron {_listed(list(alike))}{place}; expected at "
+            f"{source}: {different[alike[0]]} different drives of neuron {listed(alike, 5)}{place}; expected at "
             f"least {LEAST_POINTS}, spread over the range of the drive"
         )
     span, least = np.nanmax(ordered, axis=0) - ordered[0], _LEAST_SPAN * gamma
     narrow = np.flatnonzero(span < least)
     if narrow.size:
         raise InputError(
-            f"{source}: the drives of neuron {_listed(list(narrow))}{place} span {span[narrow[0]]:.3g}; expected at "
+            f"{source}: the drives of neuron {listed(narrow, 5)}{place} span {span[narrow[0]]:.3g}; expected at "
             f"least {least:.3g}, best spread from {-gamma:g} to {gamma:g}"
         )
 
@@ -441,7 +442,7 @@ def _check_scores(source: str, hidden: FloatArray, scores: FloatArray, design: D
     if others.mean() >= _LEAST_CORRELATION and others.sum() - np.trace(each) > _REORDERED:
         moved = classes[order != classes]
         raise InputError(
-            f"{source}, key 'scores': the columns {_listed(order[moved])} follow the classes {_listed(moved)}; "
+            f"{source}, key 'scores': the columns {listed(order[moved], 5)} follow the classes {listed(moved, 5)}; "
             "expected a column per class, in the order of the classes"
         )
     if follow < _LEAST_CORRELATION:
@@ -489,8 +490,3 @@ def _check_units(
         f"{source}: responses fall by {ratio:.3g} per unit of drive where a nominal neuron's x falls by about "
         f"1{where}; {hint}"
     )
-
-
-def _listed(neurons: list[Any]) -> str:
-    shown = ", ".join(str(int(j)) for j in neurons[:5])
-    return shown + (f" and {len(neurons) - 5} more" if len(neurons) > 5 else "")

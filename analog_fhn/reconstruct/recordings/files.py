@@ -12,9 +12,10 @@ import numpy as np
 from analog_fhn._support.files import new_table
 from analog_fhn._support.plugins import reader_of_ending
 from analog_fhn._support.tables import excerpt
+from analog_fhn._support.words import listed
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
-from analog_fhn.reconstruct.recordings.oscilloscope import ColumnTable, listed, read_table
+from analog_fhn.reconstruct.recordings.oscilloscope import ColumnTable, read_table
 from analog_fhn.reconstruct.recordings.recording import (
     MIN_SAMPLES,
     Recording,

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from analog_fhn._support.tables import Layout, Line, TextTable, excerpt, find_layout, read_lines
+from analog_fhn._support.words import listed
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.recordings.header import Header, read_header
@@ -27,14 +28,7 @@ _STAMP = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(\D.*)?|(.*\D)?\d{1,2}:\d{2
 _NO_VALUE, _OVER_RANGE = 9.91e37, 9.9e37  # SCPI's numbers for "not a number" and "infinity"
 _LOOK = 200  # rows that the columns of numbers are found from
 _MOST_COLUMNS = 20_000
-_SHOWN = 12  # columns that a message lists
 _END_OF_HEADER = "***End_of_Header***"
-
-
-def listed(columns: Sequence[Column]) -> str:
-    """Columns for a message: the first twelve, and how many more."""
-    more = len(columns) - _SHOWN
-    return ", ".join(map(str, columns[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True)
