@@ -1,4 +1,4 @@
-"""Cores there are, timers, and threads of NumPy's linear algebra: one where results must not depend on their number."""
+"""Cores there are, timers, and threads of NumPy and JAX: one where results must not depend on their number."""
 
 from __future__ import annotations
 
@@ -37,6 +37,24 @@ def single_blas() -> Iterator[None]:
     """Matrix products on one thread: their last bits do not depend on the machine's cores or on what runs beside."""
     with _controller().limit(limits=1, user_api="blas"):
         yield
+
+
+@cache
+def single_xla() -> None:
+    """One thread for what JAX computes on the processor: the order of its sums follows the number of threads.
+
+    JAX reads the number, ``NPROC``, when it computes for the first time; where it did so before, or the user's
+    environment sets ``NPROC``, that number stays.
+    """
+    import jax
+
+    if "NPROC" in os.environ:
+        return
+    os.environ["NPROC"] = "1"
+    try:
+        jax.devices()
+    finally:
+        del os.environ["NPROC"]  # programs that are started from here read it too
 
 
 _of_worker = threading.Event()  # set in a process that shares the cores with others like it

@@ -15,6 +15,7 @@ import numpy as np
 
 from analog_fhn._support.extras import extra
 from analog_fhn._support.interrupts import kept
+from analog_fhn._support.threads import single_xla
 from analog_fhn.data import Dataset
 from analog_fhn.data.class_shares import commonest
 from analog_fhn.data.dataset import check_alike
@@ -216,7 +217,7 @@ def check_one_of(name: str, value: object, known: Any) -> None:
 
 
 def keras_on_jax() -> Any:
-    """Import Keras with its JAX backend.
+    """Import Keras with its JAX backend, which computes on one thread unless it has begun with more.
 
     Keras reads its backend once, when it is first imported, so ``KERAS_BACKEND`` is set here.
 
@@ -238,6 +239,7 @@ def keras_on_jax() -> Any:
             f"Keras is already imported with the backend {backend!r}; expected 'jax': set KERAS_BACKEND=jax "
             "before Keras is first imported, or train in a process of its own"
         )
+    single_xla()
     return keras
 
 
