@@ -232,8 +232,9 @@ def run_trials(
             if hopeless:
                 record([_failed(task, workers.seed, died) for task in hopeless])
         except BaseException:
-            for future in flying:
-                future.cancel()
+            if not workers.owned:  # one of ours gives errors to its trials, which those that are cancelled do not take
+                for future in flying:
+                    future.cancel()
             workers.close(kill=True)
             raise
 

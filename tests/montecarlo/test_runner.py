@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
@@ -17,6 +18,7 @@ import pytest
 from sweeps import TROUBLE, Misbehaves, Slow, Unreadable, made, threads, tiny_job
 
 from analog_fhn.errors import InputError, MissingProgramError, RunError
+from analog_fhn.montecarlo import runner
 from analog_fhn.montecarlo.packed import PackedImages
 from analog_fhn.montecarlo.plan import SweepPoint
 from analog_fhn.montecarlo.runner import Workers, _run_batch, local_workers, run_trials
@@ -335,6 +337,20 @@ def test_workers_are_ended_when_the_recorder_fails() -> None:
         with pytest.raises(RunError):
             run_trials(workers, POINTS, [(0, k) for k in range(1000)], full)
         assert [process.is_alive() for process in started] == [False, False]
+
+
+def test_trials_that_wait_for_workers_are_ended_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(executor: Any, *arguments: Any, **options: Any) -> None:
+        time.sleep(0.5)  # the executor sees before that its workers are dead, and gives an error to what waits
+        shutdown(executor, *arguments, **options)
+
+    def full(_: Sequence[Trial]) -> None:
+        raise RunError("disk full")
+
+    shutdown = runner._Processes.shutdown
+    monkeypatch.setattr(runner._Processes, "shutdown", slowly)
+    with local_workers(tiny_job(), 2) as workers, pytest.raises(RunError, match="disk full"):
+        run_trials(workers, POINTS, CHIPS, full)  # the first trial runs here, while workers load
 
 
 def test_first_trials_run_here_while_workers_begin(reference: bytes, tmp_path: Path) -> None:
