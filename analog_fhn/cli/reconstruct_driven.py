@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analog_fhn._support.interrupts import keeping, kept
+from analog_fhn._support.words import counted
 from analog_fhn.cli import console, outputs
 from analog_fhn.cli.options import as_written, options_set
 from analog_fhn.errors import InputError, RunError
@@ -83,11 +85,17 @@ def reconstruct_driven_file(
     for line in clamp.report:
         console.say(f"{path}: {line}", json)
     clamp.check_spikes()
-    with console.progress_bar("reconstruct") as bar:
+    with console.progress_bar("reconstruct") as bar, keeping() as work:
         result = reconstruct_driven(clamp, seed=seed, progress=bar)
     result.twin.save(output)
-    with console.progress_bar("baseline") as bar:
-        adex = _baseline(clamp, seed, bar)
+    adex = None
+    if work.interrupted:
+        console.going_on(f"with {counted(len(result.trained.maps), 'map')}, and no integrate-and-fire neuron")
+    else:
+        with console.progress_bar("baseline") as bar, keeping() as work, kept(lambda: True):
+            adex = _baseline(clamp, seed, bar)
+        if work.interrupted:
+            console.going_on("without the integrate-and-fire neuron")
     of_adex = {} if adex is None else {step: len(times) for step, times in adex.counts(clamp, clamp.currents)}
     baseline = [of_adex.get(run.step) for run in result.held]
     for line in _lines(result, baseline):
@@ -136,7 +144,9 @@ def _baseline_content(result: DrivenResult, spikes: list[int | None], adex: Adex
 
 def _lines(result: DrivenResult, baseline: list[int | None]) -> list[str]:
     """Every held-out step, the whole sweeps, and the noise, for people."""
-    lines = list(result.trained.notes)
+    trained = result.trained
+    lines = [*trained.notes, f"{counted(len(trained.maps), 'map')} trained, misfits of the steps trained on: "
+             f"{', '.join(f'{misfit:.2f}' for misfit in trained.maps)}; the best is kept"]  # fmt: skip
     for row, integrate_and_fire in zip(result.rows(), baseline, strict=True):
         text = (
             f"held out, {1e12 * row['current']:g} pA, step {row['step'] + 1}: {row['spikes_recorded']} spikes "
@@ -175,7 +185,8 @@ def _content(result: DrivenResult) -> dict[str, Any]:
         ],
         "curve": {"currents": twin.currents.tolist(), "rates": twin.rates.tolist(), "base": twin.base.tolist()},
         "noise": asdict(result.noise) | {"near_threshold": [vars(step) for step in result.near]},
-        "misfits": list(result.trained.misfits), "chosen": result.trained.chosen, "notes": list(result.trained.notes),
+        "misfits": list(result.trained.misfits), "chosen": result.trained.chosen, "maps": list(result.trained.maps),
+        "notes": list(result.trained.notes),
         **{name: twin.notes[name] for name in ("source", "sha256", "recording")}, "settings": twin.notes["options"],
     }  # fmt: skip
 

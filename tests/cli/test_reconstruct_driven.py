@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import command_line
 import numpy as np
@@ -15,11 +17,12 @@ from real_recordings import FOLDER, real
 
 from analog_fhn.network import Network
 from analog_fhn.neuron import FHN, Protocol
-from analog_fhn.reconstruct.driven import pipeline
+from analog_fhn.reconstruct import adex
+from analog_fhn.reconstruct.driven import pipeline, training
 from analog_fhn.reconstruct.driven.training import DrivenOptions
 from analog_fhn.reconstruct.driven.twin import DrivenTwin
 
-QUICK = DrivenOptions(hidden=16, updates=200, batch=256, rollouts=(), memories=(5,), generations=0)
+QUICK = DrivenOptions(hidden=16, updates=200, batch=256, rollouts=(), memories=(5,), rounds=1, generations=0)
 
 
 def refused(*arguments: object) -> str:
@@ -79,6 +82,38 @@ def test_a_current_clamp_becomes_a_twin(tmp_path: Path, monkeypatch: pytest.Monk
     assert loaded.notes["recording"][-1].endswith("subtracted, up to 1.7 mV")
     assert loaded.notes["rule"] == result["rule"]
     assert loaded.currents == pytest.approx(1e-12 * np.arange(-20, 100, 15))
+
+
+def test_ctrl_c_keeps_the_maps_that_are_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def train_one(*arguments: Any) -> Any:
+        if trained:
+            signal.raise_signal(signal.SIGINT)
+        trained.append(train(*arguments))
+        return trained[0]
+
+    train, trained = training._train_one, list[Any]()
+    monkeypatch.setattr(training, "_train_one", train_one)
+    monkeypatch.setattr(pipeline, "DrivenOptions", lambda: replace(QUICK, rounds=3, good=0.0))
+    path, twin, numbers = membrane_file(tmp_path / "cell.abf", kick=90.0), tmp_path / "twin.npz", tmp_path / "out.json"
+    status, _, err = command_line.run("reconstruct", path, "-o", twin, "--json", numbers)
+    assert status == 130
+    assert "interrupted: with 1 map, and no integrate-and-fire neuron" in " ".join(err.split())
+    result = json.loads(numbers.read_text(encoding="utf-8"))
+    assert len(result["maps"]) == len(trained) == 1
+    assert len(result["held_out"]) == 2
+    layers = DrivenTwin.load(twin).state_map.layers
+    assert all(np.array_equal(a, b) for a, b in zip(layers[0], trained[0].best.layers[0], strict=True))
+
+
+def test_ctrl_c_in_the_baseline_keeps_the_twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "DrivenOptions", lambda: QUICK)
+    monkeypatch.setattr(adex, "fit_adex", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    path, numbers = membrane_file(tmp_path / "cell.abf", kick=90.0), tmp_path / "out.json"
+    status, _, err = command_line.run("reconstruct", path, "-o", tmp_path / "twin.npz", "--json", numbers)
+    assert status == 130
+    assert "interrupted: without the integrate-and-fire neuron" in " ".join(err.split())
+    assert json.loads(numbers.read_text(encoding="utf-8"))["baseline"] is None
+    assert (tmp_path / "twin.npz").is_file()
 
 
 def test_a_goal_that_is_missed_is_status_1_with_all_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,8 +125,9 @@ def reconstruct_driven(
         "source": clamp.source, "sha256": clamp.sha256, "recording": list(clamp.report), "rule": RULE, "seed": seed,
         "options": asdict(options),
         "held_out": sorted({run.step.amplitude for run in runs}), "misfits": list(trained.misfits),
-        "chosen": trained.chosen, "said": list(trained.notes), "reached": all(run.within for run in runs),
-        "noise_density": noise.density, "means": state_map.means, "seconds": seconds,
+        "chosen": trained.chosen, "maps": list(trained.maps), "said": list(trained.notes),
+        "reached": all(run.within for run in runs), "noise_density": noise.density, "means": state_map.means,
+        "seconds": seconds,
     }  # fmt: skip
     return DrivenResult(
         DrivenTwin(state_map, *_curve(bench), noise.per_step, notes), trained, runs,

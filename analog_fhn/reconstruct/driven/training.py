@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
+from analog_fhn._support.interrupts import kept
 from analog_fhn._support.progress import Progress
 from analog_fhn.errors import InputError, check_numbers
 from analog_fhn.neuron import FloatArray
@@ -71,6 +72,8 @@ class DrivenOptions:
         Numbers of the voltage's means that a map reads, in the order in which they are tried. With all seven it knows
         0.5 s of the past; with five 50 ms, and cannot take what a long hyperpolarisation left behind for a reason to
         rest.
+    rounds
+        So often `memories` are gone through, each time from other weights and with other samples: training is chaotic.
     good
         No further map is trained where one has a misfit below it.
     generations, candidates, spread
@@ -88,6 +91,7 @@ class DrivenOptions:
     start_noise: float = 1e-3
     start_share: float = 0.05
     memories: tuple[int, ...] = (7, 5)
+    rounds: int = 3
     good: float = 0.5
     generations: int = 30
     candidates: int = 16
@@ -96,11 +100,24 @@ class DrivenOptions:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A map, and how it came about: misfit on the trained steps at each check, and what is to be said."""
+    """A map, and how it came about.
+
+    Parameters
+    ----------
+    state_map
+        The map.
+    misfits, chosen
+        Its misfit on the trained steps at each check, and the number of the smallest.
+    maps
+        The smallest misfit of every map that was trained.
+    notes
+        What is to be said.
+    """
 
     state_map: DrivenMap
     misfits: tuple[float, ...]
     chosen: int
+    maps: tuple[float, ...]
     notes: tuple[str, ...]
 
 
@@ -111,18 +128,27 @@ def train(
 
     Now and then the trained steps are run freely, each from the state recorded before it, with the map as it is and
     with the running mean of its weights; the one with the smallest `misfit` is kept. A training that diverges ends
-    there. Then the scales of the map's inputs are tuned. Maps with other `DrivenOptions.memories` are trained until one
-    has a misfit below `good`; the best is kept.
+    there. Then the scales of the map's inputs are tuned. Maps are trained, with each of `DrivenOptions.memories` in
+    turn, until one has a misfit below `good`; the best is kept. Ctrl-C within `keeping` leaves those that are trained.
     """
     keepers: list[_Keeper] = []
-    for number, means in enumerate(options.memories):
-        part = None if progress is None else _part_of(progress, number, len(options.memories))
-        keepers.append(_train_one(bench, which, options, means, seed, part))
-        if min(keepers[-1].misfits) < options.good:
-            break
+    total = options.rounds * len(options.memories)
+    with kept(lambda: keepers):
+        for number in range(total):
+            turn, place = divmod(number, len(options.memories))
+            part = None if progress is None else _part_of(progress, number, total)
+            keepers.append(_train_one(bench, which, options, options.memories[place], _seed_of(seed, turn), part))
+            if min(keepers[-1].misfits) < options.good:
+                break
     best = min(keepers, key=lambda keeper: min(keeper.misfits))
     notes = [note for keeper in keepers for note in keeper.notes]
-    return Trained(best.best, tuple(best.misfits), int(np.argmin(best.misfits)), tuple(notes))
+    smallest = tuple(min(keeper.misfits) for keeper in keepers)
+    return Trained(best.best, tuple(best.misfits), int(np.argmin(best.misfits)), smallest, tuple(notes))
+
+
+def _seed_of(seed: int, turn: int) -> int:
+    """Seed of a round of maps; the first is the user's own."""
+    return seed if not turn else int(np.random.default_rng((seed, turn)).integers(2**31))
 
 
 def _train_one(

@@ -27,7 +27,8 @@ from analog_fhn.reconstruct.recordings.current_clamp import CurrentClamp, steps_
 STEP = 0.25e-3
 N_INPUTS = OTHERS + 7
 QUICK = DrivenOptions(
-    hidden=16, updates=200, batch=256, rollouts=(Rollouts(10, 125, 1e-3),), runs=16, memories=(5,), generations=0
+    hidden=16, updates=200, batch=256, rollouts=(Rollouts(10, 125, 1e-3),), runs=16, memories=(5,), rounds=1,
+    generations=0,
 )  # fmt: skip
 CURRENTS = 1e-12 * np.arange(-20.0, 100.0, 15.0)  # 8
 
@@ -171,6 +172,16 @@ def test_a_training_that_diverges_keeps_the_best_map_and_says_so() -> None:
     trained = train(bench, bench.trained, wild, seed=0)
     assert "diverged" in trained.notes[0]
     assert np.isfinite(misfit(step_runs(bench, trained.state_map, bench.trained)))
+
+
+def test_maps_are_trained_until_one_is_good_and_the_best_is_kept() -> None:
+    bench = Bench.of(membrane(CURRENTS))
+    few = replace(QUICK, updates=20, rollouts=(), memories=(7, 5), rounds=2)
+    every = train(bench, bench.trained, replace(few, good=0.0), seed=4)
+    assert len(set(every.maps)) == 4  # no two from the same weights
+    assert misfit(step_runs(bench, every.state_map, bench.trained)) == min(every.misfits) == min(every.maps)
+    enough = np.nextafter(max(every.maps[:2]), np.inf)
+    assert train(bench, bench.trained, replace(few, good=enough), seed=4).maps == every.maps[:1]
 
 
 def test_a_twin_runs_without_what_trained_it(tmp_path: Path) -> None:
