@@ -10,6 +10,7 @@ import numpy as np
 
 from analog_fhn._support.files import new_table
 from analog_fhn._support.tables import TextTable, excerpt, finite_number, named_rows, read_text_table
+from analog_fhn._support.words import listed
 from analog_fhn.board.bench_steps import TIMES, BenchProtocol, Step
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
@@ -57,8 +58,9 @@ def kept_readings(path: Path, steps: Sequence[Sequence[Step]], readings: Sequenc
         return whole
     for table, line, values, layer, neuron in _lines(path, list(map(len, whole))):
         places = [(step.name, column) for step in steps[layer] for column in step.readings]
+        found = _named(table, line, values, steps[layer])
         for k, (name, column) in enumerate(places):
-            if name == values["step"].strip() and values[column].strip() and np.isnan(whole[layer][neuron, k]):
+            if name == found.name and values[column].strip() and np.isnan(whole[layer][neuron, k]):
                 whole[layer][neuron, k] = finite_number(table, line, column, values[column])
     return whole
 
@@ -123,23 +125,35 @@ def _whole(table: TextTable, line: int, column: str, text: str, n: int) -> int:
 
 def _step(table: TextTable, line: int, values: dict[str, str], protocol: BenchProtocol) -> int:
     """Number of the step of a line, whose drive or voltage is that of the plan."""
-    names = [step.name for step in protocol.steps]
-    name = values["step"].strip().strip('"')
-    if name not in names:
-        raise InputError(
-            f"{table.path}, line {line}, column 'step': {excerpt(name)}; expected one of {', '.join(names)}"
-        )
-    step = protocol.steps[names.index(name)]
+    step = _named(table, line, values, protocol.steps)
     size = abs(protocol.cell.fhn.gamma), abs(protocol.cell.volts_per_z)
     for column, planned, unit in (("drive", step.drive, size[0]), ("v_z", step.volts_z, size[1])):
         if planned is not None and values[column].strip():
             value = finite_number(table, line, column, values[column])
             if abs(value - planned) > _DRIVES_ALIKE * unit:
                 raise InputError(
-                    f"{table.path}, line {line}, column {column!r}: {value:g}; step {name} of the plan has "
+                    f"{table.path}, line {line}, column {column!r}: {value:g}; step {step.name} of the plan has "
                     f"{planned:g}, which the readings are compared at"
                 )
-    return names.index(name)
+    return list(protocol.steps).index(step)
+
+
+def _named(table: TextTable, line: int, values: dict[str, str], steps: Sequence[Step]) -> Step:
+    """The step of a line, which has readings in no other columns than this step's."""
+    names = [step.name for step in steps]
+    name = values["step"].strip().strip('"')
+    if name not in names:
+        raise InputError(
+            f"{table.path}, line {line}, column 'step': {excerpt(name)}; expected one of {', '.join(names)}"
+        )
+    step = steps[names.index(name)]
+    for column in READ:
+        if values[column].strip() and column not in step.readings:
+            raise InputError(
+                f"{table.path}, line {line}, column {column!r}: {excerpt(values[column])}; expected nothing there: "
+                f"step {name} is read in {listed(step.readings)}"
+            )
+    return step
 
 
 def _check(

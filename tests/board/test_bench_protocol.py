@@ -216,6 +216,7 @@ def test_trim_refuses_by_line_and_column(table: Path, line: int, column: str, te
         (1, "v_y", "broken", "line 2, column 'v_y': 'broken'; expected a finite number"),
         (1, "step", "A9", "line 2, column 'step': 'A9'; expected one of A1, A2"),
         (2, "drive", "0.3", "line 3, column 'drive': 0.3; step A2 of the plan has 0.25"),
+        (1, "row", "0.4", "line 2, column 'row': '0.4'; expected nothing there: step A1 is read in response, "),
     ],
 )
 def test_a_diagnosis_refuses_by_line_and_column(table: Path, line: int, column: str, text: str, message: str) -> None:
