@@ -207,7 +207,7 @@ def test_what_classify_refuses_of_driven_twins(folder: Path) -> None:
 @pytest.mark.slow
 def test_a_real_neuron_meets_the_rule_in_some_seed(tmp_path: Path) -> None:
     # measured: more than half of ten seeds do; three that all fail are a change for the worse
-    path, reached = FOLDER / "171116sh_0018.abf", []
+    path = FOLDER / "171116sh_0018.abf"
     for seed in range(3):
         target = tmp_path / f"{seed}.json"
         status, _, _ = command_line.run(
@@ -216,5 +216,6 @@ def test_a_real_neuron_meets_the_rule_in_some_seed(tmp_path: Path) -> None:
         result = json.loads(target.read_text(encoding="utf-8"))
         assert {round(row["current"] * 1e12) for row in result["held_out"]} == {-75, 25, 100, 175, 275}
         assert status == (0 if result["reached"] else 1)
-        reached.append(result["reached"])
-    assert any(reached)
+        if result["reached"]:
+            return
+    pytest.fail("none of three seeds")

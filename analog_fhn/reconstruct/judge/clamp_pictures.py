@@ -6,6 +6,7 @@ Currents are drawn in pA, or nA where they exceed 2000 pA; voltages in mV. A cur
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def judged_curves(
         for k, value in enumerate(scale * held_out):
             axes.axvline(value, color=COLOURS[4], lw=5, alpha=0.25, label=None if k else "held out")
         axes.plot(current, recorded, "o-", color=INK, ms=4.5, lw=1.4, label="recorded")
-        for (name, counts), colour in zip(models.items(), COLOURS, strict=False):
+        for (name, counts), colour in zip(models.items(), cycle(COLOURS), strict=False):
             axes.plot(current, [counts[step] for step in steps], "x--", color=colour, ms=5, lw=1.2, label=name)
         axes.set(xlabel=f"injected current ({unit})", title=f"step {number + 1}" if len(numbers) > 1 else "")
         axes.spines[["top", "right"]].set_visible(False)
