@@ -26,6 +26,7 @@ from analog_fhn.reconstruct.steps import StepResponse
 _SHOWN = 5  # sweeps whose voltage is drawn
 _POINTS = 4000  # of a drawn trace: pairs of lowest and highest sample in equal spans
 _MARKERS = ("o", "s", "^", "D", "v")
+_ASIDE = 0.24  # of the distance of two currents: models of several seeds side by side
 _SPAN = 0.88  # of the map of colours: its bright end is not seen on white
 
 Colour = Callable[[float], tuple[float, float, float, float]]
@@ -59,8 +60,12 @@ def step_sheet(clamp: CurrentClamp, responses: Sequence[StepResponse]) -> Figure
     return figure
 
 
+Counts = Mapping[Step, int]
+"""Number of spikes in each step."""
+
+
 def judged_curves(
-    clamp: CurrentClamp, models: Mapping[str, Mapping[Step, int]], held_out: FloatArray, title: str
+    clamp: CurrentClamp, models: Mapping[str, Counts | Sequence[Counts]], held_out: FloatArray, title: str
 ) -> Figure:
     """Spikes in each step against the current, recorded and of models, a panel for each step of a sweep.
 
@@ -69,7 +74,8 @@ def judged_curves(
     clamp
         The recording.
     models
-        By name: number of spikes in each step.
+        By name: number of spikes in each step, of one seed, or of several: crosses are medians, bars go from the lowest
+        to the highest number.
     held_out
         Currents (A) that no model was fitted to; a band marks them, and another the recorded number within one or 15 %.
     """
@@ -88,8 +94,15 @@ def judged_curves(
         for k, value in enumerate(scale * held_out):
             axes.axvline(value, color=COLOURS[4], lw=5, alpha=0.25, label=None if k else "held out")
         axes.plot(current, recorded, "o-", color=INK, ms=4.5, lw=1.4, label="recorded")
-        for (name, counts), colour in zip(models.items(), cycle(COLOURS), strict=False):
-            axes.plot(current, [counts[step] for step in steps], "x--", color=colour, ms=5, lw=1.2, label=name)
+        for k, ((name, counts), colour) in enumerate(zip(models.items(), cycle(COLOURS), strict=False)):
+            every = [counts] if isinstance(counts, Mapping) else counts
+            spikes = np.array([[one[step] for step in steps] for one in every])
+            place = current
+            if len(every) > 1:
+                place = current + (k - (len(models) - 1) / 2) * _ASIDE * np.min(np.diff(current))
+                name = f"{name}, {len(every)} seeds"
+                axes.vlines(place, spikes.min(axis=0), spikes.max(axis=0), color=colour, lw=3, alpha=0.5)
+            axes.plot(place, np.median(spikes, axis=0), "x--", color=colour, ms=5, lw=1.2, label=name)
         axes.set(xlabel=f"injected current ({unit})", title=f"step {number + 1}" if len(numbers) > 1 else "")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
