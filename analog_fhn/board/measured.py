@@ -135,7 +135,7 @@ def _step(table: TextTable, line: int, values: dict[str, str], protocol: BenchPr
                     f"{table.path}, line {line}, column {column!r}: {value:g}; step {step.name} of the plan has "
                     f"{planned:g}, which the readings are compared at"
                 )
-    return list(protocol.steps).index(step)
+    return protocol.steps.index(step)
 
 
 def _named(table: TextTable, line: int, values: dict[str, str], steps: Sequence[Step]) -> Step:

@@ -16,7 +16,7 @@ def _(mo):
     amplifier's file to a network that reads digits with it: its f-I curve, a model with eleven numbers beside it, a
     **twin** that learned from the recording and runs by itself, and how long one has to count its spikes.
 
-    It needs `pip install "analog-fhn[recordings,train,data,plots,tables,notebooks]"` and takes a minute or two.
+    It needs `pip install "analog-fhn[recordings,train,data,plots,tables,notebooks]"` and takes about four minutes.
     """)
     return
 

@@ -100,6 +100,7 @@ def test_ctrl_c_keeps_the_maps_that_are_trained(tmp_path: Path, monkeypatch: pyt
     assert "interrupted: with 1 map, and no integrate-and-fire neuron" in " ".join(err.split())
     result = json.loads(numbers.read_text(encoding="utf-8"))
     assert len(result["maps"]) == len(trained) == 1
+    assert DrivenTwin.load(twin).notes["said"] == ["interrupted: of up to 3 maps 1 trained"]
     assert len(result["held_out"]) == 2
     layers = DrivenTwin.load(twin).state_map.layers
     assert all(np.array_equal(a, b) for a, b in zip(layers[0], trained[0].best.layers[0], strict=True))

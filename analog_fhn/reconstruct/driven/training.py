@@ -143,6 +143,8 @@ def train(
     best = min(keepers, key=lambda keeper: min(keeper.misfits))
     notes = [note for keeper in keepers for note in keeper.notes]
     smallest = tuple(min(keeper.misfits) for keeper in keepers)
+    if len(keepers) < total and min(smallest) >= options.good:
+        notes.append(f"interrupted: of up to {total} maps {len(keepers)} trained")
     return Trained(best.best, tuple(best.misfits), int(np.argmin(best.misfits)), smallest, tuple(notes))
 
 
