@@ -266,15 +266,17 @@ def _population(options: FigureOptions, run: _Run) -> tuple[list[Path], dict[str
     number = many.SEEDS if options.reconstruction.seeds is None else options.reconstruction.seeds
     fhn, protocol = neuron.fhn(many.NEURON), neuron.protocol(many.PROTOCOL)
     sizes = train.images.shape[1], recipes.HIDDEN, train.n_classes
+    folder, seeds = run.folder / "networks", range(run.seed, run.seed + number)
+    there = recipes.kept(folder, train, recipes.RECIPES, seeds)
     works = [
-        costs.repeated(costs.training(sizes, len(train.labels), one.epochs, recipes.BATCH), number, "seeds")
+        costs.repeated(costs.training(sizes, len(train.labels), one.epochs, recipes.BATCH), missing, "seeds")
         for one in recipes.RECIPES
+        if (missing := number - sum(name == one.name for name, _ in there))
     ]
     one = costs.classification_by((1, 1, train.n_classes), protocol, fhn.eps, many.DRIVES, samples=True)
     run.check(costs.together([*works, costs.repeated(one, len(a) * len(gammas), "pairs of a and gamma")]))
-    folder = outputs.output_folder(run.folder / "networks")
     with console.progress_bar("training") as bar:
-        networks = recipes.trained(folder, train, recipes.RECIPES, range(run.seed, run.seed + number), bar)
+        networks = recipes.trained(outputs.output_folder(folder), train, recipes.RECIPES, seeds, bar)
     with console.progress_bar("table1-population") as bar:
         people = many.judge(networks, test, fhn, protocol, a=a, gammas=gammas, progress=bar)
     title = f"Table 1 over {len(networks)} networks of three trainings, {len(test.labels)} test images"

@@ -54,28 +54,46 @@ RECIPES = (
 )
 
 
+def kept(
+    folder: Path, dataset: Dataset, recipes: Sequence[Recipe], seeds: Sequence[int]
+) -> dict[tuple[str, int], Network]:
+    """Networks of each recipe and seed that a folder holds, as they are asked for."""
+    images, networks = images_hash(dataset), {}
+    for recipe in recipes:
+        for path in folder.glob("*.npz"):
+            last = path.stem.rpartition("-")[2]
+            seed = int(last) if last.isdecimal() else -1
+            if seed in seeds and path == _path(folder, recipe, seed):
+                network = Network.load(path)
+                if network.provenance.get("asked") == recipe.asked(seed, images):
+                    networks[recipe.name, seed] = network
+    return networks
+
+
 def trained(
     folder: Path, dataset: Dataset, recipes: Sequence[Recipe], seeds: Sequence[int], progress: Progress | None = None
 ) -> dict[tuple[str, int], Network]:
-    """Networks of each recipe and seed: those that the folder holds, and the others trained and kept there.
+    """Networks of each recipe and seed: those that are `kept`, and the others trained and kept there.
 
     Parameters
     ----------
     progress
         Called with the networks that are there and all of them.
     """
-    images, networks = images_hash(dataset), {}
+    images, there, networks = images_hash(dataset), kept(folder, dataset, recipes, seeds), {}
     for recipe in recipes:
         for seed in seeds:
-            path = folder / f"{recipe.name.replace(',', '').replace(' ', '-').lower()}-{seed}.npz"
-            asked = recipe.asked(seed, images)
-            network = Network.load(path) if path.exists() else None
-            if network is None or network.provenance.get("asked") != asked:
+            network = there.get((recipe.name, seed))
+            if network is None:
                 network = recipe.train(dataset, seed)
-                network = replace(network, provenance=network.provenance | {"asked": asked})
+                network = replace(network, provenance=network.provenance | {"asked": recipe.asked(seed, images)})
                 with at_once():  # a population that is not kept is trained in vain
-                    network.save(path)
+                    network.save(_path(folder, recipe, seed))
             networks[recipe.name, seed] = network
             if progress is not None:
                 progress(len(networks), len(recipes) * len(seeds))
     return networks
+
+
+def _path(folder: Path, recipe: Recipe, seed: int) -> Path:
+    return folder / f"{recipe.name.replace(',', '').replace(' ', '-').lower()}-{seed}.npz"

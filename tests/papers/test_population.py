@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from command_line import run
 
+from analog_fhn.cli import costs
 from analog_fhn.data import load
 from analog_fhn.inference import classify_all, per_class
 from analog_fhn.network import Network
@@ -99,5 +100,9 @@ def test_networks_are_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert files == ["adam-0.npz", "adam-falling-rate-0.npz", "gradient-descent-0.npz"]
     before = (tmp_path / "table1_population.csv").read_bytes()
     monkeypatch.setattr(Recipe, "train", lambda *_: pytest.fail("trained again"))
+    estimated: list[str] = []
+    repeated = costs.repeated
+    monkeypatch.setattr(costs, "repeated", lambda *given: estimated.append(given[2]) or repeated(*given))
     assert run(*common)[0] == 0
+    assert estimated == ["pairs of a and gamma"]
     assert (tmp_path / "table1_population.csv").read_bytes() == before
