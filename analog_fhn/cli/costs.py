@@ -347,9 +347,10 @@ def reconstruction(options: FitOptions, n_samples: float) -> Work:
         unknowns = product(latent, math.exp(log) if log < 700 else math.inf)
         shape = f"polynomial {options.polynomial}"
     one = product(options.map.iterations, options.map.samples + unknowns, unknowns, unknowns, _MAP_PRODUCT)
-    ahead = 0 if options.refine is None else options.refine.ahead
-    if options.refine is not None:
-        one += product(options.refine.updates, options.refine.batch, min(ahead, n_samples), _ROLLOUT)
+    if options.refine is not None and options.polynomial is None:
+        ahead = min(options.refine.ahead, n_samples)
+        one += product(options.refine.updates, options.refine.batch, ahead, _ROLLOUT)
+        shape += f", updates {options.refine.updates}"
     scans = 0 if options.latent is not None else options.largest_latent
     autoencoder = product(options.autoencoder.steps, _AUTOENCODER_STEP) + product(
         scans, options.scan_steps, _AUTOENCODER_STEP

@@ -59,6 +59,10 @@ class FitSettings:
             help="Steps that each map is trained on at once, after single ones (default: 50).",
         ),
     ] = None
+    updates: Annotated[
+        int | None,
+        typer.Option("--updates", min=1, metavar="N", help="Updates of this training (default: 500)."),
+    ] = None
     polynomial: Annotated[
         int | None,
         typer.Option("--polynomial", min=1, metavar="ORDER", help="A polynomial map in place of the neural."),
@@ -82,17 +86,19 @@ class FitSettings:
 
         if self.stride is not None and self.longest is not None:
             raise InputError("--stride takes samples at equal distances; --longest is of those that are spread")
-        for option, value in (("--hidden", self.hidden), ("--ahead", self.ahead)):
+        for option, value in (("--hidden", self.hidden), ("--ahead", self.ahead), ("--updates", self.updates)):
             if self.polynomial is not None and value is not None:
                 owners = {"the neural map": (option,)}
                 raise option_values.foreign(option, f"{option} {value}", f"--polynomial {self.polynomial}", owners)
-        ahead = MultiStepOptions.ahead if self.ahead is None else self.ahead
+        if self.ahead == 0 and self.updates is not None:
+            raise InputError(f"--updates {self.updates} is of the training that --ahead 0 leaves out")
+        several = None if self.ahead == 0 else MultiStepOptions(**values_set(self, "ahead", "updates"))
         steps = {}
         if self.steps is not None:
             steps = {"autoencoder": AutoencoderOptions(steps=self.steps), "scan_steps": max(1, self.steps // 2)}
         return FitOptions(
             dimension=self.dimension, stride=self.stride, longest=self.longest, latent=self.latent,
-            restarts=self.restarts, polynomial=self.polynomial, refine=MultiStepOptions(ahead) if ahead else None,
+            restarts=self.restarts, polynomial=self.polynomial, refine=several,
             bridge=bridge, seed=seed, map=MapOptions(noise=self.noise, **values_set(self, "hidden")),
             **steps,  # type: ignore[arg-type]
         )  # fmt: skip

@@ -78,7 +78,7 @@ SIZES = {
     "sweep": ("--workers",),
     "allocate": ("--workers",),
     "trim": ("--drives", "--rounds", "--epochs", "--table"),
-    "reconstruct": ("--latent", "--hidden", "--polynomial", "--steps", "--restarts", "--dimension"),
+    "reconstruct": ("--latent", "--hidden", "--polynomial", "--steps", "--restarts", "--dimension", "--updates"),
     "reproduce": ("--settle", "--control", "--eps"),
     "reproduce table2": ("--epochs",),
     "reproduce table1-population": ("--seeds", "--control"),

@@ -10,6 +10,8 @@ import command_line
 import numpy as np
 import pytest
 
+from analog_fhn.cli.reconstruct import FitSettings
+from analog_fhn.reconstruct.model.multistep import MultiStepOptions
 from analog_fhn.reconstruct.model.reconstruction import Reconstruction
 from analog_fhn.reconstruct.recordings.files import write_recording
 from analog_fhn.reconstruct.recordings.recording import Recording
@@ -138,7 +140,7 @@ def test_units_are_checked_before_the_training(tmp_path: Path, record: Path, uni
 
 
 def test_options_of_the_neural_map_are_refused_with_a_polynomial(tmp_path: Path, record: Path) -> None:
-    for option in ("--hidden", "--ahead"):
+    for option in ("--hidden", "--ahead", "--updates"):
         message = refused(record, "--polynomial", 3, option, 20, "-o", tmp_path / "t.npz")
         assert f"{option} 20 is an option of the neural map; --polynomial 3 has none" in message
 
@@ -146,6 +148,14 @@ def test_options_of_the_neural_map_are_refused_with_a_polynomial(tmp_path: Path,
 def test_steps_ahead_that_the_recording_does_not_hold_are_told(tmp_path: Path, record: Path) -> None:
     quick = (*QUICK, "--restarts", 1, "--steps", 20, "-o", tmp_path / "t.npz")
     assert "note: no map could be trained on 100000 steps: nowhere do" in run(record, *quick, "--ahead", 100_000)[1]
+
+
+def test_updates_of_the_training_on_several_steps_can_be_set(tmp_path: Path, record: Path) -> None:
+    message = refused(record, *QUICK, "--updates", 20, "-o", tmp_path / "t.npz")
+    assert "--updates 20 is of the training that --ahead 0 leaves out" in message
+    for updates, ahead in ((None, None), (2000, None), (20, 7)):
+        given = FitSettings(updates=updates, ahead=ahead).options(bridge=0, seed=0).refine
+        assert given == MultiStepOptions(ahead=ahead or 50, updates=updates or 500)
 
 
 def test_result_is_kept_where_a_picture_fails(tmp_path: Path) -> None:

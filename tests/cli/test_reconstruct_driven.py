@@ -207,7 +207,7 @@ def test_what_classify_refuses_of_driven_twins(folder: Path) -> None:
 @real
 @pytest.mark.slow
 def test_a_real_neuron_meets_the_rule_in_some_seed(tmp_path: Path) -> None:
-    # measured: more than half of ten seeds do; three that all fail are a change for the worse
+    # measured: ten of ten seeds do; three that all fail are a change for the worse
     path = FOLDER / "171116sh_0018.abf"
     for seed in range(3):
         target = tmp_path / f"{seed}.json"
