@@ -222,9 +222,10 @@ def _(baseline, clamp, pd, rebuilt):
 def _(mo):
     mo.md(r"""
     The rule was fixed beforehand, too: one spike or 15 %, whichever is more, and silence where the neuron is silent. A
-    model that counts well need not be a good model. The integrate-and-fire neuron counts at least as well as the twin
-    and has no waveform at all, and the training of a twin is chaotic: of several seeds some meet the rule, others do
-    not ([the page about it](../living.md) has all of them, for two cells). Do not trust one.
+    model that counts well need not be a good model. The integrate-and-fire neuron counts about as well as the twin and
+    has no waveform at all. And the training of a twin is chaotic: six maps are made, of which some may hardly spike,
+    and the one that does best in the steps that it was trained on is kept
+    ([the page about it](../living.md) has ten seeds of two cells).
 
     ## As a hidden unit
 
