@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analog_fhn._support.hashing import sha256
+from analog_fhn.board.catalogue import catalogue
 from analog_fhn.board.circuit import BoardCircuit, board_circuit
-from analog_fhn.board.order import order
+from analog_fhn.board.order import ArrayParts, order_texts, remarks
 from analog_fhn.board.project import project_texts
 from analog_fhn.chip import Chip
 from analog_fhn.errors import InputError, shown
@@ -33,11 +34,13 @@ def export_kicad(
     inputs: NDArray[np.floating] | None = None,
     recentre: bool | None = None,
     name: str = "board",
+    array: ArrayParts = "resistors",
 ) -> list[str]:
     """Write the schematic of a chip's board, or of its first cells alone, as a project of KiCad 6.
 
     Beside it are `netlist/`, the full form of the exported netlist, which is the same circuit, `bom.csv`, what to
-    order, and a manifest. The same chip gives the same files.
+    order (and `codes.csv`, the codes of digital potentiometers), and a manifest, which also has what a buyer should
+    know. The same chip gives the same files.
 
     Parameters
     ----------
@@ -56,6 +59,8 @@ def export_kicad(
         Whether the rows of the output array carry the activation, or x itself; None: as the network says.
     name
         Of the project: letters, digits, "_" and "-".
+    array
+        What the devices of arrays are ordered as, see `analog_fhn.board.order.order`; the schematic draws resistors.
 
     Returns
     -------
@@ -78,7 +83,8 @@ def export_kicad(
         raise InputError(
             f"name {shown(name)} of a project: expected up to 60 letters, digits, '_' or '-', and none of its sheets"
         )
-    texts = project_texts(circuit, name) | {"bom.csv": order(circuit).text()}
+    bought, lists = order_texts(circuit, array=array)
+    texts = project_texts(circuit, name) | lists
     contents = {file: text.encode("utf-8") for file, text in texts.items()}
     contents |= {f"{NETLISTS}/{file}": content for file, content in _netlists(circuit, inputs).items()}
     _check_unchanged(folder, contents)
@@ -90,7 +96,11 @@ def export_kicad(
         "writes": f"{NETLISTS}/{SCORES if cells is None else ROWS}",
         "inputs": None if inputs is None else [float(value) for value in inputs],
         "recentre": circuit.recentre,
-    }
+        "order": {
+            "array": array, "price": round(bought.total, 2), "currency": catalogue().prices.currency,
+            "remarks": remarks(circuit, bought),
+        },
+    }  # fmt: skip
     return write_export(folder, contents, chip_facts(circuit.chip, contents, ()) | facts | (notes or {}))
 
 

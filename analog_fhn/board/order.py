@@ -10,16 +10,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from analog_fhn._support.cards import Card, Grid, Rows
 from analog_fhn._support.files import CsvTable, write_text
-from analog_fhn._support.words import counted, engineering
+from analog_fhn._support.words import counted, engineering, listed
 from analog_fhn.board.catalogue import Component, Mounting, catalogue, component
 from analog_fhn.board.circuit import BoardCircuit
 from analog_fhn.board.elements import DECOUPLING, Element
-from analog_fhn.board.rheostats import POTENTIOMETER, array_codes, rheostat, write_codes
-from analog_fhn.errors import InputError
+from analog_fhn.board.rheostats import POTENTIOMETER, array_codes, codes_text, rheostat
+from analog_fhn.errors import InputError, shown
 from analog_fhn.technology.board import BoardTechnology
 from analog_fhn.technology.sections import NOMINAL_TEMPERATURE
 
@@ -171,11 +171,14 @@ def order(
     Raises
     ------
     InputError
-        If the catalogue has no part for an element, `boards` is not above 0, or a digital potentiometer does not reach
-        a conductance.
+        If the catalogue has no part for an element, `boards` is not above 0, `array` or `mounting` is none of theirs,
+        or a digital potentiometer does not reach a conductance.
     """
     if boards < 1:
         raise InputError(f"boards = {boards}: expected 1 or more")
+    for name, given, known in (("array", array, ArrayParts), ("mounting", mounting, Mounting)):
+        if given not in get_args(known):
+            raise InputError(f"{name} {shown(given)}: expected one of {listed(get_args(known))}")
     lines: dict[str, list[_Need]] = defaultdict(list)
     for need in _needs(circuit, array, mounting):
         lines[need.part.part_number].append(need)
@@ -186,7 +189,17 @@ def order(
 def write_order(
     circuit: BoardCircuit, folder: Path, *, array: ArrayParts = "resistors", mounting: Mounting = "through-hole"
 ) -> Order:
-    """Write `bom.csv` into a folder, and `codes.csv` where devices of arrays are digital potentiometers.
+    """Write the files of `order_texts` into a folder; parameters and errors are those of `order`."""
+    bought, texts = order_texts(circuit, array=array, mounting=mounting)
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    return bought
+
+
+def order_texts(
+    circuit: BoardCircuit, *, array: ArrayParts = "resistors", mounting: Mounting = "through-hole"
+) -> tuple[Order, dict[str, str]]:
+    """An order and its files: `bom.csv`, and `codes.csv` where devices of arrays are digital potentiometers.
 
     Parameters and errors are those of `order`.
     """
@@ -196,11 +209,11 @@ def write_order(
         for element in circuit.elements
         if element.section == "array" and (found := _DEVICE.fullmatch(element.path))
     }
-    bought.write(folder / "bom.csv")
+    texts = {"bom.csv": bought.text()}
     if array == "digital" and places:
         arrays = array_codes([one.target.conductance for one in circuit.chip.arrays])
-        write_codes(arrays, folder / "codes.csv", places)
-    return bought
+        texts["codes.csv"] = codes_text(arrays, places)
+    return bought, texts
 
 
 def remarks(circuit: BoardCircuit, bought: Order) -> list[str]:

@@ -6,12 +6,11 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn._support.files import CsvTable, write_text
+from analog_fhn._support.files import CsvTable
 from analog_fhn.board.catalogue import Component, Rheostat, catalogue, named
 from analog_fhn.errors import InputError, shown
 from analog_fhn.neuron import FloatArray
@@ -153,10 +152,8 @@ def array_codes(conductances: Sequence[FloatArray], name: str = POTENTIOMETER) -
     return tuple(ArrayCodes(chosen, g, chosen.code(g)) for g in conductances)
 
 
-def write_codes(
-    arrays: Sequence[ArrayCodes], path: Path, references: Mapping[tuple[int, int, int], str] | None = None
-) -> None:
-    """Write a CSV file with a line for each device: where it is, its code, data word, conductances and error.
+def codes_text(arrays: Sequence[ArrayCodes], references: Mapping[tuple[int, int, int], str] | None = None) -> str:
+    """CSV with a line for each device: where it is, its code, data word, conductances and error.
 
     Parameters
     ----------
@@ -176,4 +173,4 @@ def write_codes(
                 f"0x{device.word(int(code)):04X}", f"{one.wanted[i, j]:.6g}", f"{given[i, j]:.6g}",
                 f"{errors[i, j]:.4g}",
             ])  # fmt: skip
-    write_text(path, file.getvalue())
+    return file.getvalue()

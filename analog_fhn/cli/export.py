@@ -18,6 +18,7 @@ from analog_fhn.cli.options import takes_option_groups
 from analog_fhn.errors import InputError
 
 if TYPE_CHECKING:
+    from analog_fhn.board.order import ArrayParts
     from analog_fhn.chip import ManufacturedChip
     from analog_fhn.inference import LayerPass
     from analog_fhn.neuron import FloatArray
@@ -66,6 +67,14 @@ def export(
             "--cells", metavar="N", help="With --form kicad: a board of the first N hidden cells alone, without arrays."
         ),
     ] = None,
+    array_parts: Annotated[
+        Literal["resistors", "networks", "digital"] | None,
+        typer.Option(
+            "--array-parts",
+            help="With --form kicad: what bom.csv orders for devices of arrays: single resistors (default), networks "
+            "of eight where they fit, or digital potentiometers, with codes.csv.",
+        ),
+    ] = None,
     position: Annotated[
         str | None,
         typer.Option(
@@ -96,7 +105,7 @@ def export(
     """
     start = time.perf_counter()
     at = None if position is None else option_values.whole_pair("--position", position)
-    _check_board(form, cells, position, under)
+    _check_board(form, cells, array_parts, position, under)
     net = how.load(network, circuit.trim)
     costs.check_work(costs.layout(net, output, exported=True), yes=yes)
     chip = circuit.build(net)
@@ -109,7 +118,7 @@ def export(
     notes = {"versions": versions()} | under.settings
     if form == "kicad":
         with console.working("schematic"):
-            written = _write_board(chip, image, folder, notes, cells, network.stem)
+            written = _write_board(chip, image, folder, notes, cells, array_parts, network.stem)
         _say_board(folder, written, cells, json)
     else:
         with console.working("netlists"):
@@ -128,11 +137,16 @@ def export(
     outputs.write_json(json, "export", circuit.chip, start, {"files": files, "settings": settings})
 
 
-def _check_board(form: str | None, cells: int | None, position: str | None, under: InputImage) -> None:
+def _check_board(
+    form: str | None, cells: int | None, array_parts: str | None, position: str | None, under: InputImage
+) -> None:
     """Refuse options that say nothing of what is written."""
     if form != "kicad":
-        if cells is not None:
-            raise InputError(f"--cells {cells} without --form kicad: expected both, or no --cells")
+        for option, value in (("--cells", cells), ("--array-parts", array_parts)):
+            if value is not None:
+                raise InputError(f"{option} {value} without --form kicad: expected both, or no {option}")
+    elif cells is not None and array_parts is not None:
+        raise InputError("--array-parts with --cells: cells alone have no arrays; expected one of the two")
     elif position is not None:
         raise InputError("--position with --form kicad: a board has no positions; expected one of the two")
     elif cells is not None and under.image is not None:
@@ -145,25 +159,33 @@ def _write_board(
     folder: Path,
     notes: dict[str, Any],
     cells: int | None,
+    array_parts: ArrayParts | None,
     network: str,
 ) -> list[str]:
     """Write the schematic and what goes with it; the project has the name of the network's file."""
     from analog_fhn.board.export import export_kicad, project_name
 
-    return export_kicad(chip, folder, notes, cells=cells, inputs=image, name=project_name(network))
+    name, array = project_name(network), array_parts or "resistors"
+    return export_kicad(chip, folder, notes, cells=cells, inputs=image, name=name, array=array)
 
 
 def _say_board(folder: Path, written: list[str], cells: int | None, json: str | None) -> None:
+    from analog_fhn.netlist.export import read_manifest
+
     if has_failed(folder / "manifest.json"):
         return
     sheets = sum(name.endswith(".kicad_sch") for name in written)
     project = next(name for name in written if name.endswith(".kicad_pro"))
     what = "the whole network" if cells is None else f"{cells} cells"
+    order = read_manifest(folder)["order"]  # is small: hashes of a file for each sheet
+    codes = "codes.csv, " if "codes.csv" in written else ""
     console.remark(
-        f"written to {folder}: the board of {what}, {sheets} sheets; netlist/, bom.csv, manifest.json. Open "
-        f"{folder / project} with KiCad 6 or later",
+        f"written to {folder}: the board of {what}, {sheets} sheets; netlist/, bom.csv ({order['price']:.0f} "
+        f"{order['currency']} by price classes), {codes}manifest.json. Open {folder / project} with KiCad 6 or later",
         json,
     )
+    for sentence in order["remarks"]:
+        console.remark(f"what is bought: {sentence}", json)
 
 
 def _write_weights(path: Path, chip: ManufacturedChip, json: str | None) -> None:

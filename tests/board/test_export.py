@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import subprocess
@@ -98,3 +99,35 @@ def test_the_command_writes_and_lists_the_files(tmp_path: Path) -> None:
     files = json.loads(out)["files"]
     assert {"my_net.kicad_pro", "my_net.kicad_sch", "netlist/run.cir", "bom.csv", "manifest.json"} <= set(files)
     assert all((tmp_path / "out" / name).is_file() for name in files)
+
+
+def test_arrays_can_be_ordered_as_potentiometers(tmp_path: Path) -> None:
+    small_chip("sigmoid").network.save(tmp_path / "net.npz")
+    plain = small_chip("sigmoid").technology
+    wide = plain.model_copy(update={"name": "wide", "array": plain.array.model_copy(update={"g_min": 10e-6})})
+    wide.save(tmp_path / "wide.yaml")
+    options = ("--form", "kicad", "--technology", tmp_path / "wide.yaml", "--chip", "3", "-o", tmp_path / "out")
+    status, out, err = run("export", tmp_path / "net.npz", *options, "--array-parts", "digital")
+    assert status == 0, err
+    said = " ".join(out.split())
+    assert "USD by price classes), codes.csv, manifest.json" in said
+    assert "what is bought: TFPT1206" in said
+    devices = (tmp_path / "out" / "codes.csv").read_text(encoding="utf-8").splitlines()[1:]
+    order = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))["order"]
+    with (tmp_path / "out" / "bom.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    bought = next(line for line in lines if line["part_number"].startswith("AD529"))
+    assert int(bought["needed"]) == len(devices) > 0
+    assert order["array"] == "digital"
+    assert order["price"] == pytest.approx(sum(float(line["total"]) for line in lines), abs=0.1)
+    assert run("export", tmp_path / "net.npz", *options)[0] == 0
+    assert not (tmp_path / "out" / "codes.csv").exists()
+    with pytest.raises(InputError, match="array 'relays': expected one of resistors, networks, digital"):
+        export_kicad(small_chip("sigmoid"), tmp_path / "no", array="relays")  # type: ignore[arg-type]
+    for form, option in (
+        (("--form", "full"), "without --form kicad"),
+        (("--form", "kicad", "--cells", 2), "no arrays"),
+    ):
+        status, _, err = run("export", tmp_path / "net.npz", *form, "--array-parts", "networks", "-o", tmp_path / "no")
+        assert status == 2
+        assert option in err

@@ -119,6 +119,21 @@ def test_networks_hold_eight_equal_resistors() -> None:
     assert not any(one.part.kind == "resistor_network" for one in devices), "2 % would not do"
 
 
+def test_prices_of_the_page_are_those_of_orders() -> None:
+    groups = {
+        "multiplier": 0, "opamp": 1, "ota": 1, "resistor": 2, "tempco_resistor": 2, "potentiometer": 3,
+    }  # fmt: skip
+    network = Network.of_weights((np.eye(N_IN, 4), np.eye(4, N_OUT)))
+    four = board_circuit(Design(network, Technology.load("discrete")).chip(1), 4)
+    page = (Path(__file__).parents[2] / "docs" / "board_parts.md").read_text(encoding="utf-8")
+    for name, boards in (("four cells alone", 1), ("four cells alone, ten boards", 10)):
+        lines, sums = order(four, boards=boards), np.zeros(5)
+        for one in lines:
+            sums[groups.get(one.part.kind, 4)] += one.total
+        cells = [sum(one.quantity for one in lines), f"{lines.total:.0f} USD", *(f"{value:.0f}" for value in sums)]
+        assert "| " + " | ".join(map(str, [name, *cells])) + " |" in page
+
+
 def test_codes_of_potentiometers(tmp_path: Path) -> None:
     one = design(g_min=10e-6)
     arrays = array_codes([array.crossbar.conductance for array in one.arrays])
