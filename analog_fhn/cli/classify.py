@@ -229,10 +229,12 @@ def classify(
     if predictions is not None:
         write_predictions(predictions, images, result)
     content = _content(net, images, result)
+    if not (identity := getattr(backend, "identity", True)):
+        content |= {"unsettled": None, "identity_deviation": None}
     what = _what(chip, engine.twin, circuit)
     if (drawn := getattr(backend, "spread", None)) is not None:
         console.say(f"hidden neurons are drawn: {drawn}", json)
-    for line in _lines(what, net, content, result, bool(engine.twin) and table is not None):
+    for line in _lines(what, net, content, result, bool(engine.twin) and table is not None, identity=identity):
         console.say(line, json)
     content["settings"] = (
         outputs.settings(net, chip, errors=circuit.errors, trim=circuit.trim)
@@ -270,8 +272,10 @@ def _what(chip: ManufacturedChip | None, twins: list[Path] | None, circuit: Trim
     return what + ("" if circuit.shift is None else ", shifted") + ("" if circuit.trim is None else ", trimmed")
 
 
-def _lines(what: str, network: Network, content: dict[str, Any], result: Result, twins: bool) -> Iterator[str]:
-    """What people read of a result."""
+def _lines(
+    what: str, network: Network, content: dict[str, Any], result: Result, twins: bool, *, identity: bool
+) -> Iterator[str]:
+    """What people read of a result; `identity`: whether the neurons' mean is to be -(a + I)."""
     yield (
         f"{what}, {result.backend}, {network.readout} readout, {'recentred' if network.recentre else 'raw'}, "
         f"gamma {network.fhn.gamma:g}: {console.percent(content['accuracy'])} of {content['n_images']} images "
@@ -279,7 +283,7 @@ def _lines(what: str, network: Network, content: dict[str, Any], result: Result,
     )
     if result.table is not None:
         yield table_line(result.table, network.protocol.control)
-    if result.unsettled > 0.01:
+    if identity and result.unsettled > 0.01:
         share = f"note: {100 * result.unsettled:.1f} % of the neurons"
         off = "time average off by more than 0.05 from -(a + I)"
         if twins:

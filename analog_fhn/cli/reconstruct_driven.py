@@ -76,7 +76,7 @@ def reconstruct_driven_file(
     from analog_fhn.reconstruct.driven.pipeline import reconstruct_driven
     from analog_fhn.reconstruct.recordings.clamp_files import read_current_clamp
 
-    outputs.check_outputs({path: "the recording"}, {"-o": output, "--json": json})
+    outputs.check_outputs({path: "the recording"}, {"-o": output, "--json": json, "--pictures": pictures})
     outputs.writable(output)
     folder = None if pictures is None else outputs.output_folder(pictures)
     clamp = read_current_clamp(path, **chosen)
@@ -114,10 +114,11 @@ def reconstruct_driven_file(
             for run in result.held
             if not run.within
         ]
-        raise RunError(
-            f"{len(missed)} of {len(result.held)} held-out steps are not as recorded ({'; '.join(missed)}); another "
-            "--seed may help"
-        )
+        text = f"{len(missed)} of {len(result.held)} held-out steps are not as recorded ({'; '.join(missed)})"
+        if work.interrupted:  # the command ends with what it says of Ctrl-C
+            console.say(text, json)
+        else:
+            raise RunError(f"{text}; another --seed may help")
 
 
 def _baseline(clamp: CurrentClamp, seed: int, progress: Progress) -> Adex | None:
@@ -149,7 +150,7 @@ def _lines(result: DrivenResult, baseline: list[int | None]) -> list[str]:
              f"{', '.join(f'{misfit:.2f}' for misfit in trained.maps)}; the best is kept"]  # fmt: skip
     for row, integrate_and_fire in zip(result.rows(), baseline, strict=True):
         text = (
-            f"held out, {1e12 * row['current']:g} pA, step {row['step'] + 1}: {row['spikes_recorded']} spikes "
+            f"held out, {1e12 * row['current']:g} pA, step {row['step']}: {row['spikes_recorded']} spikes "
             f"recorded, {row['spikes_twin']} of the twin (whole sweep: {row['spikes_whole_sweep']})"
         )
         if integrate_and_fire is not None:
@@ -160,13 +161,16 @@ def _lines(result: DrivenResult, baseline: list[int | None]) -> list[str]:
             text += f", {1e3 * row['rest_error']:.2g} mV rms apart"
         lines.append(text)
     noise = result.noise
-    lines.append(
-        f"not explained between spikes: as white current noise {1e12 * noise.density:.2g} pA/sqrt(Hz), "
-        f"{1e3 * noise.per_step:.2g} mV a step; one-step error {1e3 * noise.one_step:.2g} mV rms"
-    )
+    if math.isfinite(noise.per_step):
+        lines.append(
+            f"not explained between spikes: as white current noise {1e12 * noise.density:.2g} pA/sqrt(Hz), "
+            f"{1e3 * noise.per_step:.2g} mV a step; one-step error {1e3 * noise.one_step:.2g} mV rms"
+        )
+    else:
+        lines.append("noise between spikes cannot be told: the neuron is nowhere quiet for long enough")
     lines += [
-        f"in this noise {1e12 * step.current:g} pA ({step.recorded} recorded) gives {min(step.counts)} to "
-        f"{max(step.counts)} spikes, without it {step.quiet}"
+        f"in this noise {1e12 * step.current:g} pA, step {step.step} ({step.recorded} recorded) gives "
+        f"{min(step.counts)} to {max(step.counts)} spikes, without it {step.quiet}"
         for step in result.near
     ]
     return lines
@@ -179,7 +183,8 @@ def _content(result: DrivenResult) -> dict[str, Any]:
     twin = result.twin
     return {
         "trained_on": [
-            {"current": run.step.amplitude, "step": run.step.number, "spikes_recorded": len(run.recorded_times),
+            {"current": run.step.amplitude, "sweep": run.step.sweep + 1, "step": run.step.number + 1,
+             "spikes_recorded": len(run.recorded_times),
              "spikes_twin": len(run.times)}
             for run in result.others
         ],

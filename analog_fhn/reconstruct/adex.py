@@ -91,7 +91,7 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
 def fit_adex(
     clamp: CurrentClamp, seed: int, *, generations: int = 100, progress: Callable[[int, int], None] | None = None
 ) -> Adex:
-    """Fit to the steps whose current is not held out, by differential evolution.
+    """Fit to the sweeps without a held-out current, by differential evolution.
 
     What is minimised, the mean over the steps: the difference of the numbers of spikes, in spikes or in 15 % of the
     recorded ones, whichever is more; plus the mean distance of spikes of one number, in mean recorded intervals, at
@@ -109,7 +109,7 @@ def fit_adex(
     Raises
     ------
     InputError
-        If the recording has fewer than four currents, or no spike at those that are not held out.
+        If the recording has fewer than four currents, no sweep without one that is held out, or no spike in those.
     """
     objective = _Objective(clamp)
     done = 0
@@ -157,12 +157,14 @@ class _Objective:
     """How far a neuron is from the steps that it is fitted to."""
 
     def __init__(self, clamp: CurrentClamp) -> None:
-        held_out = clamp.held_out
+        trained = clamp.trained
         self.clamp = clamp
-        self.steps = [step for step in clamp.steps if step.amplitude not in held_out]
+        self.steps = [step for step in clamp.steps if step.sweep in trained]
         self.recorded = [clamp.spikes(step) for step in self.steps]
         if not any(len(spikes) for spikes in self.recorded):
-            raise InputError(f"{clamp.source}: no spike at the currents that a neuron is fitted to; expected some")
+            raise InputError(
+                f"{clamp.source or 'recording'}: no spike in the sweeps that a neuron is fitted to; expected some"
+            )
         self.means = [float(clamp.during(step).mean()) for step in self.steps]
         self.sweeps = {step.sweep: _Sweep.of(clamp, step.sweep) for step in self.steps}
         self.centre = float(np.median([sweep.baseline for sweep in self.sweeps.values()]))

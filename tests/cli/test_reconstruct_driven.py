@@ -93,10 +93,12 @@ def test_ctrl_c_keeps_the_maps_that_are_trained(tmp_path: Path, monkeypatch: pyt
 
     train, trained = training._train_one, list[Any]()
     monkeypatch.setattr(training, "_train_one", train_one)
+    monkeypatch.setattr(pipeline.StepRun, "within", property(lambda run: run.step.amplitude < 50e-12))
     monkeypatch.setattr(pipeline, "DrivenOptions", lambda: replace(QUICK, rounds=3, good=0.0))
     path, twin, numbers = membrane_file(tmp_path / "cell.abf", kick=90.0), tmp_path / "twin.npz", tmp_path / "out.json"
-    status, _, err = command_line.run("reconstruct", path, "-o", twin, "--json", numbers)
+    status, out, err = command_line.run("reconstruct", path, "-o", twin, "--json", numbers)
     assert status == 130
+    assert "1 of 2 held-out steps are not as recorded (70 pA: " in out
     assert "interrupted: with 1 map, and no integrate-and-fire neuron" in " ".join(err.split())
     result = json.loads(numbers.read_text(encoding="utf-8"))
     assert len(result["maps"]) == len(trained) == 1
@@ -144,6 +146,12 @@ def test_options_of_other_recordings_are_refused_by_name(tmp_path: Path) -> None
     assert "--channel 2 is an option of current clamps" in line
 
 
+def test_pictures_do_not_go_where_the_twin_does(tmp_path: Path) -> None:
+    path, out = membrane_file(tmp_path / "cell.abf", kick=90.0), tmp_path / "twin.npz"
+    assert f"--pictures {out}: is the other output (-o)" in refused("reconstruct", path, "-o", out, "--pictures", out)
+    assert not out.exists()
+
+
 def test_channel_command_and_unit_can_be_told(tmp_path: Path) -> None:
     path, out = membrane_file(tmp_path / "cell.abf"), tmp_path / "twin.npz"
     assert "there is no channel '7'" in refused("reconstruct", path, "-o", out, "--channel", 7)
@@ -175,6 +183,7 @@ def test_a_straight_measured_curve_decides_as_the_network(folder: Path) -> None:
     assert status == 0
     result = json.loads(out)
     assert result["accuracy"] == pytest.approx(result["accuracy_plain"], abs=2 / 60)
+    assert result["unsettled"] is None  # of the identity of FHN neurons
     assert result["table"] is None
 
 

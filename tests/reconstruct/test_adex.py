@@ -93,5 +93,5 @@ def test_a_neuron_is_found_again_from_its_spikes() -> None:
 
 
 def test_nothing_is_fitted_to_silence() -> None:
-    with pytest.raises(InputError, match="no spike at the currents that a neuron is fitted to"):
+    with pytest.raises(InputError, match="recording: no spike in the sweeps that a neuron is fitted to"):
         fit_adex(sweeps(np.linspace(0.0, 1e-10, 5)), seed=0)

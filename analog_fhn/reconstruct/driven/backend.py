@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,9 @@ class LivingNeurons(TakesTurns):
     InputError
         If there is no twin, or a value is out of range.
     """
+
+    identity: ClassVar[bool] = False
+    """A recorded neuron's mean is not that of FitzHugh and Nagumo's, -(a + I)."""
 
     twins: tuple[DrivenTwin, ...] = field(compare=False)
     activation: Activation = "rate"

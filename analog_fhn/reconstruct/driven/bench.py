@@ -78,13 +78,12 @@ class Bench:
     @property
     def held_out(self) -> NDArray[np.intp]:
         """Numbers of the sweeps that have a step of a held-out current."""
-        kept = self.clamp.held_out
-        return np.unique([s.sweep for s in self.clamp.steps if s.amplitude in kept])
+        return np.setdiff1d(np.arange(len(self)), self.trained)
 
     @property
     def trained(self) -> NDArray[np.intp]:
-        """Numbers of the other sweeps."""
-        return np.setdiff1d(np.arange(len(self)), self.held_out)
+        """Numbers of the other sweeps: `CurrentClamp.trained`."""
+        return np.array(self.clamp.trained, dtype=np.intp)
 
     @cached_property
     def spike_times(self) -> tuple[FloatArray, ...]:

@@ -30,6 +30,8 @@ class CurrentNoise:
         One-sided spectral density of the current (A/sqrt(Hz)).
     one_step
         Rms one-step error between spikes (V), the noise of the measurement included.
+
+    All are NaN where the neuron is nowhere quiet for long enough to tell.
     """
 
     per_step: float
@@ -53,6 +55,8 @@ def current_noise(bench: Bench, state_map: DrivenMap, which: NDArray[np.intp]) -
     steady = np.diff(bench.current[which], axis=1) == 0
     quiet = _quiet(moved, steady, round(_QUIET / bench.step))
     short, long = (_variance_of_sums(error, quiet, k) for k in (_SHORT, _LONG))
+    if np.isnan(long):
+        return CurrentNoise(np.nan, np.nan, np.nan)
     per_step = float(np.sqrt(max(0.0, (long - short) / (_LONG - _SHORT))))
     gain = (state_map.change(*parts, current + _PROBE, base) - change)[quiet].mean() / _PROBE
     density = per_step / abs(float(gain)) * np.sqrt(2 * bench.step) if gain else 0.0
@@ -72,12 +76,12 @@ def _quiet(moved: FloatArray, steady: NDArray[np.bool_], around: int) -> NDArray
 
 
 def _variance_of_sums(error: FloatArray, quiet: NDArray[np.bool_], k: int) -> float:
-    """Variance of sums of k successive errors, all of them quiet; robust: from the median of their size."""
+    """Variance of sums of k successive errors, all of them quiet; robust: from the median of their size; NaN: none."""
     n = error.shape[1] // k * k
     sums = error[:, :n].reshape(len(error), -1, k).sum(axis=2)
     whole = quiet[:, :n].reshape(len(error), -1, k).all(axis=2)
     if not whole.any():
-        return 0.0
+        return float("nan")
     values = sums[whole] - np.median(sums[whole])
     return float((np.median(np.abs(values)) / 0.6745) ** 2)
 

@@ -32,9 +32,14 @@ _REPEATS = 16
 
 @dataclass(frozen=True, eq=False)
 class NoisyStep:
-    """A step near threshold in noise: spikes recorded, without noise, and of each repeated run."""
+    """A step near threshold in noise: spikes recorded, without noise, and of each repeated run.
+
+    Sweeps, and the steps of one, count from 1.
+    """
 
     current: float
+    sweep: int
+    step: int
     recorded: int
     quiet: int
     counts: tuple[int, ...]
@@ -77,11 +82,14 @@ class DrivenResult:
         return all(run.within for run in self.held)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Each held-out step: current (A), spikes recorded and of the twin, latency, intervals (s), errors."""
+        """Each held-out step: current (A), spikes recorded and of the twin, latency, intervals (s), errors.
+
+        Sweeps, and the steps of one, count from 1.
+        """
         found = []
         for run, whole in zip(self.held, self.whole, strict=True):
             row: dict[str, Any] = {
-                "current": run.step.amplitude, "sweep": run.step.sweep, "step": run.step.number,
+                "current": run.step.amplitude, "sweep": run.step.sweep + 1, "step": run.step.number + 1,
                 "spikes_recorded": len(run.recorded_times), "spikes_twin": len(run.times),
                 "spikes_whole_sweep": len(whole.times), "within": run.within,
                 "waveform_error": waveform_error(run), "rest_error": rest_error(run),
@@ -118,7 +126,7 @@ def reconstruct_driven(
     held, others = bench.held_out, bench.trained
     trained = train(bench, others, options, seed, progress)
     state_map = trained.state_map
-    runs = tuple(step_runs(bench, state_map, held))
+    runs = _of_held_out(bench, step_runs(bench, state_map, held))
     noise = current_noise(bench, state_map, others)
     seconds = time.perf_counter() - begin
     notes = {
@@ -130,10 +138,15 @@ def reconstruct_driven(
         "seconds": seconds,
     }  # fmt: skip
     return DrivenResult(
-        DrivenTwin(state_map, *_curve(bench), noise.per_step, notes), trained, runs,
-        tuple(step_runs(bench, state_map, others)), tuple(whole_runs(bench, state_map, held)), noise,
+        DrivenTwin(state_map, *_curve(bench), float(np.nan_to_num(noise.per_step)), notes), trained, runs,
+        tuple(step_runs(bench, state_map, others)), _of_held_out(bench, whole_runs(bench, state_map, held)), noise,
         _near_threshold(bench, runs, state_map, noise, seed), time.perf_counter() - begin,
     )  # fmt: skip
+
+
+def _of_held_out(bench: Bench, runs: list[StepRun]) -> tuple[StepRun, ...]:
+    """Those of a step of a held-out current; the sweep may have other steps, which nothing is learned from either."""
+    return tuple(run for run in runs if run.step.amplitude in bench.clamp.held_out)
 
 
 def _curve(bench: Bench) -> tuple[Any, Any, Any]:
@@ -149,7 +162,9 @@ def _curve(bench: Bench) -> tuple[Any, Any, Any]:
 def _near_threshold(
     bench: Bench, runs: tuple[StepRun, ...], state_map: Any, noise: CurrentNoise, seed: int
 ) -> tuple[NoisyStep, ...]:
-    """Held-out steps from the largest silent current to the last with few spikes, in noise."""
+    """Held-out steps from the largest silent current to the last with few spikes, in noise; none if it is not known."""
+    if np.isnan(noise.per_step):
+        return ()
     silent = [run.step.amplitude for run in runs if not len(run.recorded_times)]
     floor = max(silent, default=-np.inf)
     found = []
@@ -157,7 +172,9 @@ def _near_threshold(
         if run.step.amplitude >= floor and len(run.recorded_times) <= _FEW:
             number = bench.clamp.steps.index(run.step)
             counts = noisy_counts(bench, state_map, noise.per_step, number, _REPEATS, seed)
-            found.append(NoisyStep(run.step.amplitude, len(run.recorded_times), len(run.times), tuple(counts.tolist())))
+            place = run.step.sweep + 1, run.step.number + 1
+            spikes = len(run.recorded_times), len(run.times)
+            found.append(NoisyStep(run.step.amplitude, *place, *spikes, tuple(counts.tolist())))
     return tuple(found)
 
 

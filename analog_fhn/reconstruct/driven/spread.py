@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analog_fhn._support.words import engineering
+from analog_fhn._support.words import counted, engineering
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
 from analog_fhn.reconstruct.driven.twin import DrivenTwin
@@ -58,7 +58,8 @@ class Spread:
         """
         if len(twins) < 2:
             raise InputError(
-                f"{len(twins)} twin: expected two or more recorded neurons, which tell how far they spread"
+                f"a spread needs more than {counted(len(twins), 'twin')}: expected two or more recorded neurons, which "
+                "tell how far they spread"
             )
         if not 0 <= share < np.inf:
             raise InputError(f"spread {share}: expected a number from 0, by which that of the recordings is multiplied")

@@ -53,6 +53,8 @@ class DrivenTwin:
     notes: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.currents.ndim != 1:
+            raise InputError(f"currents of shape {self.currents.shape}: expected two or more numbers, increasing")
         for name in ("currents", "rates", "base"):
             values = getattr(self, name)
             if values.shape != self.currents.shape or values.ndim != 1 or not np.isfinite(values).all():
@@ -141,7 +143,11 @@ class DrivenTwin:
             for name in _NUMBERS:
                 check_range(name, meta[name], -1e9, 1e9)
             check_range("step", meta["step"], 1e-7, 1.0)
-            layers = tuple((arrays[f"weights_{k}"], arrays[f"biases_{k}"]) for k in range(meta["layers"]))
+            check_range("noise", meta["noise"], 0.0, 1e9)
+            if arrays["rates"].size and arrays["rates"].min() < 0:
+                raise InputError(f"rates: {arrays['rates'].min():g} is below 0; expected spikes a second")
+            count = typed(meta["layers"], int, "layers", "a whole number")
+            layers = tuple((arrays[f"weights_{k}"], arrays[f"biases_{k}"]) for k in range(count))
             state_map = DrivenMap(
                 layers, arrays["centre"], arrays["unit"], float(meta["bound"]),
                 (float(meta["low"]), float(meta["high"])), float(meta["step"]),

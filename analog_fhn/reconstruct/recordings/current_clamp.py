@@ -116,6 +116,26 @@ class CurrentClamp:
         return np.unique([step.amplitude for step in self.steps])
 
     @property
+    def trained(self) -> list[int]:
+        """Numbers of the sweeps that something may be fitted to: those without a step of a held-out current.
+
+        Raises
+        ------
+        InputError
+            If there is none with a step, or the recording has too few currents.
+        """
+        held_out = self.held_out
+        left_out = {step.sweep for step in self.steps if step.amplitude in held_out}
+        others = [number for number in range(len(self.voltage)) if number not in left_out]
+        if not {step.sweep for step in self.steps} - left_out:
+            currents = ", ".join(f"{1e12 * current:g}" for current in held_out)
+            raise InputError(
+                f"{self.source or 'recording'}: every sweep has a step of a current that is held out ({currents} pA); "
+                "expected sweeps that have none, since nothing is fitted to a sweep that has one"
+            )
+        return others
+
+    @property
     def held_out(self) -> FloatArray:
         """Currents (A) that nothing is fitted to: `held_out_currents` of the recording.
 

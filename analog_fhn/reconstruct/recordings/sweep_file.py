@@ -6,6 +6,7 @@ find. Its lowest layer gives numbers and texts; the layer above would evaluate a
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import numpy as np
 
 from analog_fhn._support.extras import extra
 from analog_fhn._support.hashing import sha256_of_stream
+from analog_fhn._support.tables import excerpt
 from analog_fhn._support.words import counted, listed
 from analog_fhn.errors import InputError, MissingProgramError, shown
 from analog_fhn.neuron import FloatArray
@@ -174,7 +176,7 @@ def read_sweep_file(path: Path | str) -> SweepFile:
             channels, n_sweeps, commands, problem = _nwb_channels(nwb), nwb.n_sweeps, nwb.commands, ""
         else:
             source, reader = _open(path, ending)
-            channels, n_sweeps = _channels(reader), int(reader.header["nb_segment"][0])
+            channels, n_sweeps = _channels(reader, path), int(reader.header["nb_segment"][0])
             commands, problem = (), f"{program} files do not say what was commanded"
         lengths = [[source.length(channel.place, sweep) for sweep in range(n_sweeps)] for channel in channels]
     total = sum(map(sum, lengths))
@@ -275,7 +277,7 @@ def _first_bytes(path: Path, number: int = 4) -> bytes | None:
         return None
 
 
-def _channels(reader: Any) -> tuple[Channel, ...]:
+def _channels(reader: Any, path: Path) -> tuple[Channel, ...]:
     """Channels in the order of the file; neo sorts those of one rate into a stream."""
     channels, header = [], reader.header["signal_channels"]
     places: dict[str, int] = {}
@@ -285,12 +287,13 @@ def _channels(reader: Any) -> tuple[Channel, ...]:
         volts, amperes = volt_factor(unit), ampere_factor(unit)
         kind: Kind = "voltage" if volts is not None else "current" if amperes is not None else "other"
         index = places[stream] = places.get(stream, -1) + 1
-        channels.append(
-            Channel(
-                number, str(entry["name"]).strip(), unit, kind, volts or amperes or 1.0,
-                1.0 / float(entry["sampling_rate"]), (streams.index(stream), index),
+        name, rate = str(entry["name"]).strip(), float(entry["sampling_rate"])
+        if not (math.isfinite(rate) and rate > 0):
+            raise InputError(
+                f"{path}: channel {number} {excerpt(name)} has the sampling rate {rate:g} Hz; expected a number above 0"
             )
-        )  # fmt: skip
+        place = streams.index(stream), index
+        channels.append(Channel(number, name, unit, kind, volts or amperes or 1.0, 1.0 / rate, place))
     return tuple(channels)
 
 

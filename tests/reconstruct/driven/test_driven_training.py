@@ -13,6 +13,7 @@ import pytest
 
 from analog_fhn.errors import InputError
 from analog_fhn.neuron import FloatArray
+from analog_fhn.reconstruct import adex
 from analog_fhn.reconstruct.driven.bench import Bench
 from analog_fhn.reconstruct.driven.judging import misfit, runs_of_several, step_runs, within
 from analog_fhn.reconstruct.driven.map import UNIT, DrivenMap
@@ -166,6 +167,46 @@ def test_training_never_sees_what_is_held_out() -> None:
     assert np.array_equal(maps[0].unit, maps[1].unit)
 
 
+def two_steps(first: FloatArray, second: FloatArray) -> CurrentClamp:
+    """Sweeps of two steps of currents (A), which spike once in each step above 0: 0.25 s each, 0.25 s apart."""
+    n = 4000
+    current, voltage = np.zeros((len(first), n)), np.full((len(first), n), -0.06)
+    for k, pair in enumerate(zip(first, second, strict=True)):
+        for begin, amplitude in zip((1000, 3000), pair, strict=True):
+            current[k, begin : begin + 1000] = amplitude
+            voltage[k, begin + 300] = 0.02 if amplitude > 0 else -0.06
+    return CurrentClamp(tuple(voltage), tuple(current), STEP, steps_of(tuple(current), 10), "pairs")
+
+
+def test_nothing_is_fitted_to_a_sweep_with_a_held_out_current_and_its_other_steps_are_not_judged() -> None:
+    amplitudes = 1e-12 * np.array([0.0, 30.0, 60.0, 90.0])
+    clamp = two_steps(amplitudes, amplitudes[::-1])
+    assert clamp.held_out == pytest.approx([60e-12])  # in sweeps 1 and 2, beside 30 pA
+    assert clamp.trained == [0, 3]
+    assert {step.sweep for step in adex._Objective(clamp).steps} == {0, 3}
+    result = reconstruct_driven(clamp, replace(QUICK, updates=20, rollouts=()), seed=0)
+    assert [(row["current"], row["sweep"], row["step"]) for row in result.rows()] == [
+        (pytest.approx(60e-12), 2, 2), (pytest.approx(60e-12), 3, 1)
+    ]  # fmt: skip
+    assert {run.step.sweep for run in result.others} == {0, 3}
+
+
+def test_a_recording_whose_every_sweep_has_a_held_out_current_is_refused() -> None:
+    current = np.repeat(1e-12 * np.array([0.0, 20.0, 0.0, 40.0, 0.0, 60.0, 0.0, 80.0]), 500)
+    stairs = CurrentClamp((np.full(4000, -0.06),), (current,), STEP, steps_of((current,), 10), "pairs")
+    for refuse in (lambda: reconstruct_driven(stairs, QUICK), lambda: adex.fit_adex(stairs, 0)):
+        with pytest.raises(InputError, match=r"pairs: every sweep has a step of a current that is held out \(60 pA\)"):
+            refuse()
+
+
+def test_noise_is_not_known_where_nothing_is_quiet() -> None:
+    bench = Bench.of(membrane(CURRENTS))
+    noisy = np.array(bench.voltage)
+    noisy[:, ::8] += 5e-3
+    found = current_noise(replace(bench, voltage=noisy), exact_map(bench), bench.trained)
+    assert np.isnan([found.per_step, found.density, found.one_step]).all()
+
+
 def test_a_training_that_diverges_keeps_the_best_map_and_says_so() -> None:
     bench = Bench.of(membrane(CURRENTS))
     wild = replace(QUICK, updates=20, rollouts=(Rollouts(5, 50, 1e30),))
@@ -207,6 +248,10 @@ def test_a_twin_runs_without_what_trained_it(tmp_path: Path) -> None:
         (lambda meta, arrays: meta.update(kind="a reconstruction"), "is not a driven twin, but 'a reconstruction'"),
         (lambda meta, arrays: meta.update(format=9), "this version reads format 1"),
         (lambda meta, arrays: meta.update(step=-1.0), "step"),
+        (lambda meta, arrays: meta.update(noise=-1.0), "noise"),
+        (lambda meta, arrays: meta.update(layers="1"), "layers"),
+        (lambda meta, arrays: arrays.update(rates=np.full(8, -1.0)), "rates: -1 is below 0"),
+        (lambda meta, arrays: arrays.update(currents=np.array(1.0)), "currents of shape"),
         (lambda meta, arrays: arrays.pop("centre"), "'centre' is missing"),
         (lambda meta, arrays: arrays.update(weights_0=np.zeros((3, 1))), "a layer has shape"),
         (lambda meta, arrays: arrays.update(rates=np.full(8, np.nan)), "holds no finite numbers"),

@@ -256,6 +256,14 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path, name: str, content: byt
     assert message in refusal(path)
 
 
+def test_a_rate_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    path = write_abf(tmp_path / "r.abf", [np.zeros((1000, 1))] * 4, epochs=EPOCHS, rate=float("nan"))
+    with pytest.raises(
+        InputError, match=r"r\.abf: channel 1 'Vm' has the sampling rate nan Hz; expected a number above"
+    ):
+        read_current_clamp(path)
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "absent.abf")
 
