@@ -9,9 +9,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 import yaml
+from abf_files import write_abf
 from command_line import run
 from extras import install
 
@@ -89,15 +91,20 @@ def test_the_table_of_options_is_that_of_the_command() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", ["design", "record --source fhn --duration 0.01 -o record.csv"], ids=lambda text: text.split()[0]
+    "arguments",
+    ["design", "record --source fhn --duration 0.01 -o record.csv", "record --info cell.abf"],
+    ids=["design", "record", "record --info"],
 )
 def test_the_keys_of_the_json_are_those_of_the_page(
     arguments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    write_abf(tmp_path / "cell.abf", [np.full((1280, 1), -60.0)] * 4, epochs=[(800, -20.0, 15.0)], rate=4000.0)
     status, out, err = run(*arguments.split(), "--json", "-")
     assert status == 0, err
     page = (PAGES / f"{arguments.split()[0]}.md").read_text(encoding="utf-8").partition("## JSON")[2]
+    first, _, info = page.partition("\nOf `record --info`")
+    page = info if "--info" in arguments else first
     rows = re.findall(r"^\| (`.*?`) \|", page, re.MULTILINE)
     told = {key for row in rows for key in re.findall(r"`(\w+)`", row)}
     assert set(json.loads(out)) - {"command", "versions", "seed", "seconds"} == told
