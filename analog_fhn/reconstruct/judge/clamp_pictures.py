@@ -75,7 +75,7 @@ def judged_curves(
         The recording.
     models
         By name: number of spikes in each step, of one seed, or of several: crosses are medians, bars go from the lowest
-        to the highest number.
+        to the highest number. Steps that are not in it are left out.
     held_out
         Currents (A) that no model was fitted to; a band marks them, and another the recorded number within one or 15 %.
     """
@@ -96,7 +96,7 @@ def judged_curves(
         axes.plot(current, recorded, "o-", color=INK, ms=4.5, lw=1.4, label="recorded")
         for k, ((name, counts), colour) in enumerate(zip(models.items(), cycle(COLOURS), strict=False)):
             every = [counts] if isinstance(counts, Mapping) else counts
-            spikes = np.array([[one[step] for step in steps] for one in every])
+            spikes = np.array([[one.get(step, np.nan) for step in steps] for one in every])
             place = current
             if len(every) > 1:
                 place = current + (k - (len(models) - 1) / 2) * _ASIDE * np.min(np.diff(current))
