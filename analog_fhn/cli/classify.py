@@ -229,12 +229,12 @@ def classify(
     if predictions is not None:
         write_predictions(predictions, images, result)
     content = _content(net, images, result)
-    if not (identity := getattr(backend, "identity", True)):
+    if not getattr(backend, "identity", True):
         content |= {"unsettled": None, "identity_deviation": None}
     what = _what(chip, engine.twin, circuit)
     if (drawn := getattr(backend, "spread", None)) is not None:
         console.say(f"hidden neurons are drawn: {drawn}", json)
-    for line in _lines(what, net, content, result, bool(engine.twin) and table is not None, identity=identity):
+    for line in _lines(what, net, content, result, bool(engine.twin) and table is not None):
         console.say(line, json)
     content["settings"] = (
         outputs.settings(net, chip, errors=circuit.errors, trim=circuit.trim)
@@ -272,10 +272,8 @@ def _what(chip: ManufacturedChip | None, twins: list[Path] | None, circuit: Trim
     return what + ("" if circuit.shift is None else ", shifted") + ("" if circuit.trim is None else ", trimmed")
 
 
-def _lines(
-    what: str, network: Network, content: dict[str, Any], result: Result, twins: bool, *, identity: bool
-) -> Iterator[str]:
-    """What people read of a result; `identity`: whether the neurons' mean is to be -(a + I)."""
+def _lines(what: str, network: Network, content: dict[str, Any], result: Result, twins: bool) -> Iterator[str]:
+    """What people read of a result."""
     yield (
         f"{what}, {result.backend}, {network.readout} readout, {'recentred' if network.recentre else 'raw'}, "
         f"gamma {network.fhn.gamma:g}: {console.percent(content['accuracy'])} of {content['n_images']} images "
@@ -283,8 +281,9 @@ def _lines(
     )
     if result.table is not None:
         yield table_line(result.table, network.protocol.control)
-    if identity and result.unsettled > 0.01:
-        share = f"note: {100 * result.unsettled:.1f} % of the neurons"
+    unsettled = content["unsettled"] or 0.0
+    if unsettled > 0.01:
+        share = f"note: {100 * unsettled:.1f} % of the neurons"
         off = "time average off by more than 0.05 from -(a + I)"
         if twins:
             yield f"{share} are no good twins there ({off}); recordings at more drives may help"

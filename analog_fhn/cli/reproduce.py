@@ -276,7 +276,7 @@ def _population(options: FigureOptions, run: _Run) -> tuple[list[Path], dict[str
     one = costs.classification_by((1, 1, train.n_classes), protocol, fhn.eps, many.DRIVES, samples=True)
     run.check(costs.together([*works, costs.repeated(one, len(a) * len(gammas), "pairs of a and gamma")]))
     with console.progress_bar("training") as bar:
-        networks = recipes.trained(outputs.output_folder(folder), train, recipes.RECIPES, seeds, bar)
+        networks = recipes.trained(outputs.output_folder(folder), train, recipes.RECIPES, seeds, there, bar)
     with console.progress_bar("table1-population") as bar:
         people = many.judge(networks, test, fhn, protocol, a=a, gammas=gammas, progress=bar)
     title = f"Table 1 over {len(networks)} networks of three trainings, {len(test.labels)} test images"

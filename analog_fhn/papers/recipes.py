@@ -7,7 +7,7 @@ start.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -71,16 +71,23 @@ def kept(
 
 
 def trained(
-    folder: Path, dataset: Dataset, recipes: Sequence[Recipe], seeds: Sequence[int], progress: Progress | None = None
+    folder: Path,
+    dataset: Dataset,
+    recipes: Sequence[Recipe],
+    seeds: Sequence[int],
+    there: Mapping[tuple[str, int], Network],
+    progress: Progress | None = None,
 ) -> dict[tuple[str, int], Network]:
-    """Networks of each recipe and seed: those that are `kept`, and the others trained and kept there.
+    """Networks of each recipe and seed: those that are there, and the others trained and kept in the folder.
 
     Parameters
     ----------
+    there
+        Those that it holds: `kept`.
     progress
         Called with the networks that are there and all of them.
     """
-    images, there, networks = images_hash(dataset), kept(folder, dataset, recipes, seeds), {}
+    images, networks = images_hash(dataset), {}
     for recipe in recipes:
         for seed in seeds:
             network = there.get((recipe.name, seed))

@@ -146,7 +146,8 @@ def reconstruct_driven(
 
 def _of_held_out(bench: Bench, runs: list[StepRun]) -> tuple[StepRun, ...]:
     """Those of a step of a held-out current; the sweep may have other steps, which nothing is learned from either."""
-    return tuple(run for run in runs if run.step.amplitude in bench.clamp.held_out)
+    held_out = bench.clamp.held_out
+    return tuple(run for run in runs if run.step.amplitude in held_out)
 
 
 def _curve(bench: Bench) -> tuple[Any, Any, Any]:
